@@ -1,0 +1,174 @@
+"""The nouns: what one room hands to another.
+
+Letters everywhere: ``B`` batch, ``T`` frames, ``K`` = 21 keypoints, ``D`` channels, ``E`` emotions, ``H W`` pixels.
+Tensors at rest are float32 on the CPU; angles are degrees; images are in [0, 1]; ``fps`` is explicit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+KEYPOINTS = 21
+FPS = 25.0
+#: MEAD's eight classes in the order of its official code; a border is crossed by name, never by index.
+EMOTIONS = ("angry", "disgusted", "contempt", "fear", "happy", "sad", "surprised", "neutral")
+#: Indices LivePortrait, JoyVASA and Ditto agree on.
+LIP_KEYPOINTS = (6, 12, 14, 17, 19, 20)
+EYE_KEYPOINTS = (11, 13, 15, 16, 18)
+
+
+def expect(name: str, value: Tensor, *shape: int | str) -> None:
+    """Raise ValueError unless ``value`` has ``shape``; a string stands for any length and names it in the message."""
+    fits = value.ndim == len(shape) and all(
+        isinstance(want, str) or want == got for want, got in zip(shape, value.shape, strict=True)
+    )
+    if not fits:
+        wanted = ", ".join(str(s) for s in shape)
+        raise ValueError(f"{name} must have shape ({wanted}), got {tuple(value.shape)}.")
+
+
+def expect_rate(name: str, fps: float) -> None:
+    """Raise ValueError unless ``fps`` is a positive number of frames a second."""
+    if not fps > 0:
+        raise ValueError(f"{name} must be a positive number of frames per second, got {fps}.")
+
+
+def expect_same_rate(first: float, second: float, what: str) -> None:
+    """Raise ValueError unless two values run at one rate; ``what`` names them in the message."""
+    if abs(first - second) > 1e-6:
+        raise ValueError(f"{what} run at {first:g} and {second:g} fps; resample one of them first.")
+
+
+@dataclass(frozen=True)
+class Pose:
+    """Where the head is: ``rotation`` (T, 3) pitch, yaw, roll in degrees; ``translation`` (T, 3); ``scale`` (T, 1)."""
+
+    rotation: Tensor
+    translation: Tensor
+    scale: Tensor
+    fps: float = FPS
+
+    def __post_init__(self) -> None:
+        expect("Pose.rotation", self.rotation, "T", 3)
+        expect("Pose.translation", self.translation, len(self.rotation), 3)
+        expect("Pose.scale", self.scale, len(self.rotation), 1)
+        expect_rate("Pose.fps", self.fps)
+
+    def __len__(self) -> int:
+        return len(self.rotation)
+
+    def __getitem__(self, frames: slice) -> Pose:
+        return replace(
+            self, rotation=self.rotation[frames], translation=self.translation[frames], scale=self.scale[frames]
+        )
+
+
+@dataclass(frozen=True)
+class Motion:
+    """Everything that moves: a ``pose`` and the ``expression`` (T, K, 3), offsets from the canonical keypoints.
+
+    A still is a motion of one frame; there is no second type for sequences.
+    """
+
+    pose: Pose
+    expression: Tensor
+
+    def __post_init__(self) -> None:
+        expect("Motion.expression", self.expression, len(self.pose), KEYPOINTS, 3)
+
+    def __len__(self) -> int:
+        return len(self.pose)
+
+    def __getitem__(self, frames: slice) -> Motion:
+        return Motion(self.pose[frames], self.expression[frames])
+
+    @property
+    def fps(self) -> float:
+        return self.pose.fps
+
+    def with_pose(self, pose: Pose) -> Motion:
+        """The same face on another head pose of the same length and rate."""
+        expect_same_rate(self.fps, pose.fps, "The motion and the pose")
+        return replace(self, pose=pose)
+
+
+@dataclass(frozen=True)
+class Portrait:
+    """What a person is: the picture, where the face crop lies in it, and what the face networks read from that crop.
+
+    ``image`` (H, W, 3) the whole picture; ``crop_to_image`` (2, 3) affine from crop pixels (x, y, 1) to picture pixels;
+    ``crop_size`` the side of that crop in pixels; ``appearance`` (C, D, h, w) feature volume; ``keypoints`` (K, 3)
+    canonical; ``rest`` the motion of one frame that the picture itself shows.
+    """
+
+    image: Tensor
+    crop_to_image: Tensor
+    crop_size: int
+    appearance: Tensor
+    keypoints: Tensor
+    rest: Motion
+
+    def __post_init__(self) -> None:
+        expect("Portrait.image", self.image, "H", "W", 3)
+        expect("Portrait.crop_to_image", self.crop_to_image, 2, 3)
+        expect("Portrait.appearance", self.appearance, "C", "D", "h", "w")
+        expect("Portrait.keypoints", self.keypoints, KEYPOINTS, 3)
+        if len(self.rest) != 1:
+            raise ValueError(f"Portrait.rest must be one frame, got {len(self.rest)}.")
+
+
+@dataclass(frozen=True)
+class AudioFeatures:
+    """What the voice does, one row per video frame.
+
+    ``features`` (T, L, D): L hidden layers (1 when there is but one, or when they were mixed), D = two 50 Hz tokens
+    side by side. ``energy`` (T,): loudness in [0, 1], for silence gates and plots. ``encoder`` names who listened.
+    """
+
+    features: Tensor
+    energy: Tensor
+    encoder: str
+    fps: float = FPS
+
+    def __post_init__(self) -> None:
+        expect("AudioFeatures.features", self.features, "T", "L", "D")
+        expect("AudioFeatures.energy", self.energy, len(self.features))
+        expect_rate("AudioFeatures.fps", self.fps)
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+
+@dataclass(frozen=True)
+class EmotionCurve:
+    """Which emotion, when and how strongly.
+
+    ``weights`` (T, E) over ``names``, each row summing to one, or to zero for "no control"; ``intensity`` (T,) in 0..1.
+    """
+
+    weights: Tensor
+    intensity: Tensor
+    names: tuple[str, ...] = EMOTIONS
+    fps: float = FPS
+
+    def __post_init__(self) -> None:
+        expect("EmotionCurve.weights", self.weights, "T", len(self.names))
+        expect("EmotionCurve.intensity", self.intensity, len(self.weights))
+        expect_rate("EmotionCurve.fps", self.fps)
+
+    def __len__(self) -> int:
+        return len(self.weights)
+
+    @staticmethod
+    def constant(name: str, intensity: float, frames: int, fps: float = FPS) -> EmotionCurve:
+        """One emotion, held for ``frames``. Raises ValueError for an unknown name or an intensity outside [0, 1]."""
+        if name not in EMOTIONS:
+            raise ValueError(f"Unknown emotion {name!r}; choose one of {', '.join(EMOTIONS)}.")
+        if not 0.0 <= intensity <= 1.0:
+            raise ValueError(f"Emotion intensity must lie in [0, 1], got {intensity:g}.")
+        weights = torch.zeros(frames, len(EMOTIONS))
+        weights[:, EMOTIONS.index(name)] = 1.0
+        return EmotionCurve(weights, torch.full((frames,), float(intensity)), fps=fps)
