@@ -1,0 +1,135 @@
+"""Tracks of numbers over time: read between frames, fit to a length, ease between keys, smooth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .geometry import euler_degrees, rotation_matrix
+from .values import expect_rate
+
+#: How :func:`fit_reading` makes a track longer (a longer one is cut, except by "stretch").
+FITS = ("hold", "loop", "bounce", "stretch")
+#: A loop cross-fades over at most this long, and at most a third of the track, so that its seam does not jump.
+LOOP_FADE_SECONDS = 0.4
+#: Process variance of LivePortrait's smoother (LIVEPORTRAIT 7.5).
+PROCESS_VARIANCE = 1e-5
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Where new frames lie: between ``first`` and ``second`` (T,) int64, with ``weight`` (T,) of the second."""
+
+    first: Tensor
+    second: Tensor
+    weight: Tensor
+
+
+def lerp(first: Tensor, second: Tensor, weight: Tensor) -> Tensor:
+    """Straight line between two float32 tensors, computed in float64 and exact at weights 0 and 1."""
+    between = torch.lerp(first.double(), second.double(), weight.double().expand_as(first)).float()
+    return _exact_at_ends(between, first, second, weight)
+
+
+def slerp(first: Tensor, second: Tensor, weight: Tensor) -> Tensor:
+    """Shortest turn between ``first`` and ``second``, degrees (T, 3), at ``weight`` (T, 1); exact at 0 and 1."""
+    start, turn = rotation_matrix(first.double()), rotation_matrix(second.double())
+    axis_angle = _axis_angle(start.transpose(-1, -2) @ turn)  # (T, 3)
+    between = euler_degrees(start @ torch.linalg.matrix_exp(_cross(axis_angle * weight))).float()
+    return _exact_at_ends(between, first, second, weight)
+
+
+def resample_reading(length: int, from_fps: float, to_fps: float) -> Reading:
+    """Frames at ``to_fps`` covering the same time as ``length`` frames at ``from_fps``; at least one."""
+    expect_rate("fps", to_fps)
+    frames = max(1, round(length * to_fps / from_fps))
+    return _reading_at(torch.arange(frames, dtype=torch.float64) * (from_fps / to_fps), length)
+
+
+def fit_reading(length: int, frames: int, how: str, fps: float) -> Reading:
+    """How ``length`` frames become ``frames``: one of FITS. Raises ValueError for another word or an empty track."""
+    if how not in FITS:
+        raise ValueError(f"Unknown fit {how!r}; choose one of {', '.join(FITS)}.")
+    if length < 1:
+        raise ValueError("An empty track cannot be fitted to a length.")
+    index = torch.arange(frames)
+    if how == "stretch":
+        return _reading_at(index.double() * (length - 1) / max(frames - 1, 1), length)
+    if how == "loop" and frames > length:
+        return _loop_reading(length, index, fps)
+    if how == "bounce" and length > 1:
+        index = index % (2 * (length - 1))
+        index = torch.minimum(index, 2 * (length - 1) - index)
+    return _reading_at(index.double(), length)
+
+
+def smooth_track(track: Tensor, observation_variance: float, process_variance: float = PROCESS_VARIANCE) -> Tensor:
+    """Rauch-Tung-Striebel smoother of a random walk, each column on its own: (T, N) -> (T, N) float64."""
+    seen = track.double()
+    mean, variance = seen.clone(), [1.0] * len(seen)
+    for i in range(len(seen)):
+        prior = 1.0 if i == 0 else variance[i - 1] + process_variance
+        gain = prior / (prior + observation_variance)
+        if i > 0:
+            mean[i] = mean[i - 1] + gain * (seen[i] - mean[i - 1])
+        variance[i] = (1.0 - gain) * prior
+    for i in range(len(seen) - 2, -1, -1):
+        mean[i] += variance[i] / (variance[i] + process_variance) * (mean[i + 1] - mean[i])
+    return mean
+
+
+def monotone_cubic(knots: Tensor, values: Tensor, times: Tensor) -> Tensor:
+    """Fritsch-Carlson interpolation: knots (N,), values (N, C), times (T,) -> (T, C); flat outside and at both ends."""
+    if len(knots) == 1:
+        return values.expand(len(times), -1)
+    step = knots.diff()[:, None]  # (N - 1, 1)
+    secant = values.diff(dim=0) / step  # (N - 1, C)
+    slope = torch.zeros_like(values)
+    before, after = secant[:-1], secant[1:]
+    harmonic = 2 * before * after / torch.where(before * after > 0, before + after, torch.ones_like(before))
+    slope[1:-1] = torch.where(before * after > 0, harmonic, torch.zeros_like(before))
+    times = times.clamp(knots[0], knots[-1])
+    i = (torch.searchsorted(knots, times, right=True) - 1).clamp(0, len(knots) - 2)
+    u, h = ((times - knots[i]) / step[i, 0])[:, None], step[i]
+    return (
+        values[i] * (1 + 2 * u) * (1 - u) ** 2
+        + values[i + 1] * u * u * (3 - 2 * u)
+        + h * u * (1 - u) * (slope[i] * (1 - u) - slope[i + 1] * u)
+    )
+
+
+def _exact_at_ends(between: Tensor, first: Tensor, second: Tensor, weight: Tensor) -> Tensor:
+    return torch.where(weight == 0, first, torch.where(weight == 1, second, between))
+
+
+def _reading_at(position: Tensor, length: int) -> Reading:
+    position = position.clamp(0, length - 1)
+    first = position.floor().long()
+    return Reading(first, (first + 1).clamp(max=length - 1), position - first)
+
+
+def _loop_reading(length: int, index: Tensor, fps: float) -> Reading:
+    fade = min(round(LOOP_FADE_SECONDS * fps), length // 3)
+    period = length - fade
+    phase = index % period
+    # Past each cut the tail goes on underneath while the opening fades in, so that nothing jumps.
+    fading = (phase < fade) & (index >= period)
+    weight = torch.where(fading, (phase + 1) / (fade + 1), torch.ones(()))
+    return Reading(torch.where(fading, phase + period, phase), phase, weight.double())
+
+
+def _axis_angle(matrix: Tensor) -> Tensor:
+    """Logarithm of rotation matrices (T, 3, 3) -> (T, 3) radians, for turns under 180 degrees."""
+    skew = matrix - matrix.transpose(-1, -2)
+    axis = torch.stack([skew[..., 2, 1], skew[..., 0, 2], skew[..., 1, 0]], -1) / 2  # sin(angle) times the axis
+    sine = axis.norm(dim=-1, keepdim=True)
+    cosine = (matrix.diagonal(dim1=-2, dim2=-1).sum(-1, keepdim=True) - 1) / 2
+    return axis * torch.where(sine > 1e-9, torch.atan2(sine, cosine) / sine.clamp(min=1e-9), torch.ones_like(sine))
+
+
+def _cross(vector: Tensor) -> Tensor:
+    x, y, z = vector.unbind(-1)
+    zero = torch.zeros_like(x)
+    return torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).unflatten(-1, (3, 3))
