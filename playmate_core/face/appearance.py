@@ -1,0 +1,32 @@
+"""F: what a face looks like, as a volume of features that can be turned."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from .config import FaceConfig
+from .layers import ConvNorm2d, Down2d, Residual3d
+
+
+class AppearanceExtractor(nn.Module):
+    """A picture to its feature volume: (B, 3, S, S) in [0, 1] -> (B, C, D, S/4, S/4) (page 3.2)."""
+
+    def __init__(self, config: FaceConfig) -> None:
+        super().__init__()
+        widths = [
+            min(config.appearance_max, config.appearance_expansion * 2**i) for i in range(config.appearance_downs + 1)
+        ]
+        self.depth = config.volume_depth
+        self.first = ConvNorm2d(3, widths[0])
+        self.down_blocks = nn.ModuleList(Down2d(a, b) for a, b in zip(widths, widths[1:], strict=False))
+        self.second = nn.Conv2d(widths[-1], config.folded_channels, 1)
+        self.resblocks_3d = nn.Sequential()
+        for i in range(config.appearance_blocks):
+            # The published child names are no Python identifiers.
+            self.resblocks_3d.add_module(f"3dr{i}", Residual3d(config.volume_channels))
+
+    def forward(self, image: Tensor) -> Tensor:
+        x = self.first(image)
+        for down in self.down_blocks:
+            x = down(x)
+        return self.resblocks_3d(self.second(x).unflatten(1, (-1, self.depth)))

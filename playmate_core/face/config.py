@@ -1,0 +1,126 @@
+"""Every size of the five face networks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..values import KEYPOINTS
+
+
+@dataclass(frozen=True)
+class FaceConfig:
+    """Sizes of the face networks; the defaults are LivePortrait's, key for key and shape for shape.
+
+    Depends on nothing but convolution sizes: any picture whose side is a multiple of ``appearance_stride`` times
+    ``2 ** hourglass_levels`` runs; ``image_size`` states what the weights were trained on. Output is twice as wide.
+    """
+
+    keypoints: int = KEYPOINTS
+    image_size: int = 256
+    # F, appearance
+    appearance_expansion: int = 64
+    appearance_downs: int = 2
+    appearance_max: int = 512
+    appearance_blocks: int = 6
+    volume_channels: int = 32
+    volume_depth: int = 16
+    # M, motion: ConvNeXt V2
+    motion_depths: tuple[int, ...] = (3, 3, 9, 3)
+    motion_widths: tuple[int, ...] = (96, 192, 384, 768)
+    # W, warping
+    compress_channels: int = 4
+    hourglass_expansion: int = 32
+    hourglass_levels: int = 5
+    hourglass_max: int = 1024
+    mask_kernel: int = 7
+    occlusion_kernel: int = 7
+    warped_channels: int = 256
+    # G, generator
+    generator_middle: int = 512
+    generator_blocks: int = 6
+    generator_up_0: int = 256
+    generator_up_1: int = 64
+    spade_hidden: int = 128
+    spectral_norm: bool = True
+    # S, stitching and retargeting
+    with_stitching: bool = True
+
+    def __post_init__(self) -> None:
+        # JSON has no tuples; a config read back from a checkpoint must still be hashable and equal.
+        object.__setattr__(self, "motion_depths", tuple(self.motion_depths))
+        object.__setattr__(self, "motion_widths", tuple(self.motion_widths))
+        if len(self.motion_depths) != len(self.motion_widths):
+            raise ValueError(
+                f"motion_depths and motion_widths must be equally long, got {len(self.motion_depths)} and "
+                f"{len(self.motion_widths)}."
+            )
+        if self.mask_kernel % 2 == 0 or self.occlusion_kernel % 2 == 0:
+            raise ValueError(f"Kernels must be odd, got {self.mask_kernel} and {self.occlusion_kernel}.")
+
+    @property
+    def appearance_stride(self) -> int:
+        """Picture pixels per feature pixel."""
+        return 2**self.appearance_downs
+
+    @property
+    def folded_channels(self) -> int:
+        """Channels of a volume whose depth was folded into them."""
+        return self.volume_channels * self.volume_depth
+
+    @property
+    def candidates(self) -> int:
+        """Motions a voxel chooses from: one per keypoint, and standing still."""
+        return self.keypoints + 1
+
+    @classmethod
+    def small(cls) -> FaceConfig:
+        """What this repository trains: 128 pixels in, 256 out, 32x32 features; runs unchanged on 64 in, 128 out."""
+        return cls(
+            image_size=128,
+            appearance_expansion=24,
+            appearance_max=96,
+            appearance_blocks=3,
+            volume_channels=12,
+            volume_depth=8,
+            motion_depths=(2, 2, 4, 2),
+            motion_widths=(32, 64, 128, 192),
+            compress_channels=1,
+            hourglass_expansion=12,
+            hourglass_levels=3,
+            hourglass_max=96,
+            mask_kernel=3,
+            warped_channels=64,
+            generator_middle=64,
+            generator_blocks=4,
+            generator_up_0=32,
+            generator_up_1=24,
+            spade_hidden=16,
+            spectral_norm=False,
+            with_stitching=False,
+        )
+
+    @classmethod
+    def tiny(cls) -> FaceConfig:
+        """Milliseconds on a CPU, for tests: 32 pixels in, 64 out. Every kind of layer is present."""
+        return cls(
+            image_size=32,
+            appearance_expansion=4,
+            appearance_max=16,
+            appearance_blocks=1,
+            volume_channels=4,
+            volume_depth=4,
+            motion_depths=(1, 1, 1, 1),
+            motion_widths=(8, 8, 8, 8),
+            compress_channels=2,
+            hourglass_expansion=4,
+            hourglass_levels=2,
+            hourglass_max=16,
+            mask_kernel=3,
+            occlusion_kernel=3,
+            warped_channels=8,
+            generator_middle=8,
+            generator_blocks=1,
+            generator_up_0=8,
+            generator_up_1=4,
+            spade_hidden=4,
+        )

@@ -1,0 +1,111 @@
+"""Blocks the face networks share. Parameter names follow the published checkpoints."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class ConvNorm2d(nn.Module):
+    """Convolution 3x3, batch norm, (leaky) ReLU: (B, in, h, w) -> (B, out, h, w)."""
+
+    def __init__(self, inside: int, outside: int, slope: float = 0.0) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inside, outside, 3, padding=1)
+        self.norm = nn.BatchNorm2d(outside)
+        self.slope = slope
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.norm(self.conv(x))
+        return F.leaky_relu(x, self.slope) if self.slope else F.relu(x)
+
+
+class Down2d(ConvNorm2d):
+    """ConvNorm2d, then the mean of every 2x2 pixels: (B, in, h, w) -> (B, out, h/2, w/2)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.avg_pool2d(super().forward(x), 2)
+
+
+class ConvNorm3d(nn.Module):
+    """Convolution 3x3x3, batch norm, ReLU: (B, in, D, h, w) -> (B, out, D, h, w)."""
+
+    def __init__(self, inside: int, outside: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv3d(inside, outside, 3, padding=1)
+        self.norm = nn.BatchNorm3d(outside)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(self.norm(self.conv(x)))
+
+
+class Down3d(ConvNorm3d):
+    """ConvNorm3d, then halve the picture plane; depth stays: (B, in, D, h, w) -> (B, out, D, h/2, w/2)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.avg_pool3d(super().forward(x), (1, 2, 2))
+
+
+class Up3d(ConvNorm3d):
+    """Double the picture plane (nearest), then ConvNorm3d: (B, in, D, h, w) -> (B, out, D, 2h, 2w)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(F.interpolate(x, scale_factor=(1.0, 2.0, 2.0)))
+
+
+class Residual3d(nn.Module):
+    """Pre-activation residual block, 3x3x3 twice: (B, C, D, h, w) -> the same."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv3d(channels, channels, 3, padding=1)
+        self.conv2 = nn.Conv3d(channels, channels, 3, padding=1)
+        self.norm1 = nn.BatchNorm3d(channels)
+        self.norm2 = nn.BatchNorm3d(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        inner = self.conv1(F.relu(self.norm1(x)))
+        return x + self.conv2(F.relu(self.norm2(inner)))
+
+
+class SpectralConv2d(nn.Module):
+    """Convolution whose kernel is divided by its largest singular value, kept as published: weight_orig, u and v.
+
+    In training u and v take one power iteration a step; in eval the stored ones are used as they are (page 3.6).
+    """
+
+    weight_u: Tensor
+    weight_v: Tensor
+
+    def __init__(self, inside: int, outside: int, kernel: int, bias: bool = True) -> None:
+        super().__init__()
+        plain = nn.Conv2d(inside, outside, kernel, bias=bias)
+        self.bias = plain.bias
+        self.weight_orig = nn.Parameter(plain.weight.detach())
+        self.register_buffer("weight_u", F.normalize(torch.randn(outside), dim=0))
+        self.register_buffer("weight_v", F.normalize(torch.randn(inside * kernel * kernel), dim=0))
+        self.padding = kernel // 2
+
+    def sigma(self) -> Tensor:
+        """u . (A v), the divisor, with the u and v held now: ()."""
+        return torch.dot(self.weight_u, self.weight_orig.flatten(1) @ self.weight_v)
+
+    @torch.no_grad()
+    def _iterate(self) -> None:
+        matrix = self.weight_orig.flatten(1)
+        # New tensors, not in-place: two forwards before one backward must not disturb each other's graph.
+        self.weight_v = F.normalize(matrix.T @ self.weight_u, dim=0)
+        self.weight_u = F.normalize(matrix @ self.weight_v, dim=0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training:
+            self._iterate()
+        return F.conv2d(x, self.weight_orig / self.sigma(), self.bias, padding=self.padding)
+
+
+def conv2d(inside: int, outside: int, kernel: int, bias: bool = True, *, spectral: bool) -> nn.Module:
+    """A same-size convolution, with the published spectral triple or with a plain ``weight``."""
+    if spectral:
+        return SpectralConv2d(inside, outside, kernel, bias)
+    return nn.Conv2d(inside, outside, kernel, padding=kernel // 2, bias=bias)

@@ -1,0 +1,34 @@
+"""The five face networks as one module: one portrait in, any number of frames out."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from .appearance import AppearanceExtractor
+from .config import FaceConfig
+from .generator import Generator
+from .motion import FaceReading, MotionExtractor
+from .stitching import Stitching
+from .warping import WarpingModule
+
+
+class FaceModel(nn.Module):
+    """F, M, W, G and, if the config says so, S. Pictures are RGB in [0, 1], keypoints placed ones (Eq. 1)."""
+
+    def __init__(self, config: FaceConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.appearance = AppearanceExtractor(config)
+        self.motion = MotionExtractor(config)
+        self.warping = WarpingModule(config)
+        self.generator = Generator(config)
+        self.stitching = Stitching(config) if config.with_stitching else None
+
+    def read(self, image: Tensor) -> FaceReading:
+        """Keypoints, pose and expression of pictures (B, 3, S, S)."""
+        return self.motion(image)
+
+    def draw(self, volume: Tensor, x_s: Tensor, x_d: Tensor) -> Tensor:
+        """One picture per driving keypoint set: volume (B or 1, C, D, h, w), x_s (B or 1, K, 3), x_d (B, K, 3)
+        -> (B, 3, 2S, 2S) in [0, 1]."""
+        return self.generator(self.warping(volume, x_s, x_d).features)
