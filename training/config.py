@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import argparse
+import dataclasses
+import json
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
 
 from playmate_core.errors import UserError
+
+Config = TypeVar("Config", bound=Any)
 
 
 @dataclass(frozen=True)
@@ -51,3 +58,67 @@ def check(config: LoopConfig) -> None:
     for name in ("steps", "log_every", "save_every"):
         if (got := getattr(config, name)) < 1:
             raise UserError(f"--{name.replace('_', '-')} is {got}, expected at least 1.")
+
+
+def parse(kind: type[Config], argv: Sequence[str] | None, description: str) -> Config:
+    """Resolve ``kind`` from its defaults, then ``--config FILE.json``, then one flag per field (``--save-every 100``).
+
+    A field that is itself a config gives its fields as ``--model-width 128``. Raises UserError for an unreadable file
+    or an unknown key in it; argparse refuses unknown flags.
+    """
+    parser = argparse.ArgumentParser(description=description, allow_abbrev=False)
+    parser.add_argument("--config", metavar="FILE.json", help="a config.json to start from; flags override it")
+    defaults = kind()
+    _add_flags(parser, defaults, "")
+    given = vars(parser.parse_args(argv))
+    path = given.pop("config")
+    return _apply(_from_file(defaults, Path(path)) if path else defaults, given, "")
+
+
+def from_mapping(defaults: Config, values: Mapping[str, Any], where: str) -> Config:
+    """``defaults`` with ``values`` (JSON's types) put in; the inverse of ``dataclasses.asdict`` through JSON."""
+    known = {field.name for field in dataclasses.fields(defaults)}
+    if unknown := sorted(set(values) - known):
+        raise UserError(f"{where} has the unknown key {unknown[0]!r}; the known ones are {', '.join(sorted(known))}.")
+    changed: dict[str, Any] = {}
+    for name, value in values.items():
+        default = getattr(defaults, name)
+        if dataclasses.is_dataclass(default) and not isinstance(default, type):
+            changed[name] = from_mapping(default, value, f"{where}: {name}")
+        else:
+            changed[name] = tuple(value) if isinstance(default, tuple) else value
+    return dataclasses.replace(defaults, **changed)
+
+
+def _from_file(defaults: Config, path: Path) -> Config:
+    try:
+        values = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(f"Cannot read {path} as JSON ({error}); give a run's config.json to --config.") from error
+    return from_mapping(defaults, values, str(path))
+
+
+def _add_flags(parser: argparse.ArgumentParser, defaults: Any, prefix: str) -> None:
+    for field in dataclasses.fields(defaults):
+        default = getattr(defaults, field.name)
+        flag = "--" + (prefix + field.name).replace("_", "-")
+        options: dict[str, Any] = {"dest": prefix + field.name, "default": argparse.SUPPRESS}
+        if dataclasses.is_dataclass(default):
+            _add_flags(parser, default, f"{prefix}{field.name}_")
+        elif isinstance(default, bool):
+            parser.add_argument(flag, action=argparse.BooleanOptionalAction, help=f"default {default}", **options)
+        elif isinstance(default, tuple) and default:
+            parser.add_argument(flag, type=type(default[0]), nargs=len(default), help=f"default {default}", **options)
+        elif isinstance(default, (int, float, str)):
+            parser.add_argument(flag, type=type(default), metavar="", help=f"default {default!r}", **options)
+
+
+def _apply(config: Config, given: Mapping[str, Any], prefix: str) -> Config:
+    changed: dict[str, Any] = {}
+    for field in dataclasses.fields(config):
+        key, value = prefix + field.name, getattr(config, field.name)
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            changed[field.name] = _apply(value, given, f"{key}_")
+        elif key in given:
+            changed[field.name] = tuple(given[key]) if isinstance(value, tuple) else given[key]
+    return dataclasses.replace(config, **changed)

@@ -114,9 +114,8 @@ class _Run:
         self.modules = dict(stage.modules())
         for module in self.modules.values():
             module.to(device).train()
-        self.optimizer = torch.optim.AdamW(
-            list(stage.parameters()), lr=config.lr, betas=config.betas, weight_decay=config.weight_decay
-        )
+        groups: Any = list(stage.parameters())
+        self.optimizer = torch.optim.AdamW(groups, lr=config.lr, betas=config.betas, weight_decay=config.weight_decay)
         self.rates = [group["lr"] for group in self.optimizer.param_groups]
         self.learning = [p for group in self.optimizer.param_groups for p in group["params"]]
         self.average = [p.detach().clone() for p in self.learning] if config.ema else []

@@ -1,0 +1,47 @@
+"""``python -m training VERB ...``: the verbs of training, each resumable by giving the same command again."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import sys
+from collections.abc import Sequence
+
+from playmate_core.errors import UserError
+
+VERBS = {
+    "corpus": "make the synthetic talking heads",
+    "face": "train the face networks F, M, W, G",
+    "stage1": "train the motion denoiser",
+    "stage2": "train the emotion controller on a frozen stage 1",
+    "evaluate": "print the table on held-out clips",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Hand the rest of the line to ``training.VERB.main``; a UserError is one line on stderr and exit status 2."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    if not argv or argv[0] not in VERBS:
+        wants_help = bool(argv) and argv[0] in ("-h", "--help")
+        (sys.stdout if wants_help else sys.stderr).write(_usage(argv))
+        return 0 if wants_help else 2
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", datefmt="%H:%M:%S")
+    try:
+        status = importlib.import_module(f"training.{argv[0]}").main(argv[1:])
+    except UserError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    except KeyboardInterrupt:
+        sys.stderr.write("Stopped; the same command goes on from the last saved state.\n")
+        return 130
+    return int(status or 0)
+
+
+def _usage(argv: Sequence[str]) -> str:
+    lines = [f"  {verb:8} {what}" for verb, what in VERBS.items()]
+    wrong = f"Unknown verb {argv[0]!r}.\n" if argv and not argv[0].startswith("-") else ""
+    return wrong + "python -m training VERB --help, where VERB is one of\n" + "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
