@@ -1,0 +1,162 @@
+"""Who may know whom, read from the source: the house of ARCHITECTURE.md as facts."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+#: Rooms of core from the ground up; an arrow goes down or stays on its floor, never up, and never in a circle.
+FLOORS = (
+    ("errors", "values"),
+    ("geometry", "diffusion", "face", "audio"),
+    ("crop", "detect", "denoiser", "emotion", "tracks", "pictures", "sound"),
+    ("portrait", "render", "generate", "pose", "edit"),
+    ("weights", "video", "plot"),
+    ("talk",),
+    ("cli",),
+    ("__main__",),
+)
+FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+#: Imported only inside the function that uses them.
+HEAVY = {"transformers", "librosa", "insightface", "onnxruntime", "mediapipe", "numba", "matplotlib", "scipy", "pandas"}
+#: Never imported by core at all (tqdm: only by its command line).
+FOREIGN_TO_CORE = {"training", "nodes", "comfy", "comfy_api", "folder_paths", "accelerate", "playmate_core"}
+FOREIGN_TO_TRAINING = {"nodes", "comfy", "comfy_api", "folder_paths"}
+MAX_FILE, MAX_FUNCTION = 300, 60
+
+CORE = sorted((ROOT / "playmate_core").rglob("*.py"))
+TRAINING = sorted((ROOT / "training").rglob("*.py"))
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def room_of(path: Path) -> str:
+    """The room a core file belongs to: its own name, or its folder's; "" is the package itself."""
+    first = path.relative_to(ROOT / "playmate_core").parts[0]
+    return "" if first == "__init__.py" else first.removesuffix(".py")
+
+
+def imports(tree: ast.AST) -> Iterator[ast.Import | ast.ImportFrom]:
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            yield node
+
+
+def absolute_packages(nodes: Iterator[ast.Import | ast.ImportFrom]) -> set[str]:
+    found = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif node.level == 0 and node.module:
+            found.add(node.module.split(".")[0])
+    return found
+
+
+def at_module_level(tree: ast.Module) -> Iterator[ast.Import | ast.ImportFrom]:
+    """Imports that run when the module is imported: outside functions and outside ``if TYPE_CHECKING``."""
+    waiting: list[ast.AST] = list(tree.body)
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            yield node
+        typing_only = isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+        if not typing_only and not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            waiting += ast.iter_child_nodes(node)
+
+
+def rooms_known(path: Path) -> set[str]:
+    """Rooms of core that a core file imports, its own left out."""
+    package = path.relative_to(ROOT / "playmate_core").parts[:-1]
+    found = set()
+    for node in imports(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = package[: len(package) - (node.level - 1)]
+            heads = [(*base, *node.module.split("."))] if node.module else [(*base, a.name) for a in node.names]
+            found |= {head[0] for head in heads}
+    return found - {room_of(path)}
+
+
+@pytest.mark.parametrize("path", CORE, ids=name_of)
+def test_core_knows_neither_training_nor_comfyui_nor_itself_absolutely(path: Path) -> None:
+    known = absolute_packages(imports(ast.parse(path.read_text(encoding="utf-8"))))
+    forbidden = FOREIGN_TO_CORE | (set() if path.name == "cli.py" else {"tqdm"})
+    assert not known & forbidden
+
+
+@pytest.mark.parametrize("path", TRAINING, ids=name_of)
+def test_training_knows_no_nodes(path: Path) -> None:
+    assert not absolute_packages(imports(ast.parse(path.read_text(encoding="utf-8")))) & FOREIGN_TO_TRAINING
+
+
+@pytest.mark.parametrize("path", CORE, ids=name_of)
+def test_core_imports_heavy_packages_where_they_are_used(path: Path) -> None:
+    assert not absolute_packages(at_module_level(ast.parse(path.read_text(encoding="utf-8")))) & HEAVY
+
+
+@pytest.mark.parametrize("path", [p for p in CORE if room_of(p)], ids=name_of)
+def test_arrows_in_core_point_down(path: Path) -> None:
+    room = room_of(path)
+    assert room in FLOOR, f"give the room {room!r} a floor, here and in the README"
+    upward = {other for other in rooms_known(path) if FLOOR.get(other, 0) > FLOOR[room]}
+    assert not upward, f"{name_of(path)} (floor {FLOOR[room]}) imports upward: {sorted(upward)}"
+
+
+def test_core_has_no_circles() -> None:
+    arrows: dict[str, set[str]] = {}
+    for path in CORE:
+        arrows.setdefault(room_of(path), set()).update(rooms_known(path))
+    while free := [room for room, known in arrows.items() if not known & arrows.keys()]:
+        for room in free:
+            del arrows[room]
+    assert not arrows, f"these rooms import each other in a circle: {sorted(arrows)}"
+
+
+@pytest.mark.parametrize("path", CORE, ids=name_of)
+def test_the_module_decides_its_device(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    named = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    assert not named & {"cuda", "empty_cache"}
+
+
+@pytest.mark.parametrize("path", CORE + TRAINING, ids=name_of)
+def test_files_and_functions_stay_within_budget(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    lines = len(text.splitlines())
+    assert lines <= MAX_FILE, f"{name_of(path)} has {lines} lines, at most {MAX_FILE}"
+    functions = [
+        node for node in ast.walk(ast.parse(text)) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+    ]
+    long = {f.name: f.end_lineno - f.lineno + 1 for f in functions if f.end_lineno - f.lineno + 1 > MAX_FUNCTION}
+    assert not long, f"{name_of(path)} has functions over {MAX_FUNCTION} lines: {long}"
+
+
+def test_importing_core_does_nothing_else(tmp_path: Path) -> None:
+    rooms = [".".join(p.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for p in CORE]
+    script = (
+        "import importlib, sys, threading\n"
+        f"for name in {rooms!r}: importlib.import_module(name)\n"
+        "import torch\n"
+        f"heavy = {sorted(HEAVY)!r} + ['training', 'accelerate']\n"
+        "assert not (loaded := [name for name in heavy if name in sys.modules]), loaded\n"
+        "assert not torch.cuda.is_initialized()\n"
+        "assert threading.active_count() == 1, threading.enumerate()\n"
+    )
+    home = tmp_path / "home"
+    home.mkdir()
+    kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT") if name in os.environ}
+    environment = {**kept, "HOME": str(home), "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=home, env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert list(home.rglob("*")) == [], "importing core must create no files"
+    assert done.stdout == "", "importing core must say nothing"
