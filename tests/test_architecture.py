@@ -16,9 +16,9 @@ ROOT = Path(__file__).resolve().parent.parent
 FLOORS = (
     ("errors", "values"),
     ("geometry", "diffusion", "face", "audio"),
-    ("crop", "detect", "denoiser", "emotion", "tracks", "pictures", "sound"),
+    ("crop", "detect", "denoiser", "emotion", "tracks", "score", "pictures", "sound"),
     ("portrait", "render", "generate", "pose", "edit"),
-    ("weights", "video", "plot"),
+    ("weights", "video", "soundtrack", "writer", "plot"),
     ("talk",),
     ("cli",),
     ("__main__",),
