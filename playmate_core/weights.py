@@ -1,0 +1,301 @@
+"""One model, one safetensors file that says what it is: save, load strictly, describe.
+
+Metadata, all strings: ``playmate.kind`` face, motion or emotion; ``playmate.version``; ``playmate.config``, JSON of the
+frozen config; ``playmate.tensors``, the :func:`tensor_hash` a load must reproduce; ``playmate.base`` (emotion) the hash
+of the motion model it was trained on; ``playmate.audio`` (motion) who listened; ``playmate.training``, JSON of the
+resolved training config and what it cost; ``license`` and ``data``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import math
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as serialize
+from torch import Tensor, nn
+
+from .errors import UserError
+
+if TYPE_CHECKING:
+    from .denoiser import MotionDenoiser
+    from .emotion import EmotionController
+    from .face import FaceModel
+
+VERSION = "1"
+KINDS = {"FaceModel": "face", "MotionDenoiser": "motion", "EmotionController": "emotion"}
+#: What files that are not ours look like: a piece of a key, and the name a person knows it by.
+FOREIGN = (
+    ("resblocks_3d.", "LivePortrait's appearance feature extractor"),
+    ("detector.downsample_layers", "LivePortrait's motion extractor"),
+    ("dense_motion_network.", "LivePortrait's warping module"),
+    ("G_middle_", "LivePortrait's generator"),
+    ("retarget_shoulder", "LivePortrait's stitching module"),
+    ("encoder.layers.0.attention.k_proj", "a wav2vec2 or HuBERT audio encoder"),
+    ("first_stage_model.", "a Stable Diffusion checkpoint"),
+)
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a file says of itself, read without loading its tensors. ``str()`` gives it as text for people."""
+
+    path: Path
+    kind: str
+    version: str
+    config: Mapping[str, Any]
+    training: Mapping[str, Any]
+    license: str
+    data: str
+    tensors: str
+    base: str
+    audio: str
+    numbers: int
+    megabytes: float
+
+    def __str__(self) -> str:
+        rows = [
+            f"{self.path.name}: {self.kind} model, {self.numbers:,} numbers, {self.megabytes:.1f} MB",
+            f"license: {self.license}",
+            f"data: {self.data}",
+            f"tensors: {self.tensors}",
+        ]
+        rows += [f"{name}: {value}" for name, value in (("base", self.base), ("audio", self.audio)) if value]
+        rows += [f"config.{name}: {value}" for name, value in self.config.items()]
+        rows += [f"training.{name}: {value}" for name, value in self.training.items()]
+        return "\n".join(rows)
+
+
+def tensor_hash(module: nn.Module) -> str:
+    """SHA-256 over the state dict in key order: key, dtype, shape, bytes. The same on every device."""
+    return _hash(module.state_dict())
+
+
+def _hash(tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for key in sorted(tensors):
+        value = tensors[key].detach().cpu().contiguous()
+        digest.update(f"{key} {value.dtype} {tuple(value.shape)}\n".encode())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def save(
+    module: FaceModel | MotionDenoiser | EmotionController,
+    path: str | Path,
+    *,
+    license: str,
+    data: str,
+    training: Mapping[str, Any],
+    base: nn.Module | None = None,
+    audio: str = "",
+    dtype: torch.dtype = torch.float32,
+) -> None:
+    """Write one model file, whole or not at all.
+
+    ``dtype`` is what the weights of two and more dimensions are stored in (float16 halves the file); statistics,
+    norms and biases stay float32, and everything loads as float32. ``base``: the motion model an emotion model was
+    trained on, as loaded from its own file. Raises UserError for NaN or Inf, and when the file cannot be written.
+    """
+    path = Path(path)
+    kind = KINDS.get(type(module).__name__)
+    if kind is None:
+        raise ValueError(f"Only {', '.join(KINDS)} are saved, got {type(module).__name__}.")
+    if (kind == "emotion") != (base is not None):
+        raise ValueError(f"An emotion model, and no other, is saved with the base it was trained on; this is {kind}.")
+    stored = {key: _stored(value, dtype) for key, value in module.state_dict().items()}
+    _refuse_nonfinite(path, stored)
+    metadata = {
+        "playmate.kind": kind,
+        "playmate.version": VERSION,
+        "playmate.config": json.dumps(asdict(module.config)),
+        "playmate.tensors": _hash({key: _restored(value) for key, value in stored.items()}),
+        "playmate.training": json.dumps(dict(training), default=str),
+        "license": license,
+        "data": data,
+    }
+    if base is not None:
+        metadata["playmate.base"] = tensor_hash(base)
+    if audio:
+        metadata["playmate.audio"] = audio
+    _write_whole(path, serialize(stored, metadata))
+
+
+def load_face(path: str | Path) -> FaceModel:
+    """A face model in eval mode, without gradients, float32 on the CPU. Raises UserError for any other file."""
+    from .face import FaceConfig, FaceModel
+
+    return cast("FaceModel", _load(Path(path), "face", FaceConfig, FaceModel))
+
+
+def load_motion(path: str | Path) -> MotionDenoiser:
+    """A motion denoiser in eval mode, without gradients, float32 on the CPU. Raises UserError for any other file."""
+    from .denoiser import MotionConfig, MotionDenoiser
+
+    return cast("MotionDenoiser", _load(Path(path), "motion", MotionConfig, MotionDenoiser))
+
+
+def load_emotion(path: str | Path, base: nn.Module) -> EmotionController:
+    """An emotion controller for the motion model ``base``. Raises UserError when it was trained on another one."""
+    from .emotion import EmotionConfig, EmotionController
+
+    path = Path(path)
+    model = cast("EmotionController", _load(path, "emotion", EmotionConfig, EmotionController))
+    wanted, got = describe(path).base, tensor_hash(base)
+    if wanted != got:
+        raise UserError(
+            f"{path.name} was trained on the motion model {wanted[:12]}, but the motion model given is {got[:12]}; "
+            "load the motion model that came with it."
+        )
+    return model
+
+
+def describe(path: str | Path) -> Description:
+    """Read a file's own account of itself. Raises UserError for a file that is not one of ours, saying what it is."""
+    path = Path(path)
+    with _open(path) as file:
+        metadata, keys = file.metadata() or {}, list(file.keys())
+        numbers = sum(math.prod(file.get_slice(key).get_shape()) for key in keys)
+    if "playmate.kind" not in metadata:
+        seems = next((f"; it seems to be {name}" for piece, name in FOREIGN if any(piece in k for k in keys)), "")
+        raise UserError(f"{path.name} is not a Playmate model{seems}; choose a file written by `python -m training`.")
+    if metadata.get("playmate.version") != VERSION:
+        raise UserError(
+            f"{path.name} has format version {metadata.get('playmate.version')!r} and this program reads {VERSION!r}; "
+            "update the program or train the model again."
+        )
+    return Description(
+        path=path,
+        kind=metadata["playmate.kind"],
+        version=metadata["playmate.version"],
+        config=_json_object(path, "playmate.config", metadata),
+        training=_json_object(path, "playmate.training", metadata),
+        license=metadata.get("license", ""),
+        data=metadata.get("data", ""),
+        tensors=metadata.get("playmate.tensors", ""),
+        base=metadata.get("playmate.base", ""),
+        audio=metadata.get("playmate.audio", ""),
+        numbers=numbers,
+        megabytes=path.stat().st_size / 1e6,
+    )
+
+
+def _stored(value: Tensor, dtype: torch.dtype) -> Tensor:
+    if not value.is_floating_point():
+        return value.detach().cpu().contiguous().clone()
+    return value.detach().cpu().to(dtype if value.ndim >= 2 else torch.float32).contiguous().clone()
+
+
+def _restored(value: Tensor) -> Tensor:
+    # A copy, so that the model does not hang on to a file somebody may overwrite.
+    return value.to(torch.float32 if value.is_floating_point() else value.dtype, copy=True)
+
+
+def _refuse_nonfinite(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    bad = [key for key, value in tensors.items() if value.is_floating_point() and not bool(value.isfinite().all())]
+    if bad:
+        raise UserError(
+            f"{path.name}: the weights hold NaN or infinite numbers in {_some(bad)}; use another copy or checkpoint."
+        )
+
+
+def _some(names: Iterable[str], limit: int = 3) -> str:
+    names = sorted(names)
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    """Write beside the target, then rename: a full disk or a kill leaves the old file, or none, never half of one."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        raise UserError(
+            f"{path} could not be written ({error.strerror or error}, {len(data) / 1e6:.1f} MB wanted); "
+            "free some space or choose another folder."
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink()
+
+
+def _open(path: Path) -> Any:
+    if not path.is_file():
+        raise UserError(f"There is no model file {path}; give the path of a .safetensors file.")
+    try:
+        return safe_open(str(path), framework="pt")
+    except (SafetensorError, OSError) as error:
+        raise UserError(
+            f"{path.name} is not a complete safetensors file ({error}); copy or download it again."
+        ) from error
+
+
+def _json_object(path: Path, name: str, metadata: Mapping[str, str]) -> dict[str, Any]:
+    try:
+        value = json.loads(metadata.get(name, "{}"))
+    except json.JSONDecodeError:
+        value = None
+    if not isinstance(value, dict):
+        raise UserError(f"{path.name}: its {name} is not a JSON object; copy or download the file again.")
+    return value
+
+
+def _load(path: Path, kind: str, config_class: type, module_class: Callable[[Any], nn.Module]) -> nn.Module:
+    facts = describe(path)
+    if facts.kind != kind:
+        raise UserError(
+            f"{path.name} is a model of kind {facts.kind}, but a {kind} model belongs here; choose another."
+        )
+    config = _config(path, config_class, facts.config)
+    with torch.device("meta"):
+        module = module_class(config)
+    with _open(path) as file:
+        shapes = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
+        _compare(path, shapes, {key: tuple(value.shape) for key, value in module.state_dict().items()})
+        tensors = {key: _restored(file.get_tensor(key)) for key in shapes}
+    _refuse_nonfinite(path, tensors)
+    if facts.tensors and _hash(tensors) != facts.tensors:
+        raise UserError(f"{path.name} is damaged: its numbers do not match its checksum; copy or download it again.")
+    module.load_state_dict(tensors, strict=True, assign=True)
+    return module.eval().requires_grad_(False)
+
+
+def _config(path: Path, config_class: type, values: Mapping[str, Any]) -> Any:
+    unknown = set(values) - {field.name for field in fields(config_class)}
+    if unknown:
+        raise UserError(
+            f"{path.name}: its config has the unknown field {_some(unknown)}; update the program, or choose a file "
+            "this version wrote."
+        )
+    try:
+        return config_class(**{name: _frozen(value) for name, value in values.items()})
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{path.name}: its config is refused ({error}); choose another file.") from error
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
+
+
+def _compare(path: Path, got: Mapping[str, tuple[int, ...]], wanted: Mapping[str, tuple[int, ...]]) -> None:
+    """Raise UserError naming the keys that are missing, too many or of another shape."""
+    missing, extra = set(wanted) - set(got), set(got) - set(wanted)
+    other = [f"{k} {got[k]} instead of {wanted[k]}" for k in set(wanted) & set(got) if got[k] != wanted[k]]
+    named = (("misses", missing), ("has the unknown", extra), ("has", other))
+    faults = [f"{verb} {_some(names)}" for verb, names in named if names]
+    if faults:
+        raise UserError(f"{path.name} does not fit its config: it {'; it '.join(faults)}; choose another file.")
