@@ -1,0 +1,191 @@
+"""Where the face lies in the picture, taking it out, and putting it back without a seam.
+
+An affine here is (2, 3) and maps homogeneous pixel positions (x, y, 1); pixel centres are at integers. Facts from
+shared/parity/LIVEPORTRAIT.md sections 6.3 to 6.5 and 9.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .values import expect
+
+#: The feather of a 512 pixel crop, in pixels; other crops in proportion.
+_FEATHER, _FEATHER_AT = 16, 512
+
+#: Which landmarks make the left eye, the right eye and the mouth, by how many landmarks there are.
+_ANCHORS = {
+    203: ((0, 6, 12, 18), (24, 30, 36, 42), (48, 66)),
+    106: ((33, 35, 40, 39), (87, 89, 94, 93), (52, 61)),
+    101: ((39, 42, 45, 48), (51, 54, 57, 60), (75, 81)),
+    68: ((36, 39), (42, 45), (48, 54)),
+    5: ((0,), (1,), (3, 4)),
+}
+
+
+@dataclass(frozen=True)
+class CropOptions:
+    """How much around a face to take: ``scale`` times its box, moved by ``shift`` sides along the face (negative: up).
+
+    ``upright`` True keeps the crop's sides parallel to the picture's even if the head is tilted.
+    """
+
+    scale: float = 2.3
+    shift: float = -0.125
+    upright: bool = False
+
+
+@dataclass(frozen=True)
+class Square:
+    """A square in the picture: centre (``x``, ``y``) and ``side`` in pixels, ``angle`` in radians, clockwise."""
+
+    x: float
+    y: float
+    side: float
+    angle: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.side > 0:
+            raise ValueError(f"A square's side must be positive, got {self.side}.")
+
+
+def square_from_landmarks(points: Tensor, options: CropOptions | None = None) -> Square:
+    """The square around 203, 106, 68 or 5 landmarks, or any other number above 101: points (N, 2) in pixels."""
+    options = options or CropOptions()
+    points = points.double()
+    left, right, mouth = (points[list(group)].mean(0) for group in _anchors(len(points)))
+    down = mouth - (left + right) / 2
+    down = down / down.norm() if down.norm() > 1e-3 else torch.tensor([0.0, 1.0], dtype=points.dtype)
+    across = torch.stack([down[1], -down[0]])
+    axes = torch.stack([across, down])
+    mean = points.mean(0)
+    turned = (points - mean) @ axes.T
+    low, high = turned.amin(0), turned.amax(0)
+    side = (high - low).max() * options.scale
+    centre = mean + (low + high) / 2 @ axes + down * options.shift * side
+    angle = 0.0 if options.upright else math.atan2(float(across[1]), float(across[0]))
+    return Square(float(centre[0]), float(centre[1]), float(side), angle)
+
+
+def square_from_box(box: tuple[float, float, float, float], options: CropOptions | None = None) -> Square:
+    """The square around a face box (left, top, right, bottom) in pixels. Raises ValueError for an empty box."""
+    options = options or CropOptions()
+    left, top, right, bottom = box
+    if not (right > left and bottom > top):
+        raise ValueError(f"A face box is left, top, right, bottom with right > left and bottom > top, got {box}.")
+    side = max(right - left, bottom - top) * options.scale
+    return Square((left + right) / 2, (top + bottom) / 2 + options.shift * side, side)
+
+
+def crop_to_image(square: Square, size: int) -> Tensor:
+    """Affine (2, 3) from a crop of ``size`` pixels to the picture (section 6.4, M_c2o)."""
+    step = square.side / size
+    cos, sin = math.cos(square.angle) * step, math.sin(square.angle) * step
+    half = size / 2
+    return torch.tensor(
+        [[cos, -sin, square.x - half * (cos - sin)], [sin, cos, square.y - half * (sin + cos)]], dtype=torch.float64
+    ).float()
+
+
+def whole_to_image(height: int, width: int, size: int) -> Tensor:
+    """Affine (2, 3) from a crop of ``size`` pixels to the largest centred square of a picture, edge to edge."""
+    side = min(height, width)
+    step = side / size
+    return torch.tensor(
+        [[step, 0, (width - side) // 2 + (step - 1) / 2], [0, step, (height - side) // 2 + (step - 1) / 2]]
+    )
+
+
+def inverse(affine: Tensor) -> Tensor:
+    """The affine (2, 3) that undoes ``affine`` (2, 3)."""
+    full = torch.eye(3, dtype=torch.float64)
+    full[:2] = affine.double()
+    return torch.linalg.inv(full)[:2].to(affine.dtype)
+
+
+def move_points(points: Tensor, affine: Tensor) -> Tensor:
+    """Points (..., 2) under an affine (2, 3)."""
+    return points @ affine[:, :2].T + affine[:, 2]
+
+
+def cut(image: Tensor, crop_to_image: Tensor, size: int) -> Tensor:
+    """Take the crop (size, size, 3) out of an image (H, W, 3), float or uint8; black beyond its edges."""
+    expect("image", image, "H", "W", 3)
+    return torch.from_numpy(_sample(image.numpy(), crop_to_image.double().numpy(), (size, size)))
+
+
+def shrink(image: Tensor, size: int) -> Tensor:
+    """Reduce a square image (S, S, 3) to (size, size, 3) by area averaging, as LivePortrait feeds F and M."""
+    if len(image) == size:
+        return image
+    return torch.from_numpy(np.asarray(cv2.resize(image.numpy(), (size, size), interpolation=cv2.INTER_AREA)))
+
+
+def feather(size: int) -> NDArray[np.uint8]:
+    """Paste-back mask (size, size): 255 inside, a ramp with round corners to 0 at the border (section 9)."""
+    ramp = _FEATHER * size / _FEATHER_AT
+    at = np.arange(size, dtype=np.float64)
+    out = np.maximum.reduce([ramp - at, at - (size - ramp), np.zeros(size)])
+    return np.floor(255 * np.clip(1 - np.hypot(out[:, None], out[None]) / ramp, 0, 1)).astype(np.uint8)
+
+
+class Paster:
+    """Puts crops back into one picture; touches only the box that the feathered mask reaches."""
+
+    def __init__(self, image: Tensor, crop_to_image: Tensor, size: int) -> None:
+        """``image`` (H, W, 3) uint8; ``crop_to_image`` (2, 3) for crops of ``size`` pixels."""
+        expect("image", image, "H", "W", 3)
+        if image.dtype != torch.uint8:
+            raise ValueError(f"Paster needs a uint8 image, got {image.dtype}.")
+        self._image, self._size = image.numpy(), size
+        height, width = self._image.shape[:2]
+        image_to_crop = inverse(crop_to_image.double()).numpy()
+        mask = _sample(feather(size), image_to_crop, (width, height))
+        rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+        if not len(rows):
+            raise ValueError("The crop lies outside the picture; there is nothing to paste into.")
+        self._box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        self._image_to_crop = image_to_crop.copy()
+        self._image_to_crop[:, 2] += image_to_crop[:, :2] @ (columns[0], rows[0])
+        self._share = (mask[self._box].astype(np.float32) / 255)[..., None]
+        self._ground = (1 - self._share) * self._image[self._box]
+
+    def paste(self, frames: Tensor) -> Tensor:
+        """Crops (n, size, size, 3) uint8 -> pictures (n, H, W, 3) uint8; beyond the mask bit-identical to the image."""
+        expect("frames", frames, "n", self._size, self._size, 3)
+        pictures = np.repeat(self._image[None], len(frames), 0)
+        height, width = self._ground.shape[:2]
+        for picture, frame in zip(pictures, frames.numpy(), strict=True):
+            warped = _sample(frame, self._image_to_crop, (width, height))
+            blended = self._share * warped + self._ground
+            picture[self._box] = np.clip(blended + 1e-3, 0, 255)  # truncates, but not 199.9999 to 199
+        return torch.from_numpy(pictures)
+
+
+def _anchors(count: int) -> tuple[tuple[int, ...], ...]:
+    if count in _ANCHORS:
+        return _ANCHORS[count]
+    if count > 101:
+        return _ANCHORS[101]
+    raise ValueError(f"Cannot read {count} landmarks; expected 203, 106, 101, 68 or 5.")
+
+
+def _sample(source: NDArray, target_to_source: NDArray, size: tuple[int, int]) -> NDArray:
+    """Read ``source`` at every pixel of a target of ``size`` (width, height): bilinear, black outside.
+
+    Where a target pixel covers two or more source pixels, a finer target is read and averaged, or detail would alias.
+    """
+    fine = max(1, int(math.sqrt(abs(np.linalg.det(target_to_source[:, :2]))) + 1e-6))
+    affine = np.array(target_to_source, np.float64)
+    affine[:, 2] -= affine[:, :2].sum(1) * (fine - 1) / (2 * fine)
+    affine[:, :2] /= fine
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    read = cv2.warpAffine(source, affine, (size[0] * fine, size[1] * fine), flags=flags)
+    return np.asarray(read if fine == 1 else cv2.resize(read, size, interpolation=cv2.INTER_AREA))

@@ -1,0 +1,163 @@
+"""From pixels to what the face networks know: a picture becomes a Portrait, a film becomes a Motion."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+import torch
+from torch import Tensor, nn
+
+from .crop import cut, shrink
+from .detect import Box, find_crop
+from .errors import UserError
+from .face import FaceModel, FaceReading
+from .geometry import place
+from .pictures import Bytes, from_bytes
+from .values import FPS, Motion, Portrait, Pose
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class FaceConfidence:
+    """Three signs that a crop shows a face, none of which needs a detector.
+
+    A reading of the mirrored crop should be the mirrored reading: ``flip_degrees`` is the mean angle by which it is
+    not, ``flip_keypoints`` the mean distance (the crop spans 2) from a mirrored keypoint to the nearest one read.
+    ``reconstruction`` is the PSNR in dB of the crop drawn from itself through W and G.
+    """
+
+    flip_degrees: float
+    flip_keypoints: float
+    reconstruction: float
+
+
+@dataclass(frozen=True)
+class FaceLimits:
+    """From where on a crop no longer passes for a face; to be calibrated for the weights in use."""
+
+    flip_degrees: float = 15.0
+    flip_keypoints: float = 0.2
+    reconstruction: float = 12.0
+
+
+def read_portrait(face: FaceModel, image: Tensor, crop: str | Box = "auto") -> Portrait:
+    """What the face networks see in a picture (H, W, 3) in [0, 1]; ``crop`` as in :func:`detect.find_crop`.
+
+    The crop is twice the networks' input, as wide as what they draw, and reduced to the input by area.
+    """
+    size = 2 * face.config.image_size
+    crop_to_image = find_crop(image, size, crop)
+    seen = to_network(face, shrink(cut(image, crop_to_image, size), face.config.image_size)[None])
+    with torch.inference_mode():
+        appearance = face.appearance(seen)
+        reading = face.read(seen)
+    rest = _as_motion(reading, FPS)
+    return Portrait(image, crop_to_image, size, _at_rest(appearance)[0], _at_rest(reading.keypoints)[0], rest)
+
+
+def read_motion(
+    face: FaceModel,
+    frames: Iterable[Bytes | Tensor],
+    fps: float = FPS,
+    crop: str | Box = "auto",
+    batch: int = 8,
+    total: int = 0,
+    progress: Progress | None = None,
+) -> Motion:
+    """The motion of a film: ``frames`` yields pictures (H, W, 3), uint8 or float in [0, 1], ``batch`` of them held.
+
+    The crop is found in the first frame and kept, or the head would no longer move in it. ``progress`` is told the
+    frames done and ``total``. Raises UserError when there is no frame.
+    """
+    readings: list[FaceReading] = []
+    affine: Tensor | None = None
+    done = 0
+    for group in _batches((_as_image(frame) for frame in frames), batch):
+        if affine is None:
+            affine = find_crop(group[0], face.config.image_size, crop)
+        crops = torch.stack([cut(image, affine, face.config.image_size) for image in group])
+        with torch.inference_mode():
+            readings.append(face.read(to_network(face, crops)))
+        done += len(group)
+        if progress:
+            progress(done, max(total, done))
+    if not readings:
+        raise UserError("The driving video has no frame; please give a film of a face.")
+    motions = [_as_motion(reading, fps) for reading in readings]
+    rotation, translation, scale = (
+        torch.cat([getattr(m.pose, name) for m in motions]) for name in ("rotation", "translation", "scale")
+    )
+    return Motion(Pose(rotation, translation, scale, fps), torch.cat([m.expression for m in motions]))
+
+
+def face_confidence(face: FaceModel, portrait: Portrait) -> FaceConfidence:
+    """How much the crop of a portrait behaves like a face under ``face``; see :class:`FaceConfidence`."""
+    size = face.config.image_size
+    wide = cut(portrait.image, portrait.crop_to_image, portrait.crop_size)
+    seen = to_network(face, shrink(wide, size)[None])
+    with torch.inference_mode():
+        both = face.read(torch.cat([seen, seen.flip(-1)]))
+        placed = place(both.keypoints, both.rotation, both.expression, both.translation, both.scale).float()
+        rotation = both.rotation.float()
+        drawn = face.draw(face.appearance(seen), placed[:1].to(seen.dtype), placed[:1].to(seen.dtype))
+    mirrored = rotation[1] * torch.tensor([1.0, -1.0, -1.0], device=rotation.device)
+    distances = torch.cdist(placed[0, :, :2], placed[1, :, :2] * torch.tensor([-1.0, 1.0], device=placed.device))
+    error = (to_pictures(drawn)[0] - wide).square().mean().clamp_min(1e-10)
+    return FaceConfidence(
+        flip_degrees=float((mirrored - rotation[0]).abs().mean()),
+        flip_keypoints=float((distances.amin(0).mean() + distances.amin(1).mean()) / 2),
+        reconstruction=float(-10 * error.log10()),
+    )
+
+
+def require_face(confidence: FaceConfidence, limits: FaceLimits | None = None) -> None:
+    """Raise UserError unless every sign of a face is within ``limits``."""
+    limits = limits or FaceLimits()
+    if (
+        confidence.flip_degrees > limits.flip_degrees
+        or confidence.flip_keypoints > limits.flip_keypoints
+        or confidence.reconstruction < limits.reconstruction
+    ):
+        raise UserError(
+            "No face was recognised in the portrait; please give a picture of one face, frontal and large, cropped to a"
+            f" square around the head (mirror test {confidence.flip_degrees:.1f} degrees, redrawn at"
+            f" {confidence.reconstruction:.1f} dB)."
+        )
+
+
+def to_network(module: nn.Module, images: Tensor) -> Tensor:
+    """Pictures (n, H, W, 3) -> (n, 3, H, W) on the module's device and in its dtype."""
+    return move_to(module, images.movedim(-1, 1))
+
+
+def to_pictures(images: Tensor) -> Tensor:
+    """Pictures (n, 3, H, W) of a network -> (n, H, W, 3) float32 on the CPU."""
+    return _at_rest(images).movedim(1, -1)
+
+
+def move_to(module: nn.Module, value: Tensor) -> Tensor:
+    """``value`` where ``module`` lives and in its dtype: the module decides both."""
+    weight = next(module.parameters())
+    return value.to(weight.device, weight.dtype)
+
+
+def _at_rest(value: Tensor) -> Tensor:
+    """float32 on the CPU, and usable outside inference mode."""
+    return value.detach().to("cpu", torch.float32, copy=True)
+
+
+def _as_motion(reading: FaceReading, fps: float) -> Motion:
+    pose = Pose(_at_rest(reading.rotation), _at_rest(reading.translation), _at_rest(reading.scale), fps)
+    return Motion(pose, _at_rest(reading.expression))
+
+
+def _as_image(frame: Bytes | Tensor) -> Tensor:
+    return frame if isinstance(frame, Tensor) and frame.is_floating_point() else from_bytes(frame)
+
+
+def _batches(items: Iterator[Tensor], size: int) -> Iterator[list[Tensor]]:
+    while group := list(islice(items, size)):
+        yield group
