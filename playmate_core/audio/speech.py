@@ -1,0 +1,120 @@
+"""Sound before anyone listens: any rate and channels to 16 kHz mono, in whole video frames, with its loudness."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import UserError
+from ..values import FPS
+
+SAMPLE_RATE = 16000
+#: Samples of one video frame.
+FRAME = round(SAMPLE_RATE / FPS)
+LOWEST_RATE, HIGHEST_RATE = 8_000, 192_000
+
+Waveform = np.ndarray | Tensor
+
+
+def frame_count(samples: int, rate: int) -> int:
+    """Video frames that ``samples`` at ``rate`` Hz fill, the last perhaps partly: ceil(duration x 25), exactly."""
+    return -(-samples * round(FPS) // rate)
+
+
+def resample(waveform: np.ndarray, rate: int) -> np.ndarray:
+    """``waveform`` (samples,) float32 from ``rate`` to 16 kHz by soxr; (ceil(samples 16000 / rate),) float32."""
+    if rate == SAMPLE_RATE:
+        return waveform
+    import librosa
+
+    return librosa.resample(waveform, orig_sr=rate, target_sr=SAMPLE_RATE, res_type="soxr_hq")
+
+
+def mono(waveform: Waveform) -> np.ndarray:
+    """(samples,) or (channels, samples), floats or integers, as the mean of its channels, float32.
+
+    Raises UserError for empty or non-finite audio, another shape, or floats far outside -1..1.
+    """
+    sound = waveform.detach().cpu().numpy() if isinstance(waveform, Tensor) else np.asarray(waveform)
+    if sound.ndim not in (1, 2) or (sound.ndim == 2 and len(sound) > 32):
+        raise UserError(f"Got audio of shape {sound.shape}; give (samples,) or (channels, samples).")
+    if sound.size == 0:
+        raise UserError("The audio is empty; give at least one sample.")
+    unit = float(np.iinfo(sound.dtype).max) + 1.0 if np.issubdtype(sound.dtype, np.signedinteger) else 1.0
+    if sound.ndim == 2:
+        sound = sound.mean(axis=0, dtype=np.float32)
+    mixed = sound.astype(np.float32) / np.float32(unit) if unit > 1.0 else sound.astype(np.float32, copy=False)
+    peak = max(float(mixed.max()), -float(mixed.min()))
+    if not np.isfinite(peak):
+        raise UserError("The audio holds NaN or infinite samples; decode or export it again.")
+    if peak > 64.0:
+        raise UserError(f"Got float samples up to {peak:g}; scale them to -1..1 (16-bit values: divide by 32768).")
+    return mixed
+
+
+@dataclass(frozen=True, eq=False)
+class Speech:
+    """``samples`` (640 T,) float32, mono, 16 kHz, zero mean, the last frame completed with silence."""
+
+    samples: np.ndarray
+
+    @staticmethod
+    def hear(waveform: Waveform, rate: int) -> Speech:
+        """Any waveform at any rate from 8 to 192 kHz. Raises UserError for a rate outside, and whatever mono does."""
+        if int(rate) != rate or not LOWEST_RATE <= rate <= HIGHEST_RATE:
+            raise UserError(
+                f"Got a sample rate of {rate} Hz; give a whole number from {LOWEST_RATE} to {HIGHEST_RATE}."
+            )
+        mixed = mono(waveform)
+        frames = frame_count(len(mixed), int(rate))
+        heard = resample(mixed, int(rate))[: frames * FRAME]
+        samples = np.zeros(frames * FRAME, np.float32)
+        np.subtract(heard, np.float32(heard.mean(dtype=np.float64)), out=samples[: len(heard)])
+        return Speech(samples)
+
+    def power(self) -> np.ndarray:
+        """(T,) float64 mean square of each video frame."""
+        rows = self.samples.reshape(-1, FRAME)
+        return np.einsum("ts,ts->t", rows, rows).astype(np.float64) / FRAME
+
+    def cut(self, first: int, last: int, margin: int) -> np.ndarray:
+        """The samples of frames ``first`` to ``last`` with ``margin`` more on each side, silence beyond the ends."""
+        begin, end = first * FRAME - margin, last * FRAME + margin
+        inside = self.samples[max(begin, 0) : end]
+        return np.pad(inside, (max(-begin, 0), max(end - len(self.samples), 0)))
+
+
+# Loudness. Decibels are relative to full scale: a square wave between -1 and 1 has 0.
+SPEECH_DB = -23.0
+GATE_DB = -65.0
+
+
+def _decibels(power: np.ndarray) -> np.ndarray:
+    return 10.0 * np.log10(np.maximum(power, 1e-10))
+
+
+def speech_gain(power: np.ndarray) -> float:
+    """The factor that brings active speech to SPEECH_DB, from the frame powers (T,).
+
+    Active means louder than an absolute gate and than the loud mean less 10 dB (the gating of ITU-R BS.1770). Loud
+    audio is always turned down; quiet audio is turned up only as far as it is audible (from -65 to -50 dB) and moves
+    like speech (3 to 9 dB between its quiet and its loud frames): silence and steady noise stay what they are.
+    """
+    audible = power[power > 10.0 ** (GATE_DB / 10.0)]
+    if len(audible) == 0:
+        return 1.0
+    level = float(_decibels(audible[audible >= 0.1 * audible.mean()].mean()))
+    change = SPEECH_DB - level
+    if change > 0.0:
+        quiet, loud = np.percentile(_decibels(power), (20, 95))
+        change *= float(np.clip((level - GATE_DB) / 15.0, 0.0, 1.0) * np.clip((loud - quiet - 3.0) / 6.0, 0.0, 1.0))
+    return float(10.0 ** (change / 20.0))
+
+
+def loudness(power: np.ndarray) -> Tensor:
+    """(T,) float32 in [0, 1] from frame powers (T,): 0 at -55 dB and below, 1 at -15 dB and above, levelled first."""
+    level = _decibels(power * speech_gain(power) ** 2)
+    return torch.from_numpy(np.clip((level + 55.0) / 40.0, 0.0, 1.0).astype(np.float32))
