@@ -90,7 +90,7 @@ class Identity:
     hair_style: str
     glasses: bool
     beard: float
-    freckled: float
+    blush: float
     stylised: bool
     gain: tuple[float, ...]
     rest_rotation: tuple[float, float, float]
@@ -179,7 +179,7 @@ def make_identity(seed: int) -> Identity:
         hair_style=style,
         glasses=bool(rng.random() < 0.18),
         beard=beard,
-        freckled=span(0.3, 1.0) if rng.random() < 0.2 else 0.0,
+        blush=span(0.15, 0.6),
         stylised=seed % 3 == 2,
         gain=_gains(rng, eye_open),
         rest_rotation=(float(turn[0]), float(turn[1]), float(turn[2])),
@@ -190,10 +190,17 @@ def make_identity(seed: int) -> Identity:
 
 
 def face_depth(identity: Identity, x: float, y: float) -> float:
-    """z of the smooth front of the face (no nose, no lips) at (x, y); negative, towards us."""
+    """z of the smooth front of the face (no nose, no lips) at (x, y); negative, towards us; ``surface`` draws it."""
     height = identity.chin if y > 0 else identity.crown
-    inside = 1.0 - (x / identity.half_width) ** 2 - 0.75 * (y / height) ** 2
-    return -identity.depth * float(np.sqrt(max(inside, 0.04)))
+    rise = (y / height) ** 2
+    inside = 1.0 - (x / (identity.half_width * taper(identity, y))) ** 2 - rise * (0.6 + 0.4 * rise * rise)
+    return -identity.depth * float(np.sqrt(max(inside, 0.03)))
+
+
+def taper(identity: Identity, y: float) -> float:
+    """How much narrower the face is at ``y`` than at the eyes, from the cheekbones down to the jaw."""
+    down = max(0.0, y) / identity.chin
+    return 1.0 - (1.0 - identity.jaw_half / identity.half_width) * 0.8 * down * down
 
 
 def canonical_keypoints(identity: Identity) -> NDArray[np.float32]:
