@@ -28,7 +28,7 @@ class ClipTensors:
 class Windows:
     """B windows of W current after P previous frames.
 
-    ``motion`` (B, P+W, 69), ``audio`` (B, P+W, L, D); ``valid`` (B, W) is False past the end of the clip, where motion is
+    ``motion`` (B, P+W, 69), ``audio`` (B, P+W, L, D); ``valid`` (B, W) is False past the clip, where motion is
     zero and audio is silence; ``start`` (B,) has no previous frames; ``emotion`` (B,), ``intensity`` (B,).
     """
 
