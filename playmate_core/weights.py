@@ -239,9 +239,7 @@ def _open(path: Path) -> Any:
     try:
         return safe_open(str(path), framework="pt")
     except (SafetensorError, OSError) as error:
-        raise UserError(
-            f"{path.name} is not a complete safetensors file ({error}); copy or download it again."
-        ) from error
+        raise UserError(f"{path.name} is not a complete safetensors file ({error}); copy or load it again.") from error
 
 
 def _json_object(path: Path, name: str, metadata: Mapping[str, str]) -> dict[str, Any]:
