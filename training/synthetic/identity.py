@@ -140,8 +140,8 @@ def make_identity(seed: int) -> Identity:
 
     skin, hair = _skin(rng), _colour_between(_HAIRS, rng)
     style = HAIR_STYLES[int(rng.choice(len(HAIR_STYLES), p=(0.2, 0.17, 0.11, 0.15, 0.07, 0.08, 0.11, 0.11)))]
-    beard = span(0.35, 0.9) if style not in ("long", "bun") and rng.random() < 0.3 else 0.0
-    eye_open = span(0.074, 0.098)
+    beard = span(0.5, 0.95) if style not in ("long", "bun") and rng.random() < 0.3 else 0.0
+    eye_open = span(0.080, 0.102)
     pose_std = np.array([1.6, 2.2, 1.0, 0.01, 0.01, 0.012]) * np.exp(rng.normal(0, 0.3, 6))
     turn = (rng.normal(0, 1, 3) * [4.0, 14.0, 4.0]).clip([-10, -30, -10], [10, 30, 10])
     shift = rng.normal(0, 0.06, 2).clip(-0.13, 0.13)
@@ -155,19 +155,19 @@ def make_identity(seed: int) -> Identity:
         cheeks=span(0.0, 1.0),
         eye_x=span(0.112, 0.132),
         eye_y=span(-0.01, 0.03),
-        eye_half=span(0.062, 0.074),
+        eye_half=span(0.068, 0.080),
         eye_open=eye_open,
         eye_tilt=span(-0.008, 0.014),
-        iris_radius=span(0.034, 0.040),
+        iris_radius=span(0.040, 0.046),
         brow_rise=span(0.082, 0.105),
         brow_half=span(0.062, 0.082),
-        brow_thickness=span(0.009, 0.018),
+        brow_thickness=span(0.012, 0.020),
         brow_arch=span(0.004, 0.022),
         nose_y=span(0.115, 0.145),
         nose_width=span(0.036, 0.056),
         nose_out=span(0.050, 0.085),
         mouth_y=span(0.232, 0.252),
-        mouth_half=span(0.078, 0.100),
+        mouth_half=span(0.084, 0.106),
         lip_upper=span(0.016, 0.025),
         lip_lower=span(0.020, 0.032),
         ear=span(0.8, 1.2),
@@ -228,7 +228,7 @@ def canonical_keypoints(identity: Identity) -> NDArray[np.float32]:
     points[11], points[15] = both(me.eye_x, me.eye_y - 0.55 * me.eye_open)
     points[13], points[16] = both(me.eye_x, me.eye_y + 0.45 * me.eye_open)
     points[12] = skin(0.0, seam + me.lip_lower + 0.028)
-    points[14], points[17] = both(me.mouth_half, seam)
+    points[14], points[17] = both(me.mouth_half, seam - 0.008)  # a friendly rest
     points[18] = skin(0.0, me.eye_y + 0.01, 0.02)
     points[19] = skin(0.0, seam + 0.5 * me.lip_lower, 0.02)
     points[20] = skin(0.0, seam - 0.5 * me.lip_upper, 0.02)

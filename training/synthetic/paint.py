@@ -91,7 +91,6 @@ def brow(c: RGB, u: float, v: float, px: float, p: Any) -> RGB:
     a = (u - bx) * sign / p.brow_half
     if abs(a) > 1.3:
         return c
-    tilt = 0.022 * p.brow_inner * -a - 0.022 * p.brow_outer * a * -1.0 * -1.0 - 0.016 * p.brow_low * a
     tilt = 0.022 * p.brow_inner * a - 0.022 * p.brow_outer * a - 0.018 * p.brow_low * a
     line = by + tilt + p.brow_arch * (a * a) + 0.004 * a
     half = p.brow_thickness * (1.0 - 0.42 * max(a, -0.3)) * (1.0 - max(abs(a) - 0.8, 0.0))
@@ -165,21 +164,20 @@ def complexion(u: float, v: float, w: float, p: Any) -> RGB:
         return c
     side = abs(u)
     lift = p.cheek_left if u < 0.0 else p.cheek_right
-    warm = 0.5 * p.blush * bump(side - 0.165, v - 0.145 - lift, 0.10, 0.085) + 0.25 * bump(u, v - p.nose_y, 0.06, 0.05)
+    warm = 0.5 * p.blush * bump(side - 0.165, v - 0.145 - lift, 0.10, 0.085) + 0.22 * bump(u, v - p.nose_y, 0.08, 0.07)
     c = over(c, min(p.skin_r * 1.02, 1.0), p.skin_g * 0.58, p.skin_b * 0.56, warm)
     if p.beard > 0.0:
         jaw_v = v - p.chin_dy * min(max((v - p.mouth_y) / 0.12, 0.0), 1.0)
-        line = p.mouth_y - 0.075 + 0.040 * (side / 0.1) ** 2 * (1.0 if side < 0.1 else 0.0)
-        line = p.mouth_y - 0.055 + 0.02 * bump(side - 0.05, 0.0, 0.05, 1.0) - 0.9 * max(side - 0.13, 0.0)
-        grown = step(jaw_v - line, 0.020) * p.beard
-        c = over(c, p.brow_r, p.brow_g, p.brow_b, 0.85 * grown)
+        line = p.mouth_y - 0.050 + 0.075 * bump(side - 0.135, 0.0, 0.085, 1.0) - 1.6 * max(side - 0.165, 0.0)
+        grown = step(jaw_v - line, 0.014) * p.beard
+        c = over(c, p.brow_r, p.brow_g, p.brow_b, 0.90 * grown)
     tip = p.nose_y - p.nose_lift
     hole = (
         1.0
         - ((side - 0.48 * p.nose_width) / (0.30 * p.nose_width)) ** 2
         - ((v - tip - 0.58 * p.nose_width) / 0.010) ** 2
     )
-    c = over(c, 0.10 * p.skin_r, 0.05 * p.skin_g, 0.05 * p.skin_b, 0.75 * step(hole, 0.8))
+    c = over(c, 0.10 * p.skin_r, 0.05 * p.skin_g, 0.05 * p.skin_b, 0.6 * step(hole, 0.8))
     smile = min(max(-lift / 0.018, 0.0), 1.0)
     if smile > 0.0:
         t = (v - tip) / (p.mouth_y - tip)

@@ -119,7 +119,7 @@ def record(
         neck_x=top[0],
         neck_y=top[1],
         neck_z=top[2],
-        neck_r=0.105 + 0.25 * (identity.jaw_half - 0.165),
+        neck_r=0.122 + 0.30 * (identity.jaw_half - 0.165),
     )
     tint = identity.clothes if cap else identity.hair
     brow = tuple(0.75 * h + 0.05 * s for h, s in zip(identity.hair, identity.skin, strict=True))

@@ -27,7 +27,7 @@ def render(
     ``rig`` (16,); ``rotation`` (3,) pitch, yaw, roll in degrees; ``translation`` (3,), of which z is ignored; ``scale``
     as in Eq. 1, so that features fall where ``geometry.place`` puts their keypoints. Raises ValueError on a wrong shape.
     """
-    from .shading import draw, smooth_edges
+    from .shading import BLOCK, draw, smooth_edges, starts
 
     values = np.asarray(rig, np.float64)
     angles, shift = np.asarray(rotation, np.float64), np.asarray(translation, np.float64)
@@ -41,6 +41,8 @@ def render(
     picture = empty.copy()
     depth, kinds = np.empty((size, size), np.float32), np.empty((size, size), np.int8)
     tx, ty, s = float(shift[0]), float(shift[1]), float(scale)
-    draw(picture, depth, kinds, tx, ty, s, parameters)
-    smooth_edges(picture, empty, depth, kinds, tx, ty, s, parameters)
+    begin = np.empty((-(-size // BLOCK),) * 2, np.float32)
+    starts(begin, size, tx, ty, s, parameters)
+    draw(picture, begin, depth, kinds, tx, ty, s, parameters)
+    smooth_edges(picture, empty, begin, depth, kinds, tx, ty, s, parameters)
     return (np.sqrt(np.clip(picture, 0.0, 1.0)) * 255.0 + 0.5).astype(np.uint8)

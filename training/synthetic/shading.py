@@ -10,18 +10,20 @@ from numba import njit
 from numpy.typing import NDArray
 
 from .paint import RGB, brow, complexion, eye, mouth, over, step
-from .surface import BRIM, CAP, EAR, HAIR, NECK, SKIN, TORSO, solid, trace
+from .surface import CAP, EAR, HAIR, NECK, SKIN, TORSO, bump, one, solid, trace
 
 #: The march begins here and ends at 0.62: nothing of head or shoulders lies nearer.
 START = -0.66
+#: Side of the tiles that share one safe start, in pixels.
+BLOCK = 8
 
 
 @njit(cache=True, fastmath=True)
-def normal(x: float, y: float, z: float, p: Any) -> tuple[float, float, float, float]:
+def normal(x: float, y: float, z: float, kind: int, p: Any) -> tuple[float, float, float, float]:
     """Unit normal by a tetrahedron of samples, and the exposure to open space in 0..1."""
     e = 0.004
-    a, b = solid(x + e, y - e, z - e, p)[0], solid(x - e, y - e, z + e, p)[0]
-    c, d = solid(x - e, y + e, z - e, p)[0], solid(x + e, y + e, z + e, p)[0]
+    a, b = one(x + e, y - e, z - e, kind, p), one(x - e, y - e, z + e, kind, p)
+    c, d = one(x - e, y + e, z - e, kind, p), one(x + e, y + e, z + e, kind, p)
     nx, ny, nz = a - b - c + d, -a - b + c + d, -a + b - c + d
     length = sqrt(nx * nx + ny * ny + nz * nz) + 1e-9
     nx, ny, nz = nx / length, ny / length, nz / length
@@ -73,12 +75,12 @@ def strands(u: float, v: float, w: float, p: Any) -> RGB:
 @njit(cache=True, fastmath=True)
 def shade(x: float, y: float, z: float, kind: int, px: float, p: Any) -> RGB:
     """Linear colour of a hit."""
-    nx, ny, nz, exposure = normal(x, y, z, p)
+    nx, ny, nz, exposure = normal(x, y, z, kind, p)
     u = x * p.m00 + y * p.m10 + z * p.m20
     v = x * p.m01 + y * p.m11 + z * p.m21
     w = x * p.m02 + y * p.m12 + z * p.m22
     gloss, plain, flesh = 0.0, 0.0, 1.0
-    if kind == HAIR or kind == BRIM:
+    if kind == HAIR:
         c = strands(u, v, w, p)
         gloss, flesh = 0.35, 0.0
     elif kind == TORSO:
@@ -94,12 +96,24 @@ def shade(x: float, y: float, z: float, kind: int, px: float, p: Any) -> RGB:
         c, gloss, plain = skin(u, v, w, px, p)
     if p.glasses > 0.0 and (kind == SKIN or kind == EAR):
         c = glasses(c, u, v, w, px, p)
-    return lit(c, nx, ny, nz, exposure, gloss, plain, flesh, p)
+    ink = 1.0
+    if kind == SKIN and w < -0.2:
+        ink = 1.0 - bump(u, v - p.nose_y, 0.20, 0.20)
+    return lit(c, nx, ny, nz, exposure, gloss, plain, flesh, ink, p)
 
 
 @njit(cache=True, fastmath=True)
 def lit(
-    c: RGB, nx: float, ny: float, nz: float, exposure: float, gloss: float, plain: float, flesh: float, p: Any
+    c: RGB,
+    nx: float,
+    ny: float,
+    nz: float,
+    exposure: float,
+    gloss: float,
+    plain: float,
+    flesh: float,
+    ink: float,
+    p: Any,
 ) -> RGB:
     """Wrapped key light, sky fill, rim and sheen on a colour; skin keeps some red in its shadows."""
     facing = nx * p.key_x + ny * p.key_y + nz * p.key_z
@@ -121,14 +135,34 @@ def lit(
     light = 0.72 + 0.28 * min(key + sky, 1.2)
     r, g, b = over((r, g, b), c[0] * light, c[1] * light, c[2] * light, plain)
     if p.stylised > 0.0:
-        outline = step(0.30 + nz, 0.08) * (1.0 - plain)
+        outline = step(0.24 + nz, 0.08) * (1.0 - plain) * ink
         r, g, b = over((r, g, b), 0.16 * c[0], 0.13 * c[1], 0.14 * c[2], 0.85 * outline)
     return r, g, b
 
 
 @njit(cache=True, fastmath=True, nogil=True)
+def starts(out: NDArray[np.float32], size: int, tx: float, ty: float, scale: float, ps: Any) -> None:
+    """How deep every ray of a BLOCK x BLOCK tile may safely begin (9 where none hits anything), into ``out``."""
+    p = ps[0]
+    px = 2.0 / size / scale
+    radius = 0.75 * BLOCK * px
+    for row in range(out.shape[0]):
+        y = ((row + 0.5) * BLOCK * 2.0 / size - 1.0 - ty) / scale
+        for column in range(out.shape[1]):
+            x = ((column + 0.5) * BLOCK * 2.0 / size - 1.0 - tx) / scale
+            z = START
+            while z < 0.62:
+                d = solid(x, y, z, p)[0]
+                if d < 1.25 * radius:
+                    break
+                z += max(0.95 * d - radius, 0.2 * radius)
+            out[row, column] = z if z < 0.62 else 9.0
+
+
+@njit(cache=True, fastmath=True, nogil=True)
 def draw(
     picture: NDArray[np.float64],
+    begin: NDArray[np.float32],
     depth: NDArray[np.float32],
     kinds: NDArray[np.int8],
     tx: float,
@@ -143,11 +177,14 @@ def draw(
     for row in range(size):
         y = ((row + 0.5) * 2.0 / size - 1.0 - ty) / scale
         for column in range(size):
+            kinds[row, column], depth[row, column] = 0, 9.0
+            start = begin[row // BLOCK, column // BLOCK]
+            if start > 1.0:
+                continue
             x = ((column + 0.5) * 2.0 / size - 1.0 - tx) / scale
-            z, kind = trace(x, y, START, 0.25 * px, p)
-            kinds[row, column] = kind
-            depth[row, column] = z if kind > 0 else 9.0
+            z, kind = trace(x, y, start, 0.4 * px, p)
             if kind > 0:
+                kinds[row, column], depth[row, column] = kind, z
                 r, g, b = shade(x, y, z, kind, px, p)
                 picture[row, column, 0], picture[row, column, 1], picture[row, column, 2] = r, g, b
 
@@ -156,6 +193,7 @@ def draw(
 def smooth_edges(
     picture: NDArray[np.float64],
     empty: NDArray[np.float64],
+    begin: NDArray[np.float32],
     depth: NDArray[np.float32],
     kinds: NDArray[np.int8],
     tx: float,
@@ -167,22 +205,41 @@ def smooth_edges(
     p = ps[0]
     size = picture.shape[0]
     px = 2.0 / size / scale
-    for row in range(1, size - 1):
-        for column in range(1, size - 1):
+    for row in range(size):
+        for column in range(size):
             k, d = kinds[row, column], depth[row, column]
-            edge = False
+            edge, nearest = False, d
             for other in range(4):
-                i, j = row + (other == 0) - (other == 1), column + (other == 2) - (other == 3)
-                edge = edge or kinds[i, j] != k or abs(depth[i, j] - d) > 5.0 * px
-            if not edge:
-                continue
-            r, g, b = 0.0, 0.0, 0.0
-            for ray in range(4):
-                y = ((row + 0.25 + 0.5 * (ray // 2)) * 2.0 / size - 1.0 - ty) / scale
-                x = ((column + 0.25 + 0.5 * (ray % 2)) * 2.0 / size - 1.0 - tx) / scale
-                z, kind = trace(x, y, START, 0.25 * px, p)
-                c = (empty[row, column, 0], empty[row, column, 1], empty[row, column, 2])
-                if kind > 0:
-                    c = shade(x, y, z, kind, px, p)
-                r, g, b = r + 0.25 * min(c[0], 1.0), g + 0.25 * min(c[1], 1.0), b + 0.25 * min(c[2], 1.0)
-            picture[row, column, 0], picture[row, column, 1], picture[row, column, 2] = r, g, b
+                i = min(max(row + (other == 0) - (other == 1), 0), size - 1)
+                j = min(max(column + (other == 2) - (other == 3), 0), size - 1)
+                far = abs(depth[i, j] - d)
+                edge = edge or far > 6.0 * px or ((kinds[i, j] == HAIR) != (k == HAIR))
+                edge = edge or ((kinds[i, j] == TORSO) != (k == TORSO))
+                nearest = min(nearest, depth[i, j])
+            if edge:
+                start = max(begin[row // BLOCK, column // BLOCK] if k > 0 else START, nearest - 8.0 * px)
+                r, g, b = four_rays(empty, row, column, start, tx, ty, scale, p)
+                picture[row, column, 0], picture[row, column, 1], picture[row, column, 2] = r, g, b
+
+
+@njit(cache=True, fastmath=True)
+def four_rays(
+    empty: NDArray[np.float64], row: int, column: int, start: float, tx: float, ty: float, scale: float, p: Any
+) -> RGB:
+    """Mean colour of a pixel by 2 x 2 rays; rays that meet the same surface at the same depth share one shading."""
+    size = empty.shape[0]
+    px = 2.0 / size / scale
+    r, g, b = 0.0, 0.0, 0.0
+    last_kind, last_z = -1, 0.0
+    c = (0.0, 0.0, 0.0)
+    for ray in range(4):
+        y = ((row + 0.25 + 0.5 * (ray // 2)) * 2.0 / size - 1.0 - ty) / scale
+        x = ((column + 0.25 + 0.5 * (ray % 2)) * 2.0 / size - 1.0 - tx) / scale
+        z, kind = trace(x, y, start, 0.4 * px, p)
+        if kind == 0:
+            c = (empty[row, column, 0], empty[row, column, 1], empty[row, column, 2])
+        elif kind != last_kind or abs(z - last_z) > 3.0 * px:
+            c = shade(x, y, z, kind, px, p)
+        last_kind, last_z = kind, z
+        r, g, b = r + 0.25 * min(c[0], 1.0), g + 0.25 * min(c[1], 1.0), b + 0.25 * min(c[2], 1.0)
+    return r, g, b
