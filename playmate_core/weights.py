@@ -101,7 +101,7 @@ def save(
 ) -> None:
     """Write one model file, whole or not at all.
 
-    ``dtype`` is what the weights of two and more dimensions are stored in (float16 halves the file); statistics,
+    ``dtype`` is what parameters of two and more dimensions are stored in (float16 halves the file); buffers,
     norms and biases stay float32, and everything loads as float32. ``base``: the motion model an emotion model was
     trained on, as loaded from its own file. Raises UserError for NaN or Inf, and when the file cannot be written.
     """
@@ -111,7 +111,8 @@ def save(
         raise ValueError(f"Only {', '.join(KINDS)} are saved, got {type(module).__name__}.")
     if (kind == "emotion") != (base is not None):
         raise ValueError(f"An emotion model, and no other, is saved with the base it was trained on; this is {kind}.")
-    stored = {key: _stored(value, dtype) for key, value in module.state_dict().items()}
+    matrices = {key for key, value in module.named_parameters() if value.ndim >= 2}
+    stored = {k: _stored(v, dtype if k in matrices else torch.float32) for k, v in module.state_dict().items()}
     _refuse_nonfinite(path, stored)
     metadata = {
         "playmate.kind": kind,
@@ -189,9 +190,7 @@ def describe(path: str | Path) -> Description:
 
 
 def _stored(value: Tensor, dtype: torch.dtype) -> Tensor:
-    if not value.is_floating_point():
-        return value.detach().cpu().contiguous().clone()
-    return value.detach().cpu().to(dtype if value.ndim >= 2 else torch.float32).contiguous().clone()
+    return value.detach().cpu().to(dtype if value.is_floating_point() else value.dtype).contiguous().clone()
 
 
 def _restored(value: Tensor) -> Tensor:

@@ -6,7 +6,6 @@ import errno
 import json
 import os
 import re
-import resource
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,6 +64,11 @@ def test_half_storage_is_smaller_and_loads_as_float32(saved: Path, tmp_path: Pat
     half, again = tmp_path / "half.safetensors", tmp_path / "again.safetensors"
     weights.save(make(), half, license="", data="", training={}, dtype=torch.float16)
     loaded = weights.load_face(half)
+    model = make()
+    model.register_buffer("statistics", torch.full((2, 2), 1e-9))
+    statistics = tmp_path / "statistics.safetensors"
+    weights.save(model, statistics, license="", data="", training={}, dtype=torch.float16)
+    assert load_file(statistics)["statistics"].dtype == torch.float32
     assert half.stat().st_size < 0.75 * saved.stat().st_size
     assert {v.dtype for v in loaded.state_dict().values()} == {torch.float32, torch.int64}
     weights.save(loaded, again, license="", data="", training={}, dtype=torch.float16)
@@ -149,6 +153,7 @@ def test_nan_weights_are_not_saved(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_leaves_the_old_file_and_nothing_else(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    resource = pytest.importorskip("resource")
     before = saved.read_bytes()
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))  # the write really fails after 4 KB
