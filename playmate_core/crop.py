@@ -163,7 +163,8 @@ class Paster:
         pictures = np.repeat(self._image[None], len(frames), 0)
         height, width = self._ground.shape[:2]
         for picture, frame in zip(pictures, frames.numpy(), strict=True):
-            warped = _sample(frame, self._image_to_crop, (width, height))
+            # Repeated edges, where the reference has black: its mask is not quite zero there, and a dark rim shows.
+            warped = _sample(frame, self._image_to_crop, (width, height), cv2.BORDER_REPLICATE)
             blended = self._share * warped + self._ground
             picture[self._box] = np.clip(blended + 1e-3, 0, 255)  # truncates, but not 199.9999 to 199
         return torch.from_numpy(pictures)
@@ -177,8 +178,10 @@ def _anchors(count: int) -> tuple[tuple[int, ...], ...]:
     raise ValueError(f"Cannot read {count} landmarks; expected 203, 106, 101, 68 or 5.")
 
 
-def _sample(source: NDArray, target_to_source: NDArray, size: tuple[int, int]) -> NDArray:
-    """Read ``source`` at every pixel of a target of ``size`` (width, height): bilinear, black outside.
+def _sample(
+    source: NDArray, target_to_source: NDArray, size: tuple[int, int], border: int = cv2.BORDER_CONSTANT
+) -> NDArray:
+    """Read ``source`` at every pixel of a target of ``size`` (width, height): bilinear, black outside by default.
 
     Where a target pixel covers two or more source pixels, a finer target is read and averaged, or detail would alias.
     """
@@ -187,5 +190,5 @@ def _sample(source: NDArray, target_to_source: NDArray, size: tuple[int, int]) -
     affine[:, 2] -= affine[:, :2].sum(1) * (fine - 1) / (2 * fine)
     affine[:, :2] /= fine
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    read = cv2.warpAffine(source, affine, (size[0] * fine, size[1] * fine), flags=flags)
+    read = cv2.warpAffine(source, affine, (size[0] * fine, size[1] * fine), flags=flags, borderMode=border)
     return np.asarray(read if fine == 1 else cv2.resize(read, size, interpolation=cv2.INTER_AREA))

@@ -79,6 +79,8 @@ def open_medium(path: Path, what: str) -> Iterator[Any]:
 
     check_file(path, what)
     with decoding(path, what), av.open(str(path)) as container:
+        if container.format.name == "tty":  # FFmpeg plays any text as a film of a terminal
+            raise UserError(f"{path} is text, not a {what} file; please give another.")
         yield container
 
 

@@ -1,0 +1,149 @@
+"""Crops: known answers from the reference, round trips, and a picture that stays itself outside the face."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from playmate_core import detect
+from playmate_core.crop import (
+    CropOptions,
+    Paster,
+    Square,
+    crop_to_image,
+    cut,
+    feather,
+    inverse,
+    move_points,
+    shrink,
+    square_from_box,
+    square_from_landmarks,
+    whole_to_image,
+)
+from playmate_core.detect import Face, find_crop
+from playmate_core.errors import UserError
+
+squares = st.builds(Square, st.floats(20, 180), st.floats(20, 180), st.floats(10, 150), st.floats(-3, 3))
+FIVE = torch.tensor(
+    [[200.0304, 127.1647], [237.6692, 152.296], [172.9352, 136.3989], [185.6133, 188.658], [183.9149, 190.8041]]
+)
+
+
+def picture(height: int, width: int, seed: int = 0) -> torch.Tensor:
+    """Smooth colours, so that resampling has little to lose."""
+    y, x = torch.meshgrid(torch.linspace(0, 3, height), torch.linspace(0, 4, width), indexing="ij")
+    return torch.stack([(x + seed).sin(), (x + y).cos(), (2 * y - seed).sin()], -1) * 0.5 + 0.5
+
+
+def test_the_reference_square_of_five_landmarks() -> None:
+    square = square_from_landmarks(FIVE)
+    assert (square.x, square.y, square.side, square.angle) == pytest.approx(
+        (204.4954, 145.5309, 143.6171, 0.5983), abs=1e-3
+    )
+
+
+def test_the_square_turns_and_grows_with_the_face() -> None:
+    turn = math.radians(25)
+    matrix = torch.tensor([[math.cos(turn), math.sin(turn)], [-math.sin(turn), math.cos(turn)]])
+    before, after = square_from_landmarks(FIVE), square_from_landmarks(2 * FIVE @ matrix)
+    assert after.side == pytest.approx(2 * before.side, rel=1e-5)
+    assert after.angle == pytest.approx(before.angle + turn, abs=1e-5)
+    centre = 2 * torch.tensor([before.x, before.y]) @ matrix
+    assert (after.x, after.y) == pytest.approx(tuple(centre.tolist()), rel=1e-4)
+    assert square_from_landmarks(FIVE, CropOptions(upright=True)).angle == 0
+
+
+@given(squares, st.integers(16, 512))
+@settings(max_examples=50, deadline=None)
+def test_the_affine_maps_the_centre_and_inverts(square: Square, size: int) -> None:
+    affine = crop_to_image(square, size)
+    assert move_points(torch.tensor([size / 2, size / 2]), affine).tolist() == pytest.approx(
+        [square.x, square.y], abs=1e-3
+    )
+    points = torch.rand(7, 2) * size
+    assert torch.allclose(move_points(move_points(points, affine), inverse(affine)), points, atol=size * 1e-4)
+    assert abs(torch.det(affine[:, :2])) ** 0.5 == pytest.approx(square.side / size, rel=1e-4)
+
+
+def test_boxes_make_squares() -> None:
+    square = square_from_box((10, 20, 50, 100), CropOptions(scale=2.0, shift=-0.1))
+    assert (square.x, square.y, square.side, square.angle) == pytest.approx((30, 44, 160, 0))
+    with pytest.raises(ValueError, match="right > left"):
+        square_from_box((10, 10, 10, 20))
+
+
+def test_the_whole_picture_is_its_own_crop() -> None:
+    image = picture(64, 64)
+    assert torch.equal(cut(image, whole_to_image(64, 64, 64), 64), image)
+    assert torch.allclose(cut(image, whole_to_image(64, 64, 32), 32), shrink(image, 32), atol=1e-6)
+    wide = picture(64, 100)
+    assert torch.equal(cut(wide, whole_to_image(64, 100, 64), 64), wide[:, 18:82])
+
+
+def test_small_crops_of_large_pictures_do_not_alias() -> None:
+    stripes = (torch.arange(512) % 2).float()[None, :, None].expand(512, 512, 3).contiguous()
+    assert (cut(stripes, whole_to_image(512, 512, 64), 64) - 0.5).abs().max() < 0.01
+
+
+def test_beyond_the_picture_is_black() -> None:
+    crop = cut(torch.ones(40, 40, 3), crop_to_image(Square(0, 20, 40), 40), 40)
+    assert crop[:, :19].max() == 0 and crop[:, 21:].min() == 1
+
+
+def test_the_feather_is_the_reference_mask() -> None:
+    mask = feather(512)
+    assert mask[256, 256] == 255 and mask[256, 0] == 0 and mask[256, 511] == 15 and mask[0, 0] == 0
+    assert mask[256, 16] == 255 and mask[256, 8] == 127 and feather(256)[128, 4] == 127
+
+
+@given(squares, st.integers(0, 5))
+@settings(max_examples=25, deadline=None)
+def test_pasting_touches_nothing_outside_and_is_exact_inside(square: Square, seed: int) -> None:
+    image = (picture(200, 200, seed) * 255).to(torch.uint8)
+    affine = crop_to_image(square, 64)
+    red = torch.zeros(2, 64, 64, 3, dtype=torch.uint8)
+    red[..., 0] = 255
+    before = image.clone()
+    pasted = Paster(image, affine, 64).paste(red)
+    assert torch.equal(image, before) and torch.equal(pasted[0], pasted[1])
+    y, x = torch.meshgrid(torch.arange(200.0), torch.arange(200.0), indexing="ij")
+    places = move_points(torch.stack([x, y], -1), inverse(affine))
+    reach = 64 / square.side + 1  # crop pixels under one of the picture's
+    outside = ((places < -reach) | (places > 63 + reach)).any(-1)
+    inside = ((places > 2 + reach) & (places < 61 - reach)).all(-1)
+    assert torch.equal(pasted[0][outside], image[outside])
+    assert (pasted[0][inside].float() - torch.tensor([255.0, 0, 0])).abs().sum() == 0
+
+
+def test_pasting_the_crop_itself_changes_next_to_nothing() -> None:
+    image = (picture(120, 160) * 255).to(torch.uint8)
+    affine = crop_to_image(Square(80, 60, 70, 0.2), 70)
+    pasted = Paster(image, affine, 70).paste(cut(image, affine, 70)[None])
+    assert (pasted[0].int() - image.int()).abs().max() <= 2
+
+
+def test_auto_takes_square_pictures_whole_and_asks_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert torch.equal(find_crop(picture(100, 104), 64), whole_to_image(100, 104, 64))
+    monkeypatch.setattr(detect, "_installed", lambda package: False)
+    for how in ("auto", "insightface"):
+        with pytest.raises(UserError, match="insightface"):
+            find_crop(picture(100, 200), 64, how)
+    with pytest.raises(UserError, match="choose auto"):
+        find_crop(picture(100, 200), 64, "nonsense")
+    with pytest.raises(UserError, match="inside the 200 x 100 picture"):
+        find_crop(picture(100, 200), 64, (0, 0, 300, 100))
+
+
+def test_a_detector_is_a_table_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    def one(image: torch.Tensor) -> tuple[Face, ...]:
+        return (Face((0, 0, 9, 9), FIVE, 1.0),)
+
+    monkeypatch.setitem(detect.DETECTORS, "mine", lambda: one)
+    assert torch.equal(find_crop(picture(300, 400), 64, "mine"), crop_to_image(square_from_landmarks(FIVE), 64))
+    monkeypatch.setitem(detect.DETECTORS, "mine", lambda: lambda image: ())
+    with pytest.raises(UserError, match="No face was found"):
+        find_crop(picture(300, 400), 64, "mine")
