@@ -57,19 +57,20 @@ def read_sound(path: str | Path, rate: int | None = SAMPLE_RATE) -> Sound:
         for frame in container.decode(stream):
             heard += frame.samples / frame.sample_rate
             for piece in resampler.resample(frame):
-                samples += piece.to_ndarray().tobytes()
+                samples += _finite(piece)
         if heard:
             for piece in resampler.resample(None):
-                samples += piece.to_ndarray().tobytes()
+                samples += _finite(piece)
         check_whole(container, stream, heard, path)
     if not heard:
         raise UserError(f"{path} has an audio stream without a single sample; please give a recording with sound.")
-    mixed = np.frombuffer(samples, np.float32)
-    if stream.codec_context.layout.nb_channels > 1:
-        mixed *= _MIX_GAIN
     exact = round(heard * native)  # back to whole samples: a sum of seconds is not one to trust with a ceil
-    waveform = _fit(mixed, -(-exact * wanted // native))
-    return Sound(np.nan_to_num(waveform, copy=False, nan=0.0, posinf=1.0, neginf=-1.0), wanted)
+    length = -(-exact * wanted // native)
+    samples += bytes(max(0, 4 * length - len(samples)))  # resamplers end a few samples early or late
+    waveform = np.frombuffer(samples, np.float32)[:length]
+    if stream.codec_context.layout.nb_channels > 1:
+        waveform *= _MIX_GAIN
+    return Sound(waveform, wanted)
 
 
 @contextmanager
@@ -147,8 +148,6 @@ def _mono(rate: int) -> Any:
     return av.AudioResampler(format="flt", layout="mono", rate=rate)
 
 
-def _fit(waveform: NDArray[np.float32], length: int) -> NDArray[np.float32]:
-    """Cut or pad with silence: resamplers end a few samples early or late."""
-    if len(waveform) >= length:
-        return waveform[:length]
-    return np.concatenate([waveform, np.zeros(length - len(waveform), np.float32)])
+def _finite(piece: Any) -> bytes:
+    """The samples of a decoded frame, float32; NaN, which float files may hold, falls silent."""
+    return np.nan_to_num(piece.to_ndarray(), nan=0.0, posinf=1.0, neginf=-1.0).astype(np.float32).tobytes()
