@@ -16,8 +16,8 @@ ROOT = Path(__file__).resolve().parent.parent
 FLOORS = (
     ("errors", "values"),
     ("geometry", "diffusion", "face", "audio"),
-    ("crop", "detect", "denoiser", "emotion", "tracks", "score", "pictures", "sound"),
-    ("portrait", "render", "generate", "pose", "edit"),
+    ("crop", "detect", "conformer", "normalisation", "denoiser", "emotion", "tracks", "score", "pictures", "sound"),
+    ("portrait", "render", "guidance", "generate", "pose", "edit"),
     ("weights", "video", "soundtrack", "writer", "plot"),
     ("talk",),
     ("cli",),
