@@ -14,9 +14,9 @@ _SHAPE = (
 ).split()
 _TURN = [f"m{row}{column}" for row in range(3) for column in range(3)]
 _RIGGED = (
-    "narrowing chin_dx chin_dy cheek_left cheek_right mouth_x mouth_w upper_x upper_y lower_x lower_y corner_lx corner_ly "
-    "corner_rx corner_ry nose_w bridge_w nose_lift upper_thick lower_thick press wide lid_up_l lid_up_r lid_low_l "
-    "lid_low_r iris_dx iris_dy brow_lx brow_ly brow_rx brow_ry brow_inner brow_outer brow_low frown"
+    "narrowing chin_dx chin_dy cheek_left cheek_right mouth_x mouth_w upper_x upper_y lower_x lower_y corner_lx "
+    "corner_ly corner_rx corner_ry nose_w bridge_w nose_lift upper_thick lower_thick press wide lid_up_l lid_up_r "
+    "lid_low_l lid_low_r iris_dx iris_dy brow_lx brow_ly brow_rx brow_ry brow_inner brow_outer brow_low frown"
 ).split()
 _HAIR = "style hair_thick open_x open_y open_h open_w hair_part hair_low glasses stylised".split()
 _NECK = "neck_x neck_y neck_z neck_r".split()
@@ -29,7 +29,7 @@ _CUTS: dict[str, tuple[float, float, float, float, float, float, float]] = {
     "short": (0.030, 0.285, 0.16, 0.40, -0.02, 0.12, 0.06),
     "long": (0.036, 0.262, 0.16, 0.42, 0.02, 0.30, 0.60),
     "bun": (0.024, 0.290, 0.14, 0.42, -0.01, 0.0, 0.10),
-    "fringe": (0.040, 0.270, 0.20, 0.335, 0.0, 0.16, 0.16),
+    "fringe": (0.040, 0.285, 0.20, 0.355, 0.0, 0.14, 0.14),
     "bald": (0.0, 0.30, 0.15, 0.4, 0.0, 0.0, 0.0),
     "cap": (0.034, 0.40, 0.30, 0.49, 0.10, 0.0, -0.10),
     "curly": (0.060, 0.270, 0.16, 0.40, -0.01, 0.0, 0.10),

@@ -25,7 +25,8 @@ def render(
     """One frame, (size, size, 3) uint8 sRGB; the same arguments give the same bytes.
 
     ``rig`` (16,); ``rotation`` (3,) pitch, yaw, roll in degrees; ``translation`` (3,), of which z is ignored; ``scale``
-    as in Eq. 1, so that features fall where ``geometry.place`` puts their keypoints. Raises ValueError on a wrong shape.
+    as in Eq. 1, so that features fall where ``geometry.place`` puts their keypoints.
+    Raises ValueError on a wrong shape.
     """
     from .shading import BLOCK, draw, smooth_edges, starts
 
@@ -45,4 +46,4 @@ def render(
     starts(begin, size, tx, ty, s, parameters)
     draw(picture, begin, depth, kinds, tx, ty, s, parameters)
     smooth_edges(picture, empty, begin, depth, kinds, tx, ty, s, parameters)
-    return (np.sqrt(np.clip(picture, 0.0, 1.0)) * 255.0 + 0.5).astype(np.uint8)
+    return (np.sqrt(np.clip(picture, 0.0, 1.0)) * np.float32(255) + np.float32(0.5)).astype(np.uint8)

@@ -81,11 +81,11 @@ def _pattern(scene: Scene, x: NDArray[np.float64], y: NDArray[np.float64]) -> ND
 
 
 @lru_cache(maxsize=16)
-def background(scene: Scene, size: int) -> NDArray[np.float64]:
+def background(scene: Scene, size: int) -> NDArray[np.float32]:
     """The empty scene in linear light, (size, size, 3); do not write into it."""
     line = (np.arange(size) + 0.5) * 2 / size - 1
     share = np.clip(_pattern(scene, line[None, :], line[:, None]) + np.zeros((size, size)), 0, 1)[..., None]
     colour = np.asarray(scene.near) * (1 - share) + np.asarray(scene.far) * share
-    picture = colour * colour
+    picture = (colour * colour).astype(np.float32)
     picture.setflags(write=False)
     return picture

@@ -89,7 +89,8 @@ def shade(x: float, y: float, z: float, kind: int, px: float, p: Any) -> RGB:
         c = over(c, 0.7 * c[0], 0.7 * c[1], 0.7 * c[2], step(0.235 - rib, 0.006))
         flesh = 0.0
     elif kind == NECK:
-        c = (p.skin_r, p.skin_g, p.skin_b)
+        shadow = 0.60 + 0.40 * step(y - p.neck_y - 0.30, 0.16)  # of the chin
+        c = (p.skin_r * (0.15 + 0.85 * shadow), p.skin_g * shadow, p.skin_b * shadow)
     elif kind == EAR:
         c = over((p.skin_r, p.skin_g, p.skin_b), p.skin_r, 0.6 * p.skin_g, 0.55 * p.skin_b, 0.35)
     else:
@@ -161,7 +162,7 @@ def starts(out: NDArray[np.float32], size: int, tx: float, ty: float, scale: flo
 
 @njit(cache=True, fastmath=True, nogil=True)
 def draw(
-    picture: NDArray[np.float64],
+    picture: NDArray[np.float32],
     begin: NDArray[np.float32],
     depth: NDArray[np.float32],
     kinds: NDArray[np.int8],
@@ -182,7 +183,14 @@ def draw(
             if start > 1.0:
                 continue
             x = ((column + 0.5) * 2.0 / size - 1.0 - tx) / scale
-            z, kind = trace(x, y, start, 0.4 * px, p)
+            warm = start
+            if row > 0 and 0 < column < size - 1:  # begin just before what the neighbours drawn already have met
+                nearest = min(depth[row, column - 1], depth[row - 1, column], depth[row - 1, column + 1])
+                if nearest < 1.0:
+                    warm = max(start, nearest - 5.0 * px)
+            z, kind = trace(x, y, warm, 0.4 * px, p)
+            if z < warm:  # began inside something nearer
+                z, kind = trace(x, y, start, 0.4 * px, p)
             if kind > 0:
                 kinds[row, column], depth[row, column] = kind, z
                 r, g, b = shade(x, y, z, kind, px, p)
@@ -191,8 +199,8 @@ def draw(
 
 @njit(cache=True, fastmath=True, nogil=True)
 def smooth_edges(
-    picture: NDArray[np.float64],
-    empty: NDArray[np.float64],
+    picture: NDArray[np.float32],
+    empty: NDArray[np.float32],
     begin: NDArray[np.float32],
     depth: NDArray[np.float32],
     kinds: NDArray[np.int8],
@@ -224,7 +232,7 @@ def smooth_edges(
 
 @njit(cache=True, fastmath=True)
 def four_rays(
-    empty: NDArray[np.float64], row: int, column: int, start: float, tx: float, ty: float, scale: float, p: Any
+    empty: NDArray[np.float32], row: int, column: int, start: float, tx: float, ty: float, scale: float, p: Any
 ) -> RGB:
     """Mean colour of a pixel by 2 x 2 rays; rays that meet the same surface at the same depth share one shading."""
     size = empty.shape[0]

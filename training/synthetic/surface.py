@@ -1,7 +1,7 @@
 """The solid head as a signed distance: face, nose, ears, hair, neck and shoulders (numba; METHOD 4.1, Pixels).
 
-``p`` is one record of ``parameters.RECORD``. (x, y, z) without further name is the frame that does not turn with the head,
-scaled and shifted so that the head's origin is its origin; (u, v, w) is the head's own frame.
+``p`` is one record of ``parameters.RECORD``. (x, y, z) is the frame that does not turn with the head, scaled and
+shifted so that the head's origin is its origin; (u, v, w) is the head's own frame.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def face(u: float, v: float, w: float, d: float, p: Any) -> float:
         d -= 0.015 * bump(u - p.mouth_x, v - p.upper_y, p.mouth_w * 1.25, 0.042)
         d -= 0.019 * bump(u - p.mouth_x, v - p.lower_y, p.mouth_w * 1.1, 0.046)
         d += 0.012 * bump(u - p.mouth_x, v - p.lower_y - p.lip_lower - 0.014, 0.08, 0.030)
-    if side < 0.13:
+    if side < 0.13 and p.eye_y - 0.12 < v < p.nose_y + 0.13:
         d = smooth_min(d, nose(side, v, w, p), 0.045)
     return d
 
@@ -116,8 +116,8 @@ def hair(u: float, v: float, w: float, base: float, p: Any) -> float:
     if style == LONG:
         veil = ellipsoid(u, v - 0.16, w - 0.07, p.half_width + 0.075, 0.50, 0.26)
         d = smooth_min(d, veil, 0.06)
-    if style != CAP:
-        d -= 0.004 * sin(38.0 * u + 16.0 * v + 6.0 * w)
+    if style != CAP and d < 0.03:
+        d -= 0.004 * (0.03 - max(d, 0.0)) / 0.03 * sin(38.0 * u + 16.0 * v + 6.0 * w)
     # what is not hair: a tunnel from the front around the face
     part = p.hair_part * u
     opening = sqrt((u / p.open_x) ** 2 + ((v - p.open_y - part) / p.open_h) ** 2) - 1.0
@@ -138,7 +138,7 @@ def hair(u: float, v: float, w: float, base: float, p: Any) -> float:
 @njit(cache=True, fastmath=True)
 def ears(u: float, v: float, w: float, p: Any) -> float:
     """Distance to both ears."""
-    if abs(u) < 0.66 * p.half_width:
+    if abs(u) < 0.66 * p.half_width or abs(v - p.eye_y - 0.06) > 0.19 or abs(w - 0.03) > 0.16:
         return 0.08
     s = p.ear
     out = ellipsoid(abs(u) - p.half_width * 0.985, v - p.eye_y - 0.06, w - 0.03, 0.034 * s, 0.082 * s, 0.056 * s)
