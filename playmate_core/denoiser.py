@@ -65,8 +65,8 @@ class MotionConfig:
             raise ValueError(f"kernel must be odd, got {self.kernel}.")
         if self.audio_width % 2:
             raise ValueError(f"audio_width must be even, two tokens a frame, got {self.audio_width}.")
-        if min(self.window, self.layers) < 1 or self.previous < 1:
-            raise ValueError(f"window, layers and previous must be positive, got {self}.")
+        if min(self.layers, self.previous) < 1 or self.window < self.previous:
+            raise ValueError(f"layers and previous must be positive, window no shorter than previous, got {self}.")
         choices = {"fuse": FUSIONS, "target": TARGETS, "pose_normalisation": tuple(POSE_NORMALISATIONS)}
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:

@@ -15,9 +15,9 @@ ROOT = Path(__file__).resolve().parent.parent
 #: Rooms of core from the ground up; an arrow goes down or stays on its floor, never up, and never in a circle.
 FLOORS = (
     ("errors", "values"),
-    ("geometry", "diffusion", "face", "audio"),
+    ("geometry", "diffusion", "face", "audio", "conformer"),
     ("crop", "detect", "conformer", "normalisation", "denoiser", "emotion", "tracks", "score", "pictures", "sound"),
-    ("portrait", "render", "guidance", "generate", "pose", "edit"),
+    ("portrait", "render", "guidance", "sampling", "head", "generate", "pose", "edit"),
     ("weights", "video", "soundtrack", "writer", "plot"),
     ("talk",),
     ("cli",),
