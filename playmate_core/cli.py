@@ -1,0 +1,234 @@
+"""The command line: words in, one call of :func:`talk.talk`, words out."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NoReturn, TextIO
+
+from tqdm import tqdm
+
+from .detect import Box
+from .diffusion import SAMPLERS, SPACINGS
+from .errors import UserError
+from .portrait import FaceLimits
+from .pose import REFERENCES
+from .render import RenderOptions
+from .sampling import POSE_ANCHORS, POSE_MEANS, STARTS, SamplingOptions
+from .score import NO_EMOTION
+from .talk import PoseSource, TalkReport, TalkRequest, Weights, bundled, talk
+from .tracks import FITS
+from .values import EMOTIONS
+from .weights import describe
+
+#: Exit codes: a person's mistake, as argparse has it, and Ctrl-C, as shells have it.
+MISTAKE, INTERRUPTED = 2, 130
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose complaints are one sentence, like every other of ours."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message[:1].upper()}{message[1:]}; see `{self.prog} --help`.")
+
+
+class Bars:
+    """One progress bar a stage, on stderr."""
+
+    def __init__(self) -> None:
+        self._bar: tqdm | None = None
+        self._name = ""
+
+    def __call__(self, name: str, done: int, total: int) -> None:
+        if name != self._name:
+            self.close()
+            self._name, self._bar = name, tqdm(total=total, desc=name, leave=False, dynamic_ncols=True)
+        assert self._bar is not None
+        self._bar.total = total
+        self._bar.update(done - self._bar.n)
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+        self._bar, self._name = None, ""
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code. A person's mistake is one sentence on stderr, never a traceback."""
+    try:
+        options = parser().parse_args(words)
+        options.run(options)
+    except UserError as problem:
+        say(f"playmate: {problem}", sys.stderr)
+        return MISTAKE
+    except OSError as problem:  # a full disk, a file that vanished
+        say(f"playmate: {problem.strerror or problem}: {problem.filename or 'while reading or writing'}.", sys.stderr)
+        return MISTAKE
+    except KeyboardInterrupt:
+        say("playmate: stopped; nothing was left behind.", sys.stderr)
+        return INTERRUPTED
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """The commands and their flags; every default is read from the dataclass it belongs to."""
+    top = Parser(prog="playmate", description="A still portrait and a voice become a talking video.")
+    commands = top.add_subparsers(metavar="COMMAND", required=True)
+    one = commands.add_parser("talk", help="make a talking video", formatter_class=argparse.RawTextHelpFormatter)
+    one.add_argument("portrait", metavar="PORTRAIT", type=Path, help="a picture of a face")
+    one.add_argument("speech", metavar="SPEECH", type=Path, help="any audio or video file with speech in it")
+    one.add_argument("-o", "--output", metavar="OUT.mp4", type=Path, required=True)
+    add_talk_flags(one)
+    one.set_defaults(run=run_talk)
+    demo = commands.add_parser("demo", help="make a video from the portrait and the speech that come with playmate")
+    demo.add_argument("-o", "--output", metavar="OUT.mp4", type=Path, default=Path("playmate_demo.mp4"))
+    add_talk_flags(demo)
+    demo.set_defaults(run=run_demo)
+    about = commands.add_parser("describe", help="say what a model file is, how it was trained and its licence")
+    about.add_argument("file", metavar="FILE", type=Path)
+    about.set_defaults(run=run_describe)
+    return top
+
+
+def add_talk_flags(to: argparse.ArgumentParser) -> None:
+    """What a talking video can be told."""
+    request, pose = TalkRequest(Path(), Path(), Path()), PoseSource()
+    names = ", ".join((*EMOTIONS, NO_EMOTION))
+    look = to.add_argument_group("what is seen")
+    flag(look, "--emotion", request.emotion, f"{names}; or a timeline: 0:neutral,2.5:happy@0.8")
+    flag(look, "--intensity", request.intensity, "of the emotion, 0 to 1")
+    look.add_argument("--pose", default=pose.source, help=f"generated, still, or a VIDEO to follow ({pose.source})")
+    choice(look, "--pose-reference", pose.reference, REFERENCES, "which frame of that video is its rest")
+    choice(look, "--pose-fit", pose.fit, FITS, "what that video does when the speech is longer")
+    look.add_argument(
+        "--crop", type=crop, default=request.crop, help="auto, whole, or left,top,right,bottom of the face"
+    )
+    look.add_argument("--any-picture", action="store_true", help="do not ask whether the picture shows a face")
+    look.add_argument("--paste-back", action="store_true", help="put the face back into the whole picture")
+    flag(look, "--expression", request.rendering.expression, "absolute, or relative to the portrait's own")
+    add_sampling_flags(to)
+    run = to.add_argument_group("how it is run")
+    flag(run, "--batch", request.rendering.batch, "frames drawn at once")
+    flag(run, "--device", request.device, "where the networks run: cpu, or an accelerator's name")
+    for name in ("face", "motion", "emotion"):
+        run.add_argument(f"--{name}-weights", metavar="FILE", type=Path, help="instead of the bundled ones")
+    run.add_argument("--audio-weights", metavar="FOLDER", help="of the audio encoder, for models that need one")
+    run.add_argument("--plot", metavar="PNG", type=Path, help="also draw the motion's curves")
+
+
+def add_sampling_flags(to: argparse.ArgumentParser) -> None:
+    """One flag for each choice of SamplingOptions."""
+    sampling = SamplingOptions()
+    how = to.add_argument_group("how the motion is sampled")
+    flag(how, "--cfg-audio", sampling.cfg_audio, "how closely to follow the voice")
+    flag(how, "--cfg-audio-pose", sampling.cfg_audio_pose, "the same for the head pose")
+    flag(how, "--cfg-emotion", sampling.cfg_emotion, "how closely to follow the emotion")
+    flag(how, "--steps", sampling.steps, "evaluations of the network for each window")
+    choice(how, "--sampler", sampling.sampler, SAMPLERS, "of the diffusion")
+    choice(how, "--spacing", sampling.spacing, SPACINGS, "of its steps")
+    flag(how, "--seed", sampling.seed, "another seed, another performance")
+    amplitude = sampling.pose_amplitude
+    what = f"how much the head moves: a number, or six for pitch,yaw,roll,x,y,scale ({amplitude})"
+    how.add_argument("--pose-amplitude", type=amplitudes, default=amplitude, help=what)
+    choice(how, "--pose-mean", sampling.pose_mean, POSE_MEANS, "around the portrait's pose, or facing the camera")
+    choice(how, "--pose-anchor", sampling.pose_anchor, POSE_ANCHORS, "what stands in that pose: mean or first frame")
+    choice(how, "--start", sampling.start, STARTS, "begin anywhere, or from the portrait's own face and pose")
+
+
+def flag(to: argparse._ArgumentGroup, name: str, default: object, what: str) -> None:
+    """A flag with the type of its default, which its help shows."""
+    to.add_argument(name, type=type(default), default=default, help=f"{what} ({default})")
+
+
+def choice(to: argparse._ArgumentGroup, name: str, default: str, choices: Iterable[str], what: str) -> None:
+    """A flag that takes one of ``choices``, which its help shows."""
+    to.add_argument(name, default=default, choices=tuple(choices), help=f"{what} ({default})")
+
+
+def amplitudes(text: str) -> float | tuple[float, ...]:
+    """One number, or several with commas between."""
+    try:
+        numbers = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number, or six of them with commas") from None
+    return numbers if len(numbers) > 1 else numbers[0]
+
+
+def crop(text: str) -> str | Box:
+    """A word, or four numbers: the left, top, right and bottom of a face box in pixels."""
+    if "," not in text:
+        return text
+    try:
+        left, top, right, bottom = (float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not left,top,right,bottom") from None
+    return left, top, right, bottom
+
+
+def request_from(options: argparse.Namespace, portrait: Path, speech: Path) -> TalkRequest:
+    """The job that the words describe. Raises UserError where a choice is refused."""
+    names = ["steps", "sampler", "spacing", "cfg_audio", "cfg_audio_pose", "cfg_emotion", "seed"]
+    names += ["pose_amplitude", "pose_mean", "pose_anchor", "start"]
+    try:
+        sampling = replace(SamplingOptions(), **{name: getattr(options, name) for name in names})
+        rendering = replace(RenderOptions(), expression=options.expression, batch=options.batch)
+    except ValueError as problem:
+        raise UserError(str(problem)) from problem
+    return TalkRequest(
+        portrait=portrait,
+        speech=speech,
+        output=options.output,
+        emotion=options.emotion,
+        intensity=options.intensity,
+        pose=replace(PoseSource(), source=options.pose, reference=options.pose_reference, fit=options.pose_fit),
+        sampling=sampling,
+        rendering=rendering,
+        weights=Weights(options.face_weights, options.motion_weights, options.emotion_weights, options.audio_weights),
+        crop=options.crop,
+        limits=None if options.any_picture else FaceLimits(),
+        paste_back=options.paste_back,
+        device=options.device,
+        plot=options.plot,
+    )
+
+
+def run_talk(options: argparse.Namespace) -> None:
+    make(request_from(options, options.portrait, options.speech))
+
+
+def run_demo(options: argparse.Namespace) -> None:
+    make(request_from(options, bundled("portrait.png"), bundled("speech.wav")))
+
+
+def run_describe(options: argparse.Namespace) -> None:
+    say(str(describe(options.file)))
+
+
+def make(request: TalkRequest) -> None:
+    """Run the job under progress bars and tell what came of it."""
+    bars = Bars()
+    try:
+        report = talk(request, bars)
+    finally:
+        bars.close()
+    say(summary(report))
+
+
+def summary(report: TalkReport) -> str:
+    """Where the file is, how long it is, and how long each stage took."""
+    lines = [
+        f"video    {report.path.resolve()}",
+        f"length   {report.seconds:.2f} s, {report.frames} frames",
+        f"took     {sum(seconds for _, seconds in report.stages):.1f} s:",
+    ]
+    return "\n".join(lines + [f"  {seconds:7.1f} s  {name}" for name, seconds in report.stages])
+
+
+def say(text: str, to: TextIO | None = None) -> None:
+    """Write one line of text for the person at the terminal."""
+    stream = to or sys.stdout
+    stream.write(text + "\n")
+    stream.flush()

@@ -1,0 +1,255 @@
+"""The whole job as one function: a portrait and a speech become a talking video."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.resources import files
+from itertools import islice
+from pathlib import Path
+
+import cv2
+import torch
+from torch import Tensor
+
+from .audio import make_encoder
+from .denoiser import MotionDenoiser
+from .detect import Box
+from .emotion import EmotionController
+from .errors import UserError
+from .face import FaceModel
+from .generate import generate
+from .pictures import check_file, read_picture
+from .plot import plot_motion
+from .portrait import FaceLimits, face_confidence, read_motion, read_portrait, require_face
+from .pose import apply_pose, fit, relative_pose, resample, smooth, still
+from .render import RenderOptions, paste_back, render
+from .sampling import SamplingOptions
+from .score import NO_EMOTION, emotion_curve, read_score
+from .sound import Sound, read_sound
+from .tracks import FITS
+from .values import FPS, AudioFeatures, Motion, Portrait, Pose
+from .video import read_frames, video_facts
+from .weights import load_emotion, load_face, load_motion
+from .writer import VideoWriter, check_output
+
+#: Sources of head pose that are no file.
+GENERATED, STILL = "generated", "still"
+#: Told the stage, the steps done in it and their number; may raise to cancel.
+Progress = Callable[[str, int, int], None]
+
+
+def bundled(name: str) -> Path:
+    """Where a file that comes with the package lies. Raises UserError when this copy of the package lacks it."""
+    path = Path(str(files(__package__))) / "bundled" / name
+    if not path.is_file():
+        raise UserError(f"The bundled file {path} is missing; please clone the repository again or name your own file.")
+    return path
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Model files; None is the bundled one. ``audio``: a local folder with the audio encoder, where it has weights."""
+
+    face: Path | None = None
+    motion: Path | None = None
+    emotion: Path | None = None
+    audio: str | None = None
+
+
+@dataclass(frozen=True)
+class PoseSource:
+    """Where the head pose comes from: "generated", "still" or a film, of which the movement is taken.
+
+    ``reference`` and ``fit`` as in :mod:`pose` and :mod:`tracks`; ``smoothing`` the observation variance of the
+    Kalman smoother that calms what the network reads from the film.
+    """
+
+    source: str = GENERATED
+    reference: str = "first"
+    fit: str = "bounce"
+    smoothing: float = 3e-6
+
+
+@dataclass(frozen=True)
+class TalkRequest:
+    """Everything that decides a talking video. ``emotion`` a name, "none", or a timeline (see :mod:`score`).
+
+    ``crop`` as in :func:`detect.find_crop`; ``limits`` None takes any picture for a face; ``plot`` is where a picture
+    of the motion goes, if anywhere.
+    """
+
+    portrait: Path
+    speech: Path
+    output: Path
+    emotion: str = "neutral"
+    intensity: float = 1.0
+    pose: PoseSource = field(default_factory=PoseSource)
+    sampling: SamplingOptions = field(default_factory=SamplingOptions)
+    rendering: RenderOptions = field(default_factory=RenderOptions)
+    weights: Weights = field(default_factory=Weights)
+    crop: str | Box = "auto"
+    limits: FaceLimits | None = field(default_factory=FaceLimits)
+    paste_back: bool = False
+    device: str = "cpu"
+    plot: Path | None = None
+
+
+@dataclass(frozen=True)
+class TalkReport:
+    """What was made: the file, its ``frames`` and ``seconds``, and how long each stage took, in seconds."""
+
+    path: Path
+    frames: int
+    seconds: float
+    stages: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True)
+class Models:
+    """The networks of a job; ``emotion`` None leaves the emotion to the voice."""
+
+    face: FaceModel
+    motion: MotionDenoiser
+    emotion: EmotionController | None
+
+
+def talk(request: TalkRequest, progress: Progress | None = None) -> TalkReport:
+    """Make the video. Raises UserError for anything a person can put right, before the slow part wherever possible.
+
+    Nothing is left at ``request.output`` unless it is whole. Memory does not grow with the pictures.
+    """
+    clock = _Clock(progress)
+    check(request)
+    with clock.stage("read files"):
+        picture = read_picture(request.portrait)
+        sound = read_sound(request.speech)
+    with clock.stage("load models"):
+        models = load_models(request)
+    with clock.stage("read portrait"):
+        portrait = read_portrait(models.face, picture, request.crop)
+        if request.limits:
+            require_face(face_confidence(models.face, portrait), request.limits)
+    with clock.stage("listen") as step:
+        audio = listen(models.motion, request.weights.audio, sound, request.device, step)
+    with clock.stage("read pose") as step:
+        pose = read_pose(models.face, request.pose, portrait, len(audio), step)
+    with clock.stage("generate motion") as step:
+        motion = move(models, request, portrait, audio, step)
+    if pose is not None:
+        motion = apply_pose(motion, pose)
+    if request.plot:
+        write_plot(request.plot, motion, audio)
+    with clock.stage("render and encode") as step:
+        frames = write_video(models.face, request, portrait, motion, step)
+    return TalkReport(request.output, frames, frames / FPS, tuple(clock.stages))
+
+
+def check(request: TalkRequest) -> None:
+    """Raise UserError for whatever can be known to be wrong before any slow work."""
+    check_output(request.output)
+    for path, what in ((request.portrait, "portrait"), (request.speech, "speech")):
+        check_file(path, what)
+        if request.output.exists() and path.samefile(request.output):
+            raise UserError(f"The output {request.output} would overwrite the {what}; please choose another name.")
+    read_score(request.emotion, request.intensity)
+    if request.pose.fit not in FITS:
+        raise UserError(f"Unknown pose fit {request.pose.fit!r}; please choose one of {', '.join(FITS)}.")
+    if request.pose.source not in (GENERATED, STILL):
+        if not Path(request.pose.source).exists():
+            raise UserError(
+                f"The pose {request.pose.source!r} is neither {GENERATED} nor {STILL}, nor a video file that exists."
+            )
+        video_facts(request.pose.source)
+    if request.plot and (request.plot.suffix.lower() != ".png" or not request.plot.parent.is_dir()):
+        raise UserError(f"The plot {request.plot} must be a .png in a folder that exists; please rename it.")
+    try:
+        torch.zeros(1, device=request.device)
+    except (RuntimeError, AssertionError, NotImplementedError) as problem:
+        raise UserError(f"The device {request.device!r} cannot be used here; please try --device cpu.") from problem
+
+
+def load_models(request: TalkRequest) -> Models:
+    """Load face, motion and, unless the emotion is "none", the emotion model onto the device."""
+    chosen = request.weights
+    face = load_face(chosen.face or bundled("face.safetensors"))
+    motion = load_motion(chosen.motion or bundled("motion.safetensors"))
+    emotion = None
+    if request.emotion.strip().lower() != NO_EMOTION:
+        emotion = load_emotion(chosen.emotion or bundled("emotion.safetensors"), motion)
+        emotion = emotion.to(request.device)
+    return Models(face.to(request.device), motion.to(request.device), emotion)
+
+
+def listen(
+    motion: MotionDenoiser, source: str | None, sound: Sound, device: str, step: Callable[[int, int], None]
+) -> AudioFeatures:
+    """The features that ``motion`` was trained on, one row a video frame: ceil(duration x 25) of them."""
+    encoder = make_encoder(motion.config.audio_encoder, source, device=device)
+    return encoder.listen(sound.waveform, sound.rate, step)
+
+
+def read_pose(
+    face: FaceModel, source: PoseSource, portrait: Portrait, frames: int, step: Callable[[int, int], None]
+) -> Pose | None:
+    """The pose that replaces the generated one, ``frames`` long at 25 fps, or None where it is generated."""
+    if source.source == GENERATED:
+        return None
+    if source.source == STILL:
+        return still(portrait.rest.pose, frames)
+    facts = video_facts(source.source)
+    needed = int(frames / FPS * facts.fps) + 2  # what lies beyond the speech need not be read
+    pictures = (frame.picture for frame in islice(read_frames(source.source), needed))
+    total = min(needed, facts.frames or needed)
+    seen = read_motion(face, pictures, facts.fps, total=total, progress=step).pose
+    steady = smooth(resample(seen, FPS), source.smoothing)
+    return relative_pose(fit(steady, frames, source.fit), portrait.rest.pose, source.reference)
+
+
+def move(
+    models: Models, request: TalkRequest, portrait: Portrait, audio: AudioFeatures, step: Callable[[int, int], None]
+) -> Motion:
+    """Generate the motion of the whole speech: 280 bytes a frame, an hour is 25 MB."""
+    curve = emotion_curve(read_score(request.emotion, request.intensity), len(audio), audio.fps)
+    return generate(
+        models.motion, models.emotion, portrait.keypoints, portrait.rest, audio, curve, request.sampling, progress=step
+    )
+
+
+def write_video(
+    face: FaceModel, request: TalkRequest, portrait: Portrait, motion: Motion, step: Callable[[int, int], None]
+) -> int:
+    """Render and encode batch by batch, with the speech as it was given; returns the number of frames."""
+    batches: Iterator[Tensor] = render(face, portrait, motion, request.rendering, step)
+    if request.paste_back:
+        batches = paste_back(portrait, batches)
+    with VideoWriter(request.output, FPS, request.speech) as video:
+        for batch in batches:
+            video.write(batch)
+    return video.frames
+
+
+def write_plot(path: Path, motion: Motion, audio: AudioFeatures) -> None:
+    """Save the curves of ``motion`` over the loudness of the voice as a PNG."""
+    drawn = cv2.imencode(".png", plot_motion(motion, audio.energy)[..., ::-1])[1]
+    path.write_bytes(drawn.tobytes())
+
+
+class _Clock:
+    """Times the stages of a job and passes their progress on under their names."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self.stages: list[tuple[str, float]] = []
+        self._progress = progress
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[Callable[[int, int], None]]:
+        def step(done: int, total: int) -> None:
+            if self._progress:
+                self._progress(name, done, total)
+
+        start = time.perf_counter()
+        yield step
+        self.stages.append((name, time.perf_counter() - start))

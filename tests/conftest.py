@@ -1,0 +1,86 @@
+"""A whole system in miniature: random tiny weights, a drawn face and something that sounds like speech."""
+
+from __future__ import annotations
+
+import wave
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from playmate_core.face import FaceConfig, FaceModel
+from playmate_core.weights import load_motion, save
+
+FACTS = {"license": "Apache-2.0", "data": "none: random numbers", "training": {"step": 0}}
+SPEECH_SECONDS = 1.31
+SPEECH_RATE = 22050
+
+
+@pytest.fixture(scope="session")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder for what the whole run shares; tests only read from it."""
+    return tmp_path_factory.mktemp("workshop")
+
+
+@pytest.fixture(scope="session")
+def tiny_face(workshop: Path) -> Path:
+    """A face checkpoint of random numbers."""
+    torch.manual_seed(1)
+    path = workshop / "face.safetensors"
+    save(FaceModel(FaceConfig.tiny()), path, **FACTS)
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_motion(workshop: Path) -> Path:
+    """A motion checkpoint of random numbers that listens to log-mel."""
+    from playmate_core.denoiser import MotionConfig, MotionDenoiser
+
+    torch.manual_seed(2)
+    path = workshop / "motion.safetensors"
+    save(MotionDenoiser(MotionConfig.tiny()), path, audio="logmel", **FACTS)
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_emotion(workshop: Path, tiny_motion: Path) -> Path:
+    """An emotion checkpoint of random numbers for ``tiny_motion``."""
+    from playmate_core.emotion import EmotionConfig, EmotionController
+
+    torch.manual_seed(3)
+    path = workshop / "emotion.safetensors"
+    base = load_motion(tiny_motion)
+    save(EmotionController(EmotionConfig.tiny()), path, base=base, **FACTS)
+    return path
+
+
+@pytest.fixture(scope="session")
+def portrait_picture(workshop: Path) -> Path:
+    """A face of ellipses, 96 x 96."""
+    picture = np.full((96, 96, 3), (190, 170, 150), np.uint8)
+    cv2.ellipse(picture, (48, 50), (26, 34), 0, 0, 360, (140, 170, 225), -1, cv2.LINE_AA)
+    for x in (38, 58):
+        cv2.ellipse(picture, (x, 44), (6, 3), 0, 0, 360, (255, 255, 255), -1, cv2.LINE_AA)
+        cv2.circle(picture, (x, 44), 3, (60, 40, 30), -1, cv2.LINE_AA)
+    cv2.ellipse(picture, (48, 68), (10, 4), 0, 0, 360, (70, 70, 180), -1, cv2.LINE_AA)
+    path = workshop / "portrait.png"
+    cv2.imwrite(str(path), picture)
+    return path
+
+
+@pytest.fixture(scope="session")
+def speech_wave(workshop: Path) -> Path:
+    """Syllables of a buzzing voice and a pause, stereo, 22.05 kHz: 1.31 s, so 33 frames, the last one not full."""
+    time = np.arange(round(SPEECH_SECONDS * SPEECH_RATE)) / SPEECH_RATE
+    voice = sum(np.sin(2 * np.pi * 130 * k * time) / k for k in range(1, 20))
+    syllables = np.clip(np.sin(2 * np.pi * 4 * time), 0, None) * ((time < 0.7) | (time > 1.0))
+    samples = np.round(8000 * voice * syllables).clip(-32767, 32767).astype("<i2")
+    path = workshop / "speech.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(2)
+        file.setsampwidth(2)
+        file.setframerate(SPEECH_RATE)
+        file.writeframes(np.stack([samples, samples], 1).tobytes())
+    return path

@@ -1,0 +1,230 @@
+"""The command line from end to end, on weights of random numbers: what it makes, what it refuses, what it leaves."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+
+from playmate_core import cli, talk
+from playmate_core.errors import UserError
+from playmate_core.talk import TalkRequest, Weights
+from playmate_core.values import EMOTIONS, Motion
+
+#: The speech of conftest lasts 1.31 s.
+FRAMES = math.ceil(1.31 * 25)
+
+
+@pytest.fixture
+def words(
+    portrait_picture: Path, speech_wave: Path, tiny_face: Path, tiny_motion: Path, tiny_emotion: Path, tmp_path: Path
+) -> list[str]:
+    """A talk command that works, writing to ``tmp_path / "out.mp4"``."""
+    weights = ["--face-weights", tiny_face, "--motion-weights", tiny_motion, "--emotion-weights", tiny_emotion]
+    files = [portrait_picture, speech_wave, "-o", tmp_path / "out.mp4", *weights]
+    return ["talk", *map(str, files), "--steps", "3", "--any-picture"]
+
+
+@pytest.fixture
+def motions(monkeypatch: pytest.MonkeyPatch) -> list[Motion]:
+    """The motions that were drawn, in order."""
+    drawn: list[Motion] = []
+    render = talk.render
+
+    def remember(face, portrait, motion, *rest):
+        drawn.append(motion)
+        return render(face, portrait, motion, *rest)
+
+    monkeypatch.setattr(talk, "render", remember)
+    return drawn
+
+
+def video_frames(path: Path) -> np.ndarray:
+    with av.open(str(path)) as container:
+        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+
+
+def test_talk_makes_a_video_with_the_very_speech(words: list[str], tmp_path: Path, capsys) -> None:
+    assert cli.main([*words, "--emotion", "happy", "--plot", str(tmp_path / "curves.png")]) == 0
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        picture, sound = container.streams.video[0], container.streams.audio[0]
+        assert (picture.codec_context.name, sound.codec_context.name) == ("h264", "aac")
+        assert picture.average_rate == 25 and picture.frames == FRAMES
+        assert sound.codec_context.sample_rate == 22050 and sound.codec_context.layout.nb_channels == 2
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["curves.png", "out.mp4"]
+    said = capsys.readouterr().out
+    for part in (str(tmp_path / "out.mp4"), f"{FRAMES / 25:.2f} s", "generate motion", "render and encode"):
+        assert part in said
+
+
+def test_the_seed_decides_and_the_batch_does_not(words: list[str], motions: list[Motion]) -> None:
+    for extra in (["--seed", "7"], ["--seed", "7", "--batch", "3"], ["--seed", "8"]):
+        assert cli.main([*words, *extra]) == 0
+    assert torch.equal(motions[0].expression, motions[1].expression)
+    assert torch.equal(motions[0].pose.rotation, motions[1].pose.rotation)
+    assert not torch.equal(motions[0].expression, motions[2].expression)
+
+
+def test_pose_comes_from_where_it_is_asked(words: list[str], motions: list[Motion], tmp_path: Path) -> None:
+    film = tmp_path / "film.mp4"
+    assert cli.main([*words, "-o", str(film)]) == 0
+    assert cli.main([*words, "--pose", "still"]) == 0
+    assert cli.main([*words, "--pose", str(film), "--pose-fit", "loop", "--paste-back"]) == 0
+    generated, held, driven = motions
+    assert held.pose.rotation.diff(dim=0).abs().max() == 0
+    assert torch.equal(held.expression, generated.expression)
+    assert torch.allclose(driven.pose.rotation[0], held.pose.rotation[0], atol=1e-3)
+    assert len(driven) == FRAMES
+    assert torch.equal(driven.pose.translation, held.pose.translation)
+
+
+@pytest.mark.parametrize("emotion", ["none", "0:neutral,0.6:sad@0.5"])
+def test_any_emotion_score_runs(words: list[str], emotion: str, tmp_path: Path) -> None:
+    assert cli.main([*words, "--emotion", emotion]) == 0
+    assert len(video_frames(tmp_path / "out.mp4")) == FRAMES
+
+
+def test_flags_have_the_defaults_of_the_dataclasses(tmp_path: Path) -> None:
+    options = cli.parser().parse_args(["talk", "a.png", "b.wav", "-o", "c.mp4"])
+    expected = TalkRequest(Path("a.png"), Path("b.wav"), Path("c.mp4"))
+    assert cli.request_from(options, options.portrait, options.speech) == expected
+
+
+def test_ctrl_c_leaves_nothing(words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    def press(bars: cli.Bars, name: str, done: int, total: int) -> None:
+        if name == "render and encode" and done > 8:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli.Bars, "__call__", press)
+    assert cli.main(words) == cli.INTERRUPTED
+    assert list(tmp_path.iterdir()) == []
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def refused(words: list[str], capsys) -> str:
+    """Run, expect one sentence and exit code 2, and return it."""
+    assert cli.main(words) == cli.MISTAKE
+    said = capsys.readouterr()
+    complaint = said.err.strip().splitlines()[-1]
+    assert complaint.startswith("playmate: ") and complaint.endswith(".") and "Traceback" not in said.err
+    assert said.out == ""
+    return complaint
+
+
+@pytest.mark.parametrize(
+    ("extra", "says"),
+    [
+        (["--emotion", "joyful"], ", ".join(EMOTIONS)),
+        (["--intensity", "1.5"], "from 0 to 1"),
+        (["--pose", "no_such_film.mp4"], "neither generated nor still"),
+        (["--steps", "0"], "steps"),
+        (["--pose-amplitude", "1,2"], "six for pitch"),
+        (["--pose-amplitude", "wide"], "not a number"),
+        (["--steps", "many"], "invalid int value"),
+        (["--sampler", "euler"], "choose from"),
+        (["--batch", "0"], "batch"),
+        (["--crop", "1,2,three,4"], "left,top,right,bottom"),
+        (["--crop", "10,10,5,5"], "inside the 96 x 96 picture"),
+        (["--crop", "middle"], "auto, whole"),
+        (["--plot", "curves.jpg"], "must be a .png"),
+        (["--device", "abacus"], "cannot be used here"),
+        (["--face-weights", "none.safetensors"], "no model file"),
+        (["--colour", "blue"], "Unrecognized arguments: --colour blue"),
+    ],
+)
+def test_bad_flags_get_one_sentence_and_leave_nothing(
+    words: list[str], extra: list[str], says: str, tmp_path: Path, capsys
+) -> None:
+    assert says in refused([*words, *extra], capsys)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("role", ["portrait", "speech"])
+@pytest.mark.parametrize("content", [None, b"", b"this is neither a picture nor a sound" * 20])
+def test_bad_files_get_one_sentence_and_leave_nothing(
+    words: list[str], role: str, content: bytes | None, tmp_path: Path, capsys
+) -> None:
+    bad = tmp_path / "bad.bin"
+    if content is not None:
+        bad.write_bytes(content)
+    words[1 if role == "portrait" else 2] = str(bad)
+    assert str(bad) in refused(words, capsys)
+    assert [file.name for file in tmp_path.iterdir()] == ([] if content is None else ["bad.bin"])
+
+
+def test_kinds_of_weights_are_not_confused(words: list[str], tiny_face: Path, tmp_path: Path, capsys) -> None:
+    assert "kind face" in refused([*words, "--motion-weights", str(tiny_face)], capsys)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_output_must_have_a_place(words: list[str], tmp_path: Path, capsys) -> None:
+    assert "does not exist" in refused([*words, "-o", str(tmp_path / "nowhere" / "out.mp4")], capsys)
+    assert "must end in .mp4" in refused([*words, "-o", str(tmp_path / "out.avi")], capsys)
+
+
+def test_output_never_overwrites_the_speech(words: list[str], tmp_path: Path, capsys) -> None:
+    assert cli.main(words) == 0
+    before = (tmp_path / "out.mp4").read_bytes()
+    capsys.readouterr()
+    words[2] = str(tmp_path / "out.mp4")
+    assert "overwrite the speech" in refused(words, capsys)
+    assert (tmp_path / "out.mp4").read_bytes() == before
+
+
+def test_a_full_disk_is_said_in_one_sentence(words: list[str], tmp_path: Path, monkeypatch, capsys) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device", str(tmp_path / "curves.png"))
+
+    monkeypatch.setattr(talk, "write_plot", full)
+    assert "No space left on device" in refused([*words, "--plot", str(tmp_path / "curves.png")], capsys)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_describe_says_what_a_file_is(tiny_motion: Path, portrait_picture: Path, capsys) -> None:
+    assert cli.main(["describe", str(tiny_motion)]) == 0
+    said = capsys.readouterr().out
+    assert "motion model" in said and "Apache-2.0" in said
+    assert "portrait.png" in refused(["describe", str(portrait_picture)], capsys)
+
+
+@pytest.mark.parametrize("words", [["--help"], ["talk", "--help"], ["demo", "--help"], ["describe", "--help"]])
+def test_help_is_there(words: list[str], capsys) -> None:
+    with pytest.raises(SystemExit) as done:
+        cli.main(words)
+    assert done.value.code == 0 and "usage: playmate" in capsys.readouterr().out
+
+
+def test_progress_names_every_slow_stage(
+    portrait_picture: Path, speech_wave: Path, tiny_face: Path, tiny_motion: Path, tmp_path: Path
+) -> None:
+    told: dict[str, list[tuple[int, int]]] = {}
+    request = TalkRequest(
+        portrait_picture,
+        speech_wave,
+        tmp_path / "out.mp4",
+        emotion="none",
+        weights=Weights(tiny_face, tiny_motion),
+        limits=None,
+    )
+    report = talk.talk(request, lambda name, done, total: told.setdefault(name, []).append((done, total)))
+    assert report.frames == FRAMES and report.path.is_file()
+    assert {"listen", "generate motion", "render and encode"} <= told.keys() <= {name for name, _ in report.stages}
+    for steps in told.values():
+        assert steps[-1][0] == steps[-1][1] and steps == sorted(steps)
+
+
+def test_a_picture_that_is_no_face_says_what_to_do(
+    portrait_picture: Path, speech_wave: Path, tiny_face: Path, tiny_motion: Path, tmp_path: Path
+) -> None:
+    request = TalkRequest(
+        portrait_picture, speech_wave, tmp_path / "out.mp4", emotion="none", weights=Weights(tiny_face, tiny_motion)
+    )
+    strict = replace(request.limits, reconstruction=99.0) if request.limits else None
+    with pytest.raises(UserError, match="give a picture of one face"):
+        talk.talk(replace(request, limits=strict))
+    assert list(tmp_path.iterdir()) == []
