@@ -8,8 +8,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-#: What a window's previous frames are.
-REAL, START, REPEAT = 0, 1, 2
+from playmate_core.audio import SAMPLE_RATE, AudioEncoder
+from playmate_core.normalisation import (
+    POSE_NORMALISATIONS,
+    MotionStatistics,
+    pose_is_static,
+    standardised_identity,
+    to_model_space,
+)
+from playmate_core.values import EMOTIONS
+from training.synthetic.clips import Clip
 
 
 @dataclass(frozen=True)
@@ -22,6 +30,29 @@ class ClipTensors:
     emotion: int  # index into EMOTIONS
     intensity: float
     pose_static: bool = False  # its head hardly moves: its pose, divided by a floor, is no target
+
+
+def clip_tensors(
+    clip: Clip, statistics: MotionStatistics, encoder: AudioEncoder, pose_normalisation: str
+) -> ClipTensors:
+    """``clip`` as the denoiser sees it; the encoder listens here, once. Sound and motion are cut to the shorter."""
+    mean, std = POSE_NORMALISATIONS[pose_normalisation](clip.motion, statistics)
+    motion = to_model_space(clip.motion, statistics, mean, std)
+    audio = encoder.listen(clip.waveform, SAMPLE_RATE).features
+    frames = min(len(motion), len(audio))
+    return ClipTensors(
+        motion=motion[:frames],
+        audio=audio[:frames],
+        identity=standardised_identity(clip.keypoints, statistics),
+        emotion=EMOTIONS.index(clip.emotion),
+        intensity=clip.intensity,
+        pose_static=pose_is_static(clip.motion, statistics),
+    )
+
+
+def silence(encoder: AudioEncoder) -> Tensor:
+    """The features (L, D) of a silent frame."""
+    return encoder.listen(torch.zeros(SAMPLE_RATE), SAMPLE_RATE).features.mean(0)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,123 @@
+"""What both motion stages share: the recipe of a window, its noising, and the masked mean."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import platform
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from playmate_core.denoiser import WindowContext
+from playmate_core.diffusion import Schedule, add_noise, previous_noise, training_target
+from playmate_core.errors import UserError
+from playmate_core.values import KEYPOINTS, LIP_KEYPOINTS
+from training.config import LoopConfig
+from training.data import corpus_hash
+from training.windows import Windows
+
+EXPRESSION = 3 * KEYPOINTS
+
+
+@dataclass(frozen=True)
+class MotionRecipe(LoopConfig):
+    """What the two motion stages are told alike. The shares are METHOD 1.7's and 1.10's."""
+
+    corpus: str = "data/corpus"
+    clips: int = 0  # train on that many clips only; 0: all
+    batch: int = 32
+    audio_path: str = ""  # the folder of wav2vec2 weights where the encoder needs one
+    start: float = 0.15  # share of windows without previous frames
+    repeat: float = 0.10  # share whose previous frames hold one picture, as a portrait does
+    at_start: float = 0.03  # share that begin with their clip
+    prev_noise_max: float = 0.17  # sigma of the noise on previous motion (Eq. 9); 0 is the ablation
+    lip_weight: float = 1.0
+    min_snr: float = 0.0  # where the SNR weight is clipped; 0: every step weighs the same
+
+
+@dataclass(frozen=True)
+class Noised:
+    """B windows at diffusion steps ``t`` (B,): ``clean``, ``noisy`` and ``target`` (B, W, 69), and the conditions."""
+
+    clean: Tensor
+    noisy: Tensor
+    target: Tensor
+    t: Tensor
+    context: WindowContext
+
+
+def diffuse(
+    batch: Windows,
+    previous: int,
+    target: str,
+    schedule: Schedule,
+    prev_noise_max: float,
+    drop_audio: Tensor,
+    drop_identity: Tensor,
+    generator: torch.Generator,
+) -> Noised:
+    """Noise the current frames fully and the ``previous`` first ones a little (corrected Eq. 9)."""
+    device = batch.motion.device
+    past, clean = batch.motion[:, :previous], batch.motion[:, previous:]
+    t = torch.randint(len(schedule), (len(clean),), generator=generator).to(device)
+    noise = torch.randn(clean.shape, generator=generator).to(device)
+    if prev_noise_max:
+        past = previous_noise(schedule, past, prev_noise_max, generator)
+    context = WindowContext(
+        audio=batch.audio,
+        previous=past,
+        identity=batch.identity,
+        start=batch.start,
+        drop_audio=drop_audio.to(device),
+        drop_identity=drop_identity.to(device),
+        valid=batch.valid,
+    )
+    noisy = add_noise(schedule, clean, noise, t)
+    return Noised(clean, noisy, training_target(schedule, target, clean, noise, t), t, context)
+
+
+def expression_weight(live: Tensor, lip_weight: float) -> Tensor:
+    """Weights (63,) that sum to one over the ``live`` (63,) channels, the lips' ``lip_weight`` times the others'."""
+    lips = torch.ones(KEYPOINTS, 3, device=live.device)
+    lips[list(LIP_KEYPOINTS)] = lip_weight
+    weight = live.float() * lips.flatten()
+    return weight / weight.sum()
+
+
+def masked_mean(values: Tensor, weight: Tensor, valid: Tensor) -> Tensor:
+    """The sum of ``values`` times ``weight``, all (B, W), over the number of valid frames."""
+    return (values * weight).sum() / valid.sum().clamp(min=1)
+
+
+def snr_weight(schedule: Schedule, target: str, limit: float, t: Tensor) -> Tensor:
+    """Min-SNR weights (B,) of the squared error in the target's own unit; ones where ``limit`` is 0."""
+    if not limit:
+        return torch.ones(len(t), device=t.device)
+    bar = schedule.alpha_bar.float().to(t.device)[t]
+    snr = bar / (1 - bar)
+    clipped = snr.clamp(max=limit)
+    return {"epsilon": clipped / snr, "x0": clipped, "v": clipped / (snr + 1)}[target]
+
+
+def training_facts(config: MotionRecipe, stage: str, run_dir: Path, step: int) -> dict[str, Any]:
+    """What a checkpoint says of its training: the resolved config, the command, the hardware and the time."""
+    log = run_dir / "log.jsonl"
+    last = log.read_text().splitlines()[-1:] if log.exists() else []
+    try:
+        corpus = corpus_hash(Path(config.corpus))
+    except UserError:
+        corpus = "not finished"
+    return {
+        **dataclasses.asdict(config),
+        "stage": stage,
+        "step": step,
+        "seconds": round(json.loads(last[0])["seconds"]) if last else 0,
+        "command": " ".join(["python -m training", *sys.argv[1:]]),
+        "hardware": f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}",
+        "corpus_hash": corpus,
+    }

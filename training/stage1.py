@@ -1,0 +1,159 @@
+"""Stage 1: which motion goes with this voice (METHOD 1.4 to 1.10). Only the denoiser learns."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from playmate_core import weights
+from playmate_core.audio import make_encoder
+from playmate_core.denoiser import MotionConfig, MotionDenoiser
+from playmate_core.diffusion import Schedule, predicted_x0
+from playmate_core.errors import UserError
+from playmate_core.normalisation import MotionStatistics, measure_statistics
+from training.config import parse
+from training.data import load_clips
+from training.loop import train
+from training.objective import (
+    EXPRESSION,
+    MotionRecipe,
+    Noised,
+    diffuse,
+    expression_weight,
+    masked_mean,
+    snr_weight,
+    training_facts,
+)
+from training.synthetic.clips import Clip
+from training.windows import Windows, WindowSampler, clip_tensors, silence
+
+logger = logging.getLogger(__name__)
+
+LICENSE = "Apache-2.0"
+DATA = "synthetic talking heads and espeak-ng speech, made by `python -m training corpus`; no recorded person"
+
+
+@dataclass(frozen=True)
+class Stage1Config(MotionRecipe):
+    """The recipe of the shipped denoiser: some 20 minutes on one CPU core. METHOD 1.9 has the paper's."""
+
+    out: str = "runs/stage1"
+    # "v": at little noise as sure as epsilon, at much noise as steady as x0. Masks cost a fifth of the time on a CPU
+    model: MotionConfig = field(default_factory=lambda: replace(MotionConfig.tiny(), target="v", dropout=0.0))
+    steps: int = 5000
+    warmup: int = 200
+    batch: int = 16
+    drop_audio: float = 0.10
+    drop_identity: float = 0.05
+    pose_weight: float = 1.0  # lambda_rho
+    velocity_weight: float = 0.0  # frame-to-frame change of the implied clean motion, weighted by alpha_bar
+
+
+class Stage1:
+    """What learns is the denoiser; the loss is Eq. 7."""
+
+    name = "stage1"
+
+    def __init__(self, config: Stage1Config, denoiser: MotionDenoiser, sampler: WindowSampler) -> None:
+        self.config, self.denoiser, self.sampler = config, denoiser, sampler
+        self.schedule = Schedule.linear()
+
+    def modules(self) -> Mapping[str, nn.Module]:
+        return {"denoiser": self.denoiser}
+
+    def parameters(self) -> list[nn.Parameter]:
+        return list(self.denoiser.parameters())
+
+    def batch(self, generator: torch.Generator) -> Windows:
+        c = self.config
+        return self.sampler.draw(c.batch, c.at_start, c.start, c.repeat, generator)
+
+    def loss(self, batch: Windows, step: int, generator: torch.Generator) -> dict[str, Tensor]:
+        """Two masked means, live expression channels and pose, so that 6 are not drowned by 46 (METHOD 1.9)."""
+        c, target = self.config, self.config.model.target
+        dice = torch.rand(2, len(batch.motion), generator=generator)
+        noised = diffuse(
+            batch,
+            self.sampler.previous,
+            target,
+            self.schedule,
+            c.prev_noise_max,
+            drop_audio=dice[0] < c.drop_audio,
+            drop_identity=dice[1] < c.drop_identity,
+            generator=generator,
+        )
+        prediction = self.denoiser(noised.noisy, noised.t, noised.context).float()
+        weight = batch.valid * snr_weight(self.schedule, target, c.min_snr, noised.t)[:, None]  # (B, W)
+        values = self._two_means((prediction - noised.target).square(), weight, batch)
+        if c.velocity_weight:
+            values["velocity"] = self._velocity(prediction, noised, batch)
+            values["loss"] = values["loss"] + c.velocity_weight * values["velocity"]
+        return values
+
+    def save(self, run_dir: Path, step: int) -> None:
+        weights.save(
+            self.denoiser,
+            run_dir / "motion.safetensors",
+            license=LICENSE,
+            data=DATA,
+            training=training_facts(self.config, self.name, run_dir, step),
+            audio=self.config.model.audio_encoder,
+        )
+
+    def _two_means(self, square: Tensor, weight: Tensor, batch: Windows) -> dict[str, Tensor]:
+        """``square`` (B, W, 69) errors. A head that keeps still has a pose divided by a floor: it is no target."""
+        per_channel = expression_weight(self.denoiser.statistics.live, self.config.lip_weight)
+        valid = batch.valid[:, -weight.shape[1] :]
+        moving = ~batch.pose_static[:, None] & valid
+        expression = masked_mean(square[..., :EXPRESSION] @ per_channel, weight, valid)
+        pose = masked_mean(square[..., EXPRESSION:].mean(-1), weight * moving, moving)
+        return {"loss": expression + self.config.pose_weight * pose, "expression": expression, "pose": pose}
+
+    def _velocity(self, prediction: Tensor, noised: Noised, batch: Windows) -> Tensor:
+        implied = predicted_x0(self.schedule, self.config.model.target, prediction, noised.noisy, noised.t)
+        sure = self.schedule.alpha_bar.float().to(prediction.device)[noised.t][:, None]
+        square = (implied - noised.clean).diff(dim=1).square()
+        return self._two_means(square, sure * batch.valid[:, 1:], batch)["loss"]
+
+
+def read_clips(config: MotionRecipe) -> list[Clip]:
+    """The training clips the recipe asks for. Raises UserError where there are fewer."""
+    clips = load_clips(Path(config.corpus), "train")
+    if len(clips) < config.clips:
+        raise UserError(
+            f"{config.corpus} has {len(clips)} training clips and --clips asks for {config.clips}; make more."
+        )
+    return clips[: config.clips or None]
+
+
+def make_sampler(
+    clips: Sequence[Clip], statistics: MotionStatistics, model: MotionConfig, audio_path: str = ""
+) -> WindowSampler:
+    """Listen to every clip once and lay them end to end, in the model space of ``statistics``."""
+    encoder = make_encoder(model.audio_encoder, audio_path or None)
+    tensors = [clip_tensors(clip, statistics, encoder, model.pose_normalisation) for clip in clips]
+    sampler = WindowSampler(tensors, statistics.silence, model.window, model.previous)
+    static = sum(clip.pose_static for clip in tensors)
+    logger.info("%d clips, %d frames; %d with a still head.", len(tensors), sampler.frames, static)
+    return sampler
+
+
+def build(config: Stage1Config, clips: Sequence[Clip]) -> Stage1:
+    """A fresh denoiser that carries the statistics of ``clips``, and the windows to train it on."""
+    torch.manual_seed(config.seed)
+    denoiser = MotionDenoiser(config.model)
+    encoder = make_encoder(config.model.audio_encoder, config.audio_path or None)
+    measured = measure_statistics([c.motion for c in clips], [c.keypoints for c in clips], silence(encoder))
+    denoiser.statistics.load_state_dict(measured.state_dict())
+    return Stage1(config, denoiser, make_sampler(clips, denoiser.statistics, config.model, config.audio_path))
+
+
+def main(argv: Sequence[str]) -> None:
+    """Measure the statistics of the training clips, then train the denoiser on them."""
+    config = parse(Stage1Config, argv, "Train the motion denoiser on a corpus.")
+    train(build(config, read_clips(config)), config, config.out)

@@ -1,0 +1,127 @@
+"""Stage 2: emotion on top of a frozen stage 1 (METHOD 1.10 and 1.11). Only the emotion controller learns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from playmate_core import weights
+from playmate_core.denoiser import MotionDenoiser
+from playmate_core.diffusion import Schedule
+from playmate_core.emotion import EmotionConfig, EmotionController
+from playmate_core.errors import UserError
+from playmate_core.values import EMOTIONS
+from training.config import parse
+from training.loop import train
+from training.objective import (
+    EXPRESSION,
+    MotionRecipe,
+    diffuse,
+    expression_weight,
+    masked_mean,
+    snr_weight,
+    training_facts,
+)
+from training.stage1 import DATA, LICENSE, make_sampler, read_clips
+from training.synthetic.clips import Clip
+from training.windows import Windows, WindowSampler
+
+
+@dataclass(frozen=True)
+class Stage2Config(MotionRecipe):
+    """The recipe of the shipped emotion controller."""
+
+    out: str = "runs/stage2"
+    base: str = "runs/stage1/motion.safetensors"
+    model: EmotionConfig = field(default_factory=EmotionConfig.tiny)
+    steps: int = 2000
+    drop_both: float = 0.07  # neither voice nor emotion
+    drop_emotion: float = 0.10  # the voice alone; the voice is never dropped alone (Eq. 8)
+
+
+class Stage2:
+    """What learns is the controller; the loss is Eq. 7's expression half: pose never hears of emotion."""
+
+    name = "stage2"
+
+    def __init__(
+        self, config: Stage2Config, base: MotionDenoiser, controller: EmotionController, sampler: WindowSampler
+    ) -> None:
+        self.config, self.controller, self.sampler = config, controller, sampler
+        self.base = base.eval().requires_grad_(False)
+        self.base_hash = weights.tensor_hash(base)
+        self.schedule = Schedule.linear()
+
+    def modules(self) -> Mapping[str, nn.Module]:
+        return {"controller": self.controller}
+
+    def parameters(self) -> list[nn.Parameter]:
+        return list(self.controller.parameters())
+
+    def batch(self, generator: torch.Generator) -> Windows:
+        c = self.config
+        return self.sampler.draw(c.batch, c.at_start, c.start, c.repeat, generator)
+
+    def loss(self, batch: Windows, step: int, generator: torch.Generator) -> dict[str, Tensor]:
+        c, target = self.config, self.base.config.target
+        self.base.to(batch.motion.device)
+        dice = torch.rand(len(batch.motion), generator=generator)
+        both, null = dice < c.drop_both, dice < c.drop_both + c.drop_emotion
+        noised = diffuse(
+            batch,
+            self.sampler.previous,
+            target,
+            self.schedule,
+            c.prev_noise_max,
+            drop_audio=both,
+            drop_identity=torch.zeros_like(both),
+            generator=generator,
+        )
+        frames = batch.valid.shape[1]
+        one_hot = F.one_hot(batch.emotion, len(EMOTIONS)).float()[:, None].expand(-1, frames, -1)  # (B, W, E)
+        intensity = batch.intensity[:, None].expand(-1, frames)
+        with torch.no_grad():
+            hidden = self.base.trunk(noised.noisy, noised.t, noised.context)
+        felt = self.controller(hidden, noised.t, one_hot, intensity, null.to(hidden.device), batch.valid)
+        prediction = self.base.expression_head(felt).float()
+        square = (prediction - noised.target[..., :EXPRESSION]).square()
+        weight = batch.valid * snr_weight(self.schedule, target, c.min_snr, noised.t)[:, None]
+        per_channel = expression_weight(self.base.statistics.live, c.lip_weight)
+        return {"loss": masked_mean(square @ per_channel, weight, batch.valid)}
+
+    def save(self, run_dir: Path, step: int) -> None:
+        """Write the controller and the hash of its base. Raises RuntimeError if the base did not stay as it was."""
+        now = weights.tensor_hash(self.base)
+        if now != self.base_hash:
+            raise RuntimeError(f"The frozen base changed in training: {self.base_hash[:12]} became {now[:12]}.")
+        weights.save(
+            self.controller,
+            run_dir / "emotion.safetensors",
+            license=LICENSE,
+            data=DATA,
+            training=training_facts(self.config, self.name, run_dir, step),
+            base=self.base,
+        )
+
+
+def build(config: Stage2Config, base: MotionDenoiser, clips: Sequence[Clip]) -> Stage2:
+    """A fresh controller for ``base``, and windows of ``clips`` in the base's own model space."""
+    torch.manual_seed(config.seed)
+    if config.model.width != base.config.width:
+        raise UserError(
+            f"--model-width is {config.model.width}, but the base {config.base} has {base.config.width}; give the same."
+        )
+    controller = EmotionController(config.model)
+    sampler = make_sampler(clips, base.statistics, base.config, config.audio_path)
+    return Stage2(config, base, controller, sampler)
+
+
+def main(argv: Sequence[str]) -> None:
+    """Load the base, then train the controller on clips that carry an emotion's name."""
+    config = parse(Stage2Config, argv, "Train the emotion controller on a frozen stage 1.")
+    train(build(config, weights.load_motion(config.base), read_clips(config)), config, config.out)
