@@ -30,8 +30,8 @@ class Session:
     """K frames of one person and what is true of each.
 
     ``frames`` (K, S, S, 3) uint8, possibly lying on disk; ``rotation`` (K, 3) degrees, ``translation`` (K, 3),
-    ``scale`` (K, 1), ``expression`` (K, 21, 3), ``keypoints`` (21, 3) canonical, ``rig`` (K, 16); ``emotion`` (K,) index into
-    EMOTIONS, ``intensity`` (K,). Frame 0 is near frontal, as portraits are.
+    ``scale`` (K, 1), ``expression`` (K, 21, 3), ``keypoints`` (21, 3) canonical, ``rig`` (K, 16); ``emotion`` (K,) in
+    the order of EMOTIONS, ``intensity`` (K,). Frame 0 is near frontal, as portraits are.
     """
 
     identity_seed: int
