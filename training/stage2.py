@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -38,8 +38,9 @@ class Stage2Config(MotionRecipe):
 
     out: str = "runs/stage2"
     base: str = "runs/stage1/motion.safetensors"
-    model: EmotionConfig = field(default_factory=EmotionConfig.tiny)
-    steps: int = 2000
+    model: EmotionConfig = field(default_factory=lambda: replace(EmotionConfig.tiny(), dropout=0.0))
+    steps: int = 1500
+    batch: int = 24
     drop_both: float = 0.07  # neither voice nor emotion
     drop_emotion: float = 0.10  # the voice alone; the voice is never dropped alone (Eq. 8)
 
