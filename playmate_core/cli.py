@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
+import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -59,6 +61,8 @@ class Bars:
 def main(words: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code. A person's mistake is one sentence on stderr, never a traceback."""
     try:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, signal.default_int_handler)  # being told to end is Ctrl-C too
         options = parser().parse_args(words)
         options.run(options)
     except UserError as problem:
