@@ -21,6 +21,8 @@ BROWS = (1, 2)
 #: Okabe and Ito's colours, told apart by colour-blind eyes, RGB.
 BLUE, ORANGE, GREEN, GREY, INK = (0, 114, 178), (213, 94, 0), (0, 158, 115), (222, 222, 222), (60, 60, 60)
 MARGIN_LEFT, MARGIN_RIGHT, MARGIN, GAP = 86, 14, 26, 18
+#: Seconds between two times written under the panels.
+TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60, 120, 300, 600, 1800)
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
@@ -71,10 +73,7 @@ def plot_motion(motion: Motion, energy: Tensor | None = None, width: int = 1200,
             _draw(frame, (curve.values - low) / (high - low), curve.colour)
         cv2.rectangle(canvas, (MARGIN_LEFT, top), (width - MARGIN_RIGHT - 1, top + tall - 1), INK, 1)
         _label(canvas, panel, top, tall, (low, high))
-    seconds = len(motion) / motion.fps
-    for share in np.linspace(0, 1, 9):
-        x = int(MARGIN_LEFT + share * (width - MARGIN_LEFT - MARGIN_RIGHT - 34))
-        cv2.putText(canvas, f"{share * seconds:.4g} s", (x, height - 8), FONT, 0.4, INK, 1, cv2.LINE_AA)
+    _ticks(canvas, len(motion) / motion.fps)
     return canvas
 
 
@@ -126,3 +125,13 @@ def _label(canvas: Bytes, panel: Panel, top: int, tall: int, bounds: tuple[float
     for curve in panel.curves:
         cv2.putText(canvas, curve.name, (x, top + 15), FONT, 0.45, curve.colour, 1, cv2.LINE_AA)
         x += cv2.getTextSize(curve.name, FONT, 0.45, 1)[0][0] + 14
+
+
+def _ticks(canvas: Bytes, seconds: float) -> None:
+    """Round times under the panels, at most ten."""
+    height, width = canvas.shape[:2]
+    step = next((s for s in TICKS if seconds / s <= 10), TICKS[-1])
+    for time in np.arange(0, seconds, step) if seconds / step <= 100 else ():
+        x = int(MARGIN_LEFT + time / seconds * (width - MARGIN_LEFT - MARGIN_RIGHT))
+        cv2.line(canvas, (x, height - MARGIN), (x, height - MARGIN + 4), INK, 1)
+        cv2.putText(canvas, f"{time:g} s", (x - 6, height - 6), FONT, 0.4, INK, 1, cv2.LINE_AA)
