@@ -20,6 +20,7 @@ SMALL = MotionConfig(
     audio_encoder="logmel",
     audio_layers=1,
     audio_width=AUDIO,
+    target="x0",  # epsilon of an untrained network is no noise: every sample would end at its limits
 )
 
 

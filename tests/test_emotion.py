@@ -76,6 +76,7 @@ def test_frames_feel_their_own_row_and_previous_frames_the_first() -> None:
     with torch.no_grad():
         got = model(HIDDEN, T, weights_, torch.ones(3, WINDOW), NO)
     happy, sad = feel(model, HAPPY), feel(model, SAD)
+    assert not torch.allclose(happy[:, :PREVIOUS], sad[:, :PREVIOUS], atol=1e-3)
     assert torch.allclose(got[:, : PREVIOUS + 5], happy[:, : PREVIOUS + 5], atol=1e-6)
     assert torch.allclose(got[:, PREVIOUS + 5 :], sad[:, PREVIOUS + 5 :], atol=1e-6)
 

@@ -1,0 +1,285 @@
+"""Generation: windows follow on, the head keeps its limits, and a seed means one motion whatever is asked around it."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from motion_models import PREVIOUS, SMALL, WINDOW, controller, denoiser, fresh_controller, rest, voice
+from torch import Tensor
+
+from playmate_core.emotion import EmotionConfig, EmotionController
+from playmate_core.errors import UserError
+from playmate_core.generate import SamplingOptions, generate, iterate
+from playmate_core.sampling import window_noise
+from playmate_core.values import EMOTIONS, EmotionCurve, Motion
+
+FAST = SamplingOptions(steps=3)
+FACE = torch.randn(21, 3, generator=torch.Generator().manual_seed(3))
+BASE, CONTROLLER = denoiser(), controller()
+
+
+def talk(frames: int = 2 * WINDOW, emotion: EmotionCurve | str | None = None, **changes: object) -> Motion:
+    """Options by name; ``previous``, ``progress``, ``base``, ``felt_by`` and ``heard`` are arguments of generate."""
+    passed = {name: changes.pop(name) for name in ("previous", "progress") if name in changes}
+    base, felt_by = changes.pop("base", BASE), changes.pop("felt_by", CONTROLLER)
+    audio = changes.pop("heard", voice(frames))
+    curve = EmotionCurve.constant(emotion, 1.0, frames) if isinstance(emotion, str) else emotion
+    options = replace(FAST, **changes)  # type: ignore[arg-type]
+    return generate(base, felt_by, FACE, rest(), audio, curve, options, **passed)  # type: ignore[arg-type]
+
+
+def flat(motion: Motion) -> Tensor:
+    pose = motion.pose
+    return torch.cat([motion.expression.flatten(1), pose.rotation, pose.translation, pose.scale], -1)
+
+
+@settings(max_examples=12, deadline=None)
+@given(frames=st.integers(1, 3 * WINDOW + 1))
+def test_one_finite_frame_for_each_frame_of_audio(frames: int) -> None:
+    motion = talk(frames, "sad")
+    assert len(motion) == frames and motion.fps == 25.0
+    assert bool(flat(motion).isfinite().all())
+
+
+def test_a_seed_is_one_motion_and_another_is_another() -> None:
+    first = flat(talk(seed=7))
+    torch.manual_seed(99)
+    assert torch.equal(first, flat(talk(seed=7)))
+    assert not torch.allclose(first, flat(talk(seed=8)), atol=1e-3)
+    assert torch.equal(flat(talk(sampler="ddpm", seed=7)), flat(talk(sampler="ddpm", seed=7)))
+
+
+def test_windows_and_seeds_draw_different_noise() -> None:
+    drawn = {float(torch.randn(1, generator=window_noise(seed, k))) for seed in range(20) for k in range(20)}
+    assert len(drawn) == 400
+
+
+def test_streaming_gives_the_same_bits_in_pieces_of_a_window() -> None:
+    audio = voice(2 * WINDOW + 5)
+    pieces = list(iterate(BASE, None, FACE, rest(), audio, None, FAST))
+    assert [len(p) for p in pieces] == [WINDOW, WINDOW, 5]
+    assert torch.equal(torch.cat([flat(p) for p in pieces]), flat(talk(2 * WINDOW + 5, felt_by=None)))
+
+
+def test_a_longer_speech_does_not_change_the_windows_before() -> None:
+    audio = voice(3 * WINDOW)
+    short = replace(audio, features=audio.features[:WINDOW], energy=audio.energy[:WINDOW])
+    assert torch.equal(flat(talk(3 * WINDOW, heard=audio))[:WINDOW], flat(talk(WINDOW, heard=short)))
+
+
+def test_without_emotion_it_is_stage_1_bit_for_bit() -> None:
+    frames = 2 * WINDOW + 3
+    alone = flat(talk(frames, felt_by=None))
+    nothing = EmotionCurve(torch.zeros(frames, 8), torch.ones(frames))
+    assert torch.equal(alone, flat(talk(frames)))
+    assert torch.equal(alone, flat(talk(frames, nothing)))
+    assert torch.equal(alone, flat(talk(frames, "happy", felt_by=fresh_controller()))), "before stage 2 is trained"
+    assert not torch.allclose(alone, flat(talk(frames, "happy")), atol=1e-4)
+
+
+def test_each_window_continues_the_last_one() -> None:
+    frames = 2 * WINDOW
+    plain = flat(talk(frames, felt_by=None))
+    base = denoiser()
+    run = base.prepare
+    seen: list[tuple[bool, Tensor]] = []
+    heard: list[Tensor] = []
+
+    def listen(given):  # type: ignore[no-untyped-def]
+        seen.append((bool(given.start.all()), given.previous[0]))
+        heard.append(given.audio[0])
+        return run(given)
+
+    base.prepare = listen  # type: ignore[method-assign]
+    assert torch.equal(plain, flat(talk(frames, felt_by=None, base=base)))
+    assert [start for start, _ in seen] == [True, False]
+    s = base.statistics
+    tail = (plain[WINDOW - PREVIOUS : WINDOW, :63] - s.expression_mean) / s.expression_std
+    assert torch.allclose(seen[1][1][:, :63][:, s.live], tail[:, s.live], atol=1e-3)
+    assert torch.equal(heard[1], voice(frames).features[WINDOW - PREVIOUS :]), "the voice runs on, too"
+    talk(WINDOW - 1, base=base, start="portrait")
+    silent = [*range(PREVIOUS), PREVIOUS + WINDOW - 1]
+    assert bool((heard[-1][silent] == s.silence).all()), "before and after the speech it is silent"
+    assert torch.equal(heard[-1][PREVIOUS:-1], voice(WINDOW - 1).features)
+
+
+def test_a_start_from_the_portrait_or_from_a_motion_is_heard() -> None:
+    free, portrait = flat(talk()), flat(talk(start="portrait"))
+    assert not torch.allclose(free[:WINDOW], portrait[:WINDOW], atol=1e-4)
+    before = talk(PREVIOUS + 3, seed=5)
+    assert not torch.allclose(free[:WINDOW], flat(talk(previous=before))[:WINDOW], atol=1e-4)
+    assert torch.allclose(flat(talk(previous=rest())), portrait, atol=1e-6), "a still is a motion of one frame"
+
+
+# The head.
+
+
+def test_amplitude_scales_the_head_linearly_and_nothing_else() -> None:
+    own = rest().pose
+    full, half = talk(), talk(pose_amplitude=0.5)
+    assert torch.equal(full.expression, half.expression)
+    for part in ("rotation", "translation"):
+        moved, less = (getattr(m.pose, part) - getattr(own, part) for m in (full, half))
+        assert float(moved.abs().max()) > 1e-3
+        assert torch.allclose(0.5 * moved, less, atol=2e-6)
+    ratio = [(m.pose.scale / own.scale).log() for m in (full, half)]
+    assert torch.allclose(0.5 * ratio[0], ratio[1], atol=1e-6)
+    only_yaw = talk(pose_amplitude=(0.0, 1.0, 0.0, 0.0, 0.0, 0.0)).pose
+    assert torch.equal(only_yaw.rotation[:, 1], full.pose.rotation[:, 1])
+    assert torch.equal(only_yaw.rotation[:, 0], own.rotation[:, 0].expand(2 * WINDOW))
+
+
+def test_amplitude_0_is_the_portraits_pose_to_the_last_bit() -> None:
+    own, got = rest().pose, talk(pose_amplitude=0.0, start="portrait").pose
+    for part in ("rotation", "translation", "scale"):
+        assert torch.equal(getattr(got, part), getattr(own, part).expand(2 * WINDOW, -1))
+
+
+def test_the_head_may_face_the_camera_or_begin_in_the_portraits_pose() -> None:
+    source, frontal = talk().pose, talk(pose_mean="frontal").pose
+    assert torch.allclose(source.rotation - frontal.rotation, rest().pose.rotation.expand(2 * WINDOW, 3), atol=1e-5)
+    assert torch.equal(source.translation, frontal.translation)
+    anchored = talk(pose_anchor="first").pose
+    assert torch.equal(anchored.rotation[:1], rest().pose.rotation)
+    assert torch.equal(anchored.scale[:1], rest().pose.scale)
+    assert torch.allclose(anchored.rotation.diff(dim=0), source.rotation.diff(dim=0), atol=1e-4)
+
+
+def test_the_head_is_held_inside_limits_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    own = rest().pose.rotation
+    quiet = talk().pose.rotation - own
+    assert bool((quiet.abs() <= 3.5 * torch.tensor([1.0, 2.0, 0.5]) + 1e-4).all()) and not caplog.records
+    with caplog.at_level(logging.WARNING):
+        wild = talk(pose_amplitude=500.0).pose
+    assert bool((wild.rotation.abs() <= torch.tensor([25.0, 35.0, 25.0])).all())
+    assert len(caplog.records) == 1 and "held" in caplog.text
+
+
+def test_a_portrait_beyond_the_limit_keeps_its_pose() -> None:
+    turned = generate(BASE, None, FACE, rest(yaw=50.0), voice(5), None, replace(FAST, pose_amplitude=0.0))
+    assert bool((turned.pose.rotation[:, 1] == 50.0).all())
+
+
+def test_dead_channels_are_their_mean_and_the_global_ablation_runs() -> None:
+    assert bool((talk().expression.flatten(1)[:, 5] == BASE.statistics.expression_mean[5]).all())
+    ablation = denoiser(replace(SMALL, pose_normalisation="global"))
+    ablation.statistics.pose_global_mean[1] = -12.0
+    still = talk(base=ablation, felt_by=None, pose_amplitude=0.0).pose
+    assert bool((still.rotation[:, 1] == -12.0).all())
+
+
+@pytest.mark.parametrize("target", ["epsilon", "x0", "v"])
+@pytest.mark.parametrize("sampler", ["dpm++2m", "ddim", "ddpm"])
+def test_every_target_and_sampler_ends_inside_its_limits(target: str, sampler: str) -> None:
+    motion = talk(WINDOW + 1, "fear", base=denoiser(replace(SMALL, target=target)), sampler=sampler, spacing="uniform")
+    s = BASE.statistics
+    model = (motion.expression.flatten(1) - s.expression_mean) / s.expression_std
+    assert float(model.abs().max()) <= 6.0 + 1e-3
+
+
+# Progress, cancelling, refusals.
+
+
+def test_progress_counts_every_evaluation_and_may_cancel() -> None:
+    told: list[tuple[int, int]] = []
+    talk(2 * WINDOW + 1, progress=lambda step, total: told.append((step, total)))
+    assert told == [(k + 1, 9) for k in range(9)]
+
+    class Stop(Exception):
+        pass
+
+    def stop(step: int, total: int) -> None:
+        told.append((step, total))
+        if step == 4:
+            raise Stop
+
+    told.clear()
+    with pytest.raises(Stop):
+        talk(2 * WINDOW + 1, progress=stop)
+    assert len(told) == 4
+
+
+def test_what_was_given_is_left_as_it_was() -> None:
+    audio, own = voice(WINDOW), rest()
+    copies = audio.features.clone(), own.expression.clone(), own.pose.rotation.clone(), FACE.clone()
+    before = {key: value.clone() for key, value in BASE.state_dict().items()}
+    generate(BASE, CONTROLLER, FACE, own, audio, EmotionCurve.constant("sad", 1.0, WINDOW), FAST, previous=own)
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(copies, (audio.features, own.expression, own.pose.rotation, FACE), strict=True)
+    )
+    assert all(torch.equal(value, before[key]) for key, value in BASE.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"steps": 0}, "steps"),
+        ({"sampler": "euler"}, "dpm"),
+        ({"spacing": "cosine"}, "logsnr"),
+        ({"seed": -1}, "seed"),
+        ({"eta": 2.0}, "eta"),
+        ({"cfg_audio": float("nan")}, "cfg_audio"),
+        ({"cfg_emotion": ()}, "cfg_emotion"),
+        ({"pose_amplitude": -1.0}, "pose_amplitude"),
+        ({"pose_amplitude": (1.0, 2.0)}, "six"),
+        ({"pose_mean": "side"}, "frontal"),
+        ({"pose_anchor": "last"}, "first"),
+        ({"start": "middle"}, "portrait"),
+        ({"cfg_audio": (1.0, 2.0)}, "one for each frame"),
+    ],
+)
+def test_options_that_cannot_be_meant_are_refused(changes: dict[str, object], word: str) -> None:
+    with pytest.raises(UserError, match=word):
+        talk(**changes)
+
+
+def test_inputs_that_do_not_fit_are_refused_before_the_work() -> None:
+    audio = voice(WINDOW)
+    never = pytest.fail
+    bad = audio.features.clone()
+    bad[3] = float("nan")
+    cases = [
+        ({"heard": replace(audio, features=bad)}, None, "NaN"),
+        ({"heard": replace(audio, encoder="wav2vec2")}, None, "listened to by wav2vec2"),
+        ({"heard": voice(0)}, None, "no frames"),
+        ({"heard": audio}, EmotionCurve.constant("happy", 1.0, 3), "3 frames"),
+        ({"heard": audio, "felt_by": None}, EmotionCurve.constant("happy", 1.0, WINDOW), "no emotion model"),
+        ({"heard": audio, "felt_by": EmotionController(EmotionConfig(width=32, heads=2)).eval()}, None, "width"),
+        ({"heard": audio}, EmotionCurve(torch.ones(WINDOW, 1), torch.ones(WINDOW), names=("bored",)), "bored"),
+    ]
+    for changes, curve, words in cases:
+        with pytest.raises(UserError, match=words):
+            talk(WINDOW, curve, progress=never, **changes)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="eval"):
+        talk(base=denoiser().train())
+    broken = denoiser()
+    broken.pose_mlp[0].weight.data.fill_(float("nan"))
+    with pytest.raises(UserError, match="NaN"):
+        talk(base=broken)
+
+
+def test_emotions_cross_the_border_by_name() -> None:
+    order = tuple(reversed(EMOTIONS))
+    weights = torch.zeros(WINDOW, 8)
+    weights[:, order.index("fear")] = 1.0
+    turned = EmotionCurve(weights, torch.ones(WINDOW), names=order)
+    assert torch.equal(flat(talk(WINDOW, turned)), flat(talk(WINDOW, "fear")))
+
+
+def test_emotion_and_guidance_may_change_within_a_window() -> None:
+    weights, frames = torch.zeros(WINDOW, 8), WINDOW
+    weights[: frames // 2, EMOTIONS.index("happy")] = 1.0
+    weights[frames // 2 :, EMOTIONS.index("sad")] = 1.0
+    change = EmotionCurve(weights, torch.ones(frames))
+    got = [flat(talk(frames, e)) for e in (change, "happy", "sad")]
+    early = [float((got[0] - other)[: frames // 2].norm()) for other in got[1:]]
+    late = [float((got[0] - other)[frames // 2 :].norm()) for other in got[1:]]
+    assert early[0] < early[1] and late[1] < late[0]
+    curve = tuple(1.0 + k / frames for k in range(frames))
+    assert not torch.equal(flat(talk(frames, cfg_audio=curve)), flat(talk(frames)))
