@@ -135,14 +135,16 @@ def test_lips_weigh_as_much_as_told() -> None:
     assert float(weight[LIP_KEYPOINTS[0], 0] / weight[0, 0]) == pytest.approx(2.0)
 
 
-def test_min_snr_weights_are_those_of_the_clean_sample_in_every_unit() -> None:
-    schedule, t = Schedule.linear(), torch.tensor([0, 500, 999])
+def test_snr_weights_mean_the_same_clean_error_in_every_unit() -> None:
+    schedule, t = Schedule.linear(), torch.tensor([0, 500, 900])
     bar = schedule.alpha_bar[t].float()
     snr = bar / (1 - bar)
+    clean = 1 + snr.clamp(max=5.0)
     assert torch.equal(snr_weight(schedule, "v", 0.0, t), torch.ones(3))
-    assert torch.allclose(snr_weight(schedule, "x0", 5.0, t), snr.clamp(max=5.0))
-    assert torch.allclose(snr_weight(schedule, "epsilon", 5.0, t), snr.clamp(max=5.0) / snr)
-    assert torch.allclose(snr_weight(schedule, "v", 5.0, t), snr.clamp(max=5.0) / (snr + 1))
+    assert torch.allclose(snr_weight(schedule, "x0", 5.0, t), clean)
+    # an error e of x0 is e sqrt(SNR) of epsilon and e sqrt(SNR + 1) of v
+    assert torch.allclose(snr_weight(schedule, "epsilon", 5.0, t) * snr, clean)
+    assert torch.allclose(snr_weight(schedule, "v", 5.0, t) * (snr + 1), clean)
 
 
 def test_masked_mean_is_the_mean_over_valid_frames() -> None:

@@ -37,7 +37,7 @@ class MotionRecipe(LoopConfig):
     at_start: float = 0.03  # share that begin with their clip
     prev_noise_max: float = 0.17  # sigma of the noise on previous motion (Eq. 9); 0 is the ablation
     lip_weight: float = 1.0
-    min_snr: float = 0.0  # where the SNR weight is clipped; 0: every step weighs the same
+    snr_limit: float = 0.0  # where the SNR weight is clipped; 0: the plain error of the target
 
 
 @dataclass(frozen=True)
@@ -95,13 +95,17 @@ def masked_mean(values: Tensor, weight: Tensor, valid: Tensor) -> Tensor:
 
 
 def snr_weight(schedule: Schedule, target: str, limit: float, t: Tensor) -> Tensor:
-    """Min-SNR weights (B,) of the squared error in the target's own unit; ones where ``limit`` is 0."""
+    """Weights (B,) of the squared error in the target's own unit; ones where ``limit`` is 0.
+
+    Otherwise the error of the implied clean sample counts 1 + min(SNR, ``limit``) times: without a limit that is v's
+    own weight (Salimans & Ho 2022), with one no step is so heavy that the others starve (min-SNR, Hang et al. 2023).
+    """
     if not limit:
         return torch.ones(len(t), device=t.device)
     bar = schedule.alpha_bar.float().to(t.device)[t]
     snr = bar / (1 - bar)
-    clipped = snr.clamp(max=limit)
-    return {"epsilon": clipped / snr, "x0": clipped, "v": clipped / (snr + 1)}[target]
+    weight = 1 + snr.clamp(max=limit)
+    return weight / {"epsilon": snr, "x0": torch.ones_like(snr), "v": snr + 1}[target]
 
 
 def training_facts(config: MotionRecipe, stage: str, run_dir: Path, step: int) -> dict[str, Any]:

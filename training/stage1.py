@@ -88,7 +88,7 @@ class Stage1:
             generator=generator,
         )
         prediction = self.denoiser(noised.noisy, noised.t, noised.context).float()
-        weight = batch.valid * snr_weight(self.schedule, target, c.min_snr, noised.t)[:, None]  # (B, W)
+        weight = batch.valid * snr_weight(self.schedule, target, c.snr_limit, noised.t)[:, None]  # (B, W)
         values = self._two_means((prediction - noised.target).square(), weight, batch)
         if c.velocity_weight:
             values["velocity"] = self._velocity(prediction, noised, batch)

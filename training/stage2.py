@@ -91,7 +91,7 @@ class Stage2:
         felt = self.controller(hidden, noised.t, one_hot, intensity, null.to(hidden.device), batch.valid)
         prediction = self.base.expression_head(felt).float()
         square = (prediction - noised.target[..., :EXPRESSION]).square()
-        weight = batch.valid * snr_weight(self.schedule, target, c.min_snr, noised.t)[:, None]
+        weight = batch.valid * snr_weight(self.schedule, target, c.snr_limit, noised.t)[:, None]
         per_channel = expression_weight(self.base.statistics.live, c.lip_weight)
         return {"loss": masked_mean(square @ per_channel, weight, batch.valid)}
 
