@@ -27,6 +27,7 @@ class FaceConfig:
     # M, motion: ConvNeXt V2
     motion_depths: tuple[int, ...] = (3, 3, 9, 3)
     motion_widths: tuple[int, ...] = (96, 192, 384, 768)
+    motion_backbone: str = "convnext"  # published; "plain" learns from little data
     # W, warping
     compress_channels: int = 4
     hourglass_expansion: int = 32
@@ -54,6 +55,8 @@ class FaceConfig:
                 f"motion_depths and motion_widths must be equally long, got {len(self.motion_depths)} and "
                 f"{len(self.motion_widths)}."
             )
+        if self.motion_backbone not in ("convnext", "plain"):
+            raise ValueError(f"motion_backbone must be convnext or plain, got {self.motion_backbone!r}.")
         if self.mask_kernel % 2 == 0 or self.occlusion_kernel % 2 == 0:
             raise ValueError(f"Kernels must be odd, got {self.mask_kernel} and {self.occlusion_kernel}.")
 
@@ -82,8 +85,9 @@ class FaceConfig:
             appearance_blocks=3,
             volume_channels=12,
             volume_depth=8,
-            motion_depths=(2, 2, 4, 2),
-            motion_widths=(32, 64, 128, 192),
+            motion_depths=(1, 1, 1, 1),
+            motion_widths=(24, 48, 96, 160),
+            motion_backbone="plain",
             compress_channels=1,
             hourglass_expansion=12,
             hourglass_levels=3,

@@ -70,12 +70,12 @@ class Block(nn.Module):
         return x + inner.movedim(-1, 1)
 
 
-class Detector(nn.Module):
-    """The backbone and its seven linear heads: (B, 3, S, S) in [0, 1] -> FaceReading (page 3.3)."""
+class ConvNeXt(nn.Module):
+    """The published backbone: (B, 3, S, S) -> pooled, normalised features (B, width)."""
 
     def __init__(self, config: FaceConfig) -> None:
         super().__init__()
-        widths, k = config.motion_widths, config.keypoints
+        widths = config.motion_widths
         self.downsample_layers = nn.ModuleList()
         self.downsample_layers.append(
             nn.Sequential(nn.Conv2d(3, widths[0], 4, stride=4), ChannelNorm(widths[0], eps=NORM_EPS))
@@ -88,33 +88,77 @@ class Detector(nn.Module):
             for width, depth in zip(widths, config.motion_depths, strict=True)
         )
         self.norm = nn.LayerNorm(widths[-1], eps=NORM_EPS)
-        self.fc_kp = nn.Linear(widths[-1], 3 * k)
-        self.fc_scale = nn.Linear(widths[-1], 1)
-        self.fc_pitch = nn.Linear(widths[-1], ANGLE_BINS)
-        self.fc_yaw = nn.Linear(widths[-1], ANGLE_BINS)
-        self.fc_roll = nn.Linear(widths[-1], ANGLE_BINS)
-        self.fc_t = nn.Linear(widths[-1], 3)
-        self.fc_exp = nn.Linear(widths[-1], 3 * k)
-        self._start()
-
-    def _start(self) -> None:
-        """Start near a still, frontal face of usual size whose keypoints are told apart."""
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d | nn.Linear):
-                nn.init.trunc_normal_(module.weight, std=0.02)
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
-        for head in (self.fc_exp, self.fc_t, self.fc_scale):
-            nn.init.normal_(head.weight, std=0.002)
-        nn.init.constant_(self.fc_scale.bias, SCALE_START)
-        nn.init.uniform_(self.fc_kp.bias, -0.3, 0.3)
+        self.features_width = widths[-1]
 
     def features(self, image: Tensor) -> Tensor:
-        """The pooled, normalised features every head reads: (B, 3, S, S) -> (B, width)."""
         x = image
         for down, stage in zip(self.downsample_layers, self.stages, strict=True):
             x = stage(down(x))
         return self.norm(x.mean((2, 3)))
+
+
+class PlainBackbone(nn.Module):
+    """Strided convolutions with batch norm whose last 4x4 cells are read in place: (B, 3, S, S) -> (B, 256).
+
+    On a few thousand pictures it learns a pose in hundreds of steps, where ConvNeXt, which averages places away and
+    normalises every pixel, still says the same of every picture (measured: 3.7 against 16 degrees of yaw, 400 steps).
+    """
+
+    CELLS = 4
+
+    def __init__(self, config: FaceConfig) -> None:
+        super().__init__()
+        widths = (3, *config.motion_widths)
+        self.stages = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv2d(a, b, 3, stride=2, padding=1, bias=False),
+                nn.BatchNorm2d(b),
+                nn.ReLU(),
+                *(layer for _ in range(depth) for layer in self._deeper(b)),
+            )
+            for a, b, depth in zip(widths, widths[1:], config.motion_depths, strict=False)
+        )
+        self.features_width = 256
+        self.join = nn.Linear(widths[-1] * self.CELLS**2, self.features_width)
+
+    @staticmethod
+    def _deeper(width: int) -> tuple[nn.Module, ...]:
+        return nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()
+
+    def features(self, image: Tensor) -> Tensor:
+        x = image * 2.0 - 1.0
+        for stage in self.stages:
+            x = stage(x)
+        return F.relu(self.join(F.adaptive_avg_pool2d(x, self.CELLS).flatten(1)))
+
+
+class Heads(nn.Module):
+    """Seven linear heads on a backbone's features (page 3.3); no activation on any."""
+
+    features_width: int
+
+    def _add_heads(self, keypoints: int) -> None:
+        width = self.features_width
+        self.fc_kp = nn.Linear(width, 3 * keypoints)
+        self.fc_scale = nn.Linear(width, 1)
+        self.fc_pitch = nn.Linear(width, ANGLE_BINS)
+        self.fc_yaw = nn.Linear(width, ANGLE_BINS)
+        self.fc_roll = nn.Linear(width, ANGLE_BINS)
+        self.fc_t = nn.Linear(width, 3)
+        self.fc_exp = nn.Linear(width, 3 * keypoints)
+        # Start near a still, frontal face of usual size whose keypoints are told apart.
+        for head in self.fine_heads():
+            nn.init.normal_(head.weight, std=0.002)
+            nn.init.zeros_(head.bias)
+        nn.init.constant_(self.fc_scale.bias, SCALE_START)
+        nn.init.uniform_(self.fc_kp.bias, -0.3, 0.3)
+
+    def fine_heads(self) -> tuple[nn.Linear, ...]:
+        """The heads whose outputs are hundredths: they want a smaller step than the rest."""
+        return self.fc_kp, self.fc_exp, self.fc_t, self.fc_scale
+
+    def features(self, image: Tensor) -> Tensor:
+        raise NotImplementedError
 
     def forward(self, image: Tensor) -> FaceReading:
         x = self.features(image)
@@ -129,12 +173,31 @@ class Detector(nn.Module):
         )
 
 
+class ConvNeXtDetector(ConvNeXt, Heads):
+    """The published M."""
+
+    def __init__(self, config: FaceConfig) -> None:
+        super().__init__(config)
+        self._add_heads(config.keypoints)
+
+
+class PlainDetector(PlainBackbone, Heads):
+    """The M this repository trains from scratch."""
+
+    def __init__(self, config: FaceConfig) -> None:
+        super().__init__(config)
+        self._add_heads(config.keypoints)
+
+
+DETECTORS = {"convnext": ConvNeXtDetector, "plain": PlainDetector}
+
+
 class MotionExtractor(nn.Module):
     """M under its published name: every key begins with ``detector.``."""
 
     def __init__(self, config: FaceConfig) -> None:
         super().__init__()
-        self.detector = Detector(config)
+        self.detector = DETECTORS[config.motion_backbone](config)
 
     def forward(self, image: Tensor) -> FaceReading:
         return self.detector(image)

@@ -1,0 +1,184 @@
+"""Stage 0: train F, M, W and G from scratch on rendered sessions, or fine-tune them from given weights (METHOD 1.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from playmate_core import weights
+from playmate_core.face import FaceConfig, FaceModel, FaceReading
+from playmate_core.geometry import place
+from training import face_losses as losses
+from training.config import parse
+from training.data import Sessions, corpus_hash
+from training.loop import LoopConfig, train
+from training.pairs import Pairs, Truth, draw_pairs
+from training.perceptual import load_feature_net, perceptual_distance
+from training.probe_stage import ProbeStageConfig, train_probe
+
+
+@dataclass(frozen=True)
+class FaceStageConfig(LoopConfig):
+    """What the face networks learn from, and how much each term weighs.
+
+    ``draw_size``: side of the picture given to F; the drawn picture is twice it. ``teacher``: share of the run (0 to 1)
+    in which W and G are driven by true keypoints, so that they need not wait for M. ``fine_heads``: rate, relative to
+    lr, of M's heads for keypoints, expression, translation and scale. ``detach``: which branch of Eq. 4 carries no
+    gradient. ``perceptual_weights``: file of the feature network; empty trains the probe first.
+    """
+
+    steps: int = 1700
+    lr: float = 2e-3
+    final_lr: float = 0.3
+    grad_clip: float = 50.0
+    corpus: str = "data/corpus"
+    out: str = "runs/face"
+    init: str = ""
+    model: FaceConfig = field(default_factory=FaceConfig.small)
+    batch: int = 8
+    draw_size: int = 64
+    min_gap: float = 5.0
+    fine_heads: float = 0.05
+    teacher: float = 0.5
+    perceptual: str = "probe"
+    perceptual_weights: str = ""
+    norm: str = "l2"
+    l1: float = 10.0
+    edges: float = 5.0
+    features: float = 1.0
+    transfer: float = 0.5
+    transfer_every: int = 8
+    detach: str = "none"
+    pose: float = 2.0
+    keypoints: float = 1.0
+    expression: float = 2.0
+    prior: float = 1.0
+    rigid: float = 2.0
+    rigid_floor: float = 0.1
+    licence: str = "Apache-2.0"
+
+
+class FaceStage:
+    """What is trained (F, M, W, G), on what (pairs of one session), and the loss."""
+
+    name = "face"
+
+    def __init__(self, config: FaceStageConfig, model: FaceModel, sessions: Sessions) -> None:
+        self.config, self.model, self.sessions, self.steps = config, model, sessions, config.steps
+        self.eye = load_feature_net(config.perceptual, config.perceptual_weights)
+
+    def modules(self) -> Mapping[str, nn.Module]:
+        return {"face": self.model}
+
+    def parameters(self) -> list[dict[str, Any]]:
+        """Everything at the config's rate, but the heads of M that speak in hundredths at a twentieth of it."""
+        fine = [p for head in self.model.motion.detector.fine_heads() for p in head.parameters()]
+        known = {id(p) for p in fine}
+        rest = [p for p in self.model.parameters() if id(p) not in known]
+        return [{"params": rest}, {"params": fine, "lr": self.config.lr * self.config.fine_heads}]
+
+    def batch(self, generator: torch.Generator) -> Pairs:
+        return draw_pairs(self.sessions, self.config.batch, self.config.min_gap, generator)
+
+    def loss(self, batch: Pairs, step: int, generator: torch.Generator) -> Mapping[str, Tensor]:
+        """Reconstruction i -> j, the guides, and every few steps Eq. 4: two ways to (pose j, expression i)."""
+        config = self.config
+        read_i, read_j = self._read(batch.source), self._read(batch.driving)
+        taught = step < config.teacher * self.steps
+        given_i = batch.source_truth if taught else _as_truth(read_i)
+        given_j = batch.driving_truth if taught else _as_truth(read_j)
+        source = _resized(batch.source, config.draw_size)
+        volume_i = self.model.appearance(source)
+        x_i, x_j = given_i.placed(), given_j.placed()
+        warped = self.model.warping(volume_i, x_i, x_j)
+        drawn = self.model.generator(warped.features).float()
+        target = _resized(batch.driving, 2 * config.draw_size)
+        terms = {
+            "l1": config.l1 * F.l1_loss(drawn, target),
+            "edges": config.edges * losses.gradient_distance(drawn, target),
+            "features": config.features * perceptual_distance(self.eye, drawn, target, "l1"),
+            "rigid": self._rigid_weight(step) * losses.rigid_guide(warped, batch.source_truth, batch.driving_truth),
+            **self._guides(read_i, batch.source_truth),
+        }
+        for name, term in self._guides(read_j, batch.driving_truth).items():
+            terms[name] = (terms[name] + term) / 2.0
+        if config.transfer > 0 and step % config.transfer_every == 0:
+            warm = min(1.0, step / max(1.0, 0.1 * self.steps))
+            terms["transfer"] = config.transfer * warm * self._transfer(batch, volume_i, given_i, given_j)
+        psnr = -10.0 * (drawn.detach() - target).square().mean((1, 2, 3)).log10().mean()
+        return {"loss": torch.stack(list(terms.values())).sum(), "psnr": psnr, **terms}
+
+    def _read(self, image: Tensor) -> FaceReading:
+        with torch.autocast(image.device.type, enabled=False):  # half precision cannot tell a tenth of a degree
+            return self.model.read(_resized(image, self.model.config.image_size))
+
+    def _rigid_weight(self, step: int) -> float:
+        """The rigid guide leads W to the right warp and then lets go of it."""
+        return self.config.rigid * max(self.config.rigid_floor, 1.0 - 2.0 * step / self.steps)
+
+    def _guides(self, reading: FaceReading, truth: Truth) -> dict[str, Tensor]:
+        config = self.config
+        return {
+            "pose": config.pose * losses.pose_supervision(reading, truth),
+            "keypoints": config.keypoints * losses.keypoint_guide(reading, truth),
+            "expression": config.expression * losses.expression_guide(reading, truth),
+            "prior": config.prior * losses.keypoint_prior(_as_truth(reading).placed()),
+        }
+
+    def _transfer(self, batch: Pairs, volume_i: Tensor, given_i: Truth, given_j: Truth) -> Tensor:
+        """L_p (Eq. 2 to 4): pose j with expression i, once from frame i and once from frame j, must look the same."""
+        volume_j = self.model.appearance(_resized(batch.driving, self.config.draw_size))
+        target_a = place(given_i.keypoints, given_j.rotation, given_i.expression, given_j.translation, given_j.scale)
+        target_b = place(given_j.keypoints, given_j.rotation, given_i.expression, given_j.translation, given_j.scale)
+        a = self.model.draw(volume_i, given_i.placed(), target_a)
+        b = self.model.draw(volume_j, given_j.placed(), target_b)
+        a = a.detach() if self.config.detach == "A" else a
+        b = b.detach() if self.config.detach == "B" else b
+        return perceptual_distance(self.eye, a, b, self.config.norm)
+
+    def save(self, run_dir: Path, step: int) -> None:
+        weights.save(
+            self.model,
+            run_dir / "face.safetensors",
+            license=self.config.licence,
+            data=f"synthetic corpus {corpus_hash(Path(self.config.corpus))}",
+            training={**asdict(self.config), "step": step},
+        )
+
+
+def start_at_mean_face(model: FaceModel, sessions: Sessions) -> None:
+    """Let M's keypoint head begin at the mean face of the corpus: what differs between people is left to learn."""
+    mean = torch.stack([sessions[index].keypoints for index in range(len(sessions))]).mean(0)
+    with torch.no_grad():
+        model.motion.detector.fc_kp.bias.copy_(mean.flatten())
+
+
+def _as_truth(reading: FaceReading) -> Truth:
+    return Truth(reading.keypoints, reading.rotation, reading.translation, reading.scale, reading.expression)
+
+
+def _resized(image: Tensor, side: int) -> Tensor:
+    """Area-averaged to ``side``; untouched when it has that size."""
+    return image if image.shape[-1] == side else F.interpolate(image, size=(side, side), mode="area")
+
+
+def main(argv: list[str]) -> None:
+    """``python -m training face``: first the probe, where it is the perceptual network and no file is given."""
+    config = parse(FaceStageConfig, argv, "Train the face networks F, M, W and G.")
+    run_dir = Path(config.out)
+    if config.perceptual == "probe" and not config.perceptual_weights:
+        probe = ProbeStageConfig(corpus=config.corpus, seed=config.seed, mixed_precision=config.mixed_precision)
+        config = replace(config, perceptual_weights=str(train_probe(probe, run_dir / "probe")))
+    if config.init:
+        model = weights.load_face(Path(config.init)).train().requires_grad_(True)
+    else:
+        torch.manual_seed(config.seed)
+        model = FaceModel(config.model)
+        start_at_mean_face(model, Sessions(Path(config.corpus), "train"))
+    train(FaceStage(config, model, Sessions(Path(config.corpus), "train")), config, run_dir)

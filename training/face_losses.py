@@ -1,0 +1,75 @@
+"""The terms that teach F, M, W and G (METHOD 1.2): reconstruction, and the guides that keep it from collapsing."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from playmate_core.face import FaceReading, Warped
+from playmate_core.geometry import ANGLE_BINS, DEGREES_PER_BIN, ZERO_BIN_DEGREES, rotation_matrix
+from training.pairs import Truth
+
+#: What one unit of each guide is worth: about the spread of the quantity over people and frames.
+DEGREES, SHIFT, SCALE, KEYPOINT, EXPRESSION = 10.0, 0.05, 0.1, 0.01, 0.01
+#: Half axes of the head in canonical units (x, y, z), within which a voxel is taken to move with the skull.
+HEAD_HALF_AXES = (0.36, 0.46, 0.40)
+
+
+def pose_supervision(reading: FaceReading, truth: Truth) -> Tensor:
+    """L_H: angle bins by cross-entropy and degrees, translation and log scale by L1, all near one at the start."""
+    position = (truth.rotation + ZERO_BIN_DEGREES) / DEGREES_PER_BIN
+    low = position.floor().clamp(0, ANGLE_BINS - 2)
+    share = (position - low).clamp(0.0, 1.0)
+    target = torch.zeros_like(reading.angle_logits)
+    target.scatter_(-1, low.long()[..., None], (1.0 - share)[..., None])
+    target.scatter_(-1, low.long()[..., None] + 1, share[..., None])
+    bins = -(target * reading.angle_logits.log_softmax(-1)).sum(-1).mean()
+    degrees = F.smooth_l1_loss(reading.rotation / DEGREES, truth.rotation / DEGREES, beta=0.2)
+    shift = F.smooth_l1_loss(reading.translation[:, :2] / SHIFT, truth.translation[:, :2] / SHIFT, beta=0.2)
+    scale = F.smooth_l1_loss(reading.scale / SCALE, truth.scale / SCALE, beta=0.2)
+    return 0.1 * bins + degrees + shift + scale
+
+
+def keypoint_guide(reading: FaceReading, truth: Truth) -> Tensor:
+    """The canonical keypoints at the semantic places LivePortrait's indices mean."""
+    return F.smooth_l1_loss(reading.keypoints / KEYPOINT, truth.keypoints / KEYPOINT, beta=0.2)
+
+
+def expression_guide(reading: FaceReading, truth: Truth) -> Tensor:
+    """The expression near the true one; dead components are pulled to zero with the rest."""
+    return F.smooth_l1_loss(reading.expression / EXPRESSION, truth.expression / EXPRESSION, beta=0.2)
+
+
+def keypoint_prior(placed: Tensor, nearest: float = 0.05) -> Tensor:
+    """Hinge that keeps points (B, K, 3) at least ``nearest`` apart (face-vid2vid's key-point prior)."""
+    gaps = torch.cdist(placed, placed) + torch.eye(placed.shape[1], device=placed.device)
+    return F.relu(nearest - gaps).sum(-1).mean()
+
+
+def rigid_guide(warped: Warped, source: Truth, driving: Truth) -> Tensor:
+    """Deformation prior: inside the head the backward warp is the known rigid motion, far outside it is none.
+
+    A voxel p of the driving frame lies on the skull at q = ((p - t_d) / s_d) R_d^T, which the source shows at
+    s_s q R_s + t_s. Between the head and twice its size nothing is asked.
+    """
+    depth, height, width = warped.deformation.shape[1:4]
+    axes = [torch.linspace(-1.0, 1.0, n, device=warped.deformation.device) for n in (depth, height, width)]
+    z, y, x = torch.meshgrid(*axes, indexing="ij")
+    grid = torch.stack([x, y, z], -1).reshape(1, -1, 3)  # (1, N, 3)
+    flat = torch.tensor([1.0, 1.0, 0.0], device=grid.device)
+    local = (grid - (driving.translation * flat)[:, None]) / driving.scale[:, None]
+    skull = local @ rotation_matrix(driving.rotation).transpose(-1, -2)  # (B, N, 3)
+    moved = source.scale[:, None] * (skull @ rotation_matrix(source.rotation)) + (source.translation * flat)[:, None]
+    distance = (skull / torch.tensor(HEAD_HALF_AXES, device=grid.device)).square().sum(-1)
+    inside, outside = (distance < 1.0).float(), (distance > 4.0).float()
+    got = warped.deformation.flatten(1, 3)
+    rigid = ((got - moved).abs().sum(-1) * inside).sum() / inside.sum().clamp(min=1.0)
+    still = ((got - grid).abs().sum(-1) * outside).sum() / outside.sum().clamp(min=1.0)
+    return rigid + 0.5 * still
+
+
+def gradient_distance(first: Tensor, second: Tensor) -> Tensor:
+    """L1 of the horizontal and vertical differences of two pictures: edges in the right place."""
+    across = F.l1_loss(first.diff(dim=-1), second.diff(dim=-1))
+    return across + F.l1_loss(first.diff(dim=-2), second.diff(dim=-2))

@@ -1,0 +1,78 @@
+"""Pairs of frames of one person, and the ground truth the face losses are guided by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from playmate_core.geometry import place, rotation_matrix
+from training.data import Session, Sessions
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The rendered head's own motion, in LivePortrait's convention, for B frames."""
+
+    keypoints: Tensor  # (B, K, 3) canonical
+    rotation: Tensor  # (B, 3) degrees
+    translation: Tensor  # (B, 3)
+    scale: Tensor  # (B, 1)
+    expression: Tensor  # (B, K, 3)
+
+    def placed(self) -> Tensor:
+        """Eq. 1 on ground truth -> (B, K, 3)."""
+        return place(self.keypoints, self.rotation, self.expression, self.translation, self.scale)
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """B pairs (source i, driving j) of one clip each; images (B, 3, S, S) in [0, 1] at the sessions' full size."""
+
+    source: Tensor
+    driving: Tensor
+    source_truth: Truth
+    driving_truth: Truth
+
+
+def pose_gap_degrees(first: Tensor, second: Tensor) -> Tensor:
+    """Geodesic angle between two rotations given as degrees (..., 3) -> (...)."""
+    turn = rotation_matrix(first) @ rotation_matrix(second).transpose(-1, -2)
+    cosine = (turn.diagonal(dim1=-2, dim2=-1).sum(-1) - 1.0) / 2.0
+    return torch.rad2deg(torch.acos(cosine.clamp(-1.0, 1.0)))
+
+
+def draw_pairs(sessions: Sessions, count: int, min_gap: float, generator: torch.Generator) -> Pairs:
+    """Draw ``count`` pairs, each from a random session, more than ``min_gap`` degrees apart where the session has such.
+
+    A near-static pair teaches Eq. 4 nothing (METHOD 1.2): of eight draws the first far enough apart is taken.
+    """
+    picks: list[tuple[Session, int, int]] = []
+    for which in torch.randint(len(sessions), (count,), generator=generator).tolist():
+        session = sessions[which]
+        tries = torch.randint(len(session.rotation), (8, 2), generator=generator)
+        gaps = pose_gap_degrees(session.rotation[tries[:, 0]], session.rotation[tries[:, 1]])
+        best = int((gaps > min_gap).int().argmax()) if bool((gaps > min_gap).any()) else int(gaps.argmax())
+        picks.append((session, int(tries[best, 0]), int(tries[best, 1])))
+    first = [(session, i) for session, i, _ in picks]
+    second = [(session, j) for session, _, j in picks]
+    return Pairs(images(first), images(second), truth(first), truth(second))
+
+
+def images(frames: list[tuple[Session, int]]) -> Tensor:
+    """Frames as (B, 3, S, S) in [0, 1]."""
+    stacked = torch.from_numpy(np.stack([np.asarray(session.frames[i]) for session, i in frames]))
+    return stacked.permute(0, 3, 1, 2).float() / 255.0
+
+
+def truth(frames: list[tuple[Session, int]]) -> Truth:
+    """Ground truth of frames, stacked."""
+    return Truth(
+        keypoints=torch.stack([session.keypoints for session, _ in frames]),
+        rotation=torch.stack([session.rotation[i] for session, i in frames]),
+        translation=torch.stack([session.translation[i] for session, i in frames]),
+        scale=torch.stack([session.scale[i] for session, i in frames]),
+        expression=torch.stack([session.expression[i] for session, i in frames]),
+    )

@@ -1,0 +1,108 @@
+"""A small network that reads pose, expression, emotion and identity from pixels.
+
+It plays two parts, on different people: trained on the system's own identities its trunk is the perceptual network of
+the face losses where VGG19 is not at hand; trained on others, it is the independent judge of `evaluate` (METHOD 4.3).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import torch.nn.functional as F
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from playmate_core.errors import UserError
+from playmate_core.values import EMOTIONS
+from training.synthetic.rig import RIG
+
+#: Angles are learned in units of this many degrees.
+DEGREES_PER_UNIT = 30.0
+
+
+@dataclass(frozen=True)
+class ProbeConfig:
+    """Sizes: picture side, one width per stride-2 stage, identity embedding."""
+
+    size: int = 128
+    widths: tuple[int, ...] = (24, 48, 96, 128)
+    embedding: int = 32
+
+
+@dataclass(frozen=True)
+class ProbeReading:
+    """What the probe sees in B pictures."""
+
+    rotation: Tensor  # (B, 3) degrees
+    rig: Tensor  # (B, 16)
+    emotion: Tensor  # (B, 8) logits over EMOTIONS
+    identity: Tensor  # (B, D) unit vectors
+
+
+class Probe(nn.Module):
+    """Stride-2 convolution stages, global average, linear heads; under half a million parameters."""
+
+    def __init__(self, config: ProbeConfig) -> None:
+        super().__init__()
+        self.config = config
+        widths = (3, *config.widths)
+        self.stages = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv2d(a, b, 3, stride=2, padding=1),
+                nn.BatchNorm2d(b),
+                nn.ReLU(),
+                nn.Conv2d(b, b, 3, padding=1),
+                nn.BatchNorm2d(b),
+                nn.ReLU(),
+            )
+            for a, b in pairwise(widths)
+        )
+        width = config.widths[-1]
+        self.trunk = nn.Sequential(nn.Linear(width * 16, 128), nn.ReLU())
+        self.rotation = nn.Linear(128, 3)
+        self.rig = nn.Linear(128, len(RIG))
+        self.emotion = nn.Linear(128, len(EMOTIONS))
+        self.identity = nn.Linear(128, config.embedding)
+
+    def features(self, image: Tensor) -> list[Tensor]:
+        """Feature maps of a picture (B, 3, H, W) in [0, 1], fine to coarse."""
+        x, maps = image * 2.0 - 1.0, []
+        for stage in self.stages:
+            x = stage(x)
+            maps.append(x)
+        return maps
+
+    def forward(self, image: Tensor) -> ProbeReading:
+        sized = F.interpolate(image, size=(self.config.size,) * 2, mode="bilinear", antialias=True)
+        pooled = self.trunk(F.adaptive_avg_pool2d(self.features(sized)[-1], 4).flatten(1))
+        return ProbeReading(
+            rotation=self.rotation(pooled) * DEGREES_PER_UNIT,
+            rig=self.rig(pooled),
+            emotion=self.emotion(pooled),
+            identity=F.normalize(self.identity(pooled), dim=-1),
+        )
+
+
+def load_probe(path: Path) -> Probe:
+    """Read a probe saved by the probe stage. Raises UserError when the file is something else."""
+    with safe_open(path, "pt") as file:
+        facts = file.metadata() or {}
+        if facts.get("playmate.kind") != "probe":
+            raise UserError(f"{path} holds {facts.get('playmate.kind', 'no Playmate model')}, expected a probe.")
+        fields = json.loads(facts["playmate.config"])
+        probe = Probe(ProbeConfig(**{**fields, "widths": tuple(fields["widths"])}))
+        probe.load_state_dict({key: file.get_tensor(key) for key in file.keys()})
+    return probe.eval().requires_grad_(False)
+
+
+def save_probe(probe: Probe, path: Path) -> None:
+    """Write a probe with its config, under a temporary name first."""
+    facts = {"playmate.kind": "probe", "playmate.version": "1", "playmate.config": json.dumps(asdict(probe.config))}
+    partial = path.with_name(path.name + ".partial")
+    save_file({key: value.contiguous() for key, value in probe.state_dict().items()}, partial, facts)
+    os.replace(partial, path)
