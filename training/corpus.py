@@ -31,16 +31,20 @@ logger = logging.getLogger(__name__)
 HELD_OUT = 18
 _SEEDS_PER_CORPUS = 1_000_003
 #: What may differ when a command is given again; counts may also grow from 0.
-_FREE, _COUNTS = ("out", "workers"), ("clips", "sessions")
+_FREE, _COUNTS = ("out", "workers"), ("clips", "sessions", "judges")
 
 
 @dataclass(frozen=True)
 class CorpusConfig:
-    """What to make. Clips are motion and sound with ground truth; sessions are pictures for the face networks."""
+    """What to make. Clips are motion and sound with ground truth; sessions are pictures for the face networks.
+
+    ``judges``: sessions of people nobody else meets, on whom the probes of `evaluate` are trained.
+    """
 
     out: str = "data/corpus"
     clips: int = 900
     sessions: int = 684
+    judges: int = 0
     frames_per_session: int = 12
     size: int = 256
     seed: int = 1
@@ -73,11 +77,11 @@ def split_counts(total: int) -> dict[str, int]:
 
 def plan(config: CorpusConfig) -> Iterator[Shard]:
     """Every shard of the corpus, in order."""
-    for kind, total, size in (
-        ("clips", config.clips, config.shard_clips),
-        ("sessions", config.sessions, config.shard_sessions),
+    for kind, counts, size in (
+        ("clips", split_counts(config.clips), config.shard_clips),
+        ("sessions", {**split_counts(config.sessions), "judge": config.judges}, config.shard_sessions),
     ):
-        for split, count in split_counts(total).items():
+        for split, count in counts.items():
             for index, first in enumerate(range(0, count, size)):
                 path = shard_path(Path(config.out), split, kind, index)
                 yield Shard(path, kind, split, first, min(size, count - first))

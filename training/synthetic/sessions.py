@@ -16,12 +16,15 @@ from .acting import HIGH, LOW, pattern
 from .clips import SPLITS
 from .identity import canonical_keypoints, make_identity
 from .rig import RIG, expression_from_rig
+from .scene import Scene, make_scene
 from .visemes import MOUTH, random_mouths
 
 #: Reach of pitch, yaw, roll (degrees) and of t_x, t_y; the scale is drawn log-uniformly.
 REACH = (20.0, 35.0, 20.0)
 SHIFT = 0.12
 SCALES = (1.05, 1.6)
+#: First identity of each split; nobody else, clips included, meets the people of "judge".
+FIRST_IDENTITY = {**{split: first for split, (first, _) in SPLITS.items()}, "judge": 3_000_000}
 _MILD = (5.0, 8.0, 4.0)
 
 
@@ -51,11 +54,10 @@ class Session:
 
 def make_session(seed: int, index: int, split: str, frames: int, size: int = 256) -> Session:
     """Session ``index`` of a split: its own identity, its own scene; the same arguments give the same bytes."""
-    from .pixels import make_scene, render
+    from .pixels import render
 
-    first, _ = SPLITS[split]
-    rng = np.random.default_rng([seed, first + index, 0x5E55])
-    identity = make_identity(first + index)
+    identity = make_identity(FIRST_IDENTITY[split] + index)
+    rng = _session_rng(seed, identity.seed)
     scene = make_scene(int(rng.integers(2**31)))
     rotation, translation, scale = _poses(rng, frames)
     emotion = rng.integers(len(EMOTIONS), size=frames)
@@ -74,6 +76,16 @@ def make_session(seed: int, index: int, split: str, frames: int, size: int = 256
         emotion=torch.from_numpy(emotion.astype(np.int64)),
         intensity=torch.from_numpy(intensity).float(),
     )
+
+
+def _session_rng(seed: int, identity_seed: int) -> Generator:
+    """Everything random about a session but who is in it."""
+    return np.random.default_rng([seed, identity_seed, 0x5E55])
+
+
+def session_scene(seed: int, identity_seed: int) -> Scene:
+    """The scene of the session of an identity in the corpus made with ``seed``: its first draw."""
+    return make_scene(int(_session_rng(seed, identity_seed).integers(2**31)))
 
 
 def _poses(rng: Generator, count: int) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:

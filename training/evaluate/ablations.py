@@ -1,0 +1,136 @@
+"""What each part is worth: the paper's Table 2, Fig. 7 and Fig. 9 in miniature, each with its spread over seeds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from playmate_core.audio import make_encoder
+from playmate_core.generate import generate
+from playmate_core.values import EMOTIONS, AudioFeatures, Motion
+from training.evaluate import level1
+from training.evaluate import motion_metrics as metrics
+from training.evaluate.emotion_judge import EmotionJudge
+from training.evaluate.subjects import Subject, System
+from training.evaluate.table import Row, Table, number
+from training.synthetic.clips import make_clip
+
+AUDIO_SCALES = (1.0, 1.5, 2.0, 2.5)
+EMOTION_SCALES = (1.5, 2.0, 2.5, 3.0, 3.5)
+SEEDS = (0, 1, 2)
+#: Length of the long rollout, and what real motion of that length looks like.
+ROLLOUT_SECONDS = 60
+#: The injected fault: every expression channel of the frames handed over is this many deviations off.
+FAULT = 3.0
+
+
+def spread_text(values: list[float]) -> str:
+    """Mean and half range over seeds."""
+    mean, half = metrics.spread(values)
+    return f"{number(mean)} +- {number(half)}"
+
+
+def guidance_table(system: System, subjects: list[Subject], judge: EmotionJudge) -> Table:
+    """Table 2: guidance on the voice, then on emotion at w_a = 1.5."""
+    rows = []
+    for scale in AUDIO_SCALES:
+        lips, steps = [], []
+        for seed in SEEDS:
+            made = level1.spoken(system, subjects, cfg_audio=scale, seed=seed)
+            lips.append(made.mean(level1.lip_correlation))
+            steps.append(level1.closure_ratio(made))
+        rows.append(Row(f"w_a = {scale:g}, emotion off: lip correlation", spread_text(lips)))
+        rows.append(Row(f"w_a = {scale:g}, emotion off: bilabial closure over truth", spread_text(steps)))
+    for scale in EMOTION_SCALES:
+        named, lips = [], []
+        for seed in SEEDS:
+            right, motions = [], []
+            for index, subject in enumerate(subjects):
+                emotion = EMOTIONS[(index + seed) % len(EMOTIONS)]
+                motion = system.speak(subject, emotion, 1.0, cfg_emotion=scale, seed=seed)
+                right.append(judge.name(level1.rig_of(subject, motion)) == emotion)
+                motions.append(motion)
+            named.append(float(np.mean(right)))
+            lips.append(level1.Pairing(subjects, motions).mean(level1.lip_correlation))
+        rows.append(Row(f"w_a = 1.5, w_e = {scale:g}: emotion accuracy", spread_text(named)))
+        rows.append(Row(f"w_a = 1.5, w_e = {scale:g}: lip correlation", spread_text(lips)))
+    return Table("Guidance (the paper's Table 2)", f"{len(subjects)} clips, seeds {SEEDS}.", tuple(rows))
+
+
+def rollout_subject(encoder: str, seed: int = 5) -> Subject:
+    """A minute of one held-out person's speech, with its true motion."""
+    clip = make_clip(seed, "test", (ROLLOUT_SECONDS, ROLLOUT_SECONDS))
+    return Subject(clip, make_encoder(encoder).listen(clip.waveform, 16000))
+
+
+def rollout_rows(system: System, subject: Subject) -> list[Row]:
+    """Seams and drift of a minute, over the same minute's truth."""
+    drifts, seams = [], []
+    real = metrics.drift(subject.clip.motion)
+    for seed in SEEDS:
+        motion = system.speak(subject, seed=seed)
+        drifts.append(metrics.drift(motion) / real)
+        joints, elsewhere = metrics.seam_ratio(motion, system.denoiser.config.window)
+        seams.append(joints / elsewhere)
+    drift, seam = float(np.mean(drifts)), float(np.mean(seams))
+    return [
+        Row("60 s rollout: drift over truth", spread_text(drifts), "<= 1.3", drift <= 1.3, "1"),
+        Row("60 s rollout: window seam ratio", spread_text(seams), "<= 1.1", seam <= 1.1),
+    ]
+
+
+def recovery_frames(system: System, subject: Subject, seed: int) -> float:
+    """Frames after a fault in the frames handed over until motion is within a tenth of a deviation of the faultless."""
+    width = system.denoiser.config.previous
+    options = replace(system.options, seed=seed)
+    first = subject.audio
+    clip = subject.clip
+    before = clip.motion[:width]
+    deviation = system.denoiser.statistics.expression_std.reshape(-1, 3)
+    broken = Motion(before.pose, before.expression + FAULT * deviation)
+
+    def roll(previous: Motion) -> Motion:
+        rest = _later(first, width)
+        return generate(system.denoiser, None, clip.keypoints, clip.motion[:1], rest, None, options, None, previous)
+
+    scaled = (roll(broken).expression - roll(before).expression) / deviation.clamp(min=1e-4)
+    away = scaled.flatten(1).abs().mean(-1) > 0.1
+    return float(away.nonzero().max()) + 1.0 if bool(away.any()) else 0.0
+
+
+def _later(audio: AudioFeatures, start: int) -> AudioFeatures:
+    return replace(audio, features=audio.features[start:], energy=audio.energy[start:])
+
+
+def fault_row(name: str, system: System, subjects: list[Subject]) -> Row:
+    """How long an injected fault is felt, mean over clips, spread over seeds."""
+    values = [float(np.mean([recovery_frames(system, subject, seed) for subject in subjects])) for seed in SEEDS]
+    return Row(f"{name}: frames until an injected fault is forgotten", spread_text(values))
+
+
+def jerk_row(name: str, system: System, subjects: list[Subject]) -> Row:
+    """Pose jerk over truth, spread over seeds."""
+    values = [level1.jerk_ratio(level1.spoken(system, subjects, seed=seed)) for seed in SEEDS]
+    return Row(f"{name}: pose jerk over truth", spread_text(values))
+
+
+def sampler_rows(system: System, subjects: list[Subject]) -> list[Row]:
+    """The default sampler against DDPM with every step: deviation of every live channel, and lip amplitude."""
+    live = system.denoiser.statistics.live
+
+    def figures(**changes: object) -> tuple[torch.Tensor, float]:
+        motions = [system.speak(subject, **changes) for subject in subjects]
+        deviation = torch.stack([m.expression.flatten(1)[:, live].var(0) for m in motions]).mean(0).sqrt()
+        lips = [float(s.lips(m).std()) for s, m in zip(subjects, motions, strict=True)]
+        return deviation, float(np.mean(lips))
+
+    oracle, oracle_lips = figures(sampler="ddpm", steps=1000, spacing="uniform")
+    fast, fast_lips = figures()
+    off = float((fast / oracle - 1.0).abs().mean())
+    lips = fast_lips / oracle_lips
+    return [
+        Row("default sampler over DDPM-1000: mean channel std error", number(off), "<= 0.03", off <= 0.03),
+        Row("default sampler over DDPM-1000: lip amplitude", number(lips), "0.97 to 1.03", abs(lips - 1.0) <= 0.03),
+    ]

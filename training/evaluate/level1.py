@@ -1,0 +1,166 @@
+"""Level 1: generated motion against ground-truth motion, decoded exactly (METHOD 4.3, 4.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from playmate_core.values import EMOTIONS, Motion
+from training.evaluate import motion_metrics as metrics
+from training.evaluate.emotion_judge import EmotionJudge
+from training.evaluate.subjects import Subject, System
+from training.evaluate.table import Row, Table, number
+from training.synthetic.identity import make_identity
+from training.synthetic.rig import rig_from_expression
+
+INTENSITIES = (1 / 3, 2 / 3, 1.0)
+AXES = ("pitch", "yaw", "roll", "t_x", "t_y", "log s")
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """Generated motions beside the subjects they answer to."""
+
+    subjects: list[Subject]
+    motions: list[Motion]
+
+    def mean(self, measure: Callable[[Subject, Motion], float]) -> float:
+        """Mean of a figure over the clips on which it is defined."""
+        values = [measure(subject, motion) for subject, motion in zip(self.subjects, self.motions, strict=True)]
+        return float(np.nanmean(values))
+
+
+def truth_of(subjects: list[Subject]) -> Pairing:
+    """Ground truth in the place of the generated motion: the ceiling row."""
+    return Pairing(subjects, [subject.clip.motion for subject in subjects])
+
+
+def still_of(subjects: list[Subject]) -> Pairing:
+    """A portrait that never moves: the floor row."""
+    frames = [torch.zeros(len(subject.clip.motion), dtype=torch.long) for subject in subjects]
+    return Pairing(subjects, [_held(subject.rest, index) for subject, index in zip(subjects, frames, strict=True)])
+
+
+def _held(rest: Motion, index: Tensor) -> Motion:
+    pose = rest.pose
+    held = replace(pose, rotation=pose.rotation[index], translation=pose.translation[index], scale=pose.scale[index])
+    return Motion(held, rest.expression[index])
+
+
+def spoken(system: System, subjects: list[Subject], **changes: object) -> Pairing:
+    """Every subject's own voice, emotion off."""
+    return Pairing(subjects, [system.speak(subject, **changes) for subject in subjects])
+
+
+def shuffled(system: System, subjects: list[Subject]) -> Pairing:
+    """Every subject answers to the next one's voice: a correlation that survives this is none."""
+    turned = subjects[1:] + subjects[:1]
+    motions = [system.follow(s, other.audio, None, 1.0) for s, other in zip(subjects, turned, strict=True)]
+    return Pairing(subjects, motions)
+
+
+def lip_correlation(subject: Subject, motion: Motion) -> float:
+    return metrics.correlation(subject.lips(motion), subject.aperture)
+
+
+def lip_lag(subject: Subject, motion: Motion) -> float:
+    return float(abs(metrics.lag_frames(subject.lips(motion), subject.aperture)) <= 1)
+
+
+def closure_ratio(pairing: Pairing) -> float:
+    """Bilabial closure over ground truth's, both averaged over clips."""
+    made = pairing.mean(lambda s, m: metrics.closure_contrast(s.lips(m), s.clip.bilabial))
+    true = pairing.mean(lambda s, m: metrics.closure_contrast(s.aperture, s.clip.bilabial))
+    return made / true
+
+
+def jerk_ratio(pairing: Pairing) -> float:
+    return pairing.mean(lambda s, m: metrics.jerk(m)) / pairing.mean(lambda s, m: metrics.jerk(s.clip.motion))
+
+
+def pose_range(pairing: Pairing) -> Tensor:
+    """Within-clip deviation of each pose channel over ground truth's (6,), by medians over clips."""
+    made = torch.stack([metrics.pose_deviation(m) for m in pairing.motions]).median(0).values
+    true = torch.stack([metrics.pose_deviation(s.clip.motion) for s in pairing.subjects]).median(0).values
+    return made / true
+
+
+def seam(pairing: Pairing, window: int) -> float:
+    """Step at window joints over steps elsewhere, over all clips together."""
+    joints, elsewhere = zip(*(metrics.seam_ratio(m, window) for m in pairing.motions), strict=True)
+    return float(np.nanmean(joints) / np.nanmean(elsewhere))
+
+
+def speech_table(system: System, subjects: list[Subject]) -> tuple[Table, Pairing]:
+    """Lip sync and pose, with ground truth, a still portrait and shuffled audio beside every figure."""
+    made, true, still, wrong = (
+        spoken(system, subjects),
+        truth_of(subjects),
+        still_of(subjects),
+        shuffled(system, subjects),
+    )
+    window = system.denoiser.config.window
+
+    def row(name: str, asked: str, met: Callable[[float], bool], figure: Callable[[Pairing], float]) -> Row:
+        value = figure(made)
+        others = [number(figure(p)) for p in (true, still, wrong)]
+        return Row(name, number(value), asked, met(value), *others)
+
+    wrong_lips = wrong.mean(lip_correlation)
+    rows = [
+        row("lip-aperture correlation", ">= 0.93", lambda v: v >= 0.93, lambda p: p.mean(lip_correlation)),
+        Row("the same with shuffled audio", number(wrong_lips), "< 0.25", wrong_lips < 0.25),
+        row("clips with lag within one frame", ">= 0.98", lambda v: v >= 0.98, lambda p: p.mean(lip_lag)),
+        row("bilabial closure over truth", "0.9 to 1.2", lambda v: 0.9 <= v <= 1.2, closure_ratio),
+        row("pose jerk over truth", "<= 1.3", lambda v: v <= 1.3, jerk_ratio),
+        row("window seam ratio", "<= 1.1", lambda v: v <= 1.1, lambda p: seam(p, window)),
+    ]
+    ranges = [pose_range(p) for p in (made, true, still, wrong)]
+    for axis, name in enumerate(AXES):
+        value, *others = (float(r[axis]) for r in ranges)
+        texts = [number(v) for v in others]
+        rows.append(Row(f"pose std over truth, {name}", number(value), "0.75 to 1.25", 0.75 <= value <= 1.25, *texts))
+    how = f"{len(subjects)} held-out clips: unseen identities, voices and sentences; emotion off."
+    return Table("Level 1: speech", how, tuple(rows)), made
+
+
+def rig_of(subject: Subject, motion: Motion) -> Tensor:
+    """Generated expression decoded to the rig (T, 16), exactly."""
+    identity = make_identity(subject.clip.identity_seed)
+    return torch.as_tensor(rig_from_expression(identity, motion.expression.numpy()))
+
+
+def emotion_table(system: System, subjects: list[Subject], judge: EmotionJudge, speech: Pairing) -> Table:
+    """Eight emotions on neutral voices: named by the judge, intensity as a slider, and what lip sync pays for it."""
+    named, slope, lips = [], [], []
+    for emotion in EMOTIONS:
+        reach = []
+        for intensity in INTENSITIES:
+            motions = [system.speak(subject, emotion, intensity) for subject in subjects]
+            rigs = [rig_of(subject, motion) for subject, motion in zip(subjects, motions, strict=True)]
+            reach.append(float(np.mean([judge.strength(rig, emotion) for rig in rigs])))
+        named.append(float(np.mean([judge.name(rig) == emotion for rig in rigs])))
+        lips.append(Pairing(subjects, motions).mean(lip_correlation))
+        slope.append(reach)
+    floor = np.mean([judge.name(rig_of(s, m)) == "happy" for s, m in zip(speech.subjects, speech.motions, strict=True)])
+    accuracy = float(np.mean(named))
+    rows = [
+        Row("judge on held-out truth", number(judge.on_truth), ">= 0.95", judge.on_truth >= 0.95),
+        Row("judge on perturbed truth", number(judge.on_perturbed), ">= 0.95", judge.on_perturbed >= 0.95),
+        Row("emotion accuracy", number(accuracy), ">= 0.95", accuracy >= 0.95, number(judge.on_truth)),
+        Row("called happy with emotion off (chance 0.125)", number(float(floor))),
+    ]
+    for emotion, share, reach in zip(EMOTIONS, named, slope, strict=True):
+        rising = emotion == "neutral" or reach[0] < reach[1] < reach[2]
+        text = " / ".join(number(value, 2) for value in reach)
+        met = None if emotion == "neutral" else rising
+        rows.append(Row(f"{emotion}: accuracy {number(share, 2)}, strength at 1/3, 2/3, 1", text, "rising", met))
+    alone = Pairing(subjects, [system.speak(subject) for subject in subjects]).mean(lip_correlation)
+    loss = alone - float(np.mean(lips))
+    rows.append(Row("loss of lip correlation with emotion on", number(loss), "<= 0.02", loss <= 0.02))
+    how = f"{len(subjects)} held-out clips with neutral prosody, each with all eight emotions, w_a = w_e = 1.5."
+    return Table("Level 1: emotion", how, tuple(rows))

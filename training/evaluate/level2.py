@@ -1,0 +1,143 @@
+"""Level 2: rendered pictures in, our own networks, rendered pictures out (METHOD 4.3).
+
+What is drawn is compared with the exact answer of the renderer. Ground truth is never an input: portraits and motions
+are read by M.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from playmate_core.face import FaceModel, FaceReading
+from playmate_core.geometry import place
+from training.data import Session, Sessions
+from training.evaluate.table import Row, number
+from training.pairs import images, pose_gap_degrees, truth
+from training.synthetic.identity import make_identity
+from training.synthetic.pixels import render
+from training.synthetic.rig import rig_from_expression
+from training.synthetic.scene import Scene
+from training.synthetic.sessions import session_scene
+
+#: Degrees between source and driving frame of a pair that counts.
+GAP = 5.0
+
+
+@dataclass(frozen=True)
+class Redrawing:
+    """One source frame drawn with another frame's motion, beside the exact answer and the copied source."""
+
+    source: Tensor  # (3, S, S)
+    driving: Tensor  # (3, S, S)
+    drawn: Tensor  # (3, S, S)
+    answer: Tensor  # (3, S, S)
+
+
+def psnr(first: Tensor, second: Tensor) -> float:
+    """Peak signal-to-noise ratio of two pictures in [0, 1], decibels."""
+    return float(-10.0 * (first - second).square().mean().clamp(min=1e-10).log10())
+
+
+def ssim(first: Tensor, second: Tensor) -> float:
+    """Structural similarity of two pictures (3, S, S) in [0, 1] (scikit-image, 11-pixel Gaussian window)."""
+    from skimage.metrics import structural_similarity
+
+    a, b = first.permute(1, 2, 0).numpy(), second.permute(1, 2, 0).numpy()
+    return float(structural_similarity(a, b, channel_axis=2, data_range=1.0, gaussian_weights=True, sigma=1.5))
+
+
+def read(face: FaceModel, image: Tensor) -> FaceReading:
+    """What M sees in pictures (B, 3, S, S) of any size."""
+    return face.read(resized(image, face.config.image_size))
+
+
+def draw(face: FaceModel, image: Tensor, seen: FaceReading, motion: FaceReading) -> Tensor:
+    """The person of ``image`` with another reading's motion (Eq. 1, absolute) -> (B, 3, 2s, 2s)."""
+    x_s = place(seen.keypoints, seen.rotation, seen.expression, seen.translation, seen.scale)
+    x_d = place(seen.keypoints, motion.rotation, motion.expression, motion.translation, motion.scale)
+    return face.draw(face.appearance(resized(image, face.config.image_size)), x_s, x_d)
+
+
+def resized(image: Tensor, side: int) -> Tensor:
+    """Area-averaged to ``side``; untouched when it has that size."""
+    return image if image.shape[-1] == side else F.interpolate(image, size=(side, side), mode="area")
+
+
+def far_pairs(session: Session, count: int, seed: int) -> list[tuple[int, int]]:
+    """Up to ``count`` pairs of frames of a session more than GAP degrees apart."""
+    generator = torch.Generator().manual_seed(seed)
+    tries = torch.randint(len(session.rotation), (64, 2), generator=generator)
+    gaps = pose_gap_degrees(session.rotation[tries[:, 0]], session.rotation[tries[:, 1]])
+    return [(int(i), int(j)) for i, j in tries[gaps > GAP][:count]]
+
+
+@torch.inference_mode()
+def self_reenactments(face: FaceModel, sessions: Sessions, pairs: int) -> Iterator[Redrawing]:
+    """Frame i drawn with frame j's motion; the answer is frame j itself."""
+    for index in range(len(sessions)):
+        session = sessions[index]
+        for i, j in far_pairs(session, pairs, index):
+            source, driving = images([(session, i)]), images([(session, j)])
+            drawn = draw(face, source, read(face, source), read(face, driving))
+            answer = resized(driving, drawn.shape[-1])
+            yield Redrawing(resized(source, drawn.shape[-1])[0], answer[0], drawn[0], answer[0])
+
+
+@torch.inference_mode()
+def cross_reenactments(face: FaceModel, sessions: Sessions, seed: int, pairs: int) -> Iterator[Redrawing]:
+    """One person drawn with another's motion; the answer is that person rendered with exactly that motion."""
+    for index in range(len(sessions)):
+        one, other = sessions[index], sessions[(index + 1) % len(sessions)]
+        for i, j in far_pairs(one, pairs, index):
+            source, driving = images([(one, i)]), images([(other, j)])
+            drawn = draw(face, source, read(face, source), read(face, driving))
+            side = drawn.shape[-1]
+            answer = rendered_answer(one, session_scene(seed, one.identity_seed), other, j, side)
+            yield Redrawing(resized(source, side)[0], resized(driving, side)[0], drawn[0], answer)
+
+
+def rendered_answer(one: Session, scene: Scene, other: Session, frame: int, side: int) -> Tensor:
+    """``one``'s head under ``other``'s true motion, rendered -> (3, side, side)."""
+    identity = make_identity(one.identity_seed)
+    asked = truth([(other, frame)])
+    rig = rig_from_expression(identity, asked.expression[0].numpy())
+    picture = render(
+        identity,
+        scene,
+        rig,
+        asked.rotation[0].numpy(),
+        asked.translation[0].numpy(),
+        float(asked.scale[0]),
+        side,
+    )
+    return torch.from_numpy(picture).permute(2, 0, 1).float() / 255.0
+
+
+def fidelity_rows(name: str, made: list[Redrawing], at_least: tuple[float, float | None, float]) -> list[Row]:
+    """PSNR, SSIM and the gain over copying the source, against what the issue asks (dB, SSIM or None, dB of gain)."""
+    decibels, similarity, gain = at_least
+    ours = float(np.mean([psnr(r.drawn, r.answer) for r in made]))
+    copied = float(np.mean([psnr(r.source, r.answer) for r in made]))
+    ours_ssim = float(np.mean([ssim(r.drawn, r.answer) for r in made]))
+    copied_ssim = float(np.mean([ssim(r.source, r.answer) for r in made]))
+    asked_ssim = f">= {similarity:g}" if similarity else ""
+    return [
+        Row(f"{name}: PSNR, dB", number(ours, 2), f">= {decibels:g}", ours >= decibels, "inf", number(copied, 2)),
+        Row(
+            f"{name}: SSIM",
+            number(ours_ssim),
+            asked_ssim,
+            ours_ssim >= similarity if similarity else None,
+            "1",
+            number(copied_ssim),
+        ),
+        Row(
+            f"{name}: gain over copying the source, dB", number(ours - copied, 2), f">= {gain:g}", ours - copied >= gain
+        ),
+    ]

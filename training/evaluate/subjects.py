@@ -1,0 +1,83 @@
+"""Held-out clips as the system meets them, one still frame and a voice; the truth stays beside them for metrics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from playmate_core.audio import make_encoder
+from playmate_core.denoiser import MotionDenoiser
+from playmate_core.emotion import EmotionController
+from playmate_core.generate import SamplingOptions, generate
+from playmate_core.values import AudioFeatures, EmotionCurve, Motion
+from training.data import Clip, load_clips
+from training.synthetic.rig import lip_aperture
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One held-out clip: what may be seen (features, canonical keypoints, the first frame) and the truth."""
+
+    clip: Clip
+    audio: AudioFeatures
+
+    @cached_property
+    def aperture(self) -> Tensor:
+        """True lip aperture (T,)."""
+        return self.lips(self.clip.motion)
+
+    @property
+    def rest(self) -> Motion:
+        """The still a user would give: the clip's first frame."""
+        return self.clip.motion[0:1]
+
+    def lips(self, motion: Motion) -> Tensor:
+        """Lip aperture of a motion of this person, pose removed -> (T,)."""
+        return lip_aperture(motion.expression)
+
+
+@dataclass(frozen=True)
+class System:
+    """The trained motion model: base, emotion controller (or none), and how to sample."""
+
+    denoiser: MotionDenoiser
+    controller: EmotionController | None
+    options: SamplingOptions
+
+    def speak(self, subject: Subject, emotion: str | None = None, intensity: float = 1.0, **changes: object) -> Motion:
+        """Generate for a subject's voice; ``changes`` replace sampling options."""
+        return self.follow(subject, subject.audio, emotion, intensity, **changes)
+
+    def follow(
+        self, subject: Subject, audio: AudioFeatures, emotion: str | None, intensity: float, **changes: object
+    ) -> Motion:
+        """Generate for any voice on a subject's portrait; no emotion means the controller is off."""
+        curve = EmotionCurve.constant(emotion, intensity, len(audio)) if emotion else None
+        options = replace(self.options, **changes)  # type: ignore[arg-type]
+        return generate(
+            self.denoiser,
+            self.controller if curve else None,
+            subject.clip.keypoints,
+            subject.rest,
+            audio,
+            curve,
+            options,
+        )
+
+
+def load_subjects(corpus: Path, encoder: str, count: int, split: str = "test") -> list[Subject]:
+    """The first ``count`` speaking clips of a split, listened to once."""
+    listener = make_encoder(encoder)
+    subjects = []
+    for clip in load_clips(corpus, split):
+        if len(clip.phones) == 0:
+            continue
+        audio = listener.listen(torch.as_tensor(clip.waveform), 16000)
+        subjects.append(Subject(clip, audio))
+        if len(subjects) == count:
+            break
+    return subjects
