@@ -11,6 +11,7 @@ from playmate_core.errors import UserError
 
 VERBS = {
     "corpus": "make the synthetic talking heads",
+    "reading": "train M alone to read faces",
     "face": "train the face networks F, M, W, G",
     "stage1": "train the motion denoiser",
     "stage2": "train the emotion controller on a frozen stage 1",

@@ -18,15 +18,17 @@ from training import face_losses as losses
 from training.config import parse
 from training.data import Sessions, corpus_hash
 from training.loop import LoopConfig, train
-from training.pairs import Pairs, Truth, draw_pairs
+from training.pairs import Pairs, Truth, draw_pairs, resized
 from training.perceptual import load_feature_net, perceptual_distance
 from training.probe_stage import ProbeStageConfig, train_probe
+from training.reading import start_at_mean_face, two_rates
 
 
 @dataclass(frozen=True)
 class FaceStageConfig(LoopConfig):
     """What the face networks learn from, and how much each term weighs.
 
+    ``init``: weights to go on from; ``reader``: weights whose M replaces theirs (`python -m training reading`).
     ``draw_size``: side of the picture given to F; the drawn picture is twice it. ``teacher``: share of the run (0 to 1)
     in which W and G are driven by true keypoints, so that they need not wait for M. ``fine_heads``: rate, relative to
     lr, of M's heads for keypoints, expression, translation and scale. ``detach``: which branch of Eq. 4 carries no
@@ -40,6 +42,7 @@ class FaceStageConfig(LoopConfig):
     corpus: str = "data/corpus"
     out: str = "runs/face"
     init: str = ""
+    reader: str = ""
     model: FaceConfig = field(default_factory=FaceConfig.small)
     batch: int = 8
     draw_size: int = 64
@@ -78,10 +81,7 @@ class FaceStage:
 
     def parameters(self) -> list[dict[str, Any]]:
         """Everything at the config's rate, but the heads of M that speak in hundredths at a twentieth of it."""
-        fine = [p for head in self.model.motion.detector.fine_heads() for p in head.parameters()]
-        known = {id(p) for p in fine}
-        rest = [p for p in self.model.parameters() if id(p) not in known]
-        return [{"params": rest}, {"params": fine, "lr": self.config.lr * self.config.fine_heads}]
+        return two_rates(self.model, self.model, self.config.lr * self.config.fine_heads)
 
     def batch(self, generator: torch.Generator) -> Pairs:
         return draw_pairs(self.sessions, self.config.batch, self.config.min_gap, generator)
@@ -93,12 +93,12 @@ class FaceStage:
         taught = step < config.teacher * self.steps
         given_i = batch.source_truth if taught else _as_truth(read_i)
         given_j = batch.driving_truth if taught else _as_truth(read_j)
-        source = _resized(batch.source, config.draw_size)
+        source = resized(batch.source, config.draw_size)
         volume_i = self.model.appearance(source)
         x_i, x_j = given_i.placed(), given_j.placed()
         warped = self.model.warping(volume_i, x_i, x_j)
         drawn = self.model.generator(warped.features).float()
-        target = _resized(batch.driving, 2 * config.draw_size)
+        target = resized(batch.driving, 2 * config.draw_size)
         terms = {
             "l1": config.l1 * F.l1_loss(drawn, target),
             "edges": config.edges * losses.gradient_distance(drawn, target),
@@ -116,7 +116,7 @@ class FaceStage:
 
     def _read(self, image: Tensor) -> FaceReading:
         with torch.autocast(image.device.type, enabled=False):  # half precision cannot tell a tenth of a degree
-            return self.model.read(_resized(image, self.model.config.image_size))
+            return self.model.read(resized(image, self.model.config.image_size))
 
     def _rigid_weight(self, step: int) -> float:
         """The rigid guide leads W to the right warp and then lets go of it."""
@@ -133,7 +133,7 @@ class FaceStage:
 
     def _transfer(self, batch: Pairs, volume_i: Tensor, given_i: Truth, given_j: Truth) -> Tensor:
         """L_p (Eq. 2 to 4): pose j with expression i, once from frame i and once from frame j, must look the same."""
-        volume_j = self.model.appearance(_resized(batch.driving, self.config.draw_size))
+        volume_j = self.model.appearance(resized(batch.driving, self.config.draw_size))
         target_a = place(given_i.keypoints, given_j.rotation, given_i.expression, given_j.translation, given_j.scale)
         target_b = place(given_j.keypoints, given_j.rotation, given_i.expression, given_j.translation, given_j.scale)
         a = self.model.draw(volume_i, given_i.placed(), target_a)
@@ -152,20 +152,8 @@ class FaceStage:
         )
 
 
-def start_at_mean_face(model: FaceModel, sessions: Sessions) -> None:
-    """Let M's keypoint head begin at the mean face of the corpus: what differs between people is left to learn."""
-    mean = torch.stack([sessions[index].keypoints for index in range(len(sessions))]).mean(0)
-    with torch.no_grad():
-        model.motion.detector.fc_kp.bias.copy_(mean.flatten())
-
-
 def _as_truth(reading: FaceReading) -> Truth:
     return Truth(reading.keypoints, reading.rotation, reading.translation, reading.scale, reading.expression)
-
-
-def _resized(image: Tensor, side: int) -> Tensor:
-    """Area-averaged to ``side``; untouched when it has that size."""
-    return image if image.shape[-1] == side else F.interpolate(image, size=(side, side), mode="area")
 
 
 def main(argv: list[str]) -> None:
@@ -181,4 +169,6 @@ def main(argv: list[str]) -> None:
         torch.manual_seed(config.seed)
         model = FaceModel(config.model)
         start_at_mean_face(model, Sessions(Path(config.corpus), "train"))
+    if config.reader:
+        model.motion.load_state_dict(weights.load_face(Path(config.reader)).motion.state_dict())
     train(FaceStage(config, model, Sessions(Path(config.corpus), "train")), config, run_dir)

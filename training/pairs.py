@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from playmate_core.geometry import place, rotation_matrix
@@ -76,3 +77,8 @@ def truth(frames: list[tuple[Session, int]]) -> Truth:
         scale=torch.stack([session.scale[i] for session, i in frames]),
         expression=torch.stack([session.expression[i] for session, i in frames]),
     )
+
+
+def resized(image: Tensor, side: int) -> Tensor:
+    """Pictures (B, 3, S, S) area-averaged to ``side``; untouched when they have that size."""
+    return image if image.shape[-1] == side else F.interpolate(image, size=(side, side), mode="area")

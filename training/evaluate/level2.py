@@ -11,14 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from playmate_core.face import FaceModel, FaceReading
 from playmate_core.geometry import place
 from training.data import Session, Sessions
 from training.evaluate.table import Row, number
-from training.pairs import images, pose_gap_degrees, truth
+from training.pairs import images, pose_gap_degrees, resized, truth
 from training.synthetic.identity import make_identity
 from training.synthetic.pixels import render
 from training.synthetic.rig import rig_from_expression
@@ -62,11 +61,6 @@ def draw(face: FaceModel, image: Tensor, seen: FaceReading, motion: FaceReading)
     x_s = place(seen.keypoints, seen.rotation, seen.expression, seen.translation, seen.scale)
     x_d = place(seen.keypoints, motion.rotation, motion.expression, motion.translation, motion.scale)
     return face.draw(face.appearance(resized(image, face.config.image_size)), x_s, x_d)
-
-
-def resized(image: Tensor, side: int) -> Tensor:
-    """Area-averaged to ``side``; untouched when it has that size."""
-    return image if image.shape[-1] == side else F.interpolate(image, size=(side, side), mode="area")
 
 
 def far_pairs(session: Session, count: int, seed: int) -> list[tuple[int, int]]:
