@@ -16,6 +16,8 @@ VERBS = {
     "stage1": "train the motion denoiser",
     "stage2": "train the emotion controller on a frozen stage 1",
     "evaluate": "print the table on held-out clips",
+    "bundle": "put the demo's portrait, voice and weights into the package",
+    "figures": "draw the README's pictures with the bundled weights",
 }
 
 

@@ -1,0 +1,149 @@
+"""``python -m training figures``: the README's pictures, made by the same calls as every talking video."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from playmate_core.pictures import read_picture
+from playmate_core.plot import FONT, INK, plot_motion
+from playmate_core.portrait import read_portrait
+from playmate_core.pose import absolute_pose, apply_pose
+from playmate_core.render import render
+from playmate_core.sampling import SamplingOptions
+from playmate_core.sound import read_sound
+from playmate_core.talk import Models, TalkRequest, Weights, bundled, listen, load_models, move
+from playmate_core.values import EMOTIONS, AudioFeatures, Motion, Portrait, Pose
+from training.config import parse
+from training.data import write_whole
+
+logger = logging.getLogger(__name__)
+Bytes = NDArray[np.uint8]
+
+#: Requested angles in degrees, left to right.
+YAWS, PITCHES = (-25.0, -12.5, 0.0, 12.5, 25.0), (-15.0, -7.5, 0.0, 7.5, 15.0)
+CAPTION, STRIP, PLOT_HEIGHT = 28, 8, 520
+
+
+@dataclass(frozen=True)
+class FiguresConfig:
+    """What to draw and where. Empty paths are the bundled files; ``tile`` is the side of one face in pixels."""
+
+    out: str = "docs"
+    face: str = ""
+    motion: str = ""
+    emotion: str = ""
+    portrait: str = ""
+    speech: str = ""
+    tile: int = 256
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Studio:
+    """A portrait and a voice before the loaded models."""
+
+    request: TalkRequest
+    models: Models
+    portrait: Portrait
+    audio: AudioFeatures
+    tile: int
+
+    def perform(self, emotion: str) -> Motion:
+        """The whole speech in one emotion at full intensity."""
+        return move(self.models, replace(self.request, emotion=emotion), self.portrait, self.audio, _quiet)
+
+    def show(self, motion: Motion, captions: Sequence[str]) -> list[Bytes]:
+        """One captioned tile for each frame of ``motion``."""
+        drawn = torch.cat(list(render(self.models.face, self.portrait, motion))).numpy()
+        return [captioned(picture, text, self.tile) for picture, text in zip(drawn, captions, strict=True)]
+
+
+def open_studio(config: FiguresConfig) -> Studio:
+    """Load what the figures are made of. Raises UserError as `playmate talk` does."""
+    request = TalkRequest(
+        portrait=Path(config.portrait) if config.portrait else bundled("portrait.png"),
+        speech=Path(config.speech) if config.speech else bundled("speech.wav"),
+        output=Path(),
+        sampling=SamplingOptions(seed=config.seed),
+        weights=Weights(*(Path(path) if path else None for path in (config.face, config.motion, config.emotion))),
+    )
+    models = load_models(request)
+    portrait = read_portrait(models.face, read_picture(request.portrait))
+    audio = listen(models.motion, None, read_sound(request.speech), request.device, _quiet)
+    return Studio(request, models, portrait, audio, config.tile)
+
+
+def emotions_figure(studio: Studio) -> Bytes:
+    """The eight emotions at one moment of the speech, the loudest of its middle third: (2 h, 4 w, 3) RGB."""
+    third = len(studio.audio) // 3
+    at = third + int(studio.audio.energy[third : 2 * third + 1].argmax())
+    tiles = [studio.show(studio.perform(name)[at : at + 1], [name])[0] for name in EMOTIONS]
+    return grid(tiles, 4)
+
+
+def pose_figure(studio: Studio) -> Bytes:
+    """The portrait's own expression under requested yaws (above) and pitches (below): (2 h, 5 w, 3) RGB."""
+    angles = [(0.0, yaw, 0.0) for yaw in YAWS] + [(pitch, 0.0, 0.0) for pitch in PITCHES]
+    rest, count = studio.portrait.rest, len(angles)
+    held = Motion(Pose(*_repeated(rest.pose, count)), rest.expression.expand(count, -1, -1).clone())
+    requested = replace(held.pose, rotation=torch.tensor(angles))
+    turned = apply_pose(held, absolute_pose(requested, rest.pose))
+    captions = [f"yaw {yaw:g}" for yaw in YAWS] + [f"pitch {pitch:g}" for pitch in PITCHES]
+    return grid(studio.show(turned, captions), len(YAWS))
+
+
+def talk_figure(studio: Studio) -> Bytes:
+    """Frames of the demo, evenly spaced in time, above the curves of its motion: RGB."""
+    motion = studio.perform(studio.request.emotion)
+    frames = np.linspace(0, len(motion) - 1, STRIP + 2).round().astype(int)[1:-1]
+    small = replace(studio, tile=studio.tile * 5 // 8)
+    tiles = [small.show(motion[at : at + 1], [f"{at / motion.fps:.2f} s"])[0] for at in frames.tolist()]
+    strip = grid(tiles, STRIP)
+    curves = plot_motion(motion, studio.audio.energy, strip.shape[1], PLOT_HEIGHT)
+    return np.concatenate([strip, curves])
+
+
+def captioned(picture: Bytes, text: str, tile: int) -> Bytes:
+    """A picture (S, S, 3) as a tile with ``text`` centred below it: (tile + CAPTION, tile, 3)."""
+    how = cv2.INTER_AREA if len(picture) >= tile else cv2.INTER_CUBIC
+    canvas: Bytes = np.full((tile + CAPTION, tile, 3), 255, np.uint8)
+    canvas[:tile] = cv2.resize(picture, (tile, tile), interpolation=how)
+    width = cv2.getTextSize(text, FONT, 0.5, 1)[0][0]
+    cv2.putText(canvas, text, ((tile - width) // 2, tile + 19), FONT, 0.5, INK, 1, cv2.LINE_AA)
+    return canvas
+
+
+def grid(tiles: Sequence[Bytes], columns: int) -> Bytes:
+    """Tiles of one size, row by row."""
+    rows = [np.concatenate(tiles[at : at + columns], 1) for at in range(0, len(tiles), columns)]
+    return np.concatenate(rows)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Draw emotions.png, pose_override.png and talk.png."""
+    config = parse(FiguresConfig, argv, __doc__ or "")
+    out = Path(config.out)
+    studio = open_studio(config)
+    out.mkdir(parents=True, exist_ok=True)
+    for name, draw in (("emotions", emotions_figure), ("pose_override", pose_figure), ("talk", talk_figure)):
+        write_whole(out / f"{name}.png", cv2.imencode(".png", draw(studio)[..., ::-1])[1].tobytes())
+        logger.info("%s", out / f"{name}.png")
+
+
+def _repeated(pose: Pose, count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    rotation, translation, scale = (
+        part.expand(count, -1).clone() for part in (pose.rotation, pose.translation, pose.scale)
+    )
+    return rotation, translation, scale
+
+
+def _quiet(done: int, total: int) -> None:
+    """Progress nobody watches."""
