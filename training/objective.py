@@ -98,14 +98,15 @@ def snr_weight(schedule: Schedule, target: str, limit: float, t: Tensor) -> Tens
     """Weights (B,) of the squared error in the target's own unit; ones where ``limit`` is 0.
 
     Otherwise the error of the implied clean sample counts 1 + min(SNR, ``limit``) times: without a limit that is v's
-    own weight (Salimans & Ho 2022), with one no step is so heavy that the others starve (min-SNR, Hang et al. 2023).
+    own weight (Salimans & Ho 2022), with one no step is so heavy that the others starve. For epsilon, whose unit makes
+    a clean error of 1 vanish at the noisiest steps, the 1 is left out (min-SNR, Hang et al. 2023).
     """
     if not limit:
         return torch.ones(len(t), device=t.device)
     bar = schedule.alpha_bar.float().to(t.device)[t]
     snr = bar / (1 - bar)
-    weight = 1 + snr.clamp(max=limit)
-    return weight / {"epsilon": snr, "x0": torch.ones_like(snr), "v": snr + 1}[target]
+    heard = snr.clamp(max=limit)
+    return {"epsilon": heard / snr, "x0": 1 + heard, "v": (1 + heard) / (1 + snr)}[target]
 
 
 def training_facts(config: MotionRecipe, stage: str, run_dir: Path, step: int) -> dict[str, Any]:

@@ -39,6 +39,7 @@ class Stage2Config(MotionRecipe):
     out: str = "runs/stage2"
     base: str = "runs/stage1/motion.safetensors"
     model: EmotionConfig = field(default_factory=lambda: replace(EmotionConfig.tiny(), dropout=0.0))
+    snr_limit: float = 5.0
     steps: int = 1500
     batch: int = 24
     drop_both: float = 0.07  # neither voice nor emotion
