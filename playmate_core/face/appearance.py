@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .config import FaceConfig
@@ -9,14 +11,17 @@ from .layers import ConvNorm2d, Down2d, Residual3d
 
 
 class AppearanceExtractor(nn.Module):
-    """A picture to its feature volume: (B, 3, S, S) in [0, 1] -> (B, C, D, S/4, S/4) (page 3.2)."""
+    """A picture to its feature volume: (B, 3, S, S) in [0, 1] -> (B, C, D, S/4, S/4) (page 3.2).
+
+    With ``carry_picture`` the last channels are the picture itself, its pixels folded to the grid (`picture_in`).
+    """
 
     def __init__(self, config: FaceConfig) -> None:
         super().__init__()
         widths = [
             min(config.appearance_max, config.appearance_expansion * 2**i) for i in range(config.appearance_downs + 1)
         ]
-        self.depth = config.volume_depth
+        self.depth, self.carried = config.volume_depth, config.appearance_stride if config.carry_picture else 0
         self.first = ConvNorm2d(3, widths[0])
         self.down_blocks = nn.ModuleList(Down2d(a, b) for a, b in zip(widths, widths[1:], strict=False))
         self.second = nn.Conv2d(widths[-1], config.folded_channels, 1)
@@ -29,4 +34,13 @@ class AppearanceExtractor(nn.Module):
         x = self.first(image)
         for down in self.down_blocks:
             x = down(x)
-        return self.resblocks_3d(self.second(x).unflatten(1, (-1, self.depth)))
+        volume = self.resblocks_3d(self.second(x).unflatten(1, (-1, self.depth)))
+        if not self.carried:
+            return volume
+        folded = F.pixel_unshuffle(image, self.carried).unflatten(1, (-1, self.depth))
+        return torch.cat([volume, folded.to(volume.dtype)], 1)
+
+
+def picture_in(volume: Tensor, channels: int, stride: int) -> Tensor:
+    """The picture a volume carries behind its first ``channels``: (B, C, D, h, w) -> (B, 3, S, S)."""
+    return F.pixel_shuffle(volume[:, channels:].flatten(1, 2), stride)

@@ -43,6 +43,9 @@ class FaceConfig:
     generator_up_1: int = 64
     spade_hidden: int = 128
     spectral_norm: bool = True
+    #: The volume carries the source picture too; W moves it by the flow of the visible surface and G paints over it.
+    #: Not published. A network trained for an hour keeps sharp what it can copy.
+    carry_picture: bool = False
     # S, stitching and retargeting
     with_stitching: bool = True
 
@@ -57,6 +60,11 @@ class FaceConfig:
             )
         if self.motion_backbone not in ("convnext", "plain"):
             raise ValueError(f"motion_backbone must be convnext or plain, got {self.motion_backbone!r}.")
+        if self.picture_channels % self.volume_depth:
+            raise ValueError(
+                f"A carried picture fills {self.picture_channels} channels, which volume_depth {self.volume_depth} "
+                "must divide."
+            )
         if self.mask_kernel % 2 == 0 or self.occlusion_kernel % 2 == 0:
             raise ValueError(f"Kernels must be odd, got {self.mask_kernel} and {self.occlusion_kernel}.")
 
@@ -64,6 +72,16 @@ class FaceConfig:
     def appearance_stride(self) -> int:
         """Picture pixels per feature pixel."""
         return 2**self.appearance_downs
+
+    @property
+    def picture_channels(self) -> int:
+        """Channels of the carried picture when its pixels are folded to the feature grid; 0 when none is carried."""
+        return 3 * self.appearance_stride**2 if self.carry_picture else 0
+
+    @property
+    def label_channels(self) -> int:
+        """Channels of what W hands to G."""
+        return self.warped_channels + self.picture_channels
 
     @property
     def folded_channels(self) -> int:
@@ -93,7 +111,8 @@ class FaceConfig:
             hourglass_levels=3,
             hourglass_max=96,
             mask_kernel=3,
-            warped_channels=64,
+            warped_channels=48,
+            carry_picture=True,
             generator_middle=64,
             generator_blocks=4,
             generator_up_0=32,

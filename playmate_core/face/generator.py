@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -36,7 +37,7 @@ class SpadeBlock(nn.Module):
     def __init__(self, inside: int, outside: int, config: FaceConfig) -> None:
         super().__init__()
         middle = min(inside, outside)
-        label, hidden, spectral = config.warped_channels, config.spade_hidden, config.spectral_norm
+        label, hidden, spectral = config.label_channels, config.spade_hidden, config.spectral_norm
         self.conv_0 = conv2d(inside, middle, 3, spectral=spectral)
         self.conv_1 = conv2d(middle, outside, 3, spectral=spectral)
         self.norm_0 = Spade(inside, label, hidden)
@@ -59,13 +60,18 @@ class Generator(nn.Module):
     def __init__(self, config: FaceConfig) -> None:
         super().__init__()
         wide = config.generator_middle
-        self.fc = nn.Conv2d(config.warped_channels, wide, 3, padding=1)
+        self.fc = nn.Conv2d(config.label_channels, wide, 3, padding=1)
         self.middle = tuple(f"G_middle_{i}" for i in range(config.generator_blocks))  # published names, not a list
         for name in self.middle:
             self.add_module(name, SpadeBlock(wide, wide, config))
         self.up_0 = SpadeBlock(wide, config.generator_up_0, config)
         self.up_1 = SpadeBlock(config.generator_up_0, config.generator_up_1, config)
-        self.conv_img = nn.Sequential(nn.Conv2d(config.generator_up_1, 3 * 2 * 2, 3, padding=1), nn.PixelShuffle(2))
+        self.carried = config.appearance_stride if config.carry_picture else 0
+        self.picture_from = config.warped_channels
+        colours = 4 if self.carried else 3  # the fourth says how much of the moved picture to keep
+        self.conv_img = nn.Sequential(
+            nn.Conv2d(config.generator_up_1, colours * 2 * 2, 3, padding=1), nn.PixelShuffle(2)
+        )
 
     def forward(self, label: Tensor) -> Tensor:
         x = self.fc(label)
@@ -73,4 +79,9 @@ class Generator(nn.Module):
             x = self.get_submodule(name)(x, label)
         x = self.up_0(F.interpolate(x, scale_factor=2.0), label)
         x = self.up_1(F.interpolate(x, scale_factor=2.0), label)
-        return self.conv_img(F.leaky_relu(x, SLOPE)).sigmoid()
+        painted = self.conv_img(F.leaky_relu(x, SLOPE)).sigmoid()
+        if not self.carried:
+            return painted
+        moved = F.pixel_shuffle(label[:, self.picture_from :], self.carried)
+        moved = F.interpolate(moved, size=painted.shape[-2:], mode="bilinear")
+        return torch.lerp(painted[:, :3].float(), moved.float(), painted[:, 3:].float())

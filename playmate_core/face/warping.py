@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .appearance import picture_in
 from .config import FaceConfig
 from .layers import ConvNorm2d, Down3d, Up3d
 
@@ -16,13 +17,16 @@ HEATMAP_VARIANCE = 0.01
 THIRD_SLOPE = 0.01
 #: The sigmoid of this is the share of the warped features shown before training has said what is hidden.
 OCCLUSION_START = 2.0
+#: How far, in picture halves, the visible surface may move beyond what the keypoints' translations explain.
+OWN_FLOW = 0.1
 
 
 @dataclass(frozen=True)
 class Warped:
     """What W hands to G, and why.
 
-    ``features`` (B, C, h, w) after occlusion; ``occlusion`` (B, 1, h, w), 1 where the source is seen; ``deformation``
+    ``features`` (B, C, h, w) after occlusion, then the moved picture where one is carried;
+    ``occlusion`` (B, 1, h, w), 1 where the source is seen; ``deformation``
     (B, D, h, w, 3), where each voxel came from as (x, y, z) in -1..1; ``mask`` (B, K+1, D, h, w), the share of each
     candidate motion, standing still first.
     """
@@ -130,6 +134,11 @@ class DenseMotion(nn.Module):
         self.occlusion = nn.Conv2d(
             width * config.volume_depth, 1, config.occlusion_kernel, padding=config.occlusion_kernel // 2
         )
+        if config.carry_picture:
+            self.surface = nn.Conv2d(width * config.volume_depth, config.volume_depth + 2, 3, padding=1)
+            nn.init.zeros_(self.surface.weight)
+            assert self.surface.bias is not None
+            nn.init.zeros_(self.surface.bias)
         assert self.occlusion.bias is not None  # for the type checker
         nn.init.constant_(self.occlusion.bias, OCCLUSION_START)
 
@@ -146,8 +155,18 @@ class DenseMotion(nn.Module):
         heat = F.pad(heat, (0, 0, 0, 0, 0, 0, 1, 0)).to(moved.dtype)
         return torch.cat([heat[:, :, None], moved], 2).flatten(1, 2)
 
-    def forward(self, volume: Tensor, x_s: Tensor, x_d: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Volume (B or 1, C, D, h, w), keypoints (B, K, 3) -> deformation, mask, occlusion as in :class:`Warped`."""
+    def flow(self, hidden: Tensor, deformation: Tensor) -> Tensor:
+        """Where each pixel of the visible surface came from, (B, h, w, 2): the deformation of the depth that is seen,
+        and a little of its own."""
+        depth = deformation.shape[1]
+        told = self.surface(hidden.flatten(1, 2)).to(deformation.dtype)
+        seen = told[:, :depth].softmax(1)
+        along = torch.einsum("bzyx,bzyxc->byxc", seen, deformation[..., :2])
+        return along + OWN_FLOW * told[:, depth:].movedim(1, -1).tanh()
+
+    def forward(self, volume: Tensor, x_s: Tensor, x_d: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Volume (B or 1, C, D, h, w), keypoints (B, K, 3) -> deformation, mask, occlusion as in :class:`Warped`, and
+        the 3-D hidden state they were read from."""
         compressed = F.relu(self.norm(self.compress(volume)))
         depth, height, width = volume.shape[2:]
         grid = identity_grid(depth, height, width, x_d)
@@ -156,7 +175,7 @@ class DenseMotion(nn.Module):
         # The mask sums to one, so the sum over candidate grids is the identity plus the mean shift.
         shift = torch.einsum("bkzyx,bkc->bzyxc", mask[:, 1:], x_s - x_d)
         occlusion = self.occlusion(hidden.flatten(1, 2)).sigmoid()
-        return grid + shift, mask, occlusion
+        return grid + shift, mask, occlusion, hidden
 
 
 class WarpingModule(nn.Module):
@@ -167,10 +186,24 @@ class WarpingModule(nn.Module):
         self.dense_motion_network = DenseMotion(config)
         self.third = ConvNorm2d(config.folded_channels, config.warped_channels, THIRD_SLOPE)
         self.fourth = nn.Conv2d(config.warped_channels, config.warped_channels, 1)
+        self.channels = config.volume_channels
+        self.carried = config.appearance_stride if config.carry_picture else 0
 
     def forward(self, volume: Tensor, x_s: Tensor, x_d: Tensor) -> Warped:
         x_s = x_s.expand_as(x_d)
-        deformation, mask, occlusion = self.dense_motion_network(volume, x_s, x_d)
-        moved = sample(volume.expand(len(x_d), -1, -1, -1, -1), deformation)
+        matter = volume[:, : self.channels]
+        deformation, mask, occlusion, hidden = self.dense_motion_network(matter, x_s, x_d)
+        moved = sample(matter.expand(len(x_d), -1, -1, -1, -1), deformation)
         features = self.fourth(self.third(moved.flatten(1, 2))) * occlusion
+        if self.carried:
+            picture = picture_in(volume, self.channels, self.carried).to(deformation.dtype)
+            flow = self.dense_motion_network.flow(hidden, deformation)
+            shown = move_picture(picture.expand(len(x_d), -1, -1, -1), flow)
+            features = torch.cat([features, F.pixel_unshuffle(shown, self.carried).to(features.dtype)], 1)
         return Warped(features, occlusion, deformation, mask)
+
+
+def move_picture(picture: Tensor, flow: Tensor) -> Tensor:
+    """A picture (B, 3, S, S) looked up at a coarse flow (B, h, w, 2) whose ends lie on the picture's corner pixels."""
+    fine = F.interpolate(flow.movedim(-1, 1), size=picture.shape[-2:], mode="bilinear", align_corners=True)
+    return F.grid_sample(picture, fine.movedim(1, -1), "bilinear", "border", align_corners=True)
