@@ -11,6 +11,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 import playmate_core
 from playmate_core import weights
@@ -69,7 +70,7 @@ def record_speech(config: BundleConfig) -> bytes:
     if not 0 <= config.voice < len(VOICES["test"]):
         raise UserError(f"--voice is {config.voice}, expected 0 to {len(VOICES['test']) - 1}.")
     voice = VOICES["test"][config.voice]
-    parts = [np.zeros(round(LEAD * RATE))]
+    parts: list[NDArray[np.floating]] = [np.zeros(round(LEAD * RATE))]
     for sentence in SENTENCES:
         parts += [say(sentence, voice, 0, config.speech).waveform, np.zeros(round(PAUSE * RATE))]
     parts[-1] = np.zeros(round(TAIL * RATE))

@@ -69,11 +69,11 @@ class Studio:
 def open_studio(config: FiguresConfig) -> Studio:
     """Load what the figures are made of. Raises UserError as `playmate talk` does."""
     request = TalkRequest(
-        portrait=Path(config.portrait) if config.portrait else bundled("portrait.png"),
-        speech=Path(config.speech) if config.speech else bundled("speech.wav"),
+        portrait=_given(config.portrait) or bundled("portrait.png"),
+        speech=_given(config.speech) or bundled("speech.wav"),
         output=Path(),
         sampling=SamplingOptions(seed=config.seed),
-        weights=Weights(*(Path(path) if path else None for path in (config.face, config.motion, config.emotion))),
+        weights=Weights(_given(config.face), _given(config.motion), _given(config.emotion)),
     )
     models = load_models(request)
     portrait = read_portrait(models.face, read_picture(request.portrait))
@@ -136,6 +136,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     for name, draw in (("emotions", emotions_figure), ("pose_override", pose_figure), ("talk", talk_figure)):
         write_whole(out / f"{name}.png", cv2.imencode(".png", draw(studio)[..., ::-1])[1].tobytes())
         logger.info("%s", out / f"{name}.png")
+
+
+def _given(path: str) -> Path | None:
+    return Path(path) if path else None
 
 
 def _repeated(pose: Pose, count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
