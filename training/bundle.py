@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
 import wave
 from collections.abc import Mapping, Sequence
@@ -12,12 +13,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import safe_open
+from safetensors.torch import save as serialize
 
 import playmate_core
 from playmate_core import weights
 from playmate_core.errors import UserError
 from training.config import parse
 from training.data import write_whole
+from training.facts import portable
 from training.synthetic.identity import make_identity
 from training.synthetic.pixels import make_scene, render
 from training.synthetic.rig import RIG
@@ -86,6 +90,15 @@ def record_speech(config: BundleConfig) -> bytes:
     return blob.getvalue()
 
 
+def shipped(path: Path) -> bytes:
+    """A model file as it is shipped: the same tensors; its training record names no folder of the training machine."""
+    with safe_open(path, "pt") as file:
+        facts = dict(file.metadata())
+        tensors = {key: file.get_tensor(key) for key in file.keys()}
+    facts["playmate.training"] = json.dumps(portable(json.loads(facts["playmate.training"])))
+    return serialize(tensors, facts)
+
+
 def choose_models(config: BundleConfig, out: Path) -> dict[str, Path]:
     """The model files that will be there: those given, else those already bundled.
 
@@ -111,7 +124,7 @@ def bundle(config: BundleConfig) -> Mapping[str, int]:
     out = Path(config.out) if config.out else Path(playmate_core.__file__).parent / "bundled"
     models = choose_models(config, out)
     blobs = {"portrait.png": draw_portrait(config), "speech.wav": record_speech(config)}
-    blobs.update({f"{name}.safetensors": path.read_bytes() for name, path in models.items()})
+    blobs.update({f"{name}.safetensors": shipped(path) for name, path in models.items()})
     total = sum(map(len, blobs.values())) / 1e6
     if total > LIMIT_MB:
         raise UserError(f"The bundle would take {total:.1f} MB, expected at most {LIMIT_MB:g}; give smaller models.")

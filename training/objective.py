@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
-import platform
-import sys
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from playmate_core.denoiser import WindowContext
 from playmate_core.diffusion import Schedule, add_noise, previous_noise, training_target
-from playmate_core.errors import UserError
 from playmate_core.values import KEYPOINTS, LIP_KEYPOINTS
 from training.config import LoopConfig
-from training.data import corpus_hash
 from training.windows import Windows
 
 EXPRESSION = 3 * KEYPOINTS
@@ -107,22 +99,3 @@ def snr_weight(schedule: Schedule, target: str, limit: float, t: Tensor) -> Tens
     snr = bar / (1 - bar)
     heard = snr.clamp(max=limit)
     return {"epsilon": heard / snr, "x0": 1 + heard, "v": (1 + heard) / (1 + snr)}[target]
-
-
-def training_facts(config: MotionRecipe, stage: str, run_dir: Path, step: int) -> dict[str, Any]:
-    """What a checkpoint says of its training: the resolved config, the command, the hardware and the time."""
-    log = run_dir / "log.jsonl"
-    last = log.read_text().splitlines()[-1:] if log.exists() else []
-    try:
-        corpus = corpus_hash(Path(config.corpus))
-    except UserError:
-        corpus = "not finished"
-    return {
-        **dataclasses.asdict(config),
-        "stage": stage,
-        "step": step,
-        "seconds": round(json.loads(last[0])["seconds"]) if last else 0,
-        "command": " ".join(["python -m training", *sys.argv[1:]]),
-        "hardware": f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}",
-        "corpus_hash": corpus,
-    }

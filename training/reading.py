@@ -6,7 +6,7 @@ Supervised by the corpus: pose, keypoints and expression, as face-vid2vid superv
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from playmate_core.face import FaceConfig, FaceModel
 from training import face_losses as losses
 from training.config import LoopConfig, parse
 from training.data import Sessions, corpus_hash
+from training.facts import training_facts
 from training.loop import train
 from training.pairs import Truth, images, resized, truth
 
@@ -86,7 +87,7 @@ class ReadingStage:
             run_dir / "face.safetensors",
             license=self.config.licence,
             data=f"synthetic corpus {corpus_hash(Path(self.config.corpus))}",
-            training={**asdict(self.config), "step": step},
+            training=training_facts(self.config, self.config.corpus, self.name, run_dir, step),
         )
 
 

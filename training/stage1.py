@@ -18,6 +18,7 @@ from playmate_core.errors import UserError
 from playmate_core.normalisation import MotionStatistics, measure_statistics
 from training.config import parse
 from training.data import load_clips
+from training.facts import training_facts
 from training.loop import train
 from training.objective import (
     EXPRESSION,
@@ -27,7 +28,6 @@ from training.objective import (
     expression_weight,
     masked_mean,
     snr_weight,
-    training_facts,
 )
 from training.synthetic.clips import Clip
 from training.windows import Windows, WindowSampler, clip_tensors, silence
@@ -104,7 +104,7 @@ class Stage1:
             run_dir / "motion.safetensors",
             license=LICENSE,
             data=DATA,
-            training=training_facts(self.config, self.name, run_dir, step),
+            training=training_facts(self.config, self.config.corpus, self.name, run_dir, step),
             audio=self.config.model.audio_encoder,
         )
 

@@ -17,6 +17,7 @@ from playmate_core.emotion import EmotionConfig, EmotionController
 from playmate_core.errors import UserError
 from playmate_core.values import EMOTIONS
 from training.config import parse
+from training.facts import training_facts
 from training.loop import train
 from training.objective import (
     EXPRESSION,
@@ -25,7 +26,6 @@ from training.objective import (
     expression_weight,
     masked_mean,
     snr_weight,
-    training_facts,
 )
 from training.stage1 import DATA, LICENSE, make_sampler, read_clips
 from training.synthetic.clips import Clip
@@ -106,7 +106,7 @@ class Stage2:
             run_dir / "emotion.safetensors",
             license=LICENSE,
             data=DATA,
-            training=training_facts(self.config, self.name, run_dir, step),
+            training=training_facts(self.config, self.config.corpus, self.name, run_dir, step),
             base=self.base,
         )
 

@@ -1,0 +1,56 @@
+"""What a checkpoint says of how it came to be."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import platform
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from playmate_core.errors import UserError
+from training.config import LoopConfig
+from training.data import corpus_hash
+
+
+def training_facts(config: LoopConfig, corpus: str, stage: str, run_dir: Path, step: int) -> dict[str, Any]:
+    """The resolved config, the command, the hardware, the time and the corpus hash; no folder of this machine."""
+    log = run_dir / "log.jsonl"
+    last = log.read_text().splitlines()[-1:] if log.exists() else []
+    return portable(
+        {
+            **dataclasses.asdict(config),
+            "stage": stage,
+            "step": step,
+            "seconds": round(json.loads(last[0])["seconds"]) if last else 0,
+            "command": " ".join(["python -m training", *sys.argv[1:]]),
+            "hardware": f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}",
+            "corpus_hash": hash_or_note(Path(corpus)),
+        }
+    )
+
+
+def hash_or_note(corpus: Path) -> str:
+    """The corpus hash, or that there is none yet."""
+    try:
+        return corpus_hash(corpus)
+    except UserError:
+        return "not finished"
+
+
+def portable(value: Any) -> Any:
+    """``value`` with every absolute path in it, words of a command too, cut to its last two names.
+
+    Where things lay on the machine that trained concerns nobody.
+    """
+    if isinstance(value, dict):
+        return {key: portable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [portable(item) for item in value]
+    if isinstance(value, str):
+        words = value.split(" ")
+        return " ".join("/".join(Path(word).parts[-2:]) if word.startswith("/") else word for word in words)
+    return value
