@@ -23,6 +23,8 @@ SHORTEST_SIDE = 32
 MOST_PIXELS = 1 << 29
 MOST_BYTES = 1 << 30
 
+PNG = b"\x89PNG\r\n\x1a\n"
+
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
@@ -34,12 +36,15 @@ def read_picture(path: str | Path, longest: int = LONGEST_SIDE) -> Tensor:
     UserError when the file is missing, empty, damaged, no picture, smaller than 32 pixels or larger than 2^29 pixels.
     """
     path = Path(path)
-    data = np.frombuffer(read_bytes(path, "picture"), np.uint8)
-    declared = declared_size(data[: 1 << 20].tobytes())
+    content = read_bytes(path, "picture")
+    data = np.frombuffer(content, np.uint8)
+    declared = declared_size(content[: 1 << 20])
     if declared and declared[0] * declared[1] > MOST_PIXELS:
         raise UserError(f"{path} is {declared[0]} x {declared[1]} pixels, too large to decode; please shrink it first.")
-    with _quiet_decoder():
-        picture = _decode(data, _reduction(declared, longest))
+    picture = None
+    if not content.startswith(PNG) or b"IEND" in content:  # libpng would complain on stderr about one cut short
+        with _quiet_decoder():
+            picture = _decode(data, _reduction(declared, longest))
     if picture is None:
         raise UserError(f"{path} is not a picture that can be read: it is damaged, cut short or of another type.")
     height, width = declared[::-1] if declared else picture.shape[:2]
@@ -95,7 +100,7 @@ def limit_side(picture: Bytes, longest: int) -> Bytes:
 
 def declared_size(head: bytes) -> tuple[int, int] | None:
     """Width and height that a PNG or JPEG claims in its head, without decoding; None for other types."""
-    if head.startswith(b"\x89PNG\r\n\x1a\n") and len(head) >= 24:
+    if head.startswith(PNG) and len(head) >= 24:
         return struct.unpack(">II", head[16:24])
     if not head.startswith(b"\xff\xd8"):
         return None
@@ -119,12 +124,12 @@ def _reduction(declared: tuple[int, int] | None, longest: int) -> int:
 
 
 def _decode(data: Bytes, flag: int) -> Bytes | None:
-    """Upright RGB, or None. Only JPEG cannot be transparent, so only JPEG is spared the second look."""
+    """Upright RGB, or None."""
     try:
         colours = cv2.imdecode(data, flag)  # applies EXIF, turns grey and 16 bits into 8-bit BGR, drops alpha
         if colours is None:
             return None
-        if data[:2].tobytes() != b"\xff\xd8":
+        if _may_be_transparent(data[: 1 << 20].tobytes()):
             stored = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
             if stored is not None and stored.ndim == 3 and stored.shape[2] == 4:
                 colours = _on_white(np.asarray(colours), np.asarray(stored))
@@ -133,8 +138,18 @@ def _decode(data: Bytes, flag: int) -> Bytes | None:
         return None
 
 
+def _may_be_transparent(head: bytes) -> bool:
+    """Whether a second look is worth its time: 20 000 x 20 000 pixels take ten seconds and a gigabyte to decode."""
+    if head.startswith(PNG):
+        return head[25:26] in (b"\x04", b"\x06") or b"tRNS" in head  # the colour types with alpha
+    return not head.startswith(b"\xff\xd8")
+
+
 def _on_white(colours: Bytes, stored: NDArray[Any]) -> Bytes:
     """Lay ``colours`` (upright, no alpha) on white through the alpha of ``stored`` (as in the file, maybe turned)."""
+    share = max(colours.shape) / max(stored.shape)
+    if share < 1:  # before anything becomes four times as large as floats
+        stored = cv2.resize(stored, None, fx=share, fy=share, interpolation=cv2.INTER_AREA)
     alpha = _turned_alike(_unit(stored[..., 3]), _unit(stored[..., :3]), _unit(colours))[..., None]
     return np.asarray(np.round(colours * alpha + 255 * (1 - alpha)), np.uint8)
 
@@ -166,14 +181,10 @@ def _unit(values: NDArray[Any]) -> Floats:
 @contextmanager
 def _quiet_decoder() -> Iterator[None]:
     """Keep OpenCV's own complaints off the console: the person gets one sentence from us instead."""
-    set_level: Any = getattr(cv2, "setLogLevel", None)
-    get_level: Any = getattr(cv2, "getLogLevel", None)
-    if set_level is None or get_level is None:
-        yield
-        return
-    level = get_level()
-    set_level(0)
+    logger: Any = cv2 if hasattr(cv2, "setLogLevel") else cv2.utils.logging  # it moved in OpenCV 5
+    level = logger.getLogLevel()
+    logger.setLogLevel(0)
     try:
         yield
     finally:
-        set_level(level)
+        logger.setLogLevel(level)

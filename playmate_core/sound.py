@@ -80,8 +80,10 @@ def open_medium(path: Path, what: str) -> Iterator[Any]:
 
     check_file(path, what)
     with decoding(path, what), av.open(str(path)) as container:
-        if container.format.name == "tty":  # FFmpeg plays any text as a film of a terminal
-            raise UserError(f"{path} is text, not a {what} file; please give another.")
+        name = container.format.name
+        if name == "tty" or name.endswith("_pipe") or name == "image2":  # FFmpeg takes these for films
+            seems = "text" if name == "tty" else "a still picture"
+            raise UserError(f"{path} is {seems}, not a {what} file; please give another.")
         yield container
 
 

@@ -254,8 +254,9 @@ def _json_object(path: Path, name: str, metadata: Mapping[str, str]) -> dict[str
 def _load(path: Path, kind: str, config_class: type, module_class: Callable[[Any], nn.Module]) -> nn.Module:
     facts = describe(path)
     if facts.kind != kind:
+        article = "an" if kind[0] in "aeiou" else "a"
         raise UserError(
-            f"{path.name} is a model of kind {facts.kind}, but a {kind} model belongs here; choose another."
+            f"{path.name} is a model of kind {facts.kind}, but {article} {kind} model belongs here; choose another."
         )
     config = _config(path, config_class, facts.config)
     with torch.device("meta"):

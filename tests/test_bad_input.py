@@ -158,6 +158,33 @@ def test_a_picture_too_large_to_decode_is_refused_by_its_head(tmp_path: Path) ->
         read_picture(tmp_path / "bomb.png")
 
 
+@pytest.mark.parametrize(("channels", "looks"), [(3, 1), (4, 2)])
+def test_only_what_may_be_transparent_is_decoded_twice(
+    tmp_path: Path, channels: int, looks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = save(tmp_path / "a.png", np.full((64, 64, channels), 255, np.uint8))
+    seen: list[int] = []
+    decode = cv2.imdecode
+    monkeypatch.setattr(cv2, "imdecode", lambda data, flag: seen.append(flag) or decode(data, flag))
+    read_picture(path)
+    assert len(seen) == looks
+
+
+def test_a_large_transparent_picture_is_shrunk_before_it_is_weighed(tmp_path: Path) -> None:
+    rgba = np.zeros((2600, 2600, 4), np.uint8)
+    rgba[:, :1300] = (255, 0, 0, 255)  # the right half cannot be seen
+    image = read_picture(save(tmp_path / "a.png", rgba))
+    assert image.shape == (1280, 1280, 3) and corners(image) == [RED, WHITE, RED, WHITE]
+
+
+def test_the_decoder_keeps_its_own_complaints(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = save(tmp_path / "a.png", np.random.default_rng(0).integers(0, 256, (99, 99, 3), np.uint8))
+    path.write_bytes(path.read_bytes()[:9000])
+    with pytest.raises(UserError, match="cut short"):
+        read_picture(path)
+    assert capfd.readouterr() == ("", "")
+
+
 def test_tiny_pictures_are_refused(tmp_path: Path) -> None:
     for size in ((1, 1), (31, 500)):
         with pytest.raises(UserError, match="at least 32"):
@@ -256,8 +283,9 @@ def test_one_kind_for_another(tmp_path: Path) -> None:
         watch(speech)
     with pytest.raises(UserError, match="is not a picture"):
         read_picture(film)
-    with pytest.raises(UserError):
-        read_sound(save(tmp_path / "a.png", colours()))
+    for reader in (read_sound, watch, video_facts):
+        with pytest.raises(UserError, match="still picture"):
+            reader(save(tmp_path / "a.png", colours()))
 
 
 def test_recorders_that_never_came_back_are_believed(tmp_path: Path) -> None:
