@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import sys
 
-from .cli import main
+
+def main() -> int:
+    """Run the command line; Ctrl-C while the packages are still being loaded gets its sentence too."""
+    try:
+        from .cli import main as run
+    except KeyboardInterrupt:
+        sys.stderr.write("playmate: stopped; nothing was left behind.\n")
+        return 130
+    return run()
+
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -71,6 +71,9 @@ def main(words: Sequence[str] | None = None) -> int:
     except OSError as problem:  # a full disk, a file that vanished
         say(f"playmate: {problem.strerror or problem}: {problem.filename or 'while reading or writing'}.", sys.stderr)
         return MISTAKE
+    except MemoryError:
+        say("playmate: The memory is full; please take a smaller --batch or split the speech.", sys.stderr)
+        return MISTAKE
     except KeyboardInterrupt:
         say("playmate: stopped; nothing was left behind.", sys.stderr)
         return INTERRUPTED

@@ -14,7 +14,7 @@ from .diffusion import Schedule, predicted_x0, sample
 from .emotion import EmotionController
 from .errors import UserError
 from .guidance import Feeling, Predict, Scales, guided
-from .head import ANGLE_LIMITS, POSE_LIMIT, Head
+from .head import ANGLE_LIMITS, HELD_BACK, POSE_LIMIT, Head
 from .normalisation import EXPRESSION_CHANNELS, MOTION_CHANNELS, pose_channels, standardised_identity, to_expression
 from .sampling import SamplingOptions, window_noise, window_of
 from .values import KEYPOINTS, AudioFeatures, EmotionCurve, Motion, Pose, expect, expect_same_rate
@@ -116,7 +116,7 @@ def _run(plan: _Plan, progress: Progress | None) -> Iterator[Motion]:
             anchor = pose[0]
         head_pose, held = plan.head.decode(pose - anchor, plan.audio.fps)
         if held and not warned:
-            log.warning("The head would turn beyond %s degrees (pitch, yaw, roll) and is held there.", ANGLE_LIMITS)
+            log.warning(HELD_BACK, ANGLE_LIMITS)
             warned = True
         yield Motion(head_pose, to_expression(kept, plan.denoiser.statistics))
 

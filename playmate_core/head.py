@@ -18,6 +18,20 @@ POSE_LIMIT = 3.5
 ANGLE_LIMITS = (25.0, 35.0, 25.0)
 
 
+#: What is logged when :func:`within_limits` had to act; takes ANGLE_LIMITS.
+HELD_BACK = "The head would turn beyond %s degrees (pitch, yaw, roll) and is held there."
+
+
+def within_limits(angles: Tensor, rest: Tensor) -> tuple[Tensor, bool]:
+    """``angles`` (T, 3) held within ANGLE_LIMITS, and whether that changed any (METHOD 1.4, safety).
+
+    A portrait whose ``rest`` (3,) looks further aside than a limit may keep its pose.
+    """
+    limits = torch.maximum(torch.tensor(ANGLE_LIMITS).to(angles), rest.to(angles).abs())
+    held = angles.clamp(-limits, limits)
+    return held, not torch.equal(held, angles)
+
+
 @dataclass(frozen=True)
 class Head:
     """How a portrait's head moves: around ``mean`` (6,) by ``spread`` (6,), float64; ``depth`` (1, 1) is its t_z."""
@@ -50,8 +64,5 @@ class Head:
     def decode(self, pose: Tensor, fps: float) -> tuple[Pose, bool]:
         """Model-space ``pose`` (T, 6) as a Pose, and whether it had to be held back."""
         channels = self.mean + self.spread * pose.double()
-        # A portrait that looks further aside than the limit may keep its pose.
-        limits = torch.maximum(torch.tensor(ANGLE_LIMITS, dtype=torch.float64), self.mean[:3].abs())
-        angles = channels[:, :3].clamp(-limits, limits)
-        held = bool((angles != channels[:, :3]).any())
+        angles, held = within_limits(channels[:, :3], self.mean[:3])
         return pose_from_channels(torch.cat([angles, channels[:, 3:]], -1), self.depth, fps), held

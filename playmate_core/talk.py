@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from itertools import islice
 from pathlib import Path
@@ -21,6 +23,7 @@ from .emotion import EmotionController
 from .errors import UserError
 from .face import FaceModel
 from .generate import generate
+from .head import ANGLE_LIMITS, HELD_BACK, within_limits
 from .pictures import check_file, read_picture
 from .plot import plot_motion
 from .portrait import FaceLimits, face_confidence, read_motion, read_portrait, require_face
@@ -33,12 +36,13 @@ from .tracks import FITS
 from .values import FPS, AudioFeatures, Motion, Portrait, Pose
 from .video import read_frames, video_facts
 from .weights import load_emotion, load_face, load_motion
-from .writer import VideoWriter, check_output
+from .writer import VideoWriter, check_folder, check_output
 
 #: Sources of head pose that are no file.
 GENERATED, STILL = "generated", "still"
 #: Told the stage, the steps done in it and their number; may raise to cancel.
 Progress = Callable[[str, int, int], None]
+log = logging.getLogger(__name__)
 
 
 def bundled(name: str) -> Path:
@@ -119,19 +123,21 @@ class Models:
 def talk(request: TalkRequest, progress: Progress | None = None) -> TalkReport:
     """Make the video. Raises UserError for anything a person can put right, before the slow part wherever possible.
 
-    Nothing is left at ``request.output`` unless it is whole. Memory does not grow with the pictures.
+    Nothing is left at ``request.output`` or ``request.plot`` unless the video is whole. Memory does not grow with
+    the pictures. What is quick to refuse comes first: an hour of speech is read after the portrait is known to do.
     """
     clock = _Clock(progress)
     check(request)
-    with clock.stage("read files"):
+    with clock.stage("read picture"):
         picture = read_picture(request.portrait)
-        sound = read_sound(request.speech)
     with clock.stage("load models"):
         models = load_models(request)
     with clock.stage("read portrait"):
         portrait = read_portrait(models.face, picture, request.crop)
         if request.limits:
             require_face(face_confidence(models.face, portrait), request.limits)
+    with clock.stage("read speech"):
+        sound = read_sound(request.speech)
     with clock.stage("listen") as step:
         audio = listen(models.motion, request.weights.audio, sound, request.device, step)
     with clock.stage("read pose") as step:
@@ -140,31 +146,39 @@ def talk(request: TalkRequest, progress: Progress | None = None) -> TalkReport:
         motion = move(models, request, portrait, audio, step)
     if pose is not None:
         motion = apply_pose(motion, pose)
-    if request.plot:
-        write_plot(request.plot, motion, audio)
-    with clock.stage("render and encode") as step:
-        frames = write_video(models.face, request, portrait, motion, step)
+    with _kept_if_whole(request.plot) as plot:
+        if plot:
+            write_plot(plot, motion, audio)
+        with clock.stage("render and encode") as step:
+            frames = write_video(models.face, request, portrait, motion, step)
     return TalkReport(request.output, frames, frames / FPS, tuple(clock.stages))
 
 
 def check(request: TalkRequest) -> None:
     """Raise UserError for whatever can be known to be wrong before any slow work."""
     check_output(request.output)
-    for path, what in ((request.portrait, "portrait"), (request.speech, "speech")):
-        check_file(path, what)
-        if request.output.exists() and path.samefile(request.output):
-            raise UserError(f"The output {request.output} would overwrite the {what}; please choose another name.")
-    read_score(request.emotion, request.intensity)
-    if request.pose.fit not in FITS:
-        raise UserError(f"Unknown pose fit {request.pose.fit!r}; please choose one of {', '.join(FITS)}.")
+    if request.plot:
+        if request.plot.suffix.lower() != ".png" or request.plot.is_dir():
+            raise UserError(f"The plot {request.plot} must be a .png; please rename it.")
+        check_folder(request.plot.parent)
+    inputs = [(request.portrait, "portrait"), (request.speech, "speech")]
     if request.pose.source not in (GENERATED, STILL):
         if not Path(request.pose.source).exists():
             raise UserError(
-                f"The pose {request.pose.source!r} is neither {GENERATED} nor {STILL}, nor a video file that exists."
+                f"The pose {request.pose.source!r} is neither {GENERATED} nor {STILL}, nor a video file that exists;"
+                " please check the path."
             )
+        inputs.append((Path(request.pose.source), "pose video"))
+    for path, what in inputs:
+        check_file(path, what)
+        for target in (request.output, request.plot):
+            if target and target.exists() and path.samefile(target):
+                raise UserError(f"The output {target} would overwrite the {what}; please choose another name.")
+    read_score(request.emotion, request.intensity)
+    if request.pose.fit not in FITS:
+        raise UserError(f"Unknown pose fit {request.pose.fit!r}; please choose one of {', '.join(FITS)}.")
+    if len(inputs) > 2:
         video_facts(request.pose.source)
-    if request.plot and (request.plot.suffix.lower() != ".png" or not request.plot.parent.is_dir()):
-        raise UserError(f"The plot {request.plot} must be a .png in a folder that exists; please rename it.")
     try:
         torch.zeros(1, device=request.device)
     except (RuntimeError, AssertionError, NotImplementedError) as problem:
@@ -194,7 +208,10 @@ def listen(
 def read_pose(
     face: FaceModel, source: PoseSource, portrait: Portrait, frames: int, step: Callable[[int, int], None]
 ) -> Pose | None:
-    """The pose that replaces the generated one, ``frames`` long at 25 fps, or None where it is generated."""
+    """The pose that replaces the generated one, ``frames`` long at 25 fps, or None where it is generated.
+
+    What a film asks for is held within the renderer's comfortable range, as generated poses are.
+    """
     if source.source == GENERATED:
         return None
     if source.source == STILL:
@@ -205,7 +222,12 @@ def read_pose(
     total = min(needed, facts.frames or needed)
     seen = read_motion(face, pictures, facts.fps, total=total, progress=step).pose
     steady = smooth(resample(seen, FPS), source.smoothing)
-    return relative_pose(fit(steady, frames, source.fit), portrait.rest.pose, source.reference)
+    rest = portrait.rest.pose
+    pose = relative_pose(fit(steady, frames, source.fit), rest, source.reference)
+    angles, held = within_limits(pose.rotation, rest.rotation[0])
+    if held:
+        log.warning(HELD_BACK, ANGLE_LIMITS)
+    return replace(pose, rotation=angles)
 
 
 def move(
@@ -235,6 +257,20 @@ def write_plot(path: Path, motion: Motion, audio: AudioFeatures) -> None:
     """Save the curves of ``motion`` over the loudness of the voice as a PNG."""
     drawn = cv2.imencode(".png", plot_motion(motion, audio.energy)[..., ::-1])[1]
     path.write_bytes(drawn.tobytes())
+
+
+@contextmanager
+def _kept_if_whole(path: Path | None) -> Iterator[Path | None]:
+    """A name beside ``path`` to write to, which becomes ``path`` unless the block is left by an exception."""
+    if path is None:
+        yield None
+        return
+    part = path.with_name(f".{path.stem}.{os.getpid()}.part")
+    try:
+        yield part
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 class _Clock:

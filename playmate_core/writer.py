@@ -23,6 +23,8 @@ from .sound import Sound
 from .soundtrack import Soundtrack
 from .values import FPS
 
+#: Says in the file itself that nobody said or did this (METHOD 5, risk 21).
+PROVENANCE = "Synthetic video, made with Playmate: the face is animated by a computer."
 #: Less free space than this and the video is not begun.
 LEAST_FREE_BYTES = 32 << 20
 
@@ -41,11 +43,16 @@ class VideoOptions:
 def check_output(path: str | Path) -> Path:
     """Raise UserError unless a video can be written to ``path``; to be called before any slow work."""
     path = Path(path)
-    folder = path.parent
     if path.suffix.lower() != ".mp4":
         raise UserError(f"The output {path} must end in .mp4; please rename it.")
     if path.is_dir():
         raise UserError(f"The output {path} is a folder; please name a file in it.")
+    check_folder(path.parent)
+    return path
+
+
+def check_folder(folder: Path) -> None:
+    """Raise UserError unless ``folder`` exists, can be written and has room."""
     if not folder.is_dir():
         raise UserError(f"The output folder {folder} does not exist; please make it first.")
     try:
@@ -53,10 +60,11 @@ def check_output(path: str | Path) -> Path:
             pass
         free = shutil.disk_usage(folder).free
     except OSError as problem:
-        raise UserError(f"The output folder {folder} cannot be written ({problem.strerror}).") from problem
+        raise UserError(
+            f"The output folder {folder} cannot be written ({problem.strerror}); please choose another."
+        ) from problem
     if free < LEAST_FREE_BYTES:
         raise UserError(f"The disk of {folder} is full ({free >> 20} MB free); please make room or choose another.")
-    return path
 
 
 class VideoWriter:
@@ -167,6 +175,7 @@ class VideoWriter:
         if first is None:
             return
         with av.open(str(self._temporary), "w", format="mp4", options={"movflags": "+faststart"}) as container:
+            container.metadata.update(comment=PROVENANCE, description=PROVENANCE)
             stream = self._video_stream(container, first)
             with Soundtrack.into(container, self._sound, self._options.bits_per_channel) as soundtrack:
                 batch: Bytes | None = first

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import av
 import numpy as np
@@ -14,7 +17,8 @@ import torch
 from playmate_core import cli, talk
 from playmate_core.errors import UserError
 from playmate_core.talk import TalkRequest, Weights
-from playmate_core.values import EMOTIONS, Motion
+from playmate_core.values import EMOTIONS, Motion, Pose
+from playmate_core.writer import VideoWriter
 
 #: The speech of conftest lasts 1.31 s.
 FRAMES = math.ceil(1.31 * 25)
@@ -83,6 +87,27 @@ def test_pose_comes_from_where_it_is_asked(words: list[str], motions: list[Motio
     assert torch.equal(driven.pose.translation, held.pose.translation)
 
 
+@pytest.mark.parametrize("rate", [24, 29.97, 30, 60])
+def test_a_pose_film_of_any_rate_is_held_within_limits(
+    words: list[str], rate: float, motions: list[Motion], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog
+) -> None:
+    film = tmp_path / "film.mp4"
+    with VideoWriter(film, rate) as video:
+        video.write(torch.zeros(round(1.0 * rate), 64, 64, 3))
+
+    def turning(face, pictures, fps, **_: object) -> Motion:
+        seconds = torch.arange(sum(1 for _ in pictures)) / fps
+        turn = torch.stack([0 * seconds, 60 * seconds, 0 * seconds], 1)  # 60 degrees of yaw a second
+        return Motion(Pose(turn, turn * 0, torch.ones(len(turn), 1), fps), torch.zeros(len(turn), 21, 3))
+
+    monkeypatch.setattr(talk, "read_motion", turning)
+    assert cli.main([*words, "--pose", str(film), "--steps", "1"]) == 0
+    yaw = motions[0].pose.rotation[:, 1]
+    assert len(yaw) == FRAMES and float(yaw.max()) == 35.0
+    assert torch.allclose(yaw[1:10].diff(), torch.tensor(60 / 25), atol=0.2)
+    assert "held there" in caplog.text
+
+
 @pytest.mark.parametrize("emotion", ["none", "0:neutral,0.6:sad@0.5"])
 def test_any_emotion_score_runs(words: list[str], emotion: str, tmp_path: Path) -> None:
     assert cli.main([*words, "--emotion", emotion]) == 0
@@ -114,6 +139,32 @@ def refused(words: list[str], capsys) -> str:
     assert complaint.startswith("playmate: ") and complaint.endswith(".") and "Traceback" not in said.err
     assert said.out == ""
     return complaint
+
+
+def test_a_stop_while_drawing_takes_the_plot_along(words: list[str], tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(talk, "write_video", Mock(side_effect=KeyboardInterrupt()))
+    assert cli.main([*words, "--plot", str(tmp_path / "curves.png")]) == cli.INTERRUPTED
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_old_video_stands_until_the_new_one_is_whole(words: list[str], tmp_path: Path, monkeypatch, capsys) -> None:
+    (tmp_path / "out.mp4").write_bytes(b"the old one")
+    with monkeypatch.context() as patch:
+        patch.setattr(talk, "render", Mock(side_effect=UserError("The renderer is out of paint; please buy some.")))
+        refused(words, capsys)
+    assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("out.mp4", b"the old one")]
+    assert cli.main(words) == 0
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        assert "Playmate" in container.metadata["comment"] and "ynthetic" in container.metadata["comment"]
+
+
+def test_files_too_large_for_the_disk_are_one_sentence(words: list[str], tmp_path: Path) -> None:
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000));"  # in a process of its own
+    code = f"{limit} import sys; from playmate_core.cli import main; sys.exit(main(sys.argv[1:]))"
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
+    assert done.returncode == cli.MISTAKE and "Traceback" not in done.stderr
+    assert "disk is full" in done.stderr.splitlines()[-1]
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -162,6 +213,24 @@ def test_kinds_of_weights_are_not_confused(words: list[str], tiny_face: Path, tm
     assert list(tmp_path.iterdir()) == []
 
 
+def test_nothing_overwrites_an_input(words: list[str], portrait_picture: Path, tmp_path: Path, capsys) -> None:
+    film = tmp_path / "out.mp4"
+    assert cli.main(words) == 0
+    capsys.readouterr()
+    before = film.read_bytes()
+    assert "overwrite the pose video" in refused([*words, "--pose", str(film)], capsys)
+    assert "overwrite the portrait" in refused([*words, "--plot", str(portrait_picture)], capsys)
+    assert film.read_bytes() == before
+
+
+@pytest.mark.parametrize("flag", ["-o", "--plot"])
+def test_a_folder_that_cannot_be_written(words: list[str], flag: str, portrait_picture: Path, capsys) -> None:
+    name = "out.mp4" if flag == "-o" else "out.png"
+    assert "does not exist" in refused([*words, flag, str(portrait_picture / name)], capsys)
+    if Path("/proc/self").is_dir():
+        assert "cannot be written" in refused([*words, flag, f"/proc/{name}"], capsys)
+
+
 def test_output_must_have_a_place(words: list[str], tmp_path: Path, capsys) -> None:
     assert "does not exist" in refused([*words, "-o", str(tmp_path / "nowhere" / "out.mp4")], capsys)
     assert "must end in .mp4" in refused([*words, "-o", str(tmp_path / "out.avi")], capsys)
@@ -177,10 +246,8 @@ def test_output_never_overwrites_the_speech(words: list[str], tmp_path: Path, ca
 
 
 def test_a_full_disk_is_said_in_one_sentence(words: list[str], tmp_path: Path, monkeypatch, capsys) -> None:
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device", str(tmp_path / "curves.png"))
-
-    monkeypatch.setattr(talk, "write_plot", full)
+    full = OSError(28, "No space left on device", str(tmp_path / "curves.png"))
+    monkeypatch.setattr(talk, "write_plot", Mock(side_effect=full))
     assert "No space left on device" in refused([*words, "--plot", str(tmp_path / "curves.png")], capsys)
     assert list(tmp_path.iterdir()) == []
 
