@@ -94,8 +94,9 @@ def test_the_module_decides_the_precision() -> None:
 class Mirrorable(torch.nn.Module):
     """A stand-in that reads where the light is, so that mirroring is exact, and draws its input."""
 
-    def __init__(self, skew: float) -> None:
+    def __init__(self, skew: float, moves: float = 1.0) -> None:
         super().__init__()
+        self.moves = moves
         self.config, self.skew = FaceConfig.tiny(), torch.nn.Parameter(torch.tensor(skew))
 
     def appearance(self, image: Tensor) -> Tensor:
@@ -105,31 +106,41 @@ class Mirrorable(torch.nn.Module):
         from playmate_core.face import FaceReading
 
         count = len(image)
-        x = (image.mean((1, 2)) * torch.linspace(-1, 1, image.shape[-1])).mean(-1, keepdim=True) * 100
-        zero = torch.zeros_like(x)
+        lit = (image.mean(1) > 0.5).float()
+        axis = torch.linspace(-1, 1, image.shape[-1])
+        across = (lit.sum(1) * axis).sum(-1, keepdim=True) / lit.sum((1, 2))[:, None]
+        down = (lit.sum(2) * axis).sum(-1, keepdim=True) / lit.sum((1, 2))[:, None]
+        zero = torch.zeros_like(across)
+        x = across * 100
         rotation = torch.cat([zero, x + self.skew, -x + self.skew], 1)
         points = torch.tensor([[-0.5, 0.0, 0.0], [0.5, 0.0, 0.0], [0.0, 0.3, 0.0]]).repeat(count, 7, 1)
         still = torch.zeros(count, 21, 3)
         logits = torch.zeros(count, 3, 66)
         rotation = rotation.detach()
-        return FaceReading(points, rotation, torch.zeros(count, 3), torch.ones(count, 1), still, logits)
+        where = torch.cat([across * self.moves, down * self.moves, zero], 1).detach()
+        return FaceReading(points, rotation, where, torch.ones(count, 1), still, logits)
 
     def draw(self, volume: Tensor, x_s: Tensor, x_d: Tensor) -> Tensor:
         return torch.nn.functional.interpolate(volume[:, :, 0], scale_factor=2.0)
 
 
 def test_the_face_check_sees_broken_symmetry() -> None:
-    smooth = torch.linspace(0, 1, 64)[None, :, None].expand(64, 64, 3).contiguous()
+    smooth = torch.full((64, 64, 3), 0.2)
+    smooth[20:44, 16:40] = 0.9
     good, skewed = Mirrorable(0.0), Mirrorable(20.0)
     confident = face_confidence(good, read_portrait(good, smooth))  # type: ignore[arg-type]
-    assert confident.flip_degrees < 0.1 and confident.reconstruction > 30
+    assert confident.flip_degrees < 0.1 and confident.reconstruction > 20 and confident.shift < 0.01
     require_face(confident)
     doubtful = face_confidence(skewed, read_portrait(skewed, smooth))  # type: ignore[arg-type]
     assert doubtful.flip_degrees == pytest.approx(2 / 3 * 40, abs=0.1)
     with pytest.raises(UserError, match="No face was recognised"):
         require_face(doubtful)
+    stuck = face_confidence(Mirrorable(0.0, 0.0), read_portrait(good, smooth))  # type: ignore[arg-type]
+    assert stuck.shift > 0.1  # the picture moves, what is read of it does not
     with pytest.raises(UserError, match="No face"):
-        require_face(FaceConfidence(0.0, 0.0, 5.0), FaceLimits(reconstruction=6.0))
+        require_face(stuck)
+    with pytest.raises(UserError, match="No face"):
+        require_face(FaceConfidence(0.0, 0.0, 5.0, 0.0), FaceLimits(reconstruction=6.0))
 
 
 def test_place_agrees_with_the_reading(face: FaceModel) -> None:
