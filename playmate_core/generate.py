@@ -40,8 +40,19 @@ class _Plan:
     past: Tensor | None  # (P, 69) before the first window
 
     @property
+    def stride(self) -> int:
+        return stride(self.denoiser.config.window, self.options.overlap)
+
+    @property
     def windows(self) -> int:
-        return -(-len(self.audio) // self.denoiser.config.window)
+        return max(1, -(-(len(self.audio) - self.options.overlap) // self.stride))
+
+
+def stride(window: int, overlap: int) -> int:
+    """Frames from the beginning of one window to that of the next. Raises UserError where none are left."""
+    if overlap > window // 2:
+        raise UserError(f"Got an overlap of {overlap} frames; windows of {window} can share at most {window // 2}.")
+    return window - overlap
 
 
 def generate(
@@ -82,6 +93,7 @@ def iterate(
     config, statistics = denoiser.config, denoiser.statistics
     for name in ("cfg_audio", "cfg_audio_pose", "cfg_emotion"):
         window_of(name, getattr(options, name), len(audio), 0, 1)
+    stride(config.window, options.overlap)
     head = Head.of(rest, denoiser, options)
     past = None
     if previous is not None:
@@ -104,13 +116,18 @@ def iterate(
 
 
 def _run(plan: _Plan, progress: Progress | None) -> Iterator[Motion]:
-    window, anchor, warned, past = plan.denoiser.config.window, torch.zeros(6), False, plan.past
+    previous, fade = plan.denoiser.config.previous, plan.options.overlap
+    anchor, warned, past, tail = torch.zeros(6), False, plan.past, torch.zeros(0, MOTION_CHANNELS)
     for index in range(plan.windows):
         model = _window(plan, index, past, progress)  # (W, 69)
         if not bool(model.isfinite().all()):
             raise UserError("The motion model answered with NaN; use another copy of its file, or other settings.")
-        past = model[-plan.denoiser.config.previous :]
-        kept = model[: len(plan.audio) - index * window]
+        share = torch.arange(1, len(tail) + 1)[:, None] / (len(tail) + 1)
+        model = torch.cat([torch.lerp(tail, model[: len(tail)], share), model[len(tail) :]])
+        last = index == plan.windows - 1
+        kept = model[: len(plan.audio) - index * plan.stride] if last else model[: plan.stride]
+        tail = model[plan.stride : plan.stride + fade]
+        past = _last(kept if past is None else torch.cat([past, kept]), previous)
         pose = kept[:, EXPRESSION_CHANNELS:]
         if index == 0 and plan.options.pose_anchor == "first" and plan.past is None:
             anchor = pose[0]
@@ -126,7 +143,7 @@ def _window(plan: _Plan, index: int, past: Tensor | None, progress: Progress | N
     """The motion of one window in model space (W, 69), float32 on the CPU."""
     config, options = plan.denoiser.config, plan.options
     like = next(plan.denoiser.parameters())
-    begin = index * config.window
+    begin = index * plan.stride
     scales = Scales(*(_placed(s, like) for s in _scales(plan, begin)))
     predict = guided(plan.denoiser, plan.controller, _context(plan, begin, past), _feeling(plan, begin), scales)
     chance = window_noise(options.seed, index)

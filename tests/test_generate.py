@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 from motion_models import PREVIOUS, SMALL, WINDOW, controller, denoiser, fresh_controller, rest, voice
 from torch import Tensor
 
+from playmate_core import generate as generation
 from playmate_core.emotion import EmotionConfig, EmotionController
 from playmate_core.errors import UserError
 from playmate_core.generate import SamplingOptions, generate, iterate
 from playmate_core.sampling import window_noise
 from playmate_core.values import EMOTIONS, EmotionCurve, Motion
 
-FAST = SamplingOptions(steps=3)
+FAST = SamplingOptions(steps=3, overlap=0)
 FACE = torch.randn(21, 3, generator=torch.Generator().manual_seed(3))
 BASE, CONTROLLER = denoiser(), controller()
 
@@ -64,6 +65,32 @@ def test_streaming_gives_the_same_bits_in_pieces_of_a_window() -> None:
     pieces = list(iterate(BASE, None, FACE, rest(), audio, None, FAST))
     assert [len(p) for p in pieces] == [WINDOW, WINDOW, 5]
     assert torch.equal(torch.cat([flat(p) for p in pieces]), flat(talk(2 * WINDOW + 5, felt_by=None)))
+
+
+@settings(max_examples=12, deadline=None)
+@given(frames=st.integers(1, 3 * WINDOW + 1), overlap=st.integers(0, WINDOW // 2))
+def test_overlapping_windows_still_give_one_frame_for_each_frame(frames: int, overlap: int) -> None:
+    assert len(talk(frames, overlap=overlap)) == frames
+
+
+def test_shared_frames_fade_from_one_window_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    def flat_window(plan: object, index: int, past: object, progress: object) -> Tensor:
+        return torch.full((WINDOW, 69), float(index))
+
+    monkeypatch.setattr(generation, "_window", flat_window)
+    overlap = 3
+    motion = talk(2 * WINDOW - overlap, felt_by=None, overlap=overlap)
+    s = BASE.statistics
+    level = ((motion.expression.flatten(1) - s.expression_mean) / s.expression_std)[:, s.live].mean(-1)
+    wanted = torch.cat([torch.zeros(WINDOW - overlap), torch.tensor([0.25, 0.5, 0.75]), torch.ones(WINDOW - overlap)])
+    torch.testing.assert_close(level, wanted, atol=1e-4, rtol=0)
+
+
+def test_windows_cannot_share_more_than_half() -> None:
+    with pytest.raises(UserError, match="overlap"):
+        talk(overlap=WINDOW // 2 + 1)
+    with pytest.raises(UserError, match="overlap"):
+        talk(overlap=-1)
 
 
 def test_a_longer_speech_does_not_change_the_windows_before() -> None:
