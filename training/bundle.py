@@ -95,8 +95,10 @@ def shipped(path: Path) -> bytes:
     with safe_open(path, "pt") as file:
         facts = dict(file.metadata())
         tensors = {key: file.get_tensor(key) for key in file.keys()}
-    facts["playmate.training"] = json.dumps(portable(json.loads(facts["playmate.training"])))
-    return serialize(tensors, facts)
+    told = json.loads(facts["playmate.training"])
+    if portable(told) == told:
+        return path.read_bytes()
+    return serialize(tensors, {**facts, "playmate.training": json.dumps(portable(told))})
 
 
 def choose_models(config: BundleConfig, out: Path) -> dict[str, Path]:

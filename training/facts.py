@@ -52,5 +52,5 @@ def portable(value: Any) -> Any:
         return [portable(item) for item in value]
     if isinstance(value, str):
         words = value.split(" ")
-        return " ".join("/".join(Path(word).parts[-2:]) if word.startswith("/") else word for word in words)
+        return " ".join("/".join(Path(word).parts[-2:]).lstrip("/") if word.startswith("/") else word for word in words)
     return value
