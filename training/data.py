@@ -27,7 +27,17 @@ from training.synthetic.clips import Clip
 from training.synthetic.sessions import Session
 from training.synthetic.speech import Phone
 
-__all__ = ["Clip", "Session", "Sessions", "corpus_hash", "load_clips", "shards", "write_clips", "write_sessions"]
+__all__ = [
+    "Clip",
+    "Session",
+    "Sessions",
+    "corpus_config",
+    "corpus_hash",
+    "load_clips",
+    "shards",
+    "write_clips",
+    "write_sessions",
+]
 
 _LABELS = ("id", "identity_seed", "voice", "text", "emotion", "intensity", "prosody", "style")
 _TRUTH = ("rotation", "translation", "scale", "expression", "keypoints", "rig", "emotion", "intensity")
@@ -58,6 +68,17 @@ def corpus_hash(root: Path) -> str:
         raise UserError(
             f"{root} is no finished corpus (no readable {MANIFEST}); "
             "give its `python -m training corpus` command again."
+        ) from error
+
+
+def corpus_config(root: Path) -> dict[str, Any]:
+    """The resolved config a corpus was made with. Raises UserError without it."""
+    path = Path(root) / "config.json"
+    try:
+        return dict(json.loads(path.read_text()))
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{root} is no corpus (no readable {path.name}); make it with `python -m training corpus`."
         ) from error
 
 

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from playmate_core import weights
+from playmate_core.errors import UserError
 from playmate_core.face import FaceConfig, FaceModel, FaceReading
-from playmate_core.geometry import place
+from playmate_core.values import EYE_KEYPOINTS, LIP_KEYPOINTS
 from training import face_losses as losses
 from training.config import parse
 from training.data import Sessions, corpus_hash
+from training.facts import training_facts
 from training.loop import LoopConfig, train
 from training.pairs import Pairs, Truth, draw_pairs, resized
-from training.perceptual import load_feature_net, perceptual_distance
+from training.perceptual import NORMS, load_feature_net, perceptual_distance
 from training.probe_stage import ProbeStageConfig, train_probe
 from training.reading import start_at_mean_face, two_rates
+
+#: How far around lip and eye keypoints pixels count more, in picture halves.
+EMPHASIS_RADIUS = 0.06
+#: Which branch of Eq. 4 may carry no gradient.
+DETACH = ("none", "A", "B")
 
 
 @dataclass(frozen=True)
@@ -32,7 +38,9 @@ class FaceStageConfig(LoopConfig):
     ``draw_size``: side of the picture given to F; the drawn picture is twice it. ``teacher``: share of the run (0 to 1)
     in which W and G are driven by true keypoints, so that they need not wait for M. ``fine_heads``: rate, relative to
     lr, of M's heads for keypoints, expression, translation and scale. ``detach``: which branch of Eq. 4 carries no
-    gradient. ``perceptual_weights``: file of the feature network; empty trains the probe first.
+    gradient. ``frozen``: networks that stay as they are, by name ("motion" once M reads well).
+    ``mouth_and_eyes``: how much more than 1 a pixel there counts. ``perceptual_weights``: file of the feature network;
+    empty trains the probe first.
     """
 
     steps: int = 1700
@@ -49,10 +57,12 @@ class FaceStageConfig(LoopConfig):
     min_gap: float = 5.0
     fine_heads: float = 0.05
     teacher: float = 0.5
+    frozen: str = ""
     perceptual: str = "probe"
     perceptual_weights: str = ""
     norm: str = "l2"
     l1: float = 10.0
+    mouth_and_eyes: float = 0.0
     edges: float = 5.0
     features: float = 1.0
     transfer: float = 0.5
@@ -73,15 +83,23 @@ class FaceStage:
     name = "face"
 
     def __init__(self, config: FaceStageConfig, model: FaceModel, sessions: Sessions) -> None:
+        """Raises UserError for choices that do not exist, and where the perceptual network has no file."""
+        for name, allowed in (("detach", DETACH), ("norm", NORMS)):
+            if (got := getattr(config, name)) not in allowed:
+                raise UserError(f"--{name} is {got!r}, expected one of {', '.join(allowed)}.")
         self.config, self.model, self.sessions, self.steps = config, model, sessions, config.steps
         self.eye = load_feature_net(config.perceptual, config.perceptual_weights)
+        self.frozen = [model.get_submodule(name).requires_grad_(False) for name in config.frozen.split()]
 
     def modules(self) -> Mapping[str, nn.Module]:
         return {"face": self.model}
 
     def parameters(self) -> list[dict[str, Any]]:
         """Everything at the config's rate, but the heads of M that speak in hundredths at a twentieth of it."""
-        return two_rates(self.model, self.model, self.config.lr * self.config.fine_heads)
+        groups = two_rates(self.model, self.model, self.config.lr * self.config.fine_heads)
+        for group in groups:
+            group["params"] = [p for p in group["params"] if p.requires_grad]
+        return [group for group in groups if group["params"]]
 
     def batch(self, generator: torch.Generator) -> Pairs:
         return draw_pairs(self.sessions, self.config.batch, self.config.min_gap, generator)
@@ -89,6 +107,9 @@ class FaceStage:
     def loss(self, batch: Pairs, step: int, generator: torch.Generator) -> Mapping[str, Tensor]:
         """Reconstruction i -> j, the guides, and every few steps Eq. 4: two ways to (pose j, expression i)."""
         config = self.config
+        self.eye.to(batch.source.device)  # not among the modules that the loop places
+        for module in self.frozen:
+            module.eval()  # its batch statistics stay as well
         read_i, read_j = self._read(batch.source), self._read(batch.driving)
         taught = step < config.teacher * self.steps
         given_i = batch.source_truth if taught else _as_truth(read_i)
@@ -100,7 +121,7 @@ class FaceStage:
         drawn = self.model.generator(warped.features).float()
         target = resized(batch.driving, 2 * config.draw_size)
         terms = {
-            "l1": config.l1 * F.l1_loss(drawn, target),
+            "l1": config.l1 * ((drawn - target).abs() * self._emphasis(batch.driving_truth, target)).mean(),
             "edges": config.edges * losses.gradient_distance(drawn, target),
             "features": config.features * perceptual_distance(self.eye, drawn, target, "l1"),
             "rigid": self._rigid_weight(step) * losses.rigid_guide(warped, batch.source_truth, batch.driving_truth),
@@ -118,6 +139,10 @@ class FaceStage:
         with torch.autocast(image.device.type, enabled=False):  # half precision cannot tell a tenth of a degree
             return self.model.read(resized(image, self.model.config.image_size))
 
+    def _emphasis(self, truth: Truth, target: Tensor) -> Tensor:
+        speaking = truth.placed()[:, [*LIP_KEYPOINTS, *EYE_KEYPOINTS], :2]
+        return losses.emphasis(speaking, target.shape[-1], self.config.mouth_and_eyes, EMPHASIS_RADIUS)
+
     def _rigid_weight(self, step: int) -> float:
         """The rigid guide leads W to the right warp and then lets go of it."""
         return self.config.rigid * max(self.config.rigid_floor, 1.0 - 2.0 * step / self.steps)
@@ -134,10 +159,10 @@ class FaceStage:
     def _transfer(self, batch: Pairs, volume_i: Tensor, given_i: Truth, given_j: Truth) -> Tensor:
         """L_p (Eq. 2 to 4): pose j with expression i, once from frame i and once from frame j, must look the same."""
         volume_j = self.model.appearance(resized(batch.driving, self.config.draw_size))
-        target_a = place(given_i.keypoints, given_j.rotation, given_i.expression, given_j.translation, given_j.scale)
-        target_b = place(given_j.keypoints, given_j.rotation, given_i.expression, given_j.translation, given_j.scale)
-        a = self.model.draw(volume_i, given_i.placed(), target_a)
-        b = self.model.draw(volume_j, given_j.placed(), target_b)
+        target_b = replace(given_j, expression=given_i.expression)  # pose j, expression i
+        target_a = replace(target_b, keypoints=given_i.keypoints)
+        a = self.model.draw(volume_i, given_i.placed(), target_a.placed())
+        b = self.model.draw(volume_j, given_j.placed(), target_b.placed())
         a = a.detach() if self.config.detach == "A" else a
         b = b.detach() if self.config.detach == "B" else b
         return perceptual_distance(self.eye, a, b, self.config.norm)
@@ -148,7 +173,7 @@ class FaceStage:
             run_dir / "face.safetensors",
             license=self.config.licence,
             data=f"synthetic corpus {corpus_hash(Path(self.config.corpus))}",
-            training={**asdict(self.config), "step": step},
+            training=training_facts(self.config, self.config.corpus, self.name, run_dir, step),
         )
 
 
@@ -156,7 +181,7 @@ def _as_truth(reading: FaceReading) -> Truth:
     return Truth(reading.keypoints, reading.rotation, reading.translation, reading.scale, reading.expression)
 
 
-def main(argv: list[str]) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """``python -m training face``: first the probe, where it is the perceptual network and no file is given."""
     config = parse(FaceStageConfig, argv, "Train the face networks F, M, W and G.")
     run_dir = Path(config.out)
@@ -170,5 +195,15 @@ def main(argv: list[str]) -> None:
         model = FaceModel(config.model)
         start_at_mean_face(model, Sessions(Path(config.corpus), "train"))
     if config.reader:
-        model.motion.load_state_dict(weights.load_face(Path(config.reader)).motion.state_dict())
+        _take_reader(model, Path(config.reader))
     train(FaceStage(config, model, Sessions(Path(config.corpus), "train")), config, run_dir)
+
+
+def _take_reader(model: FaceModel, path: Path) -> None:
+    """Put another file's M in place. Raises UserError where its sizes are others."""
+    try:
+        model.motion.load_state_dict(weights.load_face(path).motion.state_dict())
+    except RuntimeError:
+        raise UserError(
+            f"--reader {path} holds an M of other sizes than the model's; train it with the same --model-... flags."
+        ) from None

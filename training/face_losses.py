@@ -58,9 +58,11 @@ def rigid_guide(warped: Warped, source: Truth, driving: Truth) -> Tensor:
     z, y, x = torch.meshgrid(*axes, indexing="ij")
     grid = torch.stack([x, y, z], -1).reshape(1, -1, 3)  # (1, N, 3)
     flat = torch.tensor([1.0, 1.0, 0.0], device=grid.device)
-    local = (grid - (driving.translation * flat)[:, None]) / driving.scale[:, None]
-    skull = local @ rotation_matrix(driving.rotation).transpose(-1, -2)  # (B, N, 3)
-    moved = source.scale[:, None] * (skull @ rotation_matrix(source.rotation)) + (source.translation * flat)[:, None]
+    with torch.autocast(grid.device.type, enabled=False):  # a product in half precision is off by a tenth of a voxel
+        local = (grid - (driving.translation * flat)[:, None]) / driving.scale[:, None]
+        skull = local @ rotation_matrix(driving.rotation).transpose(-1, -2)  # (B, N, 3)
+        turned = skull @ rotation_matrix(source.rotation)
+        moved = source.scale[:, None] * turned + (source.translation * flat)[:, None]
     distance = (skull / torch.tensor(HEAD_HALF_AXES, device=grid.device)).square().sum(-1)
     inside, outside = (distance < 1.0).float(), (distance > 4.0).float()
     got = warped.deformation.flatten(1, 3)
@@ -73,3 +75,15 @@ def gradient_distance(first: Tensor, second: Tensor) -> Tensor:
     """L1 of the horizontal and vertical differences of two pictures: edges in the right place."""
     across = F.l1_loss(first.diff(dim=-1), second.diff(dim=-1))
     return across + F.l1_loss(first.diff(dim=-2), second.diff(dim=-2))
+
+
+def emphasis(points: Tensor, side: int, weight: float, radius: float) -> Tensor:
+    """How much each pixel counts: 1, and up to 1 + ``weight`` within ``radius`` of points (B, N, 2) -> (B, 1, S, S).
+
+    Lips and eyes are a hundredth of the picture and nearly all of its expression.
+    """
+    axis = torch.linspace(-1.0, 1.0, side, device=points.device)
+    across = torch.exp(-0.5 * ((axis - points[..., :1]) / radius).square())  # (B, N, S)
+    down = torch.exp(-0.5 * ((axis - points[..., 1:2]) / radius).square())
+    nearest = (down[..., :, None] * across[..., None, :]).amax(1, keepdim=True)
+    return 1.0 + weight * nearest

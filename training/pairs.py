@@ -24,8 +24,9 @@ class Truth:
     expression: Tensor  # (B, K, 3)
 
     def placed(self) -> Tensor:
-        """Eq. 1 on ground truth -> (B, K, 3)."""
-        return place(self.keypoints, self.rotation, self.expression, self.translation, self.scale)
+        """Eq. 1 on ground truth -> (B, K, 3), in full precision also where the networks run in half."""
+        with torch.autocast(self.rotation.device.type, enabled=False):
+            return place(self.keypoints, self.rotation, self.expression, self.translation, self.scale)
 
 
 @dataclass(frozen=True)

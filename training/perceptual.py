@@ -8,14 +8,20 @@ identity probe (METHOD 4.3), trained on the corpus first. A randomly initialised
 from __future__ import annotations
 
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Protocol
 
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from playmate_core.errors import UserError
-from training.probe import load_probe
+from training.probe import Probe, load_probe
+
+#: How feature maps are compared: Eq. 4's, and face-vid2vid's.
+NORMS = ("l2", "l1")
 
 #: torchvision's VGG19: index of each convolution in ``features``, its width, and whether a pooling follows its ReLU.
 VGG19_LAYERS = (
@@ -61,14 +67,8 @@ class Vgg19Features(nn.Module):
 
 
 def load_vgg19(path: Path) -> Vgg19Features:
-    """Read torchvision's ``vgg19`` state dict (.pth or .safetensors). Raises UserError where keys lack."""
-    if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        state = load_file(path)
-    else:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    net = Vgg19Features()
+    """Read torchvision's ``vgg19`` state dict (.pth or .safetensors). Raises UserError where it is anything else."""
+    state, net = _read_state(path), Vgg19Features()
     try:
         for index, _, _ in VGG19_LAYERS:
             net.convolutions[str(index)].load_state_dict(
@@ -78,18 +78,33 @@ def load_vgg19(path: Path) -> Vgg19Features:
         raise UserError(
             f"{path} is not torchvision's VGG19: key {missing} is missing; give vgg19's state dict."
         ) from None
+    except RuntimeError:
+        raise UserError(
+            f"{path} is not torchvision's VGG19: features.{index} has another shape; give vgg19's state dict."
+        ) from None
     return net
 
 
-def load_feature_net(name: str, path: str) -> FeatureNet:
+def _read_state(path: Path) -> dict[str, Tensor]:
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, EOFError, ValueError, RuntimeError, UnpicklingError, SafetensorError) as error:
+        raise UserError(f"Cannot read {path} as a state dict ({error}); give torchvision's vgg19 weights.") from None
+    if not isinstance(state, dict):
+        raise UserError(f"{path} holds a {type(state).__name__}, expected torchvision's vgg19 state dict.")
+    return state
+
+
+def load_feature_net(name: str, path: str) -> Probe | Vgg19Features:
     """The frozen network called ``name`` ("probe" or "vgg19") from a file. Raises UserError for another name."""
     if name not in ("probe", "vgg19"):
         raise UserError(f"Unknown perceptual network {name!r}; choose probe or vgg19.")
     if not Path(path).is_file():
         raise UserError(f"The perceptual network {name} needs its weights, and {path or 'no file'} was found.")
-    net = load_vgg19(Path(path)) if name == "vgg19" else load_probe(Path(path))
-    net.eval().requires_grad_(False)
-    return net
+    net: Probe | Vgg19Features = load_vgg19(Path(path)) if name == "vgg19" else load_probe(Path(path))
+    return net.eval().requires_grad_(False)
 
 
 def perceptual_distance(net: FeatureNet, first: Tensor, second: Tensor, norm: str, scales: int = 1) -> Tensor:

@@ -13,7 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import torch.nn.functional as F
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -90,13 +90,17 @@ class Probe(nn.Module):
 
 def load_probe(path: Path) -> Probe:
     """Read a probe saved by the probe stage. Raises UserError when the file is something else."""
-    with safe_open(path, "pt") as file:
-        facts = file.metadata() or {}
-        if facts.get("playmate.kind") != "probe":
-            raise UserError(f"{path} holds {facts.get('playmate.kind', 'no Playmate model')}, expected a probe.")
-        fields = json.loads(facts["playmate.config"])
-        probe = Probe(ProbeConfig(**{**fields, "widths": tuple(fields["widths"])}))
-        probe.load_state_dict({key: file.get_tensor(key) for key in file.keys()})
+    try:
+        with safe_open(path, "pt") as file:
+            facts = file.metadata() or {}
+            state = {key: file.get_tensor(key) for key in file.keys()}
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"Cannot read {path} ({error}); expected a probe.safetensors of the probe stage.") from None
+    if facts.get("playmate.kind") != "probe":
+        raise UserError(f"{path} holds {facts.get('playmate.kind', 'no Playmate model')}, expected a probe.")
+    fields = json.loads(facts["playmate.config"])
+    probe = Probe(ProbeConfig(**{**fields, "widths": tuple(fields["widths"])}))
+    probe.load_state_dict(state)
     return probe.eval().requires_grad_(False)
 
 

@@ -9,19 +9,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from playmate_core import weights
+from playmate_core.errors import UserError
 from playmate_core.sampling import SamplingOptions
 from playmate_core.talk import bundled
 from training.config import parse
-from training.data import Sessions, corpus_hash, load_clips
-from training.evaluate import ablations, judge, level1, level2, pictures
+from training.data import Sessions, corpus_config, corpus_hash, load_clips
+from training.evaluate import ablations, judge, leakage, level1, level2, pictures
 from training.evaluate.emotion_judge import fit_judge
-from training.evaluate.subjects import System, load_subjects
-from training.evaluate.table import Row, Table, write_tables
+from training.evaluate.subjects import System, load_subjects, with_neutral_voice
+from training.evaluate.table import Table, write_tables
 from training.probe import load_probe
 from training.probe_stage import ProbeStageConfig, train_probe
 from training.synthetic.sessions import session_scene
 
 logger = logging.getLogger(__name__)
+
+LEVELS = ("1", "2", "all")
 
 
 @dataclass(frozen=True)
@@ -39,16 +42,21 @@ class EvaluateConfig:
     emotion: str = ""
     global_motion: str = ""  # stage 1 trained with --pose-normalisation global
     quiet_motion: str = ""  # stage 1 trained with --prev-noise-max 0
+    face_without_transfer: str = ""  # face networks trained with --transfer 0, for the leakage of Eq. 4
     clips: int = 40
     few: int = 8  # clips of the slow figures
     pairs: int = 4  # a session, of level 2
     probe_steps: int = 3000
+    oracle_steps: int = 1000  # of DDPM, against which the default sampler is measured
+    rollout: float = 60.0  # seconds of the long run
     level: str = "all"  # or "1", "2"
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure, print the tables, store them with the pictures a person would look at."""
     config = parse(EvaluateConfig, argv, __doc__ or "")
+    if config.level not in LEVELS:
+        raise UserError(f"--level is {config.level!r}, expected one of {', '.join(LEVELS)}.")
     out = Path(config.out)
     denoiser = weights.load_motion(config.motion or bundled("motion.safetensors"))
     controller = weights.load_emotion(config.emotion or bundled("emotion.safetensors"), denoiser)
@@ -76,11 +84,12 @@ def level_one(config: EvaluateConfig, system: System) -> list[Table]:
     logger.info("Level 1 on %d clips.", len(subjects))
     speech, made = level1.speech_table(system, subjects)
     named = fit_judge(load_clips(corpus, "train"), load_clips(corpus, "val") + load_clips(corpus, "test"))
-    neutral = [subject for subject in subjects if subject.clip.prosody == "neutral"][: config.few]
+    neutral = with_neutral_voice(subjects, config.few)
     emotion = level1.emotion_table(system, neutral, named, made)
     logger.info("Rollout, sampler, guidance, ablations.")
-    rows: list[Row] = ablations.rollout_rows(system, ablations.rollout_subject(encoder))
-    rows += ablations.sampler_rows(system, few)
+    speech_backend = str(corpus_config(corpus)["speech"])
+    rows = ablations.rollout_rows(system, ablations.rollout_subject(encoder, config.rollout, speech_backend))
+    rows += ablations.sampler_rows(system, few, config.oracle_steps)
     variants = {"as shipped": system}
     for name, path in (
         ("adaptive normalisation off", config.global_motion),
@@ -104,12 +113,12 @@ def level_two(config: EvaluateConfig, system: System) -> Table:
     )
     probe = load_probe(train_probe(probe_config, out / "probe"))
     sessions = Sessions(corpus, "test")
-    seed = pictures.corpus_seed(corpus)
+    seed = int(corpus_config(corpus)["seed"])
     logger.info("Level 2 on %d people.", len(sessions))
     own = list(level2.self_reenactments(face, sessions, config.pairs))
     cross = list(level2.cross_reenactments(face, sessions, seed, config.pairs))
     subjects = load_subjects(corpus, system.denoiser.config.audio_encoder, config.clips)
-    neutral = [subject for subject in subjects if subject.clip.prosody == "neutral"][: config.few]
+    neutral = with_neutral_voice(subjects, config.few)
     cast = [judge.filmed(subject, session_scene(seed, subject.clip.identity_seed)) for subject in neutral]
     rows = [
         *judge.probe_rows(probe, sessions),
@@ -119,7 +128,11 @@ def level_two(config: EvaluateConfig, system: System) -> Table:
         *judge.lip_rows(system, face, probe, cast),
         *judge.emotion_rows(system, face, probe, cast),
         *judge.identity_rows(system, face, probe, cast),
+        *leakage.leakage_rows(face, probe, sessions),
     ]
+    if config.face_without_transfer:
+        other = weights.load_face(config.face_without_transfer)
+        rows += leakage.leakage_rows(other, probe, sessions, "without Eq. 4")
     pictures.contact_sheet(own, out / "self_reenactment.png")
     pictures.contact_sheet(cross, out / "cross_identity.png")
     how = f"{len(own)} pairs of {len(sessions)} unseen people; {len(cast)} speaking clips; probe trained on others."

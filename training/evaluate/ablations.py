@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
 
 from playmate_core.audio import make_encoder
-from playmate_core.generate import generate
+from playmate_core.generate import generate, stride
 from playmate_core.values import EMOTIONS, AudioFeatures, Motion
 from training.evaluate import level1
 from training.evaluate import motion_metrics as metrics
@@ -20,8 +21,6 @@ from training.synthetic.clips import make_clip
 AUDIO_SCALES = (1.0, 1.5, 2.0, 2.5)
 EMOTION_SCALES = (1.5, 2.0, 2.5, 3.0, 3.5)
 SEEDS = (0, 1, 2)
-#: Length of the long rollout, and what real motion of that length looks like.
-ROLLOUT_SECONDS = 60
 #: The injected fault: every expression channel of the frames handed over is this many deviations off.
 FAULT = 3.0
 
@@ -59,25 +58,27 @@ def guidance_table(system: System, subjects: list[Subject], judge: EmotionJudge)
     return Table("Guidance (the paper's Table 2)", f"{len(subjects)} clips, seeds {SEEDS}.", tuple(rows))
 
 
-def rollout_subject(encoder: str, seed: int = 5) -> Subject:
-    """A minute of one held-out person's speech, with its true motion."""
-    clip = make_clip(seed, "test", (ROLLOUT_SECONDS, ROLLOUT_SECONDS))
+def rollout_subject(encoder: str, seconds: float, backend: str, seed: int = 5) -> Subject:
+    """About ``seconds`` of one held-out person's speech, with its true motion."""
+    clip = make_clip(seed, "test", (seconds, seconds), backend)
     return Subject(clip, make_encoder(encoder).listen(clip.waveform, 16000))
 
 
 def rollout_rows(system: System, subject: Subject) -> list[Row]:
-    """Seams and drift of a minute, over the same minute's truth."""
+    """Seams and drift of a long rollout, drift over the same speech's truth."""
     drifts, seams = [], []
     real = metrics.drift(subject.clip.motion)
+    joint = stride(system.denoiser.config.window, system.options.overlap)
     for seed in SEEDS:
         motion = system.speak(subject, seed=seed)
-        drifts.append(metrics.drift(motion) / real)
-        joints, elsewhere = metrics.seam_ratio(motion, system.denoiser.config.window)
-        seams.append(joints / elsewhere)
+        drifts.append(metrics.ratio(metrics.drift(motion), real))
+        seams.append(metrics.ratio(*metrics.seam_ratio(motion, joint)))
     drift, seam = float(np.mean(drifts)), float(np.mean(seams))
+    seconds = round(len(subject.clip) / subject.clip.motion.fps)
+    true_seam = metrics.ratio(*metrics.seam_ratio(subject.clip.motion, joint))
     return [
-        Row("60 s rollout: drift over truth", spread_text(drifts), "<= 1.3", drift <= 1.3, "1"),
-        Row("60 s rollout: window seam ratio", spread_text(seams), "<= 1.1", seam <= 1.1),
+        Row(f"{seconds} s rollout: drift over truth", spread_text(drifts), "<= 1.3", drift <= 1.3, "1"),
+        Row(f"{seconds} s rollout: window seam ratio", spread_text(seams), "<= 1.1", seam <= 1.1, number(true_seam)),
     ]
 
 
@@ -95,8 +96,9 @@ def recovery_frames(system: System, subject: Subject, seed: int) -> float:
         rest = _later(first, width)
         return generate(system.denoiser, None, clip.keypoints, clip.motion[:1], rest, None, options, None, previous)
 
-    scaled = (roll(broken).expression - roll(before).expression) / deviation.clamp(min=1e-4)
-    away = scaled.flatten(1).abs().mean(-1) > 0.1
+    live = system.denoiser.statistics.live  # what never moves would dilute the mean
+    scaled = ((roll(broken).expression - roll(before).expression) / deviation.clamp(min=1e-4)).flatten(1)[:, live]
+    away = scaled.abs().mean(-1) > 0.1
     return float(away.nonzero().max()) + 1.0 if bool(away.any()) else 0.0
 
 
@@ -116,21 +118,22 @@ def jerk_row(name: str, system: System, subjects: list[Subject]) -> Row:
     return Row(f"{name}: pose jerk over truth", spread_text(values))
 
 
-def sampler_rows(system: System, subjects: list[Subject]) -> list[Row]:
-    """The default sampler against DDPM with every step: deviation of every live channel, and lip amplitude."""
+def sampler_rows(system: System, subjects: list[Subject], oracle_steps: int) -> list[Row]:
+    """The default sampler against DDPM with (nearly) every step: deviation of live channels, and lip amplitude."""
     live = system.denoiser.statistics.live
 
-    def figures(**changes: object) -> tuple[torch.Tensor, float]:
+    def figures(**changes: Any) -> tuple[torch.Tensor, float]:
         motions = [system.speak(subject, **changes) for subject in subjects]
         deviation = torch.stack([m.expression.flatten(1)[:, live].var(0) for m in motions]).mean(0).sqrt()
         lips = [float(s.lips(m).std()) for s, m in zip(subjects, motions, strict=True)]
         return deviation, float(np.mean(lips))
 
-    oracle, oracle_lips = figures(sampler="ddpm", steps=1000, spacing="uniform")
+    oracle, oracle_lips = figures(sampler="ddpm", steps=oracle_steps, spacing="uniform")
     fast, fast_lips = figures()
     off = float((fast / oracle - 1.0).abs().mean())
-    lips = fast_lips / oracle_lips
+    lips = metrics.ratio(fast_lips, oracle_lips)
+    name = f"default sampler over DDPM-{oracle_steps}"
     return [
-        Row("default sampler over DDPM-1000: mean channel std error", number(off), "<= 0.03", off <= 0.03),
-        Row("default sampler over DDPM-1000: lip amplitude", number(lips), "0.97 to 1.03", abs(lips - 1.0) <= 0.03),
+        Row(f"{name}: mean channel std error", number(off), "<= 0.03", off <= 0.03),
+        Row(f"{name}: lip amplitude", number(lips), "0.97 to 1.03", abs(lips - 1.0) <= 0.03),
     ]

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from playmate_core.errors import UserError
 from playmate_core.values import EMOTIONS
 from training.data import Clip
 from training.synthetic.rig import RIG
@@ -55,10 +56,17 @@ def summary(rig: Tensor) -> Tensor:
 
 
 def fit_judge(train: list[Clip], held_out: list[Clip], seed: int = 0) -> EmotionJudge:
-    """Fit on clear training clips, then measure on clear held-out clips, as they are and disturbed."""
+    """Fit on clear training clips, then measure on clear held-out clips, as they are and disturbed.
+
+    Raises UserError where an emotion has no clear training clip, or no held-out clip is clear.
+    """
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
     seen, labels = _examples(train)
+    if missing := [name for e, name in enumerate(EMOTIONS) if not (labels == e).any()]:
+        raise UserError(
+            f"No training clip shows a clear {missing[0]} face, which the judge must learn; make more clips."
+        )
     judge = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto").fit(seen.numpy(), labels)
     means = torch.stack([seen[torch.from_numpy(labels == e)].mean(0) for e in range(len(EMOTIONS))])
     neutral = means[EMOTIONS.index("neutral")]
@@ -83,6 +91,8 @@ def _is_clear(clip: Clip) -> bool:
 
 def _examples(clips: list[Clip]) -> tuple[Tensor, np.ndarray]:
     clear = [clip for clip in clips if _is_clear(clip)]
+    if not clear:
+        raise UserError(f"None of {len(clips)} clips shows an emotion clearly, which the judge needs; make more clips.")
     labels = np.array([EMOTIONS.index(clip.emotion) for clip in clear])
     return torch.stack([summary(clip.rig) for clip in clear]), labels
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from playmate_core.generate import stride
 from playmate_core.values import EMOTIONS, Motion
 from training.evaluate import motion_metrics as metrics
 from training.evaluate.emotion_judge import EmotionJudge
@@ -18,6 +21,8 @@ from training.synthetic.identity import make_identity
 from training.synthetic.rig import rig_from_expression
 
 INTENSITIES = (1 / 3, 2 / 3, 1.0)
+#: Clips on which the two weaker intensities are generated as well.
+SLOPE_CLIPS = 4
 AXES = ("pitch", "yaw", "roll", "t_x", "t_y", "log s")
 
 
@@ -28,10 +33,14 @@ class Pairing:
     subjects: list[Subject]
     motions: list[Motion]
 
+    def each(self) -> Iterator[tuple[Subject, Motion]]:
+        """Subject by subject."""
+        return zip(self.subjects, self.motions, strict=True)
+
     def mean(self, measure: Callable[[Subject, Motion], float]) -> float:
-        """Mean of a figure over the clips on which it is defined."""
-        values = [measure(subject, motion) for subject, motion in zip(self.subjects, self.motions, strict=True)]
-        return float(np.nanmean(values))
+        """Mean of a figure over the clips on which it is defined; NaN where it is on none."""
+        values = [value for value in (measure(*pair) for pair in self.each()) if not math.isnan(value)]
+        return float(np.mean(values)) if values else float("nan")
 
 
 def truth_of(subjects: list[Subject]) -> Pairing:
@@ -51,7 +60,7 @@ def _held(rest: Motion, index: Tensor) -> Motion:
     return Motion(held, rest.expression[index])
 
 
-def spoken(system: System, subjects: list[Subject], **changes: object) -> Pairing:
+def spoken(system: System, subjects: list[Subject], **changes: Any) -> Pairing:
     """Every subject's own voice, emotion off."""
     return Pairing(subjects, [system.speak(subject, **changes) for subject in subjects])
 
@@ -75,11 +84,12 @@ def closure_ratio(pairing: Pairing) -> float:
     """Bilabial closure over ground truth's, both averaged over clips."""
     made = pairing.mean(lambda s, m: metrics.closure_contrast(s.lips(m), s.clip.bilabial))
     true = pairing.mean(lambda s, m: metrics.closure_contrast(s.aperture, s.clip.bilabial))
-    return made / true
+    return metrics.ratio(made, true)
 
 
 def jerk_ratio(pairing: Pairing) -> float:
-    return pairing.mean(lambda s, m: metrics.jerk(m)) / pairing.mean(lambda s, m: metrics.jerk(s.clip.motion))
+    made, true = pairing.mean(lambda s, m: metrics.jerk(m)), pairing.mean(lambda s, m: metrics.jerk(s.clip.motion))
+    return metrics.ratio(made, true)
 
 
 def pose_range(pairing: Pairing) -> Tensor:
@@ -91,8 +101,8 @@ def pose_range(pairing: Pairing) -> Tensor:
 
 def seam(pairing: Pairing, window: int) -> float:
     """Step at window joints over steps elsewhere, over all clips together."""
-    joints, elsewhere = zip(*(metrics.seam_ratio(m, window) for m in pairing.motions), strict=True)
-    return float(np.nanmean(joints) / np.nanmean(elsewhere))
+    joints = pairing.mean(lambda s, m: metrics.seam_ratio(m, window)[0])
+    return metrics.ratio(joints, pairing.mean(lambda s, m: metrics.seam_ratio(m, window)[1]))
 
 
 def speech_table(system: System, subjects: list[Subject]) -> tuple[Table, Pairing]:
@@ -103,7 +113,7 @@ def speech_table(system: System, subjects: list[Subject]) -> tuple[Table, Pairin
         still_of(subjects),
         shuffled(system, subjects),
     )
-    window = system.denoiser.config.window
+    window = stride(system.denoiser.config.window, system.options.overlap)
 
     def row(name: str, asked: str, met: Callable[[float], bool], figure: Callable[[Pairing], float]) -> Row:
         value = figure(made)
@@ -134,33 +144,77 @@ def rig_of(subject: Subject, motion: Motion) -> Tensor:
     return torch.as_tensor(rig_from_expression(identity, motion.expression.numpy()))
 
 
+def emotional_floor(judge: EmotionJudge, speech: Pairing) -> float:
+    """How often the judge names a clip's emotion when only the voice tells it and emotion is off; NaN without such."""
+    told = [
+        judge.name(rig_of(subject, motion)) == subject.clip.emotion
+        for subject, motion in speech.each()
+        if subject.clip.prosody == "emotional"
+    ]
+    return float(np.mean(told)) if told else float("nan")
+
+
+@dataclass(frozen=True)
+class EmotionFigures:
+    """What one emotion reached: share named right, mean strength at INTENSITIES, lip correlation at full intensity."""
+
+    emotion: str
+    accuracy: float
+    reach: tuple[float, ...]
+    lips: float
+
+    @property
+    def rises(self) -> bool:
+        return all(weaker < stronger for weaker, stronger in zip(self.reach, self.reach[1:], strict=False))
+
+    def row(self) -> Row:
+        text = " / ".join(number(value, 2) for value in self.reach)
+        name = f"{self.emotion}: accuracy {number(self.accuracy, 2)}, strength at 1/3, 2/3, 1"
+        if self.emotion == "neutral":  # it has no direction to rise in
+            return Row(name, text)
+        return Row(name, text, "rising", self.rises)
+
+
+def emotion_figures(system: System, subjects: list[Subject], judge: EmotionJudge, emotion: str) -> EmotionFigures:
+    """Full intensity on every subject, the weaker ones on the first few, and strengths on those few alone."""
+    motions = [system.speak(subject, emotion, 1.0) for subject in subjects]
+    rigs = [rig_of(subject, motion) for subject, motion in zip(subjects, motions, strict=True)]
+    few = subjects[:SLOPE_CLIPS]
+    reach = [
+        float(np.mean([judge.strength(rig_of(s, system.speak(s, emotion, intensity)), emotion) for s in few]))
+        for intensity in INTENSITIES[:-1]
+        if emotion != "neutral"
+    ]
+    reach.append(float(np.mean([judge.strength(rig, emotion) for rig in rigs[: len(few)]])))
+    accuracy = float(np.mean([judge.name(rig) == emotion for rig in rigs]))
+    return EmotionFigures(emotion, accuracy, tuple(reach), Pairing(subjects, motions).mean(lip_correlation))
+
+
 def emotion_table(system: System, subjects: list[Subject], judge: EmotionJudge, speech: Pairing) -> Table:
-    """Eight emotions on neutral voices: named by the judge, intensity as a slider, and what lip sync pays for it."""
-    named, slope, lips = [], [], []
-    for emotion in EMOTIONS:
-        reach = []
-        for intensity in INTENSITIES:
-            motions = [system.speak(subject, emotion, intensity) for subject in subjects]
-            rigs = [rig_of(subject, motion) for subject, motion in zip(subjects, motions, strict=True)]
-            reach.append(float(np.mean([judge.strength(rig, emotion) for rig in rigs])))
-        named.append(float(np.mean([judge.name(rig) == emotion for rig in rigs])))
-        lips.append(Pairing(subjects, motions).mean(lip_correlation))
-        slope.append(reach)
-    floor = np.mean([judge.name(rig_of(s, m)) == "happy" for s, m in zip(speech.subjects, speech.motions, strict=True)])
-    accuracy = float(np.mean(named))
+    """Eight emotions on neutral voices: named by the judge, intensity as a slider, and what lip sync pays for it.
+
+    ``speech`` is every held-out clip, these among them, already generated with emotion off.
+    """
+    figures = [emotion_figures(system, subjects, judge, emotion) for emotion in EMOTIONS]
+    accuracy = float(np.mean([f.accuracy for f in figures]))
+    truth, off = truth_of(speech.subjects), [judge.name(rig_of(s, m)) for s, m in speech.each()]
+    happy = float(np.mean([name == "happy" for name in off]))
+    chance = 1.0 / len(EMOTIONS)
+    alone = Pairing(subjects, [m for s, m in speech.each() if any(s is one for one in subjects)])
+    loss = alone.mean(lip_correlation) - float(np.mean([f.lips for f in figures]))
     rows = [
         Row("judge on held-out truth", number(judge.on_truth), ">= 0.95", judge.on_truth >= 0.95),
         Row("judge on perturbed truth", number(judge.on_perturbed), ">= 0.95", judge.on_perturbed >= 0.95),
-        Row("emotion accuracy", number(accuracy), ">= 0.95", accuracy >= 0.95, number(judge.on_truth)),
-        Row("called happy with emotion off (chance 0.125)", number(float(floor))),
+        Row("emotion accuracy", number(accuracy), ">= 0.95", accuracy >= 0.95, number(judge.on_truth), number(chance)),
+        Row(
+            "floor: emotion accuracy from an emotional voice alone, emotion off",
+            number(emotional_floor(judge, speech)),
+            truth=number(emotional_floor(judge, truth)),
+            still=number(emotional_floor(judge, still_of(speech.subjects))),
+        ),
+        Row("called happy with emotion off (chance 0.125)", number(happy)),
+        *(f.row() for f in figures),
+        Row("loss of lip correlation with emotion on", number(loss), "<= 0.02", loss <= 0.02),
     ]
-    for emotion, share, reach in zip(EMOTIONS, named, slope, strict=True):
-        rising = emotion == "neutral" or reach[0] < reach[1] < reach[2]
-        text = " / ".join(number(value, 2) for value in reach)
-        met = None if emotion == "neutral" else rising
-        rows.append(Row(f"{emotion}: accuracy {number(share, 2)}, strength at 1/3, 2/3, 1", text, "rising", met))
-    alone = Pairing(subjects, [system.speak(subject) for subject in subjects]).mean(lip_correlation)
-    loss = alone - float(np.mean(lips))
-    rows.append(Row("loss of lip correlation with emotion on", number(loss), "<= 0.02", loss <= 0.02))
     how = f"{len(subjects)} held-out clips with neutral prosody, each with all eight emotions, w_a = w_e = 1.5."
     return Table("Level 1: emotion", how, tuple(rows))

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from playmate_core.errors import UserError
 from playmate_core.face import FaceModel, FaceReading
 from playmate_core.geometry import place
 from training.data import Session, Sessions
@@ -63,12 +64,13 @@ def draw(face: FaceModel, image: Tensor, seen: FaceReading, motion: FaceReading)
     return face.draw(face.appearance(resized(image, face.config.image_size)), x_s, x_d)
 
 
-def far_pairs(session: Session, count: int, seed: int) -> list[tuple[int, int]]:
-    """Up to ``count`` pairs of frames of a session more than GAP degrees apart."""
+def far_pairs(source: Session, driving: Session, count: int, seed: int) -> list[tuple[int, int]]:
+    """Up to ``count`` pairs (frame of one session, frame of the other) more than GAP degrees apart, no pair twice."""
     generator = torch.Generator().manual_seed(seed)
-    tries = torch.randint(len(session.rotation), (64, 2), generator=generator)
-    gaps = pose_gap_degrees(session.rotation[tries[:, 0]], session.rotation[tries[:, 1]])
-    return [(int(i), int(j)) for i, j in tries[gaps > GAP][:count]]
+    every = torch.cartesian_prod(torch.arange(len(source)), torch.arange(len(driving)))
+    gaps = pose_gap_degrees(source.rotation[every[:, 0]], driving.rotation[every[:, 1]])
+    far = every[gaps > GAP]
+    return [(int(i), int(j)) for i, j in far[torch.randperm(len(far), generator=generator)[:count]]]
 
 
 @torch.inference_mode()
@@ -76,7 +78,7 @@ def self_reenactments(face: FaceModel, sessions: Sessions, pairs: int) -> Iterat
     """Frame i drawn with frame j's motion; the answer is frame j itself."""
     for index in range(len(sessions)):
         session = sessions[index]
-        for i, j in far_pairs(session, pairs, index):
+        for i, j in far_pairs(session, session, pairs, index):
             source, driving = images([(session, i)]), images([(session, j)])
             drawn = draw(face, source, read(face, source), read(face, driving))
             answer = resized(driving, drawn.shape[-1])
@@ -88,7 +90,7 @@ def cross_reenactments(face: FaceModel, sessions: Sessions, seed: int, pairs: in
     """One person drawn with another's motion; the answer is that person rendered with exactly that motion."""
     for index in range(len(sessions)):
         one, other = sessions[index], sessions[(index + 1) % len(sessions)]
-        for i, j in far_pairs(one, pairs, index):
+        for i, j in far_pairs(one, other, pairs, index):
             source, driving = images([(one, i)]), images([(other, j)])
             drawn = draw(face, source, read(face, source), read(face, driving))
             side = drawn.shape[-1]
@@ -114,7 +116,12 @@ def rendered_answer(one: Session, scene: Scene, other: Session, frame: int, side
 
 
 def fidelity_rows(name: str, made: list[Redrawing], at_least: tuple[float, float | None, float]) -> list[Row]:
-    """PSNR, SSIM and the gain over copying the source, against what the issue asks (dB, SSIM or None, dB of gain)."""
+    """PSNR, SSIM and the gain over copying the source, against what the issue asks (dB, SSIM or None, dB of gain).
+
+    Raises UserError where there is no pair.
+    """
+    if not made:
+        raise UserError(f"No two frames are {GAP:g} degrees apart for {name}; make sessions of more frames.")
     decibels, similarity, gain = at_least
     ours = float(np.mean([psnr(r.drawn, r.answer) for r in made]))
     copied = float(np.mean([psnr(r.source, r.answer) for r in made]))

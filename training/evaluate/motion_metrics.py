@@ -73,6 +73,11 @@ def drift(motion: Motion, seconds: float = 5.0) -> float:
     return float((head.mean(0) - tail.mean(0)).norm() + (head.std(0) - tail.std(0)).norm())
 
 
+def ratio(value: float, reference: float) -> float:
+    """``value`` over ``reference``; NaN where the reference is nothing, as a seam in a still portrait is."""
+    return value / reference if abs(reference) > 1e-12 else float("nan")
+
+
 def spread(values: list[float]) -> tuple[float, float]:
     """Mean and half range over seeds."""
     return float(np.mean(values)), float((np.max(values) - np.min(values)) / 2.0)

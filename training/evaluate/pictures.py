@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +10,6 @@ import torch
 from training.evaluate.level1 import Pairing
 from training.evaluate.level2 import Redrawing
 from training.evaluate.subjects import Subject
-
-
-def corpus_seed(corpus: Path) -> int:
-    """The seed a corpus was made with."""
-    return int(json.loads((corpus / "config.json").read_text())["seed"])
 
 
 def contact_sheet(made: list[Redrawing], path: Path, rows: int = 8) -> None:

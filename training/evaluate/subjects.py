@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,6 +13,7 @@ from torch import Tensor
 from playmate_core.audio import make_encoder
 from playmate_core.denoiser import MotionDenoiser
 from playmate_core.emotion import EmotionController
+from playmate_core.errors import UserError
 from playmate_core.generate import SamplingOptions, generate
 from playmate_core.values import AudioFeatures, EmotionCurve, Motion
 from training.data import Clip, load_clips
@@ -48,16 +50,16 @@ class System:
     controller: EmotionController | None
     options: SamplingOptions
 
-    def speak(self, subject: Subject, emotion: str | None = None, intensity: float = 1.0, **changes: object) -> Motion:
+    def speak(self, subject: Subject, emotion: str | None = None, intensity: float = 1.0, **changes: Any) -> Motion:
         """Generate for a subject's voice; ``changes`` replace sampling options."""
         return self.follow(subject, subject.audio, emotion, intensity, **changes)
 
     def follow(
-        self, subject: Subject, audio: AudioFeatures, emotion: str | None, intensity: float, **changes: object
+        self, subject: Subject, audio: AudioFeatures, emotion: str | None, intensity: float, **changes: Any
     ) -> Motion:
         """Generate for any voice on a subject's portrait; no emotion means the controller is off."""
         curve = EmotionCurve.constant(emotion, intensity, len(audio)) if emotion else None
-        options = replace(self.options, **changes)  # type: ignore[arg-type]
+        options = replace(self.options, **changes)
         return generate(
             self.denoiser,
             self.controller if curve else None,
@@ -70,7 +72,7 @@ class System:
 
 
 def load_subjects(corpus: Path, encoder: str, count: int, split: str = "test") -> list[Subject]:
-    """The first ``count`` speaking clips of a split, listened to once."""
+    """The first ``count`` speaking clips of a split, listened to once. Raises UserError where nobody speaks."""
     listener = make_encoder(encoder)
     subjects = []
     for clip in load_clips(corpus, split):
@@ -80,4 +82,16 @@ def load_subjects(corpus: Path, encoder: str, count: int, split: str = "test") -
         subjects.append(Subject(clip, audio))
         if len(subjects) == count:
             break
+    if not subjects:
+        raise UserError(f"No {split} clip in {corpus} has speech; make more clips with `python -m training corpus`.")
     return subjects
+
+
+def with_neutral_voice(subjects: list[Subject], count: int) -> list[Subject]:
+    """The first ``count`` subjects whose voice gives no emotion away. Raises UserError where there are none."""
+    chosen = [subject for subject in subjects if subject.clip.prosody == "neutral"][:count]
+    if not chosen:
+        raise UserError(
+            f"None of {len(subjects)} clips has a neutral voice, which the emotion figures need; raise --clips."
+        )
+    return chosen
