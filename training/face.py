@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from playmate_core import weights
 from playmate_core.errors import UserError
 from playmate_core.face import FaceConfig, FaceModel, FaceReading
+from playmate_core.values import EYE_KEYPOINTS, LIP_KEYPOINTS
 from training import face_losses as losses
 from training.config import parse
 from training.data import Sessions, corpus_hash
+from training.facts import training_facts
 from training.loop import LoopConfig, train
 from training.pairs import Pairs, Truth, draw_pairs, resized
 from training.perceptual import NORMS, load_feature_net, perceptual_distance
 from training.probe_stage import ProbeStageConfig, train_probe
 from training.reading import start_at_mean_face, two_rates
 
+#: How far around lip and eye keypoints pixels count more, in picture halves.
+EMPHASIS_RADIUS = 0.06
 #: Which branch of Eq. 4 may carry no gradient.
 DETACH = ("none", "A", "B")
 
@@ -35,7 +38,9 @@ class FaceStageConfig(LoopConfig):
     ``draw_size``: side of the picture given to F; the drawn picture is twice it. ``teacher``: share of the run (0 to 1)
     in which W and G are driven by true keypoints, so that they need not wait for M. ``fine_heads``: rate, relative to
     lr, of M's heads for keypoints, expression, translation and scale. ``detach``: which branch of Eq. 4 carries no
-    gradient. ``perceptual_weights``: file of the feature network; empty trains the probe first.
+    gradient. ``frozen``: networks that stay as they are, by name ("motion" once M reads well).
+    ``mouth_and_eyes``: how much more than 1 a pixel there counts. ``perceptual_weights``: file of the feature network;
+    empty trains the probe first.
     """
 
     steps: int = 1700
@@ -52,10 +57,12 @@ class FaceStageConfig(LoopConfig):
     min_gap: float = 5.0
     fine_heads: float = 0.05
     teacher: float = 0.5
+    frozen: str = ""
     perceptual: str = "probe"
     perceptual_weights: str = ""
     norm: str = "l2"
     l1: float = 10.0
+    mouth_and_eyes: float = 0.0
     edges: float = 5.0
     features: float = 1.0
     transfer: float = 0.5
@@ -82,13 +89,17 @@ class FaceStage:
                 raise UserError(f"--{name} is {got!r}, expected one of {', '.join(allowed)}.")
         self.config, self.model, self.sessions, self.steps = config, model, sessions, config.steps
         self.eye = load_feature_net(config.perceptual, config.perceptual_weights)
+        self.frozen = [model.get_submodule(name).requires_grad_(False) for name in config.frozen.split()]
 
     def modules(self) -> Mapping[str, nn.Module]:
         return {"face": self.model}
 
     def parameters(self) -> list[dict[str, Any]]:
         """Everything at the config's rate, but the heads of M that speak in hundredths at a twentieth of it."""
-        return two_rates(self.model, self.model, self.config.lr * self.config.fine_heads)
+        groups = two_rates(self.model, self.model, self.config.lr * self.config.fine_heads)
+        for group in groups:
+            group["params"] = [p for p in group["params"] if p.requires_grad]
+        return [group for group in groups if group["params"]]
 
     def batch(self, generator: torch.Generator) -> Pairs:
         return draw_pairs(self.sessions, self.config.batch, self.config.min_gap, generator)
@@ -96,7 +107,9 @@ class FaceStage:
     def loss(self, batch: Pairs, step: int, generator: torch.Generator) -> Mapping[str, Tensor]:
         """Reconstruction i -> j, the guides, and every few steps Eq. 4: two ways to (pose j, expression i)."""
         config = self.config
-        self.eye.to(batch.source.device)  # frozen, so not among the modules that the loop places
+        self.eye.to(batch.source.device)  # not among the modules that the loop places
+        for module in self.frozen:
+            module.eval()  # its batch statistics stay as well
         read_i, read_j = self._read(batch.source), self._read(batch.driving)
         taught = step < config.teacher * self.steps
         given_i = batch.source_truth if taught else _as_truth(read_i)
@@ -108,7 +121,7 @@ class FaceStage:
         drawn = self.model.generator(warped.features).float()
         target = resized(batch.driving, 2 * config.draw_size)
         terms = {
-            "l1": config.l1 * F.l1_loss(drawn, target),
+            "l1": config.l1 * ((drawn - target).abs() * self._emphasis(batch.driving_truth, target)).mean(),
             "edges": config.edges * losses.gradient_distance(drawn, target),
             "features": config.features * perceptual_distance(self.eye, drawn, target, "l1"),
             "rigid": self._rigid_weight(step) * losses.rigid_guide(warped, batch.source_truth, batch.driving_truth),
@@ -125,6 +138,10 @@ class FaceStage:
     def _read(self, image: Tensor) -> FaceReading:
         with torch.autocast(image.device.type, enabled=False):  # half precision cannot tell a tenth of a degree
             return self.model.read(resized(image, self.model.config.image_size))
+
+    def _emphasis(self, truth: Truth, target: Tensor) -> Tensor:
+        speaking = truth.placed()[:, [*LIP_KEYPOINTS, *EYE_KEYPOINTS], :2]
+        return losses.emphasis(speaking, target.shape[-1], self.config.mouth_and_eyes, EMPHASIS_RADIUS)
 
     def _rigid_weight(self, step: int) -> float:
         """The rigid guide leads W to the right warp and then lets go of it."""
@@ -156,7 +173,7 @@ class FaceStage:
             run_dir / "face.safetensors",
             license=self.config.licence,
             data=f"synthetic corpus {corpus_hash(Path(self.config.corpus))}",
-            training={**asdict(self.config), "step": step},
+            training=training_facts(self.config, self.config.corpus, self.name, run_dir, step),
         )
 
 
