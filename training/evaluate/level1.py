@@ -169,7 +169,7 @@ class EmotionFigures:
 
     def row(self) -> Row:
         text = " / ".join(number(value, 2) for value in self.reach)
-        name = f"{self.emotion}: accuracy {number(self.accuracy, 2)}, strength at 1/3, 2/3, 1"
+        name = f"{self.emotion}: accuracy {number(self.accuracy, 2)}, strength"
         if self.emotion == "neutral":  # it has no direction to rise in
             return Row(name, text)
         return Row(name, text, "rising", self.rises)

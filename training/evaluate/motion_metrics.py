@@ -57,7 +57,7 @@ def pose_deviation(motion: Motion) -> Tensor:
 def seam_ratio(motion: Motion, window: int) -> tuple[float, float]:
     """Mean step of expression at window joints, and elsewhere (their ratio is the seam; 1 is invisible)."""
     steps = motion.expression.flatten(1).diff(dim=0).norm(dim=-1)
-    joints = torch.arange(window - 1, len(steps), window)
+    joints = torch.arange(len(steps))[window - 1 :: window]
     elsewhere = torch.ones(len(steps), dtype=torch.bool)
     elsewhere[joints] = False
     if len(joints) == 0:
