@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 
 def main() -> int:
     """Run the command line; Ctrl-C while the packages are still being loaded gets its sentence too."""
+    # OpenMP reads this once, when torch is loaded. Threads that spin while they wait made the demo ten times slower
+    # on two cores of which another program had one.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         from .cli import main as run
     except KeyboardInterrupt:
