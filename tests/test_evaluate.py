@@ -218,7 +218,7 @@ def test_leakage_is_the_share_that_goes_the_wrong_way(
     assert rows[0].value.startswith(f"{expected:.3f} +- 0.000") and rows[0].asked == ""
 
 
-def test_reenactment_of_a_frame_by_itself_is_asked_for_nothing_but_the_frame(corpus: Path) -> None:
+def test_the_exact_answer_to_a_persons_own_frame_is_that_frame(corpus: Path) -> None:
     sessions = Sessions(corpus, "test")
     answer = level2.rendered_answer(
         sessions[0], evaluate.session_scene(1, sessions[0].identity_seed), sessions[0], 1, 64
