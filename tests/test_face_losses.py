@@ -228,3 +228,13 @@ def test_truth_is_placed_by_equation_1_in_full_precision() -> None:
     assert torch.equal(truth.placed(), expected)
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(truth.placed(), expected)
+
+
+def test_emphasis_is_one_far_away_and_full_at_the_point() -> None:
+    weight = losses.emphasis(torch.tensor([[[0.0, 0.0], [0.5, -0.5]]]), 65, 12.0, 0.06)
+    assert weight.shape == (1, 1, 65, 65)
+    assert float(weight[0, 0, 32, 32]) == pytest.approx(13.0)
+    assert float(weight[0, 0, 16, 48]) == pytest.approx(13.0), "y is the row, x the column"
+    assert float(weight[0, 0, 60, 4]) == pytest.approx(1.0, abs=1e-6)
+    one_radius = losses.emphasis(torch.zeros(1, 1, 2), 201, 1.0, 0.1)[0, 0, 100, 110]
+    assert float(one_radius) == pytest.approx(1.0 + float(torch.tensor(-0.5).exp()), abs=1e-4)

@@ -93,6 +93,18 @@ def transfer_gradients(corpus: Path, eye: Path, detach: str) -> tuple[Tensor, Te
     return first, second, {n: p.grad for n, p in made.model.generator.named_parameters() if p.grad is not None}
 
 
+def test_a_frozen_network_keeps_its_numbers_and_its_statistics(corpus: Path, eye: Path) -> None:
+    made = stage(corpus, eye, frozen="motion", teacher=0.0)
+    before = {name: value.clone() for name, value in made.model.motion.state_dict().items()}
+    made.model.train()
+    made.loss(made.batch(generator()), 1, generator())["loss"].backward()
+    assert all(p.grad is None for p in made.model.motion.parameters())
+    learning = {id(p) for group in made.parameters() for p in group["params"]}
+    assert not learning & {id(p) for p in made.model.motion.parameters()}
+    assert all(torch.equal(before[name], value) for name, value in made.model.motion.state_dict().items())
+    assert any(p.grad is not None for p in made.model.generator.parameters())
+
+
 def test_detach_cuts_the_branch_it_names(corpus: Path, eye: Path) -> None:
     both_i, both_j, both = transfer_gradients(corpus, eye, "none")
     without_a_i, without_a_j, without_a = transfer_gradients(corpus, eye, "A")
