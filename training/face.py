@@ -16,13 +16,12 @@ from playmate_core.face import FaceConfig, FaceModel, FaceReading
 from playmate_core.values import EYE_KEYPOINTS, LIP_KEYPOINTS
 from training import face_losses as losses
 from training.config import parse
-from training.data import Sessions, corpus_hash
-from training.facts import training_facts
+from training.data import Sessions
 from training.loop import LoopConfig, train
 from training.pairs import Pairs, Truth, draw_pairs, resized
 from training.perceptual import NORMS, load_feature_net, perceptual_distance
 from training.probe_stage import ProbeStageConfig, train_probe
-from training.reading import start_at_mean_face, two_rates
+from training.reading import save_face, start_at_mean_face, two_rates
 
 #: How far around lip and eye keypoints pixels count more, in picture halves.
 EMPHASIS_RADIUS = 0.06
@@ -168,13 +167,7 @@ class FaceStage:
         return perceptual_distance(self.eye, a, b, self.config.norm)
 
     def save(self, run_dir: Path, step: int) -> None:
-        weights.save(
-            self.model,
-            run_dir / "face.safetensors",
-            license=self.config.licence,
-            data=f"synthetic corpus {corpus_hash(Path(self.config.corpus))}",
-            training=training_facts(self.config, self.config.corpus, self.name, run_dir, step),
-        )
+        save_face(self.model, self.config, self.config.corpus, self.config.licence, self.name, run_dir, step)
 
 
 def _as_truth(reading: FaceReading) -> Truth:

@@ -82,13 +82,20 @@ class ReadingStage:
         return {"loss": torch.stack(list(terms.values())).sum(), "degrees": degrees, **terms}
 
     def save(self, run_dir: Path, step: int) -> None:
-        weights.save(
-            self.model,
-            run_dir / "face.safetensors",
-            license=self.config.licence,
-            data=f"synthetic corpus {corpus_hash(Path(self.config.corpus))}",
-            training=training_facts(self.config, self.config.corpus, self.name, run_dir, step),
-        )
+        save_face(self.model, self.config, self.config.corpus, self.config.licence, self.name, run_dir, step)
+
+
+def save_face(
+    model: FaceModel, config: LoopConfig, corpus: str, licence: str, stage: str, run_dir: Path, step: int
+) -> None:
+    """Write ``face.safetensors`` with everything it must say of how it was trained."""
+    weights.save(
+        model,
+        run_dir / "face.safetensors",
+        license=licence,
+        data=f"synthetic corpus {corpus_hash(Path(corpus))}",
+        training=training_facts(config, corpus, stage, run_dir, step),
+    )
 
 
 def two_rates(learning: nn.Module, model: FaceModel, fine_rate: float) -> list[dict[str, Any]]:
