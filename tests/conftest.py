@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import wave
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -12,6 +13,9 @@ import torch
 
 from playmate_core.face import FaceConfig, FaceModel
 from playmate_core.weights import load_motion, save
+
+if TYPE_CHECKING:
+    from training.data import Sessions
 
 FACTS = {"license": "Apache-2.0", "data": "none: random numbers", "training": {"step": 0}}
 SPEECH_SECONDS = 1.31
@@ -83,4 +87,32 @@ def speech_wave(workshop: Path) -> Path:
         file.setsampwidth(2)
         file.setframerate(SPEECH_RATE)
         file.writeframes(np.stack([samples, samples], 1).tobytes())
+    return path
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Five sessions of six small pictures: enough to wire the face stages."""
+    from training.corpus import CorpusConfig, make_corpus
+
+    root = tmp_path_factory.mktemp("corpus")
+    make_corpus(CorpusConfig(out=str(root), clips=0, sessions=5, frames_per_session=6, size=64, workers=1))
+    return root
+
+
+@pytest.fixture(scope="session")
+def sessions(corpus: Path) -> Sessions:
+    from training.data import Sessions
+
+    return Sessions(corpus, "train")
+
+
+@pytest.fixture(scope="session")
+def eye(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A probe of random numbers: any fixed network will do to see how the loss is wired. It is no VGG19."""
+    from training.probe import Probe, ProbeConfig, save_probe
+
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("eye") / "probe.safetensors"
+    save_probe(Probe(ProbeConfig(size=32, widths=(4, 8), embedding=6)), path)
     return path

@@ -13,32 +13,9 @@ from playmate_core.errors import UserError
 from playmate_core.face import FaceReading, Warped
 from playmate_core.geometry import ANGLE_BINS, DEGREES_PER_BIN, ZERO_BIN_DEGREES, place, rotation_matrix
 from training import face_losses as losses
-from training.corpus import CorpusConfig, make_corpus
 from training.data import Sessions
 from training.pairs import Truth, draw_pairs, images, pose_gap_degrees, resized
 from training.perceptual import VGG19_LAYERS, VGG19_TAPS, Vgg19Features, load_feature_net, perceptual_distance
-from training.probe import Probe, ProbeConfig, save_probe
-
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("corpus")
-    make_corpus(CorpusConfig(out=str(root), clips=0, sessions=5, frames_per_session=6, size=64, workers=1))
-    return root
-
-
-@pytest.fixture(scope="module")
-def sessions(corpus: Path) -> Sessions:
-    return Sessions(corpus, "train")
-
-
-@pytest.fixture(scope="module")
-def eye(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file that is no VGG19."""
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("eye") / "probe.safetensors"
-    save_probe(Probe(ProbeConfig(size=32, widths=(4, 8), embedding=6)), path)
-    return path
 
 
 def generator(seed: int = 0) -> torch.Generator:

@@ -15,38 +15,16 @@ from playmate_core.errors import UserError
 from playmate_core.face import FaceConfig, FaceModel
 from training import face
 from training.__main__ import main
-from training.corpus import CorpusConfig, make_corpus
 from training.data import Sessions
 from training.face import FaceStage, FaceStageConfig
 from training.loop import train
 from training.pairs import resized
 from training.perceptual import load_feature_net
-from training.probe import Probe, ProbeConfig, load_probe, save_probe
+from training.probe import Probe, ProbeConfig, load_probe
 from training.probe_stage import ProbeStage, ProbeStageConfig
 
 MODEL = replace(FaceConfig.tiny(), spectral_norm=False)
 PROBE = ProbeConfig(size=32, widths=(4, 8), embedding=6)
-
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("corpus")
-    make_corpus(CorpusConfig(out=str(root), clips=0, sessions=5, frames_per_session=6, size=64, workers=1))
-    return root
-
-
-@pytest.fixture(scope="module")
-def sessions(corpus: Path) -> Sessions:
-    return Sessions(corpus, "train")
-
-
-@pytest.fixture(scope="module")
-def eye(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A probe of random numbers: any fixed network will do to see how the loss is wired."""
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("eye") / "probe.safetensors"
-    save_probe(Probe(PROBE), path)
-    return path
 
 
 def generator(seed: int = 0) -> torch.Generator:
