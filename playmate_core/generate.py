@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from .denoiser import MotionDenoiser, WindowContext
-from .diffusion import Schedule, predicted_x0, sample
+from .diffusion import Schedule, sample
 from .emotion import EmotionController
 from .errors import UserError
-from .guidance import Feeling, Predict, Scales, guided
+from .guidance import Feeling, Scales, as_clean, guided
 from .head import ANGLE_LIMITS, HELD_BACK, POSE_LIMIT, Head
 from .normalisation import EXPRESSION_CHANNELS, MOTION_CHANNELS, pose_channels, standardised_identity, to_expression
 from .sampling import SamplingOptions, window_noise, window_of
@@ -154,7 +154,7 @@ def _window(plan: _Plan, index: int, past: Tensor | None, progress: Progress | N
             progress(index * steps + step, plan.windows * steps)
 
     model = sample(
-        _clean(plan, predict),
+        as_clean(plan.denoiser, plan.schedule, predict),
         plan.schedule,
         noise,
         steps=options.steps,
@@ -166,20 +166,6 @@ def _window(plan: _Plan, index: int, past: Tensor | None, progress: Progress | N
     )[0].cpu()
     pose = model[:, EXPRESSION_CHANNELS:].clamp(-POSE_LIMIT, POSE_LIMIT)
     return torch.cat([model[:, :EXPRESSION_CHANNELS], pose], -1)
-
-
-def _clean(plan: _Plan, predict: Predict) -> Callable[[Tensor, int], Tensor]:
-    """The guided prediction as a clean sample; dead channels, of which the network learned nothing, are 0."""
-    like = next(plan.denoiser.parameters())
-    live = plan.denoiser.statistics.live.to(like.device)
-    dead = torch.cat([~live, torch.zeros(MOTION_CHANNELS - len(live), dtype=torch.bool, device=like.device)])
-
-    def predict_x0(noisy: Tensor, t: int) -> Tensor:
-        at = torch.full((len(noisy),), t, device=noisy.device)
-        prediction = predict(noisy.to(like.dtype), at).float()
-        return predicted_x0(plan.schedule, plan.denoiser.config.target, prediction, noisy, at).masked_fill(dead, 0.0)
-
-    return predict_x0
 
 
 def _context(plan: _Plan, begin: int, past: Tensor | None) -> WindowContext:

@@ -14,7 +14,9 @@ import torch
 from torch import Tensor
 
 from .denoiser import MotionDenoiser, WindowContext
+from .diffusion import Schedule, predicted_x0
 from .emotion import EmotionController
+from .normalisation import MOTION_CHANNELS
 
 Predict = Callable[[Tensor, Tensor], Tensor]
 
@@ -64,6 +66,21 @@ def guided(
         return torch.cat([expression, pose], -1)
 
     return predict
+
+
+def as_clean(denoiser: MotionDenoiser, schedule: Schedule, predict: Predict) -> Callable[[Tensor, int], Tensor]:
+    """A prediction of the target as one of the clean sample, ``(noisy (B, W, 69), t) -> (B, W, 69)``, which is what
+    samplers ask for; dead channels, of which the network learned nothing, are 0."""
+    like = next(denoiser.parameters())
+    live = denoiser.statistics.live.to(like.device)
+    dead = torch.cat([~live, torch.zeros(MOTION_CHANNELS - len(live), dtype=torch.bool, device=like.device)])
+
+    def predict_x0(noisy: Tensor, t: int) -> Tensor:
+        at = torch.full((len(noisy),), t, device=noisy.device)
+        prediction = predict(noisy.to(like.dtype), at).float()
+        return predicted_x0(schedule, denoiser.config.target, prediction, noisy, at).masked_fill(dead, 0.0)
+
+    return predict_x0
 
 
 def _felt(

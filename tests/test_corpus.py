@@ -126,6 +126,8 @@ def test_sessions_show_faces_inside_the_picture_in_many_poses() -> None:
     rotation = torch.cat([session.rotation for session in sessions])
     assert (rotation.std(0) > torch.tensor([6.0, 9.0, 6.0])).all()
     assert len({session.frames.tobytes() for session in sessions}) == len(sessions)
+    assert all(torch.equal(s.rotation[[1, 4]], s.rotation[[2, 5]]) for s in sessions), "one pose, another face"
+    assert not any(torch.equal(s.expression[1], s.expression[2]) for s in sessions)
 
 
 def test_a_folder_made_with_other_values_is_refused(corpus: Path, tmp_path: Path) -> None:

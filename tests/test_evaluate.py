@@ -20,12 +20,13 @@ from playmate_core.values import EMOTIONS
 from training import evaluate
 from training.corpus import CorpusConfig, make_corpus
 from training.data import Sessions, load_clips, shards, write_clips, write_manifest
-from training.evaluate import ablations, judge, leakage, level1, level2
+from training.evaluate import ablations, judge, leakage, level1, level2, pixel_emotion, samplers
 from training.evaluate.leakage import leakage_rows
 from training.evaluate.subjects import System, load_subjects, with_neutral_voice
 from training.evaluate.table import Table
 from training.probe import Probe, ProbeConfig, ProbeReading
 from training.synthetic.clips import make_clip
+from training.synthetic.sessions import session_scene
 
 FACTS = {"license": "Apache-2.0", "data": "none: random numbers", "training": {"step": 0}}
 SIZES = replace(MotionConfig.tiny(), width=16, layers=1, heads=2, kernel=3, window=20, previous=4, audio_blocks=1)
@@ -84,10 +85,10 @@ def brief(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(level1, "SLOPE_CLIPS", 1)
     monkeypatch.setattr(judge, "FRAMES", 6)
     monkeypatch.setattr(evaluate, "SamplingOptions", lambda: FAST)
+    monkeypatch.setattr(pixel_emotion, "LOOKS", 2)
+    monkeypatch.setattr(samplers, "WINDOWS", 2)
     short = evaluate.ProbeStageConfig
-    monkeypatch.setattr(
-        evaluate, "ProbeStageConfig", lambda **given: short(**{**given, "mixed_precision": "no", "batch": 2})
-    )
+    monkeypatch.setattr(evaluate, "ProbeStageConfig", lambda **given: short(**{**given, "batch": 2}))
 
 
 def settings(corpus: Path, models: dict[str, str], out: Path) -> list[str]:
@@ -220,9 +221,7 @@ def test_leakage_is_the_share_that_goes_the_wrong_way(
 
 def test_the_exact_answer_to_a_persons_own_frame_is_that_frame(corpus: Path) -> None:
     sessions = Sessions(corpus, "test")
-    answer = level2.rendered_answer(
-        sessions[0], evaluate.session_scene(1, sessions[0].identity_seed), sessions[0], 1, 64
-    )
+    answer = level2.rendered_answer(sessions[0], session_scene(1, sessions[0].identity_seed), sessions[0], 1, 64)
     frame = torch.from_numpy(sessions[0].frames[1].copy()).permute(2, 0, 1) / 255.0
     assert level2.psnr(answer, frame) > 35.0
 

@@ -14,7 +14,7 @@ from playmate_core.face import FaceReading, Warped
 from playmate_core.geometry import ANGLE_BINS, DEGREES_PER_BIN, ZERO_BIN_DEGREES, place, rotation_matrix
 from training import face_losses as losses
 from training.data import Sessions
-from training.pairs import Truth, draw_pairs, images, pose_gap_degrees, resized
+from training.pairs import Truth, draw_pairs, images, one_pose, pose_gap_degrees, resized
 from training.perceptual import VGG19_LAYERS, VGG19_TAPS, Vgg19Features, load_feature_net, perceptual_distance
 
 
@@ -183,6 +183,18 @@ def test_pairs_are_of_one_person_and_further_apart_than_asked(sessions: Sessions
     far = draw_pairs(sessions, 16, 1000.0, generator())  # nothing is that far: the furthest drawn is taken
     far_gaps = pose_gap_degrees(far.source_truth.rotation, far.driving_truth.rotation)
     assert float(far_gaps.mean()) >= float(gaps.mean())
+
+
+def test_a_share_of_the_pairs_differs_in_the_face_alone(sessions: Sessions) -> None:
+    known = one_pose(sessions[0])
+    assert sorted(map(tuple, known.tolist())) == [(1, 2), (2, 1), (4, 5), (5, 4)]
+    alike = draw_pairs(sessions, 12, 5.0, generator(), same_pose=1.0)
+    assert torch.equal(alike.source_truth.rotation, alike.driving_truth.rotation)
+    assert torch.equal(alike.source_truth.scale, alike.driving_truth.scale)
+    assert (alike.source_truth.expression != alike.driving_truth.expression).flatten(1).any(1).all()
+    mixed = draw_pairs(sessions, 60, 5.0, generator(1), same_pose=0.5)
+    share = (mixed.source_truth.rotation == mixed.driving_truth.rotation).all(-1).float().mean()
+    assert 0.25 < float(share) < 0.75
 
 
 def test_the_gap_is_the_angle_of_the_turn_between() -> None:

@@ -22,9 +22,11 @@ from training.pairs import Pairs, Truth, draw_pairs, resized
 from training.perceptual import NORMS, load_feature_net, perceptual_distance
 from training.probe_stage import ProbeStageConfig, train_probe
 from training.reading import save_face, start_at_mean_face, two_rates
+from training.synthetic.rig import BROW_POINTS
 
-#: How far around lip and eye keypoints pixels count more, in picture halves.
+#: How far around the points that speak pixels count more, in picture halves.
 EMPHASIS_RADIUS = 0.06
+SPEAKING = (*LIP_KEYPOINTS, *EYE_KEYPOINTS, *BROW_POINTS)
 #: Which branch of Eq. 4 may carry no gradient.
 DETACH = ("none", "A", "B")
 
@@ -38,13 +40,14 @@ class FaceStageConfig(LoopConfig):
     in which W and G are driven by true keypoints, so that they need not wait for M. ``fine_heads``: rate, relative to
     lr, of M's heads for keypoints, expression, translation and scale. ``detach``: which branch of Eq. 4 carries no
     gradient. ``frozen``: networks that stay as they are, by name ("motion" once M reads well).
-    ``mouth_and_eyes``: how much more than 1 a pixel there counts. ``perceptual_weights``: file of the feature network;
-    empty trains the probe first.
+    ``same_pose``: share of pairs whose frames differ in the face alone. ``mouth_and_eyes``: how much more than 1 a
+    pixel at lips, eyes and brows counts. ``look_size``: side of the pictures that the feature network compares.
+    ``perceptual_weights``: its file; empty trains the probe first.
     """
 
-    steps: int = 1700
+    steps: int = 3000
     lr: float = 2e-3
-    final_lr: float = 0.3
+    final_lr: float = 0.05
     grad_clip: float = 50.0
     corpus: str = "data/corpus"
     out: str = "runs/face"
@@ -52,25 +55,28 @@ class FaceStageConfig(LoopConfig):
     reader: str = ""
     model: FaceConfig = field(default_factory=FaceConfig.small)
     batch: int = 8
-    draw_size: int = 64
+    draw_size: int = 128
     min_gap: float = 5.0
+    same_pose: float = 0.35
     fine_heads: float = 0.05
-    teacher: float = 0.5
+    teacher: float = 0.75
     frozen: str = ""
     perceptual: str = "probe"
     perceptual_weights: str = ""
     norm: str = "l2"
     l1: float = 10.0
-    mouth_and_eyes: float = 0.0
+    mouth_and_eyes: float = 12.0
     edges: float = 5.0
     features: float = 1.0
+    look_size: int = 128
     transfer: float = 0.5
-    transfer_every: int = 8
+    transfer_every: int = 10
     detach: str = "none"
     pose: float = 2.0
     keypoints: float = 1.0
     expression: float = 2.0
     prior: float = 1.0
+    surface: float = 4.0
     rigid: float = 2.0
     rigid_floor: float = 0.1
     licence: str = "Apache-2.0"
@@ -89,6 +95,7 @@ class FaceStage:
         self.config, self.model, self.sessions, self.steps = config, model, sessions, config.steps
         self.eye = load_feature_net(config.perceptual, config.perceptual_weights)
         self.frozen = [model.get_submodule(name).requires_grad_(False) for name in config.frozen.split()]
+        self.reader_learns = "motion" not in config.frozen.split()
 
     def modules(self) -> Mapping[str, nn.Module]:
         return {"face": self.model}
@@ -101,7 +108,8 @@ class FaceStage:
         return [group for group in groups if group["params"]]
 
     def batch(self, generator: torch.Generator) -> Pairs:
-        return draw_pairs(self.sessions, self.config.batch, self.config.min_gap, generator)
+        config = self.config
+        return draw_pairs(self.sessions, config.batch, config.min_gap, generator, config.same_pose)
 
     def loss(self, batch: Pairs, step: int, generator: torch.Generator) -> Mapping[str, Tensor]:
         """Reconstruction i -> j, the guides, and every few steps Eq. 4: two ways to (pose j, expression i)."""
@@ -109,25 +117,26 @@ class FaceStage:
         self.eye.to(batch.source.device)  # not among the modules that the loop places
         for module in self.frozen:
             module.eval()  # its batch statistics stay as well
-        read_i, read_j = self._read(batch.source), self._read(batch.driving)
         taught = step < config.teacher * self.steps
-        given_i = batch.source_truth if taught else _as_truth(read_i)
-        given_j = batch.driving_truth if taught else _as_truth(read_j)
-        source = resized(batch.source, config.draw_size)
-        volume_i = self.model.appearance(source)
-        x_i, x_j = given_i.placed(), given_j.placed()
-        warped = self.model.warping(volume_i, x_i, x_j)
-        drawn = self.model.generator(warped.features).float()
+        reads = not taught or self.reader_learns
+        seen = [self._read(batch.source), self._read(batch.driving)] if reads else []
+        given_i, given_j = (batch.source_truth, batch.driving_truth) if taught else map(_as_truth, seen)
+        volume_i = self.model.appearance(resized(batch.source, config.draw_size))
+        warped = self.model.warping(volume_i, given_i.placed(), given_j.placed())
+        drawn = self.model.generator(warped.features, warped.canvas).float()
         target = resized(batch.driving, 2 * config.draw_size)
         terms = {
             "l1": config.l1 * ((drawn - target).abs() * self._emphasis(batch.driving_truth, target)).mean(),
             "edges": config.edges * losses.gradient_distance(drawn, target),
-            "features": config.features * perceptual_distance(self.eye, drawn, target, "l1"),
+            "features": config.features * self._look_apart(drawn, target, "l1"),
             "rigid": self._rigid_weight(step) * losses.rigid_guide(warped, batch.source_truth, batch.driving_truth),
-            **self._guides(read_i, batch.source_truth),
         }
-        for name, term in self._guides(read_j, batch.driving_truth).items():
-            terms[name] = (terms[name] + term) / 2.0
+        if warped.canvas is not None:
+            guide = losses.surface_guide(warped.canvas.flow, batch.source_truth, batch.driving_truth)
+            terms["surface"] = config.surface * max(config.rigid_floor, 1.0 - step / self.steps) * guide
+        if self.reader_learns:
+            guides = [self._guides(r, t) for r, t in zip(seen, (batch.source_truth, batch.driving_truth), strict=True)]
+            terms |= {name: (guides[0][name] + guides[1][name]) / 2.0 for name in guides[0]}
         if config.transfer > 0 and step % config.transfer_every == 0:
             warm = min(1.0, step / max(1.0, 0.1 * self.steps))
             terms["transfer"] = config.transfer * warm * self._transfer(batch, volume_i, given_i, given_j)
@@ -139,7 +148,7 @@ class FaceStage:
             return self.model.read(resized(image, self.model.config.image_size))
 
     def _emphasis(self, truth: Truth, target: Tensor) -> Tensor:
-        speaking = truth.placed()[:, [*LIP_KEYPOINTS, *EYE_KEYPOINTS], :2]
+        speaking = truth.placed()[:, SPEAKING, :2]
         return losses.emphasis(speaking, target.shape[-1], self.config.mouth_and_eyes, EMPHASIS_RADIUS)
 
     def _rigid_weight(self, step: int) -> float:
@@ -164,7 +173,12 @@ class FaceStage:
         b = self.model.draw(volume_j, given_j.placed(), target_b.placed())
         a = a.detach() if self.config.detach == "A" else a
         b = b.detach() if self.config.detach == "B" else b
-        return perceptual_distance(self.eye, a, b, self.config.norm)
+        return self._look_apart(a, b, self.config.norm)
+
+    def _look_apart(self, first: Tensor, second: Tensor, norm: str) -> Tensor:
+        """How unlike two pictures look to the feature network."""
+        side = min(self.config.look_size, first.shape[-1])
+        return perceptual_distance(self.eye, resized(first, side), resized(second, side), norm)
 
     def save(self, run_dir: Path, step: int) -> None:
         save_face(self.model, self.config, self.config.corpus, self.config.licence, self.name, run_dir, step)

@@ -71,6 +71,36 @@ def rigid_guide(warped: Warped, source: Truth, driving: Truth) -> Tensor:
     return rigid + 0.5 * still
 
 
+def surface_guide(flow: Tensor, source: Truth, driving: Truth) -> Tensor:
+    """Where the skin that each coarse pixel shows came from: ``flow`` (B, h, w, 2) against the known rigid motion.
+
+    The skin is taken for the front of the head's ellipsoid: the ray through (x, y) meets the skull at
+    q = ((x, y, z) - t_d) / s_d R_d^T for the smallest z with |q / half axes| = 1, which the source shows at
+    s_s q R_s + t_s. Pixels whose ray misses twice that ellipsoid should not move; between the two nothing is asked.
+    """
+    height, width = flow.shape[1:3]
+    y, x = torch.meshgrid(*(torch.linspace(-1.0, 1.0, n, device=flow.device) for n in (height, width)), indexing="ij")
+    plane = torch.stack([x, y, torch.zeros_like(x)], -1).reshape(1, -1, 3)
+    flat = torch.tensor([1.0, 1.0, 0.0], device=flow.device)
+    axes = torch.tensor(HEAD_HALF_AXES, device=flow.device)
+    with torch.autocast(flow.device.type, enabled=False):
+        back = rotation_matrix(driving.rotation).transpose(-1, -2) / driving.scale[:, None]
+        start = (plane - (driving.translation * flat)[:, None]) @ back  # (B, N, 3), the ray at z = 0
+        ray = back[:, 2:3]  # (B, 1, 3), what one unit of z adds
+        a, b = (ray / axes).square().sum(-1), (start * ray / axes.square()).sum(-1)
+        c = (start / axes).square().sum(-1)
+        hit = b.square() - a * (c - 1.0)
+        skin = start + ((-b - hit.clamp(min=0.0).sqrt()) / a)[..., None] * ray
+        turned = source.scale[:, None] * (skin @ rotation_matrix(source.rotation))
+        moved = (turned + (source.translation * flat)[:, None])[..., :2]
+    inside = (hit > 0.0).float()
+    outside = (b.square() - a * (c - 4.0) < 0.0).float()
+    got = flow.flatten(1, 2)
+    skinned = ((got - moved).abs().sum(-1) * inside).sum() / inside.sum().clamp(min=1.0)
+    still = ((got - plane[..., :2]).abs().sum(-1) * outside).sum() / outside.sum().clamp(min=1.0)
+    return skinned + 0.5 * still
+
+
 def gradient_distance(first: Tensor, second: Tensor) -> Tensor:
     """L1 of the horizontal and vertical differences of two pictures: edges in the right place."""
     across = F.l1_loss(first.diff(dim=-1), second.diff(dim=-1))

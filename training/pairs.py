@@ -46,21 +46,41 @@ def pose_gap_degrees(first: Tensor, second: Tensor) -> Tensor:
     return torch.rad2deg(torch.acos(cosine.clamp(-1.0, 1.0)))
 
 
-def draw_pairs(sessions: Sessions, count: int, min_gap: float, generator: torch.Generator) -> Pairs:
+def draw_pairs(
+    sessions: Sessions, count: int, min_gap: float, generator: torch.Generator, same_pose: float = 0.0
+) -> Pairs:
     """Draw ``count`` pairs, each from a random session, more than ``min_gap`` degrees apart where the session has such.
 
-    A near-static pair teaches Eq. 4 nothing (METHOD 1.2): of eight draws the first far enough apart is taken.
+    A near-static pair teaches Eq. 4 nothing (METHOD 1.2): of eight draws the first far enough apart is taken. A share
+    ``same_pose`` is drawn from frames of one pose and two faces instead, where the session has such.
     """
     picks: list[tuple[Session, int, int]] = []
-    for which in torch.randint(len(sessions), (count,), generator=generator).tolist():
-        session = sessions[which]
-        tries = torch.randint(len(session.rotation), (8, 2), generator=generator)
-        gaps = pose_gap_degrees(session.rotation[tries[:, 0]], session.rotation[tries[:, 1]])
-        best = int((gaps > min_gap).int().argmax()) if bool((gaps > min_gap).any()) else int(gaps.argmax())
-        picks.append((session, int(tries[best, 0]), int(tries[best, 1])))
+    alike = torch.rand(count, generator=generator) < same_pose
+    for which, wanted in zip(torch.randint(len(sessions), (count,), generator=generator), alike, strict=True):
+        session = sessions[int(which)]
+        pairs = one_pose(session) if wanted else torch.empty(0, 2)
+        if len(pairs):
+            i, j = pairs[int(torch.randint(len(pairs), (1,), generator=generator))].tolist()
+        else:
+            i, j = _far_apart(session, min_gap, generator)
+        picks.append((session, i, j))
     first = [(session, i) for session, i, _ in picks]
     second = [(session, j) for session, _, j in picks]
     return Pairs(images(first), images(second), truth(first), truth(second))
+
+
+def one_pose(session: Session) -> Tensor:
+    """Every ordered pair of different frames of a session that stand in exactly one pose: (N, 2)."""
+    pose = torch.cat([session.rotation, session.translation, session.scale], -1)
+    same = (pose[:, None] == pose[None]).all(-1)
+    return same.fill_diagonal_(False).nonzero()
+
+
+def _far_apart(session: Session, min_gap: float, generator: torch.Generator) -> tuple[int, int]:
+    tries = torch.randint(len(session.rotation), (8, 2), generator=generator)
+    gaps = pose_gap_degrees(session.rotation[tries[:, 0]], session.rotation[tries[:, 1]])
+    best = int((gaps > min_gap).int().argmax()) if bool((gaps > min_gap).any()) else int(gaps.argmax())
+    return int(tries[best, 0]), int(tries[best, 1])
 
 
 def images(frames: list[tuple[Session, int]]) -> Tensor:

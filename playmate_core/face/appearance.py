@@ -13,7 +13,8 @@ from .layers import ConvNorm2d, Down2d, Residual3d
 class AppearanceExtractor(nn.Module):
     """A picture to its feature volume: (B, 3, S, S) in [0, 1] -> (B, C, D, S/4, S/4) (page 3.2).
 
-    With ``carry_picture`` the last channels are the picture itself, its pixels folded to the grid (`picture_in`).
+    With ``carry_picture`` the last channels are the picture itself, its pixels folded to the grid
+    (`canvas.picture_in`); the grid is coarser by ``shrink``.
     """
 
     def __init__(self, config: FaceConfig) -> None:
@@ -21,7 +22,8 @@ class AppearanceExtractor(nn.Module):
         widths = [
             min(config.appearance_max, config.appearance_expansion * 2**i) for i in range(config.appearance_downs + 1)
         ]
-        self.depth, self.carried = config.volume_depth, config.appearance_stride if config.carry_picture else 0
+        self.depth, self.carried, self.shrink = config.volume_depth, config.carry_picture, config.shrink
+        self.fold = config.fold
         self.first = ConvNorm2d(3, widths[0])
         self.down_blocks = nn.ModuleList(Down2d(a, b) for a, b in zip(widths, widths[1:], strict=False))
         self.second = nn.Conv2d(widths[-1], config.folded_channels, 1)
@@ -31,16 +33,11 @@ class AppearanceExtractor(nn.Module):
             self.resblocks_3d.add_module(f"3dr{i}", Residual3d(config.volume_channels))
 
     def forward(self, image: Tensor) -> Tensor:
-        x = self.first(image)
+        x = self.first(F.avg_pool2d(image, self.shrink) if self.shrink > 1 else image)
         for down in self.down_blocks:
             x = down(x)
         volume = self.resblocks_3d(self.second(x).unflatten(1, (-1, self.depth)))
         if not self.carried:
             return volume
-        folded = F.pixel_unshuffle(image, self.carried).unflatten(1, (-1, self.depth))
+        folded = F.pixel_unshuffle(image, self.fold).unflatten(1, (-1, self.depth))
         return torch.cat([volume, folded.to(volume.dtype)], 1)
-
-
-def picture_in(volume: Tensor, channels: int, stride: int) -> Tensor:
-    """The picture a volume carries behind its first ``channels``: (B, C, D, h, w) -> (B, 3, S, S)."""
-    return F.pixel_shuffle(volume[:, channels:].flatten(1, 2), stride)

@@ -43,9 +43,14 @@ class FaceConfig:
     generator_up_1: int = 64
     spade_hidden: int = 128
     spectral_norm: bool = True
-    #: The volume carries the source picture too; W moves it by the flow of the visible surface and G paints over it.
-    #: Not published. A network trained for an hour keeps sharp what it can copy.
+    #: The volume carries the source picture too; W moves it by the flow of the visible surface, and G paints over it,
+    #: shown where the driving keypoints lie (`canvas`). Not published.
     carry_picture: bool = False
+    #: F, W and G work on a carried picture this much smaller; what G draws over it keeps the full size.
+    shrink: int = 1
+    #: Every candidate motion of W turns and scales as the keypoints do as a whole, as in face-vid2vid. Published:
+    #: translations alone.
+    turn_candidates: bool = False
     # S, stitching and retargeting
     with_stitching: bool = True
 
@@ -60,6 +65,8 @@ class FaceConfig:
             )
         if self.motion_backbone not in ("convnext", "plain"):
             raise ValueError(f"motion_backbone must be convnext or plain, got {self.motion_backbone!r}.")
+        if self.shrink > 1 and not self.carry_picture:
+            raise ValueError(f"shrink is {self.shrink}, expected 1 where no picture is carried.")
         if self.picture_channels % self.volume_depth:
             raise ValueError(
                 f"A carried picture fills {self.picture_channels} channels, which volume_depth {self.volume_depth} "
@@ -74,14 +81,24 @@ class FaceConfig:
         return 2**self.appearance_downs
 
     @property
+    def fold(self) -> int:
+        """Pixels of the given picture, each way, per feature pixel."""
+        return self.appearance_stride * self.shrink
+
+    @property
     def picture_channels(self) -> int:
         """Channels of the carried picture when its pixels are folded to the feature grid; 0 when none is carried."""
-        return 3 * self.appearance_stride**2 if self.carry_picture else 0
+        return 3 * self.fold**2 if self.carry_picture else 0
 
     @property
     def label_channels(self) -> int:
-        """Channels of what W hands to G."""
-        return self.warped_channels + self.picture_channels
+        """Channels of what W hands to G: features, and the moved and the still picture where one is carried."""
+        return self.warped_channels + (6 * self.appearance_stride**2 if self.carry_picture else 0)
+
+    @property
+    def mark_channels(self) -> int:
+        """Channels that show G the driving keypoints."""
+        return self.keypoints if self.carry_picture else 0
 
     @property
     def folded_channels(self) -> int:
@@ -95,7 +112,7 @@ class FaceConfig:
 
     @classmethod
     def small(cls) -> FaceConfig:
-        """What this repository trains: 128 pixels in, 256 out, 32x32 features; runs unchanged on 64 in, 128 out."""
+        """What this repository trains: 128 pixels in, 256 out, 16x16 features; runs unchanged on 64 in, 128 out."""
         return cls(
             image_size=128,
             appearance_expansion=24,
@@ -113,9 +130,11 @@ class FaceConfig:
             mask_kernel=3,
             warped_channels=48,
             carry_picture=True,
+            shrink=2,
+            turn_candidates=True,
             generator_middle=64,
             generator_blocks=4,
-            generator_up_0=32,
+            generator_up_0=48,
             generator_up_1=24,
             spade_hidden=16,
             spectral_norm=False,

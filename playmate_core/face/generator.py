@@ -6,10 +6,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .canvas import Canvas
 from .config import FaceConfig
 from .layers import conv2d
 
 SLOPE = 0.2
+#: The softmax of (0, this, 0) is nine tenths.
+MOVED_START = 2.9
 
 
 class Spade(nn.Module):
@@ -34,10 +37,10 @@ class Spade(nn.Module):
 class SpadeBlock(nn.Module):
     """Residual block of two SPADE-normalised 3x3 convolutions: x (B, in, h, w), label -> (B, out, h, w)."""
 
-    def __init__(self, inside: int, outside: int, config: FaceConfig) -> None:
+    def __init__(self, inside: int, outside: int, label: int, config: FaceConfig) -> None:
         super().__init__()
         middle = min(inside, outside)
-        label, hidden, spectral = config.label_channels, config.spade_hidden, config.spectral_norm
+        hidden, spectral = config.spade_hidden, config.spectral_norm
         self.conv_0 = conv2d(inside, middle, 3, spectral=spectral)
         self.conv_1 = conv2d(middle, outside, 3, spectral=spectral)
         self.norm_0 = Spade(inside, label, hidden)
@@ -55,33 +58,56 @@ class SpadeBlock(nn.Module):
 
 
 class Generator(nn.Module):
-    """Warped features (B, C, h, w) -> picture (B, 3, 8h, 8w) in [0, 1] (page 3.7)."""
+    """Warped features (B, C, h, w) -> picture (B, 3, 8h, 8w) in [0, 1] (page 3.7).
+
+    Where a picture is carried, the canvas comes too: every block sees its keypoint marks at the block's own size, the
+    last block nothing else, and what is drawn is ``shrink`` times wider.
+    """
 
     def __init__(self, config: FaceConfig) -> None:
         super().__init__()
-        wide = config.generator_middle
-        self.fc = nn.Conv2d(config.label_channels, wide, 3, padding=1)
+        wide, marks = config.generator_middle, config.mark_channels
+        label = config.label_channels + marks
+        self.fc = nn.Conv2d(label, wide, 3, padding=1)
         self.middle = tuple(f"G_middle_{i}" for i in range(config.generator_blocks))  # published names, not a list
         for name in self.middle:
-            self.add_module(name, SpadeBlock(wide, wide, config))
-        self.up_0 = SpadeBlock(wide, config.generator_up_0, config)
-        self.up_1 = SpadeBlock(config.generator_up_0, config.generator_up_1, config)
-        self.carried = config.appearance_stride if config.carry_picture else 0
-        self.picture_from = config.warped_channels
-        colours = 4 if self.carried else 3  # the fourth says how much of the moved picture to keep
-        self.conv_img = nn.Sequential(
-            nn.Conv2d(config.generator_up_1, colours * 2 * 2, 3, padding=1), nn.PixelShuffle(2)
-        )
+            self.add_module(name, SpadeBlock(wide, wide, label, config))
+        self.up_0 = SpadeBlock(wide, config.generator_up_0, label, config)
+        self.up_1 = SpadeBlock(config.generator_up_0, config.generator_up_1, marks or label, config)
+        self.carried, finer = config.carry_picture, 2 * config.shrink
+        told = 8 if self.carried else 3
+        last = nn.Conv2d(config.generator_up_1, told * finer**2, 3, padding=1)
+        self.conv_img = nn.Sequential(last, nn.PixelShuffle(finer))
+        if self.carried:
+            keep_the_moved_picture(last, finer**2)
 
-    def forward(self, label: Tensor) -> Tensor:
-        x = self.fc(label)
+    def forward(self, label: Tensor, canvas: Canvas | None = None) -> Tensor:
+        """Raises ValueError where a picture is carried and the canvas is missing."""
+        if self.carried != (canvas is not None):
+            raise ValueError(f"G of this config needs {'a' if self.carried else 'no'} canvas, got {canvas!r:.40}.")
+        height, width = label.shape[-2:]
+        coarse = label if canvas is None else with_marks(label, canvas, height, width)
+        x = self.fc(coarse)
         for name in self.middle:
-            x = self.get_submodule(name)(x, label)
-        x = self.up_0(F.interpolate(x, scale_factor=2.0), label)
-        x = self.up_1(F.interpolate(x, scale_factor=2.0), label)
-        painted = self.conv_img(F.leaky_relu(x, SLOPE)).sigmoid()
-        if not self.carried:
-            return painted
-        moved = F.pixel_shuffle(label[:, self.picture_from :], self.carried)
-        moved = F.interpolate(moved, size=painted.shape[-2:], mode="bilinear")
-        return torch.lerp(painted[:, :3].float(), moved.float(), painted[:, 3:].float())
+            x = self.get_submodule(name)(x, coarse)
+        middle = label if canvas is None else with_marks(label, canvas, 2 * height, 2 * width)
+        x = self.up_0(F.interpolate(x, scale_factor=2.0), middle)
+        fine = label if canvas is None else canvas.marks(4 * height, 4 * width).to(x.dtype)
+        x = self.up_1(F.interpolate(x, scale_factor=2.0), fine)
+        told = self.conv_img(F.leaky_relu(x, SLOPE))
+        return told.sigmoid() if canvas is None else canvas.blend(told)
+
+
+def with_marks(label: Tensor, canvas: Canvas, height: int, width: int) -> Tensor:
+    """The label at a size, and the keypoint marks of that size behind it."""
+    sized = label if label.shape[-2:] == (height, width) else F.interpolate(label, size=(height, width))
+    return torch.cat([sized, canvas.marks(height, width).to(label.dtype)], 1)
+
+
+def keep_the_moved_picture(last: nn.Conv2d, each: int) -> None:
+    """Begin with what W has moved: no look beside it, and nine tenths of the shares (`Canvas.blend`'s order)."""
+    assert last.bias is not None  # for the type checker
+    with torch.no_grad():
+        last.weight[3 * each :] = 0.0
+        last.bias[3 * each :] = 0.0
+        last.bias[6 * each : 7 * each] = MOVED_START

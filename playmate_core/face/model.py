@@ -31,4 +31,5 @@ class FaceModel(nn.Module):
     def draw(self, volume: Tensor, x_s: Tensor, x_d: Tensor) -> Tensor:
         """One picture per driving keypoint set: volume (B or 1, C, D, h, w), x_s (B or 1, K, 3), x_d (B, K, 3)
         -> (B, 3, 2S, 2S) in [0, 1]."""
-        return self.generator(self.warping(volume, x_s, x_d).features)
+        warped = self.warping(volume, x_s, x_d)
+        return self.generator(warped.features, warped.canvas)

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .appearance import picture_in
+from .canvas import Canvas, picture_in
 from .config import FaceConfig
 from .layers import ConvNorm2d, Down3d, Up3d
 
@@ -25,16 +25,17 @@ OWN_FLOW = 0.1
 class Warped:
     """What W hands to G, and why.
 
-    ``features`` (B, C, h, w) after occlusion, then the moved picture where one is carried;
+    ``features`` (B, C, h, w) after occlusion, then the moved and the still picture where one is carried;
     ``occlusion`` (B, 1, h, w), 1 where the source is seen; ``deformation``
     (B, D, h, w, 3), where each voxel came from as (x, y, z) in -1..1; ``mask`` (B, K+1, D, h, w), the share of each
-    candidate motion, standing still first.
+    candidate motion, standing still first; ``canvas`` what G paints over, where a picture is carried.
     """
 
     features: Tensor
     occlusion: Tensor
     deformation: Tensor
     mask: Tensor
+    canvas: Canvas | None = None
 
 
 def axis(samples: int, like: Tensor) -> Tensor:
@@ -121,11 +122,25 @@ class Hourglass(nn.Module):
         return self.decoder(self.encoder(x))
 
 
+@torch.no_grad()
+def common_turn(x_from: Tensor, x_to: Tensor) -> Tensor:
+    """The turn and scale J of least squares that takes one keypoint set to another about their centres, row vectors on
+    the left (Kabsch 1976, Umeyama 1991): (B, K, 3) twice -> (B, 3, 3). A lifted brow or a dropped jaw hardly moves it.
+    """
+    a, b = (x.float() - x.float().mean(1, keepdim=True) for x in (x_from, x_to))
+    u, stretch, vh = torch.linalg.svd(a.transpose(1, 2) @ b)
+    sign = torch.ones_like(stretch)
+    sign[:, 2] = torch.linalg.det(u @ vh).sign()
+    scale = (stretch * sign).sum(-1) / a.square().sum((1, 2)).clamp(min=1e-8)
+    return (scale[:, None, None] * ((u * sign[:, None]) @ vh)).to(x_from.dtype)
+
+
 class DenseMotion(nn.Module):
-    """Let every voxel choose among the keypoints' translations (page 3.4, steps 1 to 9)."""
+    """Let every voxel choose among the keypoints' motions (page 3.4, steps 1 to 9): published, their translations."""
 
     def __init__(self, config: FaceConfig) -> None:
         super().__init__()
+        self.turns = config.turn_candidates
         self.hourglass = Hourglass(config.candidates * (1 + config.compress_channels), config)
         width = self.hourglass.width
         self.mask = nn.Conv3d(width, config.candidates, config.mask_kernel, padding=config.mask_kernel // 2)
@@ -142,13 +157,15 @@ class DenseMotion(nn.Module):
         assert self.occlusion.bias is not None  # for the type checker
         nn.init.constant_(self.occlusion.bias, OCCLUSION_START)
 
-    def evidence(self, compressed: Tensor, grid: Tensor, x_s: Tensor, x_d: Tensor) -> Tensor:
+    def evidence(
+        self, compressed: Tensor, grid: Tensor, turned: Tensor, shift: Tensor, x_s: Tensor, x_d: Tensor
+    ) -> Tensor:
         """Per candidate: where its keypoint went, then what it would bring -> (B, (K+1)(1+c), D, h, w)."""
         batch, points = x_d.shape[:2]
         depth, height, width = grid.shape[:3]
-        shift = F.pad(x_s - x_d, (0, 0, 1, 0))  # the first candidate stands still
+        still = grid.expand(batch, 1, *grid.shape)  # the first candidate stands still
         # All candidates lie along depth, so that one look-up serves them without copying the volume.
-        places = (grid + shift[:, :, None, None, None, :]).flatten(1, 2)
+        places = torch.cat([still, turned[:, None] + shift[:, :, None, None, None, :]], 1).flatten(1, 2)
         moved = sample(compressed.expand(batch, -1, -1, -1, -1), places)
         moved = moved.unflatten(2, (points + 1, depth)).movedim(2, 1)
         heat = heatmaps(x_d, depth, height, width) - heatmaps(x_s, depth, height, width)
@@ -170,12 +187,18 @@ class DenseMotion(nn.Module):
         compressed = F.relu(self.norm(self.compress(volume)))
         depth, height, width = volume.shape[2:]
         grid = identity_grid(depth, height, width, x_d)
-        hidden = self.hourglass(self.evidence(compressed, grid, x_s, x_d))
+        turned, shift = grid.expand(len(x_d), *grid.shape), x_s - x_d
+        if self.turns:
+            turn = common_turn(x_d, x_s)
+            turned = (grid.flatten(0, 2) @ turn).unflatten(1, (depth, height, width))
+            shift = x_s - x_d @ turn
+        hidden = self.hourglass(self.evidence(compressed, grid, turned, shift, x_s, x_d))
         mask = self.mask(hidden).to(x_d.dtype).softmax(1)
-        # The mask sums to one, so the sum over candidate grids is the identity plus the mean shift.
-        shift = torch.einsum("bkzyx,bkc->bzyxc", mask[:, 1:], x_s - x_d)
+        # The mask sums to one, so the sum over candidate grids is two grids and the mean shift.
+        deformation = torch.einsum("bkzyx,bkc->bzyxc", mask[:, 1:], shift)
+        deformation = deformation + turned + mask[:, 0, ..., None] * (grid - turned)
         occlusion = self.occlusion(hidden.flatten(1, 2)).sigmoid()
-        return grid + shift, mask, occlusion, hidden
+        return deformation, mask, occlusion, hidden
 
 
 class WarpingModule(nn.Module):
@@ -186,24 +209,18 @@ class WarpingModule(nn.Module):
         self.dense_motion_network = DenseMotion(config)
         self.third = ConvNorm2d(config.folded_channels, config.warped_channels, THIRD_SLOPE)
         self.fourth = nn.Conv2d(config.warped_channels, config.warped_channels, 1)
-        self.channels = config.volume_channels
-        self.carried = config.appearance_stride if config.carry_picture else 0
+        self.config = config
 
     def forward(self, volume: Tensor, x_s: Tensor, x_d: Tensor) -> Warped:
         x_s = x_s.expand_as(x_d)
-        matter = volume[:, : self.channels]
+        matter = volume[:, : self.config.volume_channels]
         deformation, mask, occlusion, hidden = self.dense_motion_network(matter, x_s, x_d)
         moved = sample(matter.expand(len(x_d), -1, -1, -1, -1), deformation)
         features = self.fourth(self.third(moved.flatten(1, 2))) * occlusion
-        if self.carried:
-            picture = picture_in(volume, self.channels, self.carried).to(deformation.dtype)
-            flow = self.dense_motion_network.flow(hidden, deformation)
-            shown = move_picture(picture.expand(len(x_d), -1, -1, -1), flow)
-            features = torch.cat([features, F.pixel_unshuffle(shown, self.carried).to(features.dtype)], 1)
-        return Warped(features, occlusion, deformation, mask)
-
-
-def move_picture(picture: Tensor, flow: Tensor) -> Tensor:
-    """A picture (B, 3, S, S) looked up at a coarse flow (B, h, w, 2) whose ends lie on the picture's corner pixels."""
-    fine = F.interpolate(flow.movedim(-1, 1), size=picture.shape[-2:], mode="bilinear", align_corners=True)
-    return F.grid_sample(picture, fine.movedim(1, -1), "bilinear", "border", align_corners=True)
+        if not self.config.carry_picture:
+            return Warped(features, occlusion, deformation, mask)
+        picture = picture_in(volume, self.config.volume_channels, self.config.fold).to(deformation.dtype)
+        flow = self.dense_motion_network.flow(hidden, deformation)
+        canvas = Canvas(picture.expand(len(x_d), -1, -1, -1), flow, x_d[..., :2])
+        features = torch.cat([features, canvas.label(self.config).to(features.dtype)], 1)
+        return Warped(features, occlusion, deformation, mask, canvas)

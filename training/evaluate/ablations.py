@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-import torch
 
 from playmate_core.audio import make_encoder
 from playmate_core.generate import generate, stride
@@ -116,24 +114,3 @@ def jerk_row(name: str, system: System, subjects: list[Subject]) -> Row:
     """Pose jerk over truth, spread over seeds."""
     values = [level1.jerk_ratio(level1.spoken(system, subjects, seed=seed)) for seed in SEEDS]
     return Row(f"{name}: pose jerk over truth", spread_text(values))
-
-
-def sampler_rows(system: System, subjects: list[Subject], oracle_steps: int) -> list[Row]:
-    """The default sampler against DDPM with (nearly) every step: deviation of live channels, and lip amplitude."""
-    live = system.denoiser.statistics.live
-
-    def figures(**changes: Any) -> tuple[torch.Tensor, float]:
-        motions = [system.speak(subject, **changes) for subject in subjects]
-        deviation = torch.stack([m.expression.flatten(1)[:, live].var(0) for m in motions]).mean(0).sqrt()
-        lips = [float(s.lips(m).std()) for s, m in zip(subjects, motions, strict=True)]
-        return deviation, float(np.mean(lips))
-
-    oracle, oracle_lips = figures(sampler="ddpm", steps=oracle_steps, spacing="uniform")
-    fast, fast_lips = figures()
-    off = float((fast / oracle - 1.0).abs().mean())
-    lips = metrics.ratio(fast_lips, oracle_lips)
-    name = f"default sampler over DDPM-{oracle_steps}"
-    return [
-        Row(f"{name}: mean channel std error", number(off), "<= 0.03", off <= 0.03),
-        Row(f"{name}: lip amplitude", number(lips), "0.97 to 1.03", abs(lips - 1.0) <= 0.03),
-    ]

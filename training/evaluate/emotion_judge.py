@@ -74,7 +74,7 @@ def fit_judge(train: list[Clip], held_out: list[Clip], seed: int = 0) -> Emotion
     reach = away.norm(dim=-1)
     fresh, answers = _examples(held_out)
     generator = torch.Generator().manual_seed(seed)
-    disturbed = torch.stack([_disturbed(clip.rig, generator) for clip in held_out if _is_clear(clip)])
+    disturbed = torch.stack([_disturbed(clip.rig, generator) for clip in held_out if is_clear(clip)])
     return EmotionJudge(
         discriminant=judge,
         directions=away / reach[:, None].clamp(min=1e-9),
@@ -85,12 +85,13 @@ def fit_judge(train: list[Clip], held_out: list[Clip], seed: int = 0) -> Emotion
     )
 
 
-def _is_clear(clip: Clip) -> bool:
+def is_clear(clip: Clip) -> bool:
+    """Whether a clip shows its emotion as clearly as a judge may expect."""
     return clip.emotion == "neutral" or clip.intensity >= CLEAR
 
 
 def _examples(clips: list[Clip]) -> tuple[Tensor, np.ndarray]:
-    clear = [clip for clip in clips if _is_clear(clip)]
+    clear = [clip for clip in clips if is_clear(clip)]
     if not clear:
         raise UserError(f"None of {len(clips)} clips shows an emotion clearly, which the judge needs; make more clips.")
     labels = np.array([EMOTIONS.index(clip.emotion) for clip in clear])

@@ -41,6 +41,7 @@ RIG = (
 )
 UPPER_LIP, LOWER_LIP = 20, 19
 UPPER_LIDS, LOWER_LIDS = [11, 15], [13, 16]
+BROW_POINTS = (1, 2)
 #: What one unit of a lid parameter closes; an identity's gain scales it to that identity's eyes.
 LID_TRAVEL = 0.084
 

@@ -26,6 +26,9 @@ SCALES = (1.05, 1.6)
 #: First identity of each split; nobody else, clips included, meets the people of "judge".
 FIRST_IDENTITY = {**{split: first for split, (first, _) in SPLITS.items()}, "judge": 3_000_000}
 _MILD = (5.0, 8.0, 4.0)
+#: One frame in this many has the pose of the one before it and another face: what differs between the two is expression
+#: alone, which otherwise drowns in the pixels that a turning head moves.
+SAME_POSE_EVERY = 3
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,7 @@ def session_scene(seed: int, identity_seed: int) -> Scene:
 
 
 def _poses(rng: Generator, count: int) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Two thirds spread over the whole reach, one third (and the first) near frontal."""
+    """Two thirds spread over the whole reach, one third (and the first) near frontal; some repeat the one before."""
     wide = rng.uniform(-1, 1, (count, 3)) * REACH
     mild = (rng.normal(0, 1, (count, 3)) * _MILD).clip(np.negative(REACH), REACH)
     is_mild = rng.random((count, 1)) < 1 / 3
@@ -97,7 +100,9 @@ def _poses(rng: Generator, count: int) -> tuple[NDArray[np.float64], NDArray[np.
     translation = np.zeros((count, 3))
     translation[:, :2] = rng.uniform(-SHIFT, SHIFT, (count, 2))
     scale = np.exp(rng.uniform(np.log(SCALES[0]), np.log(SCALES[1]), (count, 1)))
-    return np.where(is_mild, mild, wide), translation, scale
+    frames = np.arange(count)
+    shown = np.where(frames % SAME_POSE_EVERY == SAME_POSE_EVERY - 1, frames - 1, frames)
+    return np.where(is_mild, mild, wide)[shown], translation[shown], scale[shown]
 
 
 def _faces(rng: Generator, emotion: NDArray[np.int64], intensity: NDArray[np.float64]) -> NDArray[np.float64]:

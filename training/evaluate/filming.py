@@ -1,0 +1,84 @@
+"""Held-out people as pictures: the portrait shown to the system, their true renderings, and the system's own frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from playmate_core.face import FaceModel
+from playmate_core.geometry import place, place_motion
+from playmate_core.values import Motion, Pose
+from training.data import Clip
+from training.evaluate.level2 import read
+from training.evaluate.subjects import Subject, System
+from training.pairs import resized
+from training.synthetic.identity import make_identity
+from training.synthetic.pixels import render
+from training.synthetic.sessions import session_scene
+
+#: Frames drawn at once.
+BATCH = 10
+
+
+@dataclass(frozen=True)
+class Filmed:
+    """A held-out subject in its place of the corpus ``seed``; ``portrait`` (1, 3, S, S) is the clip's first frame."""
+
+    subject: Subject
+    seed: int
+    portrait: Tensor
+
+    @property
+    def person(self) -> int:
+        return self.subject.clip.identity_seed
+
+
+def filmed(subject: Subject, seed: int) -> Filmed:
+    """Take the subject's portrait."""
+    return Filmed(subject, seed, film(subject.clip, seed, range(1)))
+
+
+def film(clip: Clip, seed: int, frames: range) -> Tensor:
+    """The true renderings of some frames of a clip, in its person's place of the corpus ``seed``: (n, 3, S, S)."""
+    identity, scene = make_identity(clip.identity_seed), session_scene(seed, clip.identity_seed)
+    pose = clip.motion.pose
+    pictures = [
+        render(
+            identity,
+            scene,
+            clip.rig[k].numpy(),
+            pose.rotation[k].numpy(),
+            pose.translation[k].numpy(),
+            float(pose.scale[k]),
+        )
+        for k in frames
+    ]
+    return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 255.0
+
+
+@torch.inference_mode()
+def drawn(face: FaceModel, one: Filmed, motion: Motion) -> Iterator[Tensor]:
+    """The system's frames of a motion, batches of (n, 3, S, S); keypoints and rest are what M sees in the portrait."""
+    seen = read(face, one.portrait)
+    volume = face.appearance(resized(one.portrait, face.config.image_size))
+    x_s = place(seen.keypoints, seen.rotation, seen.expression, seen.translation, seen.scale)
+    x_d = place_motion(seen.keypoints[0], motion)
+    for part in x_d.split(BATCH):
+        yield face.draw(volume, x_s.expand(len(part), -1, -1), part)
+
+
+def seen_rest(face: FaceModel, one: Filmed) -> tuple[Tensor, Motion]:
+    """Canonical keypoints (K, 3) and rest motion of a portrait, by M."""
+    seen = read(face, one.portrait)
+    return seen.keypoints[0], Motion(Pose(seen.rotation, seen.translation, seen.scale), seen.expression)
+
+
+def speak(system: System, face: FaceModel, one: Filmed, emotion: str | None) -> Motion:
+    """Generate for a portrait as M reads it: nothing of the ground truth is given."""
+    keypoints, rest = seen_rest(face, one)
+    clip = replace(one.subject.clip, keypoints=keypoints, motion=rest)
+    return system.speak(replace(one.subject, clip=clip), emotion)

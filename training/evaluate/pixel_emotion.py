@@ -1,0 +1,77 @@
+"""Which of the eight emotions a clip's pictures show: the probe reads the rig of a few frames, and a discriminant names
+their median (METHOD 4.3). It counts only when it names rendered truth, and disturbed truth, 95 times in a hundred.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from playmate_core.values import EMOTIONS
+from training.data import Clip
+from training.evaluate.emotion_judge import is_clear, summary
+from training.evaluate.filming import film
+from training.evaluate.table import Row, number
+from training.probe import Probe
+
+#: Frames of a clip that are looked at.
+LOOKS = 12
+#: Clips the discriminant is fitted on, and those it is marked on.
+FITTED, MARKED = 240, 80
+
+
+def spaced(length: int) -> range:
+    """LOOKS frames (all of a shorter clip) spread evenly."""
+    return range(0, length, max(1, length // LOOKS))[:LOOKS]
+
+
+@dataclass(frozen=True)
+class PixelJudge:
+    """A probe and the discriminant fitted on what it reads of rendered truth, with its marks on unseen people."""
+
+    probe: Probe
+    discriminant: Any
+    on_truth: float
+    on_disturbed: float
+
+    def name(self, pictures: Tensor) -> str:
+        """The emotion that frames (n, 3, S, S) of one clip show."""
+        return EMOTIONS[int(self.discriminant.predict(read_back(self.probe, pictures).numpy()[None])[0])]
+
+    def rows(self) -> list[Row]:
+        """The judge's own marks: figures read with it count where these pass."""
+        marks = (("truth", self.on_truth), ("blurred truth", self.on_disturbed))
+        return [
+            Row(f"probe on {name}: emotion of a clip", number(value), ">= 0.95", value >= 0.95) for name, value in marks
+        ]
+
+
+@torch.inference_mode()
+def read_back(probe: Probe, pictures: Tensor) -> Tensor:
+    """What the judge sees of a clip: medians of the rig that the probe reads."""
+    return summary(probe(pictures).rig)
+
+
+def fit_pixel_judge(
+    probe: Probe, seed: int, train: list[Clip], held_out: list[Clip], disturbed: Callable[[Tensor], Tensor]
+) -> PixelJudge:
+    """Fit on clear training clips as the probe reads them, then name clear clips of people that neither has met."""
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+
+    fitted = [clip for clip in train if is_clear(clip)][:FITTED]
+    marked = [clip for clip in held_out if is_clear(clip)][:MARKED]
+    seen = np.stack([read_back(probe, film(c, seed, spaced(len(c)))).numpy() for c in fitted])
+    judge = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")
+    judge.fit(seen, [EMOTIONS.index(clip.emotion) for clip in fitted])
+    plain: list[bool] = []
+    blurred: list[bool] = []
+    for clip in marked:
+        pictures = film(clip, seed, spaced(len(clip)))
+        for hits, shown in ((plain, pictures), (blurred, disturbed(pictures))):
+            hits.append(EMOTIONS[int(judge.predict(read_back(probe, shown).numpy()[None])[0])] == clip.emotion)
+    return PixelJudge(probe, judge, float(np.mean(plain)), float(np.mean(blurred)))
