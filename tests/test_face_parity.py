@@ -1,9 +1,15 @@
-"""The full-size face networks give the published function: every golden tensor of ../shared/parity, if there."""
+"""The full-size face networks give the published function: every golden tensor of ../shared/parity, if there.
+
+``PLAYMATE_PARITY`` names another folder with goldens of the same form: their seed, inputs and slices are read from the
+JSON there. The algebra of pictures and motion (crops, paste-back, driving) is compared by the tests of those rooms.
+"""
 
 from __future__ import annotations
 
 import importlib.util
 import json
+import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,9 +30,9 @@ from playmate_core.face.stitching import Stitching
 from playmate_core.face.warping import WarpingModule
 from playmate_core.geometry import degrees_from_bins, place, rotation_matrix
 
-SHARED = Path(__file__).resolve().parents[1].parent / "shared" / "parity"
+HERE = Path(__file__).resolve().parents[1].parent / "shared" / "parity"
+SHARED = Path(os.environ.get("PLAYMATE_PARITY", HERE))
 pytestmark = pytest.mark.skipif(not SHARED.is_dir(), reason=f"the golden numbers are not at {SHARED}")
-SEED = 2502
 RETARGET = {"stitching": "retarget_shoulder_module", "lip": "retarget_mouth_module", "eye": "retarget_eye_module"}
 
 
@@ -34,7 +40,9 @@ class Golden:
     """The golden tensors, and how each is compared."""
 
     def __init__(self) -> None:
-        self.facts: dict[str, Any] = json.loads((SHARED / "liveportrait_golden.json").read_text())["tensors"]
+        told = json.loads((SHARED / "liveportrait_golden.json").read_text())
+        self.facts: dict[str, Any] = told["tensors"]
+        self.seed: int = told["about"]["seed"]
         self.tensors = load_file(SHARED / "liveportrait_golden.safetensors")
         spec = importlib.util.spec_from_file_location("parity_weights", SHARED / "weights.py")
         assert spec is not None and spec.loader is not None
@@ -50,13 +58,17 @@ class Golden:
     def drawn(self, name: str) -> Tensor:
         """An input too large to store, made from its recipe."""
         facts = self.facts[f"recipe {name}"]
-        value = torch.from_numpy(self.recipe.seeded_uniform(tuple(facts["shape"]), SEED, f"input.{name}", -2.0, 2.0))
+        call = re.fullmatch(r"seeded_uniform\(\(.*\), (\d+), '(.+)', (-?[\d.]+), (-?[\d.]+)\)", facts["call"])
+        assert call is not None, facts["call"]
+        seed, key, low, high = int(call[1]), call[2], float(call[3]), float(call[4])
+        value = torch.from_numpy(self.recipe.seeded_uniform(tuple(facts["shape"]), seed, key, low, high))
         assert value.flatten()[:4].tolist() == pytest.approx(facts["first_values"], abs=1e-7)
+        assert float(value.double().sum()) == pytest.approx(facts["sum"], rel=1e-6)
         return value
 
     def filled(self, net: nn.Module, prefix: str = "") -> nn.Module:
         shapes = {prefix + k: tuple(v.shape) for k, v in net.state_dict().items()}
-        values = self.recipe.filled_state_dict(shapes, SEED)
+        values = self.recipe.filled_state_dict(shapes, self.seed)
         net.load_state_dict({k.removeprefix(prefix): v for k, v in values.items()}, strict=True, assign=True)
         return net.eval().requires_grad_(False)
 
