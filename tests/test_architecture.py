@@ -18,7 +18,7 @@ FLOORS = (
     ("geometry", "diffusion", "face", "audio", "conformer"),
     ("crop", "detect", "conformer", "normalisation", "denoiser", "emotion", "tracks", "score", "pictures", "sound"),
     ("portrait", "render", "guidance", "sampling", "head", "generate", "pose", "edit"),
-    ("checkpoint", "weights", "video", "soundtrack", "writer", "plot"),
+    ("checkpoint", "published", "weights", "video", "soundtrack", "writer", "plot"),
     ("talk",),
     ("cli",),
     ("__main__",),
