@@ -46,7 +46,14 @@ _UNDER = (
     "pretrained_weights/liveportrait/base_models",
 )
 #: Where the stitching file lies beside them; animals borrow the human one.
-_BESIDE = (".", "../retargeting_models", "..", "../../liveportrait/retargeting_models")
+_BESIDE = (
+    ".",
+    "../retargeting_models",
+    "..",
+    "../../retargeting_models",
+    "../../liveportrait/retargeting_models",
+    "../..",
+)
 log = logging.getLogger(__name__)
 
 
