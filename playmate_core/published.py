@@ -54,12 +54,22 @@ _BESIDE = (
     "../../liveportrait/retargeting_models",
     "../..",
 )
+#: Said when a motion model never saw the keypoints that the face networks draw.
+POSE_ONLY = (
+    "The bundled motion model knows the keypoints of the bundled face networks, not LivePortrait's: the head moves, the"
+    " face keeps the portrait's expression. Give --motion-weights that were trained on LivePortrait's keypoints."
+)
 log = logging.getLogger(__name__)
 
 
 def is_published(path: Path) -> bool:
     """Whether a path can only mean LivePortrait's layout: a folder, one of its file names, or a pickle."""
     return path.is_dir() or path.stem in PARTS or path.suffix.lower() in PICKLES
+
+
+def shares_keypoints(face: Path | None, motion: Path | None) -> bool:
+    """Whether a motion model's expressions mean the same to the face networks, as poses always do; None is bundled."""
+    return motion is not None or face is None or not is_published(face)
 
 
 def find_parts(path: Path) -> dict[str, Path]:
