@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 import sys
 import threading
@@ -21,12 +22,10 @@ from playmate_core.catalogue import ANIMAL, HUMAN, SETS, ModelFile
 from playmate_core.errors import UserError
 from playmate_core.fetching import fetch, waiting_for
 from playmate_core.places import PACKAGE, Places, by_hand, mismatch
-from playmate_core.published import find_parts
+from playmate_core.published import GROUPS, PARTS, STITCHING, find_parts
 
 ROOT = Path(__file__).resolve().parent.parent
 KEYS = json.loads((ROOT / "tests" / "data" / "liveportrait_keys.json").read_text())
-NETWORKS = {"appearance_feature_extractor": "appearance", "motion_extractor": "motion", "warping_module": "warping"}
-NETWORKS |= {"spade_generator": "generator"}
 EVERY = [file for one in SETS.values() for file in one.files]
 CONTENT = bytes(range(256)) * 4096  # 1 MiB
 REVISION = "0123456789" * 4
@@ -46,17 +45,29 @@ def test_no_two_files_have_one_place() -> None:
     assert len({file.below_models for file in EVERY}) == len(EVERY)
 
 
-@pytest.mark.parametrize("name", sorted(NETWORKS))
-def test_stated_sizes_are_those_of_the_published_networks(name: str) -> None:
-    """Four bytes a number and a header: the files hold exactly the keys we load."""
-    numbers = 0
-    for key, shape in KEYS[NETWORKS[name]]["shapes"].items():
-        count = 1
-        for side in shape:
-            count *= side
-        numbers += count * (2 if key.endswith("num_batches_tracked") else 1)  # int64
-    size = next(file.size for file in HUMAN.files if file.name.startswith(name))
-    assert 0 < size - 4 * numbers < 40_000
+def safetensors_size(shapes: dict[str, list[int]]) -> int:
+    """Bytes of a file as safetensors writes it from PyTorch: wide types first, then by name; counters are int64."""
+    order = sorted(shapes, key=lambda key: (not key.endswith("num_batches_tracked"), key))
+    header: dict[str, object] = {"__metadata__": {"format": "pt"}}
+    end = 0
+    for key in order:
+        counter = key.endswith("num_batches_tracked")
+        start, end = end, end + math.prod(shapes[key]) * (8 if counter else 4)
+        header[key] = {"dtype": "I64" if counter else "F32", "shape": shapes[key], "data_offsets": [start, end]}
+    text = json.dumps(header, separators=(",", ":"))
+    return 8 + -(-len(text) // 8) * 8 + end
+
+
+@pytest.mark.parametrize("file", HUMAN.files, ids=lambda file: file.name)
+def test_stated_sizes_are_to_the_byte_those_of_the_keys_we_load(file: ModelFile) -> None:
+    """A file with our keys and shapes would have the published size: no key of the public files is other than ours."""
+    name = file.name.removesuffix(".safetensors")
+    if name == STITCHING:
+        groups = {theirs: KEYS[f"stitching.{ours}"]["shapes"] for theirs, ours in GROUPS.items()}
+        shapes = {f"{theirs}_module.{key}": shape for theirs, group in groups.items() for key, shape in group.items()}
+    else:
+        shapes = KEYS[PARTS[name][0]]["shapes"]
+    assert safetensors_size(shapes) == file.size
 
 
 @pytest.fixture
