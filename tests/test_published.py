@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import pickle
-import subprocess
-import sys
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +14,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from benchmarks.load import WAYS, in_its_own_process, write_random
 from playmate_core import weights
 from playmate_core.errors import UserError
 from playmate_core.face import FaceConfig, FaceModel
@@ -266,51 +264,10 @@ def test_reading_does_not_hang_on_to_the_file(model: FaceModel, tmp_path: Path) 
     assert all(torch.equal(tensors[key], before[key]) for key in before)
 
 
-MEASURE = """
-import json, sys, threading, torch
-from pathlib import Path
-from playmate_core.face import FaceConfig, FaceModel
-from playmate_core.published import PARTS, load_published
-
-def status(name):
-    return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith(name)) / 1024
-
-def naive(folder, config):
-    model = FaceModel(config)
-    read = {name: torch.load(Path(folder, f"{name}.pth"), map_location="cpu", weights_only=True) for name in PARTS}
-    for name, tensors in read.items():
-        model.get_submodule(PARTS[name][0]).load_state_dict(tensors, strict=False)
-    return model
-
-config = FaceConfig(**json.loads(sys.argv[3]))
-with torch.device("meta"):
-    FaceModel(config)  # the first use of this device imports 60 MB of code, which is not the load's
-before = status("RssAnon")
-peak, done = [before], threading.Event()
-def watch():
-    while not done.wait(0.002):
-        peak.append(status("RssAnon"))
-watcher = threading.Thread(target=watch)
-watcher.start()
-model = naive(sys.argv[2], config) if sys.argv[1] == "naive" else load_published(Path(sys.argv[2]), config)
-done.set(); watcher.join()
-size = sum(v.numel() * v.element_size() for v in model.state_dict().values()) / 2**20
-print((max(peak) - before) / size)
-"""
-
-
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="there is no /proc here to read memory from")
 def test_loading_takes_half_the_memory_of_a_naive_load(tmp_path: Path) -> None:
     """Peak private memory over the model's own size, each in its own process: 1.2 at most, against 1.8 and more."""
     large = replace(TINY, hourglass_expansion=64, hourglass_levels=3, hourglass_max=512, generator_middle=256)
-    face = FaceModel(large)
-    for name, (where, _) in PARTS.items():
-        tensors = face.get_submodule(where).state_dict()
-        write_pth(nested(tensors) if name == STITCHING else tensors, tmp_path / f"{name}.pth")
-    peaks = {}
-    for how in ("naive", "ours"):
-        command = [sys.executable, "-c", MEASURE, how, str(tmp_path), json.dumps(asdict(large))]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=Path(__file__).parent.parent)
-        assert done.returncode == 0, done.stderr
-        peaks[how] = float(done.stdout)
+    folder = write_random(tmp_path, large)
+    peaks = {way: in_its_own_process(way, folder, large).peak for way in WAYS}
     assert peaks["ours"] < 1.2 and peaks["naive"] > 1.8, peaks
