@@ -77,6 +77,8 @@ def find_parts(path: Path) -> dict[str, Path]:
 
     Raises UserError naming what is missing. Only the stitching file may be: faces are drawn without it.
     """
+    if not path.exists():
+        raise UserError(f"There is no model file or folder {path}; please check the path.")
     folder, first = (path, "") if path.is_dir() else (path.parent, path.suffix)
     suffixes = sorted(SUFFIXES, key=lambda suffix: suffix != first)
     if folder.name == "retargeting_models":

@@ -161,8 +161,10 @@ def describe(path: str | Path) -> Description:
         numbers = sum(math.prod(file.get_slice(key).get_shape()) for key in keys)
     if "playmate.kind" not in metadata:
         seems = seems_to_be(keys)
-        seems = f"; it seems to be {seems}" if seems else ""
-        raise UserError(f"{path.name} is not a Playmate model{seems}; choose a file written by `python -m training`.")
+        remedy = "choose a file written by `python -m training`"
+        if "LivePortrait" in seems:
+            remedy = "give the folder of LivePortrait's files, under their own names, where face weights are asked for"
+        raise UserError(f"{path.name} is not a Playmate model{seems and f'; it seems to be {seems}'}; {remedy}.")
     if metadata.get("playmate.version") != VERSION:
         raise UserError(
             f"{path.name} has format version {metadata.get('playmate.version')!r} and this program reads {VERSION!r}; "

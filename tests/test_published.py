@@ -211,6 +211,7 @@ def test_missing_files_are_named(model: FaceModel, tmp_path: Path) -> None:
     folder = kijai(model, tmp_path)
     (folder / "warping_module.safetensors").unlink()
     assert "warping_module is not there" in refusal(folder)
+    assert "no model file or folder" in refusal(kijai(model, tmp_path / "b") / "typo.pth")  # not what lies beside it
     (tmp_path / "empty").mkdir()
     assert "no model file of LivePortrait" in refusal(tmp_path / "empty", weights.load_face)
 

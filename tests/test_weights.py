@@ -97,7 +97,7 @@ def test_wrong_kinds_and_foreign_files_are_named(saved: Path, tmp_path: Path) ->
     assert "kind motion" in refusal(saved) and "face model belongs here" in refusal(saved)
     foreign = tmp_path / "foreign.safetensors"
     save_file({"detector.downsample_layers.0.0.weight": torch.zeros(1)}, foreign)
-    assert "LivePortrait's motion extractor" in refusal(foreign)
+    assert "LivePortrait's motion extractor; give the folder" in refusal(foreign)
     save_file({"x": torch.zeros(1)}, foreign)
     assert "not a Playmate model" in refusal(foreign)
 
