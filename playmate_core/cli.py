@@ -210,7 +210,9 @@ def named_weights(options: argparse.Namespace) -> Weights:
     places = places_from(options)
     named = (options.face_weights, options.motion_weights, options.emotion_weights)
     face, motion, emotion = (path and places.resolve(path) for path in named)
-    audio = options.audio_weights and str(places.resolve(Path(options.audio_weights)))
+    audio = options.audio_weights
+    if audio and (found := places.resolve(Path(audio))).exists():
+        audio = str(found)
     return Weights(face, motion, emotion, audio)
 
 
