@@ -13,6 +13,7 @@ from typing import NoReturn, TextIO
 
 from tqdm import tqdm
 
+from .cli_weights import add_models_flag, places_from, register
 from .detect import Box
 from .diffusion import SAMPLERS, SPACINGS
 from .errors import UserError
@@ -97,6 +98,7 @@ def parser() -> argparse.ArgumentParser:
     about = commands.add_parser("describe", help="say what a model file is, how it was trained and its licence")
     about.add_argument("file", metavar="FILE", type=Path)
     about.set_defaults(run=run_describe)
+    register(commands)
     return top
 
 
@@ -122,6 +124,7 @@ def add_talk_flags(to: argparse.ArgumentParser) -> None:
     flag(run, "--device", request.device, "where the networks run: cpu, or an accelerator's name")
     for name in ("face", "motion", "emotion"):
         run.add_argument(f"--{name}-weights", metavar="FILE", type=Path, help="instead of the bundled ones")
+    add_models_flag(run)
     run.add_argument("--audio-weights", metavar="FOLDER", help="of the audio encoder, for models that need one")
     run.add_argument("--plot", metavar="PNG", type=Path, help="also draw the motion's curves")
 
@@ -193,13 +196,24 @@ def request_from(options: argparse.Namespace, portrait: Path, speech: Path) -> T
         pose=replace(PoseSource(), source=options.pose, reference=options.pose_reference, fit=options.pose_fit),
         sampling=sampling,
         rendering=rendering,
-        weights=Weights(options.face_weights, options.motion_weights, options.emotion_weights, options.audio_weights),
+        weights=named_weights(options),
         crop=options.crop,
         limits=None if options.any_picture else FaceLimits(),
         paste_back=options.paste_back,
         device=options.device,
         plot=options.plot,
     )
+
+
+def named_weights(options: argparse.Namespace) -> Weights:
+    """The models that the words name, by path or by where they lie below a models folder."""
+    places = places_from(options)
+    named = (options.face_weights, options.motion_weights, options.emotion_weights)
+    face, motion, emotion = (path and places.resolve(path) for path in named)
+    audio = options.audio_weights
+    if audio and (found := places.resolve(Path(audio))).exists():
+        audio = str(found)
+    return Weights(face, motion, emotion, audio)
 
 
 def run_talk(options: argparse.Namespace) -> None:

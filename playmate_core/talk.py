@@ -28,6 +28,7 @@ from .pictures import check_file, read_picture
 from .plot import plot_motion
 from .portrait import FaceLimits, face_confidence, read_motion, read_portrait, require_face
 from .pose import apply_pose, fit, relative_pose, resample, smooth, still
+from .published import POSE_ONLY, shares_keypoints
 from .render import RenderOptions, paste_back, render
 from .sampling import SamplingOptions
 from .score import NO_EMOTION, emotion_curve, read_score
@@ -175,6 +176,8 @@ def check(request: TalkRequest) -> None:
             if target and target.exists() and path.samefile(target):
                 raise UserError(f"The output {target} would overwrite the {what}; please choose another name.")
     read_score(request.emotion, request.intensity)
+    if not shares_keypoints(request.weights.face, request.weights.motion):
+        log.warning(POSE_ONLY)
     if request.pose.fit not in FITS:
         raise UserError(f"Unknown pose fit {request.pose.fit!r}; please choose one of {', '.join(FITS)}.")
     if len(inputs) > 2:
@@ -235,9 +238,12 @@ def move(
 ) -> Motion:
     """Generate the motion of the whole speech: 280 bytes a frame, an hour is 25 MB."""
     curve = emotion_curve(read_score(request.emotion, request.intensity), len(audio), audio.fps)
-    return generate(
+    motion = generate(
         models.motion, models.emotion, portrait.keypoints, portrait.rest, audio, curve, request.sampling, progress=step
     )
+    if shares_keypoints(request.weights.face, request.weights.motion):
+        return motion
+    return replace(motion, expression=portrait.rest.expression.expand_as(motion.expression).clone())
 
 
 def write_video(

@@ -18,9 +18,9 @@ FLOORS = (
     ("geometry", "diffusion", "face", "audio", "conformer"),
     ("crop", "detect", "conformer", "normalisation", "denoiser", "emotion", "tracks", "score", "pictures", "sound"),
     ("portrait", "render", "guidance", "sampling", "head", "generate", "pose", "edit"),
-    ("weights", "video", "soundtrack", "writer", "plot"),
+    ("catalogue", "places", "fetching", "checkpoint", "published", "weights", "video", "soundtrack", "writer", "plot"),
     ("talk",),
-    ("cli",),
+    ("cli_weights", "cli"),
     ("__main__",),
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

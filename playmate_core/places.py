@@ -1,0 +1,94 @@
+"""Where model files are looked for: the folders ComfyUI users already have, and those a person names.
+
+Folders go by ComfyUI's categories (``liveportrait``, ``audio_encoders``, ``insightface``, ``detection``, ``playmate``).
+Nodes fill :class:`Places` from ``folder_paths``, which has read ``extra_model_paths.yaml``; the command line from its
+``--models`` flag and the variable ``PLAYMATE_MODELS``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .catalogue import SETS, ModelFile
+from .errors import UserError
+
+PACKAGE = Path(__file__).resolve().parent
+CATEGORIES = tuple(sorted({file.folder for one in SETS.values() for file in one.files}))
+
+
+@dataclass(frozen=True)
+class Places:
+    """Folders by category, in the order they are searched; new files go into the first."""
+
+    folders: Mapping[str, tuple[Path, ...]]
+
+    @classmethod
+    def below(cls, models: Iterable[Path]) -> Places:
+        """Every category as a sub-folder of each of some ``models`` folders."""
+        models = tuple(models)
+        return cls({category: tuple(folder / category for folder in models) for category in CATEGORIES})
+
+    @classmethod
+    def standard(cls, named: Sequence[Path] = ()) -> Places:
+        """``named`` models folders first, then that of the ComfyUI this pack lies in, then ``~/.playmate/models``."""
+        pack = PACKAGE.parent
+        inside = (pack.parent.parent / "models",) if pack.parent.name == "custom_nodes" else ()
+        return cls.below((*named, *inside, Path.home() / ".playmate" / "models"))
+
+    def find(self, file: ModelFile) -> Path | None:
+        """Where a file lies, or None. What comes with the program is found in the package after everything else."""
+        bundled = (PACKAGE / "bundled",) if file.folder == "playmate" else ()
+        folders = (*self.folders.get(file.folder, ()), *bundled)
+        return next((path for folder in folders if (path := folder / file.name).is_file()), None)
+
+    def target(self, file: ModelFile) -> Path:
+        """Where a file goes when it is fetched. Raises UserError when nobody named a folder for its category."""
+        folders = self.folders.get(file.folder, ())
+        if not folders:
+            raise UserError(f"No folder is known for {file.folder}; please name a models folder with --models.")
+        return folders[0] / file.name
+
+    def resolve(self, named: Path) -> Path:
+        """A file or folder a person named: as it is, or below a category ("liveportrait/animal", "my_motion")."""
+        if named.exists() or named.is_absolute():
+            return named
+        for category, folders in self.folders.items():
+            below = Path(*named.parts[1:]) if named.parts[:1] == (category,) else named
+            for path in (folder / below for folder in folders):
+                if path.exists():
+                    return path
+        return named
+
+
+def by_hand(file: ModelFile, target: Path) -> str:
+    """What a person has to do to have a file: from where, into where, and how it is known to be right."""
+    facts = [megabytes(file.size)] if file.size else []
+    facts += [file.license]
+    facts += [f"SHA-256 {file.sha256}"] if file.sha256 else []
+    return f"{file.url}  ->  {target}  ({', '.join(facts)})"
+
+
+def mismatch(file: ModelFile, path: Path) -> str:
+    """How a file on disk differs from the catalogue's, "" if it does not as far as the catalogue knows."""
+    size = path.stat().st_size
+    if file.size and size != file.size:
+        return f"it has {size:,} bytes instead of {file.size:,}"
+    if file.sha256 and (digest := _sha256(path)) != file.sha256:
+        return f"its SHA-256 is {digest[:16]}... instead of {file.sha256[:16]}..."
+    return ""
+
+
+def megabytes(size: int) -> str:
+    """Bytes as megabytes for people, "?" where unknown."""
+    return f"{size / 1e6:.1f} MB" if size >= 50_000 else f"{size / 1e3:.1f} kB" if size else "?"
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 22):
+            digest.update(block)
+    return digest.hexdigest()
