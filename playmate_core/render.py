@@ -11,6 +11,7 @@ from torch import Tensor
 
 from .crop import Paster
 from .face import FaceModel
+from .face.prepared import PROFILES, prepared
 from .geometry import place_motion
 from .pictures import to_bytes
 from .portrait import move_to, to_pictures
@@ -28,10 +29,14 @@ class RenderOptions:
     expression: Literal["absolute", "relative"] = "absolute"
     stitching: bool = True
     batch: int = 8
+    #: How W and G are arranged, "auto" or one of :data:`face.prepared.PROFILES`; the pictures are the same.
+    profile: str = "auto"
 
     def __post_init__(self) -> None:
         if self.expression not in ("absolute", "relative"):
             raise ValueError(f"expression must be absolute or relative, got {self.expression!r}.")
+        if self.profile not in ("auto", *PROFILES):
+            raise ValueError(f"profile must be auto or one of {', '.join(PROFILES)}, got {self.profile!r}.")
         if self.batch < 1:
             raise ValueError(f"batch must be at least 1, got {self.batch}.")
 
@@ -63,6 +68,7 @@ def draw(
     options = options or RenderOptions()
     if options.expression == "relative":
         motion = relative_to_rest(portrait, motion)
+    face = prepared(face, options.profile)
     volume = move_to(face, portrait.appearance[None])
     x_s, x_d = driving_keypoints(face, portrait, motion, options)
     for start in range(0, len(motion), options.batch):

@@ -79,7 +79,11 @@ class Generator(nn.Module):
             x = self.get_submodule(name)(x, label)
         x = self.up_0(F.interpolate(x, scale_factor=2.0), label)
         x = self.up_1(F.interpolate(x, scale_factor=2.0), label)
-        painted = self.conv_img(F.leaky_relu(x, SLOPE)).sigmoid()
+        return self.finish(self.conv_img(F.leaky_relu(x, SLOPE)), label)
+
+    def finish(self, painted: Tensor, label: Tensor) -> Tensor:
+        """What the last convolution made, in [0, 1], over the moved picture where one is carried."""
+        painted = painted.sigmoid()
         if not self.carried:
             return painted
         moved = F.pixel_shuffle(label[:, self.picture_from :], self.carried)
