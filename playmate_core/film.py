@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from .face import FaceModel
 from .face.prepared import suitable
 from .joining import join
 from .overlap import behind
-from .render import RenderOptions, paste_back, relative_to_rest, render
+from .render import RenderOptions, paste_back, relative_to_rest, render, shifted
 from .sound import Sound
 from .values import Motion, Portrait
 from .writer import VideoOptions, VideoWriter
@@ -56,7 +56,7 @@ def write_film(
     if request.resumable:
         return _write_parts(face, portrait, motion, request, progress)
     with VideoWriter(request.path, motion.fps, request.sound, request.encoding) as video:
-        _draw_into(video, face, portrait, motion, request, progress)
+        encode(video, portrait, render(face, portrait, motion, rendering, progress), request.pasted)
     return video.frames
 
 
@@ -65,20 +65,18 @@ def parts_folder(path: Path) -> Path:
     return path.with_name(f".{path.stem}.parts")
 
 
-def _draw_into(
-    video: VideoWriter,
-    face: FaceModel,
-    portrait: Portrait,
-    motion: Motion,
-    request: FilmRequest,
-    progress: Progress | None,
-) -> None:
-    def write(batches: Iterator[Tensor]) -> None:
-        for batch in paste_back(portrait, batches) if request.pasted else batches:
-            video.write(batch)
+def encode(video: VideoWriter, portrait: Portrait, batches: Iterable[Tensor], pasted: bool) -> None:
+    """Hand batches of face crops (n, S, S, 3) to ``video``, put back into the whole picture where asked.
+
+    Whoever makes the batches goes on while a thread pastes and another encodes.
+    """
+
+    def write(crops: Iterator[Tensor]) -> None:
+        for pictures in paste_back(portrait, crops) if pasted else crops:
+            video.write(pictures)
 
     with behind(write) as give:
-        for batch in render(face, portrait, motion, request.rendering, progress):
+        for batch in batches:
             give(batch)
 
 
@@ -92,9 +90,10 @@ def _write_parts(
         stop = min(start + PART, total)
         parts.append(folder / f"{start:08d}.mp4")
         if not parts[-1].is_file():  # it got this name when it was whole
-            told = _shifted(progress, start, total)
+            told = shifted(progress, start, total)
             with VideoWriter(parts[-1], motion.fps, None, request.encoding) as video:
-                _draw_into(video, face, portrait, motion[start:stop], request, told)
+                drawn = render(face, portrait, motion[start:stop], request.rendering, told)
+                encode(video, portrait, drawn, request.pasted)
         elif progress:
             progress(stop, total)
     join(parts, request.path, motion.fps, request.sound, request.encoding)
@@ -137,7 +136,3 @@ def _fingerprint(face: FaceModel, portrait: Portrait, motion: Motion, request: F
     for tensor in (*tensors, *face.state_dict().values()):
         digest.update(tensor.detach().cpu().flatten().contiguous().view(torch.uint8).numpy())
     return digest.hexdigest()
-
-
-def _shifted(progress: Progress | None, start: int, total: int) -> Progress | None:
-    return progress and (lambda done, _total: progress(start + done, total))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Generic, TypeVar
 
@@ -52,11 +52,11 @@ class _Channel(Generic[T]):
                     return
 
 
-def ahead(items: Iterable[T]) -> Iterator[T]:
+def ahead(items: Iterable[T]) -> Generator[T, None, None]:
     """``items`` in order, made on a thread that runs a little ahead of whoever takes them.
 
-    What goes wrong in making them is raised here. Closing this iterator, as an exception in the taking loop does, ends
-    the thread.
+    What goes wrong in making them is raised here. Closing this iterator ends the thread: take it in ``with closing``,
+    or an exception's traceback keeps both alive.
     """
     channel: _Channel[T] = _Channel()
 

@@ -76,15 +76,22 @@ def draw(
     if options.expression == "relative":
         motion = relative_to_rest(portrait, motion)
     artist = Artist(prepared(face, options.profile), portrait.appearance, options.batch)
-    done = 0
-    while done < len(motion):
-        ahead = motion[done : done + KEYPOINTS_AT_ONCE]
-        x_s, x_d = driving_keypoints(face, portrait, ahead, options)
-        for pictures in artist.draw(x_s, x_d):
-            yield to_pictures(pictures.clamp(0, 1))
-            done += len(pictures)
-            if progress:
-                progress(done, len(motion))
+    total = len(motion)
+    for start in range(0, total, KEYPOINTS_AT_ONCE):
+        x_s, x_d = driving_keypoints(face, portrait, motion[start : start + KEYPOINTS_AT_ONCE], options)
+        yield from artist.show(x_s, x_d, shifted(progress, start, total))
+
+
+def shifted(progress: Progress | None, start: int, total: int) -> Progress | None:
+    """``progress`` for a stretch that begins at frame ``start`` of ``total``."""
+    return progress and (lambda done, _stretch: progress(start + done, total))
+
+
+def draw_keypoints(
+    face: FaceModel, portrait: Portrait, x_s: Tensor, x_d: Tensor, batch: int = 8, progress: Progress | None = None
+) -> Iterator[Tensor]:
+    """Yield the face crop under seen keypoints ``x_d`` (T, K, 3), ``x_s`` (1, K, 3) the picture's: as :func:`draw`."""
+    yield from Artist(prepared(face), portrait.appearance, batch).show(x_s, x_d, progress)
 
 
 class Artist:
@@ -99,14 +106,17 @@ class Artist:
         self._exact: FaceModel | None = None
         self._short = False
 
-    def draw(self, x_s: Tensor, x_d: Tensor) -> Iterator[Tensor]:
-        """x_s (1, K, 3), x_d (T, K, 3) -> pictures (n, 3, S, S), n at most ``batch``."""
-        start = 0
-        while start < len(x_d):
-            pictures = self._one(x_s, x_d[start : start + self.batch])
-            if pictures is not None:
-                yield pictures
-                start += len(pictures)
+    def show(self, x_s: Tensor, x_d: Tensor, progress: Progress | None = None) -> Iterator[Tensor]:
+        """x_s (1, K, 3), x_d (T, K, 3) -> pictures (n, S, S, 3) float32 in [0, 1], n at most ``batch``."""
+        done = 0
+        while done < len(x_d):
+            pictures = self._one(x_s, x_d[done : done + self.batch])
+            if pictures is None:
+                continue
+            yield to_pictures(pictures.clamp(0, 1))
+            done += len(pictures)
+            if progress:
+                progress(done, len(x_d))
 
     def _one(self, x_s: Tensor, x_d: Tensor) -> Tensor | None:
         """One batch; None when it did not fit and the next may be half as large."""

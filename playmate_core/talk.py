@@ -6,7 +6,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from itertools import islice
@@ -24,6 +24,7 @@ from .face import FaceModel
 from .film import FilmRequest, write_film
 from .generate import generate
 from .head import ANGLE_LIMITS, HELD_BACK, within_limits
+from .overlap import ahead
 from .pictures import check_file, read_picture
 from .plot import plot_motion
 from .portrait import FaceLimits, face_confidence, read_motion, read_portrait, require_face
@@ -220,9 +221,9 @@ def read_pose(
         return still(portrait.rest.pose, frames)
     facts = video_facts(source.source)
     needed = int(frames / FPS * facts.fps) + 2  # what lies beyond the speech need not be read
-    pictures = (frame.picture for frame in islice(read_frames(source.source), needed))
     total = min(needed, facts.frames or needed)
-    seen = read_motion(face, pictures, facts.fps, total=total, progress=step).pose
+    with closing(ahead(frame.picture for frame in islice(read_frames(source.source), needed))) as pictures:
+        seen = read_motion(face, pictures, facts.fps, total=total, progress=step).pose
     steady = smooth(resample(seen, FPS), source.smoothing)
     rest = portrait.rest.pose
     pose = relative_pose(fit(steady, frames, source.fit), rest, source.reference)
