@@ -61,6 +61,7 @@ class Bars:
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code. A person's mistake is one sentence on stderr, never a traceback."""
+    options = argparse.Namespace()
     try:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, signal.default_int_handler)  # being told to end is Ctrl-C too
@@ -76,7 +77,8 @@ def main(words: Sequence[str] | None = None) -> int:
         say("playmate: The memory is full; please take a smaller --batch or split the speech.", sys.stderr)
         return MISTAKE
     except KeyboardInterrupt:
-        say("playmate: stopped; nothing was left behind.", sys.stderr)
+        left = "what is drawn is kept for --resume" if getattr(options, "resume", False) else "nothing was left behind"
+        say(f"playmate: stopped; {left}.", sys.stderr)
         return INTERRUPTED
     return 0
 
@@ -121,6 +123,9 @@ def add_talk_flags(to: argparse.ArgumentParser) -> None:
     add_sampling_flags(to)
     run = to.add_argument_group("how it is run")
     flag(run, "--batch", request.rendering.batch, "frames drawn at once")
+    run.add_argument(
+        "--resume", action="store_true", help="keep what is drawn when stopped; given again, go on from it"
+    )
     flag(run, "--device", request.device, "where the networks run: cpu, or an accelerator's name")
     for name in ("face", "motion", "emotion"):
         run.add_argument(f"--{name}-weights", metavar="FILE", type=Path, help="instead of the bundled ones")
@@ -200,6 +205,7 @@ def request_from(options: argparse.Namespace, portrait: Path, speech: Path) -> T
         crop=options.crop,
         limits=None if options.any_picture else FaceLimits(),
         paste_back=options.paste_back,
+        resume=options.resume,
         device=options.device,
         plot=options.plot,
     )

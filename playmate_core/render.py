@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -11,11 +13,17 @@ from torch import Tensor
 
 from .crop import Paster
 from .face import FaceModel
+from .face.prepared import PROFILES, prepared
 from .geometry import place_motion
 from .pictures import to_bytes
 from .portrait import move_to, to_pictures
 from .values import Motion, Portrait
 
+#: Frames whose keypoints are placed together: a clip's length must not show in the memory.
+KEYPOINTS_AT_ONCE = 2048
+#: No sample above half a grey level: black.
+BLACK = 0.5 / 255
+log = logging.getLogger(__name__)
 Progress = Callable[[int, int], None]
 
 
@@ -28,10 +36,14 @@ class RenderOptions:
     expression: Literal["absolute", "relative"] = "absolute"
     stitching: bool = True
     batch: int = 8
+    #: How W and G are arranged, "auto" or one of :data:`face.prepared.PROFILES`; the pictures are the same.
+    profile: str = "auto"
 
     def __post_init__(self) -> None:
         if self.expression not in ("absolute", "relative"):
             raise ValueError(f"expression must be absolute or relative, got {self.expression!r}.")
+        if self.profile not in ("auto", *PROFILES):
+            raise ValueError(f"profile must be auto or one of {', '.join(PROFILES)}, got {self.profile!r}.")
         if self.batch < 1:
             raise ValueError(f"batch must be at least 1, got {self.batch}.")
 
@@ -63,14 +75,87 @@ def draw(
     options = options or RenderOptions()
     if options.expression == "relative":
         motion = relative_to_rest(portrait, motion)
-    volume = move_to(face, portrait.appearance[None])
-    x_s, x_d = driving_keypoints(face, portrait, motion, options)
-    for start in range(0, len(motion), options.batch):
-        with torch.inference_mode():
-            drawn = face.draw(volume, move_to(face, x_s), move_to(face, x_d[start : start + options.batch]))
-        yield to_pictures(drawn.clamp(0, 1))
-        if progress:
-            progress(min(start + options.batch, len(motion)), len(motion))
+    artist = Artist(prepared(face, options.profile), portrait.appearance, options.batch)
+    total = len(motion)
+    for start in range(0, total, KEYPOINTS_AT_ONCE):
+        x_s, x_d = driving_keypoints(face, portrait, motion[start : start + KEYPOINTS_AT_ONCE], options)
+        yield from artist.show(x_s, x_d, shifted(progress, start, total))
+
+
+def shifted(progress: Progress | None, start: int, total: int) -> Progress | None:
+    """``progress`` for a stretch that begins at frame ``start`` of ``total``."""
+    return progress and (lambda done, _stretch: progress(start + done, total))
+
+
+def draw_keypoints(
+    face: FaceModel, portrait: Portrait, x_s: Tensor, x_d: Tensor, batch: int = 8, progress: Progress | None = None
+) -> Iterator[Tensor]:
+    """Yield the face crop under seen keypoints ``x_d`` (T, K, 3), ``x_s`` (1, K, 3) the picture's: as :func:`draw`."""
+    yield from Artist(prepared(face), portrait.appearance, batch).show(x_s, x_d, progress)
+
+
+class Artist:
+    """Draws one portrait batch by batch, and knows what to do when that fails.
+
+    When memory runs out, the batch is halved and the frames are drawn again. When half precision gives a picture that
+    is black or no number, its batch is drawn again in float32. Either is told once in the log.
+    """
+
+    def __init__(self, face: FaceModel, appearance: Tensor, batch: int) -> None:
+        self._face, self._appearance, self.batch = face, appearance, batch
+        self._exact: FaceModel | None = None
+        self._short = False
+
+    def show(self, x_s: Tensor, x_d: Tensor, progress: Progress | None = None) -> Iterator[Tensor]:
+        """x_s (1, K, 3), x_d (T, K, 3) -> pictures (n, S, S, 3) float32 in [0, 1], n at most ``batch``."""
+        done = 0
+        while done < len(x_d):
+            pictures = self._one(x_s, x_d[done : done + self.batch])
+            if pictures is None:
+                continue
+            yield to_pictures(pictures.clamp(0, 1))
+            done += len(pictures)
+            if progress:
+                progress(done, len(x_d))
+
+    def _one(self, x_s: Tensor, x_d: Tensor) -> Tensor | None:
+        """One batch; None when it did not fit and the next may be half as large."""
+        try:
+            pictures = _drawn(self._face, self._appearance, x_s, x_d)
+            half = torch.finfo(pictures.dtype).bits < 32
+            return self._again(x_s, x_d) if half and spoilt(pictures) else pictures
+        except (MemoryError, RuntimeError) as problem:
+            if self.batch == 1 or not out_of_memory(problem):
+                raise
+        # Outside the handler: the traceback would keep alive what was just too large.
+        self.batch = (min(self.batch, len(x_d)) + 1) // 2
+        if not self._short:
+            log.warning("The memory does not hold a whole batch; drawing %d frames at once from here.", self.batch)
+        self._short = True
+        return None
+
+    def _again(self, x_s: Tensor, x_d: Tensor) -> Tensor:
+        if self._exact is None:
+            log.warning("Half precision gave black pictures or none; drawing such batches again in float32.")
+            self._exact = copy.deepcopy(self._face).float()
+        return _drawn(self._exact, self._appearance, x_s, x_d)
+
+
+def _drawn(face: FaceModel, appearance: Tensor, x_s: Tensor, x_d: Tensor) -> Tensor:
+    with torch.inference_mode():
+        return face.draw(move_to(face, appearance[None]), move_to(face, x_s), move_to(face, x_d))
+
+
+def spoilt(pictures: Tensor) -> bool:
+    """Whether some picture of a batch (n, 3, S, S) is black, or holds what is no number."""
+    return not bool((pictures.isfinite().flatten(1).all(1) & (pictures.flatten(1).amax(1) > BLACK)).all())
+
+
+def out_of_memory(problem: BaseException) -> bool:
+    """Whether memory ran out, on whichever device; PyTorch's CPU says so only in words."""
+    kinds = (MemoryError, getattr(torch, "OutOfMemoryError", MemoryError))
+    words = ("out of memory", "not enough memory", "can't allocate memory")
+    return isinstance(problem, kinds) or any(word in str(problem) for word in words)
 
 
 def driving_keypoints(

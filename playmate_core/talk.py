@@ -6,7 +6,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from itertools import islice
@@ -14,7 +14,6 @@ from pathlib import Path
 
 import cv2
 import torch
-from torch import Tensor
 
 from .audio import make_encoder
 from .denoiser import MotionDenoiser
@@ -22,14 +21,16 @@ from .detect import Box
 from .emotion import EmotionController
 from .errors import UserError
 from .face import FaceModel
+from .film import FilmRequest, write_film
 from .generate import generate
 from .head import ANGLE_LIMITS, HELD_BACK, within_limits
+from .overlap import ahead
 from .pictures import check_file, read_picture
 from .plot import plot_motion
 from .portrait import FaceLimits, face_confidence, read_motion, read_portrait, require_face
 from .pose import apply_pose, fit, relative_pose, resample, smooth, still
 from .published import POSE_ONLY, shares_keypoints
-from .render import RenderOptions, paste_back, render
+from .render import RenderOptions
 from .sampling import SamplingOptions
 from .score import NO_EMOTION, emotion_curve, read_score
 from .sound import Sound, read_sound
@@ -37,7 +38,7 @@ from .tracks import FITS
 from .values import FPS, AudioFeatures, Motion, Portrait, Pose
 from .video import read_frames, video_facts
 from .weights import load_emotion, load_face, load_motion
-from .writer import VideoWriter, check_folder, check_output
+from .writer import check_folder, check_output
 
 #: Sources of head pose that are no file.
 GENERATED, STILL = "generated", "still"
@@ -83,7 +84,8 @@ class TalkRequest:
     """Everything that decides a talking video. ``emotion`` a name, "none", or a timeline (see :mod:`score`).
 
     ``crop`` as in :func:`detect.find_crop`; ``limits`` None takes any picture for a face; ``plot`` is where a picture
-    of the motion goes, if anywhere.
+    of the motion goes, if anywhere; ``resume`` keeps what is drawn when the job is stopped, and goes on from it when
+    the job is given again.
     """
 
     portrait: Path
@@ -98,6 +100,7 @@ class TalkRequest:
     crop: str | Box = "auto"
     limits: FaceLimits | None = field(default_factory=FaceLimits)
     paste_back: bool = False
+    resume: bool = False
     device: str = "cpu"
     plot: Path | None = None
 
@@ -221,9 +224,9 @@ def read_pose(
         return still(portrait.rest.pose, frames)
     facts = video_facts(source.source)
     needed = int(frames / FPS * facts.fps) + 2  # what lies beyond the speech need not be read
-    pictures = (frame.picture for frame in islice(read_frames(source.source), needed))
     total = min(needed, facts.frames or needed)
-    seen = read_motion(face, pictures, facts.fps, total=total, progress=step).pose
+    with closing(ahead(frame.picture for frame in islice(read_frames(source.source), needed))) as pictures:
+        seen = read_motion(face, pictures, facts.fps, total=total, progress=step).pose
     steady = smooth(resample(seen, FPS), source.smoothing)
     rest = portrait.rest.pose
     pose = relative_pose(fit(steady, frames, source.fit), rest, source.reference)
@@ -249,14 +252,9 @@ def move(
 def write_video(
     face: FaceModel, request: TalkRequest, portrait: Portrait, motion: Motion, step: Callable[[int, int], None]
 ) -> int:
-    """Render and encode batch by batch, with the speech as it was given; returns the number of frames."""
-    batches: Iterator[Tensor] = render(face, portrait, motion, request.rendering, step)
-    if request.paste_back:
-        batches = paste_back(portrait, batches)
-    with VideoWriter(request.output, FPS, request.speech) as video:
-        for batch in batches:
-            video.write(batch)
-    return video.frames
+    """Render and encode, with the speech as it was given; returns the number of frames."""
+    film = FilmRequest(request.output, request.speech, request.paste_back, request.resume, request.rendering)
+    return write_film(face, portrait, motion, film, step)
 
 
 def write_plot(path: Path, motion: Motion, audio: AudioFeatures) -> None:

@@ -14,11 +14,12 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 #: Rooms of core from the ground up; an arrow goes down or stays on its floor, never up, and never in a circle.
 FLOORS = (
-    ("errors", "values"),
+    ("errors", "values", "overlap"),
     ("geometry", "diffusion", "face", "audio", "conformer"),
     ("crop", "detect", "conformer", "normalisation", "denoiser", "emotion", "tracks", "score", "pictures", "sound"),
     ("portrait", "render", "guidance", "sampling", "head", "generate", "pose", "edit"),
-    ("catalogue", "places", "fetching", "checkpoint", "published", "weights", "video", "soundtrack", "writer", "plot"),
+    ("catalogue", "places", "fetching", "checkpoint", "published", "weights"),
+    ("video", "soundtrack", "writer", "joining", "film", "plot"),
     ("talk",),
     ("cli_weights", "cli"),
     ("__main__",),

@@ -19,7 +19,10 @@ from training.probe import DEGREES_PER_UNIT, Probe, ProbeConfig, ProbeReading, s
 
 @dataclass(frozen=True)
 class ProbeStageConfig(LoopConfig):
-    """Batch (pairs of frames, one person each) and the weights of the four losses."""
+    """Batch (pairs of frames, one person each) and the weights of the four losses.
+
+    ``softened``: share of batches shown with half the detail, so that a judge reads what a small network draws.
+    """
 
     steps: int = 600
     lr: float = 1e-3
@@ -32,6 +35,7 @@ class ProbeStageConfig(LoopConfig):
     emotion: float = 0.3
     identity: float = 0.1
     temperature: float = 0.1
+    softened: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,8 @@ class ProbeStage:
         return ProbeBatch(images(frames), rotation, rig, torch.stack(emotion))
 
     def loss(self, batch: ProbeBatch, step: int, generator: torch.Generator) -> Mapping[str, Tensor]:
-        seen: ProbeReading = self.probe(batch.image)
+        soft = float(torch.rand(1, generator=generator)) < self.config.softened
+        seen: ProbeReading = self.probe(half_detail(batch.image) if soft else batch.image)
         half = len(batch.image) // 2
         alike = seen.identity[:half] @ seen.identity[half:].T / self.config.temperature
         same = torch.arange(half, device=alike.device)
@@ -93,6 +98,11 @@ class ProbeStage:
 
     def save(self, run_dir: Path, step: int) -> None:
         save_probe(self.probe, run_dir / "probe.safetensors")
+
+
+def half_detail(image: Tensor) -> Tensor:
+    """Pictures (B, 3, S, S) of the same size with half the detail."""
+    return F.interpolate(F.avg_pool2d(image, 2), size=image.shape[-2:], mode="bilinear")
 
 
 def train_probe(config: ProbeStageConfig, run_dir: Path) -> Path:

@@ -48,7 +48,7 @@ class EvaluateConfig:
     clips: int = 40
     few: int = 8  # clips of the slow figures
     pairs: int = 4  # a session, of level 2
-    probe_steps: int = 2000
+    probe_steps: int = 3000
     oracle_steps: int = 1000  # of DDPM, against which the default sampler is measured
     rollout: float = 60.0  # seconds of the long run
     level: str = "all"  # or "1", "2"
@@ -112,7 +112,9 @@ def level_two(config: EvaluateConfig, system: System) -> Table:
     """Pictures in, pictures out."""
     face = weights.load_face(config.face or bundled("face.safetensors"))
     corpus, out = Path(config.corpus), Path(config.out)
-    probe_config = ProbeStageConfig(corpus=config.judges, split="judge", steps=config.probe_steps, batch=24)
+    probe_config = ProbeStageConfig(
+        corpus=config.judges, split="judge", steps=config.probe_steps, batch=24, softened=0.5
+    )
     probe = load_probe(train_probe(probe_config, out / "probe"))
     sessions = Sessions(corpus, "test")
     seed = int(corpus_config(corpus)["seed"])

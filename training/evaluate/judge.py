@@ -20,6 +20,7 @@ from training.evaluate.subjects import System
 from training.evaluate.table import Row, number
 from training.pairs import images
 from training.probe import Probe
+from training.probe_stage import half_detail
 from training.synthetic.identity import make_identity
 from training.synthetic.rig import expression_from_rig, lip_aperture
 
@@ -128,10 +129,8 @@ def identity_rows(system: System, face: FaceModel, probe: Probe, cast: list[Film
 
 def disturbed(image: Tensor) -> Tensor:
     """Pictures (B, 3, S, S) as a small network might draw them: half the detail, a little noise, a little darker."""
-    half = torch.nn.functional.avg_pool2d(image, 2)
-    soft = torch.nn.functional.interpolate(half, size=image.shape[-2:], mode="bilinear")
     noise = torch.randn(image.shape, generator=torch.Generator().manual_seed(0))
-    return (0.97 * soft + 0.02 * noise).clamp(0.0, 1.0)
+    return (0.97 * half_detail(image) + 0.02 * noise).clamp(0.0, 1.0)
 
 
 def probe_rows(probe: Probe, sessions: Sessions) -> list[Row]:

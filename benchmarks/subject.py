@@ -1,0 +1,85 @@
+"""What is measured: a face model with weights, a portrait and a motion for it."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from playmate_core.errors import UserError
+from playmate_core.face import FaceConfig, FaceModel
+from playmate_core.pictures import read_picture
+from playmate_core.portrait import read_portrait
+from playmate_core.talk import bundled
+from playmate_core.values import Motion, Portrait, Pose
+from playmate_core.weights import load_face
+
+#: Our parts and the published files they come in.
+FILES = {
+    "appearance": "appearance_feature_extractor",
+    "motion": "motion_extractor",
+    "warping": "warping_module",
+    "generator": "spade_generator",
+}
+SEED = 2502
+
+
+@dataclass(frozen=True)
+class Subject:
+    """``face`` with its weights' ``name``, the ``portrait`` it read, and a ``motion`` away from its rest."""
+
+    face: FaceModel
+    name: str
+    portrait: Portrait
+    motion: Motion
+
+
+def make_subject(weights: Path | None, frames: int) -> Subject:
+    """``weights`` is a folder of published files, a recipe (.py with ``filled_state_dict``), or None: the bundled."""
+    if weights is None:
+        face, name = load_face(bundled("face.safetensors")), "bundled (FaceConfig.small)"
+    else:
+        with torch.device("meta"):
+            face = FaceModel(FaceConfig())
+        for part, stem in FILES.items():
+            module = face.get_submodule(part)
+            shapes = {key: tuple(value.shape) for key, value in module.state_dict().items()}
+            values = _filled(weights, shapes) if weights.suffix == ".py" else _read(weights, stem)
+            module.load_state_dict(values, strict=True, assign=True)
+        face.stitching = None  # no part of W and G
+        name = f"published sizes, {'filled by ' + weights.name if weights.suffix == '.py' else 'from files'}"
+    face = face.eval().requires_grad_(False)
+    portrait = read_portrait(face, read_picture(bundled("portrait.png")), "whole")
+    return Subject(face, name, portrait, _motion(portrait, frames))
+
+
+def _motion(portrait: Portrait, frames: int) -> Motion:
+    """Turning and speaking about as much as people do: degrees, and hundredths in the expression."""
+    random, rest = torch.Generator().manual_seed(SEED), portrait.rest
+    pose = Pose(
+        rest.pose.rotation + 5 * torch.randn(frames, 3, generator=random),
+        rest.pose.translation + 0.02 * torch.randn(frames, 3, generator=random),
+        rest.pose.scale.expand(frames, 1).clone(),
+    )
+    return Motion(pose, rest.expression + 0.005 * torch.randn(frames, 21, 3, generator=random))
+
+
+def _filled(recipe: Path, shapes: dict[str, tuple[int, ...]]) -> dict[str, Tensor]:
+    spec = importlib.util.spec_from_file_location("weights_recipe", recipe)
+    if spec is None or spec.loader is None or not recipe.is_file():
+        raise UserError(f"There is no recipe for weights at {recipe}; please check the path.")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.filled_state_dict(shapes, SEED)
+
+
+def _read(folder: Path, stem: str) -> dict[str, Tensor]:
+    if (path := folder / f"{stem}.safetensors").is_file():
+        return load_file(path)
+    if (path := folder / f"{stem}.pth").is_file():
+        return torch.load(path, map_location="cpu", weights_only=True)
+    raise UserError(f"{folder} holds neither {stem}.safetensors nor {stem}.pth; please name LivePortrait's folder.")

@@ -1,0 +1,50 @@
+"""Weights with everything folded in that is constant once a network is trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A convolution's ``weight`` (O, C, ...) and ``bias`` (O)."""
+
+    weight: Tensor
+    bias: Tensor
+
+    def part(self, start: int, stop: int) -> Kernel:
+        """Some of its outputs."""
+        return Kernel(self.weight[start:stop], self.bias[start:stop])
+
+
+def kernel_of(conv: nn.Module) -> Kernel:
+    """What a convolution of ours multiplies with: as stored, or divided by its spectral norm."""
+    layer: Any = conv
+    weight = layer.weight_orig / layer.sigma() if hasattr(layer, "weight_orig") else layer.weight
+    weight = weight.detach()
+    return Kernel(weight, weight.new_zeros(len(weight)) if layer.bias is None else layer.bias.detach())
+
+
+def with_norm(conv: nn.Module, norm: nn.Module) -> Kernel:
+    """A convolution and the batch norm behind it as one convolution."""
+    kernel, layer = kernel_of(conv), norm
+    statistics: Any = layer
+    scale = statistics.weight.detach() * torch.rsqrt(statistics.running_var + statistics.eps)
+    weight = kernel.weight * scale.view(-1, *[1] * (kernel.weight.ndim - 1))
+    return Kernel(weight, (kernel.bias - statistics.running_mean) * scale + statistics.bias.detach())
+
+
+def side_by_side(*kernels: Kernel) -> Kernel:
+    """Convolutions of one input as one convolution, their outputs one after another."""
+    return Kernel(torch.cat([k.weight for k in kernels]), torch.cat([k.bias for k in kernels]))
+
+
+def behind(kernel: Kernel, mix: Tensor) -> Kernel:
+    """A convolution followed by a 1x1 convolution ``mix`` (O', O, 1, 1) without bias, as one: nothing lies between."""
+    matrix = mix.flatten(1).double()
+    weight = torch.einsum("po,ocyx->pcyx", matrix, kernel.weight.double())
+    return Kernel(weight.to(mix.dtype), (matrix @ kernel.bias.double()).to(mix.dtype))

@@ -1,0 +1,158 @@
+"""W, prepared: norms folded, upsampling convolutions read from the small map, the wide mask convolution rearranged.
+
+Maps are (N, D, H, W, C), channels last, as in :mod:`bilinear`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..warping import Decoder, DenseMotion, Encoder, Warped, WarpingModule, identity_grid, sample
+from .bilinear import UPSAMPLED_2, Convolution, Direct, pictures_at_once
+from .folding import Kernel, kernel_of, with_norm
+from .spectrum import Spectrum
+
+#: Makes of a kernel the convolution that suits it; the second word is whether the map's sides divide by four.
+Chooser = Callable[[Kernel, bool], "Convolution | Direct"]
+
+
+class PreparedEncoder:
+    """(N, D, H, W, C) -> every stage, from fine to coarse."""
+
+    def __init__(self, encoder: Encoder, choose: Chooser) -> None:
+        levels = len(encoder.down_blocks)
+        # A side divides by 2 ** levels; two levels before the last it still divides by four.
+        self._convolutions = [
+            choose(with_norm(down.conv, down.norm), i + 2 <= levels)  # type: ignore[arg-type]
+            for i, down in enumerate(encoder.down_blocks)
+        ]
+
+    def __call__(self, maps: Tensor) -> list[Tensor]:
+        stages = [maps]
+        for convolution in self._convolutions:
+            flat = convolution(stages[-1]).relu_().flatten(0, 1).movedim(-1, 1)
+            stages.append(F.avg_pool2d(flat, 2).movedim(1, -1).unflatten(0, maps.shape[:2]))
+        return stages
+
+
+class PreparedDecoder:
+    """The stages -> (N, D, H, W, width)."""
+
+    def __init__(self, decoder: Decoder, choose: Chooser) -> None:
+        self._ups = []
+        for up in decoder.up_blocks:
+            kernel = with_norm(up.conv, up.norm)  # type: ignore[arg-type]
+            self._ups.append(Convolution(kernel.weight, kernel.bias, UPSAMPLED_2))
+        self._last = choose(with_norm(decoder.conv, decoder.norm), True)
+
+    def __call__(self, stages: list[Tensor]) -> Tensor:
+        x = stages[-1]
+        for up, skip in zip(self._ups, stages[-2::-1], strict=True):
+            joined = x.new_empty(*skip.shape[:-1], up.outside + skip.shape[-1])
+            joined[..., up.outside :] = skip
+            made = joined[..., : up.outside]
+            for block in up.blocks(x):
+                torch.clamp_min(block.split(), 0, out=block.place(made))
+            x = joined
+        return self._last(x).relu_()
+
+
+class SliceByTap:
+    """A k x k x k convolution as a k x k one with its depth taps as further outputs, added up with a shift.
+
+    The same multiplications, but k times the outputs: few outputs leave most of a wide vector or tile idle.
+    """
+
+    def __init__(self, mask: nn.Module) -> None:
+        kernel = kernel_of(mask)
+        self._taps = kernel.weight.shape[2]
+        self._weight = kernel.weight.permute(2, 0, 1, 3, 4).flatten(0, 1).contiguous()
+        self._bias = kernel.bias
+
+    def __call__(self, maps: Tensor) -> Tensor:
+        """(N, D, H, W, C) -> (N, D, H, W, O)."""
+        depth, reach = maps.shape[1], self._taps // 2
+        flat = F.conv2d(maps.flatten(0, 1).movedim(-1, 1), self._weight, padding=reach)
+        taps = flat.movedim(1, -1).unflatten(0, maps.shape[:2]).unflatten(-1, (self._taps, -1))
+        summed = self._bias.expand(*maps.shape[:-1], -1).clone()
+        for tap in range(max(0, reach - depth + 1), min(self._taps, reach + depth)):  # further ones see only padding
+            shift = tap - reach
+            to = slice(max(0, -shift), depth - max(0, shift))
+            of = slice(max(0, shift), depth - max(0, -shift))
+            summed[:, to] += taps[:, of, :, :, tap]
+        return summed
+
+
+class FoldedDepth:
+    """The occlusion: a 2-D convolution over depth and channels together, (N, D, H, W, C) -> (N, H, W, 1)."""
+
+    def __init__(self, occlusion: nn.Module, depth: int) -> None:
+        kernel = kernel_of(occlusion)
+        self._bias = kernel.bias
+        self._weight = kernel.weight.unflatten(1, (-1, depth)).transpose(1, 2).flatten(1, 2).contiguous()
+
+    def __call__(self, maps: Tensor) -> Tensor:
+        flat = maps.movedim(1, -2).flatten(-2)
+        return F.conv2d(flat.movedim(-1, 1), self._weight, self._bias, padding=self._weight.shape[-1] // 2).movedim(
+            1, -1
+        )
+
+
+class Straight:
+    """Mask logits (N, D, H, W, K+1) and occlusion logits (N, H, W, 1), one convolution each."""
+
+    def __init__(self, dense: DenseMotion, depth: int) -> None:
+        self._mask, self._occlusion = SliceByTap(dense.mask), FoldedDepth(dense.occlusion, depth)
+
+    def __call__(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        return self._mask(hidden), self._occlusion(hidden)
+
+
+#: Makes what reads mask and occlusion off the hourglass, for a depth.
+Reading = Callable[[DenseMotion, int], "Straight | Spectrum"]
+
+
+class PreparedWarping(nn.Module):
+    """volume (B or 1, C, D, h, w), x_s and x_d (B, K, 3) -> Warped, as :class:`WarpingModule` gives it."""
+
+    def __init__(self, warping: WarpingModule, depth: int, choose: Chooser, read: Reading) -> None:
+        super().__init__()
+        dense = warping.dense_motion_network
+        self._plain = (warping, dense)  # in a tuple, or its parameters would be counted as ours
+        self._compress = with_norm(dense.compress, dense.norm)
+        self._encoder = PreparedEncoder(dense.hourglass.encoder, choose)
+        self._decoder = PreparedDecoder(dense.hourglass.decoder, choose)
+        self._read = read(dense, depth)
+        self._third = choose(with_norm(warping.third.conv, warping.third.norm), True)
+        self._fourth = kernel_of(warping.fourth)
+
+    def forward(self, volume: Tensor, x_s: Tensor, x_d: Tensor) -> Warped:
+        x_s, volume = x_s.expand_as(x_d), volume.expand(len(x_d), -1, -1, -1, -1)
+        size = pictures_at_once(volume)
+        parts = [self._some(*part) for part in zip(*(v.split(size) for v in (volume, x_s, x_d)), strict=True)]
+        features, occlusion, deformation, mask = (torch.cat(same) for same in zip(*parts, strict=True))
+        return Warped(features, occlusion, deformation, mask)
+
+    def _some(self, volume: Tensor, x_s: Tensor, x_d: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        warping, dense = self._plain
+        compressed = F.conv3d(volume, self._compress.weight, self._compress.bias).relu_()
+        depth, height, width = volume.shape[2:]
+        grid = identity_grid(depth, height, width, x_d)
+        shift = x_s - x_d
+        seen = (
+            dense.evidence(compressed, grid, grid.expand(len(x_d), *grid.shape), shift, x_s, x_d)
+            .movedim(1, -1)
+            .contiguous()
+        )
+        hidden = self._decoder(self._encoder(seen))
+        logits, hides = self._read(hidden)
+        mask, occlusion = logits.softmax(-1), hides.sigmoid().movedim(-1, 1)
+        deformation = grid + torch.einsum("bzyxk,bkc->bzyxc", mask[..., 1:], shift)
+        moved = sample(volume, deformation).flatten(1, 2).movedim(1, -1)
+        third = F.leaky_relu_(self._third(moved[:, None].contiguous()), warping.third.slope)[:, 0].movedim(-1, 1)
+        features = F.conv2d(third, self._fourth.weight, self._fourth.bias) * occlusion
+        return features, occlusion, deformation, mask.movedim(-1, 1)

@@ -1,0 +1,371 @@
+"""Films: stages overlap and end together, a killed one goes on to the same frames, memory does not grow with length."""
+
+from __future__ import annotations
+
+import logging
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from playmate_core import film as room
+from playmate_core import render as drawing
+from playmate_core.face import FaceModel
+from playmate_core.film import FilmRequest, parts_folder, write_film
+from playmate_core.overlap import ahead, behind
+from playmate_core.pictures import read_picture
+from playmate_core.portrait import read_portrait
+from playmate_core.render import RenderOptions, draw, out_of_memory, render, spoilt
+from playmate_core.values import Motion, Portrait, Pose
+from playmate_core.video import read_frames
+from playmate_core.weights import load_face
+
+
+@pytest.fixture(scope="module")
+def face(tiny_face: Path) -> FaceModel:
+    return load_face(tiny_face)
+
+
+@pytest.fixture(scope="module")
+def portrait(face: FaceModel, portrait_picture: Path) -> Portrait:
+    return read_portrait(face, read_picture(portrait_picture), "whole")
+
+
+def motion(frames: int) -> Motion:
+    noise = torch.Generator().manual_seed(3)
+    pose = Pose(5 * torch.randn(frames, 3, generator=noise), torch.zeros(frames, 3), torch.ones(frames, 1))
+    return Motion(pose, 0.05 * torch.randn(frames, 21, 3, generator=noise))
+
+
+def frames_of(path: Path) -> np.ndarray:
+    return np.stack([frame.picture for frame in read_frames(path)])
+
+
+def ours() -> set[str]:
+    return {thread.name for thread in threading.enumerate()} & {"ahead", "behind", "video encoder"}
+
+
+def test_ahead_overlaps_keeps_order_and_is_bounded() -> None:
+    made: list[int] = []
+
+    def source() -> Iterator[int]:
+        for i in range(8):
+            made.append(i)
+            yield i
+
+    taken = ahead(source())
+    assert next(taken) == 0
+    time.sleep(0.3)
+    assert 2 <= len(made) <= 5  # on while nobody asks, but not far: two wait and one is in hand
+    assert list(taken) == list(range(1, 8)) and not ours()
+
+
+def test_ahead_ends_with_either_side() -> None:
+    closed = threading.Event()
+
+    def endless() -> Iterator[int]:
+        try:
+            while True:
+                yield 1
+        finally:
+            closed.set()
+
+    taken = ahead(endless())
+    next(taken)
+    taken.close()  # type: ignore[attr-defined]
+    assert closed.is_set() and not ours()
+
+    def broken() -> Iterator[int]:
+        yield 1
+        raise OSError("the film ends here")
+
+    seen = []
+    with pytest.raises(OSError, match="ends here"):
+        for item in ahead(broken()):
+            seen.append(item)
+    assert seen == [1] and not ours()
+
+
+def test_behind_consumes_everything_or_ends() -> None:
+    got: list[int] = []
+    with behind(got.extend) as give:
+        for i in range(20):
+            give(i)
+    assert got == list(range(20)) and not ours()
+
+    def refuse(items: Iterator[int]) -> None:
+        next(items)
+        raise OSError("full")
+
+    with pytest.raises(OSError, match="full"), behind(refuse) as give:
+        for i in range(100):
+            give(i)
+    with pytest.raises(OSError, match="full"), behind(refuse) as give:
+        give(1)  # told at the end at the latest
+    with pytest.raises(KeyboardInterrupt), behind(got.extend) as give:
+        raise KeyboardInterrupt
+    assert not ours()
+
+
+@pytest.mark.parametrize("pasted", [False, True])
+def test_a_film_shows_what_is_rendered(tmp_path: Path, face: FaceModel, portrait: Portrait, pasted: bool) -> None:
+    told: list[tuple[int, int]] = []
+    request = FilmRequest(tmp_path / "a.mp4", pasted=pasted)
+    assert write_film(face, portrait, motion(20), request, lambda *step: told.append(step)) == 20
+    side = 96 if pasted else 64
+    assert frames_of(request.path).shape == (20, side, side, 3)
+    assert told == [(8, 20), (16, 20), (20, 20)] and not ours() and [p.name for p in tmp_path.iterdir()] == ["a.mp4"]
+
+
+def test_cancelling_leaves_no_thread_and_no_file(tmp_path: Path, face: FaceModel, portrait: Portrait) -> None:
+    def cancel(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_film(face, portrait, motion(40), FilmRequest(tmp_path / "a.mp4"), cancel)
+    assert not ours() and not list(tmp_path.iterdir())
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("expression", ["absolute", "relative"])
+def test_a_resumed_film_has_the_same_frames(
+    tmp_path: Path,
+    face: FaceModel,
+    portrait: Portrait,
+    monkeypatch: pytest.MonkeyPatch,
+    speech_wave: Path,
+    expression: str,
+) -> None:
+    """Stopped again and again at random places, against one that was not."""
+    monkeypatch.setattr(room, "PART", 10)
+    rendering = replace(RenderOptions(batch=4), expression=expression)
+    whole = FilmRequest(tmp_path / "whole.mp4", speech_wave, resumable=True, rendering=rendering)
+    write_film(face, portrait, motion(33), whole)
+    dice, again = random.Random(5), replace(whole, path=tmp_path / "again.mp4")
+    drawn: list[int] = []
+    for _ in range(4):
+        limit, drawn_now = dice.randrange(1, 6), []
+
+        def stop(done: int, total: int, limit: int = limit, now: list[int] = drawn_now) -> None:
+            now.append(done)
+            if len(now) > limit:
+                raise Killed
+
+        try:
+            write_film(face, portrait, motion(33), again, stop)
+        except Killed:
+            pass
+        drawn.append(len(drawn_now))
+    write_film(face, portrait, motion(33), again)
+    assert np.array_equal(frames_of(again.path), frames_of(whole.path)) and len(frames_of(whole.path)) == 33
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["again.mp4", "whole.mp4"]
+    times = [frame.time for frame in read_frames(again.path)]
+    assert times == pytest.approx([i / 25 for i in range(33)])
+
+
+def test_parts_of_another_film_are_not_used(
+    tmp_path: Path,
+    face: FaceModel,
+    portrait: Portrait,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(room, "PART", 5)
+    request = FilmRequest(tmp_path / "a.mp4", resumable=True, rendering=RenderOptions(batch=5))
+
+    def stop(done: int, total: int) -> None:
+        if done > 5:
+            raise Killed
+
+    with pytest.raises(Killed):
+        write_film(face, portrait, motion(12), request, stop)
+    assert (parts_folder(request.path) / "00000000.mp4").is_file()
+    told: list[int] = []
+    with caplog.at_level(logging.WARNING):
+        write_film(face, portrait, motion(13), request, lambda done, _: told.append(done))
+    assert told == [5, 10, 13] and "another film" in caplog.text
+    other = motion(13)
+    write_film(face, portrait, other, replace(request, path=tmp_path / "b.mp4"))
+    assert np.array_equal(frames_of(tmp_path / "a.mp4"), frames_of(tmp_path / "b.mp4"))
+
+
+KILLED_FILM = """
+import sys, torch
+sys.path.insert(0, sys.argv[5])
+from pathlib import Path
+from test_film import motion
+from playmate_core import film
+from playmate_core.pictures import read_picture
+from playmate_core.portrait import read_portrait
+from playmate_core.weights import load_face
+torch.set_num_threads(1)
+film.PART = 25
+face = load_face(Path(sys.argv[1]))
+portrait = read_portrait(face, read_picture(sys.argv[2]), "whole")
+request = film.FilmRequest(Path(sys.argv[3]), resumable=True)
+print("ready", flush=True)
+film.write_film(face, portrait, motion(int(sys.argv[4])), request, lambda done, _: print(done, flush=True))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is POSIX's")
+def test_a_killed_process_is_gone_on_from(
+    tmp_path: Path,
+    face: FaceModel,
+    portrait: Portrait,
+    monkeypatch: pytest.MonkeyPatch,
+    tiny_face: Path,
+    portrait_picture: Path,
+) -> None:
+    """SIGKILL, which nothing can clean up after, somewhere in the midst of the third part."""
+    words = [tiny_face, portrait_picture, tmp_path / "killed.mp4", 80, Path(__file__).parent]
+    command = [sys.executable, "-c", KILLED_FILM, *map(str, words)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1])
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.strip().isdigit() and int(line) > 50:
+            break
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    assert not (tmp_path / "killed.mp4").exists()
+    monkeypatch.setattr(room, "PART", 25)
+    threads, told = torch.get_num_threads(), []
+    torch.set_num_threads(1)
+    try:
+        request = FilmRequest(tmp_path / "killed.mp4", resumable=True)
+        write_film(face, portrait, motion(80), request, lambda done, _: told.append(done))
+        write_film(face, portrait, motion(80), replace(request, path=tmp_path / "whole.mp4"))
+    finally:
+        torch.set_num_threads(threads)
+    assert told[:2] == [25, 50]  # finished parts are told at once
+    assert np.array_equal(frames_of(tmp_path / "killed.mp4"), frames_of(tmp_path / "whole.mp4"))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["killed.mp4", "whole.mp4"]
+
+
+def test_running_out_of_memory_halves_the_batch(
+    face: FaceModel, portrait: Portrait, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = torch.cat(list(draw(face, portrait, motion(13), RenderOptions(batch=2))))
+    plain, asked = drawing._drawn, []
+
+    def small(face: FaceModel, appearance: Tensor, x_s: Tensor, x_d: Tensor) -> Tensor:
+        asked.append(len(x_d))
+        if len(x_d) > 3:
+            raise RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory")
+        return plain(face, appearance, x_s, x_d)
+
+    monkeypatch.setattr(drawing, "_drawn", small)
+    with caplog.at_level(logging.WARNING):
+        batches = list(draw(face, portrait, motion(13), RenderOptions(batch=8)))
+    assert asked == [8, 4, 2, 2, 2, 2, 2, 2, 1] and [len(b) for b in batches] == [2] * 6 + [1]
+    torch.testing.assert_close(torch.cat(batches), whole, atol=1e-5, rtol=0)
+    assert len(caplog.records) == 1
+
+    def never(*_: object) -> Tensor:
+        raise MemoryError
+
+    monkeypatch.setattr(drawing, "_drawn", never)
+    with pytest.raises(MemoryError):
+        list(draw(face, portrait, motion(3)))
+
+
+def test_other_failures_are_not_taken_for_it() -> None:
+    assert out_of_memory(MemoryError()) and out_of_memory(RuntimeError("CUDA out of memory. Tried to allocate"))
+    assert not out_of_memory(RuntimeError("shape mismatch"))
+
+
+@pytest.mark.parametrize("flaw", [0.0, float("nan"), float("inf")])
+def test_spoilt_half_precision_is_drawn_again(
+    face: FaceModel,
+    portrait: Portrait,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    flaw: float,
+) -> None:
+    plain = drawing._drawn
+    first = face
+
+    def spoiling(face: FaceModel, appearance: Tensor, x_s: Tensor, x_d: Tensor) -> Tensor:
+        """Half precision as far as the caller can tell: PyTorch's CPU cannot run all of W in it."""
+        pictures = plain(face, appearance, x_s, x_d)
+        if face is not first:
+            return pictures
+        pictures = pictures.half()
+        pictures[1] = flaw
+        return pictures
+
+    monkeypatch.setattr(drawing, "_drawn", spoiling)
+    with caplog.at_level(logging.WARNING):
+        got = torch.cat(list(draw(face, portrait, motion(6), RenderOptions(batch=3, profile="plain"))))
+    monkeypatch.undo()
+    wanted = torch.cat(list(draw(face, portrait, motion(6), RenderOptions(batch=3, profile="plain"))))
+    torch.testing.assert_close(got, wanted, atol=1e-5, rtol=0)
+    assert len(caplog.records) == 1 and "float32" in caplog.text
+    assert not spoilt(torch.full((2, 3, 4, 4), 0.2))
+
+
+#: Run in a process of its own, whose whole life the figure is of.
+PEAK = """
+import resource, sys, torch
+sys.path.insert(0, sys.argv[5])
+from pathlib import Path
+from test_film import motion
+from playmate_core.film import FilmRequest, write_film
+from playmate_core.pictures import read_picture
+from playmate_core.portrait import read_portrait
+from playmate_core.render import RenderOptions
+from playmate_core.weights import load_face
+torch.set_num_threads(1)
+face = load_face(Path(sys.argv[1]))
+portrait = read_portrait(face, read_picture(sys.argv[2]), "whole")
+write_film(face, portrait, motion(int(sys.argv[4])), FilmRequest(Path(sys.argv[3]), rendering=RenderOptions(batch=64)))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def peak(folder: Path, face: Path, picture: Path, frames: int) -> int:
+    """The most memory, in the system's unit, of a process that writes a film of so many frames."""
+    words = [face, picture, folder / f"{frames}.mp4", frames, Path(__file__).parent]
+    done = subprocess.run(
+        [sys.executable, "-c", PEAK, *map(str, words)],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[1],
+    )
+    return int(done.stdout)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="resource.getrusage is POSIX's")
+def test_memory_does_not_grow_with_the_film(tmp_path: Path, tiny_face: Path, portrait_picture: Path) -> None:
+    short, long = (peak(tmp_path, tiny_face, portrait_picture, frames) for frames in (200, 1000))
+    assert long < 1.1 * short
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="resource.getrusage is POSIX's")
+def test_memory_of_one_ten_and_sixty_minutes(tmp_path: Path, tiny_face: Path, portrait_picture: Path) -> None:
+    one, ten, sixty = (peak(tmp_path, tiny_face, portrait_picture, 1500 * n) for n in (1, 10, 60))
+    assert max(one, ten, sixty) < 1.1 * min(one, ten, sixty), (one, ten, sixty)
+
+
+def test_batches_of_long_motions_join_without_a_seam(
+    face: FaceModel, portrait: Portrait, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = torch.cat(list(render(face, portrait, motion(11))))
+    monkeypatch.setattr(drawing, "KEYPOINTS_AT_ONCE", 4)
+    assert (torch.cat(list(render(face, portrait, motion(11)))).int() - whole.int()).abs().max() <= 1
