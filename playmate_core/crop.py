@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -19,6 +18,8 @@ from .values import expect
 
 #: The feather of a 512 pixel crop, in pixels; other crops in proportion.
 _FEATHER, _FEATHER_AT = 16, 512
+#: cv2.BORDER_CONSTANT; OpenCV is imported where it computes.
+_BLACK_OUTSIDE = 0
 
 #: Which landmarks make the left eye, the right eye and the mouth, by how many landmarks there are.
 _ANCHORS = {
@@ -125,6 +126,8 @@ def shrink(image: Tensor, size: int) -> Tensor:
     """Reduce a square image (S, S, 3) to (size, size, 3) by area averaging, as LivePortrait feeds F and M."""
     if len(image) == size:
         return image
+    import cv2
+
     return torch.from_numpy(np.asarray(cv2.resize(image.numpy(), (size, size), interpolation=cv2.INTER_AREA)))
 
 
@@ -159,6 +162,8 @@ class Paster:
 
     def paste(self, frames: Tensor) -> Tensor:
         """Crops (n, size, size, 3) uint8 -> pictures (n, H, W, 3) uint8; beyond the mask bit-identical to the image."""
+        import cv2
+
         expect("frames", frames, "n", self._size, self._size, 3)
         pictures = np.repeat(self._image[None], len(frames), 0)
         height, width = self._ground.shape[:2]
@@ -178,13 +183,13 @@ def _anchors(count: int) -> tuple[tuple[int, ...], ...]:
     raise ValueError(f"Cannot read {count} landmarks; expected 203, 106, 101, 68 or 5.")
 
 
-def _sample(
-    source: NDArray, target_to_source: NDArray, size: tuple[int, int], border: int = cv2.BORDER_CONSTANT
-) -> NDArray:
+def _sample(source: NDArray, target_to_source: NDArray, size: tuple[int, int], border: int = _BLACK_OUTSIDE) -> NDArray:
     """Read ``source`` at every pixel of a target of ``size`` (width, height): bilinear, black outside by default.
 
     Where a target pixel covers two or more source pixels, a finer target is read and averaged, or detail would alias.
     """
+    import cv2
+
     fine = max(1, int(math.sqrt(abs(np.linalg.det(target_to_source[:, :2]))) + 1e-6))
     affine = np.array(target_to_source, np.float64)
     affine[:, 2] -= affine[:, :2].sum(1) * (fine - 1) / (2 * fine)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
@@ -23,7 +22,7 @@ BLUE, ORANGE, GREEN, GREY, INK = (0, 114, 178), (213, 94, 0), (0, 158, 115), (22
 MARGIN_LEFT, MARGIN_RIGHT, MARGIN, GAP = 86, 14, 26, 18
 #: Seconds between two times written under the panels.
 TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60, 120, 300, 600, 1800)
-FONT = cv2.FONT_HERSHEY_SIMPLEX
+FONT = 0  # cv2.FONT_HERSHEY_SIMPLEX; OpenCV is imported where it draws
 
 
 @dataclass(frozen=True)
@@ -60,6 +59,8 @@ def motion_panels(motion: Motion) -> tuple[Panel, ...]:
 
 def plot_motion(motion: Motion, energy: Tensor | None = None, width: int = 1200, height: int = 720) -> Bytes:
     """Draw a motion, with the loudness ``energy`` (T,) in 0..1 shaded behind every panel -> (height, width, 3) RGB."""
+    import cv2
+
     panels = motion_panels(motion)
     canvas: Bytes = np.full((height, width, 3), 255, np.uint8)
     tall = (height - 2 * MARGIN - GAP * (len(panels) - 1)) // len(panels)
@@ -96,6 +97,8 @@ def _columns(values: Numbers, width: int) -> tuple[Numbers, Numbers]:
 
 def _draw(frame: Bytes, shares: Numbers, colour: tuple[int, int, int]) -> None:
     """Draw ``shares`` of the height (0 below, 1 above) into a view of the canvas."""
+    import cv2
+
     tall, wide = frame.shape[:2]
     low, high = _columns(np.nan_to_num(shares), wide)
     x = np.linspace(0, wide - 1, len(low))
@@ -116,6 +119,8 @@ def _shade(frame: Bytes, energy: Numbers) -> None:
 
 
 def _label(canvas: Bytes, panel: Panel, top: int, tall: int, bounds: tuple[float, float]) -> None:
+    import cv2
+
     cv2.putText(canvas, panel.title, (6, top + tall // 2), FONT, 0.45, INK, 1, cv2.LINE_AA)
     for value, y in ((bounds[1], top + 10), (bounds[0], top + tall - 3)):
         text = f"{value:.3g}"
@@ -129,6 +134,8 @@ def _label(canvas: Bytes, panel: Panel, top: int, tall: int, bounds: tuple[float
 
 def _ticks(canvas: Bytes, seconds: float) -> None:
     """Round times under the panels, at most ten."""
+    import cv2
+
     height, width = canvas.shape[:2]
     step = next((s for s in TICKS if seconds / s <= 10), TICKS[-1])
     for time in np.arange(0, seconds, step) if seconds / step <= 100 else ():

@@ -12,7 +12,6 @@ from importlib.resources import files
 from itertools import islice
 from pathlib import Path
 
-import cv2
 import torch
 from torch import Tensor
 
@@ -255,6 +254,8 @@ def write_video(
 
 def write_plot(path: Path, motion: Motion, audio: AudioFeatures) -> None:
     """Save the curves of ``motion`` over the loudness of the voice as a PNG."""
+    import cv2
+
     drawn = cv2.imencode(".png", plot_motion(motion, audio.energy)[..., ::-1])[1]
     path.write_bytes(drawn.tobytes())
 

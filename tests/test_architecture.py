@@ -25,7 +25,18 @@ FLOORS = (
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 #: Imported only inside the function that uses them.
-HEAVY = {"transformers", "librosa", "insightface", "onnxruntime", "mediapipe", "numba", "matplotlib", "scipy", "pandas"}
+HEAVY = {
+    "cv2",
+    "transformers",
+    "librosa",
+    "insightface",
+    "onnxruntime",
+    "mediapipe",
+    "numba",
+    "matplotlib",
+    "scipy",
+    "pandas",
+}
 #: Never imported by core at all (tqdm: only by its command line).
 FOREIGN_TO_CORE = {"training", "nodes", "comfy", "comfy_api", "folder_paths", "accelerate", "playmate_core"}
 FOREIGN_TO_TRAINING = {"nodes", "comfy", "comfy_api", "folder_paths"}
