@@ -104,6 +104,13 @@ def whole_to_image(height: int, width: int, size: int) -> Tensor:
     )
 
 
+def at_size(affine: Tensor, size: int, wanted: int) -> Tensor:
+    """The affine (2, 3) of the same crop with ``wanted`` pixels a side instead of ``size``, edges on edges."""
+    step = size / wanted
+    shift = affine[:, :2].sum(1, keepdim=True) * (step - 1) / 2
+    return torch.cat([affine[:, :2] * step, affine[:, 2:] + shift], 1)
+
+
 def inverse(affine: Tensor) -> Tensor:
     """The affine (2, 3) that undoes ``affine`` (2, 3)."""
     full = torch.eye(3, dtype=torch.float64)

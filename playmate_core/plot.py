@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .values import Motion
+from .geometry import place_motion
+from .values import EYE_KEYPOINTS, KEYPOINTS, LIP_KEYPOINTS, Motion, Portrait
 
 Bytes = NDArray[np.uint8]
 Numbers = NDArray[np.float64]
@@ -142,3 +143,17 @@ def _ticks(canvas: Bytes, seconds: float) -> None:
         x = int(MARGIN_LEFT + time / seconds * (width - MARGIN_LEFT - MARGIN_RIGHT))
         cv2.line(canvas, (x, height - MARGIN), (x, height - MARGIN + 4), INK, 1)
         cv2.putText(canvas, f"{time:g} s", (x - 6, height - 6), FONT, 0.4, INK, 1, cv2.LINE_AA)
+
+
+def draw_keypoints(portrait: Portrait, motion: Motion, size: int = 256) -> Bytes:
+    """A portrait's keypoints under every frame of ``motion``, lips and eyes in colour -> (T, size, size, 3) RGB."""
+    import cv2
+
+    placed = place_motion(portrait.keypoints, motion)[..., :2].double().numpy()  # (T, K, 2), the crop spans -1 to 1
+    colours = [ORANGE if k in LIP_KEYPOINTS else BLUE if k in EYE_KEYPOINTS else INK for k in range(KEYPOINTS)]
+    pictures: Bytes = np.full((len(motion), size, size, 3), 255, np.uint8)
+    radius = max(2, size // 64)
+    for picture, points in zip(pictures, np.round((placed + 1) * size / 2 - 0.5).astype(int), strict=True):
+        for (x, y), colour in zip(points, colours, strict=True):
+            cv2.circle(picture, (int(x), int(y)), radius, colour, -1, cv2.LINE_AA)
+    return pictures

@@ -10,13 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .crop import cut, shrink
+from .crop import at_size, cut, shrink
 from .detect import Box, find_crop
 from .errors import UserError
 from .face import FaceModel, FaceReading
 from .geometry import place
 from .pictures import Bytes, from_bytes
-from .values import FPS, Motion, Portrait, Pose
+from .values import FPS, FaceCrop, Motion, Portrait, Pose
 
 Progress = Callable[[int, int], None]
 
@@ -58,7 +58,13 @@ def read_portrait(face: FaceModel, image: Tensor, crop: str | Box = "auto") -> P
     The crop is twice the networks' input, as wide as what they draw, and reduced to the input by area.
     """
     size = 2 * face.config.image_size
-    crop_to_image = find_crop(image, size, crop)
+    return read_crop(face, FaceCrop(image, find_crop(image, size, crop), size))
+
+
+def read_crop(face: FaceModel, crop: FaceCrop) -> Portrait:
+    """What the face networks see in a crop that somebody found."""
+    image, size = crop.image, 2 * face.config.image_size
+    crop_to_image = at_size(crop.crop_to_image, crop.size, size)
     seen = to_network(face, shrink(cut(image, crop_to_image, size), face.config.image_size)[None])
     with torch.inference_mode():
         appearance = face.appearance(seen)

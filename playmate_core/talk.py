@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from importlib.resources import files
 from itertools import islice
 from pathlib import Path
@@ -16,17 +16,17 @@ import torch
 from torch import Tensor
 
 from .audio import make_encoder
+from .blocking import Following, followed
 from .denoiser import MotionDenoiser
 from .detect import Box
 from .emotion import EmotionController
 from .errors import UserError
 from .face import FaceModel
 from .generate import generate
-from .head import ANGLE_LIMITS, HELD_BACK, within_limits
 from .pictures import check_file, read_picture
 from .plot import plot_motion
 from .portrait import FaceLimits, face_confidence, read_motion, read_portrait, require_face
-from .pose import apply_pose, fit, relative_pose, resample, smooth, still
+from .pose import TURNS, apply_pose, fit, still
 from .render import RenderOptions, paste_back, render
 from .sampling import SamplingOptions
 from .score import NO_EMOTION, emotion_curve, read_score
@@ -220,13 +220,8 @@ def read_pose(
     pictures = (frame.picture for frame in islice(read_frames(source.source), needed))
     total = min(needed, facts.frames or needed)
     seen = read_motion(face, pictures, facts.fps, total=total, progress=step).pose
-    steady = smooth(resample(seen, FPS), source.smoothing)
-    rest = portrait.rest.pose
-    pose = relative_pose(fit(steady, frames, source.fit), rest, source.reference)
-    angles, held = within_limits(pose.rotation, rest.rotation[0])
-    if held:
-        log.warning(HELD_BACK, ANGLE_LIMITS)
-    return replace(pose, rotation=angles)
+    pose = followed(seen, portrait.rest.pose, Following(source.reference, source.smoothing, TURNS))
+    return fit(pose, frames, source.fit)
 
 
 def move(

@@ -17,7 +17,7 @@ FLOORS = (
     ("errors", "values"),
     ("geometry", "diffusion", "face", "audio", "conformer"),
     ("crop", "detect", "conformer", "normalisation", "denoiser", "emotion", "tracks", "score", "pictures", "sound"),
-    ("portrait", "render", "guidance", "sampling", "head", "generate", "pose", "edit"),
+    ("portrait", "render", "guidance", "sampling", "head", "generate", "pose", "edit", "blocking"),
     ("weights", "video", "soundtrack", "writer", "plot"),
     ("talk",),
     ("cli",),

@@ -1,0 +1,87 @@
+"""ComfyUI's IMAGE, MASK, AUDIO and VIDEO in, the core's values out, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from comfy_api.latest import InputImpl
+from torch import Tensor
+
+from ..playmate_core.errors import UserError
+from ..playmate_core.pictures import Bytes, from_bytes
+from ..playmate_core.sound import Recording
+from ..playmate_core.video import read_frames, video_facts
+
+
+@dataclass(frozen=True)
+class Film:
+    """Frames that come one at a time: pictures (H, W, 3), uint8 or float in [0, 1]; ``total`` of them (0: unknown)."""
+
+    frames: Iterable[Tensor | Bytes]
+    fps: float
+    total: int
+
+
+def one_picture(image: Tensor) -> Tensor:
+    """IMAGE (1, H, W, C) -> (H, W, 3) float32 on the CPU, transparency on white. Raises UserError for a batch."""
+    if image.ndim != 4 or image.shape[0] != 1:
+        raise UserError(
+            f"Got {len(image)} pictures where one portrait is expected; please pick one of them with Image From Batch."
+        )
+    return colours(image)[0]
+
+
+def colours(images: Tensor) -> Tensor:
+    """IMAGE (B, H, W, C) of 1, 3 or 4 channels -> (B, H, W, 3) float32 on the CPU."""
+    images = images.detach().to("cpu", torch.float32)
+    if images.shape[-1] == 4:
+        alpha = images[..., 3:]
+        return images[..., :3] * alpha + (1 - alpha)
+    return images.expand(*images.shape[:-1], 3) if images.shape[-1] == 1 else images[..., :3]
+
+
+def to_image(frames: Bytes | Tensor) -> Tensor:
+    """Pictures (n, H, W, 3) or (H, W, 3), uint8 or float -> IMAGE (n, H, W, 3)."""
+    pictures = torch.as_tensor(frames)
+    pictures = pictures if pictures.is_floating_point() else from_bytes(pictures)
+    return pictures if pictures.ndim == 4 else pictures[None]
+
+
+def recording(audio: dict[str, Any]) -> Recording:
+    """AUDIO -> its samples. Raises UserError where it is empty or a batch."""
+    waveform = audio["waveform"].detach().to("cpu", torch.float32)
+    if waveform.ndim != 3 or waveform.shape[0] != 1:
+        raise UserError(f"Got {len(waveform)} recordings where one is expected; please give a single AUDIO.")
+    if not waveform.numel():
+        raise UserError("The audio is empty; please give a recording with at least one sample.")
+    return Recording(waveform[0].numpy(), int(audio["sample_rate"]))
+
+
+def to_audio(sound: Recording) -> dict[str, Any]:
+    """Samples -> AUDIO."""
+    return {"waveform": torch.from_numpy(np.ascontiguousarray(sound.samples))[None], "sample_rate": sound.rate}
+
+
+def film(source: Any, fps: float) -> Film:
+    """VIDEO, or IMAGE at ``fps``, as frames. A video on disk is read frame by frame and never held as a whole."""
+    if torch.is_tensor(source):
+        return Film((picture for picture in colours(source)), fps, len(source))
+    path = source.get_stream_source()
+    if isinstance(path, str) and not any(getattr(source, "get_active_trim_window", lambda: (0.0, 0.0))()):
+        facts = video_facts(path)
+        return Film(_pictures(path), facts.fps, facts.frames)
+    parts = source.get_components()
+    return Film((picture for picture in colours(parts.images)), float(parts.frame_rate), len(parts.images))
+
+
+def _pictures(path: str) -> Iterator[Bytes]:
+    return (frame.picture for frame in read_frames(path))
+
+
+def to_video(path: str) -> Any:
+    """A file as VIDEO."""
+    return InputImpl.VideoFromFile(path)
