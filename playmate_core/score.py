@@ -80,7 +80,7 @@ class EmotionScore:
         amount = torch.stack([w * c.weights * c.intensity[:, None] for w, c in told]).sum(0)  # (T, E)
         plain = torch.stack([w * c.weights for w, c in told]).sum(0) / present
         intensity = amount.sum(-1)
-        weights = torch.where(intensity[:, None] > 0, amount / intensity.clamp_min(1e-9)[:, None], plain)
+        weights = torch.where(intensity[:, None] > 1e-6, amount / intensity.clamp_min(1e-6)[:, None], plain)
         return replace(told[0][1], weights=weights, intensity=intensity.clamp(max=1.0))
 
 

@@ -80,6 +80,7 @@ def test_a_score_may_stand_on_lines_with_remarks() -> None:
         EmotionScore.written("# nothing\n", 1.0)
 
 
+@settings(max_examples=25, deadline=None)
 @given(share=st.floats(0, 1), first=st.floats(0, 1), second=st.floats(0, 1))
 def test_a_blend_adds_what_moves_the_face(share: float, first: float, second: float) -> None:
     happy, sad = EmotionScore.constant("happy", first), EmotionScore.constant("sad", second)
