@@ -20,12 +20,15 @@ from .values import expect
 #: The feather of a 512 pixel crop, in pixels; other crops in proportion.
 _FEATHER, _FEATHER_AT = 16, 512
 
-#: Which landmarks make the left eye, the right eye and the mouth, by how many landmarks there are.
+#: Which landmarks make the left eye, the right eye and the mouth, by how many landmarks there are. 478 are MediaPipe's
+#: mesh (its irises and the lower lip), 9 an animal's.
 _ANCHORS = {
+    478: ((468,), (473,), (14,)),
     203: ((0, 6, 12, 18), (24, 30, 36, 42), (48, 66)),
     106: ((33, 35, 40, 39), (87, 89, 94, 93), (52, 61)),
     101: ((39, 42, 45, 48), (51, 54, 57, 60), (75, 81)),
     68: ((36, 39), (42, 45), (48, 54)),
+    9: ((2, 3), (0, 1), (5, 6)),
     5: ((0,), (1,), (3, 4)),
 }
 
@@ -34,12 +37,22 @@ _ANCHORS = {
 class CropOptions:
     """How much around a face to take: ``scale`` times its box, moved by ``shift`` sides along the face (negative: up).
 
-    ``upright`` True keeps the crop's sides parallel to the picture's even if the head is tilted.
+    ``aside`` moves it across the face (positive: to the face's right in the picture). ``upright`` True keeps the crop's
+    sides parallel to the picture's even if the head is tilted.
     """
 
     scale: float = 2.3
     shift: float = -0.125
     upright: bool = False
+    aside: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.scale > 0:
+            raise ValueError(f"A crop's scale must be positive, got {self.scale:g}.")
+
+
+#: How LivePortrait crops a driving film (section 6.5): one upright box.
+DRIVING_CROP = CropOptions(scale=2.2, shift=-0.1, upright=True)
 
 
 @dataclass(frozen=True)
@@ -57,7 +70,7 @@ class Square:
 
 
 def square_from_landmarks(points: Tensor, options: CropOptions | None = None) -> Square:
-    """The square around 203, 106, 68 or 5 landmarks, or any other number above 101: points (N, 2) in pixels."""
+    """The square around 478, 203, 106, 68, 9 or 5 landmarks, or any other number above 101: points (N, 2) in pixels."""
     options = options or CropOptions()
     points = points.double()
     left, right, mouth = (points[list(group)].mean(0) for group in _anchors(len(points)))
@@ -69,7 +82,7 @@ def square_from_landmarks(points: Tensor, options: CropOptions | None = None) ->
     turned = (points - mean) @ axes.T
     low, high = turned.amin(0), turned.amax(0)
     side = (high - low).max() * options.scale
-    centre = mean + (low + high) / 2 @ axes + down * options.shift * side
+    centre = mean + (low + high) / 2 @ axes + (across * options.aside + down * options.shift) * side
     angle = 0.0 if options.upright else math.atan2(float(across[1]), float(across[0]))
     return Square(float(centre[0]), float(centre[1]), float(side), angle)
 
@@ -81,7 +94,7 @@ def square_from_box(box: tuple[float, float, float, float], options: CropOptions
     if not (right > left and bottom > top):
         raise ValueError(f"A face box is left, top, right, bottom with right > left and bottom > top, got {box}.")
     side = max(right - left, bottom - top) * options.scale
-    return Square((left + right) / 2, (top + bottom) / 2 + options.shift * side, side)
+    return Square((left + right) / 2 + options.aside * side, (top + bottom) / 2 + options.shift * side, side)
 
 
 def crop_to_image(square: Square, size: int) -> Tensor:
@@ -175,7 +188,7 @@ def _anchors(count: int) -> tuple[tuple[int, ...], ...]:
         return _ANCHORS[count]
     if count > 101:
         return _ANCHORS[101]
-    raise ValueError(f"Cannot read {count} landmarks; expected 203, 106, 101, 68 or 5.")
+    raise ValueError(f"Cannot read {count} landmarks; expected 478, 203, 106, 101, 68, 9 or 5.")
 
 
 def _sample(

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from playmate_core import detect
+from playmate_core import detect, detectors
 from playmate_core.crop import (
     CropOptions,
     Paster,
@@ -128,7 +128,7 @@ def test_pasting_the_crop_itself_changes_next_to_nothing() -> None:
 
 def test_auto_takes_square_pictures_whole_and_asks_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
     assert torch.equal(find_crop(picture(100, 104), 64), whole_to_image(100, 104, 64))
-    monkeypatch.setattr(detect, "_installed", lambda package: False)
+    monkeypatch.setattr(detectors, "installed", lambda package: False)
     for how in ("auto", "insightface"):
         with pytest.raises(UserError, match="insightface"):
             find_crop(picture(100, 200), 64, how)
