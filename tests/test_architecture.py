@@ -30,7 +30,7 @@ FLOORS = (
         "pictures",
         "sound",
     ),
-    ("portrait", "render", "guidance", "sampling", "head", "generate", "pose", "edit"),
+    ("follow", "portrait", "render", "guidance", "sampling", "head", "generate", "pose", "edit"),
     ("weights", "video", "soundtrack", "writer", "plot"),
     ("talk",),
     ("cli",),
