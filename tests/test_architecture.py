@@ -16,36 +16,14 @@ ROOT = Path(__file__).resolve().parent.parent
 FLOORS = (
     ("errors", "values"),
     ("geometry", "diffusion", "face", "audio", "conformer"),
-    (
-        "crop",
-        "landmarks",
-        "detectors",
-        "detect",
-        "conformer",
-        "normalisation",
-        "denoiser",
-        "emotion",
-        "tracks",
-        "score",
-        "pictures",
-        "sound",
-    ),
-    (
-        "follow",
-        "portrait",
-        "render",
-        "guidance",
-        "sampling",
-        "head",
-        "generate",
-        "pose",
-        "edit",
-        "driving",
-        "keypoints",
-    ),
-    ("weights", "video", "soundtrack", "writer", "plot"),
-    ("talk",),
-    ("cli",),
+    ("crop", "detect", "conformer", "normalisation", "denoiser", "emotion", "tracks", "score", "pictures", "sound")
+    + ("landmarks", "detectors"),
+    ("portrait", "render", "guidance", "sampling", "head", "generate", "pose", "edit")
+    + ("follow", "driving", "keypoints"),
+    ("checkpoint", "weights", "video", "soundtrack", "writer", "plot")
+    + ("performance", "template", "footage"),
+    ("talk", "animate"),
+    ("terminal", "animate_cli", "cli"),
     ("__main__",),
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
