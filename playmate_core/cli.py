@@ -13,7 +13,7 @@ from typing import NoReturn, TextIO
 
 from tqdm import tqdm
 
-from .detect import Box
+from .detect import Box, Pick
 from .diffusion import SAMPLERS, SPACINGS
 from .errors import UserError
 from .portrait import FaceLimits
@@ -110,9 +110,9 @@ def add_talk_flags(to: argparse.ArgumentParser) -> None:
     look.add_argument("--pose", default=pose.source, help=f"generated, still, or a VIDEO to follow ({pose.source})")
     choice(look, "--pose-reference", pose.reference, REFERENCES, "which frame of that video is its rest")
     choice(look, "--pose-fit", pose.fit, FITS, "what that video does when the speech is longer")
-    look.add_argument(
-        "--crop", type=crop, default=request.crop, help="auto, whole, or left,top,right,bottom of the face"
-    )
+    what = "auto, whole, left,top,right,bottom of the face, or who finds it: mediapipe, insightface"
+    look.add_argument("--crop", "--detector", type=crop, default=request.crop, help=what)
+    look.add_argument("--face", type=Pick.read, help="which: largest, left, a number from the left, or x,y (largest)")
     look.add_argument("--any-picture", action="store_true", help="do not ask whether the picture shows a face")
     look.add_argument("--paste-back", action="store_true", help="put the face back into the whole picture")
     flag(look, "--expression", request.rendering.expression, "absolute, or relative to the portrait's own")
@@ -195,6 +195,7 @@ def request_from(options: argparse.Namespace, portrait: Path, speech: Path) -> T
         rendering=rendering,
         weights=Weights(options.face_weights, options.motion_weights, options.emotion_weights, options.audio_weights),
         crop=options.crop,
+        face=options.face,
         limits=None if options.any_picture else FaceLimits(),
         paste_back=options.paste_back,
         device=options.device,

@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .crop import at_size, cut, shrink
-from .detect import Box, find_crop
+from .crop import CropOptions, at_size, cut, shrink
+from .detect import Pick, Where, find_crop
 from .errors import UserError
 from .face import FaceModel, FaceReading
 from .geometry import place
@@ -52,13 +52,19 @@ class FaceLimits:
     shift: float = 0.105
 
 
-def read_portrait(face: FaceModel, image: Tensor, crop: str | Box = "auto") -> Portrait:
-    """What the face networks see in a picture (H, W, 3) in [0, 1]; ``crop`` as in :func:`detect.find_crop`.
+def read_portrait(
+    face: FaceModel,
+    image: Tensor,
+    crop: Where = "auto",
+    pick: Pick | None = None,
+    options: CropOptions | None = None,
+) -> Portrait:
+    """What the face networks see in a picture (H, W, 3) in [0, 1]; ``crop``, ``pick`` as in :func:`detect.find_crop`.
 
     The crop is twice the networks' input, as wide as what they draw, and reduced to the input by area.
     """
     size = 2 * face.config.image_size
-    return read_crop(face, FaceCrop(image, find_crop(image, size, crop), size))
+    return read_crop(face, FaceCrop(image, find_crop(image, size, crop, options, pick), size))
 
 
 def read_crop(face: FaceModel, crop: FaceCrop) -> Portrait:
@@ -77,7 +83,7 @@ def read_motion(
     face: FaceModel,
     frames: Iterable[Bytes | Tensor],
     fps: float = FPS,
-    crop: str | Box = "auto",
+    crop: Where = "auto",
     batch: int = 8,
     total: int = 0,
     progress: Progress | None = None,

@@ -18,7 +18,7 @@ from torch import Tensor
 from .audio import make_encoder
 from .blocking import Following, followed
 from .denoiser import MotionDenoiser
-from .detect import Box
+from .detect import Pick, Where
 from .emotion import EmotionController
 from .errors import UserError
 from .face import FaceModel
@@ -80,8 +80,8 @@ class PoseSource:
 class TalkRequest:
     """Everything that decides a talking video. ``emotion`` a name, "none", or a timeline (see :mod:`score`).
 
-    ``crop`` as in :func:`detect.find_crop`; ``limits`` None takes any picture for a face; ``plot`` is where a picture
-    of the motion goes, if anywhere.
+    ``crop`` and ``face`` as in :func:`detect.find_crop`; ``limits`` None takes any picture for a face; ``plot`` is
+    where a picture of the motion goes, if anywhere.
     """
 
     portrait: Path
@@ -93,7 +93,8 @@ class TalkRequest:
     sampling: SamplingOptions = field(default_factory=SamplingOptions)
     rendering: RenderOptions = field(default_factory=RenderOptions)
     weights: Weights = field(default_factory=Weights)
-    crop: str | Box = "auto"
+    crop: Where = "auto"
+    face: Pick | None = None
     limits: FaceLimits | None = field(default_factory=FaceLimits)
     paste_back: bool = False
     device: str = "cpu"
@@ -132,7 +133,7 @@ def talk(request: TalkRequest, progress: Progress | None = None) -> TalkReport:
     with clock.stage("load models"):
         models = load_models(request)
     with clock.stage("read portrait"):
-        portrait = read_portrait(models.face, picture, request.crop)
+        portrait = read_portrait(models.face, picture, request.crop, request.face)
         if request.limits:
             require_face(face_confidence(models.face, portrait), request.limits)
     with clock.stage("read speech"):

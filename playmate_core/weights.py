@@ -8,21 +8,19 @@ resolved training config and what it cost; ``license`` and ``data``.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import math
-import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialize
 from torch import Tensor, nn
 
+from .checkpoint import differences, open_tensors, refuse_nonfinite, restored, seems_to_be, some, write_whole
 from .errors import UserError
 
 if TYPE_CHECKING:
@@ -32,16 +30,6 @@ if TYPE_CHECKING:
 
 VERSION = "1"
 KINDS = {"FaceModel": "face", "MotionDenoiser": "motion", "EmotionController": "emotion"}
-#: What files that are not ours look like: a piece of a key, and the name a person knows it by.
-FOREIGN = (
-    ("resblocks_3d.", "LivePortrait's appearance feature extractor"),
-    ("detector.downsample_layers", "LivePortrait's motion extractor"),
-    ("dense_motion_network.", "LivePortrait's warping module"),
-    ("G_middle_", "LivePortrait's generator"),
-    ("retarget_shoulder", "LivePortrait's stitching module"),
-    ("encoder.layers.0.attention.k_proj", "a wav2vec2 or HuBERT audio encoder"),
-    ("first_stage_model.", "a Stable Diffusion checkpoint"),
-)
 
 
 @dataclass(frozen=True)
@@ -113,12 +101,12 @@ def save(
         raise ValueError(f"An emotion model, and no other, is saved with the base it was trained on; this is {kind}.")
     matrices = {key for key, value in module.named_parameters() if value.ndim >= 2}
     stored = {k: _stored(v, dtype if k in matrices else torch.float32) for k, v in module.state_dict().items()}
-    _refuse_nonfinite(path, stored)
+    refuse_nonfinite(path, stored)
     metadata = {
         "playmate.kind": kind,
         "playmate.version": VERSION,
         "playmate.config": json.dumps(asdict(module.config)),
-        "playmate.tensors": _hash({key: _restored(value) for key, value in stored.items()}),
+        "playmate.tensors": _hash({key: restored(value) for key, value in stored.items()}),
         "playmate.training": json.dumps(dict(training), default=str),
         "license": license,
         "data": data,
@@ -127,7 +115,7 @@ def save(
         metadata["playmate.base"] = tensor_hash(base)
     if audio:
         metadata["playmate.audio"] = audio
-    _write_whole(path, serialize(stored, metadata))
+    write_whole(path, serialize(stored, metadata))
 
 
 def load_face(path: str | Path) -> FaceModel:
@@ -162,11 +150,12 @@ def load_emotion(path: str | Path, base: nn.Module) -> EmotionController:
 def describe(path: str | Path) -> Description:
     """Read a file's own account of itself. Raises UserError for a file that is not one of ours, saying what it is."""
     path = Path(path)
-    with _open(path) as file:
+    with open_tensors(path) as file:
         metadata, keys = file.metadata() or {}, list(file.keys())
         numbers = sum(math.prod(file.get_slice(key).get_shape()) for key in keys)
     if "playmate.kind" not in metadata:
-        seems = next((f"; it seems to be {name}" for piece, name in FOREIGN if any(piece in k for k in keys)), "")
+        seems = seems_to_be(keys)
+        seems = f"; it seems to be {seems}" if seems else ""
         raise UserError(f"{path.name} is not a Playmate model{seems}; choose a file written by `python -m training`.")
     if metadata.get("playmate.version") != VERSION:
         raise UserError(
@@ -193,54 +182,6 @@ def _stored(value: Tensor, dtype: torch.dtype) -> Tensor:
     return value.detach().cpu().to(dtype if value.is_floating_point() else value.dtype).contiguous().clone()
 
 
-def _restored(value: Tensor) -> Tensor:
-    # A copy, so that the model does not hang on to a file somebody may overwrite.
-    return value.to(torch.float32 if value.is_floating_point() else value.dtype, copy=True)
-
-
-def _refuse_nonfinite(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    bad = [key for key, value in tensors.items() if value.is_floating_point() and not bool(value.isfinite().all())]
-    if bad:
-        raise UserError(
-            f"{path.name}: the weights hold NaN or infinite numbers in {_some(bad)}; use another copy or checkpoint."
-        )
-
-
-def _some(names: Iterable[str], limit: int = 3) -> str:
-    names = sorted(names)
-    more = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return ", ".join(names[:limit]) + more
-
-
-def _write_whole(path: Path, data: bytes) -> None:
-    """Write beside the target, then rename: a full disk or a kill leaves the old file, or none, never half of one."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError as error:
-        raise UserError(
-            f"{path} could not be written ({error.strerror or error}, {len(data) / 1e6:.1f} MB wanted); "
-            "free some space or choose another folder."
-        ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink()
-
-
-def _open(path: Path) -> Any:
-    if not path.is_file():
-        raise UserError(f"There is no model file {path}; give the path of a .safetensors file.")
-    try:
-        return safe_open(str(path), framework="pt")
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"{path.name} is not a complete safetensors file ({error}); copy or load it again.") from error
-
-
 def _json_object(path: Path, name: str, metadata: Mapping[str, str]) -> dict[str, Any]:
     try:
         value = json.loads(metadata.get(name, "{}"))
@@ -261,11 +202,13 @@ def _load(path: Path, kind: str, config_class: type, module_class: Callable[[Any
     config = _config(path, config_class, facts.config)
     with torch.device("meta"):
         module = module_class(config)
-    with _open(path) as file:
+    with open_tensors(path) as file:
         shapes = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
-        _compare(path, shapes, {key: tuple(value.shape) for key, value in module.state_dict().items()})
-        tensors = {key: _restored(file.get_tensor(key)) for key in shapes}
-    _refuse_nonfinite(path, tensors)
+        wrong = differences(shapes, {key: tuple(value.shape) for key, value in module.state_dict().items()})
+        if wrong:
+            raise UserError(f"{path.name} does not fit its config: {wrong}; choose another file.")
+        tensors = {key: restored(file.get_tensor(key)) for key in shapes}
+    refuse_nonfinite(path, tensors)
     if facts.tensors and _hash(tensors) != facts.tensors:
         raise UserError(f"{path.name} is damaged: its numbers do not match its checksum; copy or download it again.")
     module.load_state_dict(tensors, strict=True, assign=True)
@@ -276,7 +219,7 @@ def _config(path: Path, config_class: type, values: Mapping[str, Any]) -> Any:
     unknown = set(values) - {field.name for field in fields(config_class)}
     if unknown:
         raise UserError(
-            f"{path.name}: its config has the unknown field {_some(unknown)}; update the program, or choose a file "
+            f"{path.name}: its config has the unknown field {some(unknown)}; update the program, or choose a file "
             "this version wrote."
         )
     try:
@@ -287,13 +230,3 @@ def _config(path: Path, config_class: type, values: Mapping[str, Any]) -> Any:
 
 def _frozen(value: Any) -> Any:
     return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
-
-
-def _compare(path: Path, got: Mapping[str, tuple[int, ...]], wanted: Mapping[str, tuple[int, ...]]) -> None:
-    """Raise UserError naming the keys that are missing, too many or of another shape."""
-    missing, extra = set(wanted) - set(got), set(got) - set(wanted)
-    other = [f"{k} {got[k]} instead of {wanted[k]}" for k in set(wanted) & set(got) if got[k] != wanted[k]]
-    named = (("misses", missing), ("has the unknown", extra), ("has", other))
-    faults = [f"{verb} {_some(names)}" for verb, names in named if names]
-    if faults:
-        raise UserError(f"{path.name} does not fit its config: it {'; it '.join(faults)}; choose another file.")

@@ -16,11 +16,13 @@ ROOT = Path(__file__).resolve().parent.parent
 FLOORS = (
     ("errors", "values"),
     ("geometry", "diffusion", "face", "audio", "conformer"),
-    ("crop", "detect", "conformer", "normalisation", "denoiser", "emotion", "tracks", "score", "pictures", "sound"),
-    ("portrait", "render", "guidance", "sampling", "head", "generate", "pose", "edit", "blocking"),
-    ("weights", "video", "soundtrack", "writer", "plot"),
-    ("talk",),
-    ("cli",),
+    ("crop", "detect", "conformer", "normalisation", "denoiser", "emotion", "tracks", "score", "pictures", "sound")
+    + ("landmarks", "detectors"),
+    ("portrait", "render", "guidance", "sampling", "head", "generate", "pose", "edit")
+    + ("follow", "driving", "keypoints", "blocking"),
+    ("checkpoint", "weights", "video", "soundtrack", "writer", "plot") + ("performance", "template", "footage"),
+    ("talk", "animate"),
+    ("terminal", "animate_cli", "cli"),
     ("__main__",),
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
