@@ -15,8 +15,9 @@ ZERO_BIN_DEGREES = 97.5
 
 def degrees_from_bins(logits: Tensor) -> Tensor:
     """Expected angle of a distribution over bins: logits (..., 66) -> degrees (...), within +-97.5."""
+    # Each bin's own angle, rather than 97.5 off the expected index: what is summed stays small, and so does round-off.
     index = torch.arange(ANGLE_BINS, dtype=logits.dtype, device=logits.device)
-    return (logits.softmax(-1) * index).sum(-1) * DEGREES_PER_BIN - ZERO_BIN_DEGREES
+    return (logits.softmax(-1) * (index * DEGREES_PER_BIN - ZERO_BIN_DEGREES)).sum(-1)
 
 
 def rotation_matrix(degrees: Tensor) -> Tensor:

@@ -119,9 +119,15 @@ def save(
 
 
 def load_face(path: str | Path) -> FaceModel:
-    """A face model in eval mode, without gradients, float32 on the CPU. Raises UserError for any other file."""
-    from .face import FaceConfig, FaceModel
+    """A face model in eval mode, without gradients, float32 on the CPU. Raises UserError for any other file.
 
+    ``path`` is a Playmate file, or LivePortrait's public files: their folder or one of them (:mod:`published`).
+    """
+    from .face import FaceConfig, FaceModel
+    from .published import is_published, load_published
+
+    if is_published(Path(path)):
+        return load_published(Path(path))
     return cast("FaceModel", _load(Path(path), "face", FaceConfig, FaceModel))
 
 

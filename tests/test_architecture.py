@@ -20,7 +20,8 @@ FLOORS = (
     + ("landmarks", "detectors"),
     ("portrait", "render", "guidance", "sampling", "head", "generate", "pose", "edit")
     + ("follow", "driving", "keypoints", "blocking"),
-    ("checkpoint", "weights", "video", "soundtrack", "writer", "plot") + ("performance", "template", "footage"),
+    ("checkpoint", "published", "weights", "video", "soundtrack", "writer", "plot")
+    + ("performance", "template", "footage"),
     ("talk", "animate"),
     ("terminal", "animate_cli", "cli"),
     ("__main__",),

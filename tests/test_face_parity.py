@@ -1,21 +1,25 @@
-"""The full-size face networks give the published function: every golden tensor of ../shared/parity, if there."""
+"""The full-size face networks give the published function: every golden tensor of ../shared/parity, if there.
+
+``PLAYMATE_PARITY`` names another folder with goldens of the same form: their seed, inputs and slices are read from the
+JSON there. The algebra of pictures and motion (crops, paste-back, driving) is compared by the tests of those rooms.
+"""
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file
+from golden import SHARED, Golden
+from test_published import flattened, nested, write_pth, write_safe
 from torch import Tensor, nn
 
+from playmate_core import weights
 from playmate_core.face import FaceConfig, warping
 from playmate_core.face.appearance import AppearanceExtractor
 from playmate_core.face.generator import Generator
@@ -24,73 +28,8 @@ from playmate_core.face.stitching import Stitching
 from playmate_core.face.warping import WarpingModule
 from playmate_core.geometry import degrees_from_bins, place, rotation_matrix
 
-SHARED = Path(__file__).resolve().parents[1].parent / "shared" / "parity"
 pytestmark = pytest.mark.skipif(not SHARED.is_dir(), reason=f"the golden numbers are not at {SHARED}")
-SEED = 2502
 RETARGET = {"stitching": "retarget_shoulder_module", "lip": "retarget_mouth_module", "eye": "retarget_eye_module"}
-
-
-class Golden:
-    """The golden tensors, and how each is compared."""
-
-    def __init__(self) -> None:
-        self.facts: dict[str, Any] = json.loads((SHARED / "liveportrait_golden.json").read_text())["tensors"]
-        self.tensors = load_file(SHARED / "liveportrait_golden.safetensors")
-        spec = importlib.util.spec_from_file_location("parity_weights", SHARED / "weights.py")
-        assert spec is not None and spec.loader is not None
-        self.recipe: ModuleType = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(self.recipe)
-
-    def input(self, name: str) -> Tensor:
-        return self.tensors[f"input.{name}"]
-
-    def picture(self, *names: str) -> Tensor:
-        return torch.stack([self.input(f"image_{n}").movedim(-1, 0).float() / 255 for n in names])
-
-    def drawn(self, name: str) -> Tensor:
-        """An input too large to store, made from its recipe."""
-        facts = self.facts[f"recipe {name}"]
-        value = torch.from_numpy(self.recipe.seeded_uniform(tuple(facts["shape"]), SEED, f"input.{name}", -2.0, 2.0))
-        assert value.flatten()[:4].tolist() == pytest.approx(facts["first_values"], abs=1e-7)
-        return value
-
-    def filled(self, net: nn.Module, prefix: str = "") -> nn.Module:
-        shapes = {prefix + k: tuple(v.shape) for k, v in net.state_dict().items()}
-        values = self.recipe.filled_state_dict(shapes, SEED)
-        net.load_state_dict({k.removeprefix(prefix): v for k, v in values.items()}, strict=True, assign=True)
-        return net.eval().requires_grad_(False)
-
-    def check(self, prefix: str, got: dict[str, Tensor]) -> None:
-        """Every net tensor under ``prefix``, none left out, within its own tolerance."""
-        names = [n for n, f in self.facts.items() if n.startswith(prefix) and f.get("kind") == "net"]
-        assert names
-        wrong = {}
-        for name in names:
-            base, _, figure = name.partition(".channel_")
-            value, atol = reduced(got[base].detach(), figure), self.facts[name]["atol"]
-            if not figure:
-                value = value[parsed(self.facts[name].get("slice"))]
-            error = float((value.reshape(self.tensors[name].shape) - self.tensors[name]).abs().max())
-            if not error <= atol:
-                wrong[name] = (error, atol)
-        assert not wrong
-
-
-def reduced(value: Tensor, figure: str) -> Tensor:
-    if not figure:
-        return value
-    axes = tuple(i for i in range(value.ndim) if i != 1)
-    value = value.double()
-    return (value.mean(axes) if figure == "mean" else value.std(axes, correction=0)).float()
-
-
-def parsed(text: str | None) -> tuple[slice | int, ...]:
-    def one(part: str) -> slice | int:
-        if ":" not in part:
-            return int(part)
-        return slice(*(int(n) if n else None for n in part.split(":")))
-
-    return tuple(one(part.strip()) for part in text.split(",")) if text else ()
 
 
 @contextmanager
@@ -258,6 +197,42 @@ def test_composed_picture(
     warped = warping_net(volume, placed[:1], driven)
     image = generator(warped.features)
     seen = {"composed.kp": placed, "composed.kp_stitched": driven, "composed.deformation": warped.deformation}
+    seen |= {"composed.occlusion": warped.occlusion, "composed.warped": warped.features}
+    golden.check("composed.", seen | {"composed.image": image, "composed.image_patch": image})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("layout", ["official", "kijai"])
+def test_public_files_on_disk_draw_the_golden_picture(
+    golden: Golden,
+    layout: str,
+    motion: nn.Module,
+    stitching: Stitching,
+    warping_net: nn.Module,
+    generator: nn.Module,
+    tmp_path: Path,
+) -> None:
+    """As a user has them: five files of the filled weights, loaded by name, spectral norm folded away."""
+    base, retargeting = tmp_path / "liveportrait/base_models", tmp_path / "liveportrait/retargeting_models"
+    networks = {"motion_extractor": motion, "warping_module": warping_net, "spade_generator": generator}
+    networks["appearance_feature_extractor"] = golden.filled(on_meta(AppearanceExtractor))
+    for name, network in networks.items():
+        if layout == "official":
+            write_pth(network.state_dict(), base / f"{name}.pth")
+        else:
+            write_safe(network.state_dict(), tmp_path / f"{name}.safetensors")
+    if layout == "official":
+        write_pth(nested(stitching.state_dict()), retargeting / "stitching_retargeting_module.pth")
+    else:
+        write_safe(flattened(stitching.state_dict()), tmp_path / "stitching_retargeting_module.safetensors")
+    face = weights.load_face(tmp_path)
+    assert face.stitching is not None
+    reading = face.read(golden.picture("s", "d"))
+    x = place(reading.keypoints, reading.rotation, reading.expression, reading.translation, reading.scale)
+    driven = face.stitching(x[:1], x[1:])
+    warped = face.warping(face.appearance(golden.picture("s")), x[:1], driven)
+    image = face.generator(warped.features)
+    seen = {"composed.kp": x, "composed.kp_stitched": driven, "composed.deformation": warped.deformation}
     seen |= {"composed.occlusion": warped.occlusion, "composed.warped": warped.features}
     golden.check("composed.", seen | {"composed.image": image, "composed.image_patch": image})
 

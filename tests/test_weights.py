@@ -95,7 +95,7 @@ def test_describe_tells_everything_without_loading(saved: Path) -> None:
 def test_wrong_kinds_and_foreign_files_are_named(saved: Path, tmp_path: Path) -> None:
     rewrite(saved, playmate__kind="motion")
     assert "kind motion" in refusal(saved) and "face model belongs here" in refusal(saved)
-    foreign = tmp_path / "motion_extractor.safetensors"
+    foreign = tmp_path / "foreign.safetensors"
     save_file({"detector.downsample_layers.0.0.weight": torch.zeros(1)}, foreign)
     assert "LivePortrait's motion extractor" in refusal(foreign)
     save_file({"x": torch.zeros(1)}, foreign)

@@ -6,6 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+#: More input channels than this are convolved in groups. A CPU's kernel may add all products of one output in a row:
+#: at 1024 x 27 of them the error is 1.6e-5 with AVX2, in groups of 256 it is 1e-6 (and 0.3 % of a frame slower).
+LONGEST_SUM = 256
+
 
 class ConvNorm2d(nn.Module):
     """Convolution 3x3, batch norm, (leaky) ReLU: (B, in, h, w) -> (B, out, h, w)."""
@@ -37,7 +41,16 @@ class ConvNorm3d(nn.Module):
         self.norm = nn.BatchNorm3d(outside)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.norm(self.conv(x)))
+        return F.relu(self.norm(convolved(self.conv, x)))
+
+
+def convolved(conv: nn.Conv3d, x: Tensor) -> Tensor:
+    """``conv(x)``, in sums of at most ``LONGEST_SUM`` channels: (B, in, D, h, w) -> (B, out, D, h, w)."""
+    y = F.conv3d(x[:, :LONGEST_SUM], conv.weight[:, :LONGEST_SUM], conv.bias, padding=1)
+    for start in range(LONGEST_SUM, x.shape[1], LONGEST_SUM):
+        part = slice(start, start + LONGEST_SUM)
+        y = y + F.conv3d(x[:, part], conv.weight[:, part], padding=1)
+    return y
 
 
 class Down3d(ConvNorm3d):
