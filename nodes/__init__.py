@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import emotion, files, load, motion, portrait, pose, pose_sources, render, sample, speech, talk
+from . import demo, emotion, files, load, motion, motion_files, portrait, pose, pose_sources, render, sample, speech, talk
 
 NODES: tuple[type[io.ComfyNode], ...] = (
     talk.Talk,
@@ -27,11 +27,14 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     pose.ApplyPose,
     motion.MotionFromVideo,
     motion.ScaleMotion,
+    motion_files.SaveMotion,
+    motion_files.LoadMotion,
     motion.PlotMotion,
     motion.PreviewKeypoints,
     render.Render,
     render.RenderToVideo,
     render.PasteBack,
+    demo.DemoMedia,
 )
 
 

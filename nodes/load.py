@@ -6,7 +6,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..playmate_core.weights import describe, load_emotion, load_face, load_motion
+from ..playmate_core.weights import load_emotion, load_face, load_motion
 from . import encoders, files, sockets
 from .runtime import PRECISIONS, MotionModel, manage, plain, renderer_dtype
 
@@ -27,8 +27,8 @@ class LoadFaceModel(io.ComfyNode):
                     "file",
                     options=files.choices("face"),
                     default=files.BUNDLED,
-                    tooltip="A face model in models/playmate. The bundled demo needs no download, but knows only"
-                    " drawn heads.",
+                    tooltip="A face model in models/playmate, or LivePortrait's in models/liveportrait, named by its"
+                    " first file. The bundled demo needs no download, but knows only drawn heads.",
                 ),
                 io.Combo.Input(
                     "precision",
@@ -54,7 +54,7 @@ class LoadFaceModel(io.ComfyNode):
     @plain
     def execute(cls, file: str, precision: str) -> io.NodeOutput:
         path = files.model_path("face", file)
-        return io.NodeOutput(manage(load_face(path), str(describe(path)), renderer_dtype(precision)))
+        return io.NodeOutput(manage(load_face(path), renderer_dtype(precision)))
 
 
 class LoadMotionModel(io.ComfyNode):
@@ -100,15 +100,11 @@ class LoadMotionModel(io.ComfyNode):
     @classmethod
     @plain
     def execute(cls, file: str, emotion: str) -> io.NodeOutput:
-        path = files.model_path("motion", file)
-        denoiser = load_motion(path)
+        denoiser = load_motion(files.model_path("motion", file))
         if emotion == files.NONE:
-            return io.NodeOutput(MotionModel(manage(denoiser, str(describe(path))), None))
-        upper = files.model_path("emotion", emotion)
-        controller = load_emotion(upper, denoiser)
-        return io.NodeOutput(
-            MotionModel(manage(denoiser, str(describe(path))), manage(controller, str(describe(upper))))
-        )
+            return io.NodeOutput(MotionModel(manage(denoiser), None))
+        controller = load_emotion(files.model_path("emotion", emotion), denoiser)
+        return io.NodeOutput(MotionModel(manage(denoiser), manage(controller)))
 
 
 class LoadAudioEncoder(io.ComfyNode):

@@ -11,6 +11,7 @@ import torch
 from comfy_api.latest import InputImpl
 from torch import Tensor
 
+from ..playmate_core.detectors import Face
 from ..playmate_core.errors import UserError
 from ..playmate_core.pictures import Bytes, from_bytes
 from ..playmate_core.sound import Recording
@@ -33,6 +34,58 @@ def one_picture(image: Tensor) -> Tensor:
             f"Got {len(image)} pictures where one portrait is expected; please pick one of them with Image From Batch."
         )
     return colours(image)[0]
+
+
+def told_faces(
+    picture: Tensor,
+    landmarks: dict[str, Any] | None = None,
+    box: Any = None,
+    mask: Tensor | None = None,
+) -> list[Face] | None:
+    """The faces that FACE_LANDMARKS, BOUNDING_BOX or MASK speak of; None where none of them is connected."""
+    if landmarks is not None:
+        found = landmarks["frames"][0] if landmarks["frames"] else []
+        faces = [Face.of(torch.as_tensor(face["landmarks_xy"]).float()) for face in found]
+    elif box is not None:
+        faces = [_boxed(picture, one) for one in _boxes(box)]
+    elif mask is not None:
+        faces = _masked(picture, mask)
+    else:
+        return None
+    if not faces:
+        raise UserError("What is connected to Crop Portrait shows no face; please give another, or disconnect it.")
+    return faces
+
+
+def _boxes(box: Any) -> list[dict[str, float]]:
+    """The boxes of the first picture: ComfyUI hands on one, a list, or a list for each picture."""
+    if isinstance(box, dict):
+        return [box]
+    first = box[0] if box else []
+    return list(box) if isinstance(first, dict) else list(first)
+
+
+def _boxed(picture: Tensor, box: dict[str, float]) -> Face:
+    height, width = picture.shape[:2]
+    left, top = max(0.0, float(box["x"])), max(0.0, float(box["y"]))
+    right, bottom = min(width, box["x"] + box["width"]), min(height, box["y"] + box["height"])
+    if not (left < right and top < bottom):
+        raise UserError(f"The face box {box} lies outside the {width} x {height} picture; please move it.")
+    return Face((left, top, float(right), float(bottom)))
+
+
+def _masked(picture: Tensor, mask: Tensor) -> list[Face]:
+    """The box around what a mask (B, H, W) covers."""
+    covered = mask.reshape(-1, *mask.shape[-2:])[0] > 0.5
+    if tuple(covered.shape) != tuple(picture.shape[:2]):
+        raise UserError(
+            f"The mask is {covered.shape[1]} x {covered.shape[0]} and the picture {picture.shape[1]} x"
+            f" {picture.shape[0]}; please give a mask of the picture's size."
+        )
+    rows, columns = covered.any(1).nonzero()[:, 0], covered.any(0).nonzero()[:, 0]
+    if not len(rows):
+        return []
+    return [Face((float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)))]
 
 
 def colours(images: Tensor) -> Tensor:

@@ -6,14 +6,17 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from ..playmate_core.driving import MODES, DrivingOptions, drive_still
 from ..playmate_core.edit import Regions, scale_regions
 from ..playmate_core.plot import draw_keypoints, plot_motion
 from ..playmate_core.portrait import read_motion
+from ..playmate_core.pose import REFERENCES
 from . import sockets
 from .media import film, to_image
-from .pose_sources import fps_input
+from .pose_sources import SMOOTHING, fps_input, smooth_input
 from .runtime import Bar, Managed, loaded, plain
 
+DRIVING = DrivingOptions()
 REGIONS = {
     "lips": "How far the lips move; 0 keeps them as in the picture.",
     "eyes": "The same for lids and gaze.",
@@ -38,6 +41,26 @@ class MotionFromVideo(io.ComfyNode):
                 io.MultiType.Input(
                     "video", [io.Video, io.Image], tooltip="A film of one face, as VIDEO or as a batch of pictures."
                 ),
+                sockets.Portrait.Input(
+                    "portrait",
+                    optional=True,
+                    tooltip="Who will do the same: the motion is then carried over to this face. Without it the motion"
+                    " stays that of the person in the film.",
+                ),
+                io.Combo.Input(
+                    "mode",
+                    options=list(MODES),
+                    default=DRIVING.mode,
+                    tooltip="relative: what changes in the film, on top of the portrait's own face and pose."
+                    " absolute: the film's own values.",
+                ),
+                io.Combo.Input(
+                    "reference",
+                    options=list(REFERENCES),
+                    default=DRIVING.reference,
+                    tooltip="The frame of the film that counts as its rest: the first, or the most frontal one.",
+                ),
+                smooth_input(0.0),
                 fps_input(),
             ],
             outputs=[sockets.Motion.Output(display_name="motion", tooltip="What was seen, at the film's own rate.")],
@@ -45,10 +68,16 @@ class MotionFromVideo(io.ComfyNode):
 
     @classmethod
     @plain
-    def execute(cls, face_model: Managed, video: Any, fps: float) -> io.NodeOutput:
+    def execute(
+        cls, face_model: Managed, video: Any, mode: str, reference: str, smooth: float, fps: float, portrait: Any = None
+    ) -> io.NodeOutput:
         source, bar = film(video, fps), Bar()
         with loaded(face_model) as (face,):
-            return io.NodeOutput(read_motion(face, source.frames, source.fps, total=source.total, progress=bar))
+            seen = read_motion(face, source.frames, source.fps, total=source.total, progress=bar)
+        if portrait is None:
+            return io.NodeOutput(seen)
+        options = DrivingOptions(mode, reference, smoothing=smooth * SMOOTHING)
+        return io.NodeOutput(drive_still(portrait.rest, seen, options))
 
 
 class ScaleMotion(io.ComfyNode):

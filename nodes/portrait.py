@@ -8,11 +8,12 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..playmate_core.crop import CropOptions, cut
-from ..playmate_core.detect import DETECTORS, find_crop
+from ..playmate_core.detect import ORDERS, Pick, crop_of, find_face
+from ..playmate_core.detectors import DETECTORS
 from ..playmate_core.portrait import FaceLimits, face_confidence, read_crop, require_face
 from ..playmate_core.values import FaceCrop
 from . import sockets
-from .media import one_picture, to_image
+from .media import one_picture, to_image, told_faces
 from .runtime import Managed, loaded, plain
 
 #: Pixels of the crop that is found and shown; whoever reads it takes its own size of the same square.
@@ -24,7 +25,7 @@ class CropPortrait(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        options = CropOptions()
+        options, pick = CropOptions(), Pick()
         return sockets.schema(
             "CropPortrait",
             "Crop Portrait",
@@ -33,12 +34,33 @@ class CropPortrait(io.ComfyNode):
             description="Finds the face in a picture and cuts a square around it.",
             inputs=[
                 io.Image.Input("image", tooltip="One picture with a face; of any size."),
+                sockets.FaceLandmarks.Input(
+                    "landmarks",
+                    optional=True,
+                    tooltip="Landmarks from ComfyUI's MediaPipe Face Landmarker, instead of looking for a face here.",
+                ),
+                sockets.BoundingBox.Input(
+                    "box",
+                    optional=True,
+                    tooltip="A box around the face, instead of looking for one here.",
+                    extra_dict={"forceInput": True},
+                ),
+                io.Mask.Input("mask", optional=True, tooltip="A mask over the face, instead of looking for one here."),
                 io.Combo.Input(
                     "crop",
                     options=["auto", "whole", *DETECTORS],
                     default="auto",
-                    tooltip="auto: a squarish picture is taken as it is, in any other a detector looks for the face."
-                    " whole: the largest square of the picture. Or a detector by name.",
+                    tooltip="auto: a picture that is about the head is taken as it is, in any other a detector looks"
+                    " for the face. whole: the largest square of the picture. Or a detector by name.",
+                ),
+                io.Combo.Input(
+                    "order",
+                    options=list(ORDERS),
+                    default=pick.order,
+                    tooltip="How several faces are counted: the largest first, or from the left.",
+                ),
+                io.Int.Input(
+                    "index", default=pick.index, min=0, max=99, tooltip="Which of several faces, counted from 0."
                 ),
                 io.Float.Input(
                     "scale",
@@ -55,11 +77,13 @@ class CropPortrait(io.ComfyNode):
                     max=1.0,
                     step=0.005,
                     tooltip="Moves the square down along the face, or up where negative, in its sides.",
+                    **sockets.advanced(io.Float.Input),
                 ),
                 io.Boolean.Input(
                     "upright",
                     default=options.upright,
                     tooltip="Keep the square parallel to the picture even if the head is tilted.",
+                    **sockets.advanced(io.Boolean.Input),
                 ),
             ],
             outputs=[
@@ -70,9 +94,21 @@ class CropPortrait(io.ComfyNode):
 
     @classmethod
     @plain
-    def execute(cls, image: Tensor, crop: str, scale: float, shift: float, upright: bool) -> io.NodeOutput:
-        picture = one_picture(image)
-        found = find_crop(picture, SIZE, crop, CropOptions(scale, shift, upright))
+    def execute(
+        cls,
+        image: Tensor,
+        crop: str,
+        order: str,
+        index: int,
+        scale: float,
+        shift: float,
+        upright: bool,
+        **told: Any,
+    ) -> io.NodeOutput:
+        picture, pick = one_picture(image), Pick(order, index)
+        faces = told_faces(picture, **told)
+        face = find_face(picture, crop, pick) if faces is None else pick.of(faces)
+        found = crop_of(face, *picture.shape[:2], SIZE, CropOptions(scale, shift, upright))
         return io.NodeOutput(FaceCrop(picture, found, SIZE), to_image(cut(picture, found, SIZE)))
 
 

@@ -15,6 +15,8 @@ from .media import film, one_picture
 from .runtime import Bar, Managed, loaded, plain
 
 DEFAULTS = Following()
+#: What 1 on a node's smooth widget means.
+SMOOTHING = DEFAULTS.smoothing
 AROUND = "With a portrait connected, the numbers are counted from the pose in its picture, else from facing the camera."
 KEYS = "# seconds: pitch yaw roll\n0.0: 0 0 0\n1.0: 6 -15 0\n2.0: -4 15 5\n3.0: 0 0 0"
 
@@ -54,7 +56,7 @@ class PoseFromVideo(io.ComfyNode):
         with loaded(face_model) as (face,):
             seen = read_motion(face, source.frames, source.fps, total=source.total, progress=bar)
         rest = portrait and portrait.rest.pose
-        return io.NodeOutput(followed(seen.pose, rest, Following(seen_from, smooth * DEFAULTS.smoothing)))
+        return io.NodeOutput(followed(seen.pose, rest, Following(seen_from, smooth * SMOOTHING)))
 
 
 class PoseFromImage(io.ComfyNode):
@@ -191,10 +193,10 @@ def seen_from_input() -> Any:
     )
 
 
-def smooth_input() -> Any:
+def smooth_input(default: float = 1.0) -> Any:
     return io.Float.Input(
         "smooth",
-        default=1.0,
+        default=default,
         min=0.0,
         max=1000.0,
         step=0.5,

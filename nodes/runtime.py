@@ -30,10 +30,9 @@ FULL = 1000
 
 @dataclass(frozen=True)
 class Managed:
-    """A module in the care of ComfyUI's memory manager; ``facts`` is what people may want to know of it."""
+    """A module in the care of ComfyUI's memory manager: ``patcher`` moves it to the device and back."""
 
     patcher: Any
-    facts: str
 
     @property
     def module(self) -> Any:
@@ -52,12 +51,11 @@ class MotionModel:
         return (self.denoiser,) if self.controller is None else (self.denoiser, self.controller)
 
 
-def manage(module: nn.Module, facts: str, dtype: torch.dtype = torch.float32) -> Managed:
+def manage(module: nn.Module, dtype: torch.dtype = torch.float32) -> Managed:
     """Hand a module on the CPU to the memory manager."""
     patcher = getattr(comfy.model_patcher, "CoreModelPatcher", comfy.model_patcher.ModelPatcher)
-    return Managed(
-        patcher(module.to(dtype), load_device=mm.get_torch_device(), offload_device=mm.unet_offload_device()), facts
-    )
+    devices = {"load_device": mm.get_torch_device(), "offload_device": mm.unet_offload_device()}
+    return Managed(patcher(module.to(dtype), **devices))
 
 
 def renderer_dtype(precision: str) -> torch.dtype:

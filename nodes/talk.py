@@ -15,7 +15,7 @@ from ..playmate_core.render import RenderOptions
 from ..playmate_core.sampling import SamplingOptions
 from ..playmate_core.score import EmotionScore
 from ..playmate_core.values import FaceCrop, Motion, Portrait
-from ..playmate_core.weights import describe, load_emotion, load_face, load_motion
+from ..playmate_core.weights import load_emotion, load_face, load_motion
 from ..playmate_core.writer import VideoOptions
 from . import files, sockets
 from .drawing import Scene, frames, output_file, prefix_input, prefix_problem, recipe, saved_video, write
@@ -98,15 +98,13 @@ def _posed(motion: Motion, pose: Any) -> Motion:
 
 
 def _bundled_face() -> Managed:
-    path = files.model_path("face", files.BUNDLED)
-    return manage(load_face(path), str(describe(path)), renderer_dtype("auto"))
+    return manage(load_face(files.model_path("face", files.BUNDLED)), renderer_dtype("auto"))
 
 
 def _bundled_motion() -> MotionModel:
-    lower, upper = (files.model_path(kind, files.BUNDLED) for kind in ("motion", "emotion"))
-    denoiser = load_motion(lower)
+    denoiser, upper = load_motion(files.model_path("motion", files.BUNDLED)), files.model_path("emotion", files.BUNDLED)
     controller = load_emotion(upper, denoiser)
-    return MotionModel(manage(denoiser, str(describe(lower))), manage(controller, str(describe(upper))))
+    return MotionModel(manage(denoiser), manage(controller))
 
 
 def _sockets() -> list[Any]:
