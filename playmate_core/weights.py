@@ -230,4 +230,3 @@ def _config(path: Path, config_class: type, values: Mapping[str, Any]) -> Any:
 
 def _frozen(value: Any) -> Any:
     return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
-
