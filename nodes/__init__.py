@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import demo, emotion, files, load, motion, motion_files, portrait, pose, pose_sources, render, sample, speech, talk
+from . import (
+    demo,
+    emotion,
+    files,
+    load,
+    motion,
+    motion_files,
+    portrait,
+    pose,
+    pose_sources,
+    render,
+    sample,
+    speech,
+    talk,
+)
 
 NODES: tuple[type[io.ComfyNode], ...] = (
     talk.Talk,

@@ -69,8 +69,8 @@ class LoadMotion(io.ComfyNode):
             "Load Motion",
             "load",
             ["import motion", "motion template", "liveportrait pkl"],
-            description="Reads a motion that Save Motion wrote, or a LivePortrait template (.pkl), from ComfyUI's output"
-            " and input folders.",
+            description="Reads a motion that Save Motion wrote, or a LivePortrait template (.pkl), from ComfyUI's"
+            " output and input folders.",
             inputs=[
                 io.Combo.Input(
                     "file",

@@ -10,8 +10,9 @@ from torch import Tensor
 from ..playmate_core.crop import CropOptions, cut
 from ..playmate_core.detect import ORDERS, Pick, crop_of, find_face
 from ..playmate_core.detectors import DETECTORS
-from ..playmate_core.portrait import FaceLimits, face_confidence, read_crop, require_face
-from ..playmate_core.values import FaceCrop
+from ..playmate_core.face import FaceModel
+from ..playmate_core.portrait import face_confidence, read_crop, require_face
+from ..playmate_core.values import FaceCrop, Portrait
 from . import sockets
 from .media import one_picture, to_image, told_faces
 from .runtime import Managed, loaded, plain
@@ -109,7 +110,8 @@ class CropPortrait(io.ComfyNode):
         faces = told_faces(picture, **told)
         face = find_face(picture, crop, pick) if faces is None else pick.of(faces)
         found = crop_of(face, *picture.shape[:2], SIZE, CropOptions(scale, shift, upright))
-        return io.NodeOutput(FaceCrop(picture, found, SIZE), to_image(cut(picture, found, SIZE)))
+        seen = face is not None and face.landmarks is not None
+        return io.NodeOutput(FaceCrop(picture, found, SIZE, seen), to_image(cut(picture, found, SIZE)))
 
 
 class EncodePortrait(io.ComfyNode):
@@ -140,11 +142,12 @@ class EncodePortrait(io.ComfyNode):
     @plain
     def execute(cls, face_model: Managed, crop: Any, require_face: bool) -> io.NodeOutput:
         with loaded(face_model) as (face,):
-            portrait = read_crop(face, crop)
-            if require_face:
-                _check_face(face_confidence(face, portrait))
-        return io.NodeOutput(portrait)
+            return io.NodeOutput(read_face(face, crop, require_face))
 
 
-def _check_face(confidence: Any) -> None:
-    require_face(confidence, FaceLimits())
+def read_face(face: FaceModel, crop: FaceCrop, must_be_face: bool = True) -> Portrait:
+    """Read a crop. Raises UserError if it shows no face, unless a detector saw one in it."""
+    portrait = read_crop(face, crop)
+    if must_be_face and not crop.detected:
+        require_face(face_confidence(face, portrait))
+    return portrait

@@ -8,8 +8,7 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..playmate_core.audio import make_encoder
-from ..playmate_core.detect import find_crop
-from ..playmate_core.portrait import face_confidence, read_crop, require_face
+from ..playmate_core.detect import crop_of, find_face
 from ..playmate_core.pose import TURNS, apply_pose, fit, resample
 from ..playmate_core.render import RenderOptions
 from ..playmate_core.sampling import SamplingOptions
@@ -21,7 +20,7 @@ from . import files, sockets
 from .drawing import Scene, frames, output_file, prefix_input, prefix_problem, recipe, saved_video, write
 from .emotion import INTENSITY, NAMES
 from .media import one_picture, recording
-from .portrait import SIZE
+from .portrait import SIZE, read_face
 from .runtime import Bar, Managed, MotionModel, loaded, manage, plain, renderer_dtype
 from .sample import Task, sampled
 
@@ -85,10 +84,10 @@ class Talk(io.ComfyNode):
 
 
 def _portrait(model: Managed, picture: Tensor) -> Portrait:
+    found = find_face(picture)
+    square = crop_of(found, *picture.shape[:2], SIZE)
     with loaded(model) as (face,):
-        portrait = read_crop(face, FaceCrop(picture, find_crop(picture, SIZE), SIZE))
-        require_face(face_confidence(face, portrait))
-    return portrait
+        return read_face(face, FaceCrop(picture, square, SIZE, found is not None))
 
 
 def _posed(motion: Motion, pose: Any) -> Motion:

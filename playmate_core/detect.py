@@ -105,6 +105,14 @@ def square_of(face: Face, options: CropOptions | None = None) -> Square:
     return square_from_landmarks(crop_points(face.landmarks), options)
 
 
+def fills(square: Square, height: int, width: int) -> bool:
+    """Whether a picture is nearly square and about what ``square`` would cut out of it."""
+    side = min(height, width)
+    off = math.dist((square.x, square.y), (width / 2, height / 2))
+    about = CROP_ALREADY[0] <= side / square.side <= CROP_ALREADY[1] and off <= CENTRED * side
+    return about and max(height, width) <= SQUARE_ENOUGH * side
+
+
 def find_crop(
     image: Tensor, size: int, how: Where = "auto", options: CropOptions | None = None, pick: Pick | None = None
 ) -> Tensor:
@@ -120,7 +128,7 @@ def _automatic(image: Tensor, pick: Pick | None) -> Face | None:
         faces = detector(name)(image)
         if faces:
             face = (pick or Pick()).of(faces)
-            return None if squarish and pick is None and _fills(face, height, width) else face
+            return None if pick is None and fills(square_of(face), height, width) else face
         if not squarish or pick is not None:
             raise _no_face(height, width)
     if squarish:  # a drawing or an animal, which no detector knows, may still be a crop
@@ -136,13 +144,6 @@ def _no_face(height: int, width: int) -> UserError:
         f"No face was found in the {width} x {height} picture; please show one face, large and frontal, or give its"
         " box."
     )
-
-
-def _fills(face: Face, height: int, width: int) -> bool:
-    """Whether the picture is about what would be cropped around the face."""
-    square, side = square_of(face), min(height, width)
-    off = math.dist((square.x, square.y), (width / 2, height / 2))
-    return CROP_ALREADY[0] <= side / square.side <= CROP_ALREADY[1] and off <= CENTRED * side
 
 
 def _points(landmarks: Tensor) -> Tensor:

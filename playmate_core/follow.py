@@ -13,7 +13,7 @@ from .crop import DRIVING_CROP, CropOptions, Square
 from .detect import Pick, square_of
 from .detectors import Detector, Face
 from .errors import UserError
-from .landmarks import eye_ratios, lip_ratio, measures_openings
+from .landmarks import Openings
 from .pictures import Bytes, from_bytes
 from .tracks import smooth_track
 
@@ -61,11 +61,9 @@ class FaceTrack:
         x, y, side = (sum(values) / len(squares) for values in zip(*((q.x, q.y, q.side) for q in squares), strict=True))
         return Square(x, y, side)
 
-    def openings(self) -> tuple[Tensor, Tensor] | None:
-        """How open the eyes (T, 2) and the lips (T, 1) are, or None where these landmarks do not tell."""
-        if not measures_openings(self.points[0]):
-            return None
-        return eye_ratios(self.points), lip_ratio(self.points)
+    def openings(self) -> Openings | None:
+        """How open eyes and lips are, or None where these landmarks do not tell."""
+        return Openings.of(self.points)
 
 
 def follow(

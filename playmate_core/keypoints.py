@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
 from .driving import DrivingOptions
 from .errors import UserError
 from .face import FaceModel
+from .landmarks import Openings
 from .portrait import move_to
 
 #: A mouth at least this open is closed before the animation, where that is asked for.
 OPEN_LIPS = 0.03
-
-
-@dataclass(frozen=True)
-class Openings:
-    """How open eyes and lips are: ``eyes`` (T, 2) left and right, ``lips`` (T, 1); see :mod:`landmarks`."""
-
-    eyes: Tensor
-    lips: Tensor
-
-    def __getitem__(self, frames: slice) -> Openings:
-        return Openings(self.eyes[frames], self.lips[frames])
 
 
 def guide_keypoints(

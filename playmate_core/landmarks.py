@@ -5,6 +5,7 @@ Facts from LIVEPORTRAIT.md sections 6.1, 6.2 and 8.2. Left and right are those o
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from .crop import CropOptions, crop_to_image, cut, move_points, square_from_landmarks
 from .errors import UserError
+from .values import expect
 
 #: Points of MediaPipe's mesh of 478 that stand for the 68 of the usual layout: jaw, brows, nose, eyes, outer and inner
 #: lips.
@@ -52,9 +54,29 @@ def lip_ratio(points: Tensor) -> Tensor:
     return _opening(points, _layout(points, _LIPS))[..., None]
 
 
-def measures_openings(points: Tensor) -> bool:
-    """Whether these landmarks (N, 2) say how open eyes and lips are."""
-    return len(points) in _EYES
+@dataclass(frozen=True)
+class Openings:
+    """How open eyes and lips are in every frame: ``eyes`` (T, 2) left and right, ``lips`` (T, 1)."""
+
+    eyes: Tensor
+    lips: Tensor
+
+    def __post_init__(self) -> None:
+        expect("Openings.eyes", self.eyes, "T", 2)
+        expect("Openings.lips", self.lips, len(self.eyes), 1)
+
+    def __len__(self) -> int:
+        return len(self.eyes)
+
+    def __getitem__(self, frames: slice) -> Openings:
+        return Openings(self.eyes[frames], self.lips[frames])
+
+    @staticmethod
+    def of(points: Tensor) -> Openings | None:
+        """Those of landmarks (T, N, 2), or None where these landmarks do not tell."""
+        if points.shape[-2] not in _EYES:
+            return None
+        return Openings(eye_ratios(points), lip_ratio(points))
 
 
 class LandmarkNet:

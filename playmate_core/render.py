@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from .crop import Paster
@@ -63,14 +65,21 @@ def draw(
     options = options or RenderOptions()
     if options.expression == "relative":
         motion = relative_to_rest(portrait, motion)
-    volume = move_to(face, portrait.appearance[None])
     x_s, x_d = driving_keypoints(face, portrait, motion, options)
-    for start in range(0, len(motion), options.batch):
+    yield from draw_keypoints(face, portrait, x_s, x_d, options.batch, progress)
+
+
+def draw_keypoints(
+    face: FaceModel, portrait: Portrait, x_s: Tensor, x_d: Tensor, batch: int = 8, progress: Progress | None = None
+) -> Iterator[Tensor]:
+    """Yield the face crop under seen keypoints ``x_d`` (T, K, 3), ``x_s`` (1, K, 3) the picture's: as :func:`draw`."""
+    volume = move_to(face, portrait.appearance[None])
+    for start in range(0, len(x_d), batch):
         with torch.inference_mode():
-            drawn = face.draw(volume, move_to(face, x_s), move_to(face, x_d[start : start + options.batch]))
+            drawn = face.draw(volume, move_to(face, x_s), move_to(face, x_d[start : start + batch]))
         yield to_pictures(drawn.clamp(0, 1))
         if progress:
-            progress(min(start + options.batch, len(motion)), len(motion))
+            progress(min(start + batch, len(x_d)), len(x_d))
 
 
 def driving_keypoints(
@@ -92,8 +101,13 @@ def relative_to_rest(portrait: Portrait, motion: Motion, neutral: Motion | None 
     return replace(motion, expression=portrait.rest.expression + motion.expression - start)
 
 
-def paste_back(portrait: Portrait, batches: Iterable[Tensor]) -> Iterator[Tensor]:
-    """Put batches of crops (n, S, S, 3) uint8 back into the whole picture: uint8 (n, H, W, 3), a batch at a time."""
-    paster = Paster(to_bytes(portrait.image), portrait.crop_to_image, portrait.crop_size)
+def paste_back(
+    portrait: Portrait, batches: Iterable[Tensor], mask: NDArray[np.uint8] | None = None
+) -> Iterator[Tensor]:
+    """Put batches of crops (n, S, S, 3) uint8 back into the whole picture: uint8 (n, H, W, 3), a batch at a time.
+
+    ``mask`` (S, S) says where; the crop without its border if not given. See :func:`crop.crop_mask`.
+    """
+    paster = Paster(to_bytes(portrait.image), portrait.crop_to_image, portrait.crop_size, mask)
     for frames in batches:
         yield paster.paste(frames)

@@ -25,12 +25,13 @@ from .face import FaceModel
 from .generate import generate
 from .pictures import check_file, read_picture
 from .plot import plot_motion
-from .portrait import FaceLimits, face_confidence, read_motion, read_portrait, require_face
+from .portrait import FaceLimits, read_motion
 from .pose import TURNS, apply_pose, fit, still
 from .render import RenderOptions, paste_back, render
 from .sampling import SamplingOptions
 from .score import NO_EMOTION, emotion_curve, read_score
 from .sound import Sound, read_sound
+from .subject import read_subject
 from .tracks import FITS
 from .values import FPS, AudioFeatures, Motion, Portrait, Pose
 from .video import read_frames, video_facts
@@ -126,16 +127,15 @@ def talk(request: TalkRequest, progress: Progress | None = None) -> TalkReport:
     Nothing is left at ``request.output`` or ``request.plot`` unless the video is whole. Memory does not grow with
     the pictures. What is quick to refuse comes first: an hour of speech is read after the portrait is known to do.
     """
-    clock = _Clock(progress)
+    clock = Clock(progress)
     check(request)
     with clock.stage("read picture"):
         picture = read_picture(request.portrait)
     with clock.stage("load models"):
         models = load_models(request)
     with clock.stage("read portrait"):
-        portrait = read_portrait(models.face, picture, request.crop, request.face)
-        if request.limits:
-            require_face(face_confidence(models.face, portrait), request.limits)
+        subject = read_subject(models.face, picture, request.crop, request.face, limits=request.limits)
+        portrait = subject.portrait
     with clock.stage("read speech"):
         sound = read_sound(request.speech)
     with clock.stage("listen") as step:
@@ -270,7 +270,7 @@ def _kept_if_whole(path: Path | None) -> Iterator[Path | None]:
         part.unlink(missing_ok=True)
 
 
-class _Clock:
+class Clock:
     """Times the stages of a job and passes their progress on under their names."""
 
     def __init__(self, progress: Progress | None) -> None:

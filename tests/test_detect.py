@@ -17,7 +17,7 @@ from playmate_core import detectors
 from playmate_core.crop import crop_to_image, move_points, whole_to_image
 from playmate_core.detect import Face, Pick, crop_of, find_crop, find_face, square_of
 from playmate_core.errors import UserError
-from playmate_core.landmarks import crop_points, eye_ratios, lip_ratio, measures_openings
+from playmate_core.landmarks import Openings, crop_points, eye_ratios, lip_ratio
 from playmate_core.pictures import read_picture
 
 #: Three faces: small on the left, large in the middle, medium on the right.
@@ -148,7 +148,8 @@ def test_insightface_sees_bgr_and_its_faces_come_largest_first(
 
 def test_the_mesh_is_measured_like_other_landmarks() -> None:
     mesh = mesh_at(100, 50, 200)
-    assert crop_points(mesh).shape == (68, 2) and measures_openings(mesh)
+    assert crop_points(mesh).shape == (68, 2) and Openings.of(mesh[None]) is not None
+    assert Openings.of(torch.zeros(3, 68, 2)) is None
     assert eye_ratios(mesh).tolist() == pytest.approx([0.2, 0.3], rel=1e-3)
     assert lip_ratio(mesh).tolist() == pytest.approx([0.2], rel=1e-3)
     assert eye_ratios(mesh.expand(4, -1, -1)).shape == (4, 2)

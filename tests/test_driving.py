@@ -19,8 +19,8 @@ from playmate_core.errors import UserError
 from playmate_core.face import FaceConfig
 from playmate_core.face.stitching import Stitching
 from playmate_core.geometry import place_motion, rotation_matrix
-from playmate_core.keypoints import Openings, expression_gain, guide_keypoints
-from playmate_core.landmarks import eye_ratios, lip_ratio
+from playmate_core.keypoints import expression_gain, guide_keypoints
+from playmate_core.landmarks import Openings, eye_ratios, lip_ratio
 from playmate_core.pose import reference_frame
 from playmate_core.tracks import smooth_track
 from playmate_core.values import EYE_KEYPOINTS, LIP_KEYPOINTS, Motion, Pose
