@@ -11,6 +11,7 @@ from comfy_api.latest import io
 
 from ..playmate_core.errors import UserError
 from ..playmate_core.performance import SUFFIX, Performance, load_performance, save_performance
+from ..playmate_core.talk import bundled
 from ..playmate_core.template import TEMPLATE_SUFFIXES
 from . import sockets
 from .drawing import prefix_problem
@@ -18,7 +19,8 @@ from .runtime import plain
 
 #: Where Save Motion writes unless told otherwise, below the output folder.
 FOLDER = "motion"
-NOTHING = "(no motion file yet)"
+#: The motion of the bundled film.
+BUNDLED = "Playmate demo (bundled)"
 
 
 class SaveMotion(io.ComfyNode):
@@ -63,7 +65,6 @@ class LoadMotion(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        found = choices()
         return sockets.schema(
             "LoadMotion",
             "Load Motion",
@@ -74,8 +75,8 @@ class LoadMotion(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "file",
-                    options=found,
-                    default=found[0],
+                    options=choices(),
+                    default=BUNDLED,
                     tooltip="A motion file. Those in the output folder were saved by Save Motion.",
                 )
             ],
@@ -112,11 +113,13 @@ def choices() -> list[str]:
         for path in sorted(root.glob("*") if place == "input" else root.glob(f"{FOLDER}/**/*"))
         if path.suffix.lower() in (SUFFIX, *TEMPLATE_SUFFIXES)
     ]
-    return found or [NOTHING]
+    return [BUNDLED, *found]
 
 
 def motion_path(choice: str) -> Path:
     """The file behind a choice. Raises UserError when it is not there, or lies outside the two folders."""
+    if choice == BUNDLED:
+        return bundled("motion_demo.safetensors")
     name, _, place = choice.rpartition(" [")
     root = _roots().get(place.removesuffix("]"))
     path = None if root is None else (root / name).resolve()
