@@ -24,7 +24,16 @@ class DemoMedia(io.ComfyNode):
             ["example", "sample portrait", "sample speech", "test video"],
             description="A drawn portrait, a synthetic voice and a film of a drawn head. Replace it by Load Image, Load"
             " Audio and Load Video when you have your own.",
-            inputs=[],
+            inputs=[
+                io.Float.Input(
+                    "seconds",
+                    default=0.0,
+                    min=0.0,
+                    max=60.0,
+                    step=0.1,
+                    tooltip="How much of the speech to give, for a quick try; 0 is all of it.",
+                )
+            ],
             outputs=[
                 io.Image.Output(display_name="portrait", tooltip="A drawn face, 512 x 512."),
                 io.Audio.Output(display_name="speech", tooltip="Five seconds of a synthetic voice."),
@@ -34,9 +43,8 @@ class DemoMedia(io.ComfyNode):
 
     @classmethod
     @plain
-    def execute(cls) -> io.NodeOutput:
+    def execute(cls, seconds: float) -> io.NodeOutput:
         voice = read_sound(bundled("speech.wav"), rate=None)
-        sound = to_audio(Recording(voice.waveform[None], voice.rate))
-        return io.NodeOutput(
-            to_image(read_picture(bundled("portrait.png"))), sound, to_video(str(bundled("driving.mp4")))
-        )
+        speech = Recording(voice.waveform[None], voice.rate).part(0.0, seconds)
+        picture, film = read_picture(bundled("portrait.png")), to_video(str(bundled("driving.mp4")))
+        return io.NodeOutput(to_image(picture), to_audio(speech), film)

@@ -13,7 +13,7 @@ from ..playmate_core.portrait import read_motion
 from ..playmate_core.pose import REFERENCES
 from . import sockets
 from .media import film, to_image
-from .pose_sources import SMOOTHING, fps_input, smooth_input
+from .pose_sources import SMOOTHING, crop_input, fps_input, smooth_input
 from .runtime import Bar, Managed, loaded, plain
 
 DRIVING = DrivingOptions()
@@ -62,6 +62,7 @@ class MotionFromVideo(io.ComfyNode):
                 ),
                 smooth_input(0.0),
                 fps_input(),
+                crop_input(),
             ],
             outputs=[sockets.Motion.Output(display_name="motion", tooltip="What was seen, at the film's own rate.")],
         )
@@ -69,11 +70,19 @@ class MotionFromVideo(io.ComfyNode):
     @classmethod
     @plain
     def execute(
-        cls, face_model: Managed, video: Any, mode: str, reference: str, smooth: float, fps: float, portrait: Any = None
+        cls,
+        face_model: Managed,
+        video: Any,
+        mode: str,
+        reference: str,
+        smooth: float,
+        fps: float,
+        crop: str,
+        portrait: Any = None,
     ) -> io.NodeOutput:
         source, bar = film(video, fps), Bar()
         with loaded(face_model) as (face,):
-            seen = read_motion(face, source.frames, source.fps, total=source.total, progress=bar)
+            seen = read_motion(face, source.frames, source.fps, crop, total=source.total, progress=bar)
         if portrait is None:
             return io.NodeOutput(seen)
         options = DrivingOptions(mode, reference, smoothing=smooth * SMOOTHING)

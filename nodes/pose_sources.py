@@ -8,6 +8,7 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..playmate_core.blocking import SEEN_FROM, Following, followed, posed, read_keys, written_pose
+from ..playmate_core.detectors import DETECTORS
 from ..playmate_core.errors import UserError
 from ..playmate_core.portrait import read_motion
 from . import sockets
@@ -43,6 +44,7 @@ class PoseFromVideo(io.ComfyNode):
                 seen_from_input(),
                 smooth_input(),
                 fps_input(),
+                crop_input(),
             ],
             outputs=[pose_output()],
         )
@@ -50,11 +52,11 @@ class PoseFromVideo(io.ComfyNode):
     @classmethod
     @plain
     def execute(
-        cls, face_model: Managed, video: Any, seen_from: str, smooth: float, fps: float, portrait: Any = None
+        cls, face_model: Managed, video: Any, seen_from: str, smooth: float, fps: float, crop: str, portrait: Any = None
     ) -> io.NodeOutput:
         source, bar = film(video, fps), Bar()
         with loaded(face_model) as (face,):
-            seen = read_motion(face, source.frames, source.fps, total=source.total, progress=bar)
+            seen = read_motion(face, source.frames, source.fps, crop, total=source.total, progress=bar)
         rest = portrait and portrait.rest.pose
         return io.NodeOutput(followed(seen.pose, rest, Following(seen_from, smooth * SMOOTHING)))
 
@@ -73,15 +75,16 @@ class PoseFromImage(io.ComfyNode):
             inputs=[
                 sockets.Face.Input("face_model", tooltip="From Load Face Model."),
                 io.Image.Input("image", tooltip="One picture of a head."),
+                crop_input(),
             ],
             outputs=[pose_output()],
         )
 
     @classmethod
     @plain
-    def execute(cls, face_model: Managed, image: Tensor) -> io.NodeOutput:
+    def execute(cls, face_model: Managed, image: Tensor, crop: str) -> io.NodeOutput:
         with loaded(face_model) as (face,):
-            seen = read_motion(face, [one_picture(image)])
+            seen = read_motion(face, [one_picture(image)], crop=crop)
         return io.NodeOutput(followed(seen.pose, None))
 
 
@@ -213,6 +216,16 @@ def fps_input() -> Any:
         step=0.01,
         tooltip="Frames a second of a batch of pictures. A VIDEO knows its own.",
         **sockets.advanced(io.Float.Input),
+    )
+
+
+def crop_input() -> Any:
+    return io.Combo.Input(
+        "crop",
+        options=["auto", "whole", *DETECTORS],
+        default="auto",
+        tooltip="Where the face is. auto: a picture that is about the head is taken as it is, in any other a detector"
+        " looks. whole: the largest square of the picture. Or a detector by name.",
     )
 
 

@@ -64,11 +64,12 @@ class Talk(io.ComfyNode):
         head_motion: float,
         paste_back: bool,
         filename_prefix: str,
+        require_face: bool,
         **wired: Any,
     ) -> io.NodeOutput:
         sound, bar = recording(audio), Bar()
         face = wired.get("face_model") or _bundled_face()
-        portrait = _portrait(face, one_picture(image))
+        portrait = _portrait(face, one_picture(image), require_face)
         score = wired.get("emotion_score") or EmotionScore.constant(emotion, intensity)
         options = SamplingOptions(seed=seed, pose_amplitude=head_motion)
         speech = make_encoder("logmel").listen(sound.samples, sound.rate, bar.part(0.0, LISTENED))
@@ -83,11 +84,11 @@ class Talk(io.ComfyNode):
         return saved_video(path, saved, motion)
 
 
-def _portrait(model: Managed, picture: Tensor) -> Portrait:
+def _portrait(model: Managed, picture: Tensor, must_be_face: bool) -> Portrait:
     found = find_face(picture)
     square = crop_of(found, *picture.shape[:2], SIZE)
     with loaded(model) as (face,):
-        return read_face(face, FaceCrop(picture, square, SIZE, found is not None))
+        return read_face(face, FaceCrop(picture, square, SIZE, found is not None), must_be_face)
 
 
 def _posed(motion: Motion, pose: Any) -> Motion:
@@ -143,4 +144,10 @@ def _widgets() -> list[Any]:
             "paste_back", default=False, tooltip="Show the whole picture instead of the square around the face."
         ),
         prefix_input(),
+        io.Boolean.Input(
+            "require_face",
+            default=True,
+            tooltip="Stop with a message if the picture shows no face. Switch it off for faces the model finds strange.",
+            **sockets.advanced(io.Boolean.Input),
+        ),
     ]
