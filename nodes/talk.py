@@ -147,7 +147,8 @@ def _widgets() -> list[Any]:
         io.Boolean.Input(
             "require_face",
             default=True,
-            tooltip="Stop with a message if the picture shows no face. Switch it off for faces the model finds strange.",
+            tooltip="Stop with a message if the picture shows no face. Switch it off for faces the model finds"
+            " strange.",
             **sockets.advanced(io.Boolean.Input),
         ),
     ]
