@@ -38,6 +38,13 @@ class ComboInput(Input):
         super().__init__(id, options=list(options), multiselect=False, **more)
 
 
+class StringInput(Input):
+    kind = "STRING"
+
+    def __init__(self, id: str, multiline: bool = False, **more: Any):
+        super().__init__(id, multiline=multiline, **more)
+
+
 class MultiInput(Input):
     def __init__(self, id: str, types: list[Any], **more: Any):
         super().__init__(id, **more)
@@ -108,8 +115,9 @@ io = SimpleNamespace(
     FolderType=SimpleNamespace(output="output", temp="temp"),
     Combo=SimpleNamespace(Input=ComboInput, io_type="COMBO"),
     MultiType=SimpleNamespace(Input=MultiInput),
+    String=SimpleNamespace(Input=StringInput, io_type="STRING"),
     AudioEncoder=kind("AUDIO_ENCODER"),
-    **{name.title(): kind(name) for name in ("INT", "FLOAT", "STRING", "BOOLEAN", "IMAGE", "MASK", "AUDIO", "VIDEO")},
+    **{name.title(): kind(name) for name in ("INT", "FLOAT", "BOOLEAN", "IMAGE", "MASK", "AUDIO", "VIDEO")},
 )
 ui = SimpleNamespace(SavedResult=SavedResult, PreviewVideo=lambda results: {"images": results})
 InputImpl = SimpleNamespace(VideoFromFile=VideoFromFile)
