@@ -78,7 +78,7 @@ import json, torch, comfy.model_management as mm, comfy.utils, node_session
 s = node_session.Session()
 picture, speech, film = s.run("DemoMedia", seconds=0.44)
 face = s.run("LoadFaceModel", file="face.safetensors")
-models = s.run("LoadMotionModel", file="motion.safetensors", emotion="emotion.safetensors")
+models = s.run("LoadMotionModel")  # the bundled ones: an untrained emotion model changes nothing
 crop, preview = s.run("CropPortrait", image=picture, crop="whole")
 portrait = s.run("EncodePortrait", face_model=face, crop=crop, require_face=False)
 heard, sound, seconds = s.run("EncodeAudio", audio=speech)
@@ -123,15 +123,13 @@ print(json.dumps({
 """
 
 
-def test_a_graph_of_all_nodes_runs_on_tiny_models(
-    tmp_path: Path, tiny_face: Path, tiny_motion: Path, tiny_emotion: Path
-) -> None:
-    _install(tmp_path, tiny_face, tiny_motion, tiny_emotion)
+def test_a_graph_of_all_nodes_runs_on_tiny_models(tmp_path: Path, tiny_face: Path) -> None:
+    _install(tmp_path, tiny_face)
     got = json.loads(in_subprocess(GRAPH, tmp_path).splitlines()[-1])
     assert got["frames"] == [11] * 6
     assert got["sizes"][0] == [1, 512, 512, 3] and got["sizes"][2] == [11, 512, 512, 3]
     assert got["seconds"] == pytest.approx(0.44, abs=1e-3) and got["fps"] == 25.0
-    assert got["same"] == 0.0 and got["seed"] > 1e-3 and got["emotion"] > 1e-6 and got["kept"] == 0.0
+    assert got["same"] == 0.0 and got["seed"] > 1e-3 and got["emotion"] > 1e-3 and got["kept"] == 0.0
     assert got["head_by_emotion"] == 0.0, "an emotion must leave the head alone"
     assert got["still"] < 1e-4 and got["lips_only"] < 1e-4 and got["keys_end"] < 1e-3
     assert got["followed"] == 75 and got["driven"] == 3 and got["driven_fps"] == 25.0
