@@ -6,15 +6,12 @@ import argparse
 import signal
 import sys
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NoReturn, TextIO
 
-from tqdm import tqdm
-
+from .animate_cli import add_animate_commands
 from .cli_weights import add_models_flag, places_from, register
-from .detect import Box
 from .diffusion import SAMPLERS, SPACINGS
 from .errors import UserError
 from .portrait import FaceLimits
@@ -23,40 +20,13 @@ from .render import RenderOptions
 from .sampling import POSE_ANCHORS, POSE_MEANS, STARTS, SamplingOptions
 from .score import NO_EMOTION
 from .talk import PoseSource, TalkReport, TalkRequest, Weights, bundled, talk
+from .terminal import Bars, Parser, choice, face_flags, flag, say
 from .tracks import FITS
 from .values import EMOTIONS
 from .weights import describe
 
 #: Exit codes: a person's mistake, as argparse has it, and Ctrl-C, as shells have it.
 MISTAKE, INTERRUPTED = 2, 130
-
-
-class Parser(argparse.ArgumentParser):
-    """An argument parser whose complaints are one sentence, like every other of ours."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message[:1].upper()}{message[1:]}; see `{self.prog} --help`.")
-
-
-class Bars:
-    """One progress bar a stage, on stderr."""
-
-    def __init__(self) -> None:
-        self._bar: tqdm | None = None
-        self._name = ""
-
-    def __call__(self, name: str, done: int, total: int) -> None:
-        if name != self._name:
-            self.close()
-            self._name, self._bar = name, tqdm(total=total, desc=name, leave=False, dynamic_ncols=True)
-        assert self._bar is not None
-        self._bar.total = total
-        self._bar.update(done - self._bar.n)
-
-    def close(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
-        self._bar, self._name = None, ""
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -97,6 +67,7 @@ def parser() -> argparse.ArgumentParser:
     demo.add_argument("-o", "--output", metavar="OUT.mp4", type=Path, default=Path("playmate_demo.mp4"))
     add_talk_flags(demo)
     demo.set_defaults(run=run_demo)
+    add_animate_commands(commands)
     about = commands.add_parser("describe", help="say what a model file is, how it was trained and its licence")
     about.add_argument("file", metavar="FILE", type=Path)
     about.set_defaults(run=run_describe)
@@ -114,9 +85,7 @@ def add_talk_flags(to: argparse.ArgumentParser) -> None:
     look.add_argument("--pose", default=pose.source, help=f"generated, still, or a VIDEO to follow ({pose.source})")
     choice(look, "--pose-reference", pose.reference, REFERENCES, "which frame of that video is its rest")
     choice(look, "--pose-fit", pose.fit, FITS, "what that video does when the speech is longer")
-    look.add_argument(
-        "--crop", type=crop, default=request.crop, help="auto, whole, or left,top,right,bottom of the face"
-    )
+    face_flags(look, "portrait")
     look.add_argument("--any-picture", action="store_true", help="do not ask whether the picture shows a face")
     look.add_argument("--paste-back", action="store_true", help="put the face back into the whole picture")
     flag(look, "--expression", request.rendering.expression, "absolute, or relative to the portrait's own")
@@ -153,16 +122,6 @@ def add_sampling_flags(to: argparse.ArgumentParser) -> None:
     choice(how, "--start", sampling.start, STARTS, "begin anywhere, or from the portrait's own face and pose")
 
 
-def flag(to: argparse._ArgumentGroup, name: str, default: object, what: str) -> None:
-    """A flag with the type of its default, which its help shows."""
-    to.add_argument(name, type=type(default), default=default, help=f"{what} ({default})")
-
-
-def choice(to: argparse._ArgumentGroup, name: str, default: str, choices: Iterable[str], what: str) -> None:
-    """A flag that takes one of ``choices``, which its help shows."""
-    to.add_argument(name, default=default, choices=tuple(choices), help=f"{what} ({default})")
-
-
 def amplitudes(text: str) -> float | tuple[float, ...]:
     """One number, or several with commas between."""
     try:
@@ -170,17 +129,6 @@ def amplitudes(text: str) -> float | tuple[float, ...]:
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number, or six of them with commas") from None
     return numbers if len(numbers) > 1 else numbers[0]
-
-
-def crop(text: str) -> str | Box:
-    """A word, or four numbers: the left, top, right and bottom of a face box in pixels."""
-    if "," not in text:
-        return text
-    try:
-        left, top, right, bottom = (float(part) for part in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not left,top,right,bottom") from None
-    return left, top, right, bottom
 
 
 def request_from(options: argparse.Namespace, portrait: Path, speech: Path) -> TalkRequest:
@@ -203,6 +151,7 @@ def request_from(options: argparse.Namespace, portrait: Path, speech: Path) -> T
         rendering=rendering,
         weights=named_weights(options),
         crop=options.crop,
+        face=options.face,
         limits=None if options.any_picture else FaceLimits(),
         paste_back=options.paste_back,
         resume=options.resume,
@@ -236,11 +185,8 @@ def run_describe(options: argparse.Namespace) -> None:
 
 def make(request: TalkRequest) -> None:
     """Run the job under progress bars and tell what came of it."""
-    bars = Bars()
-    try:
+    with Bars() as bars:
         report = talk(request, bars)
-    finally:
-        bars.close()
     say(summary(report))
 
 
@@ -252,10 +198,3 @@ def summary(report: TalkReport) -> str:
         f"took     {sum(seconds for _, seconds in report.stages):.1f} s:",
     ]
     return "\n".join(lines + [f"  {seconds:7.1f} s  {name}" for name, seconds in report.stages])
-
-
-def say(text: str, to: TextIO | None = None) -> None:
-    """Write one line of text for the person at the terminal."""
-    stream = to or sys.stdout
-    stream.write(text + "\n")
-    stream.flush()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -19,13 +18,18 @@ from .values import expect
 
 #: The feather of a 512 pixel crop, in pixels; other crops in proportion.
 _FEATHER, _FEATHER_AT = 16, 512
+#: cv2.BORDER_CONSTANT; OpenCV is imported where it computes.
+_BLACK_OUTSIDE = 0
 
-#: Which landmarks make the left eye, the right eye and the mouth, by how many landmarks there are.
+#: Which landmarks make the left eye, the right eye and the mouth, by how many landmarks there are. 478 are MediaPipe's
+#: mesh (its irises and the lower lip), 9 an animal's.
 _ANCHORS = {
+    478: ((468,), (473,), (14,)),
     203: ((0, 6, 12, 18), (24, 30, 36, 42), (48, 66)),
     106: ((33, 35, 40, 39), (87, 89, 94, 93), (52, 61)),
     101: ((39, 42, 45, 48), (51, 54, 57, 60), (75, 81)),
     68: ((36, 39), (42, 45), (48, 54)),
+    9: ((2, 3), (0, 1), (5, 6)),
     5: ((0,), (1,), (3, 4)),
 }
 
@@ -34,12 +38,22 @@ _ANCHORS = {
 class CropOptions:
     """How much around a face to take: ``scale`` times its box, moved by ``shift`` sides along the face (negative: up).
 
-    ``upright`` True keeps the crop's sides parallel to the picture's even if the head is tilted.
+    ``aside`` moves it across the face (positive: to the face's right in the picture). ``upright`` True keeps the crop's
+    sides parallel to the picture's even if the head is tilted.
     """
 
     scale: float = 2.3
     shift: float = -0.125
     upright: bool = False
+    aside: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.scale > 0:
+            raise ValueError(f"A crop's scale must be positive, got {self.scale:g}.")
+
+
+#: How LivePortrait crops a driving film (section 6.5): one upright box.
+DRIVING_CROP = CropOptions(scale=2.2, shift=-0.1, upright=True)
 
 
 @dataclass(frozen=True)
@@ -57,7 +71,7 @@ class Square:
 
 
 def square_from_landmarks(points: Tensor, options: CropOptions | None = None) -> Square:
-    """The square around 203, 106, 68 or 5 landmarks, or any other number above 101: points (N, 2) in pixels."""
+    """The square around 478, 203, 106, 68, 9 or 5 landmarks, or any other number above 101: points (N, 2) in pixels."""
     options = options or CropOptions()
     points = points.double()
     left, right, mouth = (points[list(group)].mean(0) for group in _anchors(len(points)))
@@ -69,7 +83,7 @@ def square_from_landmarks(points: Tensor, options: CropOptions | None = None) ->
     turned = (points - mean) @ axes.T
     low, high = turned.amin(0), turned.amax(0)
     side = (high - low).max() * options.scale
-    centre = mean + (low + high) / 2 @ axes + down * options.shift * side
+    centre = mean + (low + high) / 2 @ axes + (across * options.aside + down * options.shift) * side
     angle = 0.0 if options.upright else math.atan2(float(across[1]), float(across[0]))
     return Square(float(centre[0]), float(centre[1]), float(side), angle)
 
@@ -81,7 +95,7 @@ def square_from_box(box: tuple[float, float, float, float], options: CropOptions
     if not (right > left and bottom > top):
         raise ValueError(f"A face box is left, top, right, bottom with right > left and bottom > top, got {box}.")
     side = max(right - left, bottom - top) * options.scale
-    return Square((left + right) / 2, (top + bottom) / 2 + options.shift * side, side)
+    return Square((left + right) / 2 + options.aside * side, (top + bottom) / 2 + options.shift * side, side)
 
 
 def crop_to_image(square: Square, size: int) -> Tensor:
@@ -101,6 +115,13 @@ def whole_to_image(height: int, width: int, size: int) -> Tensor:
     return torch.tensor(
         [[step, 0, (width - side) // 2 + (step - 1) / 2], [0, step, (height - side) // 2 + (step - 1) / 2]]
     )
+
+
+def at_size(affine: Tensor, size: int, wanted: int) -> Tensor:
+    """The affine (2, 3) of the same crop with ``wanted`` pixels a side instead of ``size``, edges on edges."""
+    step = size / wanted
+    shift = affine[:, :2].sum(1, keepdim=True) * (step - 1) / 2
+    return torch.cat([affine[:, :2] * step, affine[:, 2:] + shift], 1)
 
 
 def inverse(affine: Tensor) -> Tensor:
@@ -125,6 +146,8 @@ def shrink(image: Tensor, size: int) -> Tensor:
     """Reduce a square image (S, S, 3) to (size, size, 3) by area averaging, as LivePortrait feeds F and M."""
     if len(image) == size:
         return image
+    import cv2
+
     return torch.from_numpy(np.asarray(cv2.resize(image.numpy(), (size, size), interpolation=cv2.INTER_AREA)))
 
 
@@ -136,38 +159,76 @@ def feather(size: int) -> NDArray[np.uint8]:
     return np.floor(255 * np.clip(1 - np.hypot(out[:, None], out[None]) / ramp, 0, 1)).astype(np.uint8)
 
 
-class Paster:
-    """Puts crops back into one picture; touches only the box that the feathered mask reaches."""
+class Patch:
+    """Where a crop lies in pictures of one size, and how it fades into them; costs its box, not the picture."""
 
-    def __init__(self, image: Tensor, crop_to_image: Tensor, size: int) -> None:
-        """``image`` (H, W, 3) uint8; ``crop_to_image`` (2, 3) for crops of ``size`` pixels."""
+    def __init__(
+        self, crop_to_image: Tensor, size: int, height: int, width: int, mask: NDArray[np.uint8] | None = None
+    ) -> None:
+        """``crop_to_image`` (2, 3) for crops of ``size`` pixels; ``mask`` (size, size), the feather if not given."""
+        image_to_crop = inverse(crop_to_image.double()).numpy()
+        corners = move_points(torch.tensor([[0.0, 0], [size, 0], [0, size], [size, size]]) - 0.5, crop_to_image)
+        low = np.maximum(np.floor(corners.amin(0).numpy()) - 1, 0).astype(int)
+        high = np.minimum(np.ceil(corners.amax(0).numpy()) + 2, (width, height)).astype(int)
+        if (low >= high).any():
+            raise ValueError("The crop lies outside the picture; there is nothing to paste into.")
+        shares = _sample(feather(size) if mask is None else mask, _from(image_to_crop, *low), tuple(high - low))
+        rows, columns = np.flatnonzero(shares.any(1)), np.flatnonzero(shares.any(0))
+        if not len(rows):
+            raise ValueError("The crop lies outside the picture, or its mask is empty; there is nothing to paste.")
+        top, left = low[1] + rows[0], low[0] + columns[0]
+        shares = shares[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        self.box = np.s_[top : top + len(shares), left : left + shares.shape[1]]
+        self._image_to_crop = _from(image_to_crop, left, top)
+        self._share = (shares.astype(np.float32) / 255)[..., None]
+        self._size = shares.shape[1::-1]
+
+    def ground(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """What of a picture (H, W, 3) still shows under the crop."""
+        return np.asarray((1 - self._share) * picture[self.box], np.float32)
+
+    def blend(self, frame: NDArray[np.uint8], ground: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """The box of the picture with a crop (size, size, 3) laid on its ground."""
+        import cv2
+
+        # Repeated edges, where the reference has black: its mask is not quite zero there, and a dark rim shows.
+        warped = _sample(frame, self._image_to_crop, self._size, cv2.BORDER_REPLICATE)
+        # Truncates, but not 199.9999 to 199.
+        return np.clip(self._share * warped + ground + 1e-3, 0, 255).astype(np.uint8)
+
+    def paste(self, picture: NDArray[np.uint8], frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """A copy of a picture (H, W, 3) with a crop (size, size, 3) in it."""
+        pasted = picture.copy()
+        pasted[self.box] = self.blend(frame, self.ground(picture))
+        return pasted
+
+
+class Paster:
+    """Puts crops back into one picture; touches only the box that the mask reaches."""
+
+    def __init__(self, image: Tensor, crop_to_image: Tensor, size: int, mask: NDArray[np.uint8] | None = None) -> None:
+        """``image`` (H, W, 3) uint8; ``crop_to_image`` (2, 3) for crops of ``size`` pixels; ``mask`` as of a Patch."""
         expect("image", image, "H", "W", 3)
         if image.dtype != torch.uint8:
             raise ValueError(f"Paster needs a uint8 image, got {image.dtype}.")
-        self._image, self._size = image.numpy(), size
+        self._image, self._side = image.numpy(), size
         height, width = self._image.shape[:2]
-        image_to_crop = inverse(crop_to_image.double()).numpy()
-        mask = _sample(feather(size), image_to_crop, (width, height))
-        rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-        if not len(rows):
-            raise ValueError("The crop lies outside the picture; there is nothing to paste into.")
-        self._box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-        self._image_to_crop = image_to_crop.copy()
-        self._image_to_crop[:, 2] += image_to_crop[:, :2] @ (columns[0], rows[0])
-        self._share = (mask[self._box].astype(np.float32) / 255)[..., None]
-        self._ground = (1 - self._share) * self._image[self._box]
+        self._patch = Patch(crop_to_image, size, height, width, mask)
+        self._ground = self._patch.ground(self._image)
 
     def paste(self, frames: Tensor) -> Tensor:
         """Crops (n, size, size, 3) uint8 -> pictures (n, H, W, 3) uint8; beyond the mask bit-identical to the image."""
-        expect("frames", frames, "n", self._size, self._size, 3)
+        expect("frames", frames, "n", self._side, self._side, 3)
         pictures = np.repeat(self._image[None], len(frames), 0)
-        height, width = self._ground.shape[:2]
         for picture, frame in zip(pictures, frames.numpy(), strict=True):
-            # Repeated edges, where the reference has black: its mask is not quite zero there, and a dark rim shows.
-            warped = _sample(frame, self._image_to_crop, (width, height), cv2.BORDER_REPLICATE)
-            blended = self._share * warped + self._ground
-            picture[self._box] = np.clip(blended + 1e-3, 0, 255)  # truncates, but not 199.9999 to 199
+            picture[self._patch.box] = self._patch.blend(frame, self._ground)
         return torch.from_numpy(pictures)
+
+
+def crop_mask(mask: Tensor, crop_to_image: Tensor, size: int) -> NDArray[np.uint8]:
+    """A mask of the whole picture (H, W) in [0, 1] as the mask of a crop, fading out before the crop's border."""
+    inside = cut(mask[..., None].expand(-1, -1, 3).contiguous(), crop_to_image, size)[..., 0].clamp(0, 1)
+    return np.asarray(np.minimum((inside.numpy() * 255).round(), feather(size)), np.uint8)
 
 
 def _anchors(count: int) -> tuple[tuple[int, ...], ...]:
@@ -175,16 +236,23 @@ def _anchors(count: int) -> tuple[tuple[int, ...], ...]:
         return _ANCHORS[count]
     if count > 101:
         return _ANCHORS[101]
-    raise ValueError(f"Cannot read {count} landmarks; expected 203, 106, 101, 68 or 5.")
+    raise ValueError(f"Cannot read {count} landmarks; expected 478, 203, 106, 101, 68, 9 or 5.")
 
 
-def _sample(
-    source: NDArray, target_to_source: NDArray, size: tuple[int, int], border: int = cv2.BORDER_CONSTANT
-) -> NDArray:
+def _from(image_to_crop: NDArray, left: int, top: int) -> NDArray:
+    """The affine (2, 3) for pixels counted from (``left``, ``top``) of the picture."""
+    moved = np.array(image_to_crop, np.float64)
+    moved[:, 2] += image_to_crop[:, :2] @ (left, top)
+    return moved
+
+
+def _sample(source: NDArray, target_to_source: NDArray, size: tuple[int, int], border: int = _BLACK_OUTSIDE) -> NDArray:
     """Read ``source`` at every pixel of a target of ``size`` (width, height): bilinear, black outside by default.
 
     Where a target pixel covers two or more source pixels, a finer target is read and averaged, or detail would alias.
     """
+    import cv2
+
     fine = max(1, int(math.sqrt(abs(np.linalg.det(target_to_source[:, :2]))) + 1e-6))
     affine = np.array(target_to_source, np.float64)
     affine[:, 2] -= affine[:, :2].sum(1) * (fine - 1) / (2 * fine)

@@ -1,76 +1,155 @@
-"""Who looks for the face. A detector is a function from a picture to faces, largest first; a new one is a table row."""
+"""Which face of a picture is meant, and the crop around it. Who looks for faces is :mod:`detectors`' business."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
-from typing import Any, Protocol
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from .crop import CropOptions, crop_to_image, square_from_box, square_from_landmarks, whole_to_image
+from .crop import CropOptions, Square, crop_to_image, square_from_box, square_from_landmarks, whole_to_image
+from .detectors import DETECTORS, Box, Detector, Face, available
 from .errors import UserError
-from .pictures import to_bytes
+from .landmarks import crop_points
 
-#: Left, top, right, bottom in pixels.
-Box = tuple[float, float, float, float]
-#: Up to this ratio of the sides, "auto" takes a picture for a face crop already.
+#: Where a face is: "auto", "whole" (the picture is the crop), a detector's name, a face box, or landmarks (N, 2).
+Where = str | Box | Tensor
+#: Up to this ratio of the sides, and without a detector, "auto" takes a picture for a face crop already.
 SQUARE_ENOUGH = 1.15
-_REMEDY = "please crop it to a square around the head, hair and shoulders included, or install insightface"
+#: A picture of about as many crops across, not far off its centre, is taken for a face crop as it is.
+CROP_ALREADY, CENTRED = (0.75, 1.35), 0.15
+ORDERS = ("largest", "left")
 
 
 @dataclass(frozen=True)
-class Face:
-    """A face that was found: its ``box`` in pixels, ``landmarks`` (N, 2) in pixels, and the detector's ``score``."""
+class Pick:
+    """Which of several faces: number ``index``, from 0, in ``order`` "largest" or "left", or the nearest ``point``."""
 
-    box: Box
-    landmarks: Tensor
-    score: float
+    order: str = "largest"
+    index: int = 0
+    point: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        if self.order not in ORDERS:
+            raise ValueError(f"The order of faces must be {' or '.join(ORDERS)}, got {self.order!r}.")
+        if self.index < 0:
+            raise ValueError(f"Faces are counted from 0, got {self.index}.")
+
+    @staticmethod
+    def read(text: str) -> Pick:
+        """Read largest, left, a number counted from the left, or x,y in pixels. Raises UserError for anything else."""
+        if text in ORDERS:
+            return Pick(text)
+        try:
+            numbers = tuple(float(part) for part in text.split(","))
+            if len(numbers) == 2:
+                return Pick(point=(numbers[0], numbers[1]))
+            return Pick("left", int(text))
+        except ValueError:
+            raise UserError(
+                f"The face {text!r} is not largest, left, a number from 0 (counted from the left) or x,y in pixels."
+            ) from None
+
+    def of(self, faces: Sequence[Face]) -> Face:
+        """The one meant. Raises UserError when there are not so many."""
+        if self.point is not None:
+            return min(faces, key=lambda face: math.dist(face.centre, self.point or (0, 0)))
+        if self.index >= len(faces):
+            where = "; ".join(f"{x:.0f},{y:.0f}" for x, y in sorted(face.centre for face in faces))
+            raise UserError(
+                f"Face number {self.index} was asked for, counted from 0, but {len(faces)} found, at {where};"
+                " please choose one of these."
+            )
+        return sorted(faces, key=lambda f: -f.area if self.order == "largest" else f.centre[0])[self.index]
 
 
-class Detector(Protocol):
-    """Finds the faces of a picture (H, W, 3) in [0, 1], the largest first."""
+def find_face(image: Tensor, where: Where = "auto", pick: Pick | None = None) -> Face | None:
+    """The face that is meant in a picture (H, W, 3) in [0, 1]; None where the picture itself is the crop.
 
-    def __call__(self, image: Tensor) -> tuple[Face, ...]: ...
-
-
-def find_crop(image: Tensor, size: int, how: str | Box = "auto", options: CropOptions | None = None) -> Tensor:
-    """Affine (2, 3) from a face crop of ``size`` pixels to the picture (H, W, 3).
-
-    ``how``: "whole" (the picture is the crop: its largest centred square), a face box, a detector's name, or "auto":
-    whole for squarish pictures, else a detector if one is installed. Raises UserError when no face is found or
-    nothing can look for one.
+    ``where`` "auto": whatever detector works here, and no detector for squarish pictures. Raises UserError when no face
+    is found, or nothing can look for one.
     """
     height, width = image.shape[:2]
-    if not isinstance(how, str):
-        return crop_to_image(square_from_box(_inside(how, height, width), options), size)
-    if how == "auto":
-        how = _automatic(height, width)
-    if how == "whole":
-        return whole_to_image(height, width, size)
-    if how not in DETECTORS:
-        raise UserError(f"Unknown face crop {how!r}; choose auto, whole, {', '.join(DETECTORS)} or a box.")
-    faces = DETECTORS[how]()(image)
+    if isinstance(where, Tensor):
+        return Face.of(_points(where))
+    if not isinstance(where, str):
+        return Face(_inside(where, height, width))
+    if where == "whole":
+        return None
+    if where == "auto":
+        return _automatic(image, pick)
+    faces = detector(where)(image)
     if not faces:
-        raise UserError(
-            f"No face was found in the {width} x {height} picture; please show one face, large and frontal."
-        )
-    return crop_to_image(square_from_landmarks(faces[0].landmarks, options), size)
+        raise _no_face(height, width)
+    return (pick or Pick()).of(faces)
 
 
-def _automatic(height: int, width: int) -> str:
-    if max(height, width) <= SQUARE_ENOUGH * min(height, width):
-        return "whole"
-    if _insightface_models().is_dir() and _installed("insightface"):
-        return "insightface"
+def detector(name: str) -> Detector:
+    """A detector by its name. Raises UserError when it is unknown or cannot work here, saying what is missing."""
+    if name not in DETECTORS:
+        raise UserError(f"Unknown face crop {name!r}; choose auto, whole, {', '.join(DETECTORS)} or a box.")
+    return DETECTORS[name]()
+
+
+def crop_of(face: Face | None, height: int, width: int, size: int, options: CropOptions | None = None) -> Tensor:
+    """Affine (2, 3) from a crop of ``size`` pixels to the picture around a face; None is the whole picture."""
+    return whole_to_image(height, width, size) if face is None else crop_to_image(square_of(face, options), size)
+
+
+def square_of(face: Face, options: CropOptions | None = None) -> Square:
+    """The square around a face, by its landmarks where they are known, else by its box."""
+    if face.landmarks is None:
+        return square_from_box(face.box, options)
+    return square_from_landmarks(crop_points(face.landmarks), options)
+
+
+def fills(square: Square, height: int, width: int) -> bool:
+    """Whether a picture is nearly square and about what ``square`` would cut out of it."""
+    side = min(height, width)
+    off = math.dist((square.x, square.y), (width / 2, height / 2))
+    about = CROP_ALREADY[0] <= side / square.side <= CROP_ALREADY[1] and off <= CENTRED * side
+    return about and max(height, width) <= SQUARE_ENOUGH * side
+
+
+def find_crop(
+    image: Tensor, size: int, how: Where = "auto", options: CropOptions | None = None, pick: Pick | None = None
+) -> Tensor:
+    """Affine (2, 3) from a face crop of ``size`` pixels to the picture (H, W, 3); see :func:`find_face`."""
+    height, width = image.shape[:2]
+    return crop_of(find_face(image, how, pick), height, width, size, options)
+
+
+def _automatic(image: Tensor, pick: Pick | None) -> Face | None:
+    height, width = image.shape[:2]
+    squarish = max(height, width) <= SQUARE_ENOUGH * min(height, width)
+    for name in available()[:1]:
+        faces = detector(name)(image)
+        if faces:
+            face = (pick or Pick()).of(faces)
+            return None if pick is None and fills(square_of(face), height, width) else face
+        if not squarish or pick is not None:
+            raise _no_face(height, width)
+    if squarish:  # a drawing or an animal, which no detector knows, may still be a crop
+        return None
     raise UserError(
-        f"The picture is {width} x {height}, not a square face picture, and no detector is here; {_REMEDY}."
+        f"The picture is {width} x {height}, not a square face picture, and no detector is here; please crop it to a"
+        " square around the head, hair and shoulders included, or install mediapipe or insightface."
     )
+
+
+def _no_face(height: int, width: int) -> UserError:
+    return UserError(
+        f"No face was found in the {width} x {height} picture; please show one face, large and frontal, or give its"
+        " box."
+    )
+
+
+def _points(landmarks: Tensor) -> Tensor:
+    if landmarks.ndim != 2 or landmarks.shape[1] != 2 or not bool(torch.isfinite(landmarks).all()):
+        raise UserError(f"Landmarks must be finite numbers of shape (N, 2), got {tuple(landmarks.shape)}.")
+    return landmarks.float()
 
 
 def _inside(box: Box, height: int, width: int) -> Box:
@@ -80,46 +159,3 @@ def _inside(box: Box, height: int, width: int) -> Box:
             f"The face box {box} must be left, top, right, bottom inside the {width} x {height} picture; please fix it."
         )
     return box
-
-
-def _installed(package: str) -> bool:
-    from importlib.util import find_spec
-
-    return find_spec(package) is not None
-
-
-def _insightface_models() -> Path:
-    home = os.environ.get("INSIGHTFACE_HOME", "~/.insightface")
-    return Path(home).expanduser() / "models" / "buffalo_l"
-
-
-@cache
-def _insightface() -> Detector:
-    """insightface's buffalo_l (its models are for non-commercial use), run on the CPU; never downloads."""
-    if not _installed("insightface"):
-        raise UserError("The insightface detector is not installed; run `pip install insightface onnxruntime`.")
-    if not _insightface_models().is_dir():
-        raise UserError(f"insightface has no models in {_insightface_models()}; please unpack buffalo_l there.")
-    from insightface.app import FaceAnalysis
-
-    app: Any = FaceAnalysis(
-        name="buffalo_l",
-        root=str(_insightface_models().parent.parent),
-        allowed_modules=["detection", "landmark_2d_106"],
-        providers=["CPUExecutionProvider"],
-    )
-    app.prepare(ctx_id=-1, det_size=(512, 512), det_thresh=0.15)
-
-    def detect(image: Tensor) -> tuple[Face, ...]:
-        found = app.get(np.ascontiguousarray(to_bytes(image).numpy()[..., ::-1]))  # it wants BGR
-        return tuple(sorted(map(_face, found), key=lambda f: (f.box[0] - f.box[2]) * (f.box[3] - f.box[1])))
-
-    return detect
-
-
-def _face(found: Any) -> Face:
-    left, top, right, bottom = map(float, found.bbox)
-    return Face((left, top, right, bottom), torch.as_tensor(found.landmark_2d_106).float(), float(found.det_score))
-
-
-DETECTORS: dict[str, Callable[[], Detector]] = {"insightface": _insightface}

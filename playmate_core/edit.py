@@ -80,12 +80,12 @@ def rebase_expression(motion: Motion, rest: Motion, share: Regions) -> Motion:
 
 def resample_motion(motion: Motion, fps: float) -> Motion:
     """The same movement at another rate."""
-    return _read(motion, resample_reading(len(motion), motion.fps, fps), fps)
+    return read_motion_at(motion, resample_reading(len(motion), motion.fps, fps), fps)
 
 
 def fit_motion(motion: Motion, frames: int, how: str = "hold") -> Motion:
     """Exactly ``frames`` frames, by one of ``tracks.FITS``."""
-    return _read(motion, fit_reading(len(motion), frames, how, motion.fps), motion.fps)
+    return read_motion_at(motion, fit_reading(len(motion), frames, how, motion.fps), motion.fps)
 
 
 def smooth_motion(motion: Motion, observation_variance: float = 3e-7) -> Motion:
@@ -115,7 +115,8 @@ def rest_lips_in_silence(motion: Motion, rest: Motion, audio: AudioFeatures, gat
     return replace(motion, expression=lerp(motion.expression, rest.expression.expand_as(motion.expression), closed))
 
 
-def _read(motion: Motion, reading: Reading, fps: float) -> Motion:
+def read_motion_at(motion: Motion, reading: Reading, fps: float) -> Motion:
+    """The frames of ``reading``, ``fps`` of them a second: rotations on the sphere, the rest on straight lines."""
     weight = reading.weight[:, None, None]
     expression = lerp(motion.expression[reading.first], motion.expression[reading.second], weight)
     return Motion(read_frames(motion.pose, reading, fps), expression)

@@ -18,7 +18,7 @@ from .face.prepared import suitable
 from .joining import join
 from .overlap import behind
 from .render import RenderOptions, paste_back, relative_to_rest, render, shifted
-from .sound import Sound
+from .sound import Recording
 from .values import Motion, Portrait
 from .writer import VideoOptions, VideoWriter
 
@@ -34,7 +34,7 @@ class FilmRequest:
     ``path`` when it is stopped or killed, and goes on from them when it is asked for again."""
 
     path: Path
-    sound: Sound | str | Path | None = None
+    sound: Recording | str | Path | None = None
     pasted: bool = False
     resumable: bool = False
     rendering: RenderOptions = RenderOptions()

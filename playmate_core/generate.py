@@ -19,7 +19,7 @@ from .normalisation import EXPRESSION_CHANNELS, MOTION_CHANNELS, pose_channels, 
 from .sampling import SamplingOptions, window_noise, window_of
 from .values import KEYPOINTS, AudioFeatures, EmotionCurve, Motion, Pose, expect, expect_same_rate
 
-__all__ = ["SamplingOptions", "generate", "iterate"]
+__all__ = ["SamplingOptions", "generate", "iterate", "joined"]
 
 Progress = Callable[[int, int], None]
 log = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ def generate(
     seed gives the same motion. Raises UserError, before any slow work, for inputs that do not fit each other.
     """
     pieces = list(iterate(denoiser, controller, portrait_keypoints, rest, audio, emotion, options, progress, previous))
-    return _joined(pieces)
+    return joined(pieces)
 
 
 def iterate(
@@ -262,7 +262,8 @@ def _last(model: Tensor, frames: int) -> Tensor:
     return torch.cat([model[:1].expand(missing, -1), model])[-frames:]
 
 
-def _joined(pieces: Sequence[Motion]) -> Motion:
+def joined(pieces: Sequence[Motion]) -> Motion:
+    """The pieces of :func:`iterate` as one motion."""
     rotation, translation, scale = (
         torch.cat([getattr(m.pose, part) for m in pieces]) for part in ("rotation", "translation", "scale")
     )

@@ -8,7 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from .sound import Sound
+from .sound import Recording
 from .soundtrack import Soundtrack
 from .writer import PROVENANCE, VideoOptions, check_output
 
@@ -17,7 +17,7 @@ def join(
     parts: Sequence[Path],
     path: Path,
     fps: float,
-    sound: Sound | str | Path | None = None,
+    sound: Recording | str | Path | None = None,
     options: VideoOptions | None = None,
 ) -> Path:
     """Write the pictures of ``parts``, all encoded with the same ``options``, one after another as ``path``.

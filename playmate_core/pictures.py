@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -89,6 +88,8 @@ def from_bytes(images: Bytes | Tensor) -> Tensor:
 
 def limit_side(picture: Bytes, longest: int) -> Bytes:
     """Shrink (H, W, 3) to a longest side of ``longest`` (never enlarge), then cut the last row or column if odd."""
+    import cv2
+
     height, width = picture.shape[:2]
     share = longest / max(height, width)
     if share < 1:
@@ -116,6 +117,8 @@ def declared_size(head: bytes) -> tuple[int, int] | None:
 
 def _reduction(declared: tuple[int, int] | None, longest: int) -> int:
     """The OpenCV flag that decodes at 1/8, 1/4 or 1/2 where that still leaves more than ``longest`` pixels."""
+    import cv2
+
     reductions = ((8, cv2.IMREAD_REDUCED_COLOR_8), (4, cv2.IMREAD_REDUCED_COLOR_4), (2, cv2.IMREAD_REDUCED_COLOR_2))
     for factor, flag in reductions:
         if declared and max(declared) >= factor * longest:
@@ -125,6 +128,8 @@ def _reduction(declared: tuple[int, int] | None, longest: int) -> int:
 
 def _decode(data: Bytes, flag: int) -> Bytes | None:
     """Upright RGB, or None."""
+    import cv2
+
     try:
         colours = cv2.imdecode(data, flag)  # applies EXIF, turns grey and 16 bits into 8-bit BGR, drops alpha
         if colours is None:
@@ -147,6 +152,8 @@ def _may_be_transparent(head: bytes) -> bool:
 
 def _on_white(colours: Bytes, stored: NDArray[Any]) -> Bytes:
     """Lay ``colours`` (upright, no alpha) on white through the alpha of ``stored`` (as in the file, maybe turned)."""
+    import cv2
+
     share = max(colours.shape) / max(stored.shape)
     if share < 1:  # before anything becomes four times as large as floats
         stored = cv2.resize(stored, None, fx=share, fy=share, interpolation=cv2.INTER_AREA)
@@ -156,6 +163,8 @@ def _on_white(colours: Bytes, stored: NDArray[Any]) -> Bytes:
 
 def _turned_alike(alpha: Floats, stored: Floats, upright: Floats) -> Floats:
     """Turn ``alpha`` as OpenCV turned the colours; it does not tell, so the eight ways are compared."""
+    import cv2
+
     height, width = upright.shape[:2]
     thumbnail = (min(width, 256), min(height, 256))
 
@@ -181,6 +190,8 @@ def _unit(values: NDArray[Any]) -> Floats:
 @contextmanager
 def _quiet_decoder() -> Iterator[None]:
     """Keep OpenCV's own complaints off the console: the person gets one sentence from us instead."""
+    import cv2
+
     logger: Any = cv2 if hasattr(cv2, "setLogLevel") else cv2.utils.logging  # it moved in OpenCV 5
     level = logger.getLogLevel()
     logger.setLogLevel(0)

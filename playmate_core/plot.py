@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .values import Motion
+from .geometry import place_motion
+from .values import EYE_KEYPOINTS, KEYPOINTS, LIP_KEYPOINTS, Motion, Portrait
 
 Bytes = NDArray[np.uint8]
 Numbers = NDArray[np.float64]
@@ -23,7 +23,7 @@ BLUE, ORANGE, GREEN, GREY, INK = (0, 114, 178), (213, 94, 0), (0, 158, 115), (22
 MARGIN_LEFT, MARGIN_RIGHT, MARGIN, GAP = 86, 14, 26, 18
 #: Seconds between two times written under the panels.
 TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60, 120, 300, 600, 1800)
-FONT = cv2.FONT_HERSHEY_SIMPLEX
+FONT = 0  # cv2.FONT_HERSHEY_SIMPLEX; OpenCV is imported where it draws
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,8 @@ def motion_panels(motion: Motion) -> tuple[Panel, ...]:
 
 def plot_motion(motion: Motion, energy: Tensor | None = None, width: int = 1200, height: int = 720) -> Bytes:
     """Draw a motion, with the loudness ``energy`` (T,) in 0..1 shaded behind every panel -> (height, width, 3) RGB."""
+    import cv2
+
     panels = motion_panels(motion)
     canvas: Bytes = np.full((height, width, 3), 255, np.uint8)
     tall = (height - 2 * MARGIN - GAP * (len(panels) - 1)) // len(panels)
@@ -96,6 +98,8 @@ def _columns(values: Numbers, width: int) -> tuple[Numbers, Numbers]:
 
 def _draw(frame: Bytes, shares: Numbers, colour: tuple[int, int, int]) -> None:
     """Draw ``shares`` of the height (0 below, 1 above) into a view of the canvas."""
+    import cv2
+
     tall, wide = frame.shape[:2]
     low, high = _columns(np.nan_to_num(shares), wide)
     x = np.linspace(0, wide - 1, len(low))
@@ -116,6 +120,8 @@ def _shade(frame: Bytes, energy: Numbers) -> None:
 
 
 def _label(canvas: Bytes, panel: Panel, top: int, tall: int, bounds: tuple[float, float]) -> None:
+    import cv2
+
     cv2.putText(canvas, panel.title, (6, top + tall // 2), FONT, 0.45, INK, 1, cv2.LINE_AA)
     for value, y in ((bounds[1], top + 10), (bounds[0], top + tall - 3)):
         text = f"{value:.3g}"
@@ -129,9 +135,25 @@ def _label(canvas: Bytes, panel: Panel, top: int, tall: int, bounds: tuple[float
 
 def _ticks(canvas: Bytes, seconds: float) -> None:
     """Round times under the panels, at most ten."""
+    import cv2
+
     height, width = canvas.shape[:2]
     step = next((s for s in TICKS if seconds / s <= 10), TICKS[-1])
     for time in np.arange(0, seconds, step) if seconds / step <= 100 else ():
         x = int(MARGIN_LEFT + time / seconds * (width - MARGIN_LEFT - MARGIN_RIGHT))
         cv2.line(canvas, (x, height - MARGIN), (x, height - MARGIN + 4), INK, 1)
         cv2.putText(canvas, f"{time:g} s", (x - 6, height - 6), FONT, 0.4, INK, 1, cv2.LINE_AA)
+
+
+def draw_keypoints(portrait: Portrait, motion: Motion, size: int = 256) -> Bytes:
+    """A portrait's keypoints under every frame of ``motion``, lips and eyes in colour -> (T, size, size, 3) RGB."""
+    import cv2
+
+    placed = place_motion(portrait.keypoints, motion)[..., :2].double().numpy()  # (T, K, 2), the crop spans -1 to 1
+    colours = [ORANGE if k in LIP_KEYPOINTS else BLUE if k in EYE_KEYPOINTS else INK for k in range(KEYPOINTS)]
+    pictures: Bytes = np.full((len(motion), size, size, 3), 255, np.uint8)
+    radius = max(2, size // 64)
+    for picture, points in zip(pictures, np.round((placed + 1) * size / 2 - 0.5).astype(int), strict=True):
+        for (x, y), colour in zip(points, colours, strict=True):
+            cv2.circle(picture, (int(x), int(y)), radius, colour, -1, cv2.LINE_AA)
+    return pictures

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .crop import cut, shrink
-from .detect import Box, find_crop
+from .crop import CropOptions, at_size, cut, shrink
+from .detect import Pick, Where, find_crop
 from .errors import UserError
 from .face import FaceModel, FaceReading
 from .geometry import place
 from .pictures import Bytes, from_bytes
-from .values import FPS, Motion, Portrait, Pose
+from .values import FPS, FaceCrop, Motion, Portrait, Pose
 
 Progress = Callable[[int, int], None]
 
@@ -52,13 +52,25 @@ class FaceLimits:
     shift: float = 0.105
 
 
-def read_portrait(face: FaceModel, image: Tensor, crop: str | Box = "auto") -> Portrait:
-    """What the face networks see in a picture (H, W, 3) in [0, 1]; ``crop`` as in :func:`detect.find_crop`.
+def read_portrait(
+    face: FaceModel,
+    image: Tensor,
+    crop: Where = "auto",
+    pick: Pick | None = None,
+    options: CropOptions | None = None,
+) -> Portrait:
+    """What the face networks see in a picture (H, W, 3) in [0, 1]; ``crop``, ``pick`` as in :func:`detect.find_crop`.
 
     The crop is twice the networks' input, as wide as what they draw, and reduced to the input by area.
     """
     size = 2 * face.config.image_size
-    crop_to_image = find_crop(image, size, crop)
+    return read_crop(face, FaceCrop(image, find_crop(image, size, crop, options, pick), size))
+
+
+def read_crop(face: FaceModel, crop: FaceCrop) -> Portrait:
+    """What the face networks see in a crop that somebody found."""
+    image, size = crop.image, 2 * face.config.image_size
+    crop_to_image = at_size(crop.crop_to_image, crop.size, size)
     seen = to_network(face, shrink(cut(image, crop_to_image, size), face.config.image_size)[None])
     with torch.inference_mode():
         appearance = face.appearance(seen)
@@ -71,7 +83,7 @@ def read_motion(
     face: FaceModel,
     frames: Iterable[Bytes | Tensor],
     fps: float = FPS,
-    crop: str | Box = "auto",
+    crop: Where = "auto",
     batch: int = 8,
     total: int = 0,
     progress: Progress | None = None,
@@ -81,15 +93,30 @@ def read_motion(
     The crop is found in the first frame and kept, or the head would no longer move in it. ``progress`` is told the
     frames done and ``total``. Raises UserError when there is no frame.
     """
+    pictures = (_as_image(frame) for frame in frames)
+    first = next(pictures, None)
+    if first is None:
+        raise UserError("The driving video has no frame; please give a film of a face.")
+    size = face.config.image_size
+    affine = find_crop(first, size, crop)
+    crops = (cut(image, affine, size) for image in chain((first,), pictures))
+    return read_crops(face, crops, fps, batch, total, progress)[0]
+
+
+def read_crops(
+    face: FaceModel,
+    crops: Iterable[Tensor],
+    fps: float = FPS,
+    batch: int = 8,
+    total: int = 0,
+    progress: Progress | None = None,
+) -> tuple[Motion, Tensor]:
+    """The motion of face crops (S, S, 3) in [0, 1], and the canonical keypoints (T, K, 3) of each."""
     readings: list[FaceReading] = []
-    affine: Tensor | None = None
     done = 0
-    for group in _batches((_as_image(frame) for frame in frames), batch):
-        if affine is None:
-            affine = find_crop(group[0], face.config.image_size, crop)
-        crops = torch.stack([cut(image, affine, face.config.image_size) for image in group])
+    for group in _batches(iter(crops), batch):
         with torch.inference_mode():
-            readings.append(face.read(to_network(face, crops)))
+            readings.append(face.read(to_network(face, torch.stack(group))))
         done += len(group)
         if progress:
             progress(done, max(total, done))
@@ -99,7 +126,8 @@ def read_motion(
     rotation, translation, scale = (
         torch.cat([getattr(m.pose, name) for m in motions]) for name in ("rotation", "translation", "scale")
     )
-    return Motion(Pose(rotation, translation, scale, fps), torch.cat([m.expression for m in motions]))
+    motion = Motion(Pose(rotation, translation, scale, fps), torch.cat([m.expression for m in motions]))
+    return motion, torch.cat([_at_rest(reading.keypoints) for reading in readings])
 
 
 def face_confidence(face: FaceModel, portrait: Portrait) -> FaceConfidence:

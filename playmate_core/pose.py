@@ -189,7 +189,7 @@ def apply_pose(
     if mode == "replace":
         taken = mix_poses(still(pose[:1], len(pose), pose.fps), pose, strength)
     elif mode == "add":
-        taken = _compose(mix_poses(neutral_pose(len(pose), pose.fps), pose, strength), own)
+        taken = compose(mix_poses(neutral_pose(len(pose), pose.fps), pose, strength), own)
     else:
         taken = mix_poses(own, pose, strength)
     taken = choose_axes(taken, own, axes)
@@ -199,7 +199,8 @@ def apply_pose(
     return motion.with_pose(taken)
 
 
-def _compose(offset: Pose, base: Pose) -> Pose:
+def compose(offset: Pose, base: Pose) -> Pose:
+    """``offset`` from facing the camera, put in front of ``base``; both equally long."""
     matrix = rotation_matrix(offset.rotation.double()) @ rotation_matrix(base.rotation.double())
     return Pose(
         euler_degrees(matrix).float(), base.translation + offset.translation, base.scale * offset.scale, base.fps

@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from .crop import Paster
@@ -177,8 +179,13 @@ def relative_to_rest(portrait: Portrait, motion: Motion, neutral: Motion | None 
     return replace(motion, expression=portrait.rest.expression + motion.expression - start)
 
 
-def paste_back(portrait: Portrait, batches: Iterable[Tensor]) -> Iterator[Tensor]:
-    """Put batches of crops (n, S, S, 3) uint8 back into the whole picture: uint8 (n, H, W, 3), a batch at a time."""
-    paster = Paster(to_bytes(portrait.image), portrait.crop_to_image, portrait.crop_size)
+def paste_back(
+    portrait: Portrait, batches: Iterable[Tensor], mask: NDArray[np.uint8] | None = None
+) -> Iterator[Tensor]:
+    """Put batches of crops (n, S, S, 3) uint8 back into the whole picture: uint8 (n, H, W, 3), a batch at a time.
+
+    ``mask`` (S, S) says where; the crop without its border if not given. See :func:`crop.crop_mask`.
+    """
+    paster = Paster(to_bytes(portrait.image), portrait.crop_to_image, portrait.crop_size, mask)
     for frames in batches:
         yield paster.paste(frames)

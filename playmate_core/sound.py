@@ -40,6 +40,41 @@ class Sound:
         return len(self.waveform) / self.rate
 
 
+@dataclass(frozen=True)
+class Recording:
+    """Sound as it was given: ``samples`` (channels, N) float32, about -1 ... 1, at ``rate`` samples a second."""
+
+    samples: NDArray[np.float32]
+    rate: int
+
+    def __post_init__(self) -> None:
+        if self.samples.ndim != 2 or not self.samples.size:
+            raise ValueError(f"Recording.samples must have shape (channels, N) with N > 0, got {self.samples.shape}.")
+        expect_rate("Recording.rate", self.rate)
+
+    @property
+    def seconds(self) -> float:
+        return self.samples.shape[1] / self.rate
+
+    def part(self, start: float, seconds: float = 0.0) -> Recording:
+        """From ``start`` on, ``seconds`` long or, at 0, to the end. Raises UserError where nothing is left."""
+        begin = round(start * self.rate)
+        end = begin + round(seconds * self.rate) if seconds > 0 else self.samples.shape[1]
+        piece = self.samples[:, begin:end]
+        if not piece.size:
+            raise UserError(
+                f"Nothing is left of the {self.seconds:.2f} s of audio from {start:g} s on; please start earlier."
+            )
+        return Recording(piece, self.rate)
+
+    def delayed(self, seconds: float) -> Recording:
+        """Later by ``seconds`` of silence in front, or earlier (negative) by that much cut off."""
+        if seconds < 0:
+            return self.part(-seconds)
+        quiet = np.zeros((len(self.samples), round(seconds * self.rate)), np.float32)
+        return Recording(np.concatenate([quiet, self.samples], 1), self.rate)
+
+
 def read_sound(path: str | Path, rate: int | None = SAMPLE_RATE) -> Sound:
     """Decode, mix to mono and resample the first audio stream of ``path``; ``rate`` None keeps the stream's own.
 

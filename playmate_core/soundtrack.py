@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .pictures import check_file
-from .sound import Sound, audio_stream, decoding
+from .sound import Recording, audio_stream, decoding
 
 #: AAC knows rates up to 96 kHz; what lies above, or between, is resampled to this.
 _FALLBACK_RATE = 48_000
 #: Channel layouts FFmpeg's AAC encoder takes; any other is mixed to stereo.
 _LAYOUTS = ("mono", "stereo", "3.0", "4.0", "5.0", "5.0(side)", "5.1", "5.1(side)", "7.1", "7.1(wide)")
+_UNNAMED = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
 _BLOCK = 1024
 
 
@@ -34,7 +35,9 @@ class Soundtrack:
 
     @staticmethod
     @contextmanager
-    def into(container: Any, sound: Sound | str | Path | None, bits_per_channel: int) -> Iterator[Soundtrack | Silent]:
+    def into(
+        container: Any, sound: Recording | str | Path | None, bits_per_channel: int
+    ) -> Iterator[Soundtrack | Silent]:
         """Add an audio stream for ``sound`` to an output container; None gives a track that writes nothing."""
         import av
 
@@ -51,8 +54,9 @@ class Soundtrack:
                 stream = _audio_out(container, heard.codec_context.sample_rate, _layout(heard), bits_per_channel)
                 yield Soundtrack(container, stream, _converted(_decoded(medium, heard, path), stream))
             return
-        stream = _audio_out(container, sound.rate, "mono", bits_per_channel)
-        yield Soundtrack(container, stream, _converted(_frames(sound), stream))
+        layout = _UNNAMED.get(len(sound.samples), "stereo")
+        stream = _audio_out(container, sound.rate, layout, bits_per_channel)
+        yield Soundtrack(container, stream, _converted(_frames(sound, layout), stream))
 
     def write_until(self, seconds: Fraction) -> None:
         """Encode whole blocks up to ``seconds``."""
@@ -111,11 +115,10 @@ def _audio_out(container: Any, rate: int, layout: str, bits_per_channel: int) ->
 
 def _layout(heard: Any) -> str:
     """The layout to encode; WAV files of six channels often do not name theirs."""
-    unnamed = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
     name = heard.codec_context.layout.name
     if name in _LAYOUTS:
         return name
-    return unnamed.get(heard.codec_context.layout.nb_channels, "stereo")
+    return _UNNAMED.get(heard.codec_context.layout.nb_channels, "stereo")
 
 
 def _decoded(medium: Any, heard: Any, path: Path) -> Iterator[Any]:
@@ -143,12 +146,13 @@ def _converted(frames: Iterator[Any], stream: Any) -> Iterator[NDArray[np.float3
         yield from (np.asarray(piece.to_ndarray(), np.float32) for piece in resampler.resample(None))
 
 
-def _frames(sound: Sound) -> Iterator[Any]:
+def _frames(sound: Recording, layout: str) -> Iterator[Any]:
+    """The samples in pieces; of channels that no layout names the first two."""
     import av
 
-    step = 16 * _BLOCK
-    for start in range(0, len(sound.waveform), step):
-        piece = np.ascontiguousarray(sound.waveform[None, start : start + step], np.float32)
-        frame = av.AudioFrame.from_ndarray(piece, format="fltp", layout="mono")
+    step, channels = 16 * _BLOCK, av.AudioLayout(layout).nb_channels
+    for start in range(0, sound.samples.shape[1], step):
+        piece = np.ascontiguousarray(sound.samples[:channels, start : start + step], np.float32)
+        frame = av.AudioFrame.from_ndarray(piece, format="fltp", layout=layout)
         frame.sample_rate, frame.pts, frame.time_base = sound.rate, start, Fraction(1, sound.rate)
         yield frame

@@ -12,28 +12,28 @@ from importlib.resources import files
 from itertools import islice
 from pathlib import Path
 
-import cv2
 import torch
 
 from .audio import make_encoder
+from .blocking import Following, followed
 from .denoiser import MotionDenoiser
-from .detect import Box
+from .detect import Pick, Where
 from .emotion import EmotionController
 from .errors import UserError
 from .face import FaceModel
 from .film import FilmRequest, write_film
 from .generate import generate
-from .head import ANGLE_LIMITS, HELD_BACK, within_limits
 from .overlap import ahead
 from .pictures import check_file, read_picture
 from .plot import plot_motion
-from .portrait import FaceLimits, face_confidence, read_motion, read_portrait, require_face
-from .pose import apply_pose, fit, relative_pose, resample, smooth, still
+from .portrait import FaceLimits, read_motion
+from .pose import TURNS, apply_pose, fit, still
 from .published import POSE_ONLY, shares_keypoints
 from .render import RenderOptions
 from .sampling import SamplingOptions
 from .score import NO_EMOTION, emotion_curve, read_score
 from .sound import Sound, read_sound
+from .subject import read_subject
 from .tracks import FITS
 from .values import FPS, AudioFeatures, Motion, Portrait, Pose
 from .video import read_frames, video_facts
@@ -83,9 +83,9 @@ class PoseSource:
 class TalkRequest:
     """Everything that decides a talking video. ``emotion`` a name, "none", or a timeline (see :mod:`score`).
 
-    ``crop`` as in :func:`detect.find_crop`; ``limits`` None takes any picture for a face; ``plot`` is where a picture
-    of the motion goes, if anywhere; ``resume`` keeps what is drawn when the job is stopped, and goes on from it when
-    the job is given again.
+    ``crop`` and ``face`` as in :func:`detect.find_crop`; ``limits`` None takes any picture for a face; ``plot`` is
+    where a picture of the motion goes, if anywhere; ``resume`` keeps what is drawn when the job is stopped, and goes on
+    from it when the job is given again.
     """
 
     portrait: Path
@@ -97,7 +97,8 @@ class TalkRequest:
     sampling: SamplingOptions = field(default_factory=SamplingOptions)
     rendering: RenderOptions = field(default_factory=RenderOptions)
     weights: Weights = field(default_factory=Weights)
-    crop: str | Box = "auto"
+    crop: Where = "auto"
+    face: Pick | None = None
     limits: FaceLimits | None = field(default_factory=FaceLimits)
     paste_back: bool = False
     resume: bool = False
@@ -130,16 +131,15 @@ def talk(request: TalkRequest, progress: Progress | None = None) -> TalkReport:
     Nothing is left at ``request.output`` or ``request.plot`` unless the video is whole. Memory does not grow with
     the pictures. What is quick to refuse comes first: an hour of speech is read after the portrait is known to do.
     """
-    clock = _Clock(progress)
+    clock = Clock(progress)
     check(request)
     with clock.stage("read picture"):
         picture = read_picture(request.portrait)
     with clock.stage("load models"):
         models = load_models(request)
     with clock.stage("read portrait"):
-        portrait = read_portrait(models.face, picture, request.crop)
-        if request.limits:
-            require_face(face_confidence(models.face, portrait), request.limits)
+        subject = read_subject(models.face, picture, request.crop, request.face, limits=request.limits)
+        portrait = subject.portrait
     with clock.stage("read speech"):
         sound = read_sound(request.speech)
     with clock.stage("listen") as step:
@@ -227,13 +227,8 @@ def read_pose(
     total = min(needed, facts.frames or needed)
     with closing(ahead(frame.picture for frame in islice(read_frames(source.source), needed))) as pictures:
         seen = read_motion(face, pictures, facts.fps, total=total, progress=step).pose
-    steady = smooth(resample(seen, FPS), source.smoothing)
-    rest = portrait.rest.pose
-    pose = relative_pose(fit(steady, frames, source.fit), rest, source.reference)
-    angles, held = within_limits(pose.rotation, rest.rotation[0])
-    if held:
-        log.warning(HELD_BACK, ANGLE_LIMITS)
-    return replace(pose, rotation=angles)
+    pose = followed(seen, portrait.rest.pose, Following(source.reference, source.smoothing, TURNS))
+    return fit(pose, frames, source.fit)
 
 
 def move(
@@ -259,6 +254,8 @@ def write_video(
 
 def write_plot(path: Path, motion: Motion, audio: AudioFeatures) -> None:
     """Save the curves of ``motion`` over the loudness of the voice as a PNG."""
+    import cv2
+
     drawn = cv2.imencode(".png", plot_motion(motion, audio.energy)[..., ::-1])[1]
     path.write_bytes(drawn.tobytes())
 
@@ -277,7 +274,7 @@ def _kept_if_whole(path: Path | None) -> Iterator[Path | None]:
         part.unlink(missing_ok=True)
 
 
-class _Clock:
+class Clock:
     """Times the stages of a job and passes their progress on under their names."""
 
     def __init__(self, progress: Progress | None) -> None:

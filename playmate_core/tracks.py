@@ -48,6 +48,25 @@ def resample_reading(length: int, from_fps: float, to_fps: float) -> Reading:
     return _reading_at(torch.arange(frames, dtype=torch.float64) * (from_fps / to_fps), length)
 
 
+def timed_reading(times: Tensor, fps: float) -> Reading:
+    """Frames at ``fps`` covering the same time as frames seen at ``times`` (T,) seconds from 0 on; at least one."""
+    expect_rate("fps", fps)
+    times = times.double()
+    last = times.diff().median() if len(times) > 1 else torch.ones(()) / fps  # how long the last frame is shown
+    wanted = torch.arange(max(1, round(float(times[-1] + last) * fps)), dtype=torch.float64) / fps
+    first = (torch.searchsorted(times, wanted, right=True) - 1).clamp(0, len(times) - 1)
+    second = (first + 1).clamp(max=len(times) - 1)
+    span = times[second] - times[first]
+    weight = torch.where(span > 0, (wanted - times[first]) / span.clamp(min=1e-9), torch.zeros_like(wanted))
+    return Reading(first, second, weight.clamp(0, 1))
+
+
+def steady_rate(times: Tensor, fps: float) -> bool:
+    """Whether frames seen at ``times`` (T,) seconds come ``fps`` a second, to a quarter of a frame."""
+    ideal = torch.arange(len(times), dtype=torch.float64) / fps
+    return bool((times.double() - ideal).abs().max() < 0.25 / fps)
+
+
 def fit_reading(length: int, frames: int, how: str, fps: float) -> Reading:
     """How ``length`` frames become ``frames``: one of FITS. Raises ValueError for another word or an empty track."""
     if how not in FITS:

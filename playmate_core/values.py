@@ -96,6 +96,24 @@ class Motion:
 
 
 @dataclass(frozen=True)
+class FaceCrop:
+    """Where a face lies in a picture, before any network has seen it.
+
+    ``image`` (H, W, 3) the whole picture; ``crop_to_image`` (2, 3) affine from pixels of a square crop of ``size``
+    pixels to picture pixels; ``detected`` says that somebody saw a face there and not merely chose the square.
+    """
+
+    image: Tensor
+    crop_to_image: Tensor
+    size: int
+    detected: bool = False
+
+    def __post_init__(self) -> None:
+        expect("FaceCrop.image", self.image, "H", "W", 3)
+        expect("FaceCrop.crop_to_image", self.crop_to_image, 2, 3)
+
+
+@dataclass(frozen=True)
 class Portrait:
     """What a person is: the picture, where the face crop lies in it, and what the face networks read from that crop.
 

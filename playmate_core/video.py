@@ -65,6 +65,15 @@ def read_frames(path: str | Path) -> Iterator[Frame]:
         check_whole(container, stream, time + 1 / fps, path)
 
 
+def has_sound(path: str | Path) -> bool:
+    """Whether a medium has an audio stream; a still picture has none."""
+    try:
+        with open_medium(Path(path), "video") as container:
+            return any(stream.codec_context and stream.codec_context.sample_rate for stream in container.streams.audio)
+    except UserError:
+        return False
+
+
 def _video_stream(container: Any, path: Path) -> Any:
     for stream in container.streams.video:
         if stream.codec_context and not stream.disposition & 0x400:  # 0x400: a cover picture, not a film

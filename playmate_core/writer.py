@@ -19,7 +19,7 @@ from torch import Tensor
 
 from .errors import UserError
 from .pictures import Bytes, to_bytes
-from .sound import Sound
+from .sound import Recording
 from .soundtrack import Soundtrack
 from .values import FPS
 
@@ -38,6 +38,8 @@ class VideoOptions:
     bits_per_channel: int = 96_000
     #: Batches waiting for the encoder before the renderer has to wait: enough to overlap, little to hold.
     queued_batches: int = 4
+    #: Further (key, text) pairs to store in the file, such as the recipe it was made by.
+    tags: tuple[tuple[str, str], ...] = ()
 
 
 def check_output(path: str | Path) -> Path:
@@ -80,7 +82,7 @@ class VideoWriter:
         self,
         path: str | Path,
         fps: float = FPS,
-        sound: Sound | str | Path | None = None,
+        sound: Recording | str | Path | None = None,
         options: VideoOptions | None = None,
     ) -> None:
         self.path = check_output(path)
@@ -174,8 +176,9 @@ class VideoWriter:
         first = self._next()
         if first is None:
             return
-        with av.open(str(self._temporary), "w", format="mp4", options={"movflags": "+faststart"}) as container:
-            container.metadata.update(comment=PROVENANCE, description=PROVENANCE)
+        flags = "+faststart+use_metadata_tags" if self._options.tags else "+faststart"
+        with av.open(str(self._temporary), "w", format="mp4", options={"movflags": flags}) as container:
+            container.metadata.update(self._options.tags, comment=PROVENANCE, description=PROVENANCE)
             stream = self._video_stream(container, first)
             with Soundtrack.into(container, self._sound, self._options.bits_per_channel) as soundtrack:
                 batch: Bytes | None = first

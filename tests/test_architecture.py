@@ -16,18 +16,32 @@ ROOT = Path(__file__).resolve().parent.parent
 FLOORS = (
     ("errors", "values", "overlap"),
     ("geometry", "diffusion", "face", "audio", "conformer"),
-    ("crop", "detect", "conformer", "normalisation", "denoiser", "emotion", "tracks", "score", "pictures", "sound"),
-    ("portrait", "render", "guidance", "sampling", "head", "generate", "pose", "edit"),
+    ("crop", "detect", "conformer", "normalisation", "denoiser", "emotion", "tracks", "score", "pictures", "sound")
+    + ("landmarks", "detectors"),
+    ("portrait", "render", "guidance", "sampling", "head", "generate", "pose", "edit")
+    + ("follow", "subject", "driving", "keypoints", "blocking"),
     ("catalogue", "places", "fetching", "checkpoint", "published", "weights"),
-    ("video", "soundtrack", "writer", "joining", "film", "plot"),
+    ("video", "soundtrack", "writer", "joining", "film", "plot", "performance", "template", "footage"),
     ("talk",),
-    ("cli_weights", "cli"),
+    ("animate",),
+    ("terminal", "cli_weights", "animate_cli", "cli"),
     ("__main__",),
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 #: Imported only inside the function that uses them.
-HEAVY = {"transformers", "librosa", "insightface", "onnxruntime", "mediapipe", "numba", "matplotlib", "scipy", "pandas"}
-#: Never imported by core at all (tqdm: only by its command line).
+HEAVY = {
+    "cv2",
+    "transformers",
+    "librosa",
+    "insightface",
+    "onnxruntime",
+    "mediapipe",
+    "numba",
+    "matplotlib",
+    "scipy",
+    "pandas",
+}
+#: Never imported by core at all (tqdm: only by its terminal).
 FOREIGN_TO_CORE = {"training", "nodes", "comfy", "comfy_api", "folder_paths", "accelerate", "playmate_core"}
 FOREIGN_TO_TRAINING = {"nodes", "comfy", "comfy_api", "folder_paths"}
 MAX_FILE, MAX_FUNCTION = 300, 60
@@ -89,7 +103,7 @@ def rooms_known(path: Path) -> set[str]:
 @pytest.mark.parametrize("path", CORE, ids=name_of)
 def test_core_knows_neither_training_nor_comfyui_nor_itself_absolutely(path: Path) -> None:
     known = absolute_packages(imports(ast.parse(path.read_text(encoding="utf-8"))))
-    forbidden = FOREIGN_TO_CORE | (set() if path.name == "cli.py" else {"tqdm"})
+    forbidden = FOREIGN_TO_CORE | (set() if path.name == "terminal.py" else {"tqdm"})
     assert not known & forbidden
 
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from playmate_core import detect
+from playmate_core import detect, detectors
 from playmate_core.crop import (
     CropOptions,
     Paster,
+    Patch,
     Square,
+    crop_mask,
     crop_to_image,
     cut,
     feather,
@@ -126,9 +129,47 @@ def test_pasting_the_crop_itself_changes_next_to_nothing() -> None:
     assert (pasted[0].int() - image.int()).abs().max() <= 2
 
 
+def test_a_given_mask_says_what_is_pasted() -> None:
+    image = (picture(120, 160) * 255).to(torch.uint8)
+    affine = crop_to_image(Square(80, 60, 64), 64)
+    mask = torch.zeros(120, 160)
+    mask[50:60, 70:90] = 1
+    black = torch.zeros(1, 64, 64, 3, dtype=torch.uint8)
+    pasted = Paster(image, affine, 64, crop_mask(mask, affine, 64)).paste(black)[0]
+    changed = (pasted != image).any(-1)
+    assert changed[51:59, 71:89].all() and not changed[:48].any() and not changed[:, 92:].any()
+    whole = crop_mask(torch.ones(120, 160), affine, 64)
+    assert (whole == feather(64)).all()  # however large the mask, the border of the crop fades
+    with pytest.raises(ValueError, match="mask is empty"):
+        Paster(image, affine, 64, crop_mask(torch.zeros(120, 160), affine, 64))
+
+
+def test_a_plate_of_four_thousand_pixels_costs_the_face_box() -> None:
+    """Only the box is computed; the rest is the plate, bit for bit, and may even be read-only."""
+    plate = torch.randint(0, 256, (2160, 3840, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    affine = crop_to_image(Square(3000, 500, 700, 0.3), 256)
+    patch = Patch(affine, 256, 2160, 3840)
+    rows, columns = patch.box
+    assert rows.stop - rows.start < 1000 and columns.stop - columns.start < 1000
+    pasted = Paster(plate, affine, 256).paste(torch.zeros(1, 256, 256, 3, dtype=torch.uint8))[0]
+    changed = (pasted != plate).any(-1)
+    changed[rows, columns] = False
+    assert not changed.any() and pasted[500, 3000].sum() == 0
+    moving = patch.paste(plate.numpy(), np.zeros((256, 256, 3), np.uint8))
+    assert np.array_equal(moving, pasted.numpy())
+
+
+def test_a_crop_beyond_the_picture_is_cut_off_and_one_outside_refused() -> None:
+    image = (picture(60, 60) * 255).to(torch.uint8)
+    corner = Paster(image, crop_to_image(Square(0, 0, 40), 32), 32).paste(torch.zeros(1, 32, 32, 3, dtype=torch.uint8))
+    assert corner[0, 0, 0].sum() == 0 and torch.equal(corner[0, 30:, 30:], image[30:, 30:])
+    with pytest.raises(ValueError, match="outside the picture"):
+        Paster(image, crop_to_image(Square(200, 30, 40), 32), 32)
+
+
 def test_auto_takes_square_pictures_whole_and_asks_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
     assert torch.equal(find_crop(picture(100, 104), 64), whole_to_image(100, 104, 64))
-    monkeypatch.setattr(detect, "_installed", lambda package: False)
+    monkeypatch.setattr(detectors, "installed", lambda package: False)
     for how in ("auto", "insightface"):
         with pytest.raises(UserError, match="insightface"):
             find_crop(picture(100, 200), 64, how)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from playmate_core.errors import UserError
-from playmate_core.score import EmotionKey, emotion_curve, read_score
+from playmate_core.score import EmotionKey, EmotionScore, emotion_curve, read_score
 from playmate_core.values import EMOTIONS
 
 
@@ -58,3 +58,50 @@ def test_what_cannot_be_read_is_refused_in_one_sentence(text: str, says: str) ->
     with pytest.raises(UserError, match=says) as refused:
         read_score(text, 1.0)
     assert "\n" not in str(refused.value)
+
+
+def test_joined_names_share_the_face() -> None:
+    curve = emotion_curve(read_score("happy+surprised@0.6", 1.0), 2)
+    assert curve is not None
+    assert curve.weights[0, EMOTIONS.index("happy")] == curve.weights[0, EMOTIONS.index("surprised")] == 0.5
+    assert curve.intensity.tolist() == pytest.approx([0.6, 0.6])
+
+
+@pytest.mark.parametrize("text", ["happy+none", "happy+", "happy+blue"])
+def test_joined_names_must_be_emotions(text: str) -> None:
+    with pytest.raises(UserError, match="Unknown emotion"):
+        read_score(text, 1.0)
+
+
+def test_a_score_may_stand_on_lines_with_remarks() -> None:
+    score = EmotionScore.written("# calm\n0: neutral\n\n2.5: happy@0.8,\n", 1.0)
+    assert score.layers == ((1.0, read_score("0:neutral,2.5:happy@0.8", 1.0)),)
+    with pytest.raises(UserError, match="empty"):
+        EmotionScore.written("# nothing\n", 1.0)
+
+
+@settings(max_examples=25, deadline=None)
+@given(share=st.floats(0, 1), first=st.floats(0, 1), second=st.floats(0, 1))
+def test_a_blend_adds_what_moves_the_face(share: float, first: float, second: float) -> None:
+    happy, sad = EmotionScore.constant("happy", first), EmotionScore.constant("sad", second)
+    curve = happy.blended(sad, share).curve(3)
+    assert curve is not None
+    amount = curve.weights * curve.intensity[:, None]
+    assert amount[1, EMOTIONS.index("happy")].item() == pytest.approx((1 - share) * first, abs=1e-6)
+    assert amount[1, EMOTIONS.index("sad")].item() == pytest.approx(share * second, abs=1e-6)
+    assert curve.weights.sum(-1).tolist() == pytest.approx([1.0] * 3, abs=1e-5)
+
+
+def test_a_blend_at_its_ends_is_one_of_the_two() -> None:
+    happy, sad = EmotionScore.constant("happy", 0.7), EmotionScore.constant("sad", 1.0)
+    assert happy.blended(sad, 0.0) == happy
+    assert happy.blended(sad, 1.0) == sad
+    with pytest.raises(UserError, match="blend"):
+        happy.blended(sad, 1.5)
+
+
+def test_the_voice_alone_dilutes_a_blend() -> None:
+    curve = EmotionScore.constant("happy", 1.0).blended(EmotionScore.constant("none", 1.0), 0.25).curve(2)
+    assert curve is not None
+    assert curve.intensity[0].item() == pytest.approx(0.75)
+    assert EmotionScore.constant("none", 1.0).curve(2) is None

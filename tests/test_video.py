@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from playmate_core import writer
 from playmate_core.audio import frame_count
 from playmate_core.errors import UserError
-from playmate_core.sound import Sound, read_sound
+from playmate_core.sound import Recording, read_sound
 from playmate_core.video import read_frames, video_facts
 from playmate_core.writer import VideoWriter, check_output
 
@@ -107,7 +107,7 @@ def test_video_has_every_frame_and_the_very_speech(tmp_path: Path) -> None:
 @pytest.mark.parametrize("seconds", [0.3, 5.0])
 def test_sound_is_cut_or_padded_to_the_pictures(tmp_path: Path, seconds: float) -> None:
     out = tmp_path / "out.mp4"
-    with VideoWriter(out, sound=Sound(tone(16_000, seconds), 16_000)) as video:
+    with VideoWriter(out, sound=Recording(tone(16_000, seconds)[None], 16_000)) as video:
         video.write(frames(30))
     assert streams(out)["audio"][1] == pytest.approx(30 / 25, abs=0.04)  # type: ignore[index]
 
@@ -225,10 +225,10 @@ def test_outputs_are_checked_before_slow_work(tmp_path: Path, monkeypatch: pytes
 
 MEMORY = """
 import resource, sys, torch
-from playmate_core.sound import Sound
+from playmate_core.sound import Recording
 from playmate_core.writer import VideoWriter
 import numpy as np
-with VideoWriter(sys.argv[1], sound=Sound(np.zeros(16000, np.float32), 16000)) as video:
+with VideoWriter(sys.argv[1], sound=Recording(np.zeros((1, 16000), np.float32), 16000)) as video:
     for i in range(int(sys.argv[2]) // 8):
         video.write(torch.full((8, 256, 256, 3), i % 200, dtype=torch.uint8))
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)

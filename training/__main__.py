@@ -17,6 +17,7 @@ VERBS = {
     "stage2": "train the emotion controller on a frozen stage 1",
     "evaluate": "print the table on held-out clips",
     "bundle": "put the demo's portrait, voice and weights into the package",
+    "driving": "film the clip the demo drives a portrait with",
     "figures": "draw the README's pictures with the bundled weights",
 }
 

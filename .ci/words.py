@@ -1,0 +1,110 @@
+"""Write what the page says of the nodes: locales/ and the help pages, in English and Chinese.
+
+``python .ci/words.py`` rewrites them from tests/data/nodes.json, the nodes as ComfyUI describes them, and .ci/zh.json,
+which holds every name and sentence in Chinese. A test says when a file is not what this would write.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+NODES: dict[str, Any] = json.loads((ROOT / "tests" / "data" / "nodes.json").read_text(encoding="utf-8"))
+ZH: dict[str, Any] = json.loads((ROOT / ".ci" / "zh.json").read_text(encoding="utf-8"))
+HEADS = {
+    "en": ("Inputs", "Outputs", "Shown in the workflows", "name", "type", "default", "what it does"),
+    "zh": ("输入", "输出", "所在工作流", "名称", "类型", "默认值", "说明"),
+}
+
+
+def inputs(info: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
+    """(name, type, options) in the order of the node."""
+    found = []
+    for group in ("required", "optional"):
+        for name in info["input_order"].get(group, []):
+            kind, options = info["input"][group][name]
+            found.append((name, kind, options))
+    return found
+
+
+def words(node: str, language: str) -> tuple[str, str]:
+    """Display name and description."""
+    said = NODES[node] if language == "en" else ZH["nodes"][node]
+    return said["display_name"], said["description"]
+
+
+def sentence(text: str, language: str) -> str:
+    return text if language == "en" else ZH["sentences"][text]
+
+
+def name(text: str, language: str) -> str:
+    return text.replace("_", " ") if language == "en" else ZH["names"][text]
+
+
+def locale(language: str) -> dict[str, Any]:
+    """nodeDefs.json."""
+    made = {}
+    for node, info in NODES.items():
+        title, description = words(node, language)
+        made[node] = {
+            "display_name": title,
+            "description": description,
+            "inputs": {
+                key: {"name": name(key, language), "tooltip": sentence(options["tooltip"], language)}
+                for key, _, options in inputs(info)
+            },
+            "outputs": {
+                str(index): {"name": name(label, language), "tooltip": sentence(tip, language)}
+                for index, (label, tip) in enumerate(zip(info["output_name"], info["output_tooltips"], strict=True))
+            },
+        }
+    return made
+
+
+def shown_in(node: str) -> list[str]:
+    found = []
+    for path in sorted((ROOT / "workflows" / "api").glob("*.json")):
+        if any(entry["class_type"] == node for entry in json.loads(path.read_text(encoding="utf-8")).values()):
+            found.append(path.stem.replace("_", " "))
+    return found
+
+
+def page(node: str, language: str) -> str:
+    """The help page that the node's ? opens."""
+    info, (title, description) = NODES[node], words(node, language)
+    heads = HEADS[language]
+    lines = [f"# {title}", "", description, ""]
+    if given := inputs(info):
+        lines += [f"## {heads[0]}", "", f"| {heads[3]} | {heads[4]} | {heads[5]} | {heads[6]} |", "|---|---|---|---|"]
+        for key, kind, options in given:
+            default = json.dumps(options["default"], ensure_ascii=False) if "default" in options else ""
+            default = default.replace("\\n", " / ").replace("|", "\\|")
+            lines.append(f"| {name(key, language)} | {kind} | {default} | {sentence(options['tooltip'], language)} |")
+        lines.append("")
+    if info["output"]:
+        lines += [f"## {heads[1]}", "", f"| {heads[3]} | {heads[4]} | {heads[6]} |", "|---|---|---|"]
+        for label, kind, tip in zip(info["output_name"], info["output"], info["output_tooltips"], strict=True):
+            lines.append(f"| {name(label, language)} | {kind} | {sentence(tip, language)} |")
+        lines.append("")
+    if graphs := shown_in(node):
+        lines += [f"**{heads[2]}:** {', '.join(graphs)}", ""]
+    return "\n".join(lines)
+
+
+def files() -> dict[str, str]:
+    """Path below the repository -> what stands there."""
+    made = {}
+    for language in HEADS:
+        made[f"locales/{language}/nodeDefs.json"] = json.dumps(locale(language), ensure_ascii=False, indent=1) + "\n"
+        for node in NODES:
+            made[f"nodes/web/docs/{node}/{language}.md"] = page(node, language)
+            made[f"nodes/web/docs/{node}.md"] = page(node, "en")  # what is shown in every other language
+    return made
+
+
+if __name__ == "__main__":
+    for path, text in files().items():
+        (ROOT / path).parent.mkdir(parents=True, exist_ok=True)
+        (ROOT / path).write_text(text, encoding="utf-8")

@@ -1,0 +1,65 @@
+"""The node pack: thin adapters between ComfyUI and the core, one file for each kind of work."""
+
+from __future__ import annotations
+
+from comfy_api.latest import ComfyExtension, io
+
+from . import (
+    demo,
+    emotion,
+    files,
+    load,
+    motion,
+    motion_files,
+    portrait,
+    pose,
+    pose_sources,
+    render,
+    sample,
+    speech,
+    talk,
+)
+
+NODES: tuple[type[io.ComfyNode], ...] = (
+    talk.Talk,
+    load.LoadFaceModel,
+    load.LoadMotionModel,
+    load.LoadAudioEncoder,
+    portrait.CropPortrait,
+    portrait.EncodePortrait,
+    speech.EncodeAudio,
+    emotion.Emotion,
+    emotion.EmotionBlend,
+    emotion.EmotionSchedule,
+    sample.SampleMotion,
+    pose_sources.PoseFromVideo,
+    pose_sources.PoseFromImage,
+    pose_sources.PoseStatic,
+    pose_sources.PoseKeyframes,
+    pose_sources.PoseFromMotion,
+    pose.PoseSwitch,
+    pose.ApplyPose,
+    motion.MotionFromVideo,
+    motion.ScaleMotion,
+    motion_files.SaveMotion,
+    motion_files.LoadMotion,
+    motion.PlotMotion,
+    motion.PreviewKeypoints,
+    render.Render,
+    render.RenderToVideo,
+    render.PasteBack,
+    demo.DemoMedia,
+)
+
+
+class PlaymateExtension(ComfyExtension):
+    """What ComfyUI asks for the nodes."""
+
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        return list(NODES)
+
+
+async def comfy_entrypoint() -> PlaymateExtension:
+    """Called once by ComfyUI. Registers the model folders; makes none of them."""
+    files.register()
+    return PlaymateExtension()

@@ -1,0 +1,50 @@
+"""The picture, the voice and the film that come with Playmate, so that every workflow runs at once."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from ..playmate_core.pictures import read_picture
+from ..playmate_core.sound import Recording, read_sound
+from ..playmate_core.talk import bundled
+from . import sockets
+from .media import to_audio, to_image, to_video
+from .runtime import plain
+
+
+class DemoMedia(io.ComfyNode):
+    """Something to begin with."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return sockets.schema(
+            "DemoMedia",
+            "Demo Media",
+            "load",
+            ["example", "sample portrait", "sample speech", "test video"],
+            description="A drawn portrait, a synthetic voice and a film of a drawn head. Replace it by Load Image, Load"
+            " Audio and Load Video when you have your own.",
+            inputs=[
+                io.Float.Input(
+                    "seconds",
+                    default=0.0,
+                    min=0.0,
+                    max=60.0,
+                    step=0.1,
+                    tooltip="How much of the speech to give, for a quick try; 0 is all of it.",
+                )
+            ],
+            outputs=[
+                io.Image.Output(display_name="portrait", tooltip="A drawn face, 512 x 512."),
+                io.Audio.Output(display_name="speech", tooltip="Five seconds of a synthetic voice."),
+                io.Video.Output(display_name="film", tooltip="Three seconds of another drawn head that looks around."),
+            ],
+        )
+
+    @classmethod
+    @plain
+    def execute(cls, seconds: float) -> io.NodeOutput:
+        voice = read_sound(bundled("speech.wav"), rate=None)
+        speech = Recording(voice.waveform[None], voice.rate).part(0.0, seconds)
+        picture, film = read_picture(bundled("portrait.png")), to_video(str(bundled("driving.mp4")))
+        return io.NodeOutput(to_image(picture), to_audio(speech), film)

@@ -1,0 +1,141 @@
+"""From motion to frames: batches, memory, and where a video goes."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import comfy.model_management as mm
+import folder_paths
+from comfy_api.latest import io, ui
+from torch import Tensor
+
+from ..playmate_core.errors import UserError
+from ..playmate_core.render import RenderOptions, paste_back, relative_to_rest, render
+from ..playmate_core.sound import Recording
+from ..playmate_core.values import Motion, Portrait
+from ..playmate_core.writer import VideoOptions, VideoWriter
+from .runtime import Bar, Managed, loaded
+
+GIGABYTE = 1e9
+#: Room to ask for while drawing, for each pixel of a batch.
+BYTES_PER_PIXEL = 2000
+#: Frames at once on a processor: Cancel and the preview should not wait for more.
+BATCH_ON_CPU = 2
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Who is drawn under which motion, and how."""
+
+    portrait: Portrait
+    motion: Motion
+    options: RenderOptions
+    into_picture: bool = False
+
+    def size(self, face: Any) -> tuple[int, int]:
+        """Height and width of a frame."""
+        side = 2 * face.config.image_size
+        return tuple(self.portrait.image.shape[:2]) if self.into_picture else (side, side)
+
+
+def frames(model: Managed, scene: Scene, bar: Bar, begin: float = 0.0, end: float = 1.0) -> Iterator[Tensor]:
+    """Batches of frames (n, H, W, 3) uint8; each is shown on the node. Short of memory, goes on with half the batch."""
+    on_cpu = model.patcher.load_device.type == "cpu"
+    batch = min(scene.options.batch, BATCH_ON_CPU) if on_cpu else scene.options.batch
+    motion = scene.motion
+    if scene.options.expression == "relative":  # here, so that a second try does not take another first frame
+        motion = relative_to_rest(scene.portrait, motion)
+    options = replace(scene.options, batch=batch, expression="absolute")
+    height, width = scene.size(model.module)
+    with loaded(model, memory=batch * height * width * BYTES_PER_PIXEL) as (face,):
+        drawn = _patiently(face, scene.portrait, motion, options, bar.part(begin, end))
+        shown = bar.watched(drawn)
+        yield from paste_back(scene.portrait, shown) if scene.into_picture else shown
+
+
+def _patiently(
+    face: Any, portrait: Portrait, motion: Motion, options: RenderOptions, step: Callable[[int, int], None]
+) -> Iterator[Tensor]:
+    done = 0
+    try:
+        for batch in render(face, portrait, motion, options, step):
+            yield batch
+            done += len(batch)
+        return
+    except Exception as problem:
+        if options.batch < 2 or not _out_of_memory(problem):
+            raise
+    mm.soft_empty_cache()
+    rest = replace(options, batch=options.batch // 2)
+    yield from render(face, portrait, motion[done:], rest, lambda at, total: step(done + at, done + total))
+
+
+def _out_of_memory(problem: Exception) -> bool:
+    if hasattr(mm, "is_oom"):
+        return bool(mm.is_oom(problem))
+    return mm.OOM_EXCEPTION is not Exception and isinstance(problem, mm.OOM_EXCEPTION)
+
+
+def refuse_too_many(count: int, height: int, width: int, limit: float, remedy: str) -> None:
+    """Raise UserError before a batch of pictures is made that takes more than ``limit`` gigabytes or what is free."""
+    wanted = count * height * width * 3 * 4 / GIGABYTE
+    free = mm.get_free_memory(mm.torch.device("cpu")) / GIGABYTE
+    if wanted > min(limit, free):
+        bound = f"{limit:g} GB are allowed" if limit < free else f"{free:.1f} GB are free"
+        raise UserError(
+            f"{count} pictures of {width} x {height} take {wanted:.1f} GB of memory, but {bound}; please {remedy}."
+        )
+
+
+def output_file(prefix: str, width: int, height: int) -> tuple[Path, ui.SavedResult]:
+    """The next free name in the output folder, and how the page finds it."""
+    folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(
+        prefix, folder_paths.get_output_directory(), width, height
+    )
+    file = f"{name}_{counter:05}_.mp4"
+    return Path(folder) / file, ui.SavedResult(file, subfolder, io.FolderType.output)
+
+
+def prefix_problem(prefix: str) -> str | bool:
+    """True, or why a file name prefix is refused: it must stay inside the output folder."""
+    inside = os.path.normpath(prefix)
+    if not prefix.strip() or os.path.isabs(inside) or inside.startswith("..") or inside == ".":
+        return f"The name {prefix!r} leaves the output folder; please give a name such as video/Playmate."
+    return True
+
+
+def recipe(hidden: Any) -> tuple[tuple[str, str], ...]:
+    """The graph, to be stored in the file so that dropping it on the canvas opens it again; () where switched off."""
+    from comfy.cli_args import args
+
+    if args.disable_metadata or hidden is None or hidden.prompt is None:
+        return ()
+    extra = hidden.extra_pnginfo or {}
+    return tuple((key, json.dumps(value)) for key, value in {**extra, "prompt": hidden.prompt}.items())
+
+
+def write(path: Path, batches: Iterator[Tensor], fps: float, sound: Recording | None, options: VideoOptions) -> None:
+    """Write a video that is there when it is whole, and not at all before."""
+    with VideoWriter(path, fps, sound, options) as video:
+        for batch in batches:
+            video.write(batch)
+
+
+def prefix_input() -> Any:
+    return io.String.Input(
+        "filename_prefix",
+        default="video/Playmate",
+        tooltip="Name in ComfyUI's output folder, before the number. %date:yyyy-MM-dd% and the like work.",
+    )
+
+
+def saved_video(path: Path, saved: ui.SavedResult, *more: Any) -> io.NodeOutput:
+    """VIDEO from a file that was just written, shown on the node."""
+    from .media import to_video
+
+    return io.NodeOutput(to_video(str(path)), *more, ui=ui.PreviewVideo([saved]))

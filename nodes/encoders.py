@@ -1,0 +1,79 @@
+"""Audio encoders: the core's log-mel, and ComfyUI's own AUDIO_ENCODER behind the core's interface."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import comfy.utils
+import folder_paths
+import numpy as np
+import torch
+from einops import rearrange
+from torch import Tensor
+
+from ..playmate_core.audio import AudioEncoder, make_encoder
+from ..playmate_core.audio.encoders import ENCODERS, HiddenStates, Source
+from ..playmate_core.audio.speech import SAMPLE_RATE
+from ..playmate_core.errors import UserError
+
+LOGMEL = "log-mel (built in)"
+FOLDER = "audio_encoders"
+
+
+class ComfyEncoder(HiddenStates):
+    """ComfyUI's wav2vec2, loaded and moved by ComfyUI, cut into our chunks and brought to 25 rows a second by us."""
+
+    def __init__(self, encoder: Any) -> None:
+        super().__init__("wav2vec2", ENCODERS["wav2vec2"], Source())
+        self.encoder = encoder
+
+    def load(self) -> None:
+        """ComfyUI has read the weights already."""
+
+    def encode(self, samples: np.ndarray) -> Tensor:
+        heard = self.encoder.encode_audio(torch.from_numpy(samples)[None, None], SAMPLE_RATE)
+        states = heard["encoded_audio_all_layers"][1:]
+        got = (len(states), 2 * states[-1].shape[-1])
+        if got != (self.layers, self.width):
+            raise UserError(
+                f"This audio encoder has {got[0]} layers of {got[1] // 2} numbers; Playmate needs a wav2vec2 base model"
+                f" of {self.layers} layers of {self.width // 2} (the large model of Wan S2V does not fit)."
+            )
+        return rearrange(torch.cat(states), "l (t p) d -> t l (p d)", p=2).float().cpu()
+
+
+def choices() -> list[str]:
+    """log-mel, and every file in models/audio_encoders."""
+    return [LOGMEL, *folder_paths.get_filename_list(FOLDER)]
+
+
+def problem(choice: str) -> str | bool:
+    """True, or the sentence that says why the choice cannot be used."""
+    if choice == LOGMEL or folder_paths.get_full_path(FOLDER, choice) is not None:
+        return True
+    folders = " or ".join(folder_paths.get_folder_paths(FOLDER))
+    return f"There is no audio encoder {choice!r}; please put the file into {folders}, or choose {LOGMEL!r}."
+
+
+def state(choice: str) -> str:
+    """Changes when the file behind a choice does."""
+    path = None if choice == LOGMEL else folder_paths.get_full_path(FOLDER, choice)
+    return "" if path is None else f"{os.stat(path).st_mtime_ns} {os.stat(path).st_size}"
+
+
+def load(choice: str) -> AudioEncoder:
+    """The encoder behind a choice."""
+    if choice == LOGMEL:
+        return make_encoder("logmel")
+    from comfy.audio_encoders.audio_encoders import load_audio_encoder_from_sd
+
+    weights = comfy.utils.load_torch_file(folder_paths.get_full_path_or_raise(FOLDER, choice), safe_load=True)
+    return ComfyEncoder(load_audio_encoder_from_sd(weights))
+
+
+def listener(encoder: Any) -> AudioEncoder:
+    """Ours as it is, ComfyUI's wrapped, log-mel where nothing is connected."""
+    if encoder is None:
+        return make_encoder("logmel")
+    return ComfyEncoder(encoder) if hasattr(encoder, "encode_audio") else encoder

@@ -1,0 +1,96 @@
+"""Where models lie: the bundled ones, and ComfyUI's model folders with whatever extra_model_paths.yaml adds."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from pathlib import Path
+
+import folder_paths
+
+from ..playmate_core.errors import UserError
+from ..playmate_core.published import PARTS, SUFFIXES, find_parts, is_published
+from ..playmate_core.talk import bundled
+from ..playmate_core.weights import describe
+
+FOLDER, LIVEPORTRAIT = "playmate", "liveportrait"
+FIRST_PART = next(iter(PARTS))
+#: The choice that needs no download.
+BUNDLED = "Playmate demo (bundled)"
+NONE = "none"
+
+
+def register() -> None:
+    """Tell ComfyUI about models/playmate, keeping what extra_model_paths.yaml said; the folder itself is not made."""
+    folder_paths.add_model_folder_path(FOLDER, os.path.join(folder_paths.models_dir, FOLDER))
+    folder_paths.add_model_folder_path(LIVEPORTRAIT, os.path.join(folder_paths.models_dir, LIVEPORTRAIT))
+    for folder, suffixes in ((FOLDER, {".safetensors"}), (LIVEPORTRAIT, set(SUFFIXES))):
+        paths, known = folder_paths.folder_names_and_paths[folder]
+        folder_paths.folder_names_and_paths[folder] = (paths, set(known) | suffixes)
+
+
+def choices(kind: str) -> list[str]:
+    """The bundled model, every file that is, or may be, a model of ``kind``, and for faces LivePortrait's sets.
+
+    A LivePortrait set of five files is chosen by its first, the appearance feature extractor.
+    """
+    own = [name for name in folder_paths.get_filename_list(FOLDER) if _kind(name) in (kind, "")]
+    sets = folder_paths.get_filename_list(LIVEPORTRAIT) if kind == "face" else []
+    return [BUNDLED, *own, *(name for name in sets if Path(name).stem == FIRST_PART)]
+
+
+def model_path(kind: str, choice: str) -> Path:
+    """The file behind a choice. Raises UserError with the name and the folder when it is not there."""
+    if choice == BUNDLED:
+        return bundled(f"{kind}.safetensors")
+    found = folder_paths.get_full_path(FOLDER, choice)
+    if found is None and kind == "face":
+        found = folder_paths.get_full_path(LIVEPORTRAIT, choice)
+    if found is None:
+        folders = " or ".join(folder_paths.get_folder_paths(FOLDER))
+        raise UserError(
+            f"There is no {kind} model {choice!r}; please put the file into {folders}, or choose {BUNDLED!r}."
+        )
+    return Path(found)
+
+
+def problem(kind: str, choice: str) -> str | bool:
+    """True, or why ``choice`` cannot be a model of ``kind``: what ``validate_inputs`` wants."""
+    try:
+        path = model_path(kind, choice)
+        if kind == "face" and is_published(path):
+            find_parts(path)
+            return True
+        found = describe(path).kind
+    except UserError as refusal:
+        return str(refusal)
+    if found != kind:
+        return f"{choice} is a model of kind {found}, but a {kind} model belongs here; please choose another."
+    return True
+
+
+def state(kind: str, choice: str) -> str:
+    """Changes when the file behind a choice does, so that ComfyUI loads it again."""
+    try:
+        path = model_path(kind, choice)
+        parts = find_parts(path).values() if kind == "face" and is_published(path) else [path]
+        return " ".join(f"{part.stat().st_mtime_ns} {part.stat().st_size}" for part in parts)
+    except (UserError, OSError):
+        return "missing"
+
+
+def _kind(name: str) -> str:
+    """The kind a file says it is, "" where it says nothing we understand."""
+    path = folder_paths.get_full_path(FOLDER, name)
+    if path is None:
+        return ""
+    facts = os.stat(path)
+    return _kind_of(path, facts.st_mtime_ns, facts.st_size)
+
+
+@lru_cache(maxsize=256)
+def _kind_of(path: str, changed: int, size: int) -> str:
+    try:
+        return describe(path).kind
+    except UserError:
+        return ""

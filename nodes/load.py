@@ -1,0 +1,144 @@
+"""Loaders: a choice becomes a model in the care of ComfyUI's memory manager."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from comfy_api.latest import io
+
+from ..playmate_core.weights import load_emotion, load_face, load_motion
+from . import encoders, files, sockets
+from .runtime import PRECISIONS, MotionModel, manage, plain, renderer_dtype
+
+
+class LoadFaceModel(io.ComfyNode):
+    """The networks that read faces and draw them."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return sockets.schema(
+            "LoadFaceModel",
+            "Load Face Model",
+            "load",
+            ["face renderer", "liveportrait", "checkpoint"],
+            description="Loads the networks that read a face and draw it again in another pose and expression.",
+            inputs=[
+                io.Combo.Input(
+                    "file",
+                    options=files.choices("face"),
+                    default=files.BUNDLED,
+                    tooltip="A face model in models/playmate, or LivePortrait's in models/liveportrait, named by its"
+                    " first file. The bundled demo needs no download, but knows only drawn heads.",
+                ),
+                io.Combo.Input(
+                    "precision",
+                    options=["auto", *PRECISIONS],
+                    default="auto",
+                    tooltip="Numbers the networks compute with. auto: half precision where the graphics card is"
+                    " faster with it, else full.",
+                    **sockets.advanced(io.Combo.Input),
+                ),
+            ],
+            outputs=[sockets.Face.Output(display_name="face model", tooltip="Reads and draws faces.")],
+        )
+
+    @classmethod
+    def validate_inputs(cls, file: str) -> str | bool:
+        return files.problem("face", file)
+
+    @classmethod
+    def fingerprint_inputs(cls, file: str, **rest: Any) -> str:
+        return files.state("face", file)
+
+    @classmethod
+    @plain
+    def execute(cls, file: str, precision: str) -> io.NodeOutput:
+        path = files.model_path("face", file)
+        return io.NodeOutput(manage(load_face(path), renderer_dtype(precision)))
+
+
+class LoadMotionModel(io.ComfyNode):
+    """The networks that turn speech into motion."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return sockets.schema(
+            "LoadMotionModel",
+            "Load Motion Model",
+            "load",
+            ["diffusion", "checkpoint", "audio to motion"],
+            description="Loads the diffusion model that turns speech into motion, and the emotion model on top of it.",
+            inputs=[
+                io.Combo.Input(
+                    "file",
+                    options=files.choices("motion"),
+                    default=files.BUNDLED,
+                    tooltip="A motion model in models/playmate, or the bundled one.",
+                ),
+                io.Combo.Input(
+                    "emotion",
+                    options=[*files.choices("emotion"), files.NONE],
+                    default=files.BUNDLED,
+                    tooltip="The emotion model that was trained on this motion model, or none to leave the emotion"
+                    " to the voice.",
+                ),
+            ],
+            outputs=[
+                sockets.MotionModel.Output(display_name="motion model", tooltip="Turns speech and emotion into motion.")
+            ],
+        )
+
+    @classmethod
+    def validate_inputs(cls, file: str, emotion: str) -> str | bool:
+        found = files.problem("motion", file)
+        return found if found is not True or emotion == files.NONE else files.problem("emotion", emotion)
+
+    @classmethod
+    def fingerprint_inputs(cls, file: str, emotion: str) -> str:
+        return f"{files.state('motion', file)} {files.state('emotion', emotion)}"
+
+    @classmethod
+    @plain
+    def execute(cls, file: str, emotion: str) -> io.NodeOutput:
+        denoiser = load_motion(files.model_path("motion", file))
+        if emotion == files.NONE:
+            return io.NodeOutput(MotionModel(manage(denoiser), None))
+        controller = load_emotion(files.model_path("emotion", emotion), denoiser)
+        return io.NodeOutput(MotionModel(manage(denoiser), manage(controller)))
+
+
+class LoadAudioEncoder(io.ComfyNode):
+    """Who listens to the speech."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return sockets.schema(
+            "LoadAudioEncoder",
+            "Load Audio Encoder",
+            "load",
+            ["wav2vec2", "log-mel", "speech features"],
+            description="Chooses who listens to the speech. It must be the one the motion model was trained with: the"
+            " bundled motion model listens to log-mel, which needs no file.",
+            inputs=[
+                io.Combo.Input(
+                    "encoder",
+                    options=encoders.choices(),
+                    default=encoders.LOGMEL,
+                    tooltip="log-mel needs no weights; a file in models/audio_encoders is a wav2vec2 base model.",
+                )
+            ],
+            outputs=[sockets.AudioEncoder.Output(display_name="audio encoder", tooltip="Listens to speech.")],
+        )
+
+    @classmethod
+    def validate_inputs(cls, encoder: str) -> str | bool:
+        return encoders.problem(encoder)
+
+    @classmethod
+    def fingerprint_inputs(cls, encoder: str) -> str:
+        return encoders.state(encoder)
+
+    @classmethod
+    @plain
+    def execute(cls, encoder: str) -> io.NodeOutput:
+        return io.NodeOutput(encoders.load(encoder))

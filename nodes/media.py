@@ -1,0 +1,140 @@
+"""ComfyUI's IMAGE, MASK, AUDIO and VIDEO in, the core's values out, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from comfy_api.latest import InputImpl
+from torch import Tensor
+
+from ..playmate_core.detectors import Face
+from ..playmate_core.errors import UserError
+from ..playmate_core.pictures import Bytes, from_bytes
+from ..playmate_core.sound import Recording
+from ..playmate_core.video import read_frames, video_facts
+
+
+@dataclass(frozen=True)
+class Film:
+    """Frames that come one at a time: pictures (H, W, 3), uint8 or float in [0, 1]; ``total`` of them (0: unknown)."""
+
+    frames: Iterable[Tensor | Bytes]
+    fps: float
+    total: int
+
+
+def one_picture(image: Tensor) -> Tensor:
+    """IMAGE (1, H, W, C) -> (H, W, 3) float32 on the CPU, transparency on white. Raises UserError for a batch."""
+    if image.ndim != 4 or image.shape[0] != 1:
+        raise UserError(
+            f"Got {len(image)} pictures where one portrait is expected; please pick one of them with Image From Batch."
+        )
+    return colours(image)[0]
+
+
+def told_faces(
+    picture: Tensor,
+    landmarks: dict[str, Any] | None = None,
+    box: Any = None,
+    mask: Tensor | None = None,
+) -> list[Face] | None:
+    """The faces that FACE_LANDMARKS, BOUNDING_BOX or MASK speak of; None where none of them is connected."""
+    if landmarks is not None:
+        found = landmarks["frames"][0] if landmarks["frames"] else []
+        faces = [Face.of(torch.as_tensor(face["landmarks_xy"]).float()) for face in found]
+    elif box is not None:
+        faces = [_boxed(picture, one) for one in _boxes(box)]
+    elif mask is not None:
+        faces = _masked(picture, mask)
+    else:
+        return None
+    if not faces:
+        raise UserError("What is connected to Crop Portrait shows no face; please give another, or disconnect it.")
+    return faces
+
+
+def _boxes(box: Any) -> list[dict[str, float]]:
+    """The boxes of the first picture: ComfyUI hands on one, a list, or a list for each picture."""
+    if isinstance(box, dict):
+        return [box]
+    first = box[0] if box else []
+    return list(box) if isinstance(first, dict) else list(first)
+
+
+def _boxed(picture: Tensor, box: dict[str, float]) -> Face:
+    height, width = picture.shape[:2]
+    left, top = max(0.0, float(box["x"])), max(0.0, float(box["y"]))
+    right, bottom = min(width, box["x"] + box["width"]), min(height, box["y"] + box["height"])
+    if not (left < right and top < bottom):
+        raise UserError(f"The face box {box} lies outside the {width} x {height} picture; please move it.")
+    return Face((left, top, float(right), float(bottom)))
+
+
+def _masked(picture: Tensor, mask: Tensor) -> list[Face]:
+    """The box around what a mask (B, H, W) covers."""
+    covered = mask.reshape(-1, *mask.shape[-2:])[0] > 0.5
+    if tuple(covered.shape) != tuple(picture.shape[:2]):
+        raise UserError(
+            f"The mask is {covered.shape[1]} x {covered.shape[0]} and the picture {picture.shape[1]} x"
+            f" {picture.shape[0]}; please give a mask of the picture's size."
+        )
+    rows, columns = covered.any(1).nonzero()[:, 0], covered.any(0).nonzero()[:, 0]
+    if not len(rows):
+        return []
+    return [Face((float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)))]
+
+
+def colours(images: Tensor) -> Tensor:
+    """IMAGE (B, H, W, C) of 1, 3 or 4 channels -> (B, H, W, 3) float32 on the CPU."""
+    images = images.detach().to("cpu", torch.float32)
+    if images.shape[-1] == 4:
+        alpha = images[..., 3:]
+        return images[..., :3] * alpha + (1 - alpha)
+    return images.expand(*images.shape[:-1], 3) if images.shape[-1] == 1 else images[..., :3]
+
+
+def to_image(frames: Bytes | Tensor) -> Tensor:
+    """Pictures (n, H, W, 3) or (H, W, 3), uint8 or float -> IMAGE (n, H, W, 3)."""
+    pictures = torch.as_tensor(frames)
+    pictures = pictures if pictures.is_floating_point() else from_bytes(pictures)
+    return pictures if pictures.ndim == 4 else pictures[None]
+
+
+def recording(audio: dict[str, Any]) -> Recording:
+    """AUDIO -> its samples. Raises UserError where it is empty or a batch."""
+    waveform = audio["waveform"].detach().to("cpu", torch.float32)
+    if waveform.ndim != 3 or waveform.shape[0] != 1:
+        raise UserError(f"Got {len(waveform)} recordings where one is expected; please give a single AUDIO.")
+    if not waveform.numel():
+        raise UserError("The audio is empty; please give a recording with at least one sample.")
+    return Recording(waveform[0].numpy(), int(audio["sample_rate"]))
+
+
+def to_audio(sound: Recording) -> dict[str, Any]:
+    """Samples -> AUDIO."""
+    return {"waveform": torch.from_numpy(np.ascontiguousarray(sound.samples))[None], "sample_rate": sound.rate}
+
+
+def film(source: Any, fps: float) -> Film:
+    """VIDEO, or IMAGE at ``fps``, as frames. A video on disk is read frame by frame and never held as a whole."""
+    if torch.is_tensor(source):
+        return Film((picture for picture in colours(source)), fps, len(source))
+    path = source.get_stream_source()
+    if isinstance(path, str) and not any(getattr(source, "get_active_trim_window", lambda: (0.0, 0.0))()):
+        facts = video_facts(path)
+        return Film(_pictures(path), facts.fps, facts.frames)
+    parts = source.get_components()
+    return Film((picture for picture in colours(parts.images)), float(parts.frame_rate), len(parts.images))
+
+
+def _pictures(path: str) -> Iterator[Bytes]:
+    return (frame.picture for frame in read_frames(path))
+
+
+def to_video(path: str) -> Any:
+    """A file as VIDEO."""
+    return InputImpl.VideoFromFile(path)

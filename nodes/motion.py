@@ -1,0 +1,169 @@
+"""Motions: read from a film, scaled, looked at."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from comfy_api.latest import io
+
+from ..playmate_core.driving import MODES, DrivingOptions, drive_still
+from ..playmate_core.edit import Regions, scale_regions
+from ..playmate_core.plot import draw_keypoints, plot_motion
+from ..playmate_core.portrait import read_motion
+from ..playmate_core.pose import REFERENCES
+from . import sockets
+from .media import film, to_image
+from .pose_sources import SMOOTHING, crop_input, fps_input, smooth_input
+from .runtime import Bar, Managed, loaded, plain
+
+DRIVING = DrivingOptions()
+REGIONS = {
+    "lips": "How far the lips move; 0 keeps them as in the picture.",
+    "eyes": "The same for lids and gaze.",
+    "expression": "The same for everything else in the face.",
+    "pose": "The same for the head.",
+}
+
+
+class MotionFromVideo(io.ComfyNode):
+    """Everything a face does in a film."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return sockets.schema(
+            "MotionFromVideo",
+            "Motion From Video",
+            "motion",
+            ["driving video", "reenactment", "performance capture"],
+            description="Reads head and face of a film frame by frame, to let a portrait do the same, without audio.",
+            inputs=[
+                sockets.Face.Input("face_model", tooltip="From Load Face Model."),
+                io.MultiType.Input(
+                    "video", [io.Video, io.Image], tooltip="A film of one face, as VIDEO or as a batch of pictures."
+                ),
+                sockets.Portrait.Input(
+                    "portrait",
+                    optional=True,
+                    tooltip="Who will do the same: the motion is then carried over to this face. Without it the motion"
+                    " stays that of the person in the film.",
+                ),
+                io.Combo.Input(
+                    "mode",
+                    options=list(MODES),
+                    default=DRIVING.mode,
+                    tooltip="relative: what changes in the film, on top of the portrait's own face and pose."
+                    " absolute: the film's own values.",
+                ),
+                io.Combo.Input(
+                    "reference",
+                    options=list(REFERENCES),
+                    default=DRIVING.reference,
+                    tooltip="The frame of the film that counts as its rest: the first, or the most frontal one.",
+                ),
+                smooth_input(0.0),
+                fps_input(),
+                crop_input(),
+            ],
+            outputs=[sockets.Motion.Output(display_name="motion", tooltip="What was seen, at the film's own rate.")],
+        )
+
+    @classmethod
+    @plain
+    def execute(
+        cls,
+        face_model: Managed,
+        video: Any,
+        mode: str,
+        reference: str,
+        smooth: float,
+        fps: float,
+        crop: str,
+        portrait: Any = None,
+    ) -> io.NodeOutput:
+        source, bar = film(video, fps), Bar()
+        with loaded(face_model) as (face,):
+            seen = read_motion(face, source.frames, source.fps, crop, total=source.total, progress=bar)
+        if portrait is None:
+            return io.NodeOutput(seen)
+        options = DrivingOptions(mode, reference, smoothing=smooth * SMOOTHING)
+        return io.NodeOutput(drive_still(portrait.rest, seen, options))
+
+
+class ScaleMotion(io.ComfyNode):
+    """More or less movement, region by region."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return sockets.schema(
+            "ScaleMotion",
+            "Motion Strength",
+            "motion",
+            ["lips only", "head motion strength", "amplify"],
+            description="Makes lips, eyes, expression and head move more or less: 0 keeps a region as it is in the"
+            " picture, 1 leaves its movement, 2 doubles it.",
+            inputs=[
+                sockets.Motion.Input("motion", tooltip="Any motion."),
+                sockets.Portrait.Input("portrait", tooltip="Whose rest the movement departs from."),
+                *(
+                    io.Float.Input(name, default=1.0, min=0.0, max=3.0, step=0.05, tooltip=tooltip)
+                    for name, tooltip in REGIONS.items()
+                ),
+            ],
+            outputs=[sockets.Motion.Output(display_name="motion", tooltip="The scaled motion.")],
+        )
+
+    @classmethod
+    def execute(cls, motion: Any, portrait: Any, **gains: float) -> io.NodeOutput:
+        return io.NodeOutput(scale_regions(motion, portrait.rest, Regions(**gains)))
+
+
+class PlotMotion(io.ComfyNode):
+    """A motion as curves."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return sockets.schema(
+            "PlotMotion",
+            "Plot Motion",
+            "motion",
+            ["curves", "graph", "inspect motion"],
+            description="Draws a motion over time: head in degrees, and how open lips, eyes and brows are.",
+            inputs=[
+                sockets.Motion.Input("motion", tooltip="Any motion."),
+                sockets.Audio.Input("speech", optional=True, tooltip="Its loudness is shaded behind the curves."),
+                io.Int.Input("width", default=1200, min=256, max=4096, step=16, tooltip="Pixels across."),
+                io.Int.Input("height", default=720, min=256, max=4096, step=16, tooltip="Pixels down."),
+            ],
+            outputs=[io.Image.Output(display_name="image", tooltip="The drawing.")],
+        )
+
+    @classmethod
+    @plain
+    def execute(cls, motion: Any, width: int, height: int, speech: Any = None) -> io.NodeOutput:
+        return io.NodeOutput(to_image(plot_motion(motion, speech and speech.energy, width, height)))
+
+
+class PreviewKeypoints(io.ComfyNode):
+    """A motion as dots."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return sockets.schema(
+            "PreviewKeypoints",
+            "Preview Keypoints",
+            "motion",
+            ["dots", "landmarks", "quick preview"],
+            description="Draws the keypoints of a portrait under a motion: a look at the movement in no time, without"
+            " any network.",
+            inputs=[
+                sockets.Portrait.Input("portrait", tooltip="From Encode Portrait."),
+                sockets.Motion.Input("motion", tooltip="Any motion."),
+                io.Int.Input("size", default=256, min=64, max=1024, step=16, tooltip="Pixels a side."),
+            ],
+            outputs=[io.Image.Output(display_name="images", tooltip="One picture a frame.")],
+        )
+
+    @classmethod
+    @plain
+    def execute(cls, portrait: Any, motion: Any, size: int) -> io.NodeOutput:
+        return io.NodeOutput(to_image(draw_keypoints(portrait, motion, size)))

@@ -1,0 +1,137 @@
+"""Motions on disk: saved into ComfyUI's output folder, read from there, from the input folder or from a template."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import folder_paths
+from comfy_api.latest import io
+
+from ..playmate_core.errors import UserError
+from ..playmate_core.performance import SUFFIX, Performance, load_performance, save_performance
+from ..playmate_core.talk import bundled
+from ..playmate_core.template import TEMPLATE_SUFFIXES
+from . import sockets
+from .drawing import prefix_problem
+from .runtime import plain
+
+#: Where Save Motion writes unless told otherwise, below the output folder.
+FOLDER = "motion"
+#: The motion of the bundled film.
+BUNDLED = "Playmate demo (bundled)"
+
+
+class SaveMotion(io.ComfyNode):
+    """A motion into a file."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return sockets.schema(
+            "SaveMotion",
+            "Save Motion",
+            "motion",
+            ["export motion", "store motion"],
+            description="Saves a motion into ComfyUI's output folder: 280 bytes a frame, no picture of anybody.",
+            inputs=[
+                sockets.Motion.Input("motion", tooltip="Any motion."),
+                io.String.Input(
+                    "filename_prefix",
+                    default=f"{FOLDER}/Playmate",
+                    tooltip="Name in ComfyUI's output folder, before the number.",
+                ),
+            ],
+            outputs=[sockets.Motion.Output(display_name="motion", tooltip="The same motion, to go on with.")],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def validate_inputs(cls, filename_prefix: str) -> str | bool:
+        return prefix_problem(filename_prefix)
+
+    @classmethod
+    def execute(cls, motion: Any, filename_prefix: str) -> io.NodeOutput:
+        folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(
+            filename_prefix, folder_paths.get_output_directory()
+        )
+        file = f"{name}_{counter:05}_{SUFFIX}"
+        save_performance(Performance(motion), Path(folder) / file)
+        return io.NodeOutput(motion, ui={"text": [os.path.join(subfolder, file)]})
+
+
+class LoadMotion(io.ComfyNode):
+    """A motion from a file."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return sockets.schema(
+            "LoadMotion",
+            "Load Motion",
+            "load",
+            ["import motion", "motion template", "liveportrait pkl"],
+            description="Reads a motion that Save Motion wrote, or a LivePortrait template (.pkl), from ComfyUI's"
+            " output and input folders.",
+            inputs=[
+                io.Combo.Input(
+                    "file",
+                    options=choices(),
+                    default=BUNDLED,
+                    tooltip="A motion file. Those in the output folder were saved by Save Motion.",
+                )
+            ],
+            outputs=[sockets.Motion.Output(display_name="motion", tooltip="The motion in the file.")],
+        )
+
+    @classmethod
+    def validate_inputs(cls, file: str) -> str | bool:
+        try:
+            motion_path(file)
+        except UserError as refusal:
+            return str(refusal)
+        return True
+
+    @classmethod
+    def fingerprint_inputs(cls, file: str) -> str:
+        try:
+            facts = motion_path(file).stat()
+        except (UserError, OSError):
+            return "missing"
+        return f"{facts.st_mtime_ns} {facts.st_size}"
+
+    @classmethod
+    @plain
+    def execute(cls, file: str) -> io.NodeOutput:
+        return io.NodeOutput(load_performance(motion_path(file)).motion)
+
+
+def choices() -> list[str]:
+    """Motion files as ComfyUI writes places: "name [output]", "name [input]"."""
+    found = [
+        f"{path.relative_to(root).as_posix()} [{place}]"
+        for place, root in _roots().items()
+        for path in sorted(root.glob("*") if place == "input" else root.glob(f"{FOLDER}/**/*"))
+        if path.suffix.lower() in (SUFFIX, *TEMPLATE_SUFFIXES)
+    ]
+    return [BUNDLED, *found]
+
+
+def motion_path(choice: str) -> Path:
+    """The file behind a choice. Raises UserError when it is not there, or lies outside the two folders."""
+    if choice == BUNDLED:
+        return bundled("motion_demo.safetensors")
+    name, _, place = choice.rpartition(" [")
+    root = _roots().get(place.removesuffix("]"))
+    path = None if root is None else (root / name).resolve()
+    if root is None or path is None or not path.is_relative_to(root.resolve()) or not path.is_file():
+        raise UserError(
+            f"There is no motion file {choice!r}; please save one with Save Motion, or put one into the input folder."
+        )
+    return path
+
+
+def _roots() -> dict[str, Path]:
+    return {
+        "output": Path(folder_paths.get_output_directory()),
+        "input": Path(folder_paths.get_input_directory()),
+    }

@@ -1,0 +1,153 @@
+"""From a picture to a portrait: find the face, then let the networks read it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from comfy_api.latest import io
+from torch import Tensor
+
+from ..playmate_core.crop import CropOptions, cut
+from ..playmate_core.detect import ORDERS, Pick, crop_of, find_face
+from ..playmate_core.detectors import DETECTORS
+from ..playmate_core.face import FaceModel
+from ..playmate_core.portrait import face_confidence, read_crop, require_face
+from ..playmate_core.values import FaceCrop, Portrait
+from . import sockets
+from .media import one_picture, to_image, told_faces
+from .runtime import Managed, loaded, plain
+
+#: Pixels of the crop that is found and shown; whoever reads it takes its own size of the same square.
+SIZE = 512
+
+
+class CropPortrait(io.ComfyNode):
+    """Where the face is."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        options, pick = CropOptions(), Pick()
+        return sockets.schema(
+            "CropPortrait",
+            "Crop Portrait",
+            "portrait",
+            ["face crop", "face detection"],
+            description="Finds the face in a picture and cuts a square around it.",
+            inputs=[
+                io.Image.Input("image", tooltip="One picture with a face; of any size."),
+                sockets.FaceLandmarks.Input(
+                    "landmarks",
+                    optional=True,
+                    tooltip="Landmarks from ComfyUI's MediaPipe Face Landmarker, instead of looking for a face here.",
+                ),
+                sockets.BoundingBox.Input(
+                    "box",
+                    optional=True,
+                    tooltip="A box around the face, instead of looking for one here.",
+                    extra_dict={"forceInput": True},
+                ),
+                io.Mask.Input("mask", optional=True, tooltip="A mask over the face, instead of looking for one here."),
+                io.Combo.Input(
+                    "crop",
+                    options=["auto", "whole", *DETECTORS],
+                    default="auto",
+                    tooltip="auto: a picture that is about the head is taken as it is, in any other a detector looks"
+                    " for the face. whole: the largest square of the picture. Or a detector by name.",
+                ),
+                io.Combo.Input(
+                    "order",
+                    options=list(ORDERS),
+                    default=pick.order,
+                    tooltip="How several faces are counted: the largest first, or from the left.",
+                ),
+                io.Int.Input(
+                    "index", default=pick.index, min=0, max=99, tooltip="Which of several faces, counted from 0."
+                ),
+                io.Float.Input(
+                    "scale",
+                    default=options.scale,
+                    min=1.0,
+                    max=5.0,
+                    step=0.05,
+                    tooltip="How much around the face to take, in sizes of the face. Not used with whole.",
+                ),
+                io.Float.Input(
+                    "shift",
+                    default=options.shift,
+                    min=-1.0,
+                    max=1.0,
+                    step=0.005,
+                    tooltip="Moves the square down along the face, or up where negative, in its sides.",
+                    **sockets.advanced(io.Float.Input),
+                ),
+                io.Boolean.Input(
+                    "upright",
+                    default=options.upright,
+                    tooltip="Keep the square parallel to the picture even if the head is tilted.",
+                    **sockets.advanced(io.Boolean.Input),
+                ),
+            ],
+            outputs=[
+                sockets.Crop.Output(display_name="crop", tooltip="Where the face is, with the whole picture."),
+                io.Image.Output(display_name="preview", tooltip="The square that was cut out."),
+            ],
+        )
+
+    @classmethod
+    @plain
+    def execute(
+        cls,
+        image: Tensor,
+        crop: str,
+        order: str,
+        index: int,
+        scale: float,
+        shift: float,
+        upright: bool,
+        **told: Any,
+    ) -> io.NodeOutput:
+        picture, pick = one_picture(image), Pick(order, index)
+        faces = told_faces(picture, **told)
+        face = find_face(picture, crop, pick) if faces is None else pick.of(faces)
+        found = crop_of(face, *picture.shape[:2], SIZE, CropOptions(scale, shift, upright))
+        seen = face is not None and face.landmarks is not None
+        return io.NodeOutput(FaceCrop(picture, found, SIZE, seen), to_image(cut(picture, found, SIZE)))
+
+
+class EncodePortrait(io.ComfyNode):
+    """What the networks see in the face."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return sockets.schema(
+            "EncodePortrait",
+            "Encode Portrait",
+            "portrait",
+            ["read face", "appearance"],
+            description="Reads who the person is: the look, the shape of the face, its pose and expression at rest.",
+            inputs=[
+                sockets.Face.Input("face_model", tooltip="From Load Face Model."),
+                sockets.Crop.Input("crop", tooltip="From Crop Portrait."),
+                io.Boolean.Input(
+                    "require_face",
+                    default=True,
+                    tooltip="Stop with a message if the crop shows no face. Switch it off for faces the model finds"
+                    " strange, such as animals or abstract drawings.",
+                ),
+            ],
+            outputs=[sockets.Portrait.Output(display_name="portrait", tooltip="The person, ready to be moved.")],
+        )
+
+    @classmethod
+    @plain
+    def execute(cls, face_model: Managed, crop: Any, require_face: bool) -> io.NodeOutput:
+        with loaded(face_model) as (face,):
+            return io.NodeOutput(read_face(face, crop, require_face))
+
+
+def read_face(face: FaceModel, crop: FaceCrop, must_be_face: bool = True) -> Portrait:
+    """Read a crop. Raises UserError if it shows no face, unless a detector saw one in it."""
+    portrait = read_crop(face, crop)
+    if must_be_face and not crop.detected:
+        require_face(face_confidence(face, portrait))
+    return portrait

@@ -1,0 +1,233 @@
+"""Where the head pose comes from. Every node here ends in the same socket, so one wire swaps one for another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from comfy_api.latest import io
+from torch import Tensor
+
+from ..playmate_core.blocking import SEEN_FROM, Following, followed, posed, read_keys, written_pose
+from ..playmate_core.detectors import DETECTORS
+from ..playmate_core.errors import UserError
+from ..playmate_core.portrait import read_motion
+from . import sockets
+from .media import film, one_picture
+from .runtime import Bar, Managed, loaded, plain
+
+DEFAULTS = Following()
+#: What 1 on a node's smooth widget means.
+SMOOTHING = DEFAULTS.smoothing
+AROUND = "With a portrait connected, the numbers are counted from the pose in its picture, else from facing the camera."
+KEYS = "# seconds: pitch yaw roll\n0.0: 0 0 0\n1.0: 6 -15 0\n2.0: -4 15 5\n3.0: 0 0 0"
+
+
+class PoseFromVideo(io.ComfyNode):
+    """Follow the head in a film."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return sockets.schema(
+            "PoseFromVideo",
+            "Pose From Video",
+            "pose",
+            ["head tracking", "driving video", "pose override"],
+            description="Reads how the head moves in a video, to lay that movement on the portrait.",
+            inputs=[
+                sockets.Face.Input("face_model", tooltip="From Load Face Model."),
+                io.MultiType.Input(
+                    "video", [io.Video, io.Image], tooltip="A film of one head, as VIDEO or as a batch of pictures."
+                ),
+                sockets.Portrait.Input(
+                    "portrait", optional=True, tooltip="Who will follow; the movement then begins at its own pose."
+                ),
+                seen_from_input(),
+                smooth_input(),
+                fps_input(),
+                crop_input(),
+            ],
+            outputs=[pose_output()],
+        )
+
+    @classmethod
+    @plain
+    def execute(
+        cls, face_model: Managed, video: Any, seen_from: str, smooth: float, fps: float, crop: str, portrait: Any = None
+    ) -> io.NodeOutput:
+        source, bar = film(video, fps), Bar()
+        with loaded(face_model) as (face,):
+            seen = read_motion(face, source.frames, source.fps, crop, total=source.total, progress=bar)
+        rest = portrait and portrait.rest.pose
+        return io.NodeOutput(followed(seen.pose, rest, Following(seen_from, smooth * SMOOTHING)))
+
+
+class PoseFromImage(io.ComfyNode):
+    """Hold the head as in a picture."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return sockets.schema(
+            "PoseFromImage",
+            "Pose From Image",
+            "pose",
+            ["head pose", "pose override"],
+            description="Reads how the head is held in a picture; it is then held so.",
+            inputs=[
+                sockets.Face.Input("face_model", tooltip="From Load Face Model."),
+                io.Image.Input("image", tooltip="One picture of a head."),
+                crop_input(),
+            ],
+            outputs=[pose_output()],
+        )
+
+    @classmethod
+    @plain
+    def execute(cls, face_model: Managed, image: Tensor, crop: str) -> io.NodeOutput:
+        with loaded(face_model) as (face,):
+            seen = read_motion(face, [one_picture(image)], crop=crop)
+        return io.NodeOutput(followed(seen.pose, None))
+
+
+class PoseStatic(io.ComfyNode):
+    """Hold the head as told."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return sockets.schema(
+            "PoseStatic",
+            "Pose Static",
+            "pose",
+            ["still head", "head angle", "pose override"],
+            description="Holds the head still at these angles. All zero and a portrait connected is a still portrait.",
+            inputs=[
+                sockets.Portrait.Input("portrait", optional=True, tooltip=AROUND),
+                angle_input("pitch", 60.0, "Degrees the head nods: positive looks down."),
+                angle_input("yaw", 60.0, "Degrees the head turns aside."),
+                angle_input("roll", 60.0, "Degrees the head leans."),
+                angle_input("x", 1.0, "Shift across, in halves of the crop. Apply Pose needs translation on.", 0.01),
+                angle_input("y", 1.0, "Shift down, in halves of the crop. Apply Pose needs translation on.", 0.01),
+                io.Float.Input(
+                    "scale",
+                    default=1.0,
+                    min=0.25,
+                    max=4.0,
+                    step=0.01,
+                    tooltip="How large the head is. Apply Pose needs scale on.",
+                ),
+            ],
+            outputs=[pose_output()],
+        )
+
+    @classmethod
+    def execute(
+        cls, pitch: float, yaw: float, roll: float, x: float, y: float, scale: float, portrait: Any = None
+    ) -> io.NodeOutput:
+        around = portrait and portrait.rest.pose
+        return io.NodeOutput(posed((pitch, yaw, roll), (x, y), scale, around))
+
+
+class PoseKeyframes(io.ComfyNode):
+    """Move the head as written."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return sockets.schema(
+            "PoseKeyframes",
+            "Pose Keyframes",
+            "pose",
+            ["head animation", "timeline", "pose override"],
+            description="Moves the head through keyframes written as text, smoothly and without overshooting.",
+            inputs=[
+                sockets.Portrait.Input("portrait", optional=True, tooltip=AROUND),
+                io.String.Input(
+                    "keys",
+                    multiline=True,
+                    default=KEYS,
+                    tooltip="One key a line, seconds: pitch yaw roll in degrees. Three numbers more are x, y and scale."
+                    " A line that begins with # is a remark.",
+                ),
+            ],
+            outputs=[pose_output()],
+        )
+
+    @classmethod
+    def validate_inputs(cls, keys: str) -> str | bool:
+        try:
+            read_keys(keys)
+        except UserError as refusal:
+            return str(refusal)
+        return True
+
+    @classmethod
+    def execute(cls, keys: str, portrait: Any = None) -> io.NodeOutput:
+        return io.NodeOutput(written_pose(keys, around=portrait and portrait.rest.pose))
+
+
+class PoseFromMotion(io.ComfyNode):
+    """Take the head pose out of a motion."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return sockets.schema(
+            "PoseFromMotion",
+            "Pose From Motion",
+            "pose",
+            ["extract pose", "pose override"],
+            description="Takes the head pose out of any motion: of another take, of a file, of a video.",
+            inputs=[sockets.Motion.Input("motion", tooltip="Any motion.")],
+            outputs=[pose_output()],
+        )
+
+    @classmethod
+    def execute(cls, motion: Any) -> io.NodeOutput:
+        return io.NodeOutput(motion.pose)
+
+
+def pose_output() -> Any:
+    return sockets.Pose.Output(display_name="pose", tooltip="For Apply Pose.")
+
+
+def seen_from_input() -> Any:
+    return io.Combo.Input(
+        "seen_from",
+        options=list(SEEN_FROM),
+        default=DEFAULTS.seen_from,
+        tooltip="Movement since the first frame, or since the most frontal one; absolute takes the film's own angles.",
+    )
+
+
+def smooth_input(default: float = 1.0) -> Any:
+    return io.Float.Input(
+        "smooth",
+        default=default,
+        min=0.0,
+        max=1000.0,
+        step=0.5,
+        tooltip="Calms the trembling of what was read: 0 leaves it, 1 is gentle, 100 is plain.",
+    )
+
+
+def fps_input() -> Any:
+    return io.Float.Input(
+        "fps",
+        default=25.0,
+        min=1.0,
+        max=240.0,
+        step=0.01,
+        tooltip="Frames a second of a batch of pictures. A VIDEO knows its own.",
+        **sockets.advanced(io.Float.Input),
+    )
+
+
+def crop_input() -> Any:
+    return io.Combo.Input(
+        "crop",
+        options=["auto", "whole", *DETECTORS],
+        default="auto",
+        tooltip="Where the face is. auto: a picture that is about the head is taken as it is, in any other a detector"
+        " looks. whole: the largest square of the picture. Or a detector by name.",
+    )
+
+
+def angle_input(name: str, limit: float, tooltip: str, step: float = 0.5) -> Any:
+    return io.Float.Input(name, default=0.0, min=-limit, max=limit, step=step, tooltip=tooltip)

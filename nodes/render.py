@@ -1,0 +1,205 @@
+"""From motion to pictures: as a batch, into a file, and back into the whole picture."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from comfy_api.latest import io
+from torch import Tensor
+
+from ..playmate_core.pictures import to_bytes
+from ..playmate_core.render import RenderOptions, paste_back
+from ..playmate_core.writer import VideoOptions
+from . import sockets
+from .drawing import (
+    Scene,
+    frames,
+    output_file,
+    prefix_input,
+    prefix_problem,
+    recipe,
+    refuse_too_many,
+    saved_video,
+    write,
+)
+from .media import colours, recording, to_image
+from .runtime import Bar, Managed, plain
+
+DEFAULTS = RenderOptions()
+TO_FILE = "use Render To Video, which needs none of it, or make the motion shorter"
+
+
+class Render(io.ComfyNode):
+    """Frames as IMAGE."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return sockets.schema(
+            "Render",
+            "Render",
+            "render",
+            ["draw frames", "animate portrait", "decode motion"],
+            description="Draws the face under every frame of the motion, as a batch of pictures in memory. A minute of"
+            " 512 x 512 takes 4.7 GB; Render To Video takes none.",
+            inputs=[
+                *_scene_inputs(),
+                io.Float.Input(
+                    "max_gb",
+                    default=8.0,
+                    min=0.1,
+                    max=1024.0,
+                    step=0.5,
+                    tooltip="Refuse to begin when the pictures would take more memory than this.",
+                ),
+            ],
+            outputs=[
+                io.Image.Output(display_name="images", tooltip="The face crop, one picture a frame."),
+                io.Float.Output(display_name="fps", tooltip="Frames a second, for Create Video."),
+            ],
+        )
+
+    @classmethod
+    @plain
+    def execute(
+        cls,
+        face_model: Managed,
+        portrait: Any,
+        motion: Any,
+        expression: Any,
+        stitching: bool,
+        batch: int,
+        max_gb: float,
+    ) -> io.NodeOutput:
+        scene = Scene(portrait, motion, RenderOptions(expression, stitching, batch))
+        refuse_too_many(len(motion), *scene.size(face_model.module), max_gb, TO_FILE)
+        pictures = torch.cat([to_image(batch) for batch in frames(face_model, scene, Bar())])
+        return io.NodeOutput(pictures, motion.fps)
+
+
+class RenderToVideo(io.ComfyNode):
+    """Frames into a file."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return sockets.schema(
+            "RenderToVideo",
+            "Render To Video",
+            "render",
+            ["save video", "long video", "animate portrait", "mp4"],
+            description="Draws the motion straight into a video file in the output folder, with the audio. The memory"
+            " it takes does not grow with the length.",
+            inputs=[
+                *_scene_inputs(),
+                io.Audio.Input("audio", optional=True, tooltip="The sound of the video, usually from Encode Audio."),
+                io.Boolean.Input(
+                    "paste_back",
+                    default=False,
+                    tooltip="Put the face back into the whole picture instead of showing the crop.",
+                ),
+                io.Int.Input(
+                    "crf",
+                    default=VideoOptions().crf,
+                    min=0,
+                    max=51,
+                    tooltip="Quality: lower is better and larger; 18 looks lossless.",
+                    **sockets.advanced(io.Int.Input),
+                ),
+                prefix_input(),
+            ],
+            outputs=[io.Video.Output(display_name="video", tooltip="The file, for any node that takes a video.")],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def validate_inputs(cls, filename_prefix: str) -> str | bool:
+        return prefix_problem(filename_prefix)
+
+    @classmethod
+    @plain
+    def execute(
+        cls,
+        face_model: Managed,
+        portrait: Any,
+        motion: Any,
+        expression: Any,
+        stitching: bool,
+        batch: int,
+        paste_back: bool,
+        crf: int,
+        filename_prefix: str,
+        audio: dict[str, Any] | None = None,
+    ) -> io.NodeOutput:
+        scene = Scene(portrait, motion, RenderOptions(expression, stitching, batch), paste_back)
+        sound = None if audio is None else recording(audio)
+        height, width = scene.size(face_model.module)
+        path, saved = output_file(filename_prefix, width, height)
+        write(path, frames(face_model, scene, Bar()), motion.fps, sound, VideoOptions(crf, tags=recipe(cls.hidden)))
+        return saved_video(path, saved)
+
+
+class PasteBack(io.ComfyNode):
+    """Crops into their picture."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return sockets.schema(
+            "PasteBack",
+            "Paste Back",
+            "render",
+            ["composite", "uncrop", "full picture"],
+            description="Puts rendered faces back into the whole picture, without a seam.",
+            inputs=[
+                sockets.Portrait.Input("portrait", tooltip="Whose picture it is, from Encode Portrait."),
+                io.Image.Input("images", tooltip="Faces from Render, perhaps edited since, but of the same size."),
+                io.Float.Input(
+                    "max_gb",
+                    default=8.0,
+                    min=0.1,
+                    max=1024.0,
+                    step=0.5,
+                    tooltip="Refuse to begin when the pictures would take more memory than this.",
+                ),
+            ],
+            outputs=[io.Image.Output(display_name="images", tooltip="The whole picture, one for each face.")],
+        )
+
+    @classmethod
+    @plain
+    def execute(cls, portrait: Any, images: Tensor, max_gb: float) -> io.NodeOutput:
+        height, width = portrait.image.shape[:2]
+        refuse_too_many(len(images), height, width, max_gb, "let Render To Video paste back into a file")
+        bar = Bar()
+        whole = []
+        for n, picture in enumerate(paste_back(portrait, (to_bytes(colours(one[None])) for one in images)), start=1):
+            whole.append(to_image(picture))
+            bar(n, len(images))
+        return io.NodeOutput(torch.cat(whole))
+
+
+def _scene_inputs() -> list[Any]:
+    return [
+        sockets.Face.Input("face_model", tooltip="From Load Face Model."),
+        sockets.Portrait.Input("portrait", tooltip="Who is drawn, from Encode Portrait."),
+        sockets.Motion.Input("motion", tooltip="What they do."),
+        io.Combo.Input(
+            "expression",
+            options=["absolute", "relative"],
+            default=DEFAULTS.expression,
+            tooltip="absolute: the motion's expression as it is. relative: its change, on top of the picture's own.",
+        ),
+        io.Boolean.Input(
+            "stitching",
+            default=DEFAULTS.stitching,
+            tooltip="Keep neck and shoulders in place, where the face model has learned to.",
+            **sockets.advanced(io.Boolean.Input),
+        ),
+        io.Int.Input(
+            "batch",
+            default=DEFAULTS.batch,
+            min=1,
+            max=64,
+            tooltip="Frames drawn at once. Changes speed and memory, not the picture.",
+            **sockets.advanced(io.Int.Input),
+        ),
+    ]

@@ -1,0 +1,138 @@
+"""ComfyUI's memory manager, progress bar and Cancel button, as our nodes need them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, TypeVar
+
+import comfy.model_management as mm
+import comfy.model_patcher
+import comfy.utils
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from ..playmate_core.errors import UserError
+
+Run = TypeVar("Run", bound=Callable[..., Any])
+
+PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+#: The package that brings a module, where the names differ.
+PACKAGES = {"cv2": "opencv-python", "av": "av", "librosa": "librosa", "transformers": "transformers"}
+#: Progress bars count to this, so that several stages can share one.
+FULL = 1000
+
+
+@dataclass(frozen=True)
+class Managed:
+    """A module in the care of ComfyUI's memory manager: ``patcher`` moves it to the device and back."""
+
+    patcher: Any
+
+    @property
+    def module(self) -> Any:
+        return self.patcher.model
+
+
+@dataclass(frozen=True)
+class MotionModel:
+    """What makes motion: stage 1 and, unless emotions are left to the voice, stage 2."""
+
+    denoiser: Managed
+    controller: Managed | None
+
+    @property
+    def parts(self) -> tuple[Managed, ...]:
+        return (self.denoiser,) if self.controller is None else (self.denoiser, self.controller)
+
+
+def manage(module: nn.Module, dtype: torch.dtype = torch.float32) -> Managed:
+    """Hand a module on the CPU to the memory manager."""
+    patcher = getattr(comfy.model_patcher, "CoreModelPatcher", comfy.model_patcher.ModelPatcher)
+    devices = {"load_device": mm.get_torch_device(), "offload_device": mm.unet_offload_device()}
+    return Managed(patcher(module.to(dtype), **devices))
+
+
+def renderer_dtype(precision: str) -> torch.dtype:
+    """The dtype that "auto" or a name of PRECISIONS means on this machine."""
+    if precision != "auto":
+        return PRECISIONS[precision]
+    return torch.float16 if mm.should_use_fp16(mm.get_torch_device()) else torch.float32
+
+
+@contextmanager
+def loaded(*models: Managed, memory: float = 0.0) -> Iterator[list[Any]]:
+    """The modules on their device, with room for ``memory`` bytes more; Cancel is heard between any two layers."""
+    mm.load_models_gpu([model.patcher for model in models], memory_required=int(memory), force_full_load=True)
+    modules = [model.module for model in models]
+    hooks = []
+    for model, module in zip(models, modules, strict=True):
+        device = model.patcher.load_device
+        if any(value.device.type != device.type for value in chain(module.parameters(), module.buffers())):
+            module.to(device)  # part of a plain module left behind: short of memory, or --novram
+        hooks += [part.register_forward_pre_hook(_hear_cancel) for part in module.modules()]
+    try:
+        yield modules
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _hear_cancel(module: nn.Module, arguments: Any) -> None:
+    mm.throw_exception_if_processing_interrupted()
+
+
+class Bar:
+    """One node's progress bar. Call it as the core's progress; :meth:`part` gives a stage its share of the whole."""
+
+    def __init__(self) -> None:
+        self._bar = comfy.utils.ProgressBar(FULL)
+        self._picture: tuple[str, Image.Image, int] | None = None
+
+    def __call__(self, done: int, total: int) -> None:
+        self.part(0.0, 1.0)(done, total)
+
+    def part(self, begin: float, end: float) -> Callable[[int, int], None]:
+        """Progress of a stage that takes the bar from ``begin`` to ``end``, both in 0..1."""
+
+        def step(done: int, total: int) -> None:
+            mm.throw_exception_if_processing_interrupted()
+            share = begin + (end - begin) * done / max(total, 1)
+            self._bar.update_absolute(int(share * FULL), FULL, self._picture)
+            self._picture = None
+
+        return step
+
+    def show(self, picture: Tensor | np.ndarray) -> None:
+        """The next step shows ``picture`` (H, W, 3) uint8 on the node."""
+        self._picture = ("JPEG", Image.fromarray(np.asarray(picture)), 512)
+
+    def watched(self, batches: Iterator[Tensor]) -> Iterator[Tensor]:
+        """``batches`` of frames (n, H, W, 3) uint8 as they are; the last of each is shown."""
+        for batch in batches:
+            self.show(batch[-1])
+            yield batch
+
+
+def plain(execute: Run) -> Run:
+    """Let a node answer a missing package with the sentence that says what to install."""
+
+    @functools.wraps(execute)
+    def run(*given: Any, **named: Any) -> Any:
+        try:
+            return execute(*given, **named)
+        except ModuleNotFoundError as problem:
+            package = PACKAGES.get((problem.name or "").split(".")[0])
+            if package is None:
+                raise
+            raise UserError(
+                f"This node needs the Python package {package}, which is not installed; please install it into"
+                f" ComfyUI's Python with `python -m pip install {package}` and restart ComfyUI."
+            ) from problem
+
+    return run  # type: ignore[return-value]

@@ -1,0 +1,158 @@
+"""From speech to motion: the paper's diffusion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from comfy_api.latest import io
+
+from ..playmate_core.diffusion import SAMPLERS
+from ..playmate_core.errors import UserError
+from ..playmate_core.generate import iterate, joined
+from ..playmate_core.plot import plot_motion
+from ..playmate_core.sampling import POSE_MEANS, STARTS, SamplingOptions, numbers
+from ..playmate_core.score import EmotionScore
+from ..playmate_core.values import AudioFeatures, Motion, Portrait
+from . import sockets
+from .runtime import Bar, MotionModel, loaded, plain
+
+DEFAULTS = SamplingOptions()
+GUIDANCE: dict[str, Any] = {"min": 0.0, "max": 10.0, "step": 0.1}
+
+
+class SampleMotion(io.ComfyNode):
+    """Speech, emotion and chance become motion."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return sockets.schema(
+            "SampleMotion",
+            "Sample Motion",
+            "motion",
+            ["generate motion", "sampler", "diffusion", "audio to motion", "lip sync"],
+            description="Makes the motion of a face that speaks: lips, eyes, expression and head, 25 frames a second,"
+            " for speech of any length.",
+            inputs=[*_sockets(), *_widgets()],
+            outputs=[sockets.Motion.Output(display_name="motion", tooltip="Ready to edit, plot or render.")],
+        )
+
+    @classmethod
+    def validate_inputs(cls, sampler: str, steps: int) -> str | bool:
+        try:
+            SamplingOptions(sampler=sampler, steps=steps)
+        except UserError as refusal:
+            return str(refusal)
+        return True
+
+    @classmethod
+    @plain
+    def execute(
+        cls,
+        motion_model: MotionModel,
+        portrait: Any,
+        speech: Any,
+        emotion: Any = None,
+        previous: Any = None,
+        **options: Any,
+    ) -> io.NodeOutput:
+        task = Task(portrait, speech, emotion, SamplingOptions(**options), previous)
+        return io.NodeOutput(sampled(motion_model, task, Bar()))
+
+
+@dataclass(frozen=True)
+class Task:
+    """What to sample: whose face, what is said, what is felt (an EmotionScore or None), how, and after what."""
+
+    portrait: Portrait
+    speech: AudioFeatures
+    emotion: EmotionScore | None = None
+    options: SamplingOptions = DEFAULTS
+    previous: Motion | None = None
+
+
+def sampled(models: MotionModel, task: Task, bar: Bar, begin: float = 0.0, end: float = 1.0) -> Motion:
+    """Generate window by window; each window's curves are shown on the node."""
+    curve = task.emotion and task.emotion.curve(len(task.speech), task.speech.fps)
+    person, step = task.portrait, bar.part(begin, end)
+    pieces: list[Motion] = []
+    with loaded(*models.parts) as (denoiser, *controller):
+        upper = controller[0] if controller else None
+        for piece in iterate(
+            denoiser, upper, person.keypoints, person.rest, task.speech, curve, task.options, step, task.previous
+        ):
+            pieces.append(piece)
+            bar.show(plot_motion(joined(pieces), width=512, height=384))
+    return joined(pieces)
+
+
+def _sockets() -> list[Any]:
+    return [
+        sockets.MotionModel.Input("motion_model", tooltip="From Load Motion Model."),
+        sockets.Portrait.Input("portrait", tooltip="Whose face speaks, from Encode Portrait."),
+        sockets.Audio.Input("speech", tooltip="From Encode Audio."),
+        sockets.Emotion.Input(
+            "emotion", optional=True, tooltip="What the face feels; nothing connected leaves it to the voice."
+        ),
+        sockets.Motion.Input("previous", optional=True, tooltip="A motion to go on from, without a jump."),
+    ]
+
+
+def _widgets() -> list[Any]:
+    return [
+        io.Int.Input(
+            "seed",
+            default=DEFAULTS.seed,
+            min=0,
+            max=2**63 - 1,
+            control_after_generate=True,
+            tooltip="Another seed, another performance. The same seed gives the same motion on every machine.",
+        ),
+        io.Int.Input(
+            "steps",
+            default=DEFAULTS.steps,
+            min=1,
+            max=1000,
+            tooltip="Steps of the diffusion. More is slower and rarely better.",
+        ),
+        io.Combo.Input(
+            "sampler",
+            options=list(SAMPLERS),
+            default=DEFAULTS.sampler,
+            tooltip="How noise becomes motion. dpm++2m needs the fewest steps.",
+        ),
+        io.Float.Input(
+            "cfg_audio",
+            default=numbers(DEFAULTS.cfg_audio)[0],
+            **GUIDANCE,
+            tooltip="How strictly lips and expression follow the voice (w_a).",
+        ),
+        io.Float.Input(
+            "cfg_emotion",
+            default=numbers(DEFAULTS.cfg_emotion)[0],
+            **GUIDANCE,
+            tooltip="How strongly the emotion shows (w_e). Above 2.5 the lips begin to suffer.",
+        ),
+        io.Float.Input(
+            "pose_amplitude",
+            default=numbers(DEFAULTS.pose_amplitude)[0],
+            min=0.0,
+            max=3.0,
+            step=0.05,
+            tooltip="How much the head moves: 0 holds it still, 1 is usual.",
+        ),
+        io.Combo.Input(
+            "pose_mean",
+            options=list(POSE_MEANS),
+            default=DEFAULTS.pose_mean,
+            tooltip="Move around the portrait's own pose (source), or face the camera (frontal).",
+            **sockets.advanced(io.Combo.Input),
+        ),
+        io.Combo.Input(
+            "start",
+            options=list(STARTS),
+            default=DEFAULTS.start,
+            tooltip="Begin anywhere (free), or from the portrait's own face and pose (portrait).",
+            **sockets.advanced(io.Combo.Input),
+        ),
+    ]

@@ -1,0 +1,44 @@
+"""What travels between our nodes, and how to use what only a newer ComfyUI knows."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from comfy_api.latest import io
+
+Face = io.Custom("PLAYMATE_FACE")  # runtime.Managed around a FaceModel
+MotionModel = io.Custom("PLAYMATE_MOTION_MODEL")  # runtime.MotionModel
+AudioEncoder = io.Custom("PLAYMATE_AUDIO_ENCODER")  # playmate_core.audio.AudioEncoder
+Crop = io.Custom("PLAYMATE_CROP")  # FaceCrop
+Portrait = io.Custom("PLAYMATE_PORTRAIT")  # Portrait
+Audio = io.Custom("PLAYMATE_AUDIO")  # AudioFeatures
+Emotion = io.Custom("PLAYMATE_EMOTION")  # EmotionScore
+Pose = io.Custom("PLAYMATE_POSE")  # Pose
+Motion = io.Custom("PLAYMATE_MOTION")  # Motion
+# ComfyUI's own, which older versions lack.
+FaceLandmarks = io.Custom("FACE_LANDMARKS")
+BoundingBox = io.Custom("BOUNDING_BOX")
+
+
+def known(kind: Callable[..., Any], **more: Any) -> dict[str, Any]:
+    """Those of ``more`` that this ComfyUI's ``kind`` accepts: 0.3.64 knows neither ``advanced`` nor search aliases."""
+    names = inspect.signature(kind).parameters
+    return {name: value for name, value in more.items() if name in names}
+
+
+def advanced(kind: type) -> dict[str, Any]:
+    """The keyword that folds an input away, where there is one."""
+    return known(kind.__init__, advanced=True)
+
+
+def schema(node_id: str, name: str, room: str, aliases: list[str], **more: Any) -> io.Schema:
+    """A schema under our id prefix and category, with the words people search for."""
+    return io.Schema(
+        node_id=f"Playmate{node_id}",
+        display_name=name,
+        category=f"Playmate/{room}" if room else "Playmate",
+        **known(io.Schema, search_aliases=[*aliases, "playmate"]),
+        **more,
+    )

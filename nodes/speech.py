@@ -1,0 +1,70 @@
+"""From a recording to what the motion model hears."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from comfy_api.latest import io
+
+from . import encoders, sockets
+from .media import recording, to_audio
+from .runtime import Bar, plain
+
+
+class EncodeAudio(io.ComfyNode):
+    """Listen."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return sockets.schema(
+            "EncodeAudio",
+            "Encode Audio",
+            "audio",
+            ["speech features", "listen", "wav2vec2"],
+            description="Listens to speech: 25 rows of features a second, which the motion model turns into motion.",
+            inputs=[
+                io.Audio.Input("audio", tooltip="Speech, of any rate and any number of channels."),
+                io.MultiType.Input(
+                    "audio_encoder",
+                    [sockets.AudioEncoder, io.AudioEncoder],
+                    optional=True,
+                    tooltip="Who listens: Load Audio Encoder, or ComfyUI's own AUDIO_ENCODER. Nothing connected is"
+                    " log-mel, which the bundled motion model was trained with.",
+                ),
+                io.Float.Input(
+                    "start", default=0.0, min=0.0, max=86400.0, step=0.04, tooltip="Seconds of the audio to skip."
+                ),
+                io.Float.Input(
+                    "duration",
+                    default=0.0,
+                    min=0.0,
+                    max=86400.0,
+                    step=0.04,
+                    tooltip="Seconds to take; 0 takes everything up to the end.",
+                ),
+                io.Float.Input(
+                    "offset",
+                    default=0.0,
+                    min=-10.0,
+                    max=10.0,
+                    step=0.01,
+                    tooltip="Seconds by which the lips come later than the sound; negative: earlier.",
+                    **sockets.advanced(io.Float.Input),
+                ),
+            ],
+            outputs=[
+                sockets.Audio.Output(display_name="speech", tooltip="What was heard, one row a frame."),
+                io.Audio.Output(display_name="audio", tooltip="The part of the audio that was taken, for the video."),
+                io.Float.Output(display_name="seconds", tooltip="How long that part is."),
+            ],
+        )
+
+    @classmethod
+    @plain
+    def execute(
+        cls, audio: dict[str, Any], start: float, duration: float, offset: float, audio_encoder: Any = None
+    ) -> io.NodeOutput:
+        part = recording(audio).part(start, duration)
+        heard = part.delayed(offset) if offset else part
+        features = encoders.listener(audio_encoder).listen(heard.samples, heard.rate, Bar())
+        return io.NodeOutput(features, to_audio(part), part.seconds)

@@ -1,0 +1,154 @@
+"""Everything in one box, for a first video."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from comfy_api.latest import io
+from torch import Tensor
+
+from ..playmate_core.audio import make_encoder
+from ..playmate_core.detect import crop_of, find_face
+from ..playmate_core.pose import TURNS, apply_pose, fit, resample
+from ..playmate_core.render import RenderOptions
+from ..playmate_core.sampling import SamplingOptions
+from ..playmate_core.score import EmotionScore
+from ..playmate_core.values import FaceCrop, Motion, Portrait
+from ..playmate_core.weights import load_emotion, load_face, load_motion
+from ..playmate_core.writer import VideoOptions
+from . import files, sockets
+from .drawing import Scene, frames, output_file, prefix_input, prefix_problem, recipe, saved_video, write
+from .emotion import INTENSITY, NAMES
+from .media import one_picture, recording
+from .portrait import SIZE, read_face
+from .runtime import Bar, Managed, MotionModel, loaded, manage, plain, renderer_dtype
+from .sample import Task, sampled
+
+#: Where on the bar listening and sampling end; the rest is drawing.
+LISTENED, SAMPLED = 0.02, 0.3
+
+
+class Talk(io.ComfyNode):
+    """A picture and a voice become a video."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return sockets.schema(
+            "Talk",
+            "Talk",
+            "",
+            ["talking head", "lip sync", "portrait animation", "avatar", "audio to video"],
+            description="Makes a portrait talk: a picture, a voice and an emotion in, a video out. Everything it does"
+            " is there as single nodes too.",
+            inputs=[*_sockets(), *_widgets()],
+            outputs=[
+                io.Video.Output(display_name="video", tooltip="The talking portrait, also saved in the output folder."),
+                sockets.Motion.Output(display_name="motion", tooltip="Its motion, to plot, edit or render again."),
+            ],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def validate_inputs(cls, filename_prefix: str) -> str | bool:
+        return prefix_problem(filename_prefix)
+
+    @classmethod
+    @plain
+    def execute(
+        cls,
+        image: Tensor,
+        audio: dict[str, Any],
+        emotion: str,
+        intensity: float,
+        seed: int,
+        head_motion: float,
+        paste_back: bool,
+        filename_prefix: str,
+        require_face: bool,
+        **wired: Any,
+    ) -> io.NodeOutput:
+        sound, bar = recording(audio), Bar()
+        face = wired.get("face_model") or _bundled_face()
+        portrait = _portrait(face, one_picture(image), require_face)
+        score = wired.get("emotion_score") or EmotionScore.constant(emotion, intensity)
+        options = SamplingOptions(seed=seed, pose_amplitude=head_motion)
+        speech = make_encoder("logmel").listen(sound.samples, sound.rate, bar.part(0.0, LISTENED))
+        task = Task(portrait, speech, score, options)
+        motion = sampled(wired.get("motion_model") or _bundled_motion(), task, bar, LISTENED, SAMPLED)
+        motion = _posed(motion, wired.get("pose"))
+        scene = Scene(portrait, motion, RenderOptions(), paste_back)
+        height, width = scene.size(face.module)
+        path, saved = output_file(filename_prefix, width, height)
+        drawn = frames(face, scene, bar, SAMPLED, 1.0)
+        write(path, drawn, motion.fps, sound, VideoOptions(tags=recipe(cls.hidden)))
+        return saved_video(path, saved, motion)
+
+
+def _portrait(model: Managed, picture: Tensor, must_be_face: bool) -> Portrait:
+    found = find_face(picture)
+    square = crop_of(found, *picture.shape[:2], SIZE)
+    with loaded(model) as (face,):
+        return read_face(face, FaceCrop(picture, square, SIZE, found is not None), must_be_face)
+
+
+def _posed(motion: Motion, pose: Any) -> Motion:
+    if pose is None:
+        return motion
+    return apply_pose(motion, fit(resample(pose, motion.fps), len(motion), "bounce"), axes=TURNS)
+
+
+def _bundled_face() -> Managed:
+    return manage(load_face(files.model_path("face", files.BUNDLED)), renderer_dtype("auto"))
+
+
+def _bundled_motion() -> MotionModel:
+    denoiser, upper = load_motion(files.model_path("motion", files.BUNDLED)), files.model_path("emotion", files.BUNDLED)
+    controller = load_emotion(upper, denoiser)
+    return MotionModel(manage(denoiser), manage(controller))
+
+
+def _sockets() -> list[Any]:
+    return [
+        io.Image.Input("image", tooltip="One face, large and frontal; the square picture around a head works best."),
+        io.Audio.Input("audio", tooltip="Speech in any language, of any length."),
+        sockets.Face.Input("face_model", optional=True, tooltip="Another face model than the bundled demo."),
+        sockets.MotionModel.Input("motion_model", optional=True, tooltip="Another motion model than the bundled demo."),
+        sockets.Emotion.Input("emotion_score", optional=True, tooltip="A blend or schedule instead of one emotion."),
+        sockets.Pose.Input("pose", optional=True, tooltip="Where the head goes, from any Pose node."),
+    ]
+
+
+def _widgets() -> list[Any]:
+    return [
+        io.Combo.Input(
+            "emotion", options=NAMES, default="happy", tooltip="What the face shows; none leaves it to the voice."
+        ),
+        io.Float.Input("intensity", **INTENSITY, tooltip="0 is neutral, 1 as strong as in training."),
+        io.Int.Input(
+            "seed",
+            default=0,
+            min=0,
+            max=2**63 - 1,
+            control_after_generate=True,
+            tooltip="Another seed, another performance.",
+        ),
+        io.Float.Input(
+            "head_motion",
+            default=1.0,
+            min=0.0,
+            max=3.0,
+            step=0.05,
+            tooltip="How much the head moves: 0 holds it still.",
+        ),
+        io.Boolean.Input(
+            "paste_back", default=False, tooltip="Show the whole picture instead of the square around the face."
+        ),
+        prefix_input(),
+        io.Boolean.Input(
+            "require_face",
+            default=True,
+            tooltip="Stop with a message if the picture shows no face. Switch it off for faces the model finds"
+            " strange.",
+            **sockets.advanced(io.Boolean.Input),
+        ),
+    ]

@@ -1,0 +1,250 @@
+"""A face follows a film: a picture or a film of somebody, driven by a film or by a motion file, becomes a video."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .crop import CropOptions, crop_mask
+from .detect import Pick, Where
+from .driving import DrivingOptions, drive_clip, drive_still
+from .errors import UserError
+from .face import FaceModel
+from .footage import FilmOptions, Footage, draw_footage, read_driving, read_footage
+from .geometry import place, place_motion
+from .keypoints import guide_keypoints, require_networks
+from .performance import Performance, check_performance_output, load_performance, save_performance
+from .pictures import check_file, read_picture, to_bytes
+from .portrait import FaceLimits
+from .pose import reference_frame
+from .render import draw_keypoints, paste_back
+from .subject import Subject, read_subject
+from .talk import Clock, Progress, bundled
+from .template import TEMPLATE_SUFFIXES
+from .values import Motion
+from .video import has_sound, video_facts
+from .weights import load_face, tensor_hash
+from .writer import VideoWriter, check_output
+
+#: Files that are motions already, by their names.
+MOTION_SUFFIXES = (".safetensors", *TEMPLATE_SUFFIXES)
+FILM_SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".gif", ".mpg", ".mpeg", ".ts")
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class AnimateRequest:
+    """Everything that decides an animation.
+
+    ``portrait`` is a picture, or a film of somebody; ``driving`` a film, one of our motion files or a LivePortrait
+    template. ``crop``, ``face`` and ``around`` say which face of the portrait and how much around it, ``film`` how a
+    driving film is read. ``fps`` None keeps the rate of the film portrait, else of the driving. ``mask`` is a picture
+    as large as the portrait, white where the animation may show. ``sound`` None takes that of the driving film, or of
+    the film portrait. ``longest_side`` limits the picture, and so the video.
+    """
+
+    portrait: Path
+    driving: Path
+    output: Path
+    how: DrivingOptions = field(default_factory=DrivingOptions)
+    fps: float | None = None
+    crop: Where = "auto"
+    face: Pick | None = None
+    around: CropOptions = field(default_factory=CropOptions)
+    film: FilmOptions = field(default_factory=FilmOptions)
+    paste_back: bool = True
+    mask: Path | None = None
+    sound: Path | None = None
+    weights: Path | None = None
+    limits: FaceLimits | None = field(default_factory=FaceLimits)
+    longest_side: int = 4096
+    batch: int = 8
+    device: str = "cpu"
+
+
+@dataclass(frozen=True)
+class JobReport:
+    """What was made: the file, its ``frames`` at ``fps``, and how long each stage took, in seconds."""
+
+    path: Path
+    frames: int
+    fps: float
+    stages: tuple[tuple[str, float], ...]
+
+
+def animate(request: AnimateRequest, progress: Progress | None = None) -> JobReport:
+    """Make the video. Raises UserError for anything a person can put right, before the slow part wherever possible.
+
+    Nothing is left at ``request.output`` unless the video is whole. Frames are drawn, pasted and encoded in batches.
+    """
+    clock = Clock(progress)
+    check(request)
+    performance = load_performance(request.driving) if is_motion(request.driving) else None
+    with clock.stage("load models"):
+        face = load_face(request.weights or bundled("face.safetensors")).to(request.device)
+        require_networks(face, request.how)
+    if is_film(request.portrait):
+        return _animate_film(request, face, performance, clock)
+    with clock.stage("read portrait"):
+        picture = read_picture(request.portrait, request.longest_side)
+        subject = read_subject(face, picture, request.crop, request.face, request.around, request.limits)
+        mask = None if request.mask is None else read_mask(request.mask, subject, request.longest_side)
+    performance = performance or _read_driving(request, face, clock)
+    performance = _comparable(performance, face).at(request.fps or performance.motion.fps)
+    x_s, x_d = still_keypoints(face, subject, performance, request.how)
+    with clock.stage("render and encode") as step:
+        drawn = draw_keypoints(face, subject.portrait, x_s, x_d, request.batch, step)
+        batches: Iterator[Tensor] = (to_bytes(images) for images in drawn)
+        if request.paste_back:
+            batches = paste_back(subject.portrait, batches, mask)
+        frames = _write(request, batches, performance.motion.fps)
+    return JobReport(request.output, frames, performance.motion.fps, tuple(clock.stages))
+
+
+def extract(
+    film: Path,
+    output: Path,
+    options: FilmOptions | None = None,
+    weights: Path | None = None,
+    fps: float | None = None,
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> JobReport:
+    """Read the motion of a film into one of our files; ``fps`` None keeps the film's rate. Raises UserError."""
+    clock = Clock(progress)
+    check_performance_output(output)
+    check_file(film, "driving video")
+    _refuse_overwriting(output, film)
+    require_device(device)
+    video_facts(film)
+    with clock.stage("load models"):
+        face = load_face(weights or bundled("face.safetensors")).to(device)
+    with clock.stage("read motion") as step:
+        performance = read_driving(face, film, options, step)
+    performance = performance.at(fps or performance.motion.fps)
+    save_performance(performance, output)
+    return JobReport(output, len(performance.motion), performance.motion.fps, tuple(clock.stages))
+
+
+def still_keypoints(
+    face: FaceModel, subject: Subject, performance: Performance, how: DrivingOptions
+) -> tuple[Tensor, Tensor]:
+    """Seen keypoints of a picture (1, K, 3) and of every frame it is driven through (T, K, 3)."""
+    portrait = subject.portrait
+    x_s = place_motion(portrait.keypoints, portrait.rest)
+    x_d = place_motion(portrait.keypoints, drive_still(portrait.rest, performance.motion, how))
+    start = reference_frame(performance.motion.pose, how.reference)
+    return x_s, guide_keypoints(face, x_s, x_d, how, start, subject.openings, performance.openings)
+
+
+def film_keypoints(
+    face: FaceModel, footage: Footage, performance: Performance, how: DrivingOptions
+) -> tuple[Tensor, Tensor]:
+    """Seen keypoints of a film (T, K, 3), by itself and driven; T is the shorter of the two."""
+    driven = drive_clip(footage.motion, performance.motion, how)
+    frames = slice(0, len(driven))
+    x_s, x_d = (_placed(footage.keypoints[frames], motion) for motion in (footage.motion[frames], driven))
+    own, other = footage.openings, performance.openings
+    if len(performance.motion) > 1 and other is not None:
+        other = other[frames]
+    return x_s, guide_keypoints(face, x_s, x_d, how, 0, own and own[frames], other)
+
+
+def check(request: AnimateRequest) -> None:
+    """Raise UserError for whatever can be known to be wrong before any slow work."""
+    check_output(request.output)
+    inputs = [(request.portrait, "portrait"), (request.driving, "driving video")]
+    inputs += [(path, what) for path, what in ((request.mask, "mask"), (request.sound, "sound")) if path is not None]
+    for path, what in inputs:
+        check_file(path, what)
+        _refuse_overwriting(request.output, path)
+    for path in (request.portrait, request.driving):
+        if is_film(path):
+            video_facts(path)
+    if not is_motion(request.driving) and not is_film(request.driving):
+        video_facts(request.driving)  # an unusual name, or no film, which it says
+    if request.fps is not None and not 1 <= request.fps <= 240:
+        raise UserError(f"The frame rate is {request.fps:g}; please choose 1 to 240.")
+    if request.sound is not None and not has_sound(request.sound):
+        raise UserError(f"{request.sound} has no audio in it; please give another sound.")
+    require_device(request.device)
+
+
+def require_device(device: str) -> None:
+    """Raise UserError unless networks can run on ``device`` here."""
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as problem:
+        raise UserError(f"The device {device!r} cannot be used here; please try --device cpu.") from problem
+
+
+def is_motion(path: Path) -> bool:
+    """Whether a file is a motion, by its name."""
+    return path.suffix.lower() in MOTION_SUFFIXES
+
+
+def is_film(path: Path) -> bool:
+    """Whether a file is a film, by its name."""
+    return path.suffix.lower() in FILM_SUFFIXES
+
+
+def read_mask(path: Path, subject: Subject, longest: int) -> NDArray[np.uint8]:
+    """A mask as large as the portrait, as the mask of its crop. Raises UserError when it is of another shape."""
+    portrait = subject.portrait
+    mask = read_picture(path, longest).mean(-1)
+    if mask.shape != portrait.image.shape[:2]:
+        (height, width), (rows, columns) = portrait.image.shape[:2], mask.shape
+        raise UserError(f"The mask is {columns} x {rows} and the portrait {width} x {height}; please make them alike.")
+    return crop_mask(mask, portrait.crop_to_image, portrait.crop_size)
+
+
+def _animate_film(request: AnimateRequest, face: FaceModel, performance: Performance | None, clock: Clock) -> JobReport:
+    if request.mask is not None or not request.paste_back:
+        raise UserError("A film portrait is always pasted back, and without a mask; please leave these out.")
+    options = replace(request.film, where=request.crop, pick=request.face, crop=request.around)
+    with clock.stage("read portrait film") as step:
+        footage = read_footage(face, request.portrait, options, request.fps, step)
+    performance = performance or _read_driving(request, face, clock)
+    performance = _comparable(performance, face).at(footage.motion.fps)
+    x_s, x_d = film_keypoints(face, footage, performance, request.how)
+    with clock.stage("render and encode") as step:
+        frames = _write(request, draw_footage(face, footage, x_s, x_d, request.batch, step), footage.motion.fps)
+    return JobReport(request.output, frames, footage.motion.fps, tuple(clock.stages))
+
+
+def _read_driving(request: AnimateRequest, face: FaceModel, clock: Clock) -> Performance:
+    with clock.stage("read driving video") as step:
+        return read_driving(face, request.driving, request.film, step)
+
+
+def _comparable(performance: Performance, face: FaceModel) -> Performance:
+    """The performance; warns where another network read it than the one that draws."""
+    if performance.reader and performance.reader != tensor_hash(face.motion):
+        log.warning("The motion was read by another face model than the one that draws; the result may look wrong.")
+    return performance
+
+
+def _write(request: AnimateRequest, batches: Iterator[Tensor], fps: float) -> int:
+    films = (path for path in (request.driving, request.portrait) if not is_motion(path))
+    sound = request.sound or next((path for path in films if has_sound(path)), None)
+    with VideoWriter(request.output, fps, sound) as video:
+        for batch in batches:
+            video.write(batch)
+    return video.frames
+
+
+def _refuse_overwriting(output: Path, given: Path) -> None:
+    if output.exists() and given.samefile(output):
+        raise UserError(f"The output {output} would overwrite {given}; please choose another name.")
+
+
+def _placed(keypoints: Tensor, motion: Motion) -> Tensor:
+    pose = motion.pose
+    return place(keypoints, pose.rotation, motion.expression, pose.translation, pose.scale)

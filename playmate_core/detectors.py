@@ -1,0 +1,205 @@
+"""Who can find faces: insightface and MediaPipe, both optional, imported when first used, never downloading.
+
+Model files are looked for in ``$PLAYMATE_MODELS`` (a folder laid out like ComfyUI's ``models``), in the ``models``
+folder of the ComfyUI this pack lies in, and in ``~/.playmate/models``.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .errors import UserError
+from .landmarks import landmark_net
+from .pictures import to_bytes
+
+#: Left, top, right, bottom in pixels.
+Box = tuple[float, float, float, float]
+#: LivePortrait's 203-point network, and where packs for ComfyUI keep it.
+LANDMARK_NET = ("liveportrait/landmark.onnx",)
+#: MediaPipe's face landmarker (Apache-2.0), under the names it is published as.
+MESH_MODEL = ("detection/face_landmarker.task", "detection/face_landmarker_v2_with_blendshapes.task")
+_BUFFALO = ("det_10g.onnx", "2d106det.onnx")
+_MOST_FACES = 16
+
+
+@dataclass(frozen=True)
+class Face:
+    """A face that was found: its ``box`` in pixels, ``landmarks`` (N, 2) in pixels where known, and a ``score``."""
+
+    box: Box
+    landmarks: Tensor | None = None
+    score: float = 1.0
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        left, top, right, bottom = self.box
+        return (left + right) / 2, (top + bottom) / 2
+
+    @property
+    def area(self) -> float:
+        left, top, right, bottom = self.box
+        return (right - left) * (bottom - top)
+
+    @staticmethod
+    def of(landmarks: Tensor, score: float = 1.0) -> Face:
+        """A face known by its landmarks (N, 2); their bounding box is its box."""
+        left, top = landmarks.amin(0).tolist()
+        right, bottom = landmarks.amax(0).tolist()
+        return Face((left, top, right, bottom), landmarks, score)
+
+
+class Detector(Protocol):
+    """Finds the faces of a picture (H, W, 3) in [0, 1], the largest first."""
+
+    def __call__(self, image: Tensor) -> tuple[Face, ...]: ...
+
+
+def model_file(*names: str) -> Path | None:
+    """The first of ``names``, each folder/file, that lies in one of the folders for models."""
+    return next((root / name for root in model_folders() for name in names if (root / name).is_file()), None)
+
+
+def model_folders() -> tuple[Path, ...]:
+    """Where model files are looked for, the first first."""
+    named = os.environ.get("PLAYMATE_MODELS")
+    beside = Path(__file__).resolve().parents[3] / "models"  # ComfyUI/custom_nodes/this pack/playmate_core
+    inside = (beside,) if beside.with_name("custom_nodes").is_dir() else ()
+    return (*((Path(named).expanduser(),) if named else ()), *inside, Path("~/.playmate/models").expanduser())
+
+
+def installed(package: str) -> bool:
+    """Whether a package could be imported, without importing it."""
+    from importlib.util import find_spec
+
+    return package in sys.modules or find_spec(package) is not None
+
+
+def available() -> tuple[str, ...]:
+    """The detectors that would work here, the paper's first."""
+    ready = {
+        "insightface": _buffalo_folder() is not None and installed("insightface"),
+        "mediapipe": model_file(*MESH_MODEL) is not None and installed("mediapipe"),
+    }
+    return tuple(name for name in DETECTORS if ready.get(name))
+
+
+def refined(detector: Detector) -> Detector:
+    """The same faces with LivePortrait's 203 landmarks."""
+    path = model_file(*LANDMARK_NET)
+    if path is None or not installed("onnxruntime"):
+        return detector
+    net = landmark_net(path)
+
+    def detect(image: Tensor) -> tuple[Face, ...]:
+        found = detector(image)
+        return tuple(f if f.landmarks is None else replace(f, landmarks=net(image, f.landmarks)) for f in found)
+
+    return detect
+
+
+@cache
+def _insightface() -> Detector:
+    """insightface's buffalo_l (its models are for non-commercial use), run on the CPU; 203 points where possible."""
+    if not installed("insightface"):
+        raise UserError("The insightface detector is not installed; run `pip install insightface onnxruntime`.")
+    folder = _buffalo_folder()
+    if folder is None:
+        wanted = model_folders()[0] / "insightface" / "models" / "buffalo_l"
+        raise UserError(f"insightface has no models; please unpack buffalo_l so that {wanted / _BUFFALO[0]} exists.")
+    from insightface.app import FaceAnalysis
+
+    app: Any = FaceAnalysis(
+        name=folder.name,
+        root=str(folder.parent.parent),
+        allowed_modules=["detection", "landmark_2d_106"],
+        providers=["CPUExecutionProvider"],
+    )
+    app.prepare(ctx_id=-1, det_size=(512, 512), det_thresh=0.15)
+
+    def detect(image: Tensor) -> tuple[Face, ...]:
+        found = app.get(np.ascontiguousarray(to_bytes(image).numpy()[..., ::-1]))  # it wants BGR
+        return _largest_first(map(_from_insightface, found))
+
+    return refined(detect)
+
+
+def _buffalo_folder() -> Path | None:
+    home = Path(os.environ.get("INSIGHTFACE_HOME", "~/.insightface")).expanduser()
+    folders = [root / "models" / "buffalo_l" for root in (home, *(m / "insightface" for m in model_folders()))]
+    return next((folder for folder in folders if all((folder / name).is_file() for name in _BUFFALO)), None)
+
+
+def _from_insightface(found: Any) -> Face:
+    left, top, right, bottom = map(float, found.bbox)
+    return Face((left, top, right, bottom), torch.as_tensor(found.landmark_2d_106).float(), float(found.det_score))
+
+
+@cache
+def _mediapipe() -> Detector:
+    """MediaPipe's face mesh: 478 landmarks, each picture on its own, on the CPU."""
+    if not installed("mediapipe"):
+        raise UserError("The mediapipe detector is not installed; run `pip install mediapipe`.")
+    path = model_file(*MESH_MODEL)
+    if path is None:
+        raise UserError(f"MediaPipe has no model; please put face_landmarker.task at {model_folders()[0]}/detection/.")
+    import mediapipe
+    from mediapipe.tasks.python import BaseOptions, vision
+
+    class Landmarker(vision.FaceLandmarker):
+        def __del__(self) -> None:
+            """The process's end frees it; MediaPipe's own way needs a thread that is gone by then, and complains."""
+
+    options = vision.FaceLandmarkerOptions(BaseOptions(model_asset_buffer=path.read_bytes()), num_faces=_MOST_FACES)
+
+    def found_in(pixels: np.ndarray) -> Any:
+        return landmarker.detect(mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=pixels)).face_landmarks
+
+    try:
+        with _quiet_stderr():
+            landmarker = Landmarker.create_from_options(options)
+            found_in(np.zeros((64, 64, 3), np.uint8))
+    except (RuntimeError, ValueError) as problem:
+        raise UserError(f"{path} is not a face landmarker that MediaPipe can read; please fetch it again.") from problem
+
+    def detect(image: Tensor) -> tuple[Face, ...]:
+        size = torch.tensor(image.shape[1::-1], dtype=torch.float32)
+        meshes = found_in(np.ascontiguousarray(to_bytes(image).numpy()))
+        return _largest_first(Face.of(torch.tensor([[p.x, p.y] for p in mesh]) * size) for mesh in meshes)
+
+    return detect
+
+
+def _largest_first(faces: Any) -> tuple[Face, ...]:
+    return tuple(sorted(faces, key=lambda face: -face.area))
+
+
+@contextmanager
+def _quiet_stderr() -> Iterator[None]:
+    """MediaPipe's engine writes to the terminal while it starts, and no setting stops it."""
+    try:
+        kept = os.dup(2)
+    except OSError:  # there is no terminal to keep quiet
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+DETECTORS: dict[str, Callable[[], Detector]] = {"insightface": _insightface, "mediapipe": _mediapipe}

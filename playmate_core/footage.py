@@ -1,0 +1,212 @@
+"""Films of faces: what drives a portrait, and what is driven frame by frame. Read twice, held one frame at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from .crop import DRIVING_CROP, CropOptions, Patch, crop_to_image, cut, shrink, whole_to_image
+from .detect import Pick, Where, crop_of, detector, fills, find_face
+from .detectors import available
+from .edit import read_motion_at
+from .face import FaceModel
+from .follow import FaceTrack, GapLimits, filled_reading, follow
+from .landmarks import Openings
+from .performance import Performance, read_openings
+from .pictures import Bytes, from_bytes, to_bytes
+from .portrait import move_to, read_crops, to_network, to_pictures
+from .tracks import Reading, steady_rate, timed_reading
+from .values import Motion
+from .video import read_frames, video_facts
+from .weights import tensor_hash
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class FilmOptions:
+    """How a film of a face is read: ``where`` and ``pick`` as in :func:`detect.find_face`, ``crop`` what to take around
+    the face, ``limits`` how often it may be missing, ``smoothing`` how calm the crops of a driven film are (the
+    observation variance, in sides of the crop)."""
+
+    where: Where = "auto"
+    pick: Pick | None = None
+    crop: CropOptions = DRIVING_CROP
+    limits: GapLimits = field(default_factory=GapLimits)
+    batch: int = 8
+    smoothing: float = 1e-4
+
+
+def read_driving(
+    face: FaceModel, path: Path, options: FilmOptions | None = None, progress: Progress | None = None
+) -> Performance:
+    """What the face in a film does, at the film's rate (a film of no steady rate is read at its mean rate).
+
+    One upright box holds the face throughout. Where the detector lost it, the motion lies between its neighbours.
+    """
+    options = options or FilmOptions()
+    facts, times = video_facts(path), list[float]()
+    track, report = _track(path, options, facts.frames, progress)
+    size = face.config.image_size
+    affine = _fixed_crop(path, track, options, size)
+    crops = (cut(image, affine, size) for image in _images(path, times))
+    motion, _ = read_crops(face, crops, facts.fps, options.batch, facts.frames, report)
+    openings = None
+    if track is not None:
+        first, second, weight = filled_reading(track.seen)
+        motion = read_motion_at(motion, Reading(first, second, weight), motion.fps)
+        openings = track.openings()
+    seen = Performance(motion, openings, path.name, tensor_hash(face.motion))
+    shown = torch.tensor(times, dtype=torch.float64)
+    if steady_rate(shown, facts.fps):
+        return seen
+    return seen.read_at(timed_reading(shown, facts.fps), facts.fps)
+
+
+@dataclass(frozen=True)
+class Footage:
+    """A film of somebody who is to be driven, ``motion.fps`` frames a second.
+
+    ``shown`` (T,) is the number of the film's frame that each of them shows; ``crops`` (T, 2, 3) where the face lies in
+    it; ``keypoints`` (T, K, 3) canonical; ``motion`` what the face does by itself; ``openings`` of eyes and lips.
+    """
+
+    path: Path
+    shown: Tensor
+    crops: Tensor
+    crop_size: int
+    keypoints: Tensor
+    motion: Motion
+    openings: Openings | None
+
+    def __len__(self) -> int:
+        return len(self.shown)
+
+
+def read_footage(
+    face: FaceModel,
+    path: Path,
+    options: FilmOptions | None = None,
+    fps: float | None = None,
+    progress: Progress | None = None,
+) -> Footage:
+    """Read a film of somebody, cropped anew in every frame; ``fps`` the rate it will be shown at, its own if None."""
+    options = options or FilmOptions(crop=CropOptions())
+    facts, times = video_facts(path), list[float]()
+    track, report = _track(path, options, facts.frames, progress)
+    size = 2 * face.config.image_size
+    fixed = _fixed_crop(path, None, options, size) if track is None else None
+    squares = () if track is None else track.squares(options.crop, options.smoothing)
+    affines = [crop_to_image(square, size) for square in squares]
+
+    def crops() -> Iterator[Tensor]:
+        for i, image in enumerate(_images(path, times)):
+            affine = fixed if fixed is not None else affines[min(i, len(affines) - 1)]
+            yield shrink(cut(image, affine, size), face.config.image_size)
+
+    motion, keypoints = read_crops(face, crops(), facts.fps, options.batch, facts.frames, report)
+    openings = None if track is None else track.openings()
+    if track is not None:
+        motion = read_motion_at(motion, Reading(*filled_reading(track.seen)), motion.fps)
+    places = torch.stack(affines) if fixed is None else fixed.expand(len(motion), -1, -1)
+    rate = fps or facts.fps
+    nearest = _nearest(timed_reading(torch.tensor(times, dtype=torch.float64), rate))
+    chosen = Reading(nearest, nearest, torch.zeros(len(nearest), dtype=torch.float64))
+    return Footage(
+        path,
+        nearest,
+        places[nearest],
+        size,
+        keypoints[nearest],
+        read_motion_at(motion, chosen, rate),
+        read_openings(openings, chosen),
+    )
+
+
+def draw_footage(
+    face: FaceModel, footage: Footage, x_s: Tensor, x_d: Tensor, batch: int = 8, progress: Progress | None = None
+) -> Iterator[Tensor]:
+    """Yield the film with its face under ``x_d`` (T, K, 3) put back: uint8 (n, H, W, 3), n at most ``batch``.
+
+    ``x_s`` (T, K, 3) are the keypoints of the film itself; T may be less than the film has.
+    """
+    frames = _shown(footage, len(x_d))
+    done = 0
+    while group := list(islice(frames, batch)):
+        reach = slice(done, done + len(group))
+        wide = [cut(from_bytes(p), a, footage.crop_size) for p, a in zip(group, footage.crops[reach], strict=True)]
+        with torch.inference_mode():
+            volume = face.appearance(to_network(face, torch.stack([shrink(w, face.config.image_size) for w in wide])))
+            drawn = face.draw(volume, move_to(face, x_s[reach]), move_to(face, x_d[reach]))
+        crops = to_bytes(to_pictures(drawn.clamp(0, 1))).numpy()
+        pasted = []
+        for picture, affine, crop in zip(group, footage.crops[reach], crops, strict=True):
+            patch = Patch(affine, footage.crop_size, *picture.shape[:2])
+            pasted.append(torch.from_numpy(patch.paste(picture, crop)))
+        done += len(group)
+        yield torch.stack(pasted)
+        if progress:
+            progress(done, len(x_d))
+
+
+def _track(
+    path: Path, options: FilmOptions, frames: int, progress: Progress | None
+) -> tuple[FaceTrack | None, Progress | None]:
+    """The face through the film, where a detector looks for it; and who is to be told of the second reading."""
+    name = options.where
+    if name == "auto":
+        first = from_bytes(next(read_frames(path)).picture)
+        name = next((finder for finder in available()[:1] if detector(finder)(first)), "whole")
+    if not isinstance(name, str) or name == "whole":
+        return None, progress
+
+    def half(done: int, total: int) -> None:
+        if progress:
+            progress(done, 2 * total)
+
+    def other_half(done: int, total: int) -> None:
+        if progress:
+            progress(total + done, 2 * total)
+
+    pictures = (frame.picture for frame in read_frames(path))
+    return follow(pictures, detector(name), options.pick, options.limits, frames, half), other_half
+
+
+def _fixed_crop(path: Path, track: FaceTrack | None, options: FilmOptions, size: int) -> Tensor:
+    """One crop for the whole film."""
+    first = from_bytes(next(read_frames(path)).picture)
+    height, width = first.shape[:2]
+    if track is None:
+        return crop_of(find_face(first, options.where, options.pick), height, width, size, options.crop)
+    square = track.box(options.crop)
+    if options.where == "auto" and options.pick is None and fills(square, height, width):
+        return whole_to_image(height, width, size)
+    return crop_to_image(square, size)
+
+
+def _images(path: Path, times: list[float]) -> Iterator[Tensor]:
+    """The pictures of a film as floats; when each is shown is noted in ``times``."""
+    for frame in read_frames(path):
+        times.append(frame.time)
+        yield from_bytes(frame.picture)
+
+
+def _nearest(reading: Reading) -> Tensor:
+    return torch.where(reading.weight < 0.5, reading.first, reading.second)
+
+
+def _shown(footage: Footage, frames: int) -> Iterator[Bytes]:
+    """The film's pictures, each as often as it is shown."""
+    wanted = iter(footage.shown[:frames].tolist())
+    number = next(wanted, None)
+    for i, frame in enumerate(read_frames(footage.path)):
+        while number == i:
+            yield frame.picture
+            number = next(wanted, None)
+        if number is None:
+            return

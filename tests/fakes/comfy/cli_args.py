@@ -1,0 +1,5 @@
+"""Nothing switched off."""
+
+from types import SimpleNamespace
+
+args = SimpleNamespace(disable_metadata=False)

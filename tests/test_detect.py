@@ -1,0 +1,224 @@
+"""Detectors: which face is meant, what is said when nothing can look, and real paintings where MediaPipe is there."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from shared_facts import MEDIA, MESH
+from torch import Tensor
+
+from playmate_core import detectors
+from playmate_core.crop import crop_to_image, move_points, whole_to_image
+from playmate_core.detect import Face, Pick, crop_of, find_crop, find_face, square_of
+from playmate_core.errors import UserError
+from playmate_core.landmarks import Openings, crop_points, eye_ratios, lip_ratio
+from playmate_core.pictures import read_picture
+
+#: Three faces: small on the left, large in the middle, medium on the right.
+THREE = (Face((300, 100, 400, 200)), Face((10, 10, 30, 40)), Face((700, 50, 760, 120)))
+
+
+@pytest.fixture
+def no_models(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A machine without a single model file."""
+    monkeypatch.setenv("PLAYMATE_MODELS", str(tmp_path / "models"))
+    monkeypatch.setenv("INSIGHTFACE_HOME", str(tmp_path / "insightface"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    return tmp_path / "models"
+
+
+@pytest.fixture
+def three(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(detectors.DETECTORS, "three", lambda: lambda image: THREE)
+
+
+def mesh_at(x: float, y: float, size: float) -> Tensor:
+    """478 points of which only those that are asked for lie where a face has them."""
+    points = torch.full((478, 2), 0.5)
+    points[:, 1] = torch.linspace(0, 1, 478)
+    points[[162, 389]] = torch.tensor([[0.0, 0.4], [1.0, 0.4]])
+    points[[33, 133, 362, 263]] = torch.tensor([[0.2, 0.5], [0.4, 0.5], [0.6, 0.5], [0.8, 0.5]])
+    points[[159, 145, 386, 374]] = torch.tensor([[0.3, 0.48], [0.3, 0.52], [0.7, 0.47], [0.7, 0.53]])
+    points[[61, 291, 13, 14]] = torch.tensor([[0.3, 0.8], [0.7, 0.8], [0.5, 0.78], [0.5, 0.86]])
+    return points * size + torch.tensor([x, y])
+
+
+@pytest.mark.parametrize(
+    ("words", "x"),
+    [("largest", 350), ("left", 20), ("0", 20), ("1", 350), ("2", 730), ("690,300", 730), ("0,0", 20)],
+)
+def test_which_face_is_meant(three: None, words: str, x: float) -> None:
+    found = find_face(torch.zeros(400, 800, 3), "three", Pick.read(words))
+    assert found is not None and found.centre[0] == x
+
+
+def test_a_face_that_is_not_there_is_refused_with_those_that_are(three: None) -> None:
+    with pytest.raises(UserError, match=r"number 3 .* 3 found, at 20,25; 350,150; 730,85"):
+        find_face(torch.zeros(400, 800, 3), "three", Pick.read("3"))
+    for nonsense in ("right", "1,2,3", "-1", "1.5"):
+        with pytest.raises(UserError, match="counted from the left"):
+            Pick.read(nonsense)
+
+
+def test_landmarks_and_boxes_of_the_caller(three: None) -> None:
+    image = torch.zeros(300, 400, 3)
+    points = torch.tensor([[100.0, 100], [200, 100], [150, 150], [120, 200], [180, 200]])
+    by_points = find_crop(image, 64, points)
+    assert torch.equal(by_points, crop_to_image(square_of(Face.of(points)), 64))
+    assert find_face(image, (10.0, 20.0, 50.0, 60.0)) == Face((10.0, 20.0, 50.0, 60.0))
+    assert torch.equal(crop_of(None, 300, 400, 64), whole_to_image(300, 400, 64))
+    with pytest.raises(UserError, match=r"shape \(N, 2\)"):
+        find_face(image, torch.zeros(5, 3))
+    with pytest.raises(UserError, match="finite"):
+        find_face(image, torch.full((5, 2), float("nan")))
+
+
+def test_auto_crops_what_is_no_crop_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    image, here = torch.zeros(800, 800, 3), list[Face]()
+    monkeypatch.setitem(detectors.DETECTORS, "mine", lambda: lambda image: tuple(here))
+    monkeypatch.setattr("playmate_core.detect.available", lambda: ("mine",))
+    assert find_face(image) is None  # nobody knows this face; the picture may still be a crop of it
+    with pytest.raises(UserError, match="No face was found in the 900 x 800"):
+        find_face(torch.zeros(800, 950, 3)[:, :900], "mine")
+    with pytest.raises(UserError, match="No face was found in the 950 x 800"):
+        find_face(torch.zeros(800, 950, 3))
+    here.append(Face((300, 200, 400, 300)))
+    assert find_face(image) == here[0]  # a small face in a square picture
+    here[0] = Face((260, 300, 540, 580))
+    assert find_face(image) is None  # what would be cropped is the picture
+    assert find_face(image, pick=Pick()) == here[0]
+    assert find_face(torch.zeros(800, 950, 3)) == here[0]
+
+
+def test_what_is_missing_is_said(no_models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = torch.zeros(64, 64, 3)
+    for name in ("insightface", "mediapipe"):
+        detectors.DETECTORS[name].cache_clear()  # type: ignore[attr-defined]
+        monkeypatch.setattr(detectors, "installed", lambda package: False)
+        with pytest.raises(UserError, match=f"pip install {name}"):
+            find_face(image, name)
+        monkeypatch.setattr(detectors, "installed", lambda package: True)
+        with pytest.raises(UserError, match=str(no_models)):
+            find_face(image, name)
+    assert detectors.available() == ()
+
+
+def test_insightface_sees_bgr_and_its_faces_come_largest_first(
+    no_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = no_models / "insightface" / "models" / "buffalo_l"
+    folder.mkdir(parents=True)
+    for name in ("det_10g.onnx", "2d106det.onnx"):
+        (folder / name).write_bytes(b"not looked into here")
+    asked: dict[str, object] = {}
+
+    class FaceAnalysis:
+        def __init__(self, **options: object) -> None:
+            asked.update(options)
+
+        def prepare(self, **options: object) -> None:
+            asked.update(options)
+
+        def get(self, picture: np.ndarray) -> list[SimpleNamespace]:
+            asked["pixel"] = picture[0, 0].tolist()
+            boxes = [(0, 0, 10, 10), (20, 20, 60, 60)]
+            return [SimpleNamespace(bbox=np.array(b), landmark_2d_106=np.ones((106, 2)), det_score=0.9) for b in boxes]
+
+    package, app = ModuleType("insightface"), ModuleType("insightface.app")
+    app.FaceAnalysis = FaceAnalysis  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "insightface", package)
+    monkeypatch.setitem(sys.modules, "insightface.app", app)
+    detectors.DETECTORS["insightface"].cache_clear()  # type: ignore[attr-defined]
+    assert detectors.available()[0] == "insightface"
+    red = torch.zeros(80, 80, 3)
+    red[..., 0] = 1
+    faces = detectors.DETECTORS["insightface"]()(red)
+    detectors.DETECTORS["insightface"].cache_clear()  # type: ignore[attr-defined]
+    assert asked["pixel"] == [0, 0, 255]
+    assert asked["root"] == str(no_models / "insightface") and asked["det_thresh"] == 0.15
+    assert [f.box for f in faces] == [(20, 20, 60, 60), (0, 0, 10, 10)]
+    assert faces[0].landmarks is not None and faces[0].landmarks.shape == (106, 2)
+
+
+def test_the_mesh_is_measured_like_other_landmarks() -> None:
+    mesh = mesh_at(100, 50, 200)
+    assert crop_points(mesh).shape == (68, 2) and Openings.of(mesh[None]) is not None
+    assert Openings.of(torch.zeros(3, 68, 2)) is None
+    assert eye_ratios(mesh).tolist() == pytest.approx([0.2, 0.3], rel=1e-3)
+    assert lip_ratio(mesh).tolist() == pytest.approx([0.2], rel=1e-3)
+    assert eye_ratios(mesh.expand(4, -1, -1)).shape == (4, 2)
+    with pytest.raises(ValueError, match="203 or 478"):
+        eye_ratios(torch.zeros(68, 2))
+
+
+def test_the_203_point_network_sees_its_crop_and_answers_in_the_picture(
+    no_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stand-in for onnxruntime that finds the brightest pixel of the 224 crop, 203 times."""
+    path = no_models / "liveportrait" / "landmark.onnx"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"not looked into here")
+
+    class InferenceSession:
+        def __init__(self, path: str, providers: list[str]) -> None: ...
+
+        def run(self, outputs: None, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+            seen = inputs["input"]
+            assert seen.shape == (1, 3, 224, 224) and seen.dtype == np.float32 and seen.max() <= 1
+            y, x = np.unravel_index(seen[0, 0].argmax(), (224, 224))
+            wrong = np.zeros(4, np.float32)
+            return [wrong, wrong, np.tile(np.array([x, y], np.float32) / 224, 203)[None]]
+
+    runtime = ModuleType("onnxruntime")
+    runtime.InferenceSession = InferenceSession  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "onnxruntime", runtime)
+    image = torch.zeros(300, 400, 3)
+    image[148:153, 208:213] = 1
+    rough = torch.tensor([[180.0, 130], [240, 130], [210, 160], [190, 190], [230, 190]])
+    (face,) = detectors.refined(lambda image: (Face.of(rough),))(image)
+    assert face.landmarks is not None and face.landmarks.shape == (203, 2)
+    assert face.landmarks[0].tolist() == pytest.approx([210, 150], abs=4)
+
+
+@pytest.fixture
+def mesh_model(no_models: Path) -> Iterator[None]:
+    pytest.importorskip("mediapipe", reason="MediaPipe is not installed")
+    if not MESH.is_file():
+        pytest.skip(f"MediaPipe's model is not at {MESH}")
+    (no_models / "detection").mkdir(parents=True)
+    (no_models / "detection" / "face_landmarker.task").symlink_to(MESH)
+    detectors.DETECTORS["mediapipe"].cache_clear()  # type: ignore[attr-defined]
+    yield
+    detectors.DETECTORS["mediapipe"].cache_clear()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("name", "eyes"),  # the middle between the eyes, read off the pictures
+    [("portrait_painting_1", (354, 298)), ("portrait_painting_2", (353, 249)), ("portrait_cartoon", (426, 403))],
+)
+def test_real_pictures(mesh_model: None, name: str, eyes: tuple[int, int], capfd: pytest.CaptureFixture) -> None:
+    image = read_picture(MEDIA / f"{name}.jpg")
+    assert (find_face(image) is None) == (name == "portrait_cartoon")  # which is a crop already
+    face = find_face(image, "mediapipe")
+    assert face is not None and face.landmarks is not None
+    between = face.landmarks[[33, 133, 362, 263]].mean(0)
+    left, top, right, bottom = face.box
+    assert (between - torch.tensor(eyes)).norm() < 0.08 * (right - left)
+    in_crop = move_points(between, torch.linalg.inv(_square(find_crop(image, 512, "mediapipe")))[:2])
+    assert in_crop.tolist() == pytest.approx([256, 235], abs=45)  # where LivePortrait's crop has the eyes
+    assert capfd.readouterr().err == ""
+    two = torch.cat([image, image.flip(1)], 1)
+    others = detectors.DETECTORS["mediapipe"]()(two)
+    assert len(others) == 2
+    right_one = find_face(two, "mediapipe", Pick.read("1"))
+    assert right_one is not None and right_one.centre[0] > image.shape[1]
+
+
+def _square(affine: Tensor) -> Tensor:
+    return torch.cat([affine, torch.tensor([[0.0, 0.0, 1.0]])])

@@ -1,0 +1,192 @@
+"""Driving: the reference's motion goldens where they are at hand, and what must hold for any motion."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from shared_facts import SHARED, needs_shared
+from torch import Tensor
+
+from playmate_core.driving import DrivingOptions, drive_clip, drive_still
+from playmate_core.edit import Regions
+from playmate_core.errors import UserError
+from playmate_core.face import FaceConfig
+from playmate_core.face.stitching import Stitching
+from playmate_core.geometry import place_motion, rotation_matrix
+from playmate_core.keypoints import expression_gain, guide_keypoints
+from playmate_core.landmarks import Openings, eye_ratios, lip_ratio
+from playmate_core.pose import reference_frame
+from playmate_core.tracks import smooth_track
+from playmate_core.values import EYE_KEYPOINTS, LIP_KEYPOINTS, Motion, Pose
+
+NONE = Regions(0.0, 0.0, 0.0, 0.0)
+REGIONS = {
+    "all": Regions(),
+    "exp": replace(Regions(), pose=0.0),
+    "pose": replace(NONE, pose=1.0),
+    "lip": replace(NONE, lips=1.0),
+    "eyes": replace(NONE, eyes=1.0),
+}
+
+
+def wandering(frames: int, seed: int) -> Motion:
+    random = torch.Generator().manual_seed(seed)
+    rotation, translation = (torch.randn(frames, 3, generator=random) * s for s in (8.0, 0.1))
+    scale = 1.3 + 0.05 * torch.randn(frames, 1, generator=random)
+    return Motion(Pose(rotation, translation, scale), torch.randn(frames, 21, 3, generator=random) * 0.03)
+
+
+@pytest.fixture(scope="module")
+def golden() -> dict[str, Tensor]:
+    return load_file(SHARED / "parity" / "liveportrait_golden.safetensors")
+
+
+@pytest.fixture(scope="module")
+def networks() -> SimpleNamespace:
+    """A face of which only S is there, filled as the goldens were made."""
+    spec = importlib.util.spec_from_file_location("parity_weights", SHARED / "parity" / "weights.py")
+    assert spec is not None and spec.loader is not None
+    recipe: Any = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(recipe)
+    net = Stitching(FaceConfig())
+    for name, prefix in (("stitching", "shoulder"), ("lip", "mouth"), ("eye", "eye")):
+        prefix = f"retarget_{prefix}_module."
+        part = net.get_submodule(name)
+        values = recipe.filled_state_dict({prefix + k: tuple(v.shape) for k, v in part.state_dict().items()}, 2502)
+        part.load_state_dict({k.removeprefix(prefix): v for k, v in values.items()})
+    return SimpleNamespace(stitching=net.eval(), parameters=net.parameters)
+
+
+def told(golden: dict[str, Tensor], who: str) -> Motion:
+    rotation, translation, scale, expression = (
+        golden[f"input.m.{who}.{name}"] for name in ("angles", "t", "scale", "exp")
+    )
+    return Motion(Pose(rotation, translation, scale), expression)
+
+
+PLAIN = DrivingOptions(priority="pose", stitching=False)
+RETARGET = replace(PLAIN, retarget_eyes=True, retarget_lips=True)
+STILLS = {
+    **{f"relative.{n}": replace(PLAIN, regions=r, size=float(n == "all")) for n, r in REGIONS.items()},
+    **{f"absolute.{n}": replace(PLAIN, mode="absolute", regions=r) for n, r in REGIONS.items()},
+    "relative.friendly": replace(PLAIN, priority="expression"),
+    "relative.friendly.x1.7": replace(PLAIN, priority="expression", multiplier=1.7),
+    "relative.friendly.exp": replace(PLAIN, priority="expression", regions=REGIONS["exp"], size=0.0),
+    "relative.stitched": replace(PLAIN, stitching=True),
+    "relative.stitched.x0.6": replace(PLAIN, stitching=True, multiplier=0.6),
+    "relative.stitched.lip_normalised": replace(PLAIN, stitching=True, close_lips=True),
+    "relative.retarget": RETARGET,
+    "relative.retarget.stitched": replace(RETARGET, stitching=True),
+    "absolute.retarget.stitched": replace(RETARGET, mode="absolute", stitching=True),
+}
+
+
+@needs_shared
+@pytest.mark.parametrize("name", STILLS)
+def test_a_still_portrait_moves_as_the_reference_has_it(golden: dict[str, Tensor], networks: Any, name: str) -> None:
+    options, source, driving = STILLS[name], told(golden, "source")[:1], told(golden, "driving")
+    keypoints, points = golden["input.m.source.kp"][0], golden["input.m.source.landmarks"][:1]
+    x_s = place_motion(keypoints, source)
+    assert torch.allclose(x_s, golden["motion.image.kp_source"], atol=2e-5, rtol=0)
+    x_d = place_motion(keypoints, drive_still(source, driving, options))
+    opened = Openings(golden["input.m.driving.eyes"], golden["input.m.driving.lips"])
+    own = Openings(eye_ratios(points), lip_ratio(points))
+    got = guide_keypoints(networks, x_s, x_d, options, 0, own, opened)
+    assert float((got - golden[f"motion.image.{name}"]).abs().max()) <= 2e-5
+
+
+@needs_shared
+def test_the_damping_is_the_reference_s(golden: dict[str, Tensor]) -> None:
+    gain = expression_gain(golden["input.m.source.kp"][0], golden["input.m.multiplier_b"][0])
+    assert gain == pytest.approx(float(golden["motion.multiplier"]), abs=2e-5)
+
+
+CLIPS = {
+    "relative.all": replace(PLAIN, smoothing=3e-7),
+    "relative.all.3e-6": replace(PLAIN, smoothing=3e-6),
+    "relative.lip": replace(PLAIN, smoothing=3e-7, regions=REGIONS["lip"]),
+    "absolute.all": replace(PLAIN, smoothing=3e-7, mode="absolute"),
+}
+
+
+@needs_shared
+@pytest.mark.parametrize("name", CLIPS)
+def test_a_film_moves_as_the_reference_has_it(golden: dict[str, Tensor], name: str) -> None:
+    """But for one thing: what the reference has smoothed are no rotations any more, and ours are made so again."""
+    options = CLIPS[name]
+    source, driving = told(golden, "source"), told(golden, "driving")
+    driven, rough = (drive_clip(source, driving, o) for o in (options, replace(options, smoothing=0.0)))
+    matrix = rotation_matrix(rough.pose.rotation.double()).flatten(1)
+    if options.regions.pose:
+        matrix = smooth_track(matrix, options.smoothing)
+    turned = golden["input.m.source.kp"].double() @ matrix.unflatten(1, (3, 3)) + driven.expression
+    got = driven.pose.scale[:, :, None] * turned + (driven.pose.translation * torch.tensor([1, 1, 0]))[:, None]
+    assert float((got - golden[f"motion.video.{name}"]).abs().max()) <= 2e-5
+    left, _, right = torch.linalg.svd(matrix.unflatten(1, (3, 3)))
+    assert torch.allclose(rotation_matrix(driven.pose.rotation.double()), left @ right, atol=1e-5)
+
+
+@pytest.mark.parametrize("reference", ["first", "frontal"])
+def test_relative_motion_starts_from_the_face_of_the_picture(reference: str) -> None:
+    rest, driving = wandering(1, 0), wandering(9, 1)
+    options = DrivingOptions(reference=reference)
+    driven = drive_still(rest, driving, options)
+    start = reference_frame(driving.pose, reference)
+    assert torch.allclose(driven.expression[start], rest.expression[0], atol=1e-6)
+    assert torch.allclose(driven.pose.rotation[start], rest.pose.rotation[0], atol=1e-4)
+    assert torch.allclose(driven.pose.scale[start], rest.pose.scale[0], atol=1e-6)
+    assert torch.allclose(driven.expression.diff(dim=0), driving.expression.diff(dim=0), atol=1e-6)
+    x_s, x_d = (place_motion(torch.randn(21, 3, generator=torch.Generator().manual_seed(3)), m) for m in (rest, driven))
+    bare: Any = SimpleNamespace(stitching=None)
+    guided = guide_keypoints(bare, x_s, x_d, replace(options, multiplier=1.7), start)
+    assert torch.allclose(guided[start], x_s[0], atol=1e-5) and not torch.allclose(guided[start - 1], x_s[0], atol=1e-2)
+
+
+@pytest.mark.parametrize("mode", ["relative", "absolute"])
+def test_regions_are_shares(mode: str) -> None:
+    rest, driving = wandering(1, 0), wandering(6, 1)
+    whole, none, eyes, half = (
+        drive_still(rest, driving, DrivingOptions(mode=mode, regions=r))
+        for r in (Regions(), NONE, REGIONS["eyes"], replace(Regions(), expression=0.5))
+    )
+    assert torch.equal(none.expression, rest.expression.expand(6, -1, -1))
+    assert torch.equal(none.pose.rotation, rest.pose.rotation.expand(6, -1))
+    others = [k for k in range(21) if k not in EYE_KEYPOINTS]
+    assert torch.equal(eyes.expression[:, list(EYE_KEYPOINTS)], whole.expression[:, list(EYE_KEYPOINTS)])
+    assert torch.equal(eyes.expression[:, others], none.expression[:, others])
+    quiet = [k for k in others if k not in LIP_KEYPOINTS]
+    assert torch.allclose(half.expression[:, quiet], (whole.expression + none.expression)[:, quiet] / 2, atol=1e-6)
+    assert torch.equal(half.expression[:, list(LIP_KEYPOINTS)], whole.expression[:, list(LIP_KEYPOINTS)])
+
+
+def test_a_film_keeps_its_own_motion_where_nothing_drives_it() -> None:
+    source, driving = wandering(8, 0), wandering(5, 1)
+    still = driving[:1]
+    kept = drive_clip(source, still, DrivingOptions())
+    assert len(kept) == 8 and len(drive_clip(source, driving, DrivingOptions())) == 5
+    assert torch.allclose(kept.expression, source.expression, atol=1e-6)
+    assert torch.allclose(kept.pose.rotation, source.pose.rotation, atol=1e-4)
+    assert torch.equal(drive_clip(source, driving, DrivingOptions(regions=NONE)).expression, source[:5].expression)
+    with pytest.raises(ValueError, match="25 and 30 fps"):
+        drive_clip(source, replace(driving, pose=replace(driving.pose, fps=30.0)), DrivingOptions())
+
+
+def test_what_cannot_be_done_is_said() -> None:
+    x = torch.zeros(1, 21, 3)
+    bare: Any = SimpleNamespace(stitching=None)
+    with pytest.raises(UserError, match="cannot retarget"):
+        guide_keypoints(bare, x, x, DrivingOptions(close_lips=True))
+    full: Any = SimpleNamespace(stitching=object())
+    for options in (DrivingOptions(retarget_eyes=True), DrivingOptions(close_lips=True, priority="pose")):
+        with pytest.raises(UserError, match="detector that tells"):
+            guide_keypoints(full, x, x, replace(options, stitching=False))
+    for wrong in ({"mode": "sideways"}, {"reference": "last"}, {"priority": "none"}, {"smoothing": -1.0}):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            DrivingOptions(**wrong)  # type: ignore[arg-type]
+    assert expression_gain(torch.zeros(21, 3), torch.zeros(21, 3)) == 1.0  # a flat face has no volume

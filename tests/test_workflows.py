@@ -1,0 +1,68 @@
+"""The shipped workflows, help pages and locales are what their scripts write, and every node stands in a workflow."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import tomllib
+
+ROOT = Path(__file__).resolve().parent.parent
+NODES: dict[str, Any] = json.loads((ROOT / "tests" / "data" / "nodes.json").read_text(encoding="utf-8"))
+API = sorted((ROOT / "workflows" / "api").glob("*.json"))
+UI = sorted((ROOT / "workflows").glob("*.json"))
+
+
+def script(path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """A script of the repository as a module, its neighbours importable."""
+    monkeypatch.syspath_prepend(str(path.parent))
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, path.stem, module)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_workflow_files_are_what_the_script_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = script(ROOT / "workflows" / "build.py", monkeypatch).files()
+    found = {path.relative_to(ROOT / "workflows").as_posix() for path in UI + API}
+    assert found == set(made)
+    stale = [name for name, text in made.items() if (ROOT / "workflows" / name).read_text(encoding="utf-8") != text]
+    assert not stale, "run `python workflows/build.py`"
+
+
+def test_help_and_locales_are_what_the_script_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = script(ROOT / ".ci" / "words.py", monkeypatch).files()
+    stale = [name for name, text in made.items() if (ROOT / name).read_text(encoding="utf-8") != text]
+    assert not stale, "run `python .ci/words.py`"
+
+
+def test_every_node_stands_in_a_workflow() -> None:
+    used = {entry["class_type"] for path in API for entry in json.loads(path.read_text(encoding="utf-8")).values()}
+    assert not set(NODES) - used
+
+
+@pytest.mark.parametrize("path", UI, ids=lambda path: path.stem)
+def test_a_workflow_has_a_note_owners_and_no_path_of_a_machine(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    nodes = json.loads(text)["nodes"]
+    note = next(node for node in nodes if node["type"] == "MarkdownNote")
+    assert "LivePortrait" in note["widgets_values"][0] and "Demo Media" in note["widgets_values"][0]
+    assert all(node["properties"].get("cnr_id") for node in nodes)
+    assert not [word for word in ("/home/", "/root/", "/work/", "C:\\\\", "/tmp/") if word in text]
+
+
+def test_the_project_file_says_what_the_registry_asks() -> None:
+    told = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    project, comfy = told["project"], told["tool"]["comfy"]
+    assert project["license"] == {"file": "LICENSE"} and "Repository" in project["urls"]
+    assert {"PublisherId", "DisplayName", "Icon", "requires-comfyui"} <= set(comfy)
+    wanted = (ROOT / "requirements.txt").read_text(encoding="utf-8").split()
+    assert wanted == project["dependencies"], "the Manager installs requirements.txt, the registry shows these"
+    assert not [line for line in wanted if "==" in line or "<" in line], "floors only"
