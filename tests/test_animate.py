@@ -26,6 +26,7 @@ from playmate_core.footage import FilmOptions, draw_footage, read_driving, read_
 from playmate_core.geometry import place_motion
 from playmate_core.performance import load_performance
 from playmate_core.pictures import read_picture
+from playmate_core.portrait import read_portrait
 from playmate_core.values import Motion
 from playmate_core.video import has_sound, read_frames, video_facts
 from playmate_core.weights import load_face
@@ -206,6 +207,34 @@ def test_a_film_of_somebody_is_driven_in_its_place(
     assert report.frames == len(pictures(out)) == 16 and has_sound(out)
     with pytest.raises(UserError, match="always pasted back"):
         animate(request(wide_film, performance, out, tiny_face, paste_back=False, **changes))
+
+
+def test_a_face_at_the_edge_brings_no_darkness_into_the_picture(
+    tmp_path: Path, speech_wave: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What lies beyond a white picture is white, in what is read of it and in what is drawn."""
+    film, seen = tmp_path / "white.mp4", list[float]()
+    with VideoWriter(film, 25.0, speech_wave) as video:
+        video.write(torch.full((3, 64, 64, 3), 255, dtype=torch.uint8))
+    corner = (detectors.Face((0.0, 0.0, 30.0, 30.0)),)
+    monkeypatch.setitem(detectors.DETECTORS, "corner", lambda: lambda image: corner)
+
+    class Watching(Lamp):
+        def read(self, image: Tensor) -> FaceReading:
+            seen.append(float(image.min()))
+            return super().read(image)
+
+        def appearance(self, image: Tensor) -> Tensor:
+            seen.append(float(image.min()))
+            return super().appearance(image)
+
+    face: Any = Watching()
+    read_driving(face, film, FilmOptions("corner"))
+    footage = read_footage(face, film, FilmOptions("corner", crop=CropOptions()))
+    x = torch.zeros(3, 21, 3)
+    list(draw_footage(face, footage, x, x))
+    read_portrait(face, torch.ones(64, 64, 3), corner[0].box)
+    assert len(seen) == 5 and min(seen) > 0.97
 
 
 def test_a_film_nothing_drives_is_itself(tmp_path: Path, tiny_face: Path, film: Path, performance: Path) -> None:
