@@ -20,7 +20,7 @@ from .face import FaceModel
 from .footage import FilmOptions, Footage, draw_footage, read_driving, read_footage
 from .geometry import place, place_motion
 from .keypoints import guide_keypoints, require_networks
-from .performance import Performance, check_performance_output, load_performance, save_performance
+from .performance import LIVEPORTRAIT, Performance, check_performance_output, load_performance, save_performance
 from .pictures import check_file, read_picture, to_bytes
 from .portrait import FaceLimits
 from .pose import reference_frame
@@ -226,7 +226,8 @@ def _read_driving(request: AnimateRequest, face: FaceModel, clock: Clock) -> Per
 
 def _comparable(performance: Performance, face: FaceModel) -> Performance:
     """The performance; warns where another network read it than the one that draws."""
-    if performance.reader and performance.reader != tensor_hash(face.motion):
+    foreign = performance.reader and performance.reader != tensor_hash(face.motion)
+    if foreign and not (performance.reader == LIVEPORTRAIT and face.config.motion_backbone == "convnext"):
         log.warning("The motion was read by another face model than the one that draws; the result may look wrong.")
     return performance
 

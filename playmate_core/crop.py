@@ -136,10 +136,17 @@ def move_points(points: Tensor, affine: Tensor) -> Tensor:
     return points @ affine[:, :2].T + affine[:, 2]
 
 
-def cut(image: Tensor, crop_to_image: Tensor, size: int) -> Tensor:
-    """Take the crop (size, size, 3) out of an image (H, W, 3), float or uint8; black beyond its edges."""
+def cut(image: Tensor, crop_to_image: Tensor, size: int, beyond: str = "black") -> Tensor:
+    """Take the crop (size, size, 3) out of an image (H, W, 3), float or uint8.
+
+    ``beyond`` its edges lies "black", as in the reference, or what is at the "edge": black in a crop is drawn into the
+    picture when the head moves, and would be pasted back as a dark frame.
+    """
     expect("image", image, "H", "W", 3)
-    return torch.from_numpy(_sample(image.numpy(), crop_to_image.double().numpy(), (size, size)))
+    import cv2
+
+    border = {"edge": cv2.BORDER_REPLICATE, "black": cv2.BORDER_CONSTANT}[beyond]
+    return torch.from_numpy(_sample(image.numpy(), crop_to_image.double().numpy(), (size, size), border))
 
 
 def shrink(image: Tensor, size: int) -> Tensor:

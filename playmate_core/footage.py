@@ -54,7 +54,7 @@ def read_driving(
     track, report = _track(path, options, facts.frames, progress)
     size = face.config.image_size
     affine = _fixed_crop(path, track, options, size)
-    crops = (cut(image, affine, size) for image in _images(path, times))
+    crops = (cut(image, affine, size, "edge") for image in _images(path, times))
     motion, _ = read_crops(face, crops, facts.fps, options.batch, facts.frames, report)
     openings = None
     if track is not None:
@@ -95,19 +95,23 @@ def read_footage(
     fps: float | None = None,
     progress: Progress | None = None,
 ) -> Footage:
-    """Read a film of somebody, cropped anew in every frame; ``fps`` the rate it will be shown at, its own if None."""
+    """Read a film of somebody, cropped anew in every frame unless it is a face crop already.
+
+    ``fps`` is the rate it will be shown at, its own if None.
+    """
     options = options or FilmOptions(crop=CropOptions())
     facts, times = video_facts(path), list[float]()
     track, report = _track(path, options, facts.frames, progress)
     size = 2 * face.config.image_size
-    fixed = _fixed_crop(path, None, options, size) if track is None else None
-    squares = () if track is None else track.squares(options.crop, options.smoothing)
+    still = track is None or _is_crop(path, track, options)
+    fixed = _fixed_crop(path, track, options, size) if still else None
+    squares = () if track is None or still else track.squares(options.crop, options.smoothing)
     affines = [crop_to_image(square, size) for square in squares]
 
     def crops() -> Iterator[Tensor]:
         for i, image in enumerate(_images(path, times)):
             affine = fixed if fixed is not None else affines[min(i, len(affines) - 1)]
-            yield shrink(cut(image, affine, size), face.config.image_size)
+            yield shrink(cut(image, affine, size, "edge"), face.config.image_size)
 
     motion, keypoints = read_crops(face, crops(), facts.fps, options.batch, facts.frames, report)
     openings = None if track is None else track.openings()
@@ -139,7 +143,9 @@ def draw_footage(
     done = 0
     while group := list(islice(frames, batch)):
         reach = slice(done, done + len(group))
-        wide = [cut(from_bytes(p), a, footage.crop_size) for p, a in zip(group, footage.crops[reach], strict=True)]
+        wide = [
+            cut(from_bytes(p), a, footage.crop_size, "edge") for p, a in zip(group, footage.crops[reach], strict=True)
+        ]
         with torch.inference_mode():
             volume = face.appearance(to_network(face, torch.stack([shrink(w, face.config.image_size) for w in wide])))
             drawn = face.draw(volume, move_to(face, x_s[reach]), move_to(face, x_d[reach]))
@@ -183,10 +189,17 @@ def _fixed_crop(path: Path, track: FaceTrack | None, options: FilmOptions, size:
     height, width = first.shape[:2]
     if track is None:
         return crop_of(find_face(first, options.where, options.pick), height, width, size, options.crop)
-    square = track.box(options.crop)
-    if options.where == "auto" and options.pick is None and fills(square, height, width):
+    if _is_crop(path, track, options):
         return whole_to_image(height, width, size)
-    return crop_to_image(square, size)
+    return crop_to_image(track.box(options.crop), size)
+
+
+def _is_crop(path: Path, track: FaceTrack, options: FilmOptions) -> bool:
+    """Whether the film shows about what would be cropped, so that it need not be."""
+    facts = video_facts(path)
+    return (
+        options.where == "auto" and options.pick is None and fills(track.box(options.crop), facts.height, facts.width)
+    )
 
 
 def _images(path: Path, times: list[float]) -> Iterator[Tensor]:

@@ -24,7 +24,9 @@ from .values import KEYPOINTS, Motion, Pose
 
 KIND, VERSION = "performance", "1"
 SUFFIX = ".safetensors"
-#: Kinds of rates a file may name: above, it is damaged or no film.
+#: Who read the motion of a template: some copy of the published networks.
+LIVEPORTRAIT = "LivePortrait"
+#: More frames a second than any film has: the file is damaged.
 MOST_FPS = 1000.0
 
 
@@ -32,7 +34,8 @@ MOST_FPS = 1000.0
 class Performance:
     """A ``motion``; how open eyes and lips were in it, where somebody measured; ``source`` names the film.
 
-    ``reader`` is the hash of the motion network that read it: motions of different networks do not mean the same.
+    ``reader`` is the hash of the motion network that read it, or LIVEPORTRAIT: motions of different networks do not
+    mean the same.
     """
 
     motion: Motion
@@ -98,7 +101,7 @@ def load_performance(path: str | Path) -> Performance:
     path = Path(path)
     if path.suffix.lower() in TEMPLATE_SUFFIXES:
         motion, openings = read_template(path)
-        return Performance(motion, openings, path.name)
+        return Performance(motion, openings, path.name, LIVEPORTRAIT)
     with open_tensors(path) as file:
         metadata, keys = file.metadata() or {}, list(file.keys())
         _expect_ours(path, metadata, keys)

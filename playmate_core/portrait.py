@@ -71,7 +71,7 @@ def read_crop(face: FaceModel, crop: FaceCrop) -> Portrait:
     """What the face networks see in a crop that somebody found."""
     image, size = crop.image, 2 * face.config.image_size
     crop_to_image = at_size(crop.crop_to_image, crop.size, size)
-    seen = to_network(face, shrink(cut(image, crop_to_image, size), face.config.image_size)[None])
+    seen = to_network(face, shrink(cut(image, crop_to_image, size, "edge"), face.config.image_size)[None])
     with torch.inference_mode():
         appearance = face.appearance(seen)
         reading = face.read(seen)
@@ -99,7 +99,7 @@ def read_motion(
         raise UserError("The driving video has no frame; please give a film of a face.")
     size = face.config.image_size
     affine = find_crop(first, size, crop)
-    crops = (cut(image, affine, size) for image in chain((first,), pictures))
+    crops = (cut(image, affine, size, "edge") for image in chain((first,), pictures))
     return read_crops(face, crops, fps, batch, total, progress)[0]
 
 
@@ -133,7 +133,7 @@ def read_crops(
 def face_confidence(face: FaceModel, portrait: Portrait) -> FaceConfidence:
     """How much the crop of a portrait behaves like a face under ``face``; see :class:`FaceConfidence`."""
     size = face.config.image_size
-    wide = cut(portrait.image, portrait.crop_to_image, portrait.crop_size)
+    wide = cut(portrait.image, portrait.crop_to_image, portrait.crop_size, "edge")
     seen = to_network(face, shrink(wide, size)[None])
     with torch.inference_mode():
         both = face.read(torch.cat([seen, seen.flip(-1)]))

@@ -42,7 +42,16 @@ def read_template(path: Path) -> tuple[Motion, Openings | None]:
     try:
         content = _unpickled(data)
         return _motion(content), _openings(content)
-    except (pickle.UnpicklingError, ValueError, KeyError, TypeError, AttributeError, IndexError, EOFError) as problem:
+    except (
+        pickle.UnpicklingError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        IndexError,
+        EOFError,
+        OverflowError,
+    ) as problem:
         raise UserError(
             f"{path.name} is no LivePortrait motion template that can be read safely ({problem}); please make it again"
             " with `playmate motion`."
@@ -79,6 +88,8 @@ def _stand_ins() -> dict[tuple[str, str], Any]:
         """In place of numpy.dtype: a float of two, four or eight bytes, little-endian."""
 
         def __init__(self, code: str, align: bool = False, copy: bool = True) -> None:
+            if code not in _FLOATS:
+                raise ValueError(f"it holds an array of {code}")
             self.code = code
 
         def __setstate__(self, state: tuple) -> None:
@@ -92,8 +103,6 @@ def _stand_ins() -> dict[tuple[str, str], Any]:
 
         def __setstate__(self, state: tuple) -> None:
             _, shape, kind, fortran, content = state
-            if kind.code not in _FLOATS:
-                raise ValueError(f"it holds an array of {kind.code}")
             flat = np.frombuffer(content, _FLOATS[kind.code])
             if math.prod(shape) != len(flat):
                 raise ValueError("an array is not as long as it says")

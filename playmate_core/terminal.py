@@ -63,7 +63,15 @@ def face_flags(to: argparse._ArgumentGroup, what: str, prefix: str = "") -> None
     names = (f"--{prefix}crop", f"--{prefix}detector")
     to.add_argument(*names, type=crop, default="auto", metavar="WHERE", help=where + " (auto)")
     which = f"of the {what}: largest, left, a number counted from the left, or x,y"
-    to.add_argument(f"--{prefix}face", type=Pick.read, metavar="WHICH", help=which + " (largest)")
+    to.add_argument(f"--{prefix}face", type=which_face, metavar="WHICH", help=which + " (largest)")
+
+
+def which_face(text: str) -> Pick:
+    """Which of several faces."""
+    try:
+        return Pick.read(text)
+    except UserError as problem:
+        raise argparse.ArgumentTypeError(str(problem).rstrip(".")) from None
 
 
 def crop(text: str) -> str | Box:

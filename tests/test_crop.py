@@ -92,9 +92,11 @@ def test_small_crops_of_large_pictures_do_not_alias() -> None:
     assert (cut(stripes, whole_to_image(512, 512, 64), 64) - 0.5).abs().max() < 0.01
 
 
-def test_beyond_the_picture_is_black() -> None:
-    crop = cut(torch.ones(40, 40, 3), crop_to_image(Square(0, 20, 40), 40), 40)
-    assert crop[:, :19].max() == 0 and crop[:, 21:].min() == 1
+def test_beyond_the_picture_lies_its_edge_or_black() -> None:
+    image, affine = picture(40, 40), crop_to_image(Square(0, 20, 40), 40)
+    edge, black = (cut(image, affine, 40, beyond) for beyond in ("edge", "black"))
+    assert black[:, :19].max() == 0 and torch.equal(black[:, 21:], edge[:, 21:])
+    assert torch.allclose(edge[:, :19], image[:, :1].expand(-1, 19, -1), atol=1e-5)
 
 
 def test_the_feather_is_the_reference_mask() -> None:

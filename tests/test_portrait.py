@@ -47,8 +47,8 @@ def test_a_box_reads_the_same_as_its_crop(face: FaceModel) -> None:
     """The box only says where to look: the same pixels elsewhere in a larger picture give the same portrait."""
     small, large = image(80, 80), torch.zeros(200, 240, 3)
     large[60:140, 100:180] = small
-    here = read_portrait(face, small, (25.0, 25.0, 55.0, 55.0))
-    there = read_portrait(face, large, (125.0, 85.0, 155.0, 115.0))
+    here = read_portrait(face, small, (28.0, 28.0, 52.0, 52.0))
+    there = read_portrait(face, large, (128.0, 88.0, 152.0, 112.0))
     assert torch.allclose(here.keypoints, there.keypoints, atol=1e-4)
     assert torch.allclose(there.crop_to_image[:, 2] - here.crop_to_image[:, 2], torch.tensor([100.0, 60.0]), atol=1e-3)
 
