@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from playmate_core import cli, talk
+from playmate_core import cli, film, talk
 from playmate_core.errors import UserError
 from playmate_core.talk import TalkRequest, Weights
 from playmate_core.values import EMOTIONS, Motion, Pose
@@ -38,13 +38,13 @@ def words(
 def motions(monkeypatch: pytest.MonkeyPatch) -> list[Motion]:
     """The motions that were drawn, in order."""
     drawn: list[Motion] = []
-    render = talk.render
+    render = film.render
 
     def remember(face, portrait, motion, *rest):
         drawn.append(motion)
         return render(face, portrait, motion, *rest)
 
-    monkeypatch.setattr(talk, "render", remember)
+    monkeypatch.setattr(film, "render", remember)
     return drawn
 
 
@@ -150,7 +150,7 @@ def test_a_stop_while_drawing_takes_the_plot_along(words: list[str], tmp_path: P
 def test_an_old_video_stands_until_the_new_one_is_whole(words: list[str], tmp_path: Path, monkeypatch, capsys) -> None:
     (tmp_path / "out.mp4").write_bytes(b"the old one")
     with monkeypatch.context() as patch:
-        patch.setattr(talk, "render", Mock(side_effect=UserError("The renderer is out of paint; please buy some.")))
+        patch.setattr(film, "render", Mock(side_effect=UserError("The renderer is out of paint; please buy some.")))
         refused(words, capsys)
     assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("out.mp4", b"the old one")]
     assert cli.main(words) == 0

@@ -9,7 +9,7 @@ import pytest
 import torch
 from test_published import kijai
 
-from playmate_core import cli, talk
+from playmate_core import cli, film
 from playmate_core.face import FaceConfig, FaceModel
 from playmate_core.values import Motion, Portrait
 
@@ -33,13 +33,13 @@ def test_a_liveportrait_folder_moves_the_head_and_keeps_the_face(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     drawn: list[tuple[Portrait, Motion]] = []
-    render = talk.render
+    render = film.render
 
     def remember(face, portrait, motion, *rest):
         drawn.append((portrait, motion))
         return render(face, portrait, motion, *rest)
 
-    monkeypatch.setattr(talk, "render", remember)
+    monkeypatch.setattr(film, "render", remember)
     words = ["talk", str(portrait_picture), str(speech_wave), "-o", str(tmp_path / "out.mp4"), "--steps", "2"]
     words += ["--emotion", "none", "--any-picture", "--models", str(models), "--face-weights", "liveportrait"]
     with caplog.at_level(logging.WARNING):

@@ -25,7 +25,7 @@ from training.probe_stage import ProbeStageConfig, train_probe
 
 logger = logging.getLogger(__name__)
 
-LEVELS = ("1", "2", "all")
+LEVELS = ("1", "long", "2", "all")
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class EvaluateConfig:
     probe_steps: int = 3000
     oracle_steps: int = 1000  # of DDPM, against which the default sampler is measured
     rollout: float = 60.0  # seconds of the long run
-    level: str = "all"  # or "1", "2"
+    level: str = "all"  # or "1" (motion), "long" (long runs, sampler, ablations), "2" (pixels)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -66,6 +66,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     tables: list[Table] = []
     if config.level in ("1", "all"):
         tables += level_one(config, system)
+    if config.level in ("long", "all"):
+        tables.append(long_runs(config, system))
     if config.level in ("2", "all"):
         tables.append(level_two(config, system))
     facts = {
@@ -88,7 +90,15 @@ def level_one(config: EvaluateConfig, system: System) -> list[Table]:
     named = fit_judge(load_clips(corpus, "train"), load_clips(corpus, "val") + load_clips(corpus, "test"))
     neutral = with_neutral_voice(subjects, config.few)
     emotion = level1.emotion_table(system, neutral, named, made)
-    logger.info("Rollout, sampler, guidance, ablations.")
+    pictures.motion_curves(few[:4], made, Path(config.out))
+    return [speech, emotion, ablations.guidance_table(system, few, named)]
+
+
+def long_runs(config: EvaluateConfig, system: System) -> Table:
+    """A minute without a break, the sampler's short cut, and what each part is worth."""
+    corpus, encoder = Path(config.corpus), system.denoiser.config.audio_encoder
+    logger.info("Rollout, sampler, ablations.")
+    few = load_subjects(corpus, encoder, config.few)
     speech_backend = str(corpus_config(corpus)["speech"])
     rows = ablations.rollout_rows(system, ablations.rollout_subject(encoder, config.rollout, speech_backend))
     held_out = load_clips(corpus, "val") + load_clips(corpus, "test")
@@ -103,9 +113,7 @@ def level_one(config: EvaluateConfig, system: System) -> list[Table]:
             variants[name] = replace(system, denoiser=weights.load_motion(path), controller=None)
     for name, variant in variants.items():
         rows += [ablations.jerk_row(name, variant, few), ablations.fault_row(name, variant, few)]
-    more = Table("Level 1: long runs, sampler, ablations", f"{len(few)} clips, seeds {ablations.SEEDS}.", tuple(rows))
-    pictures.motion_curves(few[:4], made, Path(config.out))
-    return [speech, emotion, more, ablations.guidance_table(system, few, named)]
+    return Table("Level 1: long runs, sampler, ablations", f"{len(few)} clips, seeds {ablations.SEEDS}.", tuple(rows))
 
 
 def level_two(config: EvaluateConfig, system: System) -> Table:
