@@ -137,7 +137,7 @@ def test_one_command_writes_every_row_and_the_pictures(
 
 @pytest.mark.usefixtures("brief")
 def test_a_level_is_chosen_by_name(corpus: Path, models: dict[str, str], tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="--level is '3', expected one of 1, 2, all"):
+    with pytest.raises(UserError, match="--level is '3', expected one of 1, long, 2, all"):
         evaluate.main([*settings(corpus, models, tmp_path), "--level", "3"])
     assert not list(tmp_path.iterdir())
 
