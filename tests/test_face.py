@@ -20,7 +20,8 @@ from playmate_core.face.canvas import Canvas, moved, picture_in
 from playmate_core.face.generator import Spade
 from playmate_core.face.layers import SpectralConv2d
 from playmate_core.face.motion import ResponseNorm
-from playmate_core.face.warping import common_turn, heatmaps, identity_grid, sample
+from playmate_core.face.warping import DenseMotion, blend_to_origin, common_turn, heatmaps, identity_grid, sample
+from playmate_core.geometry import place
 
 KEYS = json.loads((Path(__file__).parent / "data" / "liveportrait_keys.json").read_text())
 
@@ -71,7 +72,7 @@ def test_small_runs_at_full_and_half_resolution(small: FaceModel, side: int) -> 
     assert reading.angle_logits.shape == (2, 3, 66)
     warped = small.warping(volume, reading.keypoints, points(2))
     assert warped.features.shape == (2, 48 + 2 * 48, cells, cells) and warped.occlusion.shape == (2, 1, cells, cells)
-    assert warped.deformation.shape == (2, 8, cells, cells, 3) and warped.mask.shape == (2, 22, 8, cells, cells)
+    assert warped.deformation.shape == (2, 8, cells, cells, 3) and warped.mask.shape == (2, 23, 8, cells, cells)
     drawn = small.draw(volume, reading.keypoints, points(2))
     assert drawn.shape == (2, 3, 2 * side, 2 * side)
     assert 0 <= float(drawn.min()) and float(drawn.max()) <= 1
@@ -82,7 +83,7 @@ def test_small_stays_within_its_budget(small: FaceModel) -> None:
     volume = small.appearance(image)
     assert gmacs(lambda: small.appearance(image)) < 0.2
     assert gmacs(lambda: small.read(image)) < 0.5
-    assert gmacs(lambda: small.draw(volume, points(1), points(1, 1))) < 1.5
+    assert gmacs(lambda: small.draw(volume, points(1), points(1, 1))) < 1.6
     assert sum(v.numel() for v in small.state_dict().values()) * 2 < 12e6  # bytes, stored as float16
 
 
@@ -289,5 +290,34 @@ def test_turning_candidates_carry_a_rigid_motion_exactly_wherever_they_are_chose
     x_s = x_d @ turn + torch.tensor([0.05, 0.0, 0.0])
     warped = small.warping(small.appearance(torch.rand(1, 3, 64, 64)), x_s, x_d)
     grid = identity_grid(8, 8, 8, x_d)
-    rigid, still = grid @ turn[0] + torch.tensor([0.05, 0.0, 0.0]), warped.mask[0, 0, ..., None]
-    torch.testing.assert_close(warped.deformation[0], (1 - still) * rigid + still * grid, atol=1e-5, rtol=0)
+    rigid, still, body = grid @ turn[0] + torch.tensor([0.05, 0.0, 0.0]), *warped.mask[0, [0, -1], ..., None]
+    upright = small.warping.dense_motion_network.follow_body(grid, turn, x_s, x_d)[0]
+    written_out = (1 - still - body) * rigid + still * grid + body * upright
+    torch.testing.assert_close(warped.deformation[0], written_out, atol=1e-5, rtol=0)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.tuples(*[st.floats(-30, 30)] * 3), st.tuples(*[st.floats(-0.2, 0.2)] * 2), st.floats(0.8, 1.7))
+def test_the_body_follows_the_heads_place_and_size_but_not_its_turn(
+    angles: tuple[float, ...], shift: tuple[float, ...], scale: float
+) -> None:
+    face = points(1, 5)
+    model = DenseMotion(replace(FaceConfig.tiny(), body_candidate=True))
+    model.origin.copy_(blend_to_origin(face[0]))
+    still = torch.zeros(1, 3)
+    moved = place(face, torch.tensor([angles]), 0 * face, torch.tensor([[*shift, 0.0]]), torch.tensor([[scale]]))
+    first = place(face, still, 0 * face, still, torch.ones(1, 1))
+    grid = identity_grid(2, 3, 3, face)
+    got = model.follow_body(grid, common_turn(moved, first), first, moved)[0]
+    torch.testing.assert_close(got, (grid - torch.tensor([*shift, 0.0])) / scale, atol=2e-4, rtol=0)
+
+
+def test_what_a_small_g_is_shown_once_more_is_at_half_of_the_full_size(small: FaceModel) -> None:
+    seen: list[torch.Size] = []
+    assert small.generator.fine is not None
+    handle = small.generator.fine.register_forward_hook(lambda module, given, made: seen.append(made.shape))
+    drawn = small.draw(small.appearance(torch.rand(1, 3, 64, 64)), points(1), points(1, 1))
+    handle.remove()
+    assert drawn.shape == (1, 3, 128, 128) and seen == [torch.Size([1, FaceConfig.small().generator_fine, 64, 64])]
+    with pytest.raises(ValueError, match="generator_fine 8, expected 1 and 0"):
+        replace(FaceConfig.tiny(), generator_fine=8)

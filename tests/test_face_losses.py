@@ -46,7 +46,8 @@ def warp_of(deformation: Tensor) -> Warped:
 
 
 def exact_warp(source: Truth, driving: Truth, shape: tuple[int, int, int]) -> Tensor:
-    """The backward map of a rigid head, voxel by voxel through the inverse of Eq. 1; nothing far from the head."""
+    """The backward map of a rigid head over shoulders that do not turn, voxel by voxel through the inverse of Eq. 1;
+    nothing far from both."""
     axes = [torch.linspace(-1.0, 1.0, n) for n in shape]
     z, y, x = torch.meshgrid(*axes, indexing="ij")
     grid = torch.stack([x, y, z], -1)
@@ -57,7 +58,9 @@ def exact_warp(source: Truth, driving: Truth, shape: tuple[int, int, int]) -> Te
         skull = seen @ torch.linalg.inv(rotation_matrix(driving.rotation[k]))
         moved = source.scale[k] * (skull @ rotation_matrix(source.rotation[k])) + flat * source.translation[k]
         far = (skull / torch.tensor(losses.HEAD_HALF_AXES)).norm(dim=-1, keepdim=True) > 2.0
-        warps.append(torch.where(far, grid, moved))
+        upright = source.scale[k] * seen + flat * source.translation[k]
+        shoulder = (seen[..., 1:2] > losses.BODY_TOP) & (seen[..., :1].abs() < losses.BODY_HALF_WIDTH)
+        warps.append(torch.where(shoulder, upright, torch.where(far, grid, moved)))
     return torch.stack(warps)
 
 
@@ -65,11 +68,26 @@ def test_the_rigid_guide_is_zero_for_the_exact_rigid_warp_and_for_no_other() -> 
     source, driving = some_truth(seed=1), some_truth(seed=2)
     exact = exact_warp(source, driving, (4, 8, 8))
     assert float(losses.rigid_guide(warp_of(exact), source, driving)) == pytest.approx(0.0, abs=1e-5)
-    assert float(losses.rigid_guide(warp_of(exact + 0.1), source, driving)) == pytest.approx(0.3 + 0.15, abs=1e-4)
+    assert float(losses.rigid_guide(warp_of(exact + 0.1), source, driving)) == pytest.approx(0.3 + 0.3 + 0.15, abs=1e-4)
     swapped = losses.rigid_guide(warp_of(exact), driving, source)
     assert float(swapped) > 0.1
     with torch.autocast("cpu", torch.bfloat16):
         assert float(losses.rigid_guide(warp_of(exact), source, driving)) < 1e-5
+
+
+def test_shoulders_are_guided_without_the_turn_and_nothing_is_asked_beside_them() -> None:
+    source, driving = some_truth(1, seed=1), some_truth(1, seed=2)
+    upright = torch.tensor([[[0.0, 0.9, 0.0], [0.45, 0.85, 0.1], [0.7, 0.9, 0.0], [0.0, -0.1, -0.2]]])
+    inside = losses._in_body(upright)
+    assert inside.tolist() == [[True, True, False, False]]
+    flat = torch.tensor([1.0, 1.0, 0.0])
+    seen = losses._seen((upright - driving.translation[:, None] * flat) / driving.scale[:, None], source)
+    assert torch.allclose(
+        seen[0, 0],
+        source.scale[0] * (upright[0, 0] - flat * driving.translation[0]) / driving.scale[0]
+        + flat * source.translation[0],
+        atol=1e-6,
+    )
 
 
 def test_a_rigid_warp_takes_each_placed_keypoint_back_to_where_the_source_has_it() -> None:

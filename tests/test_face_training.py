@@ -197,3 +197,16 @@ def test_a_file_that_is_no_probe_is_refused(tiny_face: Path, tmp_path: Path) -> 
     for path in (tmp_path / "noise.safetensors", tmp_path / "absent.safetensors"):
         with pytest.raises(UserError, match="Cannot read"):
             load_probe(path)
+
+
+def test_a_grown_model_begins_as_the_smaller_one_and_has_room_for_more(tiny_face: Path) -> None:
+    smaller = weights.load_face(tiny_face)
+    torch.manual_seed(1)
+    grown = FaceModel(replace(smaller.config, body_candidate=True)).eval()
+    face.take_what_fits(grown, smaller)
+    old, new = smaller.state_dict(), grown.state_dict()
+    for name, value in old.items():
+        assert torch.equal(new[name][tuple(slice(n) for n in value.shape)], value), name
+    first = "warping.dense_motion_network.hourglass.encoder.down_blocks.0.conv.weight"
+    assert new[first].shape[1] == old[first].shape[1] + 1 + smaller.config.compress_channels
+    assert not new[first][:, old[first].shape[1] :].any()

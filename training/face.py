@@ -35,7 +35,8 @@ DETACH = ("none", "A", "B")
 class FaceStageConfig(LoopConfig):
     """What the face networks learn from, and how much each term weighs.
 
-    ``init``: weights to go on from; ``reader``: weights whose M replaces theirs (`python -m training reading`).
+    ``init``: weights to go on from, with ``grow`` a smaller model's, which fill what they fit; ``reader``: weights
+    whose M replaces theirs (`python -m training reading`).
     ``draw_size``: side of the picture given to F; the drawn picture is twice it. ``teacher``: share of the run (0 to 1)
     in which W and G are driven by true keypoints, so that they need not wait for M. ``fine_heads``: rate, relative to
     lr, of M's heads for keypoints, expression, translation and scale. ``detach``: which branch of Eq. 4 carries no
@@ -52,6 +53,7 @@ class FaceStageConfig(LoopConfig):
     corpus: str = "data/corpus"
     out: str = "runs/face"
     init: str = ""
+    grow: bool = False
     reader: str = ""
     model: FaceConfig = field(default_factory=FaceConfig.small)
     batch: int = 8
@@ -65,6 +67,7 @@ class FaceStageConfig(LoopConfig):
     perceptual_weights: str = ""
     norm: str = "l2"
     l1: float = 10.0
+    l2: float = 20.0
     mouth_and_eyes: float = 12.0
     edges: float = 5.0
     features: float = 1.0
@@ -127,6 +130,7 @@ class FaceStage:
         target = resized(batch.driving, 2 * config.draw_size)
         terms = {
             "l1": config.l1 * ((drawn - target).abs() * self._emphasis(batch.driving_truth, target)).mean(),
+            "l2": config.l2 * (drawn - target).square().mean(),
             "edges": config.edges * losses.gradient_distance(drawn, target),
             "features": config.features * self._look_apart(drawn, target, "l1"),
             "rigid": self._rigid_weight(step) * losses.rigid_guide(warped, batch.source_truth, batch.driving_truth),
@@ -195,15 +199,31 @@ def main(argv: Sequence[str] | None = None) -> None:
     if config.perceptual == "probe" and not config.perceptual_weights:
         probe = ProbeStageConfig(corpus=config.corpus, seed=config.seed, mixed_precision=config.mixed_precision)
         config = replace(config, perceptual_weights=str(train_probe(probe, run_dir / "probe")))
-    if config.init:
+    if config.init and not config.grow:
         model = weights.load_face(Path(config.init)).train().requires_grad_(True)
     else:
         torch.manual_seed(config.seed)
         model = FaceModel(config.model)
         start_at_mean_face(model, Sessions(Path(config.corpus), "train"))
+    if config.grow:
+        take_what_fits(model, weights.load_face(Path(config.init)))
     if config.reader:
         _take_reader(model, Path(config.reader))
     train(FaceStage(config, model, Sessions(Path(config.corpus), "train")), config, run_dir)
+
+
+def take_what_fits(model: FaceModel, smaller: FaceModel) -> None:
+    """Fill the leading part of every tensor with the smaller model's of that name: what a layer has more of, inputs or
+    outputs, stands at the end. Inputs it did not have begin at zero; tensors of other depth stay as they were made."""
+    given = smaller.state_dict()
+    with torch.no_grad():
+        for name, mine in model.state_dict().items():
+            old = given.get(name)
+            if old is None or old.ndim != mine.ndim or any(a > b for a, b in zip(old.shape, mine.shape, strict=True)):
+                continue
+            if mine.ndim > 1:
+                mine[:, old.shape[1] :] = 0.0
+            mine[tuple(slice(n) for n in old.shape)] = old
 
 
 def _take_reader(model: FaceModel, path: Path) -> None:

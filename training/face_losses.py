@@ -14,6 +14,9 @@ from training.pairs import Truth
 DEGREES, SHIFT, SCALE, KEYPOINT, EXPRESSION = 10.0, 0.05, 0.1, 0.01, 0.01
 #: Half axes of the head in canonical units (x, y, z), within which a voxel is taken to move with the skull.
 HEAD_HALF_AXES = (0.36, 0.46, 0.40)
+#: Where shoulders begin below the head's origin, in canonical units, how far they reach to each side, and above which
+#: height nothing of them is seen.
+BODY_TOP, BODY_HALF_WIDTH, ABOVE_BODY = 0.8, 0.5, 0.5
 
 
 def pose_supervision(reading: FaceReading, truth: Truth) -> Tensor:
@@ -48,7 +51,8 @@ def keypoint_prior(placed: Tensor, nearest: float = 0.05) -> Tensor:
 
 
 def rigid_guide(warped: Warped, source: Truth, driving: Truth) -> Tensor:
-    """Deformation prior: inside the head the backward warp is the known rigid motion, far outside it is none.
+    """Deformation prior: inside the head the backward warp is the known rigid motion, in the body the same without the
+    turn, far from both there is none.
 
     A voxel p of the driving frame lies on the skull at q = ((p - t_d) / s_d) R_d^T, which the source shows at
     s_s q R_s + t_s. Between the head and twice its size nothing is asked.
@@ -57,18 +61,14 @@ def rigid_guide(warped: Warped, source: Truth, driving: Truth) -> Tensor:
     axes = [torch.linspace(-1.0, 1.0, n, device=warped.deformation.device) for n in (depth, height, width)]
     z, y, x = torch.meshgrid(*axes, indexing="ij")
     grid = torch.stack([x, y, z], -1).reshape(1, -1, 3)  # (1, N, 3)
-    flat = torch.tensor([1.0, 1.0, 0.0], device=grid.device)
     with torch.autocast(grid.device.type, enabled=False):  # a product in half precision is off by a tenth of a voxel
-        local = (grid - (driving.translation * flat)[:, None]) / driving.scale[:, None]
-        skull = local @ rotation_matrix(driving.rotation).transpose(-1, -2)  # (B, N, 3)
-        turned = skull @ rotation_matrix(source.rotation)
-        moved = source.scale[:, None] * turned + (source.translation * flat)[:, None]
+        upright = (grid - _in_plane(driving)) / driving.scale[:, None]
+        skull = upright @ rotation_matrix(driving.rotation).transpose(-1, -2)  # (B, N, 3)
+        moved = _seen(skull @ rotation_matrix(source.rotation), source)
     distance = (skull / torch.tensor(HEAD_HALF_AXES, device=grid.device)).square().sum(-1)
-    inside, outside = (distance < 1.0).float(), (distance > 4.0).float()
-    got = warped.deformation.flatten(1, 3)
-    rigid = ((got - moved).abs().sum(-1) * inside).sum() / inside.sum().clamp(min=1.0)
-    still = ((got - grid).abs().sum(-1) * outside).sum() / outside.sum().clamp(min=1.0)
-    return rigid + 0.5 * still
+    wanted = {"head": (moved, distance < 1.0), "body": (_seen(upright, source), _in_body(upright))}
+    wanted["still"] = (grid, (distance > 4.0) & (upright[..., 1] < ABOVE_BODY))
+    return _distances(warped.deformation.flatten(1, 3), wanted)
 
 
 def surface_guide(flow: Tensor, source: Truth, driving: Truth) -> Tensor:
@@ -76,29 +76,51 @@ def surface_guide(flow: Tensor, source: Truth, driving: Truth) -> Tensor:
 
     The skin is taken for the front of the head's ellipsoid: the ray through (x, y) meets the skull at
     q = ((x, y, z) - t_d) / s_d R_d^T for the smallest z with |q / half axes| = 1, which the source shows at
-    s_s q R_s + t_s. Pixels whose ray misses twice that ellipsoid should not move; between the two nothing is asked.
+    s_s q R_s + t_s. Shoulders move without the turn. Pixels whose ray misses twice that ellipsoid, and lie above the
+    shoulders, should not move; between nothing is asked.
     """
     height, width = flow.shape[1:3]
     y, x = torch.meshgrid(*(torch.linspace(-1.0, 1.0, n, device=flow.device) for n in (height, width)), indexing="ij")
     plane = torch.stack([x, y, torch.zeros_like(x)], -1).reshape(1, -1, 3)
-    flat = torch.tensor([1.0, 1.0, 0.0], device=flow.device)
     axes = torch.tensor(HEAD_HALF_AXES, device=flow.device)
     with torch.autocast(flow.device.type, enabled=False):
-        back = rotation_matrix(driving.rotation).transpose(-1, -2) / driving.scale[:, None]
-        start = (plane - (driving.translation * flat)[:, None]) @ back  # (B, N, 3), the ray at z = 0
-        ray = back[:, 2:3]  # (B, 1, 3), what one unit of z adds
+        upright = (plane - _in_plane(driving)) / driving.scale[:, None]
+        back = rotation_matrix(driving.rotation).transpose(-1, -2)
+        start, ray = upright @ back, back[:, 2:3]  # the ray at z = 0 (B, N, 3), and what one unit of z adds (B, 1, 3)
         a, b = (ray / axes).square().sum(-1), (start * ray / axes.square()).sum(-1)
         c = (start / axes).square().sum(-1)
         hit = b.square() - a * (c - 1.0)
         skin = start + ((-b - hit.clamp(min=0.0).sqrt()) / a)[..., None] * ray
-        turned = source.scale[:, None] * (skin @ rotation_matrix(source.rotation))
-        moved = (turned + (source.translation * flat)[:, None])[..., :2]
-    inside = (hit > 0.0).float()
-    outside = (b.square() - a * (c - 4.0) < 0.0).float()
-    got = flow.flatten(1, 2)
-    skinned = ((got - moved).abs().sum(-1) * inside).sum() / inside.sum().clamp(min=1.0)
-    still = ((got - plane[..., :2]).abs().sum(-1) * outside).sum() / outside.sum().clamp(min=1.0)
-    return skinned + 0.5 * still
+        moved = _seen(skin @ rotation_matrix(source.rotation), source)[..., :2]
+    missed = b.square() - a * (c - 4.0) < 0.0
+    body = _in_body(upright) & (hit <= 0.0)
+    wanted = {"head": (moved, hit > 0.0), "body": (_seen(upright, source)[..., :2], body)}
+    wanted["still"] = (plane[..., :2], missed & (upright[..., 1] < ABOVE_BODY))
+    return _distances(flow.flatten(1, 2), wanted)
+
+
+def _in_plane(truth: Truth) -> Tensor:
+    """A head's translation without depth, (B, 1, 3)."""
+    return (truth.translation * torch.tensor([1.0, 1.0, 0.0], device=truth.translation.device))[:, None]
+
+
+def _seen(turned: Tensor, truth: Truth) -> Tensor:
+    """Where points (B, N, 3) of a head that has turned already are seen."""
+    return truth.scale[:, None] * turned + _in_plane(truth)
+
+
+def _in_body(upright: Tensor) -> Tensor:
+    """Which points, in the head's frame before it turns, are taken for shoulders and chest."""
+    return (upright[..., 1] > BODY_TOP) & (upright[..., 0].abs() < BODY_HALF_WIDTH)
+
+
+def _distances(got: Tensor, wanted: dict[str, tuple[Tensor, Tensor]]) -> Tensor:
+    """Mean distance in each zone; head and body count fully, what should stand still half."""
+    total = got.new_zeros(())
+    for zone, (place_, where) in wanted.items():
+        distance = ((got - place_).abs().sum(-1) * where).sum() / where.sum().clamp(min=1)
+        total = total + (0.5 if zone == "still" else 1.0) * distance
+    return total
 
 
 def gradient_distance(first: Tensor, second: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from playmate_core import weights
 from playmate_core.face import FaceConfig, FaceModel
+from playmate_core.face.warping import blend_to_origin
 from training import face_losses as losses
 from training.config import LoopConfig, parse
 from training.data import Sessions, corpus_hash
@@ -107,10 +108,18 @@ def two_rates(learning: nn.Module, model: FaceModel, fine_rate: float) -> list[d
 
 
 def start_at_mean_face(model: FaceModel, sessions: Sessions) -> None:
-    """Let M's keypoint head begin at the mean face of the corpus: what differs between people is left to learn."""
+    """Let M's keypoint head begin at the mean face of the corpus: what differs between people is left to learn. W is
+    told where such a face turns."""
     mean = torch.stack([sessions[index].keypoints for index in range(len(sessions))]).mean(0)
     with torch.no_grad():
         model.motion.detector.fc_kp.bias.copy_(mean.flatten())
+        tell_origin(model, mean)
+
+
+def tell_origin(model: FaceModel, mean_face: Tensor) -> None:
+    """Tell W, where it has a candidate for the body, which blend of the keypoints is the head's origin."""
+    if model.config.body_candidate:
+        model.warping.dense_motion_network.origin.copy_(blend_to_origin(mean_face))
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -31,9 +31,13 @@ class Canvas:
 
     def label(self, config: FaceConfig) -> Tensor:
         """The moved and the still picture at the scale F works on, folded to the grid: (B, 6 stride^2, h, w)."""
-        small = F.avg_pool2d(self.picture, config.shrink) if config.shrink > 1 else self.picture
-        both = torch.cat([moved(small, self.flow), small], 1)
-        return F.pixel_unshuffle(both, config.appearance_stride)
+        height, width = (side // config.shrink for side in self.picture.shape[-2:])
+        return F.pixel_unshuffle(self.layers(height, width), config.appearance_stride)
+
+    def layers(self, height: int, width: int) -> Tensor:
+        """The moved and the still picture at a size that divides theirs, (B, 6, height, width)."""
+        small = F.adaptive_avg_pool2d(self.picture, (height, width))
+        return torch.cat([moved(small, self.flow), small], 1)
 
     def marks(self, height: int, width: int) -> Tensor:
         """One soft dot a keypoint on a grid of pixel centres: (B, K, height, width)."""

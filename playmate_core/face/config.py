@@ -41,6 +41,8 @@ class FaceConfig:
     generator_blocks: int = 6
     generator_up_0: int = 256
     generator_up_1: int = 64
+    #: Channels at half of the full size, where G sees its canvas once more. 0, published: no such stage.
+    generator_fine: int = 0
     spade_hidden: int = 128
     spectral_norm: bool = True
     #: The volume carries the source picture too; W moves it by the flow of the visible surface, and G paints over it,
@@ -51,6 +53,8 @@ class FaceConfig:
     #: Every candidate motion of W turns and scales as the keypoints do as a whole, as in face-vid2vid. Published:
     #: translations alone.
     turn_candidates: bool = False
+    #: One more candidate follows the body, which moves and scales with the head but does not turn. Not published.
+    body_candidate: bool = False
     # S, stitching and retargeting
     with_stitching: bool = True
 
@@ -65,8 +69,11 @@ class FaceConfig:
             )
         if self.motion_backbone not in ("convnext", "plain"):
             raise ValueError(f"motion_backbone must be convnext or plain, got {self.motion_backbone!r}.")
-        if self.shrink > 1 and not self.carry_picture:
-            raise ValueError(f"shrink is {self.shrink}, expected 1 where no picture is carried.")
+        if (self.shrink > 1 or self.generator_fine) and not self.carry_picture:
+            raise ValueError(
+                f"shrink is {self.shrink} and generator_fine {self.generator_fine}, expected 1 and 0 where no picture "
+                "is carried."
+            )
         if self.picture_channels % self.volume_depth:
             raise ValueError(
                 f"A carried picture fills {self.picture_channels} channels, which volume_depth {self.volume_depth} "
@@ -107,8 +114,8 @@ class FaceConfig:
 
     @property
     def candidates(self) -> int:
-        """Motions a voxel chooses from: one per keypoint, and standing still."""
-        return self.keypoints + 1
+        """Motions a voxel chooses from: standing still, one per keypoint, and perhaps the body's."""
+        return self.keypoints + 1 + self.body_candidate
 
     @classmethod
     def small(cls) -> FaceConfig:
@@ -132,10 +139,12 @@ class FaceConfig:
             carry_picture=True,
             shrink=2,
             turn_candidates=True,
+            body_candidate=True,
             generator_middle=64,
             generator_blocks=4,
             generator_up_0=48,
             generator_up_1=24,
+            generator_fine=24,
             spade_hidden=16,
             spectral_norm=False,
             with_stitching=False,

@@ -75,8 +75,9 @@ class Generator(nn.Module):
         self.up_0 = SpadeBlock(wide, config.generator_up_0, label, config)
         self.up_1 = SpadeBlock(config.generator_up_0, config.generator_up_1, marks or label, config)
         self.carried, finer = config.carry_picture, 2 * config.shrink
-        told = 8 if self.carried else 3
-        last = nn.Conv2d(config.generator_up_1, told * finer**2, 3, padding=1)
+        self.fine = FineStage(config) if config.generator_fine else None
+        inside, finer = (config.generator_fine, 2) if self.fine else (config.generator_up_1, finer)
+        last = nn.Conv2d(inside, (8 if self.carried else 3) * finer**2, 3, padding=1)
         self.conv_img = nn.Sequential(last, nn.PixelShuffle(finer))
         if self.carried:
             keep_the_moved_picture(last, finer**2)
@@ -94,8 +95,31 @@ class Generator(nn.Module):
         x = self.up_0(F.interpolate(x, scale_factor=2.0), middle)
         fine = label if canvas is None else canvas.marks(4 * height, 4 * width).to(x.dtype)
         x = self.up_1(F.interpolate(x, scale_factor=2.0), fine)
+        if self.fine is not None and canvas is not None:
+            x = self.fine(x, canvas)
         told = self.conv_img(F.leaky_relu(x, SLOPE))
         return told.sigmoid() if canvas is None else canvas.blend(told)
+
+
+class FineStage(nn.Module):
+    """At half of the full size, look at the moved and the still picture and at the marks once more: lips, lids and
+    outlines are thinner than a feature. x (B, up_1, 4h, 4w) -> (B, generator_fine, 4h shrink, 4w shrink).
+    """
+
+    def __init__(self, config: FaceConfig) -> None:
+        super().__init__()
+        wide, finer = config.generator_fine, config.shrink
+        widened = nn.Conv2d(config.generator_up_1, wide * finer**2, 3, padding=1)
+        self.widen = nn.Sequential(widened, nn.PixelShuffle(finer))
+        self.look = nn.Conv2d(wide + config.mark_channels + 6, wide, 3, padding=1)
+        self.again = nn.Conv2d(wide, wide, 3, padding=1)
+
+    def forward(self, x: Tensor, canvas: Canvas) -> Tensor:
+        x = self.widen(F.leaky_relu(x, SLOPE))
+        height, width = x.shape[-2:]
+        seen = torch.cat([F.leaky_relu(x, SLOPE), canvas.marks(height, width), canvas.layers(height, width)], 1)
+        seen = self.look(seen.to(x.dtype))
+        return x + self.again(F.leaky_relu(seen, SLOPE))
 
 
 def with_marks(label: Tensor, canvas: Canvas, height: int, width: int) -> Tensor:

@@ -27,8 +27,9 @@ class Warped:
 
     ``features`` (B, C, h, w) after occlusion, then the moved and the still picture where one is carried;
     ``occlusion`` (B, 1, h, w), 1 where the source is seen; ``deformation``
-    (B, D, h, w, 3), where each voxel came from as (x, y, z) in -1..1; ``mask`` (B, K+1, D, h, w), the share of each
-    candidate motion, standing still first; ``canvas`` what G paints over, where a picture is carried.
+    (B, D, h, w, 3), where each voxel came from as (x, y, z) in -1..1; ``mask`` (B, N, D, h, w), the share of each
+    candidate motion, standing still first, then the keypoints'; ``canvas`` what G paints over, where a picture is
+    carried.
     """
 
     features: Tensor
@@ -135,12 +136,23 @@ def common_turn(x_from: Tensor, x_to: Tensor) -> Tensor:
     return (scale[:, None, None] * ((u * sign[:, None]) @ vh)).to(x_from.dtype)
 
 
+def blend_to_origin(face: Tensor) -> Tensor:
+    """Shares (K,), one in all, in which the points of a canonical face (K, 3) lie about its origin, which is where the
+    head turns: the smallest such shares. They name that place for every placed face, as Eq. 1 is affine."""
+    conditions = torch.cat([face.T, torch.ones(1, len(face))])
+    return torch.linalg.lstsq(conditions, torch.tensor([0.0, 0.0, 0.0, 1.0])[:, None], driver="gelsd").solution[:, 0]
+
+
 class DenseMotion(nn.Module):
     """Let every voxel choose among the keypoints' motions (page 3.4, steps 1 to 9): published, their translations."""
 
+    origin: Tensor
+
     def __init__(self, config: FaceConfig) -> None:
         super().__init__()
-        self.turns = config.turn_candidates
+        self.turns, self.has_body = config.turn_candidates, config.body_candidate
+        if self.has_body:  # `blend_to_origin` of a mean face; until one is known, the keypoints' centre
+            self.register_buffer("origin", torch.full((config.keypoints,), 1.0 / config.keypoints))
         self.hourglass = Hourglass(config.candidates * (1 + config.compress_channels), config)
         width = self.hourglass.width
         self.mask = nn.Conv3d(width, config.candidates, config.mask_kernel, padding=config.mask_kernel // 2)
@@ -158,19 +170,25 @@ class DenseMotion(nn.Module):
         nn.init.constant_(self.occlusion.bias, OCCLUSION_START)
 
     def evidence(
-        self, compressed: Tensor, grid: Tensor, turned: Tensor, shift: Tensor, x_s: Tensor, x_d: Tensor
+        self, compressed: Tensor, grid: Tensor, turned: Tensor, shift: Tensor, x_s: Tensor, x_d: Tensor, *body: Tensor
     ) -> Tensor:
-        """Per candidate: where its keypoint went, then what it would bring -> (B, (K+1)(1+c), D, h, w)."""
-        batch, points = x_d.shape[:2]
+        """Per candidate: where its keypoint went, then what it would bring -> (B, N (1+c), D, h, w)."""
+        batch = len(x_d)
         depth, height, width = grid.shape[:3]
         still = grid.expand(batch, 1, *grid.shape)  # the first candidate stands still
         # All candidates lie along depth, so that one look-up serves them without copying the volume.
-        places = torch.cat([still, turned[:, None] + shift[:, :, None, None, None, :]], 1).flatten(1, 2)
-        moved = sample(compressed.expand(batch, -1, -1, -1, -1), places)
-        moved = moved.unflatten(2, (points + 1, depth)).movedim(2, 1)
+        places = [still, turned[:, None] + shift[:, :, None, None, None, :], *(b[:, None] for b in body)]
+        moved = sample(compressed.expand(batch, -1, -1, -1, -1), torch.cat(places, 1).flatten(1, 2))
+        moved = moved.unflatten(2, (-1, depth)).movedim(2, 1)
         heat = heatmaps(x_d, depth, height, width) - heatmaps(x_s, depth, height, width)
-        heat = F.pad(heat, (0, 0, 0, 0, 0, 0, 1, 0)).to(moved.dtype)
+        heat = F.pad(heat, (0, 0, 0, 0, 0, 0, 1, len(body))).to(moved.dtype)
         return torch.cat([heat[:, :, None], moved], 2).flatten(1, 2)
+
+    def follow_body(self, grid: Tensor, turn: Tensor, x_s: Tensor, x_d: Tensor) -> Tensor:
+        """Where each voxel came from if it moved and scaled with the head but did not turn: (B, D, h, w, 3)."""
+        scale = torch.linalg.det(turn.float()).clamp(min=1e-8).pow(1.0 / 3.0).to(turn.dtype)
+        from_, to = (torch.einsum("k,bkc->bc", self.origin, x)[:, None, None, None] for x in (x_s, x_d))
+        return from_ + scale[:, None, None, None, None] * (grid - to)
 
     def flow(self, hidden: Tensor, deformation: Tensor) -> Tensor:
         """Where each pixel of the visible surface came from, (B, h, w, 2): the deformation of the depth that is seen,
@@ -188,15 +206,19 @@ class DenseMotion(nn.Module):
         depth, height, width = volume.shape[2:]
         grid = identity_grid(depth, height, width, x_d)
         turned, shift = grid.expand(len(x_d), *grid.shape), x_s - x_d
+        turn = common_turn(x_d, x_s) if self.turns or self.has_body else x_d.new_empty(0)
+        body = (self.follow_body(grid, turn, x_s, x_d),) if self.has_body else ()
         if self.turns:
-            turn = common_turn(x_d, x_s)
             turned = (grid.flatten(0, 2) @ turn).unflatten(1, (depth, height, width))
             shift = x_s - x_d @ turn
-        hidden = self.hourglass(self.evidence(compressed, grid, turned, shift, x_s, x_d))
+        hidden = self.hourglass(self.evidence(compressed, grid, turned, shift, x_s, x_d, *body))
         mask = self.mask(hidden).to(x_d.dtype).softmax(1)
-        # The mask sums to one, so the sum over candidate grids is two grids and the mean shift.
-        deformation = torch.einsum("bkzyx,bkc->bzyxc", mask[:, 1:], shift)
+        # The mask sums to one, so the sum over candidate grids is a few grids and the mean shift.
+        points = x_d.shape[1]
+        deformation = torch.einsum("bkzyx,bkc->bzyxc", mask[:, 1 : points + 1], shift)
         deformation = deformation + turned + mask[:, 0, ..., None] * (grid - turned)
+        for share, moved in zip(mask[:, points + 1 :].unbind(1), body, strict=True):
+            deformation = deformation + share[..., None] * (moved - turned)
         occlusion = self.occlusion(hidden.flatten(1, 2)).sigmoid()
         return deformation, mask, occlusion, hidden
 

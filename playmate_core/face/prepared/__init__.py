@@ -67,7 +67,7 @@ def prepare(face: FaceModel, profile: str) -> FaceModel:
     """
     if profile not in PROFILES:
         raise ValueError(f"profile must be auto or one of {', '.join(PROFILES)}, got {profile!r}.")
-    if profile == "plain" or face.config.carry_picture or face.config.turn_candidates:
+    if profile == "plain" or face.config.carry_picture or face.config.turn_candidates or face.config.body_candidate:
         return face
     made = copy.copy(face)
     # A module keeps its parts in this dict; a shallow copy would share it with the original.
