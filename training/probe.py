@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -42,6 +43,10 @@ class ProbeReading:
     rig: Tensor  # (B, 16)
     emotion: Tensor  # (B, 8) logits over EMOTIONS
     identity: Tensor  # (B, D) unit vectors
+
+
+#: Anything that reads pictures (B, 3, S, S) in [0, 1] as a probe does.
+Reader = Callable[[Tensor], ProbeReading]
 
 
 class Probe(nn.Module):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from playmate_core.values import EMOTIONS
-from training.data import Sessions
+from training.data import Session, Sessions
 from training.loop import LoopConfig, train
 from training.pairs import images
 from training.probe import DEGREES_PER_UNIT, Probe, ProbeConfig, ProbeReading, save_probe
@@ -68,15 +68,9 @@ class ProbeStage:
         frames = []
         for _ in range(2):
             frames += [(s, int(torch.randint(len(s.rotation), (1,), generator=generator))) for s in chosen]
-        neutral = F.one_hot(torch.tensor(EMOTIONS.index("neutral")), len(EMOTIONS)).float()
-        emotion = []
-        for session, i in frames:
-            strength = float(session.intensity[i])
-            named = F.one_hot(torch.as_tensor(int(session.emotion[i])), len(EMOTIONS)).float()
-            emotion.append(strength * named + (1.0 - strength) * neutral)
         rotation = torch.stack([s.rotation[i] for s, i in frames])
         rig = torch.stack([s.rig[i] for s, i in frames])
-        return ProbeBatch(images(frames), rotation, rig, torch.stack(emotion))
+        return ProbeBatch(images(frames), rotation, rig, emotion_target(frames))
 
     def loss(self, batch: ProbeBatch, step: int, generator: torch.Generator) -> Mapping[str, Tensor]:
         soft = float(torch.rand(1, generator=generator)) < self.config.softened
@@ -98,6 +92,14 @@ class ProbeStage:
 
     def save(self, run_dir: Path, step: int) -> None:
         save_probe(self.probe, run_dir / "probe.safetensors")
+
+
+def emotion_target(frames: Sequence[tuple[Session, int]]) -> Tensor:
+    """How much of each emotion frames show, (B, 8): what their intensity leaves is neutral."""
+    neutral = F.one_hot(torch.tensor(EMOTIONS.index("neutral")), len(EMOTIONS)).float()
+    strength = torch.stack([session.intensity[i] for session, i in frames])[:, None]
+    named = F.one_hot(torch.stack([session.emotion[i] for session, i in frames]).long(), len(EMOTIONS)).float()
+    return strength * named + (1.0 - strength) * neutral
 
 
 def half_detail(image: Tensor) -> Tensor:

@@ -12,6 +12,8 @@ from playmate_core import weights
 from playmate_core.errors import UserError
 from playmate_core.sampling import SamplingOptions
 from playmate_core.talk import bundled
+from training.close_probe import load_close_probe
+from training.close_stage import CloseStageConfig, train_close
 from training.config import parse
 from training.data import Sessions, corpus_config, corpus_hash, load_clips
 from training.evaluate import ablations, judge, leakage, level1, level2, pictures, samplers
@@ -49,6 +51,7 @@ class EvaluateConfig:
     few: int = 8  # clips of the slow figures
     pairs: int = 4  # a session, of level 2
     probe_steps: int = 3000
+    close_steps: int = 2000
     oracle_steps: int = 1000  # of DDPM, against which the default sampler is measured
     rollout: float = 60.0  # seconds of the long run
     level: str = "all"  # or "1" (motion), "long" (long runs, sampler, ablations), "2" (pixels)
@@ -112,7 +115,7 @@ def long_runs(config: EvaluateConfig, system: System) -> Table:
         if path:
             variants[name] = replace(system, denoiser=weights.load_motion(path), controller=None)
     for name, variant in variants.items():
-        rows += [ablations.jerk_row(name, variant, few), ablations.fault_row(name, variant, few)]
+        rows += [ablations.jerk_row(name, variant, few), *ablations.fault_rows(name, variant, few)]
     return Table("Level 1: long runs, sampler, ablations", f"{len(few)} clips, seeds {ablations.SEEDS}.", tuple(rows))
 
 
@@ -123,7 +126,9 @@ def level_two(config: EvaluateConfig, system: System) -> Table:
     probe_config = ProbeStageConfig(
         corpus=config.judges, split="judge", steps=config.probe_steps, batch=24, softened=0.5
     )
-    probe = load_probe(train_probe(probe_config, out / "probe"))
+    first_look = load_probe(train_probe(probe_config, out / "probe"))
+    close_config = CloseStageConfig(corpus=config.judges, steps=config.close_steps)
+    probe = load_close_probe(train_close(close_config, first_look, out / "close"), first_look)
     sessions = Sessions(corpus, "test")
     seed = int(corpus_config(corpus)["seed"])
     logger.info("Level 2 on %d people.", len(sessions))

@@ -18,10 +18,13 @@ from training.evaluate.subjects import Subject, System
 from training.pairs import resized
 from training.synthetic.identity import make_identity
 from training.synthetic.pixels import render
+from training.synthetic.rig import RIG
 from training.synthetic.sessions import session_scene
 
 #: Frames drawn at once.
 BATCH = 10
+#: How large a head at rest is shown.
+REST_SCALE = 1.3
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,10 @@ class Filmed:
     @property
     def person(self) -> int:
         return self.subject.clip.identity_seed
+
+    def at_rest(self) -> Tensor:
+        """The person facing us without any expression, (1, 3, S, S)."""
+        return film_at_rest(self.person, self.seed)
 
 
 def filmed(subject: Subject, seed: int) -> Filmed:
@@ -58,6 +65,27 @@ def film(clip: Clip, seed: int, frames: range) -> Tensor:
         for k in frames
     ]
     return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 255.0
+
+
+def film_at_rest(person: int, seed: int) -> Tensor:
+    """A person facing us without any expression, in their place of the corpus ``seed``: (1, 3, S, S)."""
+    still = np.zeros(3)
+    picture = render(make_identity(person), session_scene(seed, person), np.zeros(len(RIG)), still, still, REST_SCALE)
+    return torch.from_numpy(picture)[None].permute(0, 3, 1, 2).float() / 255.0
+
+
+def film_still(one: Filmed, frames: range) -> Tensor:
+    """As :func:`film`, but the head keeps the pose of the first frame."""
+    clip = one.subject.clip
+    pose = clip.motion.pose
+    first = pose[:1]
+    held = replace(
+        pose,
+        rotation=first.rotation.expand_as(pose.rotation),
+        translation=first.translation.expand_as(pose.translation),
+        scale=first.scale.expand_as(pose.scale),
+    )
+    return film(replace(clip, motion=clip.motion.with_pose(held)), one.seed, frames)
 
 
 @torch.inference_mode()

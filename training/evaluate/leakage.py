@@ -13,7 +13,7 @@ from training.evaluate.level2 import draw, far_pairs, read
 from training.evaluate.motion_metrics import ratio
 from training.evaluate.table import Row
 from training.pairs import images
-from training.probe import Probe
+from training.probe import Reader
 
 #: Pairs of frames of each person, and the draws of pairs over which the spread is stated.
 PAIRS = 2
@@ -33,7 +33,7 @@ class Leakage:
 
 
 @torch.inference_mode()
-def leakage(face: FaceModel, probe: Probe, sessions: Sessions, seed: int) -> Leakage:
+def leakage(face: FaceModel, probe: Reader, sessions: Sessions, seed: int) -> Leakage:
     """Draw frame i with j's pose alone and with j's expression alone, and read both against i redrawn as it is.
 
     Pose means rotation, translation and scale. i and j are read by M and lie at least GAP degrees apart.
@@ -53,7 +53,7 @@ def leakage(face: FaceModel, probe: Probe, sessions: Sessions, seed: int) -> Lea
     return Leakage(ratio(rig_by_pose, rig_by_face), ratio(turn_by_face, turn_by_pose))
 
 
-def leakage_rows(face: FaceModel, probe: Probe, sessions: Sessions, name: str = "with Eq. 4") -> list[Row]:
+def leakage_rows(face: FaceModel, probe: Reader, sessions: Sessions, name: str = "with Eq. 4") -> list[Row]:
     """Both leaks of one face model, mean and half range over draws of pairs; ``name`` says which model."""
     found = [leakage(face, probe, sessions, seed) for seed in SEEDS]
     asked = "lower than without" if name == "with Eq. 4" else ""

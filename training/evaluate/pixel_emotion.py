@@ -1,5 +1,7 @@
-"""Which of the eight emotions a clip's pictures show: the probe reads the rig of a few frames, and a discriminant names
-their median (METHOD 4.3). It counts only when it names rendered truth, and disturbed truth, 95 times in a hundred.
+"""Which of the eight emotions a clip's pictures show: the probe reads the rig of a few frames and of the same person at
+rest, and a discriminant names the median of their difference (METHOD 4.3). Thick brows or narrow eyes are not a mood:
+people who code faces look at the resting one, too. The judge counts only when it names rendered truth, and disturbed
+truth, 95 times in a hundred.
 """
 
 from __future__ import annotations
@@ -15,9 +17,9 @@ from torch import Tensor
 from playmate_core.values import EMOTIONS
 from training.data import Clip
 from training.evaluate.emotion_judge import is_clear, summary
-from training.evaluate.filming import film
+from training.evaluate.filming import film, film_at_rest
 from training.evaluate.table import Row, number
-from training.probe import Probe
+from training.probe import Reader
 
 #: Frames of a clip that are looked at.
 LOOKS = 12
@@ -34,14 +36,14 @@ def spaced(length: int) -> range:
 class PixelJudge:
     """A probe and the discriminant fitted on what it reads of rendered truth, with its marks on unseen people."""
 
-    probe: Probe
+    probe: Reader
     discriminant: Any
     on_truth: float
     on_disturbed: float
 
-    def name(self, pictures: Tensor) -> str:
-        """The emotion that frames (n, 3, S, S) of one clip show."""
-        return EMOTIONS[int(self.discriminant.predict(read_back(self.probe, pictures).numpy()[None])[0])]
+    def name(self, pictures: Tensor, rest: Tensor) -> str:
+        """The emotion that frames (n, 3, S, S) of one clip show; ``rest`` (1, 3, S, S) is the person without any."""
+        return EMOTIONS[int(self.discriminant.predict(read_back(self.probe, pictures, rest).numpy()[None])[0])]
 
     def rows(self) -> list[Row]:
         """The judge's own marks: figures read with it count where these pass."""
@@ -52,20 +54,21 @@ class PixelJudge:
 
 
 @torch.inference_mode()
-def read_back(probe: Probe, pictures: Tensor) -> Tensor:
-    """What the judge sees of a clip: medians of the rig that the probe reads."""
-    return summary(probe(pictures).rig)
+def read_back(probe: Reader, pictures: Tensor, rest: Tensor) -> Tensor:
+    """What the judge sees of a clip: how far the medians of the rig that the probe reads lie from the face at rest."""
+    return summary(probe(pictures).rig) - summary(probe(rest).rig)
 
 
 def fit_pixel_judge(
-    probe: Probe, seed: int, train: list[Clip], held_out: list[Clip], disturbed: Callable[[Tensor], Tensor]
+    probe: Reader, seed: int, train: list[Clip], held_out: list[Clip], disturbed: Callable[[Tensor], Tensor]
 ) -> PixelJudge:
     """Fit on clear training clips as the probe reads them, then name clear clips of people that neither has met."""
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
     fitted = [clip for clip in train if is_clear(clip)][:FITTED]
     marked = [clip for clip in held_out if is_clear(clip)][:MARKED]
-    seen = np.stack([read_back(probe, film(c, seed, spaced(len(c)))).numpy() for c in fitted])
+    at_rest = {clip.identity_seed: film_at_rest(clip.identity_seed, seed) for clip in [*fitted, *marked]}
+    seen = np.stack([read_back(probe, film(c, seed, spaced(len(c))), at_rest[c.identity_seed]).numpy() for c in fitted])
     judge = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")
     judge.fit(seen, [EMOTIONS.index(clip.emotion) for clip in fitted])
     plain: list[bool] = []
@@ -73,5 +76,6 @@ def fit_pixel_judge(
     for clip in marked:
         pictures = film(clip, seed, spaced(len(clip)))
         for hits, shown in ((plain, pictures), (blurred, disturbed(pictures))):
-            hits.append(EMOTIONS[int(judge.predict(read_back(probe, shown).numpy()[None])[0])] == clip.emotion)
+            seen_now = read_back(probe, shown, at_rest[clip.identity_seed])
+            hits.append(EMOTIONS[int(judge.predict(seen_now.numpy()[None])[0])] == clip.emotion)
     return PixelJudge(probe, judge, float(np.mean(plain)), float(np.mean(blurred)))

@@ -1,0 +1,162 @@
+"""A second look of the judge: the head turned to the front by what the first look tells, read at full detail.
+
+Brows are two pixels thick where `probe` reads pose and identity. Both together are the judge of `evaluate`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from playmate_core.errors import UserError
+from playmate_core.geometry import place
+from playmate_core.values import EMOTIONS
+from training.face_losses import HEAD_HALF_AXES
+from training.probe import DEGREES_PER_UNIT, Probe, ProbeReading
+from training.synthetic.rig import RIG
+
+#: What of the head is looked at, in canonical units: half its width, and the rows between which it lies.
+HALF_WIDTH, TOP, BOTTOM = 0.29, -0.27, 0.36
+#: The reach of translation and log scale, and the mean of the latter, by which both are learned.
+SHIFT, LOG_SCALE, MEAN_LOG_SCALE = 0.12, 0.2, 0.26
+#: The corrections of an angle are learned in units of this many degrees.
+CORRECTION = 4.0
+
+
+@dataclass(frozen=True)
+class CloseProbeConfig:
+    """Side of the turned face, one width per stride-2 stage, and the sizes of the two hidden layers."""
+
+    size: int = 96
+    widths: tuple[int, ...] = (16, 32, 64, 80)
+    hidden: int = 48
+    where: int = 48
+
+
+@dataclass(frozen=True)
+class Where:
+    """A head's pose as guessed: ``rotation`` (B, 3) degrees, ``translation`` (B, 3), ``scale`` (B, 1)."""
+
+    rotation: Tensor
+    translation: Tensor
+    scale: Tensor
+
+
+class CloseProbe(nn.Module):
+    """The judge: a probe's pose and identity, and what a close look reads of rig, emotion and the pose's error.
+
+    Under half a million parameters beside the probe's, which do not learn.
+    """
+
+    spread: Tensor
+
+    def __init__(self, config: CloseProbeConfig, probe: Probe) -> None:
+        super().__init__()
+        self.config = config
+        self.probe = probe.eval().requires_grad_(False)
+        coarse = probe.config.widths[-1] * 16
+        self.where = nn.Sequential(nn.Linear(coarse, config.where), nn.ReLU(), nn.Linear(config.where, 3))
+        self.stages = nn.Sequential(
+            *(
+                nn.Sequential(
+                    nn.Conv2d(a, b, 3, stride=2, padding=1),
+                    nn.BatchNorm2d(b),
+                    nn.SiLU(),
+                    nn.Conv2d(b, b, 3, padding=1),
+                    nn.BatchNorm2d(b),
+                    nn.SiLU(),
+                )
+                for a, b in pairwise((3, *config.widths))
+            )
+        )
+        cells = (config.size // 2 ** len(config.widths)) ** 2
+        # Without this normalisation most hidden units die, and with them all that moves less than a lid.
+        squeeze = nn.Linear(config.widths[-1] * cells, config.hidden)
+        self.trunk = nn.Sequential(nn.Flatten(), squeeze, nn.BatchNorm1d(config.hidden), nn.SiLU())
+        self.register_buffer("spread", torch.ones(len(RIG)))
+        self.rig = nn.Linear(config.hidden, len(RIG))
+        self.emotion = nn.Linear(config.hidden, len(EMOTIONS))
+        self.correction = nn.Linear(config.hidden, 3)
+
+    def train(self, mode: bool = True) -> CloseProbe:
+        """As any module, but the first look's statistics stay."""
+        super().train(mode)
+        self.probe.eval()
+        return self
+
+    def first_look(self, image: Tensor) -> tuple[Where, Tensor]:
+        """Where the head is in pictures (B, 3, S, S), and their identity (B, D)."""
+        with torch.no_grad():
+            sized = F.interpolate(image, size=(self.probe.config.size,) * 2, mode="bilinear", antialias=True)
+            seen = F.adaptive_avg_pool2d(self.probe.features(sized)[-1], 4).flatten(1)
+            pooled = self.probe.trunk(seen)
+            rotation = self.probe.rotation(pooled) * DEGREES_PER_UNIT
+            identity = F.normalize(self.probe.identity(pooled), dim=-1)
+        across, down, size = self.where(seen).split(1, -1)
+        shift = torch.cat([across, down, torch.zeros_like(down)], -1) * SHIFT
+        return Where(rotation, shift, (size * LOG_SCALE + MEAN_LOG_SCALE).exp()), identity
+
+    def close_look(self, image: Tensor, where: Where) -> tuple[Tensor, Tensor, Tensor]:
+        """Rig (B, 16), emotion logits (B, 8), and the rotation (B, 3) in degrees as corrected."""
+        hidden = self.trunk(self.stages(turned_to_front(image, where, self.config.size) * 2.0 - 1.0))
+        return (
+            self.rig(hidden) * self.spread,
+            self.emotion(hidden),
+            where.rotation + self.correction(hidden) * CORRECTION,
+        )
+
+    def forward(self, image: Tensor) -> ProbeReading:
+        where, identity = self.first_look(image)
+        rig, emotion, rotation = self.close_look(image, where)
+        return ProbeReading(rotation, rig, emotion, identity)
+
+
+def turned_to_front(image: Tensor, where: Where, side: int) -> Tensor:
+    """The skin of the head's ellipsoid as seen from the front, out of pictures (B, 3, S, S): (B, 3, side, side)."""
+    y, x = torch.meshgrid(
+        torch.linspace(TOP, BOTTOM, side, device=image.device),
+        torch.linspace(-HALF_WIDTH, HALF_WIDTH, side, device=image.device),
+        indexing="ij",
+    )
+    wide, tall, deep = HEAD_HALF_AXES
+    z = -deep * (1.0 - (x / wide).square() - (y / tall).square()).clamp(min=0.0).sqrt()
+    skin = torch.stack([x, y, z], -1).reshape(1, -1, 3).expand(len(image), -1, -1)
+    placed = place(skin, where.rotation, torch.zeros_like(skin), where.translation, where.scale)
+    return F.grid_sample(image, placed[..., :2].unflatten(1, (side, side)), "bilinear", "border", align_corners=False)
+
+
+def load_close_probe(path: Path, probe: Probe) -> CloseProbe:
+    """Read the second look saved by its stage. Raises UserError when the file is something else."""
+    try:
+        with safe_open(path, "pt") as file:
+            facts = file.metadata() or {}
+            state = {key: file.get_tensor(key) for key in file.keys()}
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"Cannot read {path} ({error}); expected a close.safetensors of the close stage.") from None
+    if facts.get("playmate.kind") != "close probe":
+        raise UserError(f"{path} holds {facts.get('playmate.kind', 'no Playmate model')}, expected a close probe.")
+    fields = json.loads(facts["playmate.config"])
+    close = CloseProbe(CloseProbeConfig(**{**fields, "widths": tuple(fields["widths"])}), probe)
+    close.load_state_dict(state)
+    return close.eval().requires_grad_(False)
+
+
+def save_close_probe(close: CloseProbe, path: Path) -> None:
+    """Write both looks with the second one's config, under a temporary name first."""
+    facts = {
+        "playmate.kind": "close probe",
+        "playmate.version": "1",
+        "playmate.config": json.dumps(asdict(close.config)),
+    }
+    partial = path.with_name(path.name + ".partial")
+    save_file({key: value.contiguous() for key, value in close.state_dict().items()}, partial, facts)
+    os.replace(partial, path)
