@@ -17,7 +17,7 @@ from .errors import UserError
 from .portrait import FaceLimits
 from .pose import REFERENCES
 from .render import RenderOptions
-from .sampling import POSE_ANCHORS, POSE_MEANS, STARTS, SamplingOptions
+from .sampling import POSE_ANCHORS, POSE_MEANS, STARTS, Keys, SamplingOptions
 from .score import NO_EMOTION
 from .talk import PoseSource, TalkReport, TalkRequest, Weights, bundled, talk
 from .terminal import Bars, Parser, choice, face_flags, flag, say
@@ -107,9 +107,16 @@ def add_sampling_flags(to: argparse.ArgumentParser) -> None:
     """One flag for each choice of SamplingOptions."""
     sampling = SamplingOptions()
     how = to.add_argument_group("how the motion is sampled")
-    flag(how, "--cfg-audio", sampling.cfg_audio, "how closely to follow the voice")
-    flag(how, "--cfg-audio-pose", sampling.cfg_audio_pose, "the same for the head pose")
-    flag(how, "--cfg-emotion", sampling.cfg_emotion, "how closely to follow the emotion")
+    for name, default, what in (
+        (
+            "--cfg-audio",
+            sampling.cfg_audio,
+            "how closely to follow the voice: a number, or a timeline like 0:1.5,2.5:3",
+        ),
+        ("--cfg-audio-pose", sampling.cfg_audio_pose, "the same for the head pose"),
+        ("--cfg-emotion", sampling.cfg_emotion, "how closely to follow the emotion, likewise"),
+    ):
+        how.add_argument(name, type=guidance, default=default, metavar="SCALE", help=f"{what} ({default})")
     flag(how, "--steps", sampling.steps, "evaluations of the network for each window")
     choice(how, "--sampler", sampling.sampler, SAMPLERS, "of the diffusion")
     choice(how, "--spacing", sampling.spacing, SPACINGS, "of its steps")
@@ -120,6 +127,14 @@ def add_sampling_flags(to: argparse.ArgumentParser) -> None:
     choice(how, "--pose-mean", sampling.pose_mean, POSE_MEANS, "around the portrait's pose, or facing the camera")
     choice(how, "--pose-anchor", sampling.pose_anchor, POSE_ANCHORS, "what stands in that pose: mean or first frame")
     choice(how, "--start", sampling.start, STARTS, "begin anywhere, or from the portrait's own face and pose")
+
+
+def guidance(text: str) -> float | Keys:
+    """A number, or numbers from given seconds on."""
+    try:
+        return Keys.written(text)
+    except UserError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def amplitudes(text: str) -> float | tuple[float, ...]:

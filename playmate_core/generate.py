@@ -92,7 +92,7 @@ def iterate(
     _check_inputs(denoiser, controller, portrait_keypoints, rest, audio)
     config, statistics = denoiser.config, denoiser.statistics
     for name in ("cfg_audio", "cfg_audio_pose", "cfg_emotion"):
-        window_of(name, getattr(options, name), len(audio), 0, 1)
+        window_of(name, getattr(options, name), len(audio), 0, 1, audio.fps)
     stride(config.window, options.overlap)
     head = Head.of(rest, denoiser, options)
     past = None
@@ -202,7 +202,7 @@ def _feeling(plan: _Plan, begin: int) -> Feeling | None:
 def _scales(plan: _Plan, begin: int) -> Sequence[float | Tensor]:
     o, frames, end = plan.options, len(plan.audio), begin + plan.denoiser.config.window
     named = (("cfg_audio", o.cfg_audio), ("cfg_audio_pose", o.cfg_audio_pose), ("cfg_emotion", o.cfg_emotion))
-    return [window_of(name, curve, frames, begin, end) for name, curve in named]
+    return [window_of(name, curve, frames, begin, end, plan.audio.fps) for name, curve in named]
 
 
 def _placed(scale: float | Tensor, like: Tensor) -> float | Tensor:

@@ -5,15 +5,46 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from .diffusion import SAMPLERS, SPACINGS
 from .errors import UserError
 from .normalisation import POSE_CHANNELS
+from .values import FPS
 
-#: One number for all frames, or one for each frame.
-Curve = float | tuple[float, ...]
+
+@dataclass(frozen=True)
+class Keys:
+    """A number that changes: (second, value) in the order of time, straight lines between, held at both ends."""
+
+    keys: tuple[tuple[float, float], ...]
+
+    @staticmethod
+    def written(text: str) -> float | Keys:
+        """Read "1.5", or "0:1.5,2.5:3" with a value from each second on. Raises UserError for anything else."""
+        try:
+            if ":" not in text:
+                return float(text)
+            keys = tuple(sorted((float(at), float(value)) for at, value in (p.split(":") for p in text.split(","))))
+        except ValueError:
+            raise UserError(f"Cannot read {text!r}; write a number, or a timeline like 0:1.5,2.5:3.") from None
+        if len({at for at, _ in keys}) < len(keys) or not keys[0][0] >= 0:
+            raise UserError(f"The timeline {text!r} names a second twice or one before 0; give each its own.")
+        return Keys(keys)
+
+    def __str__(self) -> str:
+        return ",".join(f"{at:g}:{value:g}" for at, value in self.keys)
+
+    def values(self, frames: int, fps: float) -> tuple[float, ...]:
+        """One number for each frame."""
+        at, value = zip(*self.keys, strict=True)
+        return tuple(float(v) for v in np.interp(np.arange(frames) / fps, at, value))
+
+
+#: One number for all frames, one for each frame, or keys between which it changes.
+Curve = float | tuple[float, ...] | Keys
 
 POSE_MEANS = ("source", "frontal")
 POSE_ANCHORS = ("mean", "first")
@@ -24,9 +55,9 @@ STARTS = ("free", "portrait")
 class SamplingOptions:
     """The defaults are PERFORMANCE 3's sampler and the paper's guidance.
 
-    ``cfg_audio``, ``cfg_emotion``: w_a and w_e of Eq. 8, a number or one for each frame. ``cfg_audio_pose``: w_a on the
-    head pose, 1 by default, because more exaggerates head motion (METHOD 1.10). ``pose_amplitude``: times the typical
-    spread, one number or six (pitch, yaw, roll, t_x, t_y, scale); 0 is a still head. ``pose_mean``: around the
+    ``cfg_audio``, ``cfg_emotion``: w_a and w_e of Eq. 8, a number, one for each frame, or keys. ``cfg_audio_pose``: w_a
+    on the head pose, 1 by default, because more exaggerates head motion (METHOD 1.10). ``pose_amplitude``: times the
+    typical spread, one number or six (pitch, yaw, roll, t_x, t_y, scale); 0 is a still head. ``pose_mean``: around the
     portrait's own pose, or facing the camera. ``pose_anchor``: the mean stands there, or the first frame. ``start``:
     begin anywhere, or from the portrait's own face and pose. ``overlap``: frames two windows share, faded from one to
     the other; 4 makes joints smoother than truth's own frames there (0.89 against 1.10 of the usual step, 24 clips).
@@ -86,15 +117,19 @@ class SamplingOptions:
 
 
 def numbers(curve: Curve) -> tuple[float, ...]:
-    """One number as a tuple of one."""
+    """One number as a tuple of one, keys as their values."""
+    if isinstance(curve, Keys):
+        return tuple(value for _, value in curve.keys)
     return tuple(curve) if isinstance(curve, tuple) else (curve,)
 
 
-def window_of(name: str, curve: Curve, frames: int, begin: int, end: int) -> float | Tensor:
+def window_of(name: str, curve: Curve, frames: int, begin: int, end: int, fps: float = FPS) -> float | Tensor:
     """The part of a curve over ``frames`` that a window [begin, end) sees: a number, or (W, 1), held past the end.
 
     Raises UserError for a curve of another length.
     """
+    if isinstance(curve, Keys):
+        curve = curve.values(frames, fps)
     if not isinstance(curve, tuple):
         return float(curve)
     if len(curve) != frames:

@@ -16,7 +16,7 @@ from playmate_core import generate as generation
 from playmate_core.emotion import EmotionConfig, EmotionController
 from playmate_core.errors import UserError
 from playmate_core.generate import SamplingOptions, generate, iterate
-from playmate_core.sampling import window_noise
+from playmate_core.sampling import Keys, window_noise
 from playmate_core.values import EMOTIONS, EmotionCurve, Motion
 
 FAST = SamplingOptions(steps=3, overlap=0)
@@ -310,3 +310,16 @@ def test_emotion_and_guidance_may_change_within_a_window() -> None:
     assert early[0] < early[1] and late[1] < late[0]
     curve = tuple(1.0 + k / frames for k in range(frames))
     assert not torch.equal(flat(talk(frames, cfg_audio=curve)), flat(talk(frames)))
+
+
+def test_guidance_keys_are_straight_lines_between_seconds_and_change_the_motion() -> None:
+    keys = Keys.written("1:3, 0:1")
+    assert keys == Keys(((0.0, 1.0), (1.0, 3.0))) and str(keys) == "0:1,1:3" and Keys.written("2") == 2.0
+    assert keys.values(51, 25.0)[::25] == (1.0, 3.0, 3.0) and keys.values(26, 25.0)[5] == pytest.approx(1.4)
+    written_out = talk(WINDOW, cfg_audio=keys.values(WINDOW, 25.0))
+    assert torch.equal(flat(talk(WINDOW, cfg_audio=keys)), flat(written_out))
+    for text in ("0:1,0:2", "-1:2", "a:2", "1:2:3", "nan:1", ""):
+        with pytest.raises(UserError, match="timeline"):
+            Keys.written(text)
+    with pytest.raises(UserError, match="finite"):
+        SamplingOptions(cfg_audio=Keys.written("0:1,1:nan"))
