@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from .canvas import Canvas, picture_in
 from .config import FaceConfig
-from .layers import ConvNorm2d, Down3d, Up3d
+from .layers import ConvNorm2d, Down3d, Up3d, convolved
 
 #: Variance of the Gaussian that marks a keypoint, in canonical units squared.
 HEATMAP_VARIANCE = 0.01
@@ -193,11 +193,11 @@ class DenseMotion(nn.Module):
             turned = (grid.flatten(0, 2) @ turn).unflatten(1, (depth, height, width))
             shift = x_s - x_d @ turn
         hidden = self.hourglass(self.evidence(compressed, grid, turned, shift, x_s, x_d))
-        mask = self.mask(hidden).to(x_d.dtype).softmax(1)
+        mask = convolved(self.mask, hidden).to(x_d.dtype).softmax(1)
         # The mask sums to one, so the sum over candidate grids is two grids and the mean shift.
         deformation = torch.einsum("bkzyx,bkc->bzyxc", mask[:, 1:], shift)
         deformation = deformation + turned + mask[:, 0, ..., None] * (grid - turned)
-        occlusion = self.occlusion(hidden.flatten(1, 2)).sigmoid()
+        occlusion = convolved(self.occlusion, hidden.flatten(1, 2)).sigmoid()
         return deformation, mask, occlusion, hidden
 
 
