@@ -144,6 +144,8 @@ def measure(subject: Subject, options: argparse.Namespace) -> Report:
     times = alternate({name: contender(name) for name in draws}, options.turns)
     peak, flop = measured_peak(), flop_per_frame(face.config)
     first = next(iter(draws))
+    profile = min(options.profiles, key=lambda one: times[one].median)
+    outside = outside_share(subject, options.film, profile)
     truth = exactly(face, volume, x_s, x_d[: options.turns]) if options.exact else None
     rows = []
     for name in draws:
@@ -162,7 +164,6 @@ def measure(subject: Subject, options: argparse.Namespace) -> Report:
                 None if truth is None else compare(truth, list(seen[name].values()))[0],
             )
         )
-    profile = min(options.profiles, key=lambda one: times[one].median)
     return Report(
         options.command,
         f"{_processor()}, {platform.system()}, {torch.backends.cpu.get_cpu_capability()}",
@@ -176,7 +177,7 @@ def measure(subject: Subject, options: argparse.Namespace) -> Report:
         peak / 1e9,
         options.turns,
         tuple(rows),
-        outside_share(subject, options.film, profile),
+        outside,
         profile,
     )
 
