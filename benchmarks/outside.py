@@ -12,16 +12,17 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from playmate_core.crop import Paster, Square, crop_to_image
-from playmate_core.film import encode
+from playmate_core.film import Finish, encode
 from playmate_core.pictures import to_bytes
 from playmate_core.portrait import to_pictures
-from playmate_core.render import RenderOptions, driving_keypoints, render
+from playmate_core.render import RenderOptions, driving_keypoints, paste_back, render
 from playmate_core.values import Portrait
 from playmate_core.writer import VideoWriter
 
@@ -82,8 +83,8 @@ def _pieces(subject: Subject, whole: Portrait, batches: list[Tensor], drawn: Ten
             "keypoints": lambda: driving_keypoints(subject.face, whole, subject.motion[:count], RenderOptions()),
             "copies, to 8 bits": lambda: [to_bytes(to_pictures(drawn.clamp(0, 1))) for _ in batches],
             "paste-back": lambda: [paster.paste(batch) for batch in batches],
-            "encoding": lambda: _film(Path(folder), whole, [plate] * len(batches), False),
-            "all of it, overlapped": lambda: _film(Path(folder), whole, batches, True),
+            "encoding": lambda: _film(Path(folder), [plate] * len(batches), iter),
+            "all of it, overlapped": lambda: _film(Path(folder), batches, partial(paste_back, whole)),
         }
         return [_timed_piece(name, job, count) for name, job in jobs.items()]
 
@@ -97,9 +98,9 @@ def _in_picture(portrait: Portrait, height: int, width: int) -> Portrait:
     )
 
 
-def _film(folder: Path, portrait: Portrait, batches: list[Tensor], pasted: bool) -> None:
+def _film(folder: Path, batches: list[Tensor], finish: Finish) -> None:
     with VideoWriter(folder / "film.mp4") as video:
-        encode(video, portrait, batches, pasted)
+        encode(video, batches, finish)
 
 
 def _timed_piece(name: str, job: Callable[[], object], frames: int) -> Piece:
@@ -125,7 +126,7 @@ def outside_share(subject: Subject, frames: int, profile: str) -> float:
     clock: list[float] = []
     begun = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder, VideoWriter(Path(folder) / "film.mp4") as video:
-        encode(video, subject.portrait, _timed(batches, clock.append), True)
+        encode(video, _timed(batches, clock.append), partial(paste_back, subject.portrait))
     return 1 - sum(clock) / (time.perf_counter() - begun)
 
 

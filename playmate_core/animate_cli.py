@@ -75,7 +75,9 @@ def _add_flags(to: argparse.ArgumentParser) -> None:
     moves.add_argument("--retarget-eyes", action="store_true", help="open the eyes as the driving eyes are open")
     moves.add_argument("--retarget-lips", action="store_true", help="open the lips as the driving lips are open")
     moves.add_argument("--close-lips", action="store_true", help="start from a closed mouth")
-    _run_flags(to)
+    _run_flags(to).add_argument(
+        "--resume", action="store_true", help="keep what is drawn when stopped; given again, go on from it"
+    )
 
 
 def _film_flags(to: argparse._ArgumentGroup) -> None:
@@ -84,12 +86,13 @@ def _film_flags(to: argparse._ArgumentGroup) -> None:
     flag(to, "--longest-gap", film.limits.longest, "most frames in a row in which it may be")
 
 
-def _run_flags(to: argparse.ArgumentParser) -> None:
+def _run_flags(to: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     request = AnimateRequest(Path(), Path(), Path())
     run = to.add_argument_group("how it is run")
     flag(run, "--batch", request.batch, "frames drawn at once")
     flag(run, "--device", request.device, "where the networks run: cpu, or an accelerator's name")
     run.add_argument("--face-weights", metavar="FILE", type=Path, help="instead of the bundled ones")
+    return run
 
 
 def _request(options: argparse.Namespace, film: FilmOptions) -> AnimateRequest:
@@ -129,6 +132,7 @@ def _request(options: argparse.Namespace, film: FilmOptions) -> AnimateRequest:
         limits=None if options.any_picture else FaceLimits(),
         longest_side=options.longest_side,
         batch=options.batch,
+        resume=options.resume,
         device=options.device,
     )
 

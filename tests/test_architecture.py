@@ -21,7 +21,7 @@ FLOORS = (
     ("portrait", "render", "guidance", "sampling", "head", "generate", "pose", "edit")
     + ("follow", "subject", "driving", "keypoints", "blocking"),
     ("catalogue", "places", "fetching", "checkpoint", "published", "weights"),
-    ("video", "soundtrack", "writer", "joining", "film", "plot", "performance", "template", "footage"),
+    ("video", "soundtrack", "writer", "joining", "parts", "film", "plot", "performance", "template", "footage"),
     ("talk",),
     ("animate",),
     ("terminal", "cli_weights", "animate_cli", "cli"),

@@ -18,11 +18,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from playmate_core import film as room
+from playmate_core import parts as room
 from playmate_core import render as drawing
 from playmate_core.face import FaceModel
-from playmate_core.film import FilmRequest, parts_folder, write_film
+from playmate_core.film import FilmRequest, write_film
 from playmate_core.overlap import ahead, behind
+from playmate_core.parts import parts_folder
 from playmate_core.pictures import read_picture
 from playmate_core.portrait import read_portrait
 from playmate_core.render import RenderOptions, draw, out_of_memory, render, spoilt
@@ -207,12 +208,12 @@ import sys, torch
 sys.path.insert(0, sys.argv[5])
 from pathlib import Path
 from test_film import motion
-from playmate_core import film
+from playmate_core import film, parts
 from playmate_core.pictures import read_picture
 from playmate_core.portrait import read_portrait
 from playmate_core.weights import load_face
 torch.set_num_threads(1)
-film.PART = 25
+parts.PART = 25
 face = load_face(Path(sys.argv[1]))
 portrait = read_portrait(face, read_picture(sys.argv[2]), "whole")
 request = film.FilmRequest(Path(sys.argv[3]), resumable=True)
