@@ -75,6 +75,7 @@ def _add_flags(to: argparse.ArgumentParser) -> None:
     moves.add_argument("--retarget-eyes", action="store_true", help="open the eyes as the driving eyes are open")
     moves.add_argument("--retarget-lips", action="store_true", help="open the lips as the driving lips are open")
     moves.add_argument("--close-lips", action="store_true", help="start from a closed mouth")
+    moves.add_argument("--hold-eyes", action="store_true", help="keep a video portrait's eyes as open as at its start")
     _run_flags(to).add_argument(
         "--resume", action="store_true", help="keep what is drawn when stopped; given again, go on from it"
     )
@@ -109,6 +110,7 @@ def _request(options: argparse.Namespace, film: FilmOptions) -> AnimateRequest:
             retarget_eyes=options.retarget_eyes,
             retarget_lips=options.retarget_lips,
             close_lips=options.close_lips,
+            hold_eyes=options.hold_eyes,
         )
         around = CropOptions(options.crop_scale, options.crop_shift, options.upright, options.crop_aside)
     except ValueError as problem:
