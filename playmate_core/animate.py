@@ -20,7 +20,7 @@ from .errors import UserError
 from .face import FaceModel
 from .face.prepared import prepared
 from .film import Finish, encode, seen_in
-from .footage import FilmOptions, Footage, FootageArtist, read_driving, read_footage
+from .footage import FilmOptions, Footage, FootageArtist, read_driving, read_driving_picture, read_footage
 from .geometry import place, place_motion
 from .keypoints import guide_keypoints, require_networks
 from .parts import Scene, chosen, sign, write_at_once, write_parts
@@ -39,6 +39,8 @@ from .writer import VideoOptions, VideoWriter, check_output
 
 #: Files that are motions already, by their names.
 MOTION_SUFFIXES = (".safetensors", *TEMPLATE_SUFFIXES)
+#: Of a driving file; whatever else is no motion is read as a film.
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 FILM_SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".gif", ".mpg", ".mpeg", ".ts")
 Step = Callable[[int, int], None]
 log = logging.getLogger(__name__)
@@ -48,9 +50,10 @@ log = logging.getLogger(__name__)
 class AnimateRequest:
     """Everything that decides an animation.
 
-    ``portrait`` is a picture, or a film of somebody; ``driving`` a film, one of our motion files or a LivePortrait
-    template. ``crop``, ``face`` and ``around`` say which face of the portrait and how much around it, ``film`` how a
-    driving film is read. ``fps`` None keeps the rate of the film portrait, else of the driving. ``mask`` is a picture
+    ``portrait`` is a picture, or a film of somebody; ``driving`` a film, a picture, one of our motion files or a
+    LivePortrait template; under a single frame a picture is held for a second. ``crop``, ``face`` and ``around`` say
+    which face of the portrait and how much around it, ``film`` how a driving film is read. ``fps`` None keeps the rate
+    of the film portrait, else of the driving. ``mask`` is a picture
     as large as the portrait, white where the animation may show. ``sound`` None takes that of the driving film, or of
     the film portrait. ``longest_side`` limits the picture, and so the video. ``resume`` keeps what is drawn when the
     job is stopped, and goes on from it when the job is given again.
@@ -106,6 +109,8 @@ def animate(request: AnimateRequest, progress: Progress | None = None) -> JobRep
     performance = performance or _read_driving(request, face, clock)
     performance = _comparable(performance, face).at(request.fps or performance.motion.fps)
     x_s, x_d = still_keypoints(face, subject, performance, request.how)
+    if len(x_d) == 1:
+        x_d = x_d.expand(round(performance.motion.fps), -1, -1)
     finish: Finish = (lambda batches: paste_back(subject.portrait, batches, mask)) if request.paste_back else iter
 
     def give(video: VideoWriter, start: int, stop: int, profile: str, told: Step | None) -> None:
@@ -182,7 +187,7 @@ def check(request: AnimateRequest) -> None:
     for path in (request.portrait, request.driving):
         if is_film(path):
             video_facts(path)
-    if not is_motion(request.driving) and not is_film(request.driving):
+    if not (is_motion(request.driving) or is_film(request.driving) or is_picture(request.driving)):
         video_facts(request.driving)  # an unusual name, or no film, which it says
     if request.fps is not None and not 1 <= request.fps <= 240:
         raise UserError(f"The frame rate is {request.fps:g}; please choose 1 to 240.")
@@ -202,6 +207,11 @@ def require_device(device: str) -> None:
 def is_motion(path: Path) -> bool:
     """Whether a file is a motion, by its name."""
     return path.suffix.lower() in MOTION_SUFFIXES
+
+
+def is_picture(path: Path) -> bool:
+    """Whether a driving file is a picture, by its name."""
+    return path.suffix.lower() in PICTURE_SUFFIXES
 
 
 def is_film(path: Path) -> bool:
@@ -242,6 +252,9 @@ def _animate_film(request: AnimateRequest, face: FaceModel, performance: Perform
 
 
 def _read_driving(request: AnimateRequest, face: FaceModel, clock: Clock) -> Performance:
+    if is_picture(request.driving):
+        with clock.stage("read driving picture"):
+            return read_driving_picture(face, request.driving, request.film)
     with clock.stage("read driving video") as step:
         return read_driving(face, request.driving, request.film, step)
 

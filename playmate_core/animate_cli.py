@@ -23,7 +23,9 @@ def add_animate_commands(commands: argparse._SubParsersAction) -> None:
     """Register the three commands."""
     one = commands.add_parser("animate", help="let a portrait follow a video")
     one.add_argument("portrait", metavar="PORTRAIT", type=Path, help="a picture of a face, or a video of somebody")
-    one.add_argument("driving", metavar="VIDEO", type=Path, help="what the face does: a video, or a motion file")
+    one.add_argument(
+        "driving", metavar="VIDEO", type=Path, help="what the face does: a video, a picture, or a motion file"
+    )
     _add_flags(one)
     film = one.add_argument_group("how the driving video is read")
     face_flags(film, "driving video", "driving-")

@@ -18,10 +18,10 @@ from .face import FaceModel
 from .follow import FaceTrack, GapLimits, filled_reading, follow
 from .landmarks import Openings
 from .performance import Performance, read_openings
-from .pictures import Bytes, from_bytes, to_bytes
+from .pictures import Bytes, from_bytes, read_picture, to_bytes
 from .portrait import move_to, read_crops, to_network, to_pictures
 from .tracks import Reading, steady_rate, timed_reading
-from .values import Motion
+from .values import FPS, Motion
 from .video import read_frames, video_facts
 from .weights import tensor_hash
 
@@ -66,6 +66,18 @@ def read_driving(
     if steady_rate(shown, facts.fps):
         return seen
     return seen.read_at(timed_reading(shown, facts.fps), facts.fps)
+
+
+def read_driving_picture(face: FaceModel, path: Path, options: FilmOptions | None = None) -> Performance:
+    """What the face in a picture does, as one frame. Raises UserError when no face is found."""
+    options = options or FilmOptions()
+    image = read_picture(path)
+    found = find_face(image, options.where, options.pick)
+    size = face.config.image_size
+    affine = crop_of(found, *image.shape[:2], size, options.crop)
+    motion, _ = read_crops(face, [cut(image, affine, size, "edge")], FPS, 1, 1, None)
+    openings = None if found is None or found.landmarks is None else Openings.of(found.landmarks[None])
+    return Performance(motion, openings, path.name, tensor_hash(face.motion))
 
 
 @dataclass(frozen=True)
