@@ -46,7 +46,7 @@ TITLES = {
 class Row:
     """One contender: seconds a frame, how many times faster than the first row, and how far its pictures are from the
     first row's: the worst error in [0, 1], in grey levels, and the share of samples that differ by one; ``inexact`` is
-    the worst error of the first picture against float64, where that was asked for."""
+    the worst error against float64, where that was asked for."""
 
     name: str
     processor_seconds: float
@@ -146,7 +146,7 @@ def measure(subject: Subject, options: argparse.Namespace) -> Report:
     first = next(iter(draws))
     profile = min(options.profiles, key=lambda one: times[one].median)
     outside = outside_share(subject, options.film, profile)
-    truth = exactly(face, volume, x_s, x_d[:1]) if options.exact else None
+    truth = exactly(face, volume, x_s, x_d[: options.turns]) if options.exact else None
     rows = []
     for name in draws:
         error, levels, differ = compare(list(seen[first].values()), list(seen[name].values()))
@@ -161,7 +161,7 @@ def measure(subject: Subject, options: argparse.Namespace) -> Report:
                 error,
                 levels,
                 differ,
-                None if truth is None else compare([truth], [seen[name][0]])[0],
+                None if truth is None else compare(truth, list(seen[name].values()))[0],
             )
         )
     return Report(
