@@ -74,7 +74,8 @@ def read_driving_picture(face: FaceModel, path: Path, options: FilmOptions | Non
     image = read_picture(path)
     found = find_face(image, options.where, options.pick)
     size = face.config.image_size
-    affine = crop_of(found, *image.shape[:2], size, options.crop)
+    height, width = image.shape[:2]
+    affine = crop_of(found, height, width, size, options.crop)
     motion, _ = read_crops(face, [cut(image, affine, size, "edge")], FPS, 1, 1, None)
     openings = None if found is None or found.landmarks is None else Openings.of(found.landmarks[None])
     return Performance(motion, openings, path.name, tensor_hash(face.motion))

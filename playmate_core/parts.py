@@ -87,7 +87,7 @@ def sign(choices: object, tensors: Iterable[Tensor] = ()) -> str:
     """A hash of values that tell all of themselves when printed, and of tensors."""
     digest = hashlib.sha256(repr(choices).encode())
     for tensor in tensors:
-        digest.update(tensor.detach().cpu().flatten().contiguous().view(torch.uint8).numpy())
+        digest.update(tensor.detach().cpu().flatten().contiguous().view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 
