@@ -48,14 +48,28 @@ def convolved(conv: nn.Conv2d | nn.Conv3d, x: Tensor) -> Tensor:
     """``conv(x)``, on a CPU in sums of at most ``LONGEST_SUM`` products: (B, in, ...) -> (B, out, ...), same sides."""
     taps = conv.weight[0, 0].numel()
     channels = max(1, LONGEST_SUM // taps)
+    function, reach = F.conv3d if conv.weight.ndim == 5 else F.conv2d, conv.weight.shape[-1] // 2
     if x.shape[1] <= channels or x.device.type != "cpu":
-        return conv(x)
-    function = F.conv3d if conv.weight.ndim == 5 else F.conv2d
-    y, reach = torch.zeros(()), conv.weight.shape[-1] // 2
+        return function(x, conv.weight, conv.bias, padding=reach)
+    y = torch.zeros(())
     for start in range(0, x.shape[1], channels):
         part = slice(start, start + channels)
         y = y + function(x[:, part], conv.weight[:, part], None if start else conv.bias, padding=reach)
     return y
+
+
+class LongConv2d(nn.Conv2d):
+    """A same-size convolution of very many products for each output: see :func:`convolved`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return convolved(self, input)
+
+
+class LongConv3d(nn.Conv3d):
+    """The same in a volume."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return convolved(self, input)
 
 
 class Down3d(ConvNorm3d):

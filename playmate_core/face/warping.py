@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from .canvas import Canvas, picture_in
 from .config import FaceConfig
-from .layers import ConvNorm2d, Down3d, Up3d, convolved
+from .layers import ConvNorm2d, Down3d, LongConv2d, LongConv3d, Up3d
 
 #: Variance of the Gaussian that marks a keypoint, in canonical units squared.
 HEATMAP_VARIANCE = 0.01
@@ -143,10 +143,10 @@ class DenseMotion(nn.Module):
         self.turns = config.turn_candidates
         self.hourglass = Hourglass(config.candidates * (1 + config.compress_channels), config)
         width = self.hourglass.width
-        self.mask = nn.Conv3d(width, config.candidates, config.mask_kernel, padding=config.mask_kernel // 2)
+        self.mask = LongConv3d(width, config.candidates, config.mask_kernel, padding=config.mask_kernel // 2)
         self.compress = nn.Conv3d(config.volume_channels, config.compress_channels, 1)
         self.norm = nn.BatchNorm3d(config.compress_channels)
-        self.occlusion = nn.Conv2d(
+        self.occlusion = LongConv2d(
             width * config.volume_depth, 1, config.occlusion_kernel, padding=config.occlusion_kernel // 2
         )
         if config.carry_picture:
@@ -193,11 +193,11 @@ class DenseMotion(nn.Module):
             turned = (grid.flatten(0, 2) @ turn).unflatten(1, (depth, height, width))
             shift = x_s - x_d @ turn
         hidden = self.hourglass(self.evidence(compressed, grid, turned, shift, x_s, x_d))
-        mask = convolved(self.mask, hidden).to(x_d.dtype).softmax(1)
+        mask = self.mask(hidden).to(x_d.dtype).softmax(1)
         # The mask sums to one, so the sum over candidate grids is two grids and the mean shift.
         deformation = torch.einsum("bkzyx,bkc->bzyxc", mask[:, 1:], shift)
         deformation = deformation + turned + mask[:, 0, ..., None] * (grid - turned)
-        occlusion = convolved(self.occlusion, hidden.flatten(1, 2)).sigmoid()
+        occlusion = self.occlusion(hidden.flatten(1, 2)).sigmoid()
         return deformation, mask, occlusion, hidden
 
 
