@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 from torch import Tensor
 
@@ -18,11 +19,17 @@ from playmate_core.face import FaceModel
 Draw = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
-def load_reference(checkout: Path, face: FaceModel) -> Draw:
-    """W and G of a LivePortrait checkout, holding the very tensors of ``face``."""
+def sizes_file(checkout: Path) -> Path:
+    """Where a checkout says how large its networks are. Raises UserError when it is no checkout of LivePortrait."""
     settings = checkout / "src" / "config" / "models.yaml"
     if not settings.is_file():
         raise UserError(f"{checkout} is no checkout of LivePortrait: {settings} is missing.")
+    return settings
+
+
+def load_reference(checkout: Path, face: FaceModel) -> Draw:
+    """W and G of a LivePortrait checkout, holding the very tensors of ``face``."""
+    settings = sizes_file(checkout)
     sizes = yaml.safe_load(settings.read_text())["model_params"]
     sys.path.insert(0, str(checkout.resolve()))
     try:
@@ -30,8 +37,9 @@ def load_reference(checkout: Path, face: FaceModel) -> Draw:
         paint_room = importlib.import_module("src.modules.spade_generator")
     finally:
         sys.path.pop(0)
-    warp: Any = warp_room.WarpingNetwork(**sizes["warping_module_params"])
-    paint: Any = paint_room.SPADEDecoder(**sizes["spade_generator_params"])
+    with torch.device("meta"):  # its own first values would only be thrown away
+        warp: Any = warp_room.WarpingNetwork(**sizes["warping_module_params"])
+        paint: Any = paint_room.SPADEDecoder(**sizes["spade_generator_params"])
     for theirs, ours in ((warp, face.warping), (paint, face.generator)):
         theirs.load_state_dict(ours.state_dict(), strict=True, assign=True)
         theirs.eval().requires_grad_(False)

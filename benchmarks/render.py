@@ -1,6 +1,7 @@
 """How fast W and G draw: ``python -m benchmarks.render [--reference DIR] [--weights PATH] [--out STEM]``.
 
 Without a reference, ours and the share of this machine's measured peak; with one, the ratio, and the error beside it.
+``--exact`` also tells how far everybody is from the same networks in float64, of which all are roundings.
 """
 
 from __future__ import annotations
@@ -11,9 +12,7 @@ import platform
 import shlex
 import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -26,12 +25,13 @@ from playmate_core.face import FaceConfig, FaceModel
 from playmate_core.face.prepared import PROFILES, prepare
 from playmate_core.pictures import to_bytes
 from playmate_core.portrait import move_to
-from playmate_core.render import RenderOptions, driving_keypoints, paste_back, render
-from playmate_core.writer import VideoWriter
+from playmate_core.render import RenderOptions, driving_keypoints
 
 from .clock import alternate, load_average, measured_peak
-from .reference import Draw, load_reference
-from .subject import Subject, make_subject
+from .exact import exactly
+from .outside import outside_share
+from .reference import Draw, load_reference, sizes_file
+from .subject import SEEDED, Subject, make_subject
 
 #: What a profile is called in the table of the issue.
 TITLES = {
@@ -45,7 +45,8 @@ TITLES = {
 @dataclass(frozen=True)
 class Row:
     """One contender: seconds a frame, how many times faster than the first row, and how far its pictures are from the
-    first row's: the worst error in [0, 1], in grey levels, and the share of samples that differ by one."""
+    first row's: the worst error in [0, 1], in grey levels, and the share of samples that differ by one; ``inexact`` is
+    the worst error against float64, where that was asked for."""
 
     name: str
     processor_seconds: float
@@ -56,6 +57,7 @@ class Row:
     worst_error: float
     worst_levels: int
     levels_differ: float
+    inexact: float | None
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,8 @@ def main(words: list[str] | None = None) -> int:
     options = _options(words)
     torch.set_num_threads(options.threads)
     try:
+        if options.reference:
+            sizes_file(options.reference)  # before the networks are made
         subject = make_subject(options.weights, max(options.turns, options.film))
         report = measure(subject, options)
     except UserError as problem:
@@ -99,12 +103,15 @@ def main(words: list[str] | None = None) -> int:
 def _options(words: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.render", description=__doc__)
     parser.add_argument("--reference", type=Path, help="a checkout of LivePortrait")
-    parser.add_argument("--weights", type=Path, help="a folder of its weights, or a recipe; else the bundled model")
+    parser.add_argument(
+        "--weights", default=SEEDED, help="seeded, bundled, a folder of LivePortrait's files, or a recipe (%(default)s)"
+    )
     parser.add_argument("--profiles", nargs="+", choices=PROFILES, default=PROFILES, help="of ours (all)")
     parser.add_argument("--turns", type=int, default=5, help="how often each contender draws a frame (%(default)s)")
     parser.add_argument(
         "--film", type=int, default=8, help="frames of the film that paste-back is timed on (%(default)s)"
     )
+    parser.add_argument("--exact", action="store_true", help="compare with float64 too; takes minutes and 8 GB")
     parser.add_argument("--threads", type=int, default=1, help="for PyTorch, all contenders alike (%(default)s)")
     parser.add_argument("--out", type=Path, help="write STEM.json and STEM.md")
     options = parser.parse_args(words)
@@ -137,6 +144,9 @@ def measure(subject: Subject, options: argparse.Namespace) -> Report:
     times = alternate({name: contender(name) for name in draws}, options.turns)
     peak, flop = measured_peak(), flop_per_frame(face.config)
     first = next(iter(draws))
+    profile = min(options.profiles, key=lambda one: times[one].median)
+    outside = outside_share(subject, options.film, profile)
+    truth = exactly(face, volume, x_s, x_d[: options.turns]) if options.exact else None
     rows = []
     for name in draws:
         error, levels, differ = compare(list(seen[first].values()), list(seen[name].values()))
@@ -151,9 +161,9 @@ def measure(subject: Subject, options: argparse.Namespace) -> Report:
                 error,
                 levels,
                 differ,
+                None if truth is None else compare(truth, list(seen[name].values()))[0],
             )
         )
-    profile = min(options.profiles, key=lambda one: times[one].median)
     return Report(
         options.command,
         f"{_processor()}, {platform.system()}, {torch.backends.cpu.get_cpu_capability()}",
@@ -167,7 +177,7 @@ def measure(subject: Subject, options: argparse.Namespace) -> Report:
         peak / 1e9,
         options.turns,
         tuple(rows),
-        outside_share(subject, options.film, profile),
+        outside,
         profile,
     )
 
@@ -190,41 +200,20 @@ def compare(wanted: list[Tensor], got: list[Tensor]) -> tuple[float, int, float]
     return float((one - other).abs().max()), int(levels.max()), float((levels > 0).float().mean())
 
 
-def outside_share(subject: Subject, frames: int, profile: str) -> float:
-    """The share of the wall time that a pasted-back film spends on anything but W and G, encoding included."""
-    options = RenderOptions(stitching=False, batch=1, profile=profile)
-    batches = render(subject.face, subject.portrait, subject.motion[:frames], options)
-    clock: list[float] = []
-    begun = time.perf_counter()
-    with tempfile.TemporaryDirectory() as folder, VideoWriter(Path(folder) / "film.mp4") as video:
-        pasted = paste_back(subject.portrait, _timed(batches, clock.append))
-        for whole in pasted:
-            video.write(whole)
-    return 1 - sum(clock) / (time.perf_counter() - begun)
-
-
-def _timed(batches: Iterator[Tensor], tell: Callable[[float], None]) -> Iterator[Tensor]:
-    """Pass on the batches and tell how long each was waited for."""
-    while True:
-        started = time.perf_counter()
-        batch = next(batches, None)
-        tell(time.perf_counter() - started)
-        if batch is None:
-            return
-        yield batch
-
-
 def markdown(report: Report) -> str:
     """The report as a table."""
     lines = [
-        "| one frame, W and G | processor, s | wall, s | ratio | wall ratio | of peak | worst error | grey levels |",
-        "|---|---|---|---|---|---|---|---|",
+        "| one frame, W and G | processor, s | wall, s | ratio | wall ratio | of peak | worst error | grey levels |"
+        " from float64 |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for row in report.rows:
+        inexact = "" if row.inexact is None else f"{row.inexact:.1e}"
         lines.append(
             f"| {row.name} | {row.processor_seconds:.3f} | {row.wall_seconds:.3f} | {row.ratio:.2f}x |"
             f" {row.wall_ratio:.2f}x | {row.share_of_peak:.0%} | {row.worst_error:.1e} |"
             f" {row.worst_levels}, {row.levels_differ:.2%} of samples |"
+            f" {inexact} |"
         )
     lines += [
         "",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -26,6 +27,8 @@ FILES = {
     "generator": "spade_generator",
 }
 SEED = 2502
+#: Names for weights that are no files.
+SEEDED, BUNDLED = "seeded", "bundled"
 
 
 @dataclass(frozen=True)
@@ -38,23 +41,53 @@ class Subject:
     motion: Motion
 
 
-def make_subject(weights: Path | None, frames: int) -> Subject:
-    """``weights`` is a folder of published files, a recipe (.py with ``filled_state_dict``), or None: the bundled."""
-    if weights is None:
+def make_subject(weights: str, frames: int) -> Subject:
+    """``weights``: SEEDED, BUNDLED, a folder of published files, or a recipe (.py with ``filled_state_dict``)."""
+    if weights == BUNDLED:
         face, name = load_face(bundled("face.safetensors")), "bundled (FaceConfig.small)"
+    elif weights == SEEDED:
+        face, name = _seeded(), f"published sizes, random with seed {SEED}"
     else:
-        with torch.device("meta"):
-            face = FaceModel(FaceConfig())
-        for part, stem in FILES.items():
-            module = face.get_submodule(part)
-            shapes = {key: tuple(value.shape) for key, value in module.state_dict().items()}
-            values = _filled(weights, shapes) if weights.suffix == ".py" else _read(weights, stem)
-            module.load_state_dict(values, strict=True, assign=True)
-        face.stitching = None  # no part of W and G
-        name = f"published sizes, {'filled by ' + weights.name if weights.suffix == '.py' else 'from files'}"
+        face, name = _published(Path(weights)), f"published sizes, from {Path(weights).name}"
     face = face.eval().requires_grad_(False)
     portrait = read_portrait(face, read_picture(bundled("portrait.png")), "whole")
     return Subject(face, name, portrait, _motion(portrait, frames))
+
+
+def _published(weights: Path) -> FaceModel:
+    with torch.device("meta"):
+        face = FaceModel(FaceConfig())
+    for part, stem in FILES.items():
+        module = face.get_submodule(part)
+        shapes = {key: tuple(value.shape) for key, value in module.state_dict().items()}
+        values = _filled(weights, shapes) if weights.suffix == ".py" else _read(weights, stem)
+        module.load_state_dict(values, strict=True, assign=True)
+    face.stitching = None  # no part of W and G
+    return face
+
+
+def _seeded() -> FaceModel:
+    """Kernels that neither fade nor blow up, statistics and biases that matter, and each spectral norm its kernel's."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(SEED)
+        face = FaceModel(replace(FaceConfig(), with_stitching=False))
+        state = face.state_dict()
+        for name, value in state.items():
+            if name.endswith(("running_var", "norm.weight")) and value.ndim == 1:
+                value.uniform_(0.6, 1.4)
+            elif name.endswith(("bias", "running_mean")):
+                value.normal_(0, 0.1)
+            elif value.ndim > 3:
+                torch.nn.init.kaiming_normal_(value, nonlinearity="linear")
+        state["motion.detector.fc_scale.bias"].fill_(1.4)  # as people are
+        state["warping.dense_motion_network.mask.weight"].mul_(6)  # or all places would move alike
+        for name, value in state.items():
+            if name.endswith("weight_orig"):
+                matrix, u, v = value.flatten(1), (stem := name.removesuffix("orig")) + "u", stem + "v"
+                for _ in range(20):
+                    state[v].copy_(F.normalize(matrix.T @ state[u], dim=0))
+                    state[u].copy_(F.normalize(matrix @ state[v], dim=0))
+    return face
 
 
 def _motion(portrait: Portrait, frames: int) -> Motion:

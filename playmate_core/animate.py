@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -17,25 +18,31 @@ from .detect import Pick, Where
 from .driving import DrivingOptions, drive_clip, drive_still
 from .errors import UserError
 from .face import FaceModel
-from .footage import FilmOptions, Footage, draw_footage, read_driving, read_footage
+from .face.prepared import prepared
+from .film import Finish, encode, seen_in
+from .footage import FilmOptions, Footage, FootageArtist, read_driving, read_driving_picture, read_footage
 from .geometry import place, place_motion
 from .keypoints import guide_keypoints, require_networks
+from .parts import Scene, chosen, sign, write_at_once, write_parts
 from .performance import LIVEPORTRAIT, Performance, check_performance_output, load_performance, save_performance
 from .pictures import check_file, read_picture, to_bytes
 from .portrait import FaceLimits
 from .pose import reference_frame
-from .render import draw_keypoints, paste_back
+from .render import RenderOptions, draw_keypoints, paste_back
 from .subject import Subject, read_subject
 from .talk import Clock, Progress, bundled
 from .template import TEMPLATE_SUFFIXES
 from .values import Motion
 from .video import has_sound, video_facts
 from .weights import load_face, tensor_hash
-from .writer import VideoWriter, check_output
+from .writer import VideoOptions, VideoWriter, check_output
 
 #: Files that are motions already, by their names.
 MOTION_SUFFIXES = (".safetensors", *TEMPLATE_SUFFIXES)
+#: Of a driving file; whatever else is no motion is read as a film.
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 FILM_SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".gif", ".mpg", ".mpeg", ".ts")
+Step = Callable[[int, int], None]
 log = logging.getLogger(__name__)
 
 
@@ -43,11 +50,13 @@ log = logging.getLogger(__name__)
 class AnimateRequest:
     """Everything that decides an animation.
 
-    ``portrait`` is a picture, or a film of somebody; ``driving`` a film, one of our motion files or a LivePortrait
-    template. ``crop``, ``face`` and ``around`` say which face of the portrait and how much around it, ``film`` how a
-    driving film is read. ``fps`` None keeps the rate of the film portrait, else of the driving. ``mask`` is a picture
+    ``portrait`` is a picture, or a film of somebody; ``driving`` a film, a picture, one of our motion files or a
+    LivePortrait template; under a single frame a picture is held for a second. ``crop``, ``face`` and ``around`` say
+    which face of the portrait and how much around it, ``film`` how a driving film is read. ``fps`` None keeps the rate
+    of the film portrait, else of the driving. ``mask`` is a picture
     as large as the portrait, white where the animation may show. ``sound`` None takes that of the driving film, or of
-    the film portrait. ``longest_side`` limits the picture, and so the video.
+    the film portrait. ``longest_side`` limits the picture, and so the video. ``resume`` keeps what is drawn when the
+    job is stopped, and goes on from it when the job is given again.
     """
 
     portrait: Path
@@ -66,6 +75,7 @@ class AnimateRequest:
     limits: FaceLimits | None = field(default_factory=FaceLimits)
     longest_side: int = 4096
     batch: int = 8
+    resume: bool = False
     device: str = "cpu"
 
 
@@ -99,13 +109,22 @@ def animate(request: AnimateRequest, progress: Progress | None = None) -> JobRep
     performance = performance or _read_driving(request, face, clock)
     performance = _comparable(performance, face).at(request.fps or performance.motion.fps)
     x_s, x_d = still_keypoints(face, subject, performance, request.how)
-    with clock.stage("render and encode") as step:
-        drawn = draw_keypoints(face, subject.portrait, x_s, x_d, request.batch, step)
-        batches: Iterator[Tensor] = (to_bytes(images) for images in drawn)
-        if request.paste_back:
-            batches = paste_back(subject.portrait, batches, mask)
-        frames = _write(request, batches, performance.motion.fps)
-    return JobReport(request.output, frames, performance.motion.fps, tuple(clock.stages))
+    if len(x_d) == 1:
+        x_d = x_d.expand(round(performance.motion.fps), -1, -1)
+    finish: Finish = (lambda batches: paste_back(subject.portrait, batches, mask)) if request.paste_back else iter
+
+    def give(video: VideoWriter, start: int, stop: int, profile: str, told: Step | None) -> None:
+        options = RenderOptions(batch=request.batch, profile=profile)
+        drawn = draw_keypoints(face, subject.portrait, x_s, x_d[start:stop], options, told)
+        encode(video, map(to_bytes, drawn), finish)
+
+    def fingerprint() -> str:
+        shown = [] if mask is None else [torch.from_numpy(mask)]
+        facts = (request.batch, request.paste_back)
+        return sign(facts, [x_s, x_d, *shown, *seen_in(subject.portrait, face)])
+
+    scene = Scene(len(x_d), performance.motion.fps, give, fingerprint, chosen(face, "auto"))
+    return _write(request, scene, clock)
 
 
 def extract(
@@ -168,7 +187,7 @@ def check(request: AnimateRequest) -> None:
     for path in (request.portrait, request.driving):
         if is_film(path):
             video_facts(path)
-    if not is_motion(request.driving) and not is_film(request.driving):
+    if not (is_motion(request.driving) or is_film(request.driving) or is_picture(request.driving)):
         video_facts(request.driving)  # an unusual name, or no film, which it says
     if request.fps is not None and not 1 <= request.fps <= 240:
         raise UserError(f"The frame rate is {request.fps:g}; please choose 1 to 240.")
@@ -188,6 +207,11 @@ def require_device(device: str) -> None:
 def is_motion(path: Path) -> bool:
     """Whether a file is a motion, by its name."""
     return path.suffix.lower() in MOTION_SUFFIXES
+
+
+def is_picture(path: Path) -> bool:
+    """Whether a driving file is a picture, by its name."""
+    return path.suffix.lower() in PICTURE_SUFFIXES
 
 
 def is_film(path: Path) -> bool:
@@ -214,12 +238,23 @@ def _animate_film(request: AnimateRequest, face: FaceModel, performance: Perform
     performance = performance or _read_driving(request, face, clock)
     performance = _comparable(performance, face).at(footage.motion.fps)
     x_s, x_d = film_keypoints(face, footage, performance, request.how)
-    with clock.stage("render and encode") as step:
-        frames = _write(request, draw_footage(face, footage, x_s, x_d, request.batch, step), footage.motion.fps)
-    return JobReport(request.output, frames, footage.motion.fps, tuple(clock.stages))
+    artist = FootageArtist(footage, x_s, x_d, request.batch)
+
+    def give(video: VideoWriter, start: int, stop: int, profile: str, told: Step | None) -> None:
+        encode(video, artist.show(prepared(face, profile), start, stop, told), iter)
+
+    def fingerprint() -> str:
+        file = hashlib.sha256(footage.path.read_bytes()).hexdigest()
+        tensors = [x_s, x_d, footage.crops, footage.shown, *face.state_dict().values()]
+        return sign((file, footage.crop_size, request.batch), tensors)
+
+    return _write(request, Scene(len(x_d), footage.motion.fps, give, fingerprint, chosen(face, "auto")), clock)
 
 
 def _read_driving(request: AnimateRequest, face: FaceModel, clock: Clock) -> Performance:
+    if is_picture(request.driving):
+        with clock.stage("read driving picture"):
+            return read_driving_picture(face, request.driving, request.film)
     with clock.stage("read driving video") as step:
         return read_driving(face, request.driving, request.film, step)
 
@@ -232,13 +267,13 @@ def _comparable(performance: Performance, face: FaceModel) -> Performance:
     return performance
 
 
-def _write(request: AnimateRequest, batches: Iterator[Tensor], fps: float) -> int:
+def _write(request: AnimateRequest, scene: Scene, clock: Clock) -> JobReport:
     films = (path for path in (request.driving, request.portrait) if not is_motion(path))
     sound = request.sound or next((path for path in films if has_sound(path)), None)
-    with VideoWriter(request.output, fps, sound) as video:
-        for batch in batches:
-            video.write(batch)
-    return video.frames
+    write = write_parts if request.resume else write_at_once
+    with clock.stage("render and encode") as step:
+        frames = write(scene, request.output, sound, VideoOptions(), step)
+    return JobReport(request.output, frames, scene.fps, tuple(clock.stages))
 
 
 def _refuse_overwriting(output: Path, given: Path) -> None:

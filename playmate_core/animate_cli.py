@@ -23,7 +23,9 @@ def add_animate_commands(commands: argparse._SubParsersAction) -> None:
     """Register the three commands."""
     one = commands.add_parser("animate", help="let a portrait follow a video")
     one.add_argument("portrait", metavar="PORTRAIT", type=Path, help="a picture of a face, or a video of somebody")
-    one.add_argument("driving", metavar="VIDEO", type=Path, help="what the face does: a video, or a motion file")
+    one.add_argument(
+        "driving", metavar="VIDEO", type=Path, help="what the face does: a video, a picture, or a motion file"
+    )
     _add_flags(one)
     film = one.add_argument_group("how the driving video is read")
     face_flags(film, "driving video", "driving-")
@@ -75,7 +77,10 @@ def _add_flags(to: argparse.ArgumentParser) -> None:
     moves.add_argument("--retarget-eyes", action="store_true", help="open the eyes as the driving eyes are open")
     moves.add_argument("--retarget-lips", action="store_true", help="open the lips as the driving lips are open")
     moves.add_argument("--close-lips", action="store_true", help="start from a closed mouth")
-    _run_flags(to)
+    moves.add_argument("--hold-eyes", action="store_true", help="keep a video portrait's eyes as open as at its start")
+    _run_flags(to).add_argument(
+        "--resume", action="store_true", help="keep what is drawn when stopped; given again, go on from it"
+    )
 
 
 def _film_flags(to: argparse._ArgumentGroup) -> None:
@@ -84,12 +89,13 @@ def _film_flags(to: argparse._ArgumentGroup) -> None:
     flag(to, "--longest-gap", film.limits.longest, "most frames in a row in which it may be")
 
 
-def _run_flags(to: argparse.ArgumentParser) -> None:
+def _run_flags(to: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     request = AnimateRequest(Path(), Path(), Path())
     run = to.add_argument_group("how it is run")
     flag(run, "--batch", request.batch, "frames drawn at once")
     flag(run, "--device", request.device, "where the networks run: cpu, or an accelerator's name")
     run.add_argument("--face-weights", metavar="FILE", type=Path, help="instead of the bundled ones")
+    return run
 
 
 def _request(options: argparse.Namespace, film: FilmOptions) -> AnimateRequest:
@@ -106,6 +112,7 @@ def _request(options: argparse.Namespace, film: FilmOptions) -> AnimateRequest:
             retarget_eyes=options.retarget_eyes,
             retarget_lips=options.retarget_lips,
             close_lips=options.close_lips,
+            hold_eyes=options.hold_eyes,
         )
         around = CropOptions(options.crop_scale, options.crop_shift, options.upright, options.crop_aside)
     except ValueError as problem:
@@ -129,6 +136,7 @@ def _request(options: argparse.Namespace, film: FilmOptions) -> AnimateRequest:
         limits=None if options.any_picture else FaceLimits(),
         longest_side=options.longest_side,
         batch=options.batch,
+        resume=options.resume,
         device=options.device,
     )
 

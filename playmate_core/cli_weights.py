@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,10 +10,7 @@ from typing import Any
 
 from .catalogue import SETS, ModelFile, ModelSet
 from .errors import UserError
-from .places import Places, by_hand, megabytes, mismatch
-
-#: Folders laid out like ComfyUI's ``models``, separated as the system separates paths.
-VARIABLE = "PLAYMATE_MODELS"
+from .places import VARIABLE, Places, by_hand, megabytes, mismatch
 
 
 def register(commands: argparse._SubParsersAction[Any]) -> None:
@@ -41,8 +37,7 @@ def add_models_flag(to: argparse.ArgumentParser | argparse._ArgumentGroup) -> No
 
 def places_from(options: argparse.Namespace) -> Places:
     """The search folders of this command: the flag's, the variable's, ComfyUI's, the home folder's."""
-    variable = [Path(part).expanduser() for part in os.environ.get(VARIABLE, "").split(os.pathsep) if part]
-    return Places.standard([*options.models, *variable])
+    return Places.standard(options.models)
 
 
 def run_list(options: argparse.Namespace) -> None:

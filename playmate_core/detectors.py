@@ -1,7 +1,6 @@
 """Who can find faces: insightface and MediaPipe, both optional, imported when first used, never downloading.
 
-Model files are looked for in ``$PLAYMATE_MODELS`` (a folder laid out like ComfyUI's ``models``), in the ``models``
-folder of the ComfyUI this pack lies in, and in ``~/.playmate/models``.
+Where their model files are looked for, :mod:`places` says.
 """
 
 from __future__ import annotations
@@ -22,6 +21,7 @@ from torch import Tensor
 from .errors import UserError
 from .landmarks import landmark_net
 from .pictures import to_bytes
+from .places import insightface_folders, model_file, model_folders
 
 #: Left, top, right, bottom in pixels.
 Box = tuple[float, float, float, float]
@@ -63,19 +63,6 @@ class Detector(Protocol):
     """Finds the faces of a picture (H, W, 3) in [0, 1], the largest first."""
 
     def __call__(self, image: Tensor) -> tuple[Face, ...]: ...
-
-
-def model_file(*names: str) -> Path | None:
-    """The first of ``names``, each folder/file, that lies in one of the folders for models."""
-    return next((root / name for root in model_folders() for name in names if (root / name).is_file()), None)
-
-
-def model_folders() -> tuple[Path, ...]:
-    """Where model files are looked for, the first first."""
-    named = os.environ.get("PLAYMATE_MODELS")
-    beside = Path(__file__).resolve().parents[3] / "models"  # ComfyUI/custom_nodes/this pack/playmate_core
-    inside = (beside,) if beside.with_name("custom_nodes").is_dir() else ()
-    return (*((Path(named).expanduser(),) if named else ()), *inside, Path("~/.playmate/models").expanduser())
 
 
 def installed(package: str) -> bool:
@@ -135,8 +122,7 @@ def _insightface() -> Detector:
 
 
 def _buffalo_folder() -> Path | None:
-    home = Path(os.environ.get("INSIGHTFACE_HOME", "~/.insightface")).expanduser()
-    folders = [root / "models" / "buffalo_l" for root in (home, *(m / "insightface" for m in model_folders()))]
+    folders = insightface_folders("buffalo_l")
     return next((folder for folder in folders if all((folder / name).is_file() for name in _BUFFALO)), None)
 
 

@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import logging
-import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from .face import FaceModel
-from .face.prepared import suitable
-from .joining import join
 from .overlap import behind
-from .render import RenderOptions, paste_back, relative_to_rest, render, shifted
+from .parts import Progress, Scene, chosen, sign, write_at_once, write_parts
+from .render import RenderOptions, paste_back, relative_to_rest, render
 from .sound import Recording
 from .values import Motion, Portrait
 from .writer import VideoOptions, VideoWriter
 
-#: Frames of a part of a film that can be resumed; x264 begins a new group of pictures about as often.
-PART = 250
-Progress = Callable[[int, int], None]
-log = logging.getLogger(__name__)
+#: What is done to batches of pictures on their way to the encoder.
+Finish = Callable[[Iterator[Tensor]], Iterator[Tensor]]
 
 
 @dataclass(frozen=True)
@@ -52,87 +46,38 @@ def write_film(
     rendering = request.rendering
     if rendering.expression == "relative":  # against the whole motion's first frame, not a part's
         motion, rendering = relative_to_rest(portrait, motion), replace(rendering, expression="absolute")
-    request = replace(request, rendering=rendering)
-    if request.resumable:
-        return _write_parts(face, portrait, motion, request, progress)
-    with VideoWriter(request.path, motion.fps, request.sound, request.encoding) as video:
-        encode(video, portrait, render(face, portrait, motion, rendering, progress), request.pasted)
-    return video.frames
+    finish: Finish = partial(paste_back, portrait) if request.pasted else iter
+
+    def give(video: VideoWriter, start: int, stop: int, profile: str, told: Progress | None) -> None:
+        encode(video, render(face, portrait, motion[start:stop], replace(rendering, profile=profile), told), finish)
+
+    def fingerprint() -> str:
+        pose, rest = motion.pose, portrait.rest
+        tensors = [pose.rotation, pose.translation, pose.scale, motion.expression, portrait.keypoints]
+        tensors += [rest.pose.rotation, rest.pose.translation, rest.pose.scale, rest.expression]
+        return sign((asdict(rendering), request.pasted, motion.fps), [*tensors, *seen_in(portrait, face)])
+
+    scene = Scene(len(motion), motion.fps, give, fingerprint, chosen(face, rendering.profile))
+    write = write_parts if request.resumable else write_at_once
+    return write(scene, request.path, request.sound, request.encoding, progress)
 
 
-def parts_folder(path: Path) -> Path:
-    """Where a resumable film keeps its parts until it is whole."""
-    return path.with_name(f".{path.stem}.parts")
+def seen_in(portrait: Portrait, face: FaceModel) -> list[Tensor]:
+    """What decides a portrait's pictures beside keypoints."""
+    size = torch.tensor(portrait.crop_size)
+    return [portrait.image, portrait.crop_to_image, size, portrait.appearance, *face.state_dict().values()]
 
 
-def encode(video: VideoWriter, portrait: Portrait, batches: Iterable[Tensor], pasted: bool) -> None:
-    """Hand batches of face crops (n, S, S, 3) to ``video``, put back into the whole picture where asked.
+def encode(video: VideoWriter, batches: Iterable[Tensor], finish: Finish) -> None:
+    """Hand batches of pictures (n, H, W, 3) to ``video`` after ``finish`` was done to them.
 
-    Whoever makes the batches goes on while a thread pastes and another encodes.
+    Whoever makes the batches goes on while a thread finishes and another encodes.
     """
 
-    def write(crops: Iterator[Tensor]) -> None:
-        for pictures in paste_back(portrait, crops) if pasted else crops:
+    def write(made: Iterator[Tensor]) -> None:
+        for pictures in finish(made):
             video.write(pictures)
 
     with behind(write) as give:
         for batch in batches:
             give(batch)
-
-
-def _write_parts(
-    face: FaceModel, portrait: Portrait, motion: Motion, request: FilmRequest, progress: Progress | None
-) -> int:
-    folder, total = parts_folder(request.path), len(motion)
-    request = _enter(folder, face, portrait, motion, request)
-    parts = []
-    for start in range(0, total, PART):
-        stop = min(start + PART, total)
-        parts.append(folder / f"{start:08d}.mp4")
-        if not parts[-1].is_file():  # it got this name when it was whole
-            told = shifted(progress, start, total)
-            with VideoWriter(parts[-1], motion.fps, None, request.encoding) as video:
-                drawn = render(face, portrait, motion[start:stop], request.rendering, told)
-                encode(video, portrait, drawn, request.pasted)
-        elif progress:
-            progress(stop, total)
-    join(parts, request.path, motion.fps, request.sound, request.encoding)
-    shutil.rmtree(folder)
-    return total
-
-
-def _enter(folder: Path, face: FaceModel, portrait: Portrait, motion: Motion, request: FilmRequest) -> FilmRequest:
-    """Make the folder, or find it as it was left: of the same film, or emptied. The profile of W and G is the one it
-    was begun with, whatever memory is free now."""
-    book = folder / "film.json"
-    wanted = _fingerprint(face, portrait, motion, request)
-    try:
-        left = json.loads(book.read_text())
-        if left["film"] == wanted:
-            for cut in folder.glob("*.part"):  # what a killed encoder was at, also under a leading dot
-                cut.unlink()
-            return replace(request, rendering=replace(request.rendering, profile=left["profile"]))
-        log.warning("The parts in %s are of another film; beginning anew.", folder)
-    except (OSError, ValueError, KeyError):
-        pass
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    profile = request.rendering.profile
-    profile = suitable(face) if profile == "auto" else profile
-    temporary = book.with_suffix(".part")
-    temporary.write_text(json.dumps({"film": wanted, "profile": profile}))
-    temporary.replace(book)
-    return replace(request, rendering=replace(request.rendering, profile=profile))
-
-
-def _fingerprint(face: FaceModel, portrait: Portrait, motion: Motion, request: FilmRequest) -> str:
-    """A hash of everything that decides the pictures."""
-    digest = hashlib.sha256()
-    choices = (asdict(request.rendering), asdict(request.encoding), request.pasted, motion.fps, portrait.crop_size)
-    digest.update(repr(choices).encode())
-    pose, rest = motion.pose, portrait.rest
-    tensors = [pose.rotation, pose.translation, pose.scale, motion.expression, portrait.image, portrait.crop_to_image]
-    tensors += [portrait.appearance, portrait.keypoints, rest.expression, rest.pose.rotation, rest.pose.translation]
-    for tensor in (*tensors, *face.state_dict().values()):
-        digest.update(tensor.detach().cpu().flatten().contiguous().view(torch.uint8).numpy())
-    return digest.hexdigest()

@@ -18,10 +18,10 @@ from .face import FaceModel
 from .follow import FaceTrack, GapLimits, filled_reading, follow
 from .landmarks import Openings
 from .performance import Performance, read_openings
-from .pictures import Bytes, from_bytes, to_bytes
+from .pictures import Bytes, from_bytes, read_picture, to_bytes
 from .portrait import move_to, read_crops, to_network, to_pictures
 from .tracks import Reading, steady_rate, timed_reading
-from .values import Motion
+from .values import FPS, Motion
 from .video import read_frames, video_facts
 from .weights import tensor_hash
 
@@ -66,6 +66,19 @@ def read_driving(
     if steady_rate(shown, facts.fps):
         return seen
     return seen.read_at(timed_reading(shown, facts.fps), facts.fps)
+
+
+def read_driving_picture(face: FaceModel, path: Path, options: FilmOptions | None = None) -> Performance:
+    """What the face in a picture does, as one frame. Raises UserError when no face is found."""
+    options = options or FilmOptions()
+    image = read_picture(path)
+    found = find_face(image, options.where, options.pick)
+    size = face.config.image_size
+    height, width = image.shape[:2]
+    affine = crop_of(found, height, width, size, options.crop)
+    motion, _ = read_crops(face, [cut(image, affine, size, "edge")], FPS, 1, 1, None)
+    openings = None if found is None or found.landmarks is None else Openings.of(found.landmarks[None])
+    return Performance(motion, openings, path.name, tensor_hash(face.motion))
 
 
 @dataclass(frozen=True)
@@ -132,32 +145,45 @@ def read_footage(
     )
 
 
+class FootageArtist:
+    """Draws a film with its face under other keypoints, part after part: the film is decoded once for all of them."""
+
+    def __init__(self, footage: Footage, x_s: Tensor, x_d: Tensor, batch: int = 8) -> None:
+        """``x_s`` and ``x_d`` (T, K, 3), the film's own keypoints and the driven; T may be less than the film has."""
+        self.footage, self._x_s, self._x_d, self._batch = footage, x_s, x_d, batch
+        self._pictures: Iterator[Bytes] = iter(())
+        self._next = -1
+
+    def show(self, face: FaceModel, start: int, stop: int, progress: Progress | None = None) -> Iterator[Tensor]:
+        """Yield frames ``start`` up to ``stop`` with the face put back: uint8 (n, H, W, 3), n at most the batch."""
+        if start != self._next:
+            self._pictures = _shown(self.footage, start, len(self._x_d))
+        self._next = start
+        while self._next < stop:
+            group = list(islice(self._pictures, min(self._batch, stop - self._next)))
+            reach = slice(self._next, self._next + len(group))
+            yield self._pasted(face, group, reach)
+            self._next = reach.stop
+            if progress:
+                progress(reach.stop - start, stop - start)
+
+    def _pasted(self, face: FaceModel, group: list[Bytes], reach: slice) -> Tensor:
+        size, places = self.footage.crop_size, self.footage.crops[reach]
+        wide = [cut(from_bytes(p), a, size, "edge") for p, a in zip(group, places, strict=True)]
+        with torch.inference_mode():
+            volume = face.appearance(to_network(face, torch.stack([shrink(w, face.config.image_size) for w in wide])))
+            drawn = face.draw(volume, move_to(face, self._x_s[reach]), move_to(face, self._x_d[reach]))
+        crops = to_bytes(to_pictures(drawn.clamp(0, 1))).numpy()
+        patches = (Patch(affine, size, *picture.shape[:2]) for affine, picture in zip(places, group, strict=True))
+        pasted = (patch.paste(picture, crop) for patch, picture, crop in zip(patches, group, crops, strict=True))
+        return torch.stack([torch.from_numpy(picture) for picture in pasted])
+
+
 def draw_footage(
     face: FaceModel, footage: Footage, x_s: Tensor, x_d: Tensor, batch: int = 8, progress: Progress | None = None
 ) -> Iterator[Tensor]:
-    """Yield the film with its face under ``x_d`` (T, K, 3) put back: uint8 (n, H, W, 3), n at most ``batch``.
-
-    ``x_s`` (T, K, 3) are the keypoints of the film itself; T may be less than the film has.
-    """
-    frames = _shown(footage, len(x_d))
-    done = 0
-    while group := list(islice(frames, batch)):
-        reach = slice(done, done + len(group))
-        wide = [
-            cut(from_bytes(p), a, footage.crop_size, "edge") for p, a in zip(group, footage.crops[reach], strict=True)
-        ]
-        with torch.inference_mode():
-            volume = face.appearance(to_network(face, torch.stack([shrink(w, face.config.image_size) for w in wide])))
-            drawn = face.draw(volume, move_to(face, x_s[reach]), move_to(face, x_d[reach]))
-        crops = to_bytes(to_pictures(drawn.clamp(0, 1))).numpy()
-        pasted = []
-        for picture, affine, crop in zip(group, footage.crops[reach], crops, strict=True):
-            patch = Patch(affine, footage.crop_size, *picture.shape[:2])
-            pasted.append(torch.from_numpy(patch.paste(picture, crop)))
-        done += len(group)
-        yield torch.stack(pasted)
-        if progress:
-            progress(done, len(x_d))
+    """All of it: see :class:`FootageArtist`."""
+    return FootageArtist(footage, x_s, x_d, batch).show(face, 0, len(x_d), progress)
 
 
 def _track(
@@ -213,9 +239,9 @@ def _nearest(reading: Reading) -> Tensor:
     return torch.where(reading.weight < 0.5, reading.first, reading.second)
 
 
-def _shown(footage: Footage, frames: int) -> Iterator[Bytes]:
-    """The film's pictures, each as often as it is shown."""
-    wanted = iter(footage.shown[:frames].tolist())
+def _shown(footage: Footage, start: int, stop: int) -> Iterator[Bytes]:
+    """The film's pictures from one on, each as often as it is shown."""
+    wanted = iter(footage.shown[start:stop].tolist())
     number = next(wanted, None)
     for i, frame in enumerate(read_frames(footage.path)):
         while number == i:

@@ -11,6 +11,8 @@ from .face import FaceModel
 from .landmarks import Openings
 from .portrait import move_to
 
+#: Eyes less open than the first are held as open as the second.
+SHUT_EYES, OPEN_EYES = 0.18, 0.39
 #: A mouth at least this open is closed before the animation, where that is asked for.
 OPEN_LIPS = 0.03
 
@@ -30,7 +32,7 @@ def guide_keypoints(
     retargeting needs both. Raises UserError when the face model has no networks for what is asked.
     """
     require_networks(face, options)
-    if options.mode == "relative" and options.priority == "expression" and len(x_s) == 1:
+    if options.mode == "relative" and options.priority == "expression" and len(x_s) == 1 < len(x_d):
         x_d = x_s + expression_gain(x_s[0], x_d[start]) * (x_d - x_d[start])
     if options.retargets:
         x_d = (x_s if options.mode == "relative" else x_d) + _retargeting(face, x_s, options, source, driving)
@@ -40,12 +42,14 @@ def guide_keypoints(
         x_d = _at_rest(stitched)
     if options.close_lips and options.mode == "relative" and not options.retargets:
         x_d = x_d + _closing(face, x_s, source)
+    if options.hold_eyes and len(x_s) > 1 and not options.retargets:
+        x_d = x_d + _holding(face, x_s, source)
     return x_s + (x_d - x_s) * options.multiplier
 
 
 def require_networks(face: FaceModel, options: DrivingOptions) -> None:
     """Raise UserError when retargeting is asked of a face model without its networks."""
-    if face.stitching is None and (options.retargets or options.close_lips):
+    if face.stitching is None and (options.retargets or options.close_lips or options.hold_eyes):
         raise UserError(
             "This face model cannot retarget eyes or lips: it has no networks for it; please leave that out or choose"
             " weights with stitching, such as LivePortrait's."
@@ -91,6 +95,18 @@ def _closing(face: FaceModel, x_s: Tensor, source: Openings | None) -> Tensor:
         )
     offset = _offset(face, "lip_offset", x_s, torch.cat([source.lips, torch.zeros_like(source.lips)], 1))
     return torch.where(source.lips[..., None] >= OPEN_LIPS, offset, torch.zeros(()))
+
+
+def _holding(face: FaceModel, x_s: Tensor, source: Openings | None) -> Tensor:
+    """What opens the eyes of every frame of a film as far as those of the first (LIVEPORTRAIT 8.4)."""
+    if source is None:
+        raise UserError(
+            "Holding the eyes needs to know how open they are; please choose a detector that tells (mediapipe, or"
+            " insightface with landmark.onnx)."
+        )
+    first = float(source.eyes[0].mean())
+    wanted = torch.full_like(source.lips, first if first >= SHUT_EYES else OPEN_EYES)
+    return _offset(face, "eye_offset", x_s, torch.cat([source.eyes, wanted], 1))
 
 
 def _offset(face: FaceModel, name: str, x_s: Tensor, ratios: Tensor) -> Tensor:

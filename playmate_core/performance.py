@@ -9,7 +9,7 @@ The file is safetensors and says what it is: ``playmate.kind`` performance, ``pl
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from safetensors.torch import save as serialize
@@ -48,9 +48,12 @@ class Performance:
             raise ValueError(f"{len(self.motion)} frames of motion have {len(self.openings)} openings; one a frame.")
 
     def at(self, fps: float) -> Performance:
-        """The same performance at another rate: rotations on the sphere, the rest on straight lines."""
+        """The same performance at another rate: rotations on the sphere, the rest linearly; one frame stays."""
         if abs(fps - self.motion.fps) < 1e-6:
             return self
+        if len(self.motion) == 1:
+            pose = replace(self.motion.pose, fps=fps)
+            return replace(self, motion=replace(self.motion, pose=pose))
         reading = resample_reading(len(self.motion), self.motion.fps, fps)
         return Performance(
             resample_motion(self.motion, fps), read_openings(self.openings, reading), self.source, self.reader

@@ -2,12 +2,13 @@
 
 Folders go by ComfyUI's categories (``liveportrait``, ``audio_encoders``, ``insightface``, ``detection``, ``playmate``).
 Nodes fill :class:`Places` from ``folder_paths``, which has read ``extra_model_paths.yaml``; the command line from its
-``--models`` flag and the variable ``PLAYMATE_MODELS``.
+``--models`` flag and the variable ``PLAYMATE_MODELS``. No other room reads the environment.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,29 @@ from .catalogue import SETS, ModelFile
 from .errors import UserError
 
 PACKAGE = Path(__file__).resolve().parent
+#: Folders laid out like ComfyUI's ``models``, separated as the system separates paths.
+VARIABLE = "PLAYMATE_MODELS"
 CATEGORIES = tuple(sorted({file.folder for one in SETS.values() for file in one.files}))
+
+
+def model_folders(named: Iterable[Path] = ()) -> tuple[Path, ...]:
+    """Folders laid out like ComfyUI's ``models``, in the order they are searched: ``named`` ones, the variable's, that
+    of the ComfyUI this pack lies in, then ``~/.playmate/models``."""
+    variable = (Path(part).expanduser() for part in os.environ.get(VARIABLE, "").split(os.pathsep) if part)
+    pack = PACKAGE.parent
+    inside = (pack.parent.parent / "models",) if pack.parent.name == "custom_nodes" else ()
+    return (*named, *variable, *inside, Path.home() / ".playmate" / "models")
+
+
+def model_file(*names: str) -> Path | None:
+    """The first of ``names``, each folder/file, that lies in one of :func:`model_folders`."""
+    return next((path for root in model_folders() for name in names if (path := root / name).is_file()), None)
+
+
+def insightface_folders(pack: str) -> tuple[Path, ...]:
+    """Where a pack of insightface's models may lie: where that package keeps it, then where ComfyUI users do."""
+    home = Path(os.environ.get("INSIGHTFACE_HOME", "~/.insightface")).expanduser()
+    return tuple(root / "models" / pack for root in (home, *(folder / "insightface" for folder in model_folders())))
 
 
 @dataclass(frozen=True)
@@ -33,10 +56,8 @@ class Places:
 
     @classmethod
     def standard(cls, named: Sequence[Path] = ()) -> Places:
-        """``named`` models folders first, then that of the ComfyUI this pack lies in, then ``~/.playmate/models``."""
-        pack = PACKAGE.parent
-        inside = (pack.parent.parent / "models",) if pack.parent.name == "custom_nodes" else ()
-        return cls.below((*named, *inside, Path.home() / ".playmate" / "models"))
+        """Every category below :func:`model_folders`."""
+        return cls.below(model_folders(named))
 
     def find(self, file: ModelFile) -> Path | None:
         """Where a file lies, or None. What comes with the program is found in the package after everything else."""

@@ -90,10 +90,19 @@ def shifted(progress: Progress | None, start: int, total: int) -> Progress | Non
 
 
 def draw_keypoints(
-    face: FaceModel, portrait: Portrait, x_s: Tensor, x_d: Tensor, batch: int = 8, progress: Progress | None = None
+    face: FaceModel,
+    portrait: Portrait,
+    x_s: Tensor,
+    x_d: Tensor,
+    options: RenderOptions | None = None,
+    progress: Progress | None = None,
 ) -> Iterator[Tensor]:
-    """Yield the face crop under seen keypoints ``x_d`` (T, K, 3), ``x_s`` (1, K, 3) the picture's: as :func:`draw`."""
-    yield from Artist(prepared(face), portrait.appearance, batch).show(x_s, x_d, progress)
+    """Yield the face crop under seen keypoints ``x_d`` (T, K, 3), ``x_s`` (1, K, 3) the picture's: as :func:`draw`.
+
+    Of ``options`` the batch and the profile count.
+    """
+    options = options or RenderOptions()
+    yield from Artist(prepared(face, options.profile), portrait.appearance, options.batch).show(x_s, x_d, progress)
 
 
 class Artist:

@@ -136,6 +136,24 @@ def test_the_three_commands_agree(
         assert np.array_equal(one, other)
 
 
+@pytest.mark.parametrize("portrait", ["picture", "film"])
+def test_a_picture_drives(tmp_path: Path, tiny_face: Path, portrait_picture: Path, film: Path, portrait: str) -> None:
+    """A picture is held under it for a second, a film moves on; what is not the driver's stays the portrait's."""
+    out, driver = tmp_path / "out.mp4", tmp_path / "driver.png"
+    cv2.imwrite(str(driver), scene(3))
+    driven = portrait_picture if portrait == "picture" else film
+    report = animate(request(driven, driver, out, tiny_face, crop="whole", fps=30.0))
+    shown = pictures(out)
+    assert report.frames == len(shown) == (30 if portrait == "picture" else 10)
+    animate(request(driven, driver, tmp_path / "none.mp4", tiny_face, crop="whole", fps=30.0, how=HELD))
+    moved = np.abs(np.stack(shown).astype(int) - np.stack(pictures(tmp_path / "none.mp4"))).mean((1, 2, 3))
+    assert (moved > 0.05).all()
+
+
+#: Nothing of the driver is taken.
+HELD = DrivingOptions(regions=Regions(0.0, 0.0, 0.0, 0.0))
+
+
 def test_a_film_of_no_steady_rate_is_read_by_the_clock(tmp_path: Path) -> None:
     times = [0.0, 0.04, 0.08, 0.3, 0.34, 0.6, 0.62, 0.9, 1.0]
     film = glowing(tmp_path / "vfr.mp4", times)

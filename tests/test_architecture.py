@@ -14,14 +14,14 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 #: Rooms of core from the ground up; an arrow goes down or stays on its floor, never up, and never in a circle.
 FLOORS = (
-    ("errors", "values", "overlap"),
+    ("errors", "values", "overlap", "catalogue", "places"),
     ("geometry", "diffusion", "face", "audio", "conformer"),
     ("crop", "detect", "conformer", "normalisation", "denoiser", "emotion", "tracks", "score", "pictures", "sound")
     + ("landmarks", "detectors"),
     ("portrait", "render", "guidance", "sampling", "head", "generate", "pose", "edit")
     + ("follow", "subject", "driving", "keypoints", "blocking"),
-    ("catalogue", "places", "fetching", "checkpoint", "published", "weights"),
-    ("video", "soundtrack", "writer", "joining", "film", "plot", "performance", "template", "footage"),
+    ("fetching", "checkpoint", "published", "weights"),
+    ("video", "soundtrack", "writer", "joining", "parts", "film", "plot", "performance", "template", "footage"),
     ("talk",),
     ("animate",),
     ("terminal", "cli_weights", "animate_cli", "cli"),

@@ -161,6 +161,18 @@ def test_a_plate_of_four_thousand_pixels_costs_the_face_box() -> None:
     assert np.array_equal(moving, pasted.numpy())
 
 
+def test_pasting_cuts_off_parts_of_grey_levels() -> None:
+    """Every share of every pair of bytes, against whole numbers: floor((m a + (255 - m) b) / 255)."""
+    m, b = np.meshgrid(np.arange(256), np.arange(256), indexing="ij")
+    mask, plate = m.astype(np.uint8), np.repeat(b.astype(np.uint8)[..., None], 3, 2)
+    same = torch.tensor([[1.0, 0, 0], [0, 1, 0]])
+    patch = Patch(same, 256, 256, 256, mask)
+    for a in (0, 1, 77, 128, 254, 255):
+        wanted = plate.copy()
+        wanted[1:] = ((m * a + (255 - m) * b) // 255)[1:, :, None]  # the first row's share is none
+        assert np.array_equal(patch.paste(plate, np.full((256, 256, 3), a, np.uint8)), wanted)
+
+
 def test_a_crop_beyond_the_picture_is_cut_off_and_one_outside_refused() -> None:
     image = (picture(60, 60) * 255).to(torch.uint8)
     corner = Paster(image, crop_to_image(Square(0, 0, 40), 32), 32).paste(torch.zeros(1, 32, 32, 3, dtype=torch.uint8))

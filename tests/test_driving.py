@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from shared_facts import SHARED, needs_shared
 from torch import Tensor
 
-from playmate_core.driving import DrivingOptions, drive_clip, drive_still
+from playmate_core.driving import DrivingOptions, closed_mouth, drive_clip, drive_still
 from playmate_core.edit import Regions
 from playmate_core.errors import UserError
 from playmate_core.face import FaceConfig
@@ -132,6 +132,57 @@ def test_a_film_moves_as_the_reference_has_it(golden: dict[str, Tensor], name: s
     assert torch.allclose(rotation_matrix(driven.pose.rotation.double()), left @ right, atol=1e-5)
 
 
+@needs_shared
+def test_eyes_of_a_film_are_held_as_the_reference_has_it(golden: dict[str, Tensor], networks: Any) -> None:
+    """Stitching, then the offset. The reference's smoothed rotations go in as they are, as above."""
+    options = replace(PLAIN, smoothing=3e-7, stitching=True, hold_eyes=True)
+    source, driving = told(golden, "source"), told(golden, "driving")
+    keypoints = golden["input.m.source.kp"]
+    matrix = rotation_matrix(source.pose.rotation.double())
+    x_s = place_rows(keypoints, matrix, source)
+    driven, rough = (drive_clip(source, driving, o) for o in (options, replace(options, smoothing=0.0)))
+    smooth = smooth_track(rotation_matrix(rough.pose.rotation.double()).flatten(1), options.smoothing)
+    x_d = place_rows(keypoints, smooth.unflatten(1, (3, 3)), driven)
+    points = golden["input.m.source.landmarks"]
+    own = Openings(eye_ratios(points), lip_ratio(points))
+    got = guide_keypoints(networks, x_s, x_d, options, 0, own, None)
+    assert float((got - golden["motion.video.relative.stitched.eye_first_frame"]).abs().max()) <= 2e-5
+
+
+def place_rows(keypoints: Tensor, matrix: Tensor, motion: Motion) -> Tensor:
+    turned = keypoints.double() @ matrix + motion.expression
+    placed = motion.pose.scale[:, :, None] * turned + (motion.pose.translation * torch.tensor([1, 1, 0]))[:, None]
+    return placed.float()
+
+
+@needs_shared
+@pytest.mark.parametrize("name", ["single.absolute.all", "single.relative.eyes"])
+def test_a_single_frame_moves_as_the_reference_has_it(golden: dict[str, Tensor], networks: Any, name: str) -> None:
+    _, mode, region = name.split(".")
+    options = replace(PLAIN, mode=mode, regions=REGIONS[region], priority="expression")
+    source, driving = told(golden, "source")[:1], told(golden, "driving")
+    x_s = place_motion(golden["input.m.source.kp"][0], source)
+    for i in range(len(driving)):
+        x_d = place_motion(golden["input.m.source.kp"][0], drive_still(source, driving[i : i + 1], options))
+        got = guide_keypoints(networks, x_s, x_d, options)
+        if float((got - golden[f"motion.image.{name}"]).abs().max()) <= 2e-5:
+            return
+    raise AssertionError(f"no driving frame gives {name}")
+
+
+def test_a_single_frame_brings_its_mouth_and_leaves_the_head() -> None:
+    """A closed mouth closes nothing more; a film of somebody is driven by it frame by frame."""
+    rest, film = wandering(1, 0), wandering(4, 1)
+    shut = Motion(rest.pose, closed_mouth())
+    for own in (rest, film):
+        drive = drive_still if len(own) == 1 else drive_clip
+        assert torch.allclose(drive(own, shut, PLAIN).expression, own.expression, atol=1e-7)
+        opened = Motion(rest.pose, closed_mouth() + torch.eye(21)[19][None, :, None] * torch.tensor([0, 0.05, 0]))
+        moved = drive(own, opened, PLAIN)
+        assert torch.allclose(moved.expression[:, 19, 1], own.expression[:, 19, 1] + 0.05, atol=1e-6)
+        assert torch.allclose(moved.pose.rotation, own.pose.rotation, atol=1e-3)
+
+
 @pytest.mark.parametrize("reference", ["first", "frontal"])
 def test_relative_motion_starts_from_the_face_of_the_picture(reference: str) -> None:
     rest, driving = wandering(1, 0), wandering(9, 1)
@@ -167,7 +218,7 @@ def test_regions_are_shares(mode: str) -> None:
 
 def test_a_film_keeps_its_own_motion_where_nothing_drives_it() -> None:
     source, driving = wandering(8, 0), wandering(5, 1)
-    still = driving[:1]
+    still = replace(driving[:1], expression=closed_mouth())
     kept = drive_clip(source, still, DrivingOptions())
     assert len(kept) == 8 and len(drive_clip(source, driving, DrivingOptions())) == 5
     assert torch.allclose(kept.expression, source.expression, atol=1e-6)

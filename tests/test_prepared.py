@@ -6,7 +6,6 @@ import copy
 import importlib.util
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -14,9 +13,10 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
+from shared_facts import SHARED, needs_shared
 from torch import Tensor, nn
 
-from playmate_core.face import FaceConfig, FaceModel
+from playmate_core.face import FaceConfig, FaceModel, layers
 from playmate_core.face import prepared as room
 from playmate_core.face.prepared import bilinear
 from playmate_core.face.prepared.bilinear import (
@@ -33,7 +33,6 @@ from playmate_core.face.prepared.spectrum import Spectrum
 from playmate_core.face.prepared.warping import FoldedDepth, SliceByTap
 from playmate_core.geometry import place
 
-SHARED = Path(__file__).resolve().parents[2] / "shared" / "parity"
 #: What the issue allows between prepared and plain pictures in [0, 1].
 WORST = 1e-4
 
@@ -105,10 +104,10 @@ def test_in_double_precision_nothing_is_left_of_the_difference(profile: str) -> 
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not SHARED.is_dir(), reason=f"the stand-in weights and pictures are not at {SHARED}")
+@needs_shared
 def test_prepared_is_plain_at_the_published_size() -> None:
     """One picture driven by another, as the composed goldens have it."""
-    spec = importlib.util.spec_from_file_location("parity_weights", SHARED / "weights.py")
+    spec = importlib.util.spec_from_file_location("parity_weights", SHARED / "parity" / "weights.py")
     assert spec is not None and spec.loader is not None
     recipe = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(recipe)
@@ -119,7 +118,7 @@ def test_prepared_is_plain_at_the_published_size() -> None:
         shapes = {key: tuple(value.shape) for key, value in part.state_dict().items()}
         part.load_state_dict(recipe.filled_state_dict(shapes, 2502), assign=True)
     face.eval().requires_grad_(False)
-    stored = load_file(SHARED / "liveportrait_golden.safetensors")
+    stored = load_file(SHARED / "parity" / "liveportrait_golden.safetensors")
     pictures = torch.stack([stored[f"input.image_{n}"].movedim(-1, 0).float() / 255 for n in ("s", "d")])
     with torch.inference_mode():
         read = face.read(pictures)
@@ -129,6 +128,20 @@ def test_prepared_is_plain_at_the_published_size() -> None:
         for profile in ("structure", "transforms"):
             error = room.prepare(face, profile).draw(volume, x_s, x_d) - plain
             assert float(error.abs().max()) <= WORST, profile
+
+
+@pytest.mark.parametrize("depth", [0, 3])
+def test_long_sums_are_added_in_parts(depth: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(depth)
+    kind, room_for = (nn.Conv3d, (depth, 6, 6)) if depth else (nn.Conv2d, (6, 6))
+    conv, x = kind(7, 2, 3, padding=1).double().requires_grad_(False), torch.randn(2, 7, *room_for).double()
+    monkeypatch.setattr(layers, "LONGEST_SUM", 2 * 3 ** len(room_for))
+    asked: list[int] = []
+    name = f"conv{len(room_for)}d"
+    plain = getattr(F, name)
+    monkeypatch.setattr(layers.F, name, lambda x, *rest, **more: asked.append(x.shape[1]) or plain(x, *rest, **more))
+    torch.testing.assert_close(layers.convolved(conv, x), conv(x), atol=1e-12, rtol=0)
+    assert asked[:4] == [2, 2, 2, 1]
 
 
 def over(maps: Tensor, weight: Tensor, bias: Tensor, scale: int) -> Tensor:

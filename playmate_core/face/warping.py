@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from .canvas import Canvas, picture_in
 from .config import FaceConfig
-from .layers import ConvNorm2d, Down3d, Up3d
+from .layers import ConvNorm2d, Down3d, LongConv2d, LongConv3d, Up3d
 
 #: Variance of the Gaussian that marks a keypoint, in canonical units squared.
 HEATMAP_VARIANCE = 0.01
@@ -155,10 +155,10 @@ class DenseMotion(nn.Module):
             self.register_buffer("origin", torch.full((config.keypoints,), 1.0 / config.keypoints))
         self.hourglass = Hourglass(config.candidates * (1 + config.compress_channels), config)
         width = self.hourglass.width
-        self.mask = nn.Conv3d(width, config.candidates, config.mask_kernel, padding=config.mask_kernel // 2)
+        self.mask = LongConv3d(width, config.candidates, config.mask_kernel, padding=config.mask_kernel // 2)
         self.compress = nn.Conv3d(config.volume_channels, config.compress_channels, 1)
         self.norm = nn.BatchNorm3d(config.compress_channels)
-        self.occlusion = nn.Conv2d(
+        self.occlusion = LongConv2d(
             width * config.volume_depth, 1, config.occlusion_kernel, padding=config.occlusion_kernel // 2
         )
         if config.carry_picture:

@@ -1,0 +1,137 @@
+"""`animate` and `render` killed by SIGKILL and given again: the frames of a run that nobody touched."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from playmate_core import parts as room
+from playmate_core.animate import AnimateRequest, animate, extract
+from playmate_core.footage import FilmOptions
+from playmate_core.video import has_sound, read_frames
+from playmate_core.writer import VideoWriter
+
+ROOT = Path(__file__).resolve().parent.parent
+PART, FRAMES = 6, 20
+#: The command line as it is, but for short parts and a kill at the end of the third, before it is named.
+KILLED = """
+import os, signal, sys, torch
+torch.set_num_threads(1)
+from playmate_core import cli, parts
+parts.PART = int(sys.argv[1])
+whole = parts.VideoWriter.close
+def close(self):
+    if self.path.name == f"{2 * parts.PART:08d}.mp4":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return whole(self)
+parts.VideoWriter.close = close
+cli.main(sys.argv[2:])
+"""
+
+
+@pytest.fixture(scope="module")
+def films(workshop: Path, speech_wave: Path) -> dict[str, Path]:
+    """A film that drives, and a picture and a film that are driven, in two sizes."""
+    made = {name: workshop / f"resume_{name}.mp4" for name in ("driving", "film")}
+    for path, side in zip(made.values(), (64, 96), strict=True):
+        with VideoWriter(path, 25.0, speech_wave) as video:
+            for i in range(FRAMES):
+                picture = np.full((side, side, 3), (190, 170, 150), np.uint8)
+                cv2.ellipse(picture, (side // 2 + i % 5, side // 2), (18, 24), 0, 0, 360, (140, 170, 225), -1)
+                video.write(torch.from_numpy(picture)[None])
+    made["picture"] = workshop / "resume_picture.png"
+    cv2.imwrite(str(made["picture"]), picture)
+    return made
+
+
+def frames_of(path: Path) -> np.ndarray:
+    return np.stack([frame.picture for frame in read_frames(path)])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is POSIX's")
+@pytest.mark.parametrize("command, portrait", [("animate", "picture"), ("animate", "film"), ("render", "picture")])
+def test_a_killed_command_goes_on_to_the_same_frames(
+    tmp_path: Path,
+    tiny_face: Path,
+    films: dict[str, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+    portrait: str,
+) -> None:
+    driving = films["driving"]
+    if command == "render":
+        driving = tmp_path / "motion.safetensors"
+        extract(films["driving"], driving, FilmOptions("whole"), tiny_face)
+    out = tmp_path / "out"
+    out.mkdir()
+    words: list[Any] = [command, films[portrait], driving, "-o", out / "killed.mp4", "--face-weights", tiny_face]
+    words += ["--any-picture", "--crop", "whole", "--batch", 4, "--resume"]
+    words += ["--driving-crop", "whole"] if command == "animate" else []
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(PART), *map(str, words)], cwd=ROOT, check=False)
+    assert killed.returncode == -9
+    left = sorted(path.name for path in room.parts_folder(out / "killed.mp4").glob("*.mp4"))
+    assert left == ["00000000.mp4", f"{PART:08d}.mp4"] and not (out / "killed.mp4").exists()
+
+    monkeypatch.setattr(room, "PART", PART)
+    begun: list[str] = []
+
+    class Counted(VideoWriter):
+        def __init__(self, path: Path, *rest: Any) -> None:
+            begun.append(path.name)
+            super().__init__(path, *rest)
+
+    monkeypatch.setattr(room, "VideoWriter", Counted)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    facts: dict[str, Any] = {"weights": tiny_face, "limits": None, "crop": "whole", "batch": 4, "resume": True}
+    facts["film"] = FilmOptions("whole", batch=4)
+    try:
+        animate(AnimateRequest(films[portrait], driving, out / "killed.mp4", **facts))
+        assert begun == [f"{2 * PART:08d}.mp4", f"{3 * PART:08d}.mp4"]  # the finished two were kept
+        animate(AnimateRequest(films[portrait], driving, out / "whole.mp4", **facts))
+    finally:
+        torch.set_num_threads(threads)
+    got, wanted = frames_of(out / "killed.mp4"), frames_of(out / "whole.mp4")
+    assert len(got) == FRAMES and np.array_equal(got, wanted)
+    assert has_sound(out / "killed.mp4") == (command == "animate" or portrait == "film")
+    assert sorted(path.name for path in out.iterdir()) == ["killed.mp4", "whole.mp4"]
+
+
+def test_an_animation_that_is_begun_otherwise_begins_anew(
+    tmp_path: Path, tiny_face: Path, films: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another multiplier is another film: none of its frames may come from the parts that are there."""
+    monkeypatch.setattr(room, "PART", PART)
+
+    class Stopped(BaseException):
+        pass
+
+    def stop(stage: str, done: int, _total: int) -> None:
+        if stage == "render and encode" and done > PART:
+            raise Stopped
+
+    request = AnimateRequest(
+        films["picture"],
+        films["driving"],
+        tmp_path / "a.mp4",
+        weights=tiny_face,
+        limits=None,
+        crop="whole",
+        resume=True,
+    )
+    with pytest.raises(Stopped):
+        animate(request, stop)
+    assert room.parts_folder(request.output).is_dir()
+
+    other = replace(request, how=replace(request.how, multiplier=3.0))
+    animate(other)
+    animate(replace(other, output=tmp_path / "b.mp4"))
+    assert np.array_equal(frames_of(tmp_path / "a.mp4"), frames_of(tmp_path / "b.mp4"))
