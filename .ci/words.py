@@ -50,7 +50,7 @@ def said(label: str, tip: str, language: str) -> dict[str, str]:
 
 
 def message(text: str) -> str:
-    """``text`` as a message of vue-i18n, in which @ { } | mean something: one bare @ and 0.3.64 shows no page at all."""
+    """``text`` as a message of vue-i18n, to which @ { } | mean something: one bare @, and 0.3.64 shows no page."""
     return re.sub(r"([@{}|])", r"{'\1'}", text)
 
 

@@ -118,7 +118,7 @@ def pose_from_a_clip() -> Graph:
 def swap_the_pose_source() -> Graph:
     s = stage(
         "Swap the pose source",
-        "Four sources of head pose end in the same socket. **Pose Switch** passes one on: 1 a film, 2 keyframes, 3 a"
+        "Four sources of head pose end in one place. **Pose Switch** passes one on: 1 a film, 2 keyframes, 3 a"
         f" picture, 4 a motion file. The others are not even computed.\n\n{OWN}",
     )
     g = s.graph
