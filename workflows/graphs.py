@@ -81,7 +81,8 @@ def still_head_lips_only() -> Graph:
     )
     lips = s.graph.add("PlaymateScaleMotion", 3, motion=sample(s), portrait=s.portrait, eyes=0.0, expression=0.0)
     pose = s.graph.add("PlaymatePoseStatic", 3, portrait=s.portrait)
-    film(s, s.graph.add("PlaymateApplyPose", 4, motion=lips, pose=pose), 5)
+    held = {"translation": True, "scale": True}  # not only the turns
+    film(s, s.graph.add("PlaymateApplyPose", 4, motion=lips, pose=pose, **held), 5)
     return s.graph
 
 
