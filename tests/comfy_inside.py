@@ -1,8 +1,8 @@
 """Run by ComfyUI's Python in a checkout of it, with this folder on the path: what needs no server, said as JSON.
 
-How long the pack takes to import beside what ComfyUI has imported anyway, and whether a model that ComfyUI moved only in
-part (short of memory, or --novram) is still whole on the device while a node works. The device is "meta": a graphics card
-that is not there.
+How long the pack takes to import beside what ComfyUI has imported anyway, and whether a model that ComfyUI moved
+only in part (short of memory, or --novram) is whole on the device while a node works. The device is "meta": a graphics
+card that is not there.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import time
 sys.argv = ["main.py", "--cpu"]
 sys.path.insert(0, os.getcwd())  # ComfyUI's, as when main.py is run
 
-import comfy.options
+import comfy.options  # noqa: E402
 
 comfy.options.enable_args_parsing()
 
@@ -48,4 +48,4 @@ held = runtime.manage(torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Linear
 with runtime.loaded(held, memory=1e6) as (module,):
     places = sorted({value.device.type for value in module.parameters()})
 hooks = sum(len(part._forward_pre_hooks) for part in module.modules())
-print(json.dumps({"imported": imported, "places": places, "asked": asked, "hooks": hooks}))
+json.dump({"imported": imported, "places": places, "asked": asked, "hooks": hooks}, sys.stdout)
