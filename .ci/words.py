@@ -7,6 +7,7 @@ which holds every name and sentence in Chinese. A test says when a file is not w
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -43,20 +44,27 @@ def name(text: str, language: str) -> str:
     return text.replace("_", " ") if language == "en" else ZH["names"][text]
 
 
+def said(label: str, tip: str, language: str) -> dict[str, str]:
+    """An input or output of a node, as the page looks it up."""
+    return {"name": message(name(label, language)), "tooltip": message(sentence(tip, language))}
+
+
+def message(text: str) -> str:
+    """``text`` as a message of vue-i18n, to which @ { } | mean something: one bare @, and 0.3.64 shows no page."""
+    return re.sub(r"([@{}|])", r"{'\1'}", text)
+
+
 def locale(language: str) -> dict[str, Any]:
     """nodeDefs.json."""
     made = {}
     for node, info in NODES.items():
         title, description = words(node, language)
         made[node] = {
-            "display_name": title,
-            "description": description,
-            "inputs": {
-                key: {"name": name(key, language), "tooltip": sentence(options["tooltip"], language)}
-                for key, _, options in inputs(info)
-            },
+            "display_name": message(title),
+            "description": message(description),
+            "inputs": {key: said(key, options["tooltip"], language) for key, _, options in inputs(info)},
             "outputs": {
-                str(index): {"name": name(label, language), "tooltip": sentence(tip, language)}
+                str(index): said(label, tip, language)
                 for index, (label, tip) in enumerate(zip(info["output_name"], info["output_tooltips"], strict=True))
             },
         }

@@ -123,8 +123,10 @@ def film(source: Any, fps: float) -> Film:
     """VIDEO, or IMAGE at ``fps``, as frames. A video on disk is read frame by frame and never held as a whole."""
     if torch.is_tensor(source):
         return Film((picture for picture in colours(source)), fps, len(source))
-    path = source.get_stream_source()
-    if isinstance(path, str) and not any(getattr(source, "get_active_trim_window", lambda: (0.0, 0.0))()):
+    trimmed = any(getattr(source, "get_active_trim_window", lambda: (0.0, 0.0))())
+    # Only a file is asked for its path: to name one, frames in memory would encode themselves, and 0.3.64 fails at it.
+    path = source.get_stream_source() if isinstance(source, InputImpl.VideoFromFile) and not trimmed else None
+    if isinstance(path, str):
         facts = video_facts(path)
         return Film(_pictures(path), facts.fps, facts.frames)
     parts = source.get_components()

@@ -8,6 +8,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..playmate_core.diffusion import SAMPLERS
+from ..playmate_core.edit import resample_motion
 from ..playmate_core.errors import UserError
 from ..playmate_core.generate import iterate, joined
 from ..playmate_core.plot import plot_motion
@@ -75,11 +76,12 @@ def sampled(models: MotionModel, task: Task, bar: Bar, begin: float = 0.0, end: 
     """Generate window by window; each window's curves are shown on the node."""
     curve = task.emotion and task.emotion.curve(len(task.speech), task.speech.fps)
     person, step = task.portrait, bar.part(begin, end)
+    past = task.previous and resample_motion(task.previous, task.speech.fps)  # a film's motion has the film's rate
     pieces: list[Motion] = []
     with loaded(*models.parts) as (denoiser, *controller):
         upper = controller[0] if controller else None
         for piece in iterate(
-            denoiser, upper, person.keypoints, person.rest, task.speech, curve, task.options, step, task.previous
+            denoiser, upper, person.keypoints, person.rest, task.speech, curve, task.options, step, past
         ):
             pieces.append(piece)
             bar.show(plot_motion(joined(pieces), width=512, height=384))

@@ -238,7 +238,7 @@ def _check_inputs(
     audio: AudioFeatures,
 ) -> None:
     if denoiser.training or (controller is not None and controller.training):
-        raise ValueError("The motion model is in training mode, where dropout adds noise; call .eval() first.")
+        raise ValueError("The motion model is in training mode, where dropout adds noise; call train(False) first.")
     expect("portrait_keypoints", keypoints, KEYPOINTS, 3)
     if len(rest) != 1:
         raise ValueError(f"rest must be one frame, got {len(rest)}.")

@@ -6,13 +6,26 @@ import queue
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 #: Items that may wait between two stages: enough to overlap, little to hold.
 WAITING = 2
 #: Seconds after which a waiting side looks whether the other is still there.
 _LOOK = 0.1
+
+
+class Outcome:
+    """What ended a thread's work, Cancel included: ``with`` keeps it, and whoever waits for the work raises it."""
+
+    problem: BaseException | None = None
+
+    def __enter__(self) -> Outcome:
+        return self
+
+    def __exit__(self, kind: Any, problem: BaseException | None, trace: Any) -> bool:
+        self.problem = problem
+        return True
 
 
 class _Channel(Generic[T]):
@@ -22,7 +35,7 @@ class _Channel(Generic[T]):
         self._queue: queue.Queue[T] = queue.Queue(WAITING)
         self._given = threading.Event()
         self._shut = threading.Event()
-        self.problem: BaseException | None = None
+        self.outcome = Outcome()
 
     def put(self, item: T) -> bool:
         """Wait for room; False when nobody takes any more."""
@@ -63,11 +76,10 @@ def ahead(items: Iterable[T]) -> Generator[T, None, None]:
     def make() -> None:
         source = iter(items)
         try:
-            for item in source:
-                if not channel.put(item):
-                    break
-        except BaseException as problem:  # raised again where the items are taken
-            channel.problem = problem
+            with channel.outcome:
+                for item in source:
+                    if not channel.put(item):
+                        break
         finally:
             if isinstance(source, Iterator) and hasattr(source, "close"):
                 source.close()
@@ -77,8 +89,8 @@ def ahead(items: Iterable[T]) -> Generator[T, None, None]:
     thread.start()
     try:
         yield from channel
-        if channel.problem:
-            raise channel.problem
+        if channel.outcome.problem:
+            raise channel.outcome.problem
     finally:
         channel.shut()
         thread.join()
@@ -94,16 +106,13 @@ def behind(take: Callable[[Iterator[T]], object]) -> Iterator[Callable[[T], None
     channel: _Channel[T] = _Channel()
 
     def consume() -> None:
-        try:
+        with channel.outcome:
             take(iter(channel))
-        except BaseException as problem:  # raised again where the items are given
-            channel.problem = problem
-        finally:
-            channel.shut()
+        channel.shut()
 
     def give(item: T) -> None:
-        if not channel.put(item) and channel.problem:
-            raise channel.problem
+        if not channel.put(item) and channel.outcome.problem:
+            raise channel.outcome.problem
 
     thread = threading.Thread(target=consume, name="behind", daemon=True)
     thread.start()
@@ -115,5 +124,5 @@ def behind(take: Callable[[Iterator[T]], object]) -> Iterator[Callable[[T], None
     finally:
         channel.shut()
         thread.join()
-    if channel.problem:
-        raise channel.problem
+    if channel.outcome.problem:
+        raise channel.outcome.problem

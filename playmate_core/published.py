@@ -126,7 +126,7 @@ def load_published(path: Path, config: FaceConfig | None = None) -> FaceModel:
     for name, file in sorted(files.items(), key=lambda item: -item[1].stat().st_size):
         network = model.get_submodule(PARTS[name][0])
         network.load_state_dict(_tensors_for(name, file, network), strict=True, assign=True)
-    return model.eval().requires_grad_(False)
+    return model.train(False).requires_grad_(False)
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

@@ -220,7 +220,7 @@ def _load(path: Path, kind: str, config_class: type, module_class: Callable[[Any
     if facts.tensors and _hash(tensors) != facts.tensors:
         raise UserError(f"{path.name} is damaged: its numbers do not match its checksum; copy or download it again.")
     module.load_state_dict(tensors, strict=True, assign=True)
-    return module.eval().requires_grad_(False)
+    return module.train(False).requires_grad_(False)
 
 
 def _config(path: Path, config_class: type, values: Mapping[str, Any]) -> Any:

@@ -18,6 +18,7 @@ import numpy as np
 from torch import Tensor
 
 from .errors import UserError
+from .overlap import Outcome
 from .pictures import Bytes, to_bytes
 from .sound import Recording
 from .soundtrack import Soundtrack
@@ -93,7 +94,7 @@ class VideoWriter:
         handle, name = tempfile.mkstemp(prefix=f".{self.path.stem}.", suffix=".part", dir=self.path.parent)
         os.close(handle)
         self._temporary = Path(name)
-        self._failure: BaseException | None = None
+        self._outcome = Outcome()
         self._abandoned = threading.Event()
         self._queue: queue.Queue[Bytes | None] = queue.Queue(self._options.queued_batches)
         self._thread = threading.Thread(target=self._encode, name="video encoder", daemon=True)
@@ -155,7 +156,7 @@ class VideoWriter:
                 continue
 
     def _raise_failure(self) -> None:
-        problem = self._failure
+        problem = self._outcome.problem
         if problem is None:
             return
         if isinstance(problem, OSError) and not isinstance(problem, UserError):
@@ -165,10 +166,8 @@ class VideoWriter:
         raise problem
 
     def _encode(self) -> None:
-        try:
+        with self._outcome:  # raised in the thread that asked, which is the one people see
             self._encode_all()
-        except BaseException as problem:  # handed to the thread that asked, which is the one people see
-            self._failure = problem
 
     def _encode_all(self) -> None:
         import av

@@ -1,64 +1,247 @@
-"""On a real ComfyUI: every workflow runs, runs again, stops, refuses mistakes and, with Chromium, opens in the page.
+"""On a real ComfyUI: every workflow runs, stops, runs again without computing, refuses mistakes and opens in the page.
 
-Set COMFYUI_PATH (a checkout) and COMFYUI_PYTHON (the Python that has its requirements); the harness that drives the
-server lies in ../shared/tools. The models are tiny and random, so this takes minutes, most of them imports.
+Set COMFYUI_PATH (a checkout) and COMFYUI_PYTHON (the Python that has its requirements), then
+``python -m pytest -m slow tests/test_comfy.py``. Faces are tiny and random; what moves them is the bundled motion model
+wherever a test looks at motion.
 """
 
 from __future__ import annotations
 
+import copy
+import json
+import math
 import os
+import re
 import shutil
 import subprocess
-import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+from comfy_server import COMFY, PYTHON, ROOT, ComfyServer, Ended, Prompt
 
-ROOT = Path(__file__).resolve().parent.parent
-HARNESS = Path(os.environ.get("PLAYMATE_HARNESS", ROOT.parent / "shared" / "tools" / "comfy_harness.py"))
-COMFY, PYTHON = os.environ.get("COMFYUI_PATH", ""), os.environ.get("COMFYUI_PYTHON", "")
-CHECKS = "load,nodes,workflows,run,served,requeue,interrupt,errors"
-SETTINGS = {
-    "PlaymateLoadFaceModel.file": '"tiny_face.safetensors"',
-    "PlaymateLoadMotionModel.file": '"tiny_motion.safetensors"',
-    "PlaymateLoadMotionModel.emotion": '"tiny_emotion.safetensors"',
-    "PlaymateDemoMedia.seconds": "0.4",
-    "PlaymateSampleMotion.steps": "2",
-    "PlaymateEncodePortrait.require_face": "false",
-    "PlaymateTalk.require_face": "false",
+from playmate_core.performance import load_performance
+from playmate_core.sound import read_sound
+from playmate_core.values import LIP_KEYPOINTS, Motion
+from playmate_core.video import video_facts
+
+API = sorted((ROOT / "workflows" / "api").glob("*.json"))
+SECONDS = 0.4
+TINY = {
+    "PlaymateLoadFaceModel.file": "tiny_face.safetensors",
+    "PlaymateLoadMotionModel.file": "tiny_motion.safetensors",
+    "PlaymateLoadMotionModel.emotion": "tiny_emotion.safetensors",
+    "PlaymateDemoMedia.seconds": SECONDS,
+    "PlaymateSampleMotion.steps": 2,
+    "PlaymateEncodePortrait.require_face": False,
+    "PlaymateTalk.require_face": False,
 }
+#: The bundled motion and emotion models, which have learned something.
+LEARNED = {"PlaymateLoadMotionModel.file": "Playmate demo (bundled)"}
+LEARNED["PlaymateLoadMotionModel.emotion"] = LEARNED["PlaymateLoadMotionModel.file"]
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not (COMFY and PYTHON), reason="COMFYUI_PATH and COMFYUI_PYTHON name no ComfyUI"),
-    pytest.mark.skipif(not HARNESS.is_file(), reason=f"the harness is not at {HARNESS}"),
 ]
 
 
-def harness(models: Path, checks: str, *more: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(HARNESS), "--comfy", COMFY, "--python", PYTHON, "--pack", str(ROOT)]
-    command += ["--name", "playmate-portrait", "--prefix", "Playmate", "--models", str(models), "--checks", checks]
-    command += [word for name, value in SETTINGS.items() for word in ("--set", f"{name}={value}")]
-    return subprocess.run([*command, *more], capture_output=True, text=True, timeout=1800)
-
-
-@pytest.fixture
-def models(tmp_path: Path, tiny_face: Path, tiny_motion: Path, tiny_emotion: Path) -> Path:
-    folder = tmp_path / "models" / "playmate"
-    folder.mkdir(parents=True)
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory, tiny_face: Path, tiny_motion: Path, tiny_emotion: Path) -> Path:
+    folder = tmp_path_factory.mktemp("models") / "playmate"
+    folder.mkdir()
     for path in (tiny_face, tiny_motion, tiny_emotion):
         shutil.copy(path, folder / f"tiny_{path.name}")
     return folder.parent
 
 
-def test_workflows_run_stop_and_refuse_mistakes(models: Path) -> None:
-    errors = str(ROOT / "tests" / "data" / "comfy_errors.json")
-    slow = "PlaymateSampleMotion.steps=900"
-    done = harness(models, CHECKS, "--errors", errors, "--interrupt", "api/talk.json", "--interrupt-set", slow)
-    assert done.returncode in (0, 1) and " 0 errors" in f" {done.stdout}", done.stdout + done.stderr
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, models: Path) -> Iterator[ComfyServer]:
+    with ComfyServer(tmp_path_factory.mktemp("comfy"), models) as running:
+        yield running
 
 
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")
-def test_the_page_opens_every_workflow(models: Path, tmp_path: Path) -> None:
-    done = harness(models, "load,browser", "--shots", str(tmp_path))
-    assert " 0 errors" in f" {done.stdout}", done.stdout + done.stderr
-    assert list(tmp_path.glob("*.png"))
+def graph(name: str, settings: dict[str, Any] | None = None) -> Prompt:
+    """A shipped workflow with tiny models, and with ``settings``: "class.input" -> value."""
+    prompt: Prompt = json.loads((ROOT / "workflows" / "api" / f"{name}.json").read_text(encoding="utf-8"))
+    for key, value in {**TINY, **(settings or {})}.items():
+        kind, _, field = key.partition(".")
+        for entry in prompt.values():
+            if entry["class_type"] == kind:
+                entry["inputs"][field] = copy.deepcopy(value)
+    return prompt
+
+
+def node(prompt: Prompt, kind: str) -> str:
+    """The id of the first node of a class."""
+    return next(key for key, entry in prompt.items() if entry["class_type"] == kind)
+
+
+def only(prompt: Prompt, kind: str, saved_as: str) -> Prompt:
+    """The part of a graph that makes the motion that leaves the node of a class, and saves it."""
+    outputs = ("PlaymateRenderToVideo", "PreviewImage", "SaveVideo", "PlaymateTalk")
+    kept = {key: entry for key, entry in prompt.items() if entry["class_type"] not in outputs}
+    inputs = {"motion": [node(prompt, kind), 0], "filename_prefix": f"motion/{saved_as}"}
+    return {**kept, "save": {"class_type": "PlaymateSaveMotion", "inputs": inputs}}
+
+
+def moved(server: ComfyServer, prompt: Prompt) -> Motion:
+    ended = server.run(prompt)
+    assert ended.status == "success", ended
+    return load_performance(server.saved(ended, ".safetensors")).motion
+
+
+@pytest.mark.parametrize("name", [path.stem for path in API])
+def test_a_workflow_runs_and_its_video_is_whole(server: ComfyServer, name: str) -> None:
+    ended = server.run(graph(name))
+    assert ended.status == "success", ended
+    video = server.saved(ended, ".mp4")
+    facts = video_facts(video)
+    if name == "video_driven":
+        assert facts.frames == 75
+        return
+    assert (facts.frames, facts.fps) == (math.ceil(SECONDS * 25), 25.0)
+    assert read_sound(video, rate=None).waveform.size / read_sound(video, rate=None).rate == pytest.approx(
+        SECONDS, abs=0.1
+    )
+
+
+def test_emotions_move_the_face_differently(server: ComfyServer) -> None:
+    takes = [
+        moved(server, only(graph("talk", {**LEARNED, "PlaymateEmotion.emotion": name}), "PlaymateSampleMotion", name))
+        for name in ("happy", "angry", "happy")
+    ]
+    happy, angry, again = (take.expression for take in takes)
+    assert float((happy - angry).abs().max()) > 1e-3
+    assert torch.equal(happy, again)
+
+
+def test_the_still_head_is_still_and_only_its_lips_move(server: ComfyServer) -> None:
+    motion = moved(server, only(graph("still_head_lips_only", LEARNED), "PlaymateApplyPose", "still"))
+    for track in (motion.pose.rotation, motion.pose.translation, motion.pose.scale):
+        assert float((track - track[0]).abs().max()) < 1e-5
+    lips = set(LIP_KEYPOINTS)
+    others = [k for k in range(motion.expression.shape[1]) if k not in lips]
+    moves = (motion.expression - motion.expression[0]).abs().amax(dim=(0, 2))
+    assert float(moves[sorted(lips)].max()) > 1e-3 and float(moves[others].max()) < 1e-5
+
+
+def test_a_motion_of_another_rate_is_gone_on_from(server: ComfyServer) -> None:
+    """Mismatched rates are no mistake: a film of 30 frames a second lends its motion to speech at 25."""
+    slow = graph("talk", LEARNED)
+    film = {"images": [node(slow, "PlaymateDemoMedia"), 0], "fps": 30.0}
+    slow["film"] = {"class_type": "CreateVideo", "inputs": film}
+    driven: dict[str, Any] = graph("video_driven")[node(graph("video_driven"), "PlaymateMotionFromVideo")]["inputs"]
+    wires = {"video": ["film", 0], "face_model": [node(slow, "PlaymateLoadFaceModel"), 0], "crop": "whole"}
+    wires["portrait"] = [node(slow, "PlaymateEncodePortrait"), 0]
+    slow["before"] = {"class_type": "PlaymateMotionFromVideo", "inputs": {**driven, **wires}}
+    sample = node(slow, "PlaymateSampleMotion")
+    slow[sample]["inputs"]["previous"] = ["before", 0]
+    assert moved(server, only(slow, "PlaymateSampleMotion", "after")).fps == 25.0
+
+
+def test_nothing_is_computed_twice(server: ComfyServer, models: Path) -> None:
+    shutil.copy(models / "playmate" / "tiny_face.safetensors", models / "playmate" / "changing.safetensors")
+    mine = {"PlaymateLoadFaceModel.file": "changing.safetensors", "PlaymateDemoMedia.seconds": 0.44}
+    first = graph("talk", mine)
+    assert {"PlaymateLoadFaceModel", "PlaymateSampleMotion"} <= server.run(first).ran(first)
+    assert server.run(first).ran(first) == set()
+    other = graph("talk", {**mine, "PlaymateSampleMotion.seed": 5})
+    from_the_sampler_on = {"PlaymateSampleMotion", "PlaymatePlotMotion", "PreviewImage", "PlaymateRenderToVideo"}
+    assert server.run(other).ran(other) == from_the_sampler_on
+    file = models / "playmate" / "changing.safetensors"
+    os.utime(file, ns=(file.stat().st_mtime_ns + 10**9,) * 2)
+    assert {"PlaymateLoadFaceModel", "PlaymateEncodePortrait", "PlaymateRenderToVideo"} <= server.run(other).ran(other)
+
+
+def cancelled(server: ComfyServer, prompt: Prompt) -> tuple[Ended, float]:
+    """Cancel what runs; how it ended, and the seconds of computing until then."""
+    spent = server.cpu_seconds()
+    server.get("/interrupt", {})
+    return server.end(prompt), server.cpu_seconds() - spent
+
+
+def until(done: Any, what: str) -> None:
+    last = time.monotonic() + 120
+    while not done():
+        assert time.monotonic() < last, what
+        time.sleep(0.02)
+
+
+def test_cancel_stops_sampling_and_the_next_job_runs(server: ComfyServer) -> None:
+    quick = graph("talk", {"PlaymateDemoMedia.seconds": 1.0})
+    assert server.run(quick).status == "success"
+    threads, files = server.process.num_threads(), server.files()
+    begun = server.begin(graph("talk", {"PlaymateDemoMedia.seconds": 1.0, "PlaymateSampleMotion.steps": 1000}))
+    at = server.cpu_seconds()
+    until(lambda: server.cpu_seconds() > at + 1.0, "the sampler does not compute")
+    ended, seconds = cancelled(server, str(begun))
+    assert ended.status == "stopped" and seconds < 1.0
+    assert server.files() == files
+    until(lambda: server.process.num_threads() <= threads, "a thread was left behind")
+    assert server.run(graph("talk", {"PlaymateSampleMotion.seed": 77})).status == "success"
+
+
+def test_cancel_while_drawing_leaves_no_half_file(server: ComfyServer) -> None:
+    long = {"PlaymateDemoMedia.seconds": 5.0, "PlaymateRenderToVideo.batch": 1}
+    assert server.run(graph("talk")).status == "success"
+    threads, files = server.process.num_threads(), server.files()
+    begun = server.begin(graph("talk", long))
+    until(lambda: server.files() != files, "no file was begun")
+    ended, seconds = cancelled(server, str(begun))
+    assert ended.status == "stopped" and seconds < 1.0
+    assert server.files() == files
+    until(lambda: server.process.num_threads() <= threads, "a thread was left behind")
+    assert server.run(graph("talk", {"PlaymateSampleMotion.seed": 78})).status == "success"
+
+
+CASES = json.loads((ROOT / "tests" / "data" / "comfy_errors.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"].replace(" ", "_"))
+def test_a_mistake_is_answered_with_one_sentence(server: ComfyServer, case: dict[str, Any]) -> None:
+    prompt = graph(Path(case["workflow"]).stem, case.get("set"))
+    for key in case.get("unset", []):
+        kind, _, field = key.partition(".")
+        del prompt[node(prompt, kind)]["inputs"][field]
+    said = refusal(server.run(prompt), case["expect"]["node"])
+    assert re.search(case["expect"]["message"], said, re.IGNORECASE), said
+
+
+def refusal(ended: Ended, blamed: str) -> str:
+    """The sentence; fails unless it is one, and is said by the node of that class."""
+    assert ended.status in ("refused", "error"), f"was not refused: {ended}"
+    assert ended.blamed == blamed, ended
+    assert "\n" not in ended.said and "Traceback" not in ended.said and ended.said.endswith("."), ended.said
+    assert len(ended.said) < 500, ended.said
+    return ended.said
+
+
+def test_empty_audio_and_a_batch_of_portraits_are_refused(server: ComfyServer) -> None:
+    silent = graph("talk")
+    silent["nothing"] = {"class_type": "EmptyAudio", "inputs": {"duration": 0.0, "sample_rate": 16000, "channels": 1}}
+    silent[node(silent, "PlaymateEncodeAudio")]["inputs"]["audio"] = ["nothing", 0]
+    assert "empty" in refusal(server.run(silent), "PlaymateEncodeAudio")
+    crowd = graph("talk")
+    twice = {"image": [node(crowd, "PlaymateDemoMedia"), 0], "amount": 2}
+    crowd["crowd"] = {"class_type": "RepeatImageBatch", "inputs": twice}
+    crowd[node(crowd, "PlaymateCropPortrait")]["inputs"]["image"] = ["crowd", 0]
+    assert "2 pictures" in refusal(server.run(crowd), "PlaymateCropPortrait")
+
+
+def test_the_pack_is_imported_quickly_and_a_model_moved_in_part_is_whole(tmp_path: Path) -> None:
+    """--lowvram and --novram need a graphics card; what they do to a plain module is done to one here."""
+    words = [PYTHON, str(ROOT / "tests" / "comfy_inside.py")]
+    kept = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(words, cwd=COMFY, env=kept, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr[-3000:]
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert told["imported"] < 0.5
+    assert told["places"] == ["meta"] and told["hooks"] == 0
+    assert told["asked"] == [{"memory_required": 1000000, "force_full_load": True}]
+
+
+def test_a_server_writes_nothing_into_the_home_folder(server: ComfyServer) -> None:
+    assert not [path for path in (server.base / "home").rglob("*") if path.is_file()]

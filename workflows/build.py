@@ -98,7 +98,11 @@ class Graph:
             if isinstance(value, Out):
                 self.links.append([len(self.links) + 1, value.node, value.slot, number, len(inputs), self._type(value)])
                 self._connect(value, len(self.links))
-                inputs.append({"name": name, "type": spec[0], "link": len(self.links)})
+                socket = {"name": name, "type": spec[0], "link": len(self.links)}
+                if spec[0] in WIDGETS:  # keeps its place among the values
+                    socket["widget"] = {"name": name}
+                    widgets.append(options.get("default"))
+                inputs.append(socket)
                 taken[name] = [str(value.node), value.slot]
             elif spec[0] in WIDGETS:
                 widgets.append(value)

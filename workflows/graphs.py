@@ -81,7 +81,8 @@ def still_head_lips_only() -> Graph:
     )
     lips = s.graph.add("PlaymateScaleMotion", 3, motion=sample(s), portrait=s.portrait, eyes=0.0, expression=0.0)
     pose = s.graph.add("PlaymatePoseStatic", 3, portrait=s.portrait)
-    film(s, s.graph.add("PlaymateApplyPose", 4, motion=lips, pose=pose), 5)
+    held = {"translation": True, "scale": True}  # not only the turns
+    film(s, s.graph.add("PlaymateApplyPose", 4, motion=lips, pose=pose, **held), 5)
     return s.graph
 
 
@@ -118,7 +119,7 @@ def pose_from_a_clip() -> Graph:
 def swap_the_pose_source() -> Graph:
     s = stage(
         "Swap the pose source",
-        "Four sources of head pose end in the same socket. **Pose Switch** passes one on: 1 a film, 2 keyframes, 3 a"
+        "Four sources of head pose end in one place. **Pose Switch** passes one on: 1 a film, 2 keyframes, 3 a"
         f" picture, 4 a motion file. The others are not even computed.\n\n{OWN}",
     )
     g = s.graph

@@ -200,7 +200,7 @@ class HiddenStates(Listener):
                 f"config.json and model.safetensors, allow the download, or choose the encoder logmel."
             ) from error
         self._check(model, [key for key in report["missing_keys"] if "masked_spec_embed" not in key])
-        self.model = model.eval().requires_grad_(False).to(self.source.device)
+        self.model = model.train(False).requires_grad_(False).to(self.source.device)
 
     def _check(self, model: Any, missing: list[str]) -> None:
         shape = (getattr(model.config, "num_hidden_layers", 0), 2 * getattr(model.config, "hidden_size", 0))

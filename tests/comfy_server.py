@@ -1,0 +1,161 @@
+"""A real ComfyUI with this pack in it, in a folder of its own, spoken to as the page does.
+
+COMFYUI_PATH is a checkout, COMFYUI_PYTHON the Python that has its requirements. Nothing is written into either.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+ROOT = Path(__file__).resolve().parent.parent
+COMFY, PYTHON = os.environ.get("COMFYUI_PATH", ""), os.environ.get("COMFYUI_PYTHON", "")
+PACK = "playmate-portrait"
+#: What makes the pack; the rest of the repository is not installed.
+PARTS = ("__init__.py", "nodes", "playmate_core", "locales", "workflows", "pyproject.toml", "requirements.txt")
+Prompt = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a prompt ended: ``said`` and ``blamed`` (a node's class) where it was refused or failed."""
+
+    status: str
+    outputs: dict[str, Any] = field(default_factory=dict)
+    cached: frozenset[str] = frozenset()
+    said: str = ""
+    blamed: str = ""
+
+    def ran(self, prompt: Prompt) -> set[str]:
+        """The classes of the nodes that were computed and not taken from the cache."""
+        return {entry["class_type"] for key, entry in prompt.items() if key not in self.cached}
+
+
+class ComfyServer:
+    """``with ComfyServer(folder, models) as server``: started and, at the end, stopped by its process id."""
+
+    def __init__(self, base: Path, models: Path, *flags: str) -> None:
+        self.base, self.flags = base, flags
+        for name in ("custom_nodes", "input", "output", "temp", "user", "home"):
+            (base / name).mkdir(parents=True)
+        (base / "models").symlink_to(models, target_is_directory=True)
+        pack = base / "custom_nodes" / PACK
+        pack.mkdir()
+        for part in PARTS:
+            copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
+            copy(ROOT / part, pack / part)
+        self.log = base / "server.log"
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+
+    def __enter__(self) -> ComfyServer:
+        kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT") if name in os.environ}
+        kept |= {"HOME": str(self.base / "home"), "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
+        kept |= {"PYTHONUNBUFFERED": "1", "HF_HUB_OFFLINE": "1", "http_proxy": "http://127.0.0.1:9"}
+        words = [PYTHON, "-B", "main.py", "--cpu", "--listen", "127.0.0.1", "--port", str(self.port)]
+        words += ["--base-directory", str(self.base), "--database-url", f"sqlite:///{self.base / 'comfy.db'}"]
+        words += ["--disable-auto-launch", "--disable-api-nodes", *self.flags]
+        with self.log.open("wb") as log:
+            self._process = subprocess.Popen(words, cwd=COMFY, env=kept, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            self._wait(lambda: self._answers(), 600, "ComfyUI did not start")
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *ended: Any) -> None:
+        self._process.terminate()
+        try:
+            self._process.wait(20)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait(20)
+
+    @property
+    def process(self) -> psutil.Process:
+        """The process that runs Python, below a wrapper script if there is one."""
+        whole = psutil.Process(self._process.pid)
+        return max([whole, *whole.children(recursive=True)], key=lambda one: one.memory_info().rss)
+
+    def get(self, path: str, body: Any = None) -> Any:
+        """What the server answers, parsed; an answer of 400 too, which says what is wrong with a prompt."""
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", data)
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            with opener.open(request, timeout=60) as answer:
+                text = answer.read()
+        except urllib.error.HTTPError as refused:
+            text = refused.read()
+        return json.loads(text) if text else {}
+
+    def begin(self, prompt: Prompt) -> str | Ended:
+        """Put a prompt into the queue: its id, or why it was refused."""
+        answer = self.get("/prompt", {"prompt": prompt})
+        faults = [(entry["class_type"], entry["errors"]) for entry in (answer.get("node_errors") or {}).values()]
+        if faults:
+            kind, errors = faults[0]
+            said = " ".join(fault.get("details") or fault["message"] for fault in errors)
+            return Ended("refused", said=said, blamed=kind)
+        return str(answer["prompt_id"])
+
+    def end(self, prompt_id: str, seconds: float = 600) -> Ended:
+        """Wait for the end of a prompt."""
+        self._wait(lambda: prompt_id in self.get(f"/history/{prompt_id}"), seconds, "the prompt did not end")
+        entry = self.get(f"/history/{prompt_id}")[prompt_id]
+        told = dict(entry["status"]["messages"])
+        cached = frozenset(told.get("execution_cached", {}).get("nodes", []))
+        if "execution_interrupted" in told:
+            return Ended("stopped", cached=cached)
+        if "execution_error" in told:
+            fault = told["execution_error"]
+            return Ended("error", {}, cached, fault["exception_message"].strip(), fault["node_type"])
+        return Ended(entry["status"]["status_str"], entry["outputs"], cached)
+
+    def run(self, prompt: Prompt) -> Ended:
+        begun = self.begin(prompt)
+        return begun if isinstance(begun, Ended) else self.end(begun)
+
+    def files(self) -> set[Path]:
+        """Everything in the output folder, hidden and temporary files too."""
+        return {path for path in (self.base / "output").rglob("*") if path.is_file()}
+
+    def saved(self, ended: Ended, suffix: str) -> Path:
+        """The one file of a kind that a prompt says it saved."""
+        told = [
+            item for node in ended.outputs.values() for key in ("images", "video", "text") for item in node.get(key, [])
+        ]
+        names = [item if isinstance(item, str) else f"{item['subfolder']}/{item['filename']}" for item in told]
+        (name,) = [name for name in names if name.endswith(suffix)]
+        return self.base / "output" / name
+
+    def cpu_seconds(self) -> float:
+        spent = self.process.cpu_times()
+        return spent.user + spent.system
+
+    def _answers(self) -> bool:
+        assert self._process.poll() is None, self.log.read_text(errors="replace")[-3000:]
+        with contextlib.suppress(OSError, ValueError):
+            return "system" in self.get("/system_stats")
+        return False
+
+    def _wait(self, done: Callable[[], bool], seconds: float, complaint: str) -> None:
+        until = time.monotonic() + seconds
+        while not done():
+            assert time.monotonic() < until, f"{complaint} within {seconds:g} s"
+            time.sleep(0.02)
