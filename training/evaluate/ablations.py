@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -82,8 +83,8 @@ def rollout_rows(system: System, subject: Subject) -> list[Row]:
     ]
 
 
-def fault_left(system: System, subject: Subject, seed: int, after: int) -> float:
-    """Share of a fault in the frames handed over that is left ``after`` frames on: how far the motion lies from the
+def fault_left(system: System, subject: Subject, seed: int, after: Sequence[int]) -> list[float]:
+    """Share of a fault in the frames handed over that is left so many frames on: how far the motion lies from the
     faultless one along the fault, averaged over an eighth of a second."""
     width = system.denoiser.config.previous
     options = replace(system.options, seed=seed)
@@ -98,7 +99,7 @@ def fault_left(system: System, subject: Subject, seed: int, after: int) -> float
 
     live = system.denoiser.statistics.live  # what never moves would dilute the mean
     scaled = ((roll(broken).expression - roll(before).expression) / deviation.clamp(min=1e-4)).flatten(1)[:, live]
-    return float(scaled[after : after + 3].mean()) / FAULT
+    return [float(scaled[frame : frame + 3].mean()) / FAULT for frame in after]
 
 
 def _later(audio: AudioFeatures, start: int) -> AudioFeatures:
@@ -107,11 +108,14 @@ def _later(audio: AudioFeatures, start: int) -> AudioFeatures:
 
 def fault_rows(name: str, system: System, subjects: list[Subject]) -> list[Row]:
     """How much of an injected fault is left some frames later, mean over clips, spread over seeds."""
-    rows = []
-    for after in FAULT_AFTER:
-        left = [float(np.mean([fault_left(system, subject, seed, after) for subject in subjects])) for seed in SEEDS]
-        rows.append(Row(f"{name}: share of an injected fault left after {after} frames", spread_text(left)))
-    return rows
+    left = [np.mean([fault_left(system, subject, seed, FAULT_AFTER) for subject in subjects], 0) for seed in SEEDS]
+    return [
+        Row(
+            f"{name}: share of an injected fault left after {after} frames",
+            spread_text([float(row[k]) for row in left]),
+        )
+        for k, after in enumerate(FAULT_AFTER)
+    ]
 
 
 def jerk_row(name: str, system: System, subjects: list[Subject]) -> Row:
