@@ -283,7 +283,7 @@ def test_inputs_that_do_not_fit_are_refused_before_the_work() -> None:
     for changes, curve, words in cases:
         with pytest.raises(UserError, match=words):
             talk(WINDOW, curve, progress=never, **changes)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="eval"):
+    with pytest.raises(ValueError, match=r"train\(False\)"):
         talk(base=denoiser().train())
     broken = denoiser()
     broken.pose_mlp[0].weight.data.fill_(float("nan"))
