@@ -16,6 +16,7 @@ from ..playmate_core.audio import AudioEncoder, make_encoder
 from ..playmate_core.audio.encoders import ENCODERS, HiddenStates, Source
 from ..playmate_core.audio.speech import SAMPLE_RATE
 from ..playmate_core.errors import UserError
+from .files import absent
 
 LOGMEL = "log-mel (built in)"
 FOLDER = "audio_encoders"
@@ -52,8 +53,7 @@ def problem(choice: str) -> str | bool:
     """True, or the sentence that says why the choice cannot be used."""
     if choice == LOGMEL or folder_paths.get_full_path(FOLDER, choice) is not None:
         return True
-    folders = " or ".join(folder_paths.get_folder_paths(FOLDER))
-    return f"There is no audio encoder {choice!r}; please put the file into {folders}, or choose {LOGMEL!r}."
+    return absent("audio encoder", choice, LOGMEL, FOLDER)
 
 
 def state(choice: str) -> str:

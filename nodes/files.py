@@ -8,7 +8,9 @@ from pathlib import Path
 
 import folder_paths
 
+from ..playmate_core.catalogue import SETS
 from ..playmate_core.errors import UserError
+from ..playmate_core.places import megabytes
 from ..playmate_core.published import PARTS, SUFFIXES, find_parts, is_published
 from ..playmate_core.talk import bundled
 from ..playmate_core.weights import describe
@@ -47,11 +49,21 @@ def model_path(kind: str, choice: str) -> Path:
     if found is None and kind == "face":
         found = folder_paths.get_full_path(LIVEPORTRAIT, choice)
     if found is None:
-        folders = " or ".join(folder_paths.get_folder_paths(FOLDER))
-        raise UserError(
-            f"There is no {kind} model {choice!r}; please put the file into {folders}, or choose {BUNDLED!r}."
-        )
+        below = (FOLDER, LIVEPORTRAIT) if kind == "face" else (FOLDER,)
+        raise UserError(absent(f"{kind} model", choice, BUNDLED, *below))
     return Path(found)
+
+
+def absent(what: str, choice: str, instead: str, *below: str) -> str:
+    """The sentence on a missing file: its name and folder and, where the catalogue knows it, address, size, licence.
+
+    ``below``: the ``models`` folders it may be in, the usual one first.
+    """
+    files = (file for one in SETS.values() for file in one.files if file.repository)
+    file = next((file for file in files if file.name == choice and file.folder in below), None)
+    folders = " or ".join(folder_paths.get_folder_paths(below[0] if file is None else file.folder))
+    facts = "" if file is None else f" ({megabytes(file.size)}, licence: {file.license}; from {file.url})"
+    return f"There is no {what} {choice!r}; please put the file{facts} into {folders}, or choose {instead!r}."
 
 
 def problem(kind: str, choice: str) -> str | bool:

@@ -12,6 +12,9 @@ from typing import Any
 
 import pytest
 
+from playmate_core.catalogue import HUMAN, WAV2VEC2
+from playmate_core.places import megabytes
+
 ROOT = Path(__file__).resolve().parent.parent
 RECORDED: dict[str, Any] = json.loads((ROOT / "tests" / "data" / "nodes.json").read_text(encoding="utf-8"))
 RELEASED: dict[str, Any] = json.loads((ROOT / "tests" / "data" / "released_nodes.json").read_text(encoding="utf-8"))
@@ -158,6 +161,8 @@ said = {
     "kind": s.refused("LoadFaceModel", file="motion.safetensors"),
     "missing": s.refused("LoadMotionModel", file="gone.safetensors"),
     "encoder": s.refused("LoadAudioEncoder", encoder="gone.safetensors"),
+    "known face": s.refused("LoadFaceModel", file="appearance_feature_extractor.safetensors"),
+    "known encoder": s.refused("LoadAudioEncoder", encoder="wav2vec2-base-960h/model.safetensors"),
     "batch": s.refused("CropPortrait", image=torch.rand(3, 64, 64, 3)),
     "no detector": s.refused("CropPortrait", image=wide),
     "no face": s.refused("EncodePortrait", face_model=face, crop=s.run("CropPortrait", image=wide, crop="whole")[0]),
@@ -191,7 +196,12 @@ def test_mistakes_are_answered_with_one_sentence(tmp_path: Path, tiny_face: Path
     said = json.loads(in_subprocess(MISTAKES, tmp_path).splitlines()[-1])
     assert said.pop("left behind") == [], "a cancelled video must leave nothing"
     assert said.pop("cancel").startswith("Interrupted")
+    for told, file in (("known face", HUMAN.files[0]), ("known encoder", WAV2VEC2.files[0])):
+        facts = (file.name, f"models/{file.folder}", file.url, megabytes(file.size), file.license)
+        assert [fact for fact in facts if fact not in said[told]] == [], said[told]
     expected = {
+        "known face": "3.4 MB",
+        "known encoder": "Apache-2.0",
         "kind": "of kind motion",
         "missing": "gone.safetensors",
         "encoder": "audio_encoders",

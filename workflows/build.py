@@ -53,6 +53,9 @@ CORE: dict[str, dict[str, Any]] = {
 }
 #: Columns and rows of the canvas.
 WIDE, COLUMN, GAP = 300, 340, 60
+#: Loaders carry no `properties.models`: for a file listed there that is not on disk, ComfyUI's page opens its
+#: missing-models dialog (frontend 1.27) or marks the node red (1.49), while these run on the bundled models. Whether it
+#: also does so while another choice is selected was not measured. The loader says what is missing and where from.
 WEIGHTS_NOTE = (
     "**LivePortrait weights.** The bundled face model knows drawn heads only. For photographs put LivePortrait's five"
     " files into `models/liveportrait` and choose `appearance_feature_extractor` in Load Face Model: 500 MB in all,"
