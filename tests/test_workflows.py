@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 import tomllib
 
+from training.thumbnails import SHOTS
+
 ROOT = Path(__file__).resolve().parent.parent
 NODES: dict[str, Any] = json.loads((ROOT / "tests" / "data" / "nodes.json").read_text(encoding="utf-8"))
 API = sorted((ROOT / "workflows" / "api").glob("*.json"))
@@ -41,6 +43,14 @@ def test_help_and_locales_are_what_the_script_writes(monkeypatch: pytest.MonkeyP
     made = script(ROOT / ".ci" / "words.py", monkeypatch).files()
     stale = [name for name, text in made.items() if (ROOT / name).read_text(encoding="utf-8") != text]
     assert not stale, "run `python .ci/words.py`"
+
+
+def test_every_workflow_has_a_small_picture_for_the_template_browser() -> None:
+    pictures = {path.stem: path for path in (ROOT / "workflows").glob("*.jpg")}
+    assert set(pictures) == {path.stem for path in UI} == set(SHOTS)
+    for path in pictures.values():
+        data = path.read_bytes()
+        assert data.startswith(b"\xff\xd8\xff") and len(data) < 40_000, path.name
 
 
 def test_every_node_stands_in_a_workflow() -> None:

@@ -19,6 +19,7 @@ VERBS = {
     "bundle": "put the demo's portrait, voice and weights into the package",
     "driving": "film the clip the demo drives a portrait with",
     "figures": "draw the README's pictures with the bundled weights",
+    "thumbnails": "draw the pictures beside the workflows with the bundled weights",
 }
 
 
