@@ -37,10 +37,14 @@ class Keys:
     def __str__(self) -> str:
         return ",".join(f"{at:g}:{value:g}" for at, value in self.keys)
 
+    def at(self, frames: Tensor, fps: float) -> Tensor:
+        """The numbers of some frames, by their indices, alike in shape."""
+        at, value = zip(*self.keys, strict=True)
+        return torch.from_numpy(np.interp(frames.numpy() / fps, at, value)).float()
+
     def values(self, frames: int, fps: float) -> tuple[float, ...]:
         """One number for each frame."""
-        at, value = zip(*self.keys, strict=True)
-        return tuple(float(v) for v in np.interp(np.arange(frames) / fps, at, value))
+        return tuple(self.at(torch.arange(frames), fps).tolist())
 
 
 #: One number for all frames, one for each frame, or keys between which it changes.
@@ -128,13 +132,13 @@ def window_of(name: str, curve: Curve, frames: int, begin: int, end: int, fps: f
 
     Raises UserError for a curve of another length.
     """
+    place = torch.arange(begin, end).clamp(max=frames - 1)
     if isinstance(curve, Keys):
-        curve = curve.values(frames, fps)
+        return curve.at(place, fps)[:, None]
     if not isinstance(curve, tuple):
         return float(curve)
     if len(curve) != frames:
         raise UserError(f"The {name} curve has {len(curve)} values for {frames} frames; give one for each frame.")
-    place = torch.arange(begin, end).clamp(max=frames - 1)
     return torch.tensor(curve, dtype=torch.float32)[place, None]
 
 

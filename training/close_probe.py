@@ -5,23 +5,18 @@ Brows are two pixels thick where `probe` reads pose and identity. Both together 
 
 from __future__ import annotations
 
-import json
-import os
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from playmate_core.errors import UserError
 from playmate_core.geometry import place
 from playmate_core.values import EMOTIONS
 from training.face_losses import HEAD_HALF_AXES
-from training.probe import DEGREES_PER_UNIT, Probe, ProbeReading
+from training.probe import Probe, ProbeReading, halving_stage, read_judge_file, write_judge_file
 from training.synthetic.rig import RIG
 
 #: What of the head is looked at, in canonical units: half its width, and the rows between which it lies.
@@ -30,6 +25,8 @@ HALF_WIDTH, TOP, BOTTOM = 0.29, -0.27, 0.36
 SHIFT, LOG_SCALE, MEAN_LOG_SCALE = 0.12, 0.2, 0.26
 #: The corrections of an angle are learned in units of this many degrees.
 CORRECTION = 4.0
+#: What its file says it is.
+KIND = "close probe"
 
 
 @dataclass(frozen=True)
@@ -65,19 +62,7 @@ class CloseProbe(nn.Module):
         self.probe = probe.eval().requires_grad_(False)
         coarse = probe.config.widths[-1] * 16
         self.where = nn.Sequential(nn.Linear(coarse, config.where), nn.ReLU(), nn.Linear(config.where, 3))
-        self.stages = nn.Sequential(
-            *(
-                nn.Sequential(
-                    nn.Conv2d(a, b, 3, stride=2, padding=1),
-                    nn.BatchNorm2d(b),
-                    nn.SiLU(),
-                    nn.Conv2d(b, b, 3, padding=1),
-                    nn.BatchNorm2d(b),
-                    nn.SiLU(),
-                )
-                for a, b in pairwise((3, *config.widths))
-            )
-        )
+        self.stages = nn.Sequential(*(halving_stage(a, b, nn.SiLU) for a, b in pairwise((3, *config.widths))))
         cells = (config.size // 2 ** len(config.widths)) ** 2
         # Without this normalisation most hidden units die, and with them all that moves less than a lid.
         squeeze = nn.Linear(config.widths[-1] * cells, config.hidden)
@@ -96,14 +81,11 @@ class CloseProbe(nn.Module):
     def first_look(self, image: Tensor) -> tuple[Where, Tensor]:
         """Where the head is in pictures (B, 3, S, S), and their identity (B, D)."""
         with torch.no_grad():
-            sized = F.interpolate(image, size=(self.probe.config.size,) * 2, mode="bilinear", antialias=True)
-            seen = F.adaptive_avg_pool2d(self.probe.features(sized)[-1], 4).flatten(1)
-            pooled = self.probe.trunk(seen)
-            rotation = self.probe.rotation(pooled) * DEGREES_PER_UNIT
-            identity = F.normalize(self.probe.identity(pooled), dim=-1)
+            seen = self.probe.coarse(image)
+            reading = self.probe.read(seen)
         across, down, size = self.where(seen).split(1, -1)
         shift = torch.cat([across, down, torch.zeros_like(down)], -1) * SHIFT
-        return Where(rotation, shift, (size * LOG_SCALE + MEAN_LOG_SCALE).exp()), identity
+        return Where(reading.rotation, shift, (size * LOG_SCALE + MEAN_LOG_SCALE).exp()), reading.identity
 
     def close_look(self, image: Tensor, where: Where) -> tuple[Tensor, Tensor, Tensor]:
         """Rig (B, 16), emotion logits (B, 8), and the rotation (B, 3) in degrees as corrected."""
@@ -136,15 +118,7 @@ def turned_to_front(image: Tensor, where: Where, side: int) -> Tensor:
 
 def load_close_probe(path: Path, probe: Probe) -> CloseProbe:
     """Read the second look saved by its stage. Raises UserError when the file is something else."""
-    try:
-        with safe_open(path, "pt") as file:
-            facts = file.metadata() or {}
-            state = {key: file.get_tensor(key) for key in file.keys()}
-    except (OSError, SafetensorError) as error:
-        raise UserError(f"Cannot read {path} ({error}); expected a close.safetensors of the close stage.") from None
-    if facts.get("playmate.kind") != "close probe":
-        raise UserError(f"{path} holds {facts.get('playmate.kind', 'no Playmate model')}, expected a close probe.")
-    fields = json.loads(facts["playmate.config"])
+    fields, state = read_judge_file(path, KIND)
     close = CloseProbe(CloseProbeConfig(**{**fields, "widths": tuple(fields["widths"])}), probe)
     close.load_state_dict(state)
     return close.eval().requires_grad_(False)
@@ -152,11 +126,4 @@ def load_close_probe(path: Path, probe: Probe) -> CloseProbe:
 
 def save_close_probe(close: CloseProbe, path: Path) -> None:
     """Write both looks with the second one's config, under a temporary name first."""
-    facts = {
-        "playmate.kind": "close probe",
-        "playmate.version": "1",
-        "playmate.config": json.dumps(asdict(close.config)),
-    }
-    partial = path.with_name(path.name + ".partial")
-    save_file({key: value.contiguous() for key, value in close.state_dict().items()}, partial, facts)
-    os.replace(partial, path)
+    write_judge_file(close, asdict(close.config), path, KIND)

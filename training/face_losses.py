@@ -66,9 +66,10 @@ def rigid_guide(warped: Warped, source: Truth, driving: Truth) -> Tensor:
         skull = upright @ rotation_matrix(driving.rotation).transpose(-1, -2)  # (B, N, 3)
         moved = _seen(skull @ rotation_matrix(source.rotation), source)
     distance = (skull / torch.tensor(HEAD_HALF_AXES, device=grid.device)).square().sum(-1)
-    wanted = {"head": (moved, distance < 1.0), "body": (_seen(upright, source), _in_body(upright))}
-    wanted["still"] = (grid, (distance > 4.0) & (upright[..., 1] < ABOVE_BODY))
-    return _distances(warped.deformation.flatten(1, 3), wanted)
+    got = warped.deformation.flatten(1, 3)
+    head = _distance(got, moved, distance < 1.0)
+    body = _distance(got, _seen(upright, source), _in_body(upright))
+    return head + body + 0.5 * _distance(got, grid, (distance > 4.0) & (upright[..., 1] < ABOVE_BODY))
 
 
 def surface_guide(flow: Tensor, source: Truth, driving: Truth) -> Tensor:
@@ -93,10 +94,10 @@ def surface_guide(flow: Tensor, source: Truth, driving: Truth) -> Tensor:
         skin = start + ((-b - hit.clamp(min=0.0).sqrt()) / a)[..., None] * ray
         moved = _seen(skin @ rotation_matrix(source.rotation), source)[..., :2]
     missed = b.square() - a * (c - 4.0) < 0.0
-    body = _in_body(upright) & (hit <= 0.0)
-    wanted = {"head": (moved, hit > 0.0), "body": (_seen(upright, source)[..., :2], body)}
-    wanted["still"] = (plane[..., :2], missed & (upright[..., 1] < ABOVE_BODY))
-    return _distances(flow.flatten(1, 2), wanted)
+    got = flow.flatten(1, 2)
+    head = _distance(got, moved, hit > 0.0)
+    body = _distance(got, _seen(upright, source)[..., :2], _in_body(upright) & (hit <= 0.0))
+    return head + body + 0.5 * _distance(got, plane[..., :2], missed & (upright[..., 1] < ABOVE_BODY))
 
 
 def _in_plane(truth: Truth) -> Tensor:
@@ -114,13 +115,9 @@ def _in_body(upright: Tensor) -> Tensor:
     return (upright[..., 1] > BODY_TOP) & (upright[..., 0].abs() < BODY_HALF_WIDTH)
 
 
-def _distances(got: Tensor, wanted: dict[str, tuple[Tensor, Tensor]]) -> Tensor:
-    """Mean distance in each zone; head and body count fully, what should stand still half."""
-    total = got.new_zeros(())
-    for zone, (place_, where) in wanted.items():
-        distance = ((got - place_).abs().sum(-1) * where).sum() / where.sum().clamp(min=1)
-        total = total + (0.5 if zone == "still" else 1.0) * distance
-    return total
+def _distance(got: Tensor, wanted: Tensor, where: Tensor) -> Tensor:
+    """Mean distance of points (B, N, 2 or 3) in a zone (B, N)."""
+    return ((got - wanted).abs().sum(-1) * where).sum() / where.sum().clamp(min=1)
 
 
 def gradient_distance(first: Tensor, second: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
@@ -56,17 +57,7 @@ class Probe(nn.Module):
         super().__init__()
         self.config = config
         widths = (3, *config.widths)
-        self.stages = nn.ModuleList(
-            nn.Sequential(
-                nn.Conv2d(a, b, 3, stride=2, padding=1),
-                nn.BatchNorm2d(b),
-                nn.ReLU(),
-                nn.Conv2d(b, b, 3, padding=1),
-                nn.BatchNorm2d(b),
-                nn.ReLU(),
-            )
-            for a, b in pairwise(widths)
-        )
+        self.stages = nn.ModuleList(halving_stage(a, b, nn.ReLU) for a, b in pairwise(widths))
         width = config.widths[-1]
         self.trunk = nn.Sequential(nn.Linear(width * 16, 128), nn.ReLU())
         self.rotation = nn.Linear(128, 3)
@@ -82,9 +73,14 @@ class Probe(nn.Module):
             maps.append(x)
         return maps
 
-    def forward(self, image: Tensor) -> ProbeReading:
+    def coarse(self, image: Tensor) -> Tensor:
+        """What pictures (B, 3, H, W) of any size leave on the last map, 4 x 4 cells, flat: (B, 16 widths[-1])."""
         sized = F.interpolate(image, size=(self.config.size,) * 2, mode="bilinear", antialias=True)
-        pooled = self.trunk(F.adaptive_avg_pool2d(self.features(sized)[-1], 4).flatten(1))
+        return F.adaptive_avg_pool2d(self.features(sized)[-1], 4).flatten(1)
+
+    def read(self, coarse: Tensor) -> ProbeReading:
+        """The reading of what :meth:`coarse` gave."""
+        pooled = self.trunk(coarse)
         return ProbeReading(
             rotation=self.rotation(pooled) * DEGREES_PER_UNIT,
             rig=self.rig(pooled),
@@ -92,18 +88,25 @@ class Probe(nn.Module):
             identity=F.normalize(self.identity(pooled), dim=-1),
         )
 
+    def forward(self, image: Tensor) -> ProbeReading:
+        return self.read(self.coarse(image))
+
+
+def halving_stage(inside: int, outside: int, bend: type[nn.Module]) -> nn.Sequential:
+    """Two normalised convolutions with ``bend`` after each, the first of stride 2."""
+    return nn.Sequential(
+        nn.Conv2d(inside, outside, 3, stride=2, padding=1),
+        nn.BatchNorm2d(outside),
+        bend(),
+        nn.Conv2d(outside, outside, 3, padding=1),
+        nn.BatchNorm2d(outside),
+        bend(),
+    )
+
 
 def load_probe(path: Path) -> Probe:
     """Read a probe saved by the probe stage. Raises UserError when the file is something else."""
-    try:
-        with safe_open(path, "pt") as file:
-            facts = file.metadata() or {}
-            state = {key: file.get_tensor(key) for key in file.keys()}
-    except (OSError, SafetensorError) as error:
-        raise UserError(f"Cannot read {path} ({error}); expected a probe.safetensors of the probe stage.") from None
-    if facts.get("playmate.kind") != "probe":
-        raise UserError(f"{path} holds {facts.get('playmate.kind', 'no Playmate model')}, expected a probe.")
-    fields = json.loads(facts["playmate.config"])
+    fields, state = read_judge_file(path, "probe")
     probe = Probe(ProbeConfig(**{**fields, "widths": tuple(fields["widths"])}))
     probe.load_state_dict(state)
     return probe.eval().requires_grad_(False)
@@ -111,7 +114,25 @@ def load_probe(path: Path) -> Probe:
 
 def save_probe(probe: Probe, path: Path) -> None:
     """Write a probe with its config, under a temporary name first."""
-    facts = {"playmate.kind": "probe", "playmate.version": "1", "playmate.config": json.dumps(asdict(probe.config))}
+    write_judge_file(probe, asdict(probe.config), path, "probe")
+
+
+def read_judge_file(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The config and the tensors of a file of :func:`write_judge_file`. Raises UserError when it is something else."""
+    try:
+        with safe_open(path, "pt") as file:
+            facts = file.metadata() or {}
+            state = {key: file.get_tensor(key) for key in file.keys()}
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"Cannot read {path} ({error}); expected the {kind} that its stage saves.") from None
+    if facts.get("playmate.kind") != kind:
+        raise UserError(f"{path} holds {facts.get('playmate.kind', 'no Playmate model')}, expected a {kind}.")
+    return json.loads(facts["playmate.config"]), state
+
+
+def write_judge_file(module: nn.Module, config: dict[str, Any], path: Path, kind: str) -> None:
+    """Write a module's tensors with its config and what it is, under a temporary name first."""
+    facts = {"playmate.kind": kind, "playmate.version": "1", "playmate.config": json.dumps(config)}
     partial = path.with_name(path.name + ".partial")
-    save_file({key: value.contiguous() for key, value in probe.state_dict().items()}, partial, facts)
+    save_file({key: value.contiguous() for key, value in module.state_dict().items()}, partial, facts)
     os.replace(partial, path)

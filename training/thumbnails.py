@@ -75,8 +75,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Draw one JPEG of three faces for each workflow."""
     config = parse(ThumbnailsConfig, argv, __doc__ or "")
     studio = open_studio(replace(FiguresConfig(), tile=config.tile))
+    rows = {shots: grid([tile(studio, shot) for shot in shots], len(shots)) for shots in set(SHOTS.values())}
     for name, shots in SHOTS.items():
-        row = grid([tile(studio, shot) for shot in shots], len(shots))
+        row = rows[shots]
         path = Path(config.out) / f"{name}.jpg"
         write_whole(path, cv2.imencode(".jpg", row[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes())
         logger.info("%s", path)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from playmate_core.face import FaceModel
 from playmate_core.geometry import place, place_motion
+from playmate_core.pose import still
 from playmate_core.values import Motion, Pose
 from training.data import Clip
 from training.evaluate.level2 import read
@@ -69,22 +70,15 @@ def film(clip: Clip, seed: int, frames: range) -> Tensor:
 
 def film_at_rest(person: int, seed: int) -> Tensor:
     """A person facing us without any expression, in their place of the corpus ``seed``: (1, 3, S, S)."""
-    still = np.zeros(3)
-    picture = render(make_identity(person), session_scene(seed, person), np.zeros(len(RIG)), still, still, REST_SCALE)
+    none = np.zeros(3)
+    picture = render(make_identity(person), session_scene(seed, person), np.zeros(len(RIG)), none, none, REST_SCALE)
     return torch.from_numpy(picture)[None].permute(0, 3, 1, 2).float() / 255.0
 
 
 def film_still(one: Filmed, frames: range) -> Tensor:
     """As :func:`film`, but the head keeps the pose of the first frame."""
     clip = one.subject.clip
-    pose = clip.motion.pose
-    first = pose[:1]
-    held = replace(
-        pose,
-        rotation=first.rotation.expand_as(pose.rotation),
-        translation=first.translation.expand_as(pose.translation),
-        scale=first.scale.expand_as(pose.scale),
-    )
+    held = still(clip.motion.pose[:1], len(clip), clip.motion.fps)
     return film(replace(clip, motion=clip.motion.with_pose(held)), one.seed, frames)
 
 
