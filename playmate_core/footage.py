@@ -52,7 +52,7 @@ def read_driving(
     options = options or FilmOptions()
     facts, times = video_facts(path), list[float]()
     track, report = _track(path, options, facts.frames, progress)
-    size = face.config.image_size
+    size = face.config.reading_size
     affine = _fixed_crop(path, track, options, size)
     crops = (cut(image, affine, size, "edge") for image in _images(path, times))
     motion, _ = read_crops(face, crops, facts.fps, options.batch, facts.frames, report)
@@ -73,7 +73,7 @@ def read_driving_picture(face: FaceModel, path: Path, options: FilmOptions | Non
     options = options or FilmOptions()
     image = read_picture(path)
     found = find_face(image, options.where, options.pick)
-    size = face.config.image_size
+    size = face.config.reading_size
     height, width = image.shape[:2]
     affine = crop_of(found, height, width, size, options.crop)
     motion, _ = read_crops(face, [cut(image, affine, size, "edge")], FPS, 1, 1, None)
@@ -124,7 +124,7 @@ def read_footage(
     def crops() -> Iterator[Tensor]:
         for i, image in enumerate(_images(path, times)):
             affine = fixed if fixed is not None else affines[min(i, len(affines) - 1)]
-            yield shrink(cut(image, affine, size, "edge"), face.config.image_size)
+            yield shrink(cut(image, affine, size, "edge"), face.config.reading_size)
 
     motion, keypoints = read_crops(face, crops(), facts.fps, options.batch, facts.frames, report)
     openings = None if track is None else track.openings()

@@ -71,10 +71,10 @@ def read_crop(face: FaceModel, crop: FaceCrop) -> Portrait:
     """What the face networks see in a crop that somebody found."""
     image, size = crop.image, 2 * face.config.image_size
     crop_to_image = at_size(crop.crop_to_image, crop.size, size)
-    seen = to_network(face, shrink(cut(image, crop_to_image, size, "edge"), face.config.image_size)[None])
+    wide = cut(image, crop_to_image, size, "edge")
     with torch.inference_mode():
-        appearance = face.appearance(seen)
-        reading = face.read(seen)
+        appearance = face.appearance(to_network(face, shrink(wide, face.config.image_size)[None]))
+        reading = face.read(to_network(face, shrink(wide, face.config.reading_size)[None]))
     rest = _as_motion(reading, FPS)
     return Portrait(image, crop_to_image, size, _at_rest(appearance)[0], _at_rest(reading.keypoints)[0], rest)
 
@@ -97,7 +97,7 @@ def read_motion(
     first = next(pictures, None)
     if first is None:
         raise UserError("The driving video has no frame; please give a film of a face.")
-    size = face.config.image_size
+    size = face.config.reading_size
     affine = find_crop(first, size, crop)
     crops = (cut(image, affine, size, "edge") for image in chain((first,), pictures))
     return read_crops(face, crops, fps, batch, total, progress)[0]
@@ -132,14 +132,14 @@ def read_crops(
 
 def face_confidence(face: FaceModel, portrait: Portrait) -> FaceConfidence:
     """How much the crop of a portrait behaves like a face under ``face``; see :class:`FaceConfidence`."""
-    size = face.config.image_size
     wide = cut(portrait.image, portrait.crop_to_image, portrait.crop_size, "edge")
-    seen = to_network(face, shrink(wide, size)[None])
+    seen = to_network(face, shrink(wide, face.config.reading_size)[None])
+    given = to_network(face, shrink(wide, face.config.image_size)[None])
     with torch.inference_mode():
         both = face.read(torch.cat([seen, seen.flip(-1)]))
         placed = place(both.keypoints, both.rotation, both.expression, both.translation, both.scale).float()
         rotation = both.rotation.float()
-        drawn = face.draw(face.appearance(seen), placed[:1].to(seen.dtype), placed[:1].to(seen.dtype))
+        drawn = face.draw(face.appearance(given), placed[:1].to(seen.dtype), placed[:1].to(seen.dtype))
         shift = _shift_error(face, seen, both.translation[:1])
     mirrored = rotation[1] * torch.tensor([1.0, -1.0, -1.0], device=rotation.device)
     distances = torch.cdist(placed[0, :, :2], placed[1, :, :2] * torch.tensor([-1.0, 1.0], device=placed.device))

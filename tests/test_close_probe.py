@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from playmate_core.errors import UserError
+from playmate_core.face.front import HEAD_HALF_AXES, Where, turned_to_front
 from playmate_core.geometry import place
-from training.close_probe import CloseProbe, CloseProbeConfig, Where, load_close_probe, turned_to_front
+from training.close_probe import CloseProbe, CloseProbeConfig, load_close_probe
 from training.close_stage import CloseStage, CloseStageConfig
 from training.data import Sessions
-from training.face_losses import HEAD_HALF_AXES
 from training.loop import train
 from training.probe import Probe, ProbeConfig, save_probe
 from training.probe_stage import emotion_target

@@ -14,7 +14,7 @@ from playmate_core import weights
 from playmate_core.denoiser import MotionConfig, MotionDenoiser
 from playmate_core.emotion import EmotionConfig, EmotionController
 from playmate_core.errors import UserError
-from playmate_core.face import FaceConfig, FaceModel
+from playmate_core.face import FaceConfig, FaceModel, FaceReading
 from playmate_core.sampling import SamplingOptions
 from playmate_core.values import EMOTIONS
 from training import evaluate
@@ -26,6 +26,8 @@ from training.evaluate.subjects import System, load_subjects, with_neutral_voice
 from training.evaluate.table import Table
 from training.probe import Probe, ProbeConfig, ProbeReading
 from training.synthetic.clips import make_clip
+from training.synthetic.identity import make_identity
+from training.synthetic.rig import RIG, expression_from_rig
 from training.synthetic.sessions import session_scene
 
 FACTS = {"license": "Apache-2.0", "data": "none: random numbers", "training": {"step": 0}}
@@ -219,6 +221,32 @@ def test_leakage_is_the_share_that_goes_the_wrong_way(
     assert found.to_pose == pytest.approx(expected, abs=1e-5)
     rows = leakage_rows(face, probe, Sessions(corpus, "test"), "without Eq. 4")
     assert rows[0].value.startswith(f"{expected:.3f} +- 0.000") and rows[0].asked == ""
+
+
+def test_a_reader_is_marked_by_pose_and_by_what_of_the_face_it_reads(
+    corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sessions = Sessions(corpus, "test")
+
+    def seen(face: object, image: Tensor) -> FaceReading:
+        """The truth, three degrees off in yaw and with the brows the wrong way."""
+        session = next(s for s in sessions if torch.equal(level2.images([(s, 0)])[0], image[0]))
+        rig = session.rig.numpy().copy()
+        rig[:, [RIG.index(name) for name in level2.MARKED["brows"]]] *= -1.0
+        expression = torch.from_numpy(expression_from_rig(make_identity(session.identity_seed), rig))
+        off = torch.tensor([0.0, 3.0, 0.0])
+        return FaceReading(
+            session.keypoints.expand(len(image), -1, -1),
+            session.rotation + off,
+            session.translation,
+            session.scale,
+            expression,
+            torch.zeros(len(image), 3, 66),
+        )
+
+    monkeypatch.setattr(level2, "read", seen)
+    pose, face = level2.reading_rows(FaceModel(FaceConfig.tiny()), sessions)
+    assert pose.value == "1.00" and face.value == "1.00 / 1.00 / -1.00 / 1.00 / 1.00 / 1.00"
 
 
 def test_the_exact_answer_to_a_persons_own_frame_is_that_frame(corpus: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from playmate_core.face import FaceConfig, FaceModel
 from playmate_core.face.canvas import Canvas, moved, picture_in
 from playmate_core.face.generator import Spade
 from playmate_core.face.layers import SpectralConv2d
-from playmate_core.face.motion import ResponseNorm
+from playmate_core.face.motion import ResponseNorm, TwoLooksDetector
 from playmate_core.face.warping import DenseMotion, blend_to_origin, common_turn, heatmaps, identity_grid, sample
 from playmate_core.geometry import place
 
@@ -238,6 +239,31 @@ def test_response_norm_and_spade_do_nothing_when_told_nothing() -> None:
     seen = spade(7 + 3 * torch.randn(1, 3, 8, 8), label)
     torch.testing.assert_close(seen.mean((2, 3)), torch.zeros(1, 3), atol=1e-5, rtol=0)
     torch.testing.assert_close(seen.std((2, 3), correction=0), torch.ones(1, 3), atol=1e-4, rtol=0)
+
+
+def test_the_second_look_mends_the_first_and_sees_the_head_from_the_front(small: FaceModel) -> None:
+    detector = copy.deepcopy(small.motion.detector)
+    assert isinstance(detector, TwoLooksDetector)
+    image = torch.rand(2, 3, 256, 256)
+    where, logits = detector.first_look(image)
+    for head in (detector.close_pose, detector.close_kp, detector.close_exp):
+        nn.init.zeros_(head.weight)
+        nn.init.zeros_(head.bias)
+    plain = detector(image)
+    assert torch.equal(plain.rotation, where.rotation) and torch.equal(plain.scale, where.scale)
+    assert torch.equal(plain.keypoints.flatten(1), detector.keypoint_mean.expand(2, -1))
+    detector.close_pose.bias.copy_(torch.tensor([1.0, 0.0, 0.0, 0.0, 1.0, 1.0]))
+    mended = detector(image)
+    torch.testing.assert_close(mended.rotation - where.rotation, torch.tensor([[4.0, 0.0, 0.0]]).expand(2, 3))
+    torch.testing.assert_close(
+        mended.translation - where.translation, torch.tensor([[0.0, 0.02, 0.0]]).expand(2, 3), atol=1e-6, rtol=0
+    )
+    torch.testing.assert_close(mended.scale / where.scale, torch.full((2, 1), math.exp(0.04)))
+    # Only what lies on the face is looked at a second time.
+    turned = small.motion.detector.second_look(image, where, logits)
+    image[:, :, :20] = 0.0
+    again = small.motion.detector.second_look(image, where, logits)
+    assert torch.equal(turned.expression, again.expression)
 
 
 def test_an_untrained_reader_sees_a_still_frontal_face(small: FaceModel) -> None:

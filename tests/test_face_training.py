@@ -13,6 +13,7 @@ from torch import Tensor
 from playmate_core import weights
 from playmate_core.errors import UserError
 from playmate_core.face import FaceConfig, FaceModel
+from playmate_core.face.motion import TwoLooksDetector
 from training import face
 from training.__main__ import main
 from training.data import Sessions
@@ -22,6 +23,7 @@ from training.pairs import resized
 from training.perceptual import load_feature_net
 from training.probe import Probe, ProbeConfig, load_probe
 from training.probe_stage import ProbeStage, ProbeStageConfig
+from training.reading import ReadingConfig, ReadingStage, begin, start_at_mean_face, take_what_fits
 
 MODEL = replace(FaceConfig.tiny(), spectral_norm=False)
 PROBE = ProbeConfig(size=32, widths=(4, 8), embedding=6)
@@ -149,7 +151,7 @@ def test_without_a_feature_network_the_probe_is_trained_first(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     short = replace(ProbeStageConfig(), steps=1, batch=2)
-    monkeypatch.setattr(face, "ProbeStageConfig", lambda **given: replace(short, **given))
+    monkeypatch.setattr(face, "ProbeStageConfig", lambda **given: replace(short, **{**given, "steps": 1}))
     out = tmp_path / "run"
     assert run(corpus, out, 1) == 0
     assert isinstance(load_feature_net("probe", str(out / "probe" / "probe.safetensors")), Probe)
@@ -203,10 +205,78 @@ def test_a_grown_model_begins_as_the_smaller_one_and_has_room_for_more(tiny_face
     smaller = weights.load_face(tiny_face)
     torch.manual_seed(1)
     grown = FaceModel(replace(smaller.config, body_candidate=True)).eval()
-    face.take_what_fits(grown, smaller)
+    take_what_fits(grown, smaller)
     old, new = smaller.state_dict(), grown.state_dict()
     for name, value in old.items():
         assert torch.equal(new[name][tuple(slice(n) for n in value.shape)], value), name
     first = "warping.dense_motion_network.hourglass.encoder.down_blocks.0.conv.weight"
     assert new[first].shape[1] == old[first].shape[1] + 1 + smaller.config.compress_channels
     assert not new[first][:, old[first].shape[1] :].any()
+
+
+TWO_LOOKS = replace(FaceConfig.tiny(), motion_backbone="two-looks")
+
+
+def reader(sessions: Sessions) -> FaceModel:
+    torch.manual_seed(0)
+    model = FaceModel(TWO_LOOKS)
+    start_at_mean_face(model, sessions)
+    return model
+
+
+def test_reading_is_the_sum_of_its_looks_and_can_leave_the_first_as_it_is(corpus: Path, sessions: Sessions) -> None:
+    config = ReadingConfig(corpus=str(corpus), batch=4, softened=0.0)
+    made = ReadingStage(config, reader(sessions), sessions)
+    batch = made.batch(generator())
+    assert batch.image.shape == (4, 3, 64, 64)  # twice what F is given
+    values = made.loss(batch, 0, generator())
+    terms = ("first", "pose", "keypoints", "expression")
+    assert float(values["loss"].detach()) == pytest.approx(sum(float(values[n].detach()) for n in terms), rel=1e-5)
+    values["loss"].backward()
+    detector = made.detector
+    assert all(p.grad is not None for n, p in detector.named_parameters())
+    left = ReadingStage(replace(config, first=0.0), reader(sessions), sessions)
+    assert "first" not in left.loss(batch, 0, generator())
+    learning = {n for n, p in left.detector.named_parameters() if p.requires_grad}
+    assert learning and all(name.startswith("close_") for name in learning)
+
+
+def test_an_m_that_looks_once_is_sent_to_the_stage_that_teaches_it(corpus: Path, sessions: Sessions) -> None:
+    with pytest.raises(UserError, match="expected 'two-looks'"):
+        ReadingStage(ReadingConfig(corpus=str(corpus)), FaceModel(FaceConfig.tiny()), sessions)
+
+
+def test_reading_starts_at_the_mean_face_in_units_of_its_spread(sessions: Sessions) -> None:
+    detector = reader(sessions).motion.detector
+    assert isinstance(detector, TwoLooksDetector)
+    people = torch.stack([sessions[i].keypoints for i in range(len(sessions))]).flatten(1)
+    frames = torch.cat([sessions[i].expression for i in range(len(sessions))]).flatten(1)
+    torch.testing.assert_close(detector.keypoint_mean, people.mean(0))
+    alive = frames.std(0) > 1e-3
+    torch.testing.assert_close(detector.expression_spread[alive], frames.std(0)[alive])
+
+
+def test_a_reader_learns_and_its_run_ends_in_a_face_file(corpus: Path, sessions: Sessions, tmp_path: Path) -> None:
+    words = "--steps 40 --warmup 2 --batch 8 --lr 0.01 --ema 0 --softened 0 --log-every 1 --save-every 40".split()
+    seed = tmp_path / "seed.safetensors"
+    weights.save(reader(sessions), seed, license="Apache-2.0", data="none", training={"step": 0})
+    main(["reading", "--corpus", str(corpus), "--init", str(seed), "--out", str(tmp_path / "run"), *words])
+    log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    early, late = (sum(line["loss"] for line in part) for part in (log[:8], log[-8:]))
+    assert late < 0.85 * early
+    assert weights.load_face(tmp_path / "run" / "face.safetensors").config == TWO_LOOKS
+    assert begin(FaceConfig.tiny(), str(seed), False, 0, sessions).config == TWO_LOOKS
+
+
+def test_what_is_drawn_is_read_back_by_a_frozen_m_alone(corpus: Path, eye: Path) -> None:
+    with pytest.raises(UserError, match="expected --frozen motion"):
+        stage(corpus, eye, read_back=0.5)
+    made = stage(corpus, eye, read_back=0.5, frozen="motion", transfer=0.0, teacher=1.0)
+    batch = made.batch(generator())
+    term = made.loss(batch, 1, generator())["read_back"]
+    term.backward()
+    assert float(term.detach()) > 0
+    assert all(p.grad is None for p in made.model.motion.parameters())
+    assert any(float(p.grad.abs().max()) > 0 for p in made.model.generator.parameters() if p.grad is not None)
+    made.model.generator.forward = lambda features, canvas: resized(batch.driving, 64)  # type: ignore[method-assign]
+    assert float(made.loss(batch, 1, generator())["read_back"]) == 0.0  # the true picture says what it should

@@ -10,17 +10,13 @@ from itertools import pairwise
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from playmate_core.geometry import place
+from playmate_core.face.front import Where, turned_to_front
 from playmate_core.values import EMOTIONS
-from training.face_losses import HEAD_HALF_AXES
 from training.probe import Probe, ProbeReading, halving_stage, read_judge_file, write_judge_file
 from training.synthetic.rig import RIG
 
-#: What of the head is looked at, in canonical units: half its width, and the rows between which it lies.
-HALF_WIDTH, TOP, BOTTOM = 0.29, -0.27, 0.36
 #: The reach of translation and log scale, and the mean of the latter, by which both are learned.
 SHIFT, LOG_SCALE, MEAN_LOG_SCALE = 0.12, 0.2, 0.26
 #: The corrections of an angle are learned in units of this many degrees.
@@ -37,15 +33,6 @@ class CloseProbeConfig:
     widths: tuple[int, ...] = (16, 32, 64, 80)
     hidden: int = 48
     where: int = 48
-
-
-@dataclass(frozen=True)
-class Where:
-    """A head's pose as guessed: ``rotation`` (B, 3) degrees, ``translation`` (B, 3), ``scale`` (B, 1)."""
-
-    rotation: Tensor
-    translation: Tensor
-    scale: Tensor
 
 
 class CloseProbe(nn.Module):
@@ -100,20 +87,6 @@ class CloseProbe(nn.Module):
         where, identity = self.first_look(image)
         rig, emotion, rotation = self.close_look(image, where)
         return ProbeReading(rotation, rig, emotion, identity)
-
-
-def turned_to_front(image: Tensor, where: Where, side: int) -> Tensor:
-    """The skin of the head's ellipsoid as seen from the front, out of pictures (B, 3, S, S): (B, 3, side, side)."""
-    y, x = torch.meshgrid(
-        torch.linspace(TOP, BOTTOM, side, device=image.device),
-        torch.linspace(-HALF_WIDTH, HALF_WIDTH, side, device=image.device),
-        indexing="ij",
-    )
-    wide, tall, deep = HEAD_HALF_AXES
-    z = -deep * (1.0 - (x / wide).square() - (y / tall).square()).clamp(min=0.0).sqrt()
-    skin = torch.stack([x, y, z], -1).reshape(1, -1, 3).expand(len(image), -1, -1)
-    placed = place(skin, where.rotation, torch.zeros_like(skin), where.translation, where.scale)
-    return F.grid_sample(image, placed[..., :2].unflatten(1, (side, side)), "bilinear", "border", align_corners=False)
 
 
 def load_close_probe(path: Path, probe: Probe) -> CloseProbe:

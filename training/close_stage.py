@@ -16,12 +16,11 @@ from training.close_probe import (
     SHIFT,
     CloseProbe,
     CloseProbeConfig,
-    Where,
     save_close_probe,
 )
 from training.data import Sessions
 from training.loop import LoopConfig, train
-from training.pairs import Truth, images, truth
+from training.pairs import Blur, Truth, about, images, truth
 from training.probe import Probe
 from training.probe_stage import emotion_target, half_detail
 
@@ -64,6 +63,7 @@ class CloseStage:
 
     def __init__(self, config: CloseStageConfig, close: CloseProbe, sessions: Sessions) -> None:
         self.config, self.sessions, self.close = config, sessions, close
+        self.blur = Blur(config.turned_by, config.shifted_by, config.scaled_by)
         rigs = torch.cat([sessions[index].rig for index in range(len(sessions))])
         close.spread.copy_(rigs.std(0).clamp(min=1e-3))
 
@@ -90,7 +90,7 @@ class CloseStage:
         where = F.smooth_l1_loss(
             torch.cat([shift, size], -1), torch.zeros_like(true.expression[:, 0, :1]).expand(-1, 4)
         )
-        rig, emotion, rotation = self.close.close_look(image, self._disturbed(true, generator))
+        rig, emotion, rotation = self.close.close_look(image, about(true, self.blur, generator))
         terms = {
             "where": self.config.where * where,
             "rig": self.config.rig * ((rig - batch.rig) / self.close.spread).square().mean(),
@@ -99,17 +99,6 @@ class CloseStage:
             * F.smooth_l1_loss(rotation / CORRECTION, true.rotation / CORRECTION, beta=0.1),
         }
         return {"loss": torch.stack(list(terms.values())).sum(), **terms}
-
-    def _disturbed(self, true: Truth, generator: torch.Generator) -> Where:
-        """The true pose, wrong by about as much as a first look is."""
-        config, device = self.config, true.rotation.device
-        noise = torch.randn(len(true.rotation), 7, generator=generator).to(device)
-        flat = torch.tensor([config.shifted_by, config.shifted_by, 0.0], device=device)
-        return Where(
-            true.rotation + config.turned_by * noise[:, :3],
-            true.translation + flat * noise[:, 3:6],
-            true.scale * (config.scaled_by * noise[:, 6:]).exp(),
-        )
 
     def save(self, run_dir: Path, step: int) -> None:
         save_close_probe(self.close, run_dir / "close.safetensors")

@@ -21,12 +21,14 @@ from training.loop import LoopConfig, train
 from training.pairs import Pairs, Truth, draw_pairs, resized
 from training.perceptual import NORMS, load_feature_net, perceptual_distance
 from training.probe_stage import ProbeStageConfig, train_probe
-from training.reading import save_face, start_at_mean_face, two_rates
+from training.reading import begin, save_face, two_rates
 from training.synthetic.rig import BROW_POINTS
 
 #: How far around the points that speak pixels count more, in picture halves.
 EMPHASIS_RADIUS = 0.06
 SPEAKING = (*LIP_KEYPOINTS, *EYE_KEYPOINTS, *BROW_POINTS)
+#: Canonical units below whose spread a coordinate of the expression is taken never to move.
+MOVES_NOT = 1e-4
 #: Which branch of Eq. 4 may carry no gradient.
 DETACH = ("none", "A", "B")
 
@@ -42,8 +44,9 @@ class FaceStageConfig(LoopConfig):
     lr, of M's heads for keypoints, expression, translation and scale. ``detach``: which branch of Eq. 4 carries no
     gradient. ``frozen``: networks that stay as they are, by name ("motion" once M reads well).
     ``same_pose``: share of pairs whose frames differ in the face alone. ``mouth_and_eyes``: how much more than 1 a
-    pixel at lips, eyes and brows counts. ``look_size``: side of the pictures that the feature network compares.
-    ``perceptual_weights``: its file; empty trains the probe first.
+    pixel at lips, eyes and brows counts. ``read_back``: weight of the expression that a frozen M reads in what was
+    drawn, against what it reads in the true picture. ``look_size``: side of what the feature network compares.
+    ``perceptual_weights``: its file; empty trains the probe first, for ``probe_steps``.
     """
 
     steps: int = 3000
@@ -65,12 +68,14 @@ class FaceStageConfig(LoopConfig):
     frozen: str = ""
     perceptual: str = "probe"
     perceptual_weights: str = ""
+    probe_steps: int = ProbeStageConfig.steps
     norm: str = "l2"
     l1: float = 10.0
     l2: float = 20.0
     mouth_and_eyes: float = 12.0
     edges: float = 5.0
     features: float = 1.0
+    read_back: float = 0.0
     look_size: int = 128
     transfer: float = 0.5
     transfer_every: int = 10
@@ -99,6 +104,10 @@ class FaceStage:
         self.eye = load_feature_net(config.perceptual, config.perceptual_weights)
         self.frozen = [model.get_submodule(name).requires_grad_(False) for name in config.frozen.split()]
         self.reader_learns = "motion" not in config.frozen.split()
+        if config.read_back > 0.0 and self.reader_learns:
+            raise UserError("--read-back is over 0 while M learns, expected --frozen motion beside it.")
+        spread = torch.cat([sessions[i].expression for i in range(len(sessions))]).flatten(1).std(0)
+        self.spread = spread.clamp(min=MOVES_NOT)
 
     def modules(self) -> Mapping[str, nn.Module]:
         return {"face": self.model}
@@ -144,12 +153,18 @@ class FaceStage:
         if config.transfer > 0 and step % config.transfer_every == 0:
             warm = min(1.0, step / max(1.0, 0.1 * self.steps))
             terms["transfer"] = config.transfer * warm * self._transfer(batch, volume_i, given_i, given_j)
+        if config.read_back > 0.0:
+            with torch.no_grad():
+                wanted = self._read(target).expression
+            terms["read_back"] = config.read_back * losses.standard_distance(
+                self._read(drawn).expression, wanted, self.spread.to(wanted.device)
+            )
         psnr = -10.0 * (drawn.detach() - target).square().mean((1, 2, 3)).log10().mean()
         return {"loss": torch.stack(list(terms.values())).sum(), "psnr": psnr, **terms}
 
     def _read(self, image: Tensor) -> FaceReading:
         with torch.autocast(image.device.type, enabled=False):  # half precision cannot tell a tenth of a degree
-            return self.model.read(resized(image, self.model.config.image_size))
+            return self.model.read(resized(image, self.model.config.reading_size))
 
     def _emphasis(self, truth: Truth, target: Tensor) -> Tensor:
         speaking = truth.placed()[:, SPEAKING, :2]
@@ -162,7 +177,7 @@ class FaceStage:
     def _guides(self, reading: FaceReading, truth: Truth) -> dict[str, Tensor]:
         config = self.config
         return {
-            "pose": config.pose * losses.pose_supervision(reading, truth),
+            "pose": config.pose * losses.pose_supervision(reading, reading.angle_logits, truth),
             "keypoints": config.keypoints * losses.keypoint_guide(reading, truth),
             "expression": config.expression * losses.expression_guide(reading, truth),
             "prior": config.prior * losses.keypoint_prior(_as_truth(reading).placed()),
@@ -197,33 +212,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     config = parse(FaceStageConfig, argv, "Train the face networks F, M, W and G.")
     run_dir = Path(config.out)
     if config.perceptual == "probe" and not config.perceptual_weights:
-        probe = ProbeStageConfig(corpus=config.corpus, seed=config.seed, mixed_precision=config.mixed_precision)
+        probe = ProbeStageConfig(
+            corpus=config.corpus,
+            seed=config.seed,
+            mixed_precision=config.mixed_precision,
+            steps=config.probe_steps,
+        )
         config = replace(config, perceptual_weights=str(train_probe(probe, run_dir / "probe")))
-    if config.init and not config.grow:
-        model = weights.load_face(Path(config.init)).train().requires_grad_(True)
-    else:
-        torch.manual_seed(config.seed)
-        model = FaceModel(config.model)
-        start_at_mean_face(model, Sessions(Path(config.corpus), "train"))
-    if config.grow:
-        take_what_fits(model, weights.load_face(Path(config.init)))
+    sessions = Sessions(Path(config.corpus), "train")
+    model = begin(config.model, config.init, config.grow, config.seed, sessions)
     if config.reader:
         _take_reader(model, Path(config.reader))
-    train(FaceStage(config, model, Sessions(Path(config.corpus), "train")), config, run_dir)
-
-
-def take_what_fits(model: FaceModel, smaller: FaceModel) -> None:
-    """Fill the leading part of every tensor with the smaller model's of that name: what a layer has more of, inputs or
-    outputs, stands at the end. Inputs it did not have begin at zero; tensors of other depth stay as they were made."""
-    given = smaller.state_dict()
-    with torch.no_grad():
-        for name, mine in model.state_dict().items():
-            old = given.get(name)
-            if old is None or old.ndim != mine.ndim or any(a > b for a, b in zip(old.shape, mine.shape, strict=True)):
-                continue
-            if mine.ndim > 1:
-                mine[:, old.shape[1] :] = 0.0
-            mine[tuple(slice(n) for n in old.shape)] = old
+    train(FaceStage(config, model, sessions), config, run_dir)
 
 
 def _take_reader(model: FaceModel, path: Path) -> None:

@@ -7,31 +7,35 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from playmate_core.face import FaceReading, Warped
+from playmate_core.face.front import HEAD_HALF_AXES, Where
 from playmate_core.geometry import ANGLE_BINS, DEGREES_PER_BIN, ZERO_BIN_DEGREES, rotation_matrix
-from training.pairs import Truth
+from training.pairs import Blur, Truth
 
 #: What one unit of each guide is worth: about the spread of the quantity over people and frames.
-DEGREES, SHIFT, SCALE, KEYPOINT, EXPRESSION = 10.0, 0.05, 0.1, 0.01, 0.01
-#: Half axes of the head in canonical units (x, y, z), within which a voxel is taken to move with the skull.
-HEAD_HALF_AXES = (0.36, 0.46, 0.40)
+SPREAD, KEYPOINT, EXPRESSION = Blur(degrees=10.0, shift=0.05, scale=0.1), 0.01, 0.01
 #: Where shoulders begin below the head's origin, in canonical units, how far they reach to each side, and above which
 #: height nothing of them is seen.
 BODY_TOP, BODY_HALF_WIDTH, ABOVE_BODY = 0.8, 0.5, 0.5
 
 
-def pose_supervision(reading: FaceReading, truth: Truth) -> Tensor:
+def pose_supervision(seen: Where | FaceReading, angle_logits: Tensor, truth: Truth) -> Tensor:
     """L_H: angle bins by cross-entropy and degrees, translation and log scale by L1, all near one at the start."""
     position = (truth.rotation + ZERO_BIN_DEGREES) / DEGREES_PER_BIN
     low = position.floor().clamp(0, ANGLE_BINS - 2)
     share = (position - low).clamp(0.0, 1.0)
-    target = torch.zeros_like(reading.angle_logits)
+    target = torch.zeros_like(angle_logits)
     target.scatter_(-1, low.long()[..., None], (1.0 - share)[..., None])
     target.scatter_(-1, low.long()[..., None] + 1, share[..., None])
-    bins = -(target * reading.angle_logits.log_softmax(-1)).sum(-1).mean()
-    degrees = F.smooth_l1_loss(reading.rotation / DEGREES, truth.rotation / DEGREES, beta=0.2)
-    shift = F.smooth_l1_loss(reading.translation[:, :2] / SHIFT, truth.translation[:, :2] / SHIFT, beta=0.2)
-    scale = F.smooth_l1_loss(reading.scale / SCALE, truth.scale / SCALE, beta=0.2)
-    return 0.1 * bins + degrees + shift + scale
+    bins = -(target * angle_logits.log_softmax(-1)).sum(-1).mean()
+    return 0.1 * bins + pose_distance(seen, truth, SPREAD)
+
+
+def pose_distance(seen: Where | FaceReading, truth: Truth, unit: Blur) -> Tensor:
+    """Degrees, translation in the picture and scale by L1, each in its unit."""
+    degrees = F.smooth_l1_loss(seen.rotation / unit.degrees, truth.rotation / unit.degrees, beta=0.2)
+    shift = F.smooth_l1_loss(seen.translation[:, :2] / unit.shift, truth.translation[:, :2] / unit.shift, beta=0.2)
+    scale = F.smooth_l1_loss(seen.scale / unit.scale, truth.scale / unit.scale, beta=0.2)
+    return degrees + shift + scale
 
 
 def keypoint_guide(reading: FaceReading, truth: Truth) -> Tensor:
@@ -42,6 +46,15 @@ def keypoint_guide(reading: FaceReading, truth: Truth) -> Tensor:
 def expression_guide(reading: FaceReading, truth: Truth) -> Tensor:
     """The expression near the true one; dead components are pulled to zero with the rest."""
     return F.smooth_l1_loss(reading.expression / EXPRESSION, truth.expression / EXPRESSION, beta=0.2)
+
+
+def standard_distance(seen: Tensor, true: Tensor, spread: Tensor) -> Tensor:
+    """Mean squared error of points (B, K, 3) in units of each coordinate's ``spread`` (3 K,), where it has one.
+
+    So a brow counts as much as the jaw, which moves five times as far.
+    """
+    alive = spread > spread.amin()
+    return ((seen - true).flatten(1) / spread)[:, alive].square().mean()
 
 
 def keypoint_prior(placed: Tensor, nearest: float = 0.05) -> Tensor:

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from playmate_core.face.front import Where
 from playmate_core.geometry import place, rotation_matrix
 from training.data import Session, Sessions
 
@@ -27,6 +28,26 @@ class Truth:
         """Eq. 1 on ground truth -> (B, K, 3), in full precision also where the networks run in half."""
         with torch.autocast(self.rotation.device.type, enabled=False):
             return place(self.keypoints, self.rotation, self.expression, self.translation, self.scale)
+
+
+@dataclass(frozen=True)
+class Blur:
+    """How wrong a first look is, one standard deviation: degrees, picture halves, and log scale."""
+
+    degrees: float = 2.5
+    shift: float = 0.012
+    scale: float = 0.025
+
+
+def about(truth: Truth, blur: Blur, generator: torch.Generator) -> Where:
+    """The true pose, wrong by about as much as a first look is."""
+    device = truth.rotation.device
+    noise = torch.randn(len(truth.rotation), 7, generator=generator).to(device)
+    return Where(
+        truth.rotation + blur.degrees * noise[:, :3],
+        truth.translation + blur.shift * noise[:, 3:6] * torch.tensor([1.0, 1.0, 0.0], device=device),
+        truth.scale * (blur.scale * noise[:, 6:]).exp(),
+    )
 
 
 @dataclass(frozen=True)

@@ -14,32 +14,44 @@ import torch
 from torch import Tensor, nn
 
 from playmate_core import weights
+from playmate_core.errors import UserError
 from playmate_core.face import FaceConfig, FaceModel
+from playmate_core.face.motion import TwoLooksDetector
 from playmate_core.face.warping import blend_to_origin
 from training import face_losses as losses
 from training.config import LoopConfig, parse
 from training.data import Sessions, corpus_hash
 from training.facts import training_facts
 from training.loop import train
-from training.pairs import Truth, images, resized, truth
+from training.pairs import Blur, Truth, about, images, resized, truth
+from training.probe_stage import half_detail
 
 
 @dataclass(frozen=True)
 class ReadingConfig(LoopConfig):
-    """How M learns to read. ``fine_heads``: rate of its heads for hundredths, relative to lr."""
+    """How M learns to read.
+
+    ``init``: weights to go on from, with ``grow`` a smaller model's, which fill what they fit. ``first``: weight of all
+    that the first look says; 0 leaves it as it is. ``fine_heads``: rate of its heads for hundredths, relative to lr.
+    ``blur``: how wrong the pose is that the second look is told. ``softened``: share of batches at half the detail.
+    """
 
     corpus: str = "data/corpus"
     out: str = "runs/reading"
     init: str = ""
+    grow: bool = False
     model: FaceConfig = field(default_factory=FaceConfig.small)
     steps: int = 2500
     lr: float = 2e-3
     grad_clip: float = 50.0
     batch: int = 32
     fine_heads: float = 0.05
-    pose: float = 2.0
-    keypoints: float = 1.0
-    expression: float = 2.0
+    first: float = 2.0
+    pose: float = 1.0
+    keypoints: float = 0.3
+    expression: float = 1.0
+    blur: Blur = field(default_factory=Blur)
+    softened: float = 0.25
     licence: str = "Apache-2.0"
 
 
@@ -52,12 +64,21 @@ class ReadingBatch:
 
 
 class ReadingStage:
-    """What is trained (M), on what (single frames), and the loss (the guides of stage 0)."""
+    """What is trained (an M that looks twice), on what (single frames), and the loss (look by look)."""
 
     name = "reading"
 
     def __init__(self, config: ReadingConfig, model: FaceModel, sessions: Sessions) -> None:
-        self.config, self.model, self.sessions = config, model, sessions
+        """Raises UserError for a model whose M looks once."""
+        if not isinstance(model.motion.detector, TwoLooksDetector):
+            raise UserError(
+                f"--model-motion-backbone is {model.config.motion_backbone!r}, expected 'two-looks'; "
+                "an M that looks once learns with the rest: `python -m training face`."
+            )
+        self.config, self.model, self.sessions, self.detector = config, model, sessions, model.motion.detector
+        if config.first == 0.0:
+            for part in self.detector.first_parts():
+                part.requires_grad_(False)
 
     def modules(self) -> Mapping[str, nn.Module]:
         return {"motion": self.model.motion}
@@ -70,16 +91,24 @@ class ReadingStage:
         frames = [
             (self.sessions[p], int(torch.randint(len(self.sessions[p]), (1,), generator=generator))) for p in people
         ]
-        return ReadingBatch(resized(images(frames), self.model.config.image_size), truth(frames))
+        return ReadingBatch(resized(images(frames), self.model.config.reading_size), truth(frames))
 
     def loss(self, batch: ReadingBatch, step: int, generator: torch.Generator) -> Mapping[str, Tensor]:
-        seen = self.model.read(batch.image)
+        """Each look by itself: the second is told a pose as wrong as a first look's, so neither waits for the other."""
+        config, detector, true = self.config, self.detector, batch.truth
+        soft = float(torch.rand(1, generator=generator)) < config.softened
+        image = half_detail(batch.image) if soft else batch.image
+        seen = detector.second_look(image, about(true, config.blur, generator), torch.zeros(0))
         terms = {
-            "pose": self.config.pose * losses.pose_supervision(seen, batch.truth),
-            "keypoints": self.config.keypoints * losses.keypoint_guide(seen, batch.truth),
-            "expression": self.config.expression * losses.expression_guide(seen, batch.truth),
+            "pose": config.pose * losses.pose_distance(seen, true, config.blur),
+            "keypoints": config.keypoints
+            * losses.standard_distance(seen.keypoints, true.keypoints, detector.keypoint_spread),
+            "expression": config.expression
+            * losses.standard_distance(seen.expression, true.expression, detector.expression_spread),
         }
-        degrees = (seen.rotation.detach() - batch.truth.rotation).abs().mean()
+        if config.first > 0.0:
+            terms["first"] = config.first * losses.pose_supervision(*detector.first_look(image), true)
+        degrees = (seen.rotation.detach() - true.rotation).abs().mean()
         return {"loss": torch.stack(list(terms.values())).sum(), "degrees": degrees, **terms}
 
     def save(self, run_dir: Path, step: int) -> None:
@@ -108,12 +137,12 @@ def two_rates(learning: nn.Module, model: FaceModel, fine_rate: float) -> list[d
 
 
 def start_at_mean_face(model: FaceModel, sessions: Sessions) -> None:
-    """Let M's keypoint head begin at the mean face of the corpus: what differs between people is left to learn. W is
-    told where such a face turns."""
-    mean = torch.stack([sessions[index].keypoints for index in range(len(sessions))]).mean(0)
+    """Let M begin at the mean face of the corpus: what differs between people and frames is left to learn. W is told
+    where such a face turns."""
+    people = torch.stack([sessions[index].keypoints for index in range(len(sessions))])
+    model.motion.detector.start_from(people, torch.cat([sessions[i].expression for i in range(len(sessions))]))
     with torch.no_grad():
-        model.motion.detector.fc_kp.bias.copy_(mean.flatten())
-        tell_origin(model, mean)
+        tell_origin(model, people.mean(0))
 
 
 def tell_origin(model: FaceModel, mean_face: Tensor) -> None:
@@ -126,10 +155,32 @@ def main(argv: Sequence[str] | None = None) -> None:
     """``python -m training reading``: M from scratch, or from ``--init``."""
     config = parse(ReadingConfig, argv, __doc__ or "")
     sessions = Sessions(Path(config.corpus), "train")
-    if config.init:
-        model = weights.load_face(Path(config.init)).train().requires_grad_(True)
-    else:
-        torch.manual_seed(config.seed)
-        model = FaceModel(config.model)
-        start_at_mean_face(model, sessions)
+    model = begin(config.model, config.init, config.grow, config.seed, sessions)
     train(ReadingStage(config, model, sessions), config, Path(config.out))
+
+
+def begin(sizes: FaceConfig, init: str, grow: bool, seed: int, sessions: Sessions) -> FaceModel:
+    """The model a run begins with: new, the file ``init``, or a new one of which the file's smaller one fills what
+    it fits."""
+    if init and not grow:
+        return weights.load_face(Path(init)).train().requires_grad_(True)
+    torch.manual_seed(seed)
+    model = FaceModel(sizes)
+    start_at_mean_face(model, sessions)
+    if grow:
+        take_what_fits(model, weights.load_face(Path(init)))
+    return model
+
+
+def take_what_fits(model: FaceModel, smaller: FaceModel) -> None:
+    """Fill the leading part of every tensor with the smaller model's of that name: what a layer has more of, inputs or
+    outputs, stands at the end. Inputs it did not have begin at zero; tensors of other depth stay as they were made."""
+    given = smaller.state_dict()
+    with torch.no_grad():
+        for name, mine in model.state_dict().items():
+            old = given.get(name)
+            if old is None or old.ndim != mine.ndim or any(a > b for a, b in zip(old.shape, mine.shape, strict=True)):
+                continue
+            if mine.ndim > 1:
+                mine[:, old.shape[1] :] = 0.0
+            mine[tuple(slice(n) for n in old.shape)] = old

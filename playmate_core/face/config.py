@@ -27,7 +27,7 @@ class FaceConfig:
     # M, motion: ConvNeXt V2
     motion_depths: tuple[int, ...] = (3, 3, 9, 3)
     motion_widths: tuple[int, ...] = (96, 192, 384, 768)
-    motion_backbone: str = "convnext"  # published; "plain" learns from little data
+    motion_backbone: str = "convnext"  # published; "two-looks" learns from little data
     # W, warping
     compress_channels: int = 4
     hourglass_expansion: int = 32
@@ -67,8 +67,8 @@ class FaceConfig:
                 f"motion_depths and motion_widths must be equally long, got {len(self.motion_depths)} and "
                 f"{len(self.motion_widths)}."
             )
-        if self.motion_backbone not in ("convnext", "plain"):
-            raise ValueError(f"motion_backbone must be convnext or plain, got {self.motion_backbone!r}.")
+        if self.motion_backbone not in ("convnext", "two-looks"):
+            raise ValueError(f"motion_backbone must be convnext or two-looks, got {self.motion_backbone!r}.")
         if (self.shrink > 1 or self.generator_fine) and not self.carry_picture:
             raise ValueError(
                 f"shrink is {self.shrink} and generator_fine {self.generator_fine}, expected 1 and 0 where no picture "
@@ -86,6 +86,11 @@ class FaceConfig:
     def appearance_stride(self) -> int:
         """Picture pixels per feature pixel."""
         return 2**self.appearance_downs
+
+    @property
+    def reading_size(self) -> int:
+        """Side of the pictures that M reads: ``image_size``, or the full size where it looks twice."""
+        return self.image_size * (2 if self.motion_backbone == "two-looks" else 1)
 
     @property
     def fold(self) -> int:
@@ -129,7 +134,7 @@ class FaceConfig:
             volume_depth=8,
             motion_depths=(1, 1, 1, 1),
             motion_widths=(24, 48, 96, 160),
-            motion_backbone="plain",
+            motion_backbone="two-looks",
             compress_channels=1,
             hourglass_expansion=12,
             hourglass_levels=3,

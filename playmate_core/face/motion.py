@@ -10,10 +10,13 @@ from torch import Tensor, nn
 
 from ..geometry import ANGLE_BINS, degrees_from_bins
 from .config import FaceConfig
+from .front import Where, turned_to_front
 
 NORM_EPS = 1e-6
 #: A face crop shows a head about this much larger than the canonical one; scale has no activation, so it starts here.
 SCALE_START = 1.3
+#: Spread of the first weights of heads that speak in hundredths.
+FINE_START = 0.002
 
 
 @dataclass(frozen=True)
@@ -132,64 +135,143 @@ class PlainBackbone(nn.Module):
         return F.relu(self.join(F.adaptive_avg_pool2d(x, self.CELLS).flatten(1)))
 
 
-class Heads(nn.Module):
-    """Seven linear heads on a backbone's features (page 3.3); no activation on any."""
+class PoseHeads(nn.Module):
+    """The linear heads that say where a head is, on a backbone's features; no activation on any."""
 
     features_width: int
 
-    def _add_heads(self, keypoints: int) -> None:
+    def _add_pose_heads(self) -> None:
         width = self.features_width
-        self.fc_kp = nn.Linear(width, 3 * keypoints)
         self.fc_scale = nn.Linear(width, 1)
         self.fc_pitch = nn.Linear(width, ANGLE_BINS)
         self.fc_yaw = nn.Linear(width, ANGLE_BINS)
         self.fc_roll = nn.Linear(width, ANGLE_BINS)
         self.fc_t = nn.Linear(width, 3)
-        self.fc_exp = nn.Linear(width, 3 * keypoints)
-        # Start near a still, frontal face of usual size whose keypoints are told apart.
-        for head in self.fine_heads():
-            nn.init.normal_(head.weight, std=0.002)
+        # Start near a still, frontal face of usual size.
+        for head in (self.fc_t, self.fc_scale):
+            nn.init.normal_(head.weight, std=FINE_START)
             nn.init.zeros_(head.bias)
         nn.init.constant_(self.fc_scale.bias, SCALE_START)
-        nn.init.uniform_(self.fc_kp.bias, -0.3, 0.3)
+
+    def where(self, features: Tensor) -> tuple[Where, Tensor]:
+        """The pose, and the logits (B, 3, 66) from which its rotation was taken."""
+        logits = torch.stack([self.fc_pitch(features), self.fc_yaw(features), self.fc_roll(features)], 1)
+        return Where(degrees_from_bins(logits), self.fc_t(features), self.fc_scale(features)), logits
 
     def fine_heads(self) -> tuple[nn.Linear, ...]:
         """The heads whose outputs are hundredths: they want a smaller step than the rest."""
-        return self.fc_kp, self.fc_exp, self.fc_t, self.fc_scale
+        return self.fc_t, self.fc_scale
 
-    def features(self, image: Tensor) -> Tensor:
-        raise NotImplementedError
+
+class ConvNeXtDetector(ConvNeXt, PoseHeads):
+    """The published M: seven linear heads on one backbone (page 3.3)."""
+
+    def __init__(self, config: FaceConfig) -> None:
+        super().__init__(config)
+        self._add_pose_heads()
+        self.fc_kp = nn.Linear(self.features_width, 3 * config.keypoints)
+        self.fc_exp = nn.Linear(self.features_width, 3 * config.keypoints)
+        for head in (self.fc_kp, self.fc_exp):
+            nn.init.normal_(head.weight, std=FINE_START)
+            nn.init.zeros_(head.bias)
+        nn.init.uniform_(self.fc_kp.bias, -0.3, 0.3)  # or keypoints could not be told apart
+
+    def fine_heads(self) -> tuple[nn.Linear, ...]:
+        return self.fc_kp, self.fc_exp, *super().fine_heads()
+
+    def start_from(self, keypoints: Tensor, expressions: Tensor) -> None:
+        """Let the keypoint head begin at the mean face of people (P, K, 3): what differs is left to learn."""
+        with torch.no_grad():
+            self.fc_kp.bias.copy_(keypoints.mean(0).flatten())
 
     def forward(self, image: Tensor) -> FaceReading:
         x = self.features(image)
-        logits = torch.stack([self.fc_pitch(x), self.fc_yaw(x), self.fc_roll(x)], 1)
-        return FaceReading(
-            keypoints=self.fc_kp(x).unflatten(-1, (-1, 3)),
-            rotation=degrees_from_bins(logits),
-            translation=self.fc_t(x),
-            scale=self.fc_scale(x),
-            expression=self.fc_exp(x).unflatten(-1, (-1, 3)),
-            angle_logits=logits,
+        where, logits = self.where(x)
+        return _reading(where, self.fc_kp(x), self.fc_exp(x), logits)
+
+
+class TwoLooksDetector(PlainBackbone, PoseHeads):
+    """The M this repository trains from scratch: one look tells where the head is, a second reads its face.
+
+    Brows are two pixels thick in the first look's picture, and nothing but jaw and lids was ever read there of people
+    nobody had met. The second look sees the head turned to the front, as large as the picture given shows it, and in
+    what it says every component counts by its own spread. It mends the pose too.
+    """
+
+    keypoint_mean: Tensor
+    keypoint_spread: Tensor
+    expression_mean: Tensor
+    expression_spread: Tensor
+
+    HIDDEN = 96
+    #: What one unit of a correction is worth: degrees, picture halves (x, y), and log scale.
+    CORRECTIONS = (4.0, 4.0, 4.0, 0.02, 0.02, 0.04)
+
+    def __init__(self, config: FaceConfig) -> None:
+        super().__init__(config)
+        self._add_pose_heads()
+        self.size, self.close_size = config.image_size, 3 * config.image_size // 4
+        widths = (3, *config.motion_widths)
+        self.close_stages = nn.Sequential(
+            *(_halving(a, b) for a, b in zip(widths, widths[1:], strict=False)),
         )
+        cells = -(-self.close_size // 2 ** len(config.motion_widths))
+        # Without this normalisation most hidden units die, and with them all that moves less than a lid.
+        self.close_join = nn.Sequential(
+            nn.Flatten(), nn.Linear(widths[-1] * cells**2, self.HIDDEN), nn.BatchNorm1d(self.HIDDEN), nn.SiLU()
+        )
+        self.close_kp = nn.Linear(self.HIDDEN, 3 * config.keypoints)
+        self.close_exp = nn.Linear(self.HIDDEN, 3 * config.keypoints)
+        self.close_pose = nn.Linear(self.HIDDEN, len(self.CORRECTIONS))
+        for name in ("keypoint", "expression"):
+            self.register_buffer(f"{name}_mean", torch.zeros(3 * config.keypoints))
+            self.register_buffer(f"{name}_spread", torch.full((3 * config.keypoints,), 0.01))
+        nn.init.uniform_(self.keypoint_mean, -0.3, 0.3)  # or keypoints could not be told apart
+
+    def start_from(self, keypoints: Tensor, expressions: Tensor) -> None:
+        """Measure in units of the spread of people (P, K, 3) and of frames (T, K, 3), from their means."""
+        for name, seen in (("keypoint", keypoints.flatten(1)), ("expression", expressions.flatten(1))):
+            getattr(self, f"{name}_mean").copy_(seen.mean(0))
+            getattr(self, f"{name}_spread").copy_(seen.std(0).clamp(min=1e-4))
+
+    def first_parts(self) -> tuple[nn.Module, ...]:
+        """All that the first look is made of."""
+        return self.stages, self.join, self.fc_pitch, self.fc_yaw, self.fc_roll, self.fc_t, self.fc_scale
+
+    def first_look(self, image: Tensor) -> tuple[Where, Tensor]:
+        """Where the head is in pictures (B, 3, S, S), and the logits of its angles."""
+        return self.where(self.features(F.interpolate(image, size=(self.size, self.size), mode="area")))
+
+    def second_look(self, image: Tensor, where: Where, logits: Tensor) -> FaceReading:
+        """Everything about the faces of pictures (B, 3, S, S) whose heads are about ``where``."""
+        seen = turned_to_front(image, where.fixed(), self.close_size)
+        x = self.close_join(self.close_stages(seen * 2.0 - 1.0))
+        turn, shift, size = (self.close_pose(x) * x.new_tensor(self.CORRECTIONS)).split((3, 2, 1), -1)
+        mended = Where(where.rotation + turn, where.translation + F.pad(shift, (0, 1)), where.scale * size.exp())
+        keypoints = self.keypoint_mean + self.keypoint_spread * self.close_kp(x)
+        return _reading(mended, keypoints, self.expression_mean + self.expression_spread * self.close_exp(x), logits)
+
+    def forward(self, image: Tensor) -> FaceReading:
+        return self.second_look(image, *self.first_look(image))
 
 
-class ConvNeXtDetector(ConvNeXt, Heads):
-    """The published M."""
-
-    def __init__(self, config: FaceConfig) -> None:
-        super().__init__(config)
-        self._add_heads(config.keypoints)
-
-
-class PlainDetector(PlainBackbone, Heads):
-    """The M this repository trains from scratch."""
-
-    def __init__(self, config: FaceConfig) -> None:
-        super().__init__(config)
-        self._add_heads(config.keypoints)
+def _halving(inside: int, outside: int) -> nn.Sequential:
+    """Two normalised convolutions, the first of stride 2."""
+    layers: list[nn.Module] = []
+    for a, stride in ((inside, 2), (outside, 1)):
+        layers += [nn.Conv2d(a, outside, 3, stride=stride, padding=1, bias=False), nn.BatchNorm2d(outside), nn.SiLU()]
+    return nn.Sequential(*layers)
 
 
-DETECTORS = {"convnext": ConvNeXtDetector, "plain": PlainDetector}
+def _reading(where: Where, keypoints: Tensor, expression: Tensor, logits: Tensor) -> FaceReading:
+    points = keypoints.unflatten(-1, (-1, 3)), expression.unflatten(-1, (-1, 3))
+    return FaceReading(points[0], where.rotation, where.translation, where.scale, points[1], logits)
+
+
+DETECTORS: dict[str, type[ConvNeXtDetector] | type[TwoLooksDetector]] = {
+    "convnext": ConvNeXtDetector,
+    "two-looks": TwoLooksDetector,
+}
 
 
 class MotionExtractor(nn.Module):
@@ -197,7 +279,7 @@ class MotionExtractor(nn.Module):
 
     def __init__(self, config: FaceConfig) -> None:
         super().__init__()
-        self.detector = DETECTORS[config.motion_backbone](config)
+        self.detector: ConvNeXtDetector | TwoLooksDetector = DETECTORS[config.motion_backbone](config)
 
     def forward(self, image: Tensor) -> FaceReading:
         return self.detector(image)

@@ -148,6 +148,7 @@ def level_two(config: EvaluateConfig, system: System) -> Table:
         *judge.lip_rows(system, face, probe, cast),
         *judge.emotion_rows(system, face, named, cast),
         *judge.identity_rows(system, face, probe, cast),
+        *level2.reading_rows(face, sessions),
         *leakage.leakage_rows(face, probe, sessions),
     ]
     if config.face_without_transfer:

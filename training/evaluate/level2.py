@@ -21,7 +21,7 @@ from training.evaluate.table import Row, number
 from training.pairs import images, pose_gap_degrees, resized, truth
 from training.synthetic.identity import make_identity
 from training.synthetic.pixels import render
-from training.synthetic.rig import rig_from_expression
+from training.synthetic.rig import RIG, rig_from_expression
 from training.synthetic.scene import Scene
 from training.synthetic.sessions import session_scene
 
@@ -54,7 +54,7 @@ def ssim(first: Tensor, second: Tensor) -> float:
 
 def read(face: FaceModel, image: Tensor) -> FaceReading:
     """What M sees in pictures (B, 3, S, S) of any size."""
-    return face.read(resized(image, face.config.image_size))
+    return face.read(resized(image, face.config.reading_size))
 
 
 def draw(face: FaceModel, image: Tensor, seen: FaceReading, motion: FaceReading) -> Tensor:
@@ -113,6 +113,37 @@ def rendered_answer(one: Session, scene: Scene, other: Session, frame: int, side
         side,
     )
     return torch.from_numpy(picture).permute(2, 0, 1).float() / 255.0
+
+
+#: What M is marked on beside the pose, and the rig parameters it shows in.
+MARKED = {
+    "jaw": ("jaw",),
+    "smile": ("smile_left", "smile_right"),
+    "brows": ("brow_inner", "brow_outer", "brow_low"),
+    "lids": ("lid_left", "lid_right"),
+    "gaze across": ("gaze_x",),
+    "gaze down": ("gaze_y",),
+}
+
+
+@torch.inference_mode()
+def reading_rows(face: FaceModel, sessions: Sessions) -> list[Row]:
+    """How well M reads people it has not met: mean error of the angles, and correlation of the rig with the truth."""
+    asked, got, turns = [], [], []
+    for index in range(len(sessions)):
+        session = sessions[index]
+        seen = read(face, images([(session, frame) for frame in range(len(session))]))
+        identity = make_identity(session.identity_seed)
+        asked.append(session.rig.numpy())
+        got.append(rig_from_expression(identity, seen.expression.numpy()))
+        turns.append((seen.rotation - session.rotation).abs())
+    true, read_back = np.concatenate(asked), np.concatenate(got)
+    alike = [np.corrcoef(true[:, k], read_back[:, k])[0, 1] for k in range(len(RIG))]
+    marks = [float(np.mean([alike[RIG.index(name)] for name in names])) for names in MARKED.values()]
+    return [
+        Row("M on unseen people: pose error, degrees", number(float(torch.cat(turns).mean()), 2)),
+        Row(f"M on unseen people: correlation, {' / '.join(MARKED)}", " / ".join(number(mark, 2) for mark in marks)),
+    ]
 
 
 def fidelity_rows(name: str, made: list[Redrawing], at_least: tuple[float, float | None, float]) -> list[Row]:
