@@ -39,8 +39,9 @@ class Scene:
 
     def size(self, face: Any) -> tuple[int, int]:
         """Height and width of a frame."""
+        height, width = self.portrait.image.shape[:2]
         side = 2 * face.config.image_size
-        return tuple(self.portrait.image.shape[:2]) if self.into_picture else (side, side)
+        return (height, width) if self.into_picture else (side, side)
 
 
 def frames(model: Managed, scene: Scene, bar: Bar, begin: float = 0.0, end: float = 1.0) -> Iterator[Tensor]:

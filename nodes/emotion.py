@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from comfy_api.latest import io
 
 from ..playmate_core.errors import UserError
@@ -66,7 +64,7 @@ class EmotionBlend(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, first: Any, second: Any, blend: float) -> io.NodeOutput:
+    def execute(cls, first: EmotionScore, second: EmotionScore, blend: float) -> io.NodeOutput:
         return io.NodeOutput(first.blended(second, blend))
 
 

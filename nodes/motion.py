@@ -11,6 +11,7 @@ from ..playmate_core.edit import Regions, scale_regions
 from ..playmate_core.plot import draw_keypoints, plot_motion
 from ..playmate_core.portrait import read_motion
 from ..playmate_core.pose import REFERENCES
+from ..playmate_core.values import AudioFeatures, Motion, Portrait
 from . import sockets
 from .media import film, to_image
 from .pose_sources import SMOOTHING, crop_input, fps_input, smooth_input
@@ -78,7 +79,7 @@ class MotionFromVideo(io.ComfyNode):
         smooth: float,
         fps: float,
         crop: str,
-        portrait: Any = None,
+        portrait: Portrait | None = None,
     ) -> io.NodeOutput:
         source, bar = film(video, fps), Bar()
         with loaded(face_model) as (face,):
@@ -113,7 +114,7 @@ class ScaleMotion(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, motion: Any, portrait: Any, **gains: float) -> io.NodeOutput:
+    def execute(cls, motion: Motion, portrait: Portrait, **gains: float) -> io.NodeOutput:
         return io.NodeOutput(scale_regions(motion, portrait.rest, Regions(**gains)))
 
 
@@ -139,8 +140,8 @@ class PlotMotion(io.ComfyNode):
 
     @classmethod
     @plain
-    def execute(cls, motion: Any, width: int, height: int, speech: Any = None) -> io.NodeOutput:
-        return io.NodeOutput(to_image(plot_motion(motion, speech and speech.energy, width, height)))
+    def execute(cls, motion: Motion, width: int, height: int, speech: AudioFeatures | None = None) -> io.NodeOutput:
+        return io.NodeOutput(to_image(plot_motion(motion, None if speech is None else speech.energy, width, height)))
 
 
 class PreviewKeypoints(io.ComfyNode):
@@ -165,5 +166,5 @@ class PreviewKeypoints(io.ComfyNode):
 
     @classmethod
     @plain
-    def execute(cls, portrait: Any, motion: Any, size: int) -> io.NodeOutput:
+    def execute(cls, portrait: Portrait, motion: Motion, size: int) -> io.NodeOutput:
         return io.NodeOutput(to_image(draw_keypoints(portrait, motion, size)))

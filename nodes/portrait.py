@@ -107,9 +107,10 @@ class CropPortrait(io.ComfyNode):
         **told: Any,
     ) -> io.NodeOutput:
         picture, pick = one_picture(image), Pick(order, index)
+        height, width = picture.shape[:2]
         faces = told_faces(picture, **told)
         face = find_face(picture, crop, pick) if faces is None else pick.of(faces)
-        found = crop_of(face, *picture.shape[:2], SIZE, CropOptions(scale, shift, upright))
+        found = crop_of(face, height, width, SIZE, CropOptions(scale, shift, upright))
         seen = face is not None and face.landmarks is not None
         return io.NodeOutput(FaceCrop(picture, found, SIZE, seen), to_image(cut(picture, found, SIZE)))
 
@@ -140,7 +141,7 @@ class EncodePortrait(io.ComfyNode):
 
     @classmethod
     @plain
-    def execute(cls, face_model: Managed, crop: Any, require_face: bool) -> io.NodeOutput:
+    def execute(cls, face_model: Managed, crop: FaceCrop, require_face: bool) -> io.NodeOutput:
         with loaded(face_model) as (face,):
             return io.NodeOutput(read_face(face, crop, require_face))
 

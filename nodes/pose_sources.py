@@ -11,6 +11,7 @@ from ..playmate_core.blocking import SEEN_FROM, Following, followed, posed, read
 from ..playmate_core.detectors import DETECTORS
 from ..playmate_core.errors import UserError
 from ..playmate_core.portrait import read_motion
+from ..playmate_core.values import Motion, Portrait, Pose
 from . import sockets
 from .media import film, one_picture
 from .runtime import Bar, Managed, loaded, plain
@@ -52,13 +53,19 @@ class PoseFromVideo(io.ComfyNode):
     @classmethod
     @plain
     def execute(
-        cls, face_model: Managed, video: Any, seen_from: str, smooth: float, fps: float, crop: str, portrait: Any = None
+        cls,
+        face_model: Managed,
+        video: Any,
+        seen_from: str,
+        smooth: float,
+        fps: float,
+        crop: str,
+        portrait: Portrait | None = None,
     ) -> io.NodeOutput:
         source, bar = film(video, fps), Bar()
         with loaded(face_model) as (face,):
             seen = read_motion(face, source.frames, source.fps, crop, total=source.total, progress=bar)
-        rest = portrait and portrait.rest.pose
-        return io.NodeOutput(followed(seen.pose, rest, Following(seen_from, smooth * SMOOTHING)))
+        return io.NodeOutput(followed(seen.pose, _rest_of(portrait), Following(seen_from, smooth * SMOOTHING)))
 
 
 class PoseFromImage(io.ComfyNode):
@@ -120,10 +127,9 @@ class PoseStatic(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, pitch: float, yaw: float, roll: float, x: float, y: float, scale: float, portrait: Any = None
+        cls, pitch: float, yaw: float, roll: float, x: float, y: float, scale: float, portrait: Portrait | None = None
     ) -> io.NodeOutput:
-        around = portrait and portrait.rest.pose
-        return io.NodeOutput(posed((pitch, yaw, roll), (x, y), scale, around))
+        return io.NodeOutput(posed((pitch, yaw, roll), (x, y), scale, _rest_of(portrait)))
 
 
 class PoseKeyframes(io.ComfyNode):
@@ -159,8 +165,8 @@ class PoseKeyframes(io.ComfyNode):
         return True
 
     @classmethod
-    def execute(cls, keys: str, portrait: Any = None) -> io.NodeOutput:
-        return io.NodeOutput(written_pose(keys, around=portrait and portrait.rest.pose))
+    def execute(cls, keys: str, portrait: Portrait | None = None) -> io.NodeOutput:
+        return io.NodeOutput(written_pose(keys, around=_rest_of(portrait)))
 
 
 class PoseFromMotion(io.ComfyNode):
@@ -179,7 +185,7 @@ class PoseFromMotion(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, motion: Any) -> io.NodeOutput:
+    def execute(cls, motion: Motion) -> io.NodeOutput:
         return io.NodeOutput(motion.pose)
 
 
@@ -231,3 +237,7 @@ def crop_input() -> Any:
 
 def angle_input(name: str, limit: float, tooltip: str, step: float = 0.5) -> Any:
     return io.Float.Input(name, default=0.0, min=-limit, max=limit, step=step, tooltip=tooltip)
+
+
+def _rest_of(portrait: Portrait | None) -> Pose | None:
+    return None if portrait is None else portrait.rest.pose

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..playmate_core.pictures import to_bytes
 from ..playmate_core.render import RenderOptions, paste_back
+from ..playmate_core.values import Motion, Portrait
 from ..playmate_core.writer import VideoOptions
 from . import sockets
 from .drawing import (
@@ -64,8 +65,8 @@ class Render(io.ComfyNode):
     def execute(
         cls,
         face_model: Managed,
-        portrait: Any,
-        motion: Any,
+        portrait: Portrait,
+        motion: Motion,
         expression: Any,
         stitching: bool,
         batch: int,
@@ -120,8 +121,8 @@ class RenderToVideo(io.ComfyNode):
     def execute(
         cls,
         face_model: Managed,
-        portrait: Any,
-        motion: Any,
+        portrait: Portrait,
+        motion: Motion,
         expression: Any,
         stitching: bool,
         batch: int,
@@ -166,7 +167,7 @@ class PasteBack(io.ComfyNode):
 
     @classmethod
     @plain
-    def execute(cls, portrait: Any, images: Tensor, max_gb: float) -> io.NodeOutput:
+    def execute(cls, portrait: Portrait, images: Tensor, max_gb: float) -> io.NodeOutput:
         height, width = portrait.image.shape[:2]
         refuse_too_many(len(images), height, width, max_gb, "let Render To Video paste back into a file")
         bar = Bar()

@@ -13,7 +13,7 @@ from ..playmate_core.pose import TURNS, apply_pose, fit, resample
 from ..playmate_core.render import RenderOptions
 from ..playmate_core.sampling import SamplingOptions
 from ..playmate_core.score import EmotionScore
-from ..playmate_core.values import FaceCrop, Motion, Portrait
+from ..playmate_core.values import FaceCrop, Motion, Portrait, Pose
 from ..playmate_core.weights import load_emotion, load_face, load_motion
 from ..playmate_core.writer import VideoOptions
 from . import files, sockets
@@ -86,12 +86,13 @@ class Talk(io.ComfyNode):
 
 def _portrait(model: Managed, picture: Tensor, must_be_face: bool) -> Portrait:
     found = find_face(picture)
-    square = crop_of(found, *picture.shape[:2], SIZE)
+    height, width = picture.shape[:2]
+    square = crop_of(found, height, width, SIZE)
     with loaded(model) as (face,):
         return read_face(face, FaceCrop(picture, square, SIZE, found is not None), must_be_face)
 
 
-def _posed(motion: Motion, pose: Any) -> Motion:
+def _posed(motion: Motion, pose: Pose | None) -> Motion:
     if pose is None:
         return motion
     return apply_pose(motion, fit(resample(pose, motion.fps), len(motion), "bounce"), axes=TURNS)
