@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from comfy_api.latest import io
+from torch import Tensor
 
 from ..playmate_core.driving import MODES, DrivingOptions, drive_still
 from ..playmate_core.edit import Regions, scale_regions
+from ..playmate_core.errors import UserError
 from ..playmate_core.plot import draw_keypoints, plot_motion
 from ..playmate_core.portrait import read_motion
 from ..playmate_core.pose import REFERENCES
 from ..playmate_core.values import AudioFeatures, Motion, Portrait
 from . import sockets
-from .media import film, to_image
+from .media import RATE_STEP, film, to_image
 from .pose_sources import SMOOTHING, crop_input, fps_input, smooth_input
 from .runtime import Bar, Managed, loaded, plain
 
@@ -141,7 +144,8 @@ class PlotMotion(io.ComfyNode):
     @classmethod
     @plain
     def execute(cls, motion: Motion, width: int, height: int, speech: AudioFeatures | None = None) -> io.NodeOutput:
-        return io.NodeOutput(to_image(plot_motion(motion, None if speech is None else speech.energy, width, height)))
+        loudness = None if speech is None else _loudness(speech, motion)
+        return io.NodeOutput(to_image(plot_motion(motion, loudness, width, height)))
 
 
 class PreviewKeypoints(io.ComfyNode):
@@ -168,3 +172,14 @@ class PreviewKeypoints(io.ComfyNode):
     @plain
     def execute(cls, portrait: Portrait, motion: Motion, size: int) -> io.NodeOutput:
         return io.NodeOutput(to_image(draw_keypoints(portrait, motion, size)))
+
+
+def _loudness(speech: AudioFeatures, motion: Motion) -> Tensor:
+    """That of every frame of ``motion``; silence after the end of the speech. Raises UserError at another rate."""
+    if abs(speech.fps - motion.fps) > RATE_STEP:
+        raise UserError(
+            f"The motion runs at {motion.fps:.6g} frames a second and the speech at {speech.fps:g}, so its loudness"
+            " would be shaded at the wrong times; please connect a motion sampled from this speech, or no speech."
+        )
+    energy = speech.energy[: len(motion)]
+    return torch.nn.functional.pad(energy, (0, len(motion) - len(energy)))

@@ -11,7 +11,7 @@ from ..playmate_core.blocking import SEEN_FROM, Following, followed, posed, read
 from ..playmate_core.detectors import DETECTORS
 from ..playmate_core.errors import UserError
 from ..playmate_core.portrait import read_motion
-from ..playmate_core.values import Motion, Portrait, Pose
+from ..playmate_core.values import FPS, Motion, Portrait, Pose
 from . import sockets
 from .media import film, one_picture
 from .runtime import Bar, Managed, loaded, plain
@@ -216,7 +216,7 @@ def smooth_input(default: float = 1.0) -> Any:
 def fps_input() -> Any:
     return io.Float.Input(
         "fps",
-        default=25.0,
+        default=FPS,
         min=1.0,
         max=240.0,
         step=0.01,

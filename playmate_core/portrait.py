@@ -71,10 +71,10 @@ def read_crop(face: FaceModel, crop: FaceCrop) -> Portrait:
     """What the face networks see in a crop that somebody found."""
     image, size = crop.image, 2 * face.config.image_size
     crop_to_image = at_size(crop.crop_to_image, crop.size, size)
-    seen = to_network(face, shrink(cut(image, crop_to_image, size, "edge"), face.config.image_size)[None])
+    seen = shrink(cut(image, crop_to_image, size, "edge"), face.config.image_size)[None]
     with torch.inference_mode():
-        appearance = face.appearance(seen)
-        reading = face.read(seen)
+        appearance = face.appearance(to_network(face, seen))
+        reading = face.read(to_reader(face, seen))
     rest = _as_motion(reading, FPS)
     return Portrait(image, crop_to_image, size, _at_rest(appearance)[0], _at_rest(reading.keypoints)[0], rest)
 
@@ -116,7 +116,7 @@ def read_crops(
     done = 0
     for group in _batches(iter(crops), batch):
         with torch.inference_mode():
-            readings.append(face.read(to_network(face, torch.stack(group))))
+            readings.append(face.read(to_reader(face, torch.stack(group))))
         done += len(group)
         if progress:
             progress(done, max(total, done))
@@ -134,12 +134,13 @@ def face_confidence(face: FaceModel, portrait: Portrait) -> FaceConfidence:
     """How much the crop of a portrait behaves like a face under ``face``; see :class:`FaceConfidence`."""
     size = face.config.image_size
     wide = cut(portrait.image, portrait.crop_to_image, portrait.crop_size, "edge")
-    seen = to_network(face, shrink(wide, size)[None])
+    picture = shrink(wide, size)[None]
+    seen = to_reader(face, picture)
     with torch.inference_mode():
         both = face.read(torch.cat([seen, seen.flip(-1)]))
         placed = place(both.keypoints, both.rotation, both.expression, both.translation, both.scale).float()
         rotation = both.rotation.float()
-        drawn = face.draw(face.appearance(seen), placed[:1].to(seen.dtype), placed[:1].to(seen.dtype))
+        drawn = face.draw(face.appearance(to_network(face, picture)), placed[:1], placed[:1])
         shift = _shift_error(face, seen, both.translation[:1])
     mirrored = rotation[1] * torch.tensor([1.0, -1.0, -1.0], device=rotation.device)
     distances = torch.cdist(placed[0, :, :2], placed[1, :, :2] * torch.tensor([-1.0, 1.0], device=placed.device))
@@ -185,6 +186,11 @@ def to_network(module: nn.Module, images: Tensor) -> Tensor:
     return move_to(module, images.movedim(-1, 1))
 
 
+def to_reader(face: FaceModel, images: Tensor) -> Tensor:
+    """The same for M, which stays exact where F, W and G compute in half precision."""
+    return exact_to(face, images.movedim(-1, 1))
+
+
 def to_pictures(images: Tensor) -> Tensor:
     """Pictures (n, 3, H, W) of a network -> (n, H, W, 3) float32 on the CPU."""
     return _at_rest(images).movedim(1, -1)
@@ -194,6 +200,12 @@ def move_to(module: nn.Module, value: Tensor) -> Tensor:
     """``value`` where ``module`` lives and in its dtype: the module decides both."""
     weight = next(module.parameters())
     return value.to(weight.device, weight.dtype)
+
+
+def exact_to(face: FaceModel, value: Tensor) -> Tensor:
+    """What M and S read and keypoints, where ``face`` lives: never in less than float32, which would round places."""
+    weight = next(face.parameters())
+    return value.to(weight.device, torch.promote_types(weight.dtype, torch.float32))
 
 
 def _at_rest(value: Tensor) -> Tensor:

@@ -155,6 +155,7 @@ heard, sound, _ = s.run("EncodeAudio", audio=speech)
 motion = s.run("SampleMotion", motion_model=alone, portrait=portrait, speech=heard, steps=1)
 blank = {"waveform": torch.zeros(1, 1, 0), "sample_rate": 16000}
 two = {"waveform": torch.zeros(2, 1, 800), "sample_rate": 16000}
+fast = s.run("MotionFromVideo", face_model=face, video=torch.rand(3, 48, 64, 3), crop="whole", fps=30.0)
 happy = s.run("Emotion")
 wide = torch.rand(1, 64, 256, 3)
 said = {
@@ -178,6 +179,9 @@ said = {
     "keys": s.refused("PoseKeyframes", keys="0: 1 2"),
     "sampler": s.refused("SampleMotion", motion_model=alone, portrait=portrait, speech=heard, sampler="magic"),
     "switch": s.refused("PoseSwitch", choice=3),
+    "film rate": s.refused("MotionFromVideo", face_model=face, video=film, crop="whole", fps=30.0),
+    "pose rate": s.refused("PoseFromVideo", face_model=face, video=film, crop="whole", fps=24.0),
+    "plot rate": s.refused("PlotMotion", motion=fast, speech=heard),
     "memory": s.refused("Render", face_model=face, portrait=portrait, motion=motion, max_gb=1e-9),
     "outside": s.refused("RenderToVideo", face_model=face, portrait=portrait, motion=motion, filename_prefix="../x"),
     "motion file": s.refused("LoadMotion", file="../../etc/passwd [output]"),
@@ -220,6 +224,9 @@ def test_mistakes_are_answered_with_one_sentence(tmp_path: Path, tiny_face: Path
         "keys": "0: 1 2",
         "sampler": "magic",
         "switch": "pose_3",
+        "film rate": "runs at 25 frames a second, but fps says 30",
+        "pose rate": "fps says 24",
+        "plot rate": "runs at 30 frames a second and the speech at 25",
         "memory": "Render To Video",
         "outside": "output folder",
         "motion file": "Save Motion",
