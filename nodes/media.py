@@ -48,6 +48,7 @@ def told_faces(
 ) -> list[Face] | None:
     """The faces that FACE_LANDMARKS, BOUNDING_BOX or MASK speak of; None where none of them is connected."""
     if landmarks is not None:
+        _expect_same_size(picture, *landmarks.get("image_size", picture.shape[:2]))
         found = landmarks["frames"][0] if landmarks["frames"] else []
         faces = [Face.of(torch.as_tensor(face["landmarks_xy"]).float()) for face in found]
     elif box is not None:
@@ -59,6 +60,14 @@ def told_faces(
     if not faces:
         raise UserError("What is connected to Crop Portrait shows no face; please give another, or disconnect it.")
     return faces
+
+
+def _expect_same_size(picture: Tensor, height: int, width: int) -> None:
+    if (height, width) != tuple(picture.shape[:2]):
+        raise UserError(
+            f"The landmarks were found in a {width} x {height} picture, but this one is {picture.shape[1]} x"
+            f" {picture.shape[0]}; please look for them in the picture that is cropped."
+        )
 
 
 def _boxes(box: Any) -> list[dict[str, float]]:
