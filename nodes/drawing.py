@@ -127,14 +127,6 @@ def write(path: Path, batches: Iterator[Tensor], fps: float, sound: Recording | 
             video.write(batch)
 
 
-def prefix_input() -> Any:
-    return io.String.Input(
-        "filename_prefix",
-        default="video/Playmate",
-        tooltip="Name in ComfyUI's output folder, before the number. %date:yyyy-MM-dd% and the like work.",
-    )
-
-
 def saved_video(path: Path, saved: ui.SavedResult, *more: Any) -> io.NodeOutput:
     """VIDEO from a file that was just written, shown on the node."""
     from .media import to_video

@@ -12,13 +12,13 @@ from ..playmate_core.driving import MODES, DrivingOptions, drive_still
 from ..playmate_core.edit import Regions, scale_regions
 from ..playmate_core.errors import UserError
 from ..playmate_core.plot import draw_keypoints, plot_motion
-from ..playmate_core.portrait import read_motion
 from ..playmate_core.pose import REFERENCES
 from ..playmate_core.values import AudioFeatures, Motion, Portrait
 from . import sockets
+from .inputs import SMOOTHING, crop_input, film_inputs, fps_input, smooth_input
 from .media import RATE_STEP, film, to_image
-from .pose_sources import SMOOTHING, crop_input, fps_input, smooth_input
-from .runtime import Bar, Managed, loaded, plain
+from .portrait import read_film
+from .runtime import Managed, plain
 
 DRIVING = DrivingOptions()
 REGIONS = {
@@ -41,10 +41,7 @@ class MotionFromVideo(io.ComfyNode):
             ["driving video", "reenactment", "performance capture"],
             description="Reads head and face of a film frame by frame, to let a portrait do the same, without audio.",
             inputs=[
-                sockets.Face.Input("face_model", tooltip="From Load Face Model."),
-                io.MultiType.Input(
-                    "video", [io.Video, io.Image], tooltip="A film of one face, as VIDEO or as a batch of pictures."
-                ),
+                *film_inputs("face"),
                 sockets.Portrait.Input(
                     "portrait",
                     optional=True,
@@ -84,9 +81,7 @@ class MotionFromVideo(io.ComfyNode):
         crop: str,
         portrait: Portrait | None = None,
     ) -> io.NodeOutput:
-        source, bar = film(video, fps), Bar()
-        with loaded(face_model) as (face,):
-            seen = read_motion(face, source.frames, source.fps, crop, total=source.total, progress=bar)
+        seen = read_film(face_model, film(video, fps), crop)
         if portrait is None:
             return io.NodeOutput(seen)
         options = DrivingOptions(mode, reference, smoothing=smooth * SMOOTHING)

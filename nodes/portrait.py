@@ -11,11 +11,11 @@ from ..playmate_core.crop import CropOptions, cut
 from ..playmate_core.detect import ORDERS, Pick, crop_of, find_face
 from ..playmate_core.detectors import DETECTORS
 from ..playmate_core.face import FaceModel
-from ..playmate_core.portrait import face_confidence, read_crop, require_face
-from ..playmate_core.values import FaceCrop, Portrait
+from ..playmate_core.portrait import face_confidence, read_crop, read_motion, require_face
+from ..playmate_core.values import FaceCrop, Motion, Portrait
 from . import sockets
-from .media import one_picture, to_image, told_faces
-from .runtime import Managed, loaded, plain
+from .media import Film, one_picture, to_image, told_faces
+from .runtime import Bar, Managed, loaded, plain
 
 #: Pixels of the crop that is found and shown; whoever reads it takes its own size of the same square.
 SIZE = 512
@@ -152,3 +152,9 @@ def read_face(face: FaceModel, crop: FaceCrop, must_be_face: bool = True) -> Por
     if must_be_face and not crop.detected:
         require_face(face_confidence(face, portrait))
     return portrait
+
+
+def read_film(model: Managed, film: Film, crop: str) -> Motion:
+    """What a face does in a film, with progress on the node."""
+    with loaded(model) as (face,):
+        return read_motion(face, film.frames, film.fps, crop, total=film.total, progress=Bar())

@@ -17,13 +17,13 @@ from .drawing import (
     Scene,
     frames,
     output_file,
-    prefix_input,
     prefix_problem,
     recipe,
     refuse_too_many,
     saved_video,
     write,
 )
+from .inputs import limit_input, prefix_input
 from .media import colours, recording, to_image
 from .runtime import Bar, Managed, plain
 
@@ -45,14 +45,7 @@ class Render(io.ComfyNode):
             " 512 x 512 takes 4.7 GB; Render To Video takes none.",
             inputs=[
                 *_scene_inputs(),
-                io.Float.Input(
-                    "max_gb",
-                    default=8.0,
-                    min=0.1,
-                    max=1024.0,
-                    step=0.5,
-                    tooltip="Refuse to begin when the pictures would take more memory than this.",
-                ),
+                limit_input(),
             ],
             outputs=[
                 io.Image.Output(display_name="images", tooltip="The face crop, one picture a frame."),
@@ -67,12 +60,10 @@ class Render(io.ComfyNode):
         face_model: Managed,
         portrait: Portrait,
         motion: Motion,
-        expression: Any,
-        stitching: bool,
-        batch: int,
         max_gb: float,
+        **options: Any,
     ) -> io.NodeOutput:
-        scene = Scene(portrait, motion, RenderOptions(expression, stitching, batch))
+        scene = Scene(portrait, motion, RenderOptions(**options))
         refuse_too_many(len(motion), *scene.size(face_model.module), max_gb, TO_FILE)
         pictures = torch.cat([to_image(batch) for batch in frames(face_model, scene, Bar())])
         return io.NodeOutput(pictures, motion.fps)
@@ -123,15 +114,13 @@ class RenderToVideo(io.ComfyNode):
         face_model: Managed,
         portrait: Portrait,
         motion: Motion,
-        expression: Any,
-        stitching: bool,
-        batch: int,
         paste_back: bool,
         crf: int,
         filename_prefix: str,
         audio: dict[str, Any] | None = None,
+        **options: Any,
     ) -> io.NodeOutput:
-        scene = Scene(portrait, motion, RenderOptions(expression, stitching, batch), paste_back)
+        scene = Scene(portrait, motion, RenderOptions(**options), paste_back)
         sound = None if audio is None else recording(audio)
         height, width = scene.size(face_model.module)
         path, saved = output_file(filename_prefix, width, height)
@@ -153,14 +142,7 @@ class PasteBack(io.ComfyNode):
             inputs=[
                 sockets.Portrait.Input("portrait", tooltip="Whose picture it is, from Encode Portrait."),
                 io.Image.Input("images", tooltip="Faces from Render, perhaps edited since, but of the same size."),
-                io.Float.Input(
-                    "max_gb",
-                    default=8.0,
-                    min=0.1,
-                    max=1024.0,
-                    step=0.5,
-                    tooltip="Refuse to begin when the pictures would take more memory than this.",
-                ),
+                limit_input(),
             ],
             outputs=[io.Image.Output(display_name="images", tooltip="The whole picture, one for each face.")],
         )

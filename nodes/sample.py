@@ -16,6 +16,7 @@ from ..playmate_core.sampling import POSE_MEANS, STARTS, SamplingOptions, number
 from ..playmate_core.score import EmotionScore
 from ..playmate_core.values import AudioFeatures, Motion, Portrait
 from . import sockets
+from .inputs import seed_input
 from .runtime import Bar, MotionModel, loaded, plain
 
 DEFAULTS = SamplingOptions()
@@ -104,14 +105,7 @@ def _sockets() -> list[Any]:
 
 def _widgets() -> list[Any]:
     return [
-        io.Int.Input(
-            "seed",
-            default=DEFAULTS.seed,
-            min=0,
-            max=2**63 - 1,
-            control_after_generate=True,
-            tooltip="Another seed, another performance. The same seed gives the same motion on every machine.",
-        ),
+        seed_input("Another seed, another performance. The same seed gives the same motion on every machine."),
         io.Int.Input(
             "steps",
             default=DEFAULTS.steps,

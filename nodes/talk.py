@@ -17,8 +17,8 @@ from ..playmate_core.values import FaceCrop, Motion, Portrait, Pose
 from ..playmate_core.weights import load_emotion, load_face, load_motion
 from ..playmate_core.writer import VideoOptions
 from . import files, sockets
-from .drawing import Scene, frames, output_file, prefix_input, prefix_problem, recipe, saved_video, write
-from .emotion import INTENSITY, NAMES
+from .drawing import Scene, frames, output_file, prefix_problem, recipe, saved_video, write
+from .inputs import emotion_inputs, prefix_input, seed_input
 from .media import one_picture, recording
 from .portrait import SIZE, read_face
 from .runtime import Bar, Managed, MotionModel, loaded, manage, plain, renderer_dtype
@@ -121,18 +121,8 @@ def _sockets() -> list[Any]:
 
 def _widgets() -> list[Any]:
     return [
-        io.Combo.Input(
-            "emotion", options=NAMES, default="happy", tooltip="What the face shows; none leaves it to the voice."
-        ),
-        io.Float.Input("intensity", **INTENSITY, tooltip="0 is neutral, 1 as strong as in training."),
-        io.Int.Input(
-            "seed",
-            default=0,
-            min=0,
-            max=2**63 - 1,
-            control_after_generate=True,
-            tooltip="Another seed, another performance.",
-        ),
+        *emotion_inputs(),
+        seed_input("Another seed, another performance."),
         io.Float.Input(
             "head_motion",
             default=1.0,
