@@ -147,7 +147,7 @@ def preview(server: ComfyServer, **made: Any) -> Tensor:
     wires = {key: made[key] if isinstance(made[key], list) else [key, 0] for key in ("box", "landmarks") if key in made}
     crop = graph("talk")[node(graph("talk"), "PlaymateCropPortrait")]["inputs"]
     prompt["crop"] = {"class_type": "PlaymateCropPortrait", "inputs": {**crop, "image": ["1", 0], **wires}}
-    prompt["save"] = {"class_type": "SaveImage", "inputs": {"images": ["crop", 1], "filename_prefix": "crop"}}
+    prompt["save"] = {"class_type": "SaveImage", "inputs": {"images": ["crop", 1], "filename_prefix": "crops/crop"}}
     ended = server.run(prompt)
     assert ended.status == "success", ended
     picture = cv2.imread(str(server.saved(ended, ".png")))
