@@ -1,9 +1,9 @@
 """Run by ComfyUI's Python in a checkout of it, with this folder on the path: what needs no server, said as JSON.
 
 How long the pack takes to import beside what ComfyUI has imported anyway; whether a model is the same after ComfyUI has
-unloaded all, and gone when nobody holds it; what becomes of an out-of-memory error while drawing; and whether a model
-that ComfyUI moved only in part (short of memory, or --novram) is whole on the device while a node works. That device is
-"meta": a graphics card that is not there.
+unloaded all, and gone when nobody holds it; what becomes of an out-of-memory error while drawing; and where a model is
+while a node works and afterwards, with --lowvram and with --novram. The graphics card of those is the device "meta",
+which holds nothing.
 """
 
 from __future__ import annotations
@@ -85,21 +85,32 @@ frames = drawn()
 fits[0] = 0
 never = drawn()
 
-card, asked = torch.device("meta"), []
+card = torch.device("meta")
+mm.get_torch_device = lambda: card
+mm.get_free_memory = lambda device=None, torch_free_too=False: (1e4, 1e4) if torch_free_too else 1e4
 
 
-def part_moved(patchers: list, **how: object) -> None:
-    """Short of memory, or with --novram: only the first layer goes to the card."""
-    asked.append(how)
-    for patcher in patchers:
-        patcher.model[0].to(card)
+class Watched(torch.nn.Sequential):
+    """Comes back from the card, which holds nothing, without its numbers."""
+
+    def to(self, device: torch.device) -> torch.nn.Module:
+        return self.to_empty(device=device)
 
 
-mm.load_models_gpu, mm.get_torch_device = part_moved, lambda: card
-held = runtime.manage(torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)))
-with runtime.loaded(held, memory=1e6) as (module,):
-    places = sorted({value.device.type for value in module.parameters()})
-hooks = sum(len(part._forward_pre_hooks) for part in module.modules())
-told = {"imported": imported, "places": places, "asked": asked, "hooks": hooks, "frames": frames, "never": never}
+def where(module: torch.nn.Module) -> list[str]:
+    return sorted({value.device.type for value in module.parameters()})
+
+
+places, hooks = {}, 0
+for state in (mm.VRAMState.LOW_VRAM, mm.VRAMState.NO_VRAM):
+    mm.vram_state = state
+    held = runtime.manage(Watched(torch.nn.Linear(64, 64), torch.nn.Linear(64, 64)))
+    mm.load_models_gpu([held.patcher], force_full_load=True)
+    places[state.name] = [where(held.module)]
+    with runtime.loaded(held, memory=1e6) as (module,):
+        places[state.name].append(where(module))
+    places[state.name].append(where(module))
+    hooks += sum(len(part._forward_pre_hooks) for part in module.modules())
+told = {"imported": imported, "places": places, "hooks": hooks, "frames": frames, "never": never}
 told |= {"same": torch.equal(*outcomes), "counts": counts, "gone": module_gone}
 json.dump(told, sys.stdout)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -85,7 +84,7 @@ def test_after_free_the_same_is_made_again(server: ComfyServer) -> None:
     prompt = only(graph("talk"), "PlaymateSampleMotion", "freed")
     first = moved(server, prompt)
     server.get("/free", {"unload_models": True, "free_memory": True})
-    time.sleep(3)  # the server frees between two jobs, and says nothing of it
+    assert server.run(idle()).status == "success"  # the server frees between two jobs, and says nothing of it
     again = server.run(prompt)
     assert {"PlaymateLoadFaceModel", "PlaymateLoadMotionModel", "PlaymateSampleMotion"} <= again.ran(prompt)
     prompt["save"]["inputs"]["filename_prefix"] = "motion/again"
@@ -138,6 +137,12 @@ def test_the_cores_landmarks_are_taken(server: ComfyServer, landmarker: None) ->
     assert_same(preview(server, finder=finder, landmarks=found), Face.of(POINTS))
     boxed = preview(server, finder=finder, found=found, box=["found", 1])
     assert_same(boxed, Face(Face.of(POINTS).box))
+
+
+def idle() -> Prompt:
+    """A job that uses no model."""
+    media = {"class_type": "PlaymateDemoMedia", "inputs": {"seconds": 0.2}}
+    return {"1": media, "2": {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}}}
 
 
 def preview(server: ComfyServer, **made: Any) -> Tensor:
