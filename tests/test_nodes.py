@@ -256,18 +256,19 @@ said = {name: s.refused("CropPortrait", image=picture, crop=name) for name in de
 found = {"before": detectors.available()}
 buffalo = "insightface/models/buffalo_l"
 for file in ("detection/face_landmarker.task", "liveportrait/landmark.onnx", f"{buffalo}/det_10g.onnx",
-             f"{buffalo}/2d106det.onnx"):
+             f"{buffalo}/2d106det.onnx", "liveportrait/appearance_feature_extractor.safetensors"):
     path = Path("elsewhere") / file
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch()
 found["after"] = detectors.available()
 found["mesh"] = detectors.model_file(*detectors.MESH_MODEL).as_posix()
+found["sets"] = sys.modules["custom_pack.nodes.files"].choices("face")[1:]
 found["points"] = detectors.model_file(*detectors.LANDMARK_NET).as_posix()
 print(json.dumps({"said": said, "found": found}))
 """
 
 
-def test_detectors_are_found_where_comfyui_looks(tmp_path: Path) -> None:
+def test_detectors_and_models_are_found_where_comfyui_looks(tmp_path: Path) -> None:
     told = json.loads(in_subprocess(DETECTORS, tmp_path).splitlines()[-1])
     assert "elsewhere/detection/face_landmarker.task" in told["said"]["mediapipe"]
     assert "elsewhere/insightface/models/buffalo_l/det_10g.onnx" in told["said"]["insightface"]
@@ -276,6 +277,7 @@ def test_detectors_are_found_where_comfyui_looks(tmp_path: Path) -> None:
         "after": ["insightface", "mediapipe"],
         "mesh": "elsewhere/detection/face_landmarker.task",
         "points": "elsewhere/liveportrait/landmark.onnx",
+        "sets": ["appearance_feature_extractor.safetensors"],
     }
 
 
