@@ -105,6 +105,8 @@ lips = s.run("ScaleMotion", motion=happy, portrait=portrait, eyes=0.0, expressio
 s.run("SaveMotion", motion=happy)
 back = s.run("LoadMotion", file="motion/Playmate_00001_.safetensors [output]")
 images, fps = s.run("Render", face_model=face, portrait=portrait, motion=still)
+coarse = s.run("LoadFaceModel", file="face.safetensors", precision="bf16")
+rough, _ = s.run("Render", face_model=coarse, portrait=portrait, motion=still)
 whole = s.run("PasteBack", portrait=portrait, images=images)
 video = s.run("RenderToVideo", face_model=face, portrait=portrait, motion=moved, audio=sound)
 shown = [preview for _, _, preview in comfy.utils.told if preview]
@@ -124,7 +126,7 @@ print(json.dumps({
     "followed": len(followed), "driven": len(driven), "driven_fps": driven.fps,
     "plot": list(s.run("PlotMotion", motion=happy, speech=heard).shape),
     "dots": list(s.run("PreviewKeypoints", portrait=portrait, motion=happy).shape),
-    "loaded": len(mm.loaded) > 0,
+    "loaded": len(mm.loaded) > 0, "rough": float((rough - images).abs().mean()), "kind": str(rough.dtype),
 }))
 """
 
@@ -141,6 +143,7 @@ def test_a_graph_of_all_nodes_runs_on_tiny_models(tmp_path: Path, tiny_face: Pat
     assert got["followed"] == 75 and got["driven"] == 3 and got["driven_fps"] == 25.0
     assert got["plot"] == [1, 720, 1200, 3] and got["dots"] == [11, 256, 256, 3]
     assert got["previews"] > 5 and got["loaded"]
+    assert 0 < got["rough"] < 0.02 and got["kind"] == "torch.float32", "half precision, on a processor too"
 
 
 MISTAKES = """
