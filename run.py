@@ -58,6 +58,7 @@ def check(words: list[str]) -> int:
         call("-m", "ruff", "check", "."),
         call("-m", "ruff", "format", "--check", "."),
         call("-m", "mypy"),
+        call(".ci/check_nodes.py"),
         call("-m", "pytest", *words),
     ]
     return next((code for code in codes if code), 0)

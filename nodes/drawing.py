@@ -39,8 +39,9 @@ class Scene:
 
     def size(self, face: Any) -> tuple[int, int]:
         """Height and width of a frame."""
+        height, width = self.portrait.image.shape[:2]
         side = 2 * face.config.image_size
-        return tuple(self.portrait.image.shape[:2]) if self.into_picture else (side, side)
+        return (height, width) if self.into_picture else (side, side)
 
 
 def frames(model: Managed, scene: Scene, bar: Bar, begin: float = 0.0, end: float = 1.0) -> Iterator[Tensor]:
@@ -124,14 +125,6 @@ def write(path: Path, batches: Iterator[Tensor], fps: float, sound: Recording | 
     with VideoWriter(path, fps, sound, options) as video:
         for batch in batches:
             video.write(batch)
-
-
-def prefix_input() -> Any:
-    return io.String.Input(
-        "filename_prefix",
-        default="video/Playmate",
-        tooltip="Name in ComfyUI's output folder, before the number. %date:yyyy-MM-dd% and the like work.",
-    )
 
 
 def saved_video(path: Path, saved: ui.SavedResult, *more: Any) -> io.NodeOutput:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from comfy_api.latest import io
 
 from ..playmate_core.errors import UserError
-from ..playmate_core.score import NO_EMOTION, EmotionScore
+from ..playmate_core.score import EmotionScore
 from ..playmate_core.values import EMOTIONS
 from . import sockets
+from .inputs import INTENSITY, emotion_inputs
 
-NAMES = [*EMOTIONS, NO_EMOTION]
-INTENSITY = {"default": 1.0, "min": 0.0, "max": 1.0, "step": 0.05}
 EXAMPLE = "0: neutral\n1.0: happy@0.8\n2.2: surprised"
 
 
@@ -28,13 +25,7 @@ class Emotion(io.ComfyNode):
             ["mood", "feeling", "expression", *EMOTIONS],
             description="One emotion, held from the beginning to the end. It moves the face and leaves the head alone.",
             inputs=[
-                io.Combo.Input(
-                    "emotion",
-                    options=NAMES,
-                    default="happy",
-                    tooltip="What the face shows; none leaves it to the voice.",
-                ),
-                io.Float.Input("intensity", **INTENSITY, tooltip="0 is neutral, 1 as strong as in training."),
+                *emotion_inputs(),
             ],
             outputs=[sockets.Emotion.Output(display_name="emotion", tooltip="For Sample Motion or Talk.")],
         )
@@ -66,7 +57,7 @@ class EmotionBlend(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, first: Any, second: Any, blend: float) -> io.NodeOutput:
+    def execute(cls, first: EmotionScore, second: EmotionScore, blend: float) -> io.NodeOutput:
         return io.NodeOutput(first.blended(second, blend))
 
 

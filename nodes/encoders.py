@@ -34,12 +34,12 @@ class ComfyEncoder(HiddenStates):
 
     def encode(self, samples: np.ndarray) -> Tensor:
         heard = self.encoder.encode_audio(torch.from_numpy(samples)[None, None], SAMPLE_RATE)
-        states = heard["encoded_audio_all_layers"][1:]
-        got = (len(states), 2 * states[-1].shape[-1])
-        if got != (self.layers, self.width):
+        states = (heard.get("encoded_audio_all_layers") or ())[1:]
+        got = (len(states), states[-1].shape[-1] if states else 0)
+        if got != (self.layers, self.width // 2):
             raise UserError(
-                f"This audio encoder has {got[0]} layers of {got[1] // 2} numbers; Playmate needs a wav2vec2 base model"
-                f" of {self.layers} layers of {self.width // 2} (the large model of Wan S2V does not fit)."
+                f"This audio encoder has {got[0]} layers of {got[1]} numbers; please give a wav2vec2 base model of"
+                f" {self.layers} layers of {self.width // 2} (the large one of Wan S2V and Whisper do not fit)."
             )
         return rearrange(torch.cat(states), "l (t p) d -> t l (p d)", p=2).float().cpu()
 
@@ -68,8 +68,12 @@ def load(choice: str) -> AudioEncoder:
         return make_encoder("logmel")
     from comfy.audio_encoders.audio_encoders import load_audio_encoder_from_sd
 
-    weights = comfy.utils.load_torch_file(folder_paths.get_full_path_or_raise(FOLDER, choice), safe_load=True)
-    return ComfyEncoder(load_audio_encoder_from_sd(weights))
+    path = folder_paths.get_full_path_or_raise(FOLDER, choice)
+    try:
+        encoder = load_audio_encoder_from_sd(comfy.utils.load_torch_file(path, safe_load=True))
+    except Exception as problem:  # ComfyUI, PyTorch and safetensors each have their own kinds
+        raise UserError(f"{choice} is no audio encoder that ComfyUI can load; please choose another.") from problem
+    return ComfyEncoder(encoder)
 
 
 def listener(encoder: Any) -> AudioEncoder:

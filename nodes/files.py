@@ -10,7 +10,7 @@ import folder_paths
 
 from ..playmate_core.catalogue import SETS
 from ..playmate_core.errors import UserError
-from ..playmate_core.places import megabytes
+from ..playmate_core.places import ask_too, megabytes
 from ..playmate_core.published import PARTS, SUFFIXES, find_parts, is_published
 from ..playmate_core.talk import bundled
 from ..playmate_core.weights import describe
@@ -23,12 +23,21 @@ NONE = "none"
 
 
 def register() -> None:
-    """Tell ComfyUI about models/playmate, keeping what extra_model_paths.yaml said; the folder itself is not made."""
+    """Tell ComfyUI about models/playmate, keeping what extra_model_paths.yaml said, and the core where ComfyUI looks;
+    no folder is made."""
     folder_paths.add_model_folder_path(FOLDER, os.path.join(folder_paths.models_dir, FOLDER))
     folder_paths.add_model_folder_path(LIVEPORTRAIT, os.path.join(folder_paths.models_dir, LIVEPORTRAIT))
     for folder, suffixes in ((FOLDER, {".safetensors"}), (LIVEPORTRAIT, set(SUFFIXES))):
         paths, known = folder_paths.folder_names_and_paths[folder]
         folder_paths.folder_names_and_paths[folder] = (paths, set(known) | suffixes)
+    ask_too(category_folders)
+
+
+def category_folders(category: str) -> list[str]:
+    """ComfyUI's folders of a category, for the detectors; models/insightface and the like too where nobody named it."""
+    paths, _ = folder_paths.folder_names_and_paths.get(category, ([], set()))
+    usual = os.path.join(folder_paths.models_dir, category)
+    return [*paths, *([] if usual in paths else [usual])]
 
 
 def choices(kind: str) -> list[str]:

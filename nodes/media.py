@@ -15,7 +15,11 @@ from ..playmate_core.detectors import Face
 from ..playmate_core.errors import UserError
 from ..playmate_core.pictures import Bytes, from_bytes
 from ..playmate_core.sound import Recording
+from ..playmate_core.values import FPS
 from ..playmate_core.video import read_frames, video_facts
+
+#: What the fps widget can tell apart.
+RATE_STEP = 0.01
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,7 @@ def told_faces(
 ) -> list[Face] | None:
     """The faces that FACE_LANDMARKS, BOUNDING_BOX or MASK speak of; None where none of them is connected."""
     if landmarks is not None:
+        _expect_same_size(picture, *landmarks.get("image_size", picture.shape[:2]))
         found = landmarks["frames"][0] if landmarks["frames"] else []
         faces = [Face.of(torch.as_tensor(face["landmarks_xy"]).float()) for face in found]
     elif box is not None:
@@ -55,6 +60,14 @@ def told_faces(
     if not faces:
         raise UserError("What is connected to Crop Portrait shows no face; please give another, or disconnect it.")
     return faces
+
+
+def _expect_same_size(picture: Tensor, height: int, width: int) -> None:
+    if (height, width) != tuple(picture.shape[:2]):
+        raise UserError(
+            f"The landmarks were found in a {width} x {height} picture, but this one is {picture.shape[1]} x"
+            f" {picture.shape[0]}; please look for them in the picture that is cropped."
+        )
 
 
 def _boxes(box: Any) -> list[dict[str, float]]:
@@ -119,8 +132,11 @@ def to_audio(sound: Recording) -> dict[str, Any]:
     return {"waveform": torch.from_numpy(np.ascontiguousarray(sound.samples))[None], "sample_rate": sound.rate}
 
 
-def film(source: Any, fps: float) -> Film:
-    """VIDEO, or IMAGE at ``fps``, as frames. A video on disk is read frame by frame and never held as a whole."""
+def film(source: Any, fps: float = FPS) -> Film:
+    """VIDEO, or IMAGE at ``fps``, as frames. A video on disk is read frame by frame and never held as a whole.
+
+    Raises UserError where a VIDEO of another rate is given together with an ``fps`` that somebody chose.
+    """
     if torch.is_tensor(source):
         return Film((picture for picture in colours(source)), fps, len(source))
     trimmed = any(getattr(source, "get_active_trim_window", lambda: (0.0, 0.0))())
@@ -128,9 +144,20 @@ def film(source: Any, fps: float) -> Film:
     path = source.get_stream_source() if isinstance(source, InputImpl.VideoFromFile) and not trimmed else None
     if isinstance(path, str):
         facts = video_facts(path)
-        return Film(_pictures(path), facts.fps, facts.frames)
+        return Film(_pictures(path), _own_rate(facts.fps, fps), facts.frames)
     parts = source.get_components()
-    return Film((picture for picture in colours(parts.images)), float(parts.frame_rate), len(parts.images))
+    rate = _own_rate(float(parts.frame_rate), fps)
+    return Film((picture for picture in colours(parts.images)), rate, len(parts.images))
+
+
+def _own_rate(own: float, told: float) -> float:
+    """The rate of a VIDEO; the widget's value counts as said only where it is not the one it begins with."""
+    if abs(told - FPS) > RATE_STEP and abs(told - own) > RATE_STEP:
+        raise UserError(
+            f"The video runs at {own:.6g} frames a second, but fps says {told:g}; please set fps back to {FPS:g}, since"
+            " it is only for a batch of pictures, or change the video's rate before it comes here."
+        )
+    return own
 
 
 def _pictures(path: str) -> Iterator[Bytes]:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from comfy_api.latest import io
+from torch import Tensor
 
 from ..playmate_core.driving import MODES, DrivingOptions, drive_still
 from ..playmate_core.edit import Regions, scale_regions
+from ..playmate_core.errors import UserError
 from ..playmate_core.plot import draw_keypoints, plot_motion
-from ..playmate_core.portrait import read_motion
 from ..playmate_core.pose import REFERENCES
+from ..playmate_core.values import AudioFeatures, Motion, Portrait
 from . import sockets
-from .media import film, to_image
-from .pose_sources import SMOOTHING, crop_input, fps_input, smooth_input
-from .runtime import Bar, Managed, loaded, plain
+from .inputs import SMOOTHING, crop_input, film_inputs, fps_input, smooth_input
+from .media import RATE_STEP, film, to_image
+from .portrait import read_film
+from .runtime import Managed, plain
 
 DRIVING = DrivingOptions()
 REGIONS = {
@@ -37,10 +41,7 @@ class MotionFromVideo(io.ComfyNode):
             ["driving video", "reenactment", "performance capture"],
             description="Reads head and face of a film frame by frame, to let a portrait do the same, without audio.",
             inputs=[
-                sockets.Face.Input("face_model", tooltip="From Load Face Model."),
-                io.MultiType.Input(
-                    "video", [io.Video, io.Image], tooltip="A film of one face, as VIDEO or as a batch of pictures."
-                ),
+                *film_inputs("face"),
                 sockets.Portrait.Input(
                     "portrait",
                     optional=True,
@@ -78,11 +79,9 @@ class MotionFromVideo(io.ComfyNode):
         smooth: float,
         fps: float,
         crop: str,
-        portrait: Any = None,
+        portrait: Portrait | None = None,
     ) -> io.NodeOutput:
-        source, bar = film(video, fps), Bar()
-        with loaded(face_model) as (face,):
-            seen = read_motion(face, source.frames, source.fps, crop, total=source.total, progress=bar)
+        seen = read_film(face_model, film(video, fps), crop)
         if portrait is None:
             return io.NodeOutput(seen)
         options = DrivingOptions(mode, reference, smoothing=smooth * SMOOTHING)
@@ -113,7 +112,7 @@ class ScaleMotion(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, motion: Any, portrait: Any, **gains: float) -> io.NodeOutput:
+    def execute(cls, motion: Motion, portrait: Portrait, **gains: float) -> io.NodeOutput:
         return io.NodeOutput(scale_regions(motion, portrait.rest, Regions(**gains)))
 
 
@@ -139,8 +138,9 @@ class PlotMotion(io.ComfyNode):
 
     @classmethod
     @plain
-    def execute(cls, motion: Any, width: int, height: int, speech: Any = None) -> io.NodeOutput:
-        return io.NodeOutput(to_image(plot_motion(motion, speech and speech.energy, width, height)))
+    def execute(cls, motion: Motion, width: int, height: int, speech: AudioFeatures | None = None) -> io.NodeOutput:
+        loudness = None if speech is None else _loudness(speech, motion)
+        return io.NodeOutput(to_image(plot_motion(motion, loudness, width, height)))
 
 
 class PreviewKeypoints(io.ComfyNode):
@@ -165,5 +165,16 @@ class PreviewKeypoints(io.ComfyNode):
 
     @classmethod
     @plain
-    def execute(cls, portrait: Any, motion: Any, size: int) -> io.NodeOutput:
+    def execute(cls, portrait: Portrait, motion: Motion, size: int) -> io.NodeOutput:
         return io.NodeOutput(to_image(draw_keypoints(portrait, motion, size)))
+
+
+def _loudness(speech: AudioFeatures, motion: Motion) -> Tensor:
+    """That of every frame of ``motion``; silence after the end of the speech. Raises UserError at another rate."""
+    if abs(speech.fps - motion.fps) > RATE_STEP:
+        raise UserError(
+            f"The motion runs at {motion.fps:.6g} frames a second and the speech at {speech.fps:g}, so its loudness"
+            " would be shaded at the wrong times; please connect a motion sampled from this speech, or no speech."
+        )
+    energy = speech.energy[: len(motion)]
+    return torch.nn.functional.pad(energy, (0, len(motion) - len(energy)))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 import folder_paths
 from comfy_api.latest import io
@@ -13,6 +12,7 @@ from ..playmate_core.errors import UserError
 from ..playmate_core.performance import SUFFIX, Performance, load_performance, save_performance
 from ..playmate_core.talk import bundled
 from ..playmate_core.template import TEMPLATE_SUFFIXES
+from ..playmate_core.values import Motion
 from . import sockets
 from .drawing import prefix_problem
 from .runtime import plain
@@ -51,7 +51,7 @@ class SaveMotion(io.ComfyNode):
         return prefix_problem(filename_prefix)
 
     @classmethod
-    def execute(cls, motion: Any, filename_prefix: str) -> io.NodeOutput:
+    def execute(cls, motion: Motion, filename_prefix: str) -> io.NodeOutput:
         folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(
             filename_prefix, folder_paths.get_output_directory()
         )

@@ -11,11 +11,11 @@ from ..playmate_core.crop import CropOptions, cut
 from ..playmate_core.detect import ORDERS, Pick, crop_of, find_face
 from ..playmate_core.detectors import DETECTORS
 from ..playmate_core.face import FaceModel
-from ..playmate_core.portrait import face_confidence, read_crop, require_face
-from ..playmate_core.values import FaceCrop, Portrait
+from ..playmate_core.portrait import face_confidence, read_crop, read_motion, require_face
+from ..playmate_core.values import FaceCrop, Motion, Portrait
 from . import sockets
-from .media import one_picture, to_image, told_faces
-from .runtime import Managed, loaded, plain
+from .media import Film, one_picture, to_image, told_faces
+from .runtime import Bar, Managed, loaded, plain
 
 #: Pixels of the crop that is found and shown; whoever reads it takes its own size of the same square.
 SIZE = 512
@@ -107,9 +107,10 @@ class CropPortrait(io.ComfyNode):
         **told: Any,
     ) -> io.NodeOutput:
         picture, pick = one_picture(image), Pick(order, index)
+        height, width = picture.shape[:2]
         faces = told_faces(picture, **told)
         face = find_face(picture, crop, pick) if faces is None else pick.of(faces)
-        found = crop_of(face, *picture.shape[:2], SIZE, CropOptions(scale, shift, upright))
+        found = crop_of(face, height, width, SIZE, CropOptions(scale, shift, upright))
         seen = face is not None and face.landmarks is not None
         return io.NodeOutput(FaceCrop(picture, found, SIZE, seen), to_image(cut(picture, found, SIZE)))
 
@@ -140,7 +141,7 @@ class EncodePortrait(io.ComfyNode):
 
     @classmethod
     @plain
-    def execute(cls, face_model: Managed, crop: Any, require_face: bool) -> io.NodeOutput:
+    def execute(cls, face_model: Managed, crop: FaceCrop, require_face: bool) -> io.NodeOutput:
         with loaded(face_model) as (face,):
             return io.NodeOutput(read_face(face, crop, require_face))
 
@@ -151,3 +152,9 @@ def read_face(face: FaceModel, crop: FaceCrop, must_be_face: bool = True) -> Por
     if must_be_face and not crop.detected:
         require_face(face_confidence(face, portrait))
     return portrait
+
+
+def read_film(model: Managed, film: Film, crop: str) -> Motion:
+    """What a face does in a film, with progress on the node."""
+    with loaded(model) as (face,):
+        return read_motion(face, film.frames, film.fps, crop, total=film.total, progress=Bar())

@@ -9,6 +9,7 @@ from comfy_api.latest import io
 from ..playmate_core.errors import UserError
 from ..playmate_core.pose import APPLY_MODES, TURNS, PoseAxes, apply_pose, fit, resample
 from ..playmate_core.tracks import FITS
+from ..playmate_core.values import Motion, Pose
 from . import sockets
 from .pose_sources import pose_output
 
@@ -67,8 +68,8 @@ class ApplyPose(io.ComfyNode):
     @classmethod
     def execute(
         cls,
-        motion: Any,
-        pose: Any,
+        motion: Motion,
+        pose: Pose,
         mode: str,
         strength: float,
         fit: str,
@@ -120,7 +121,7 @@ def _chosen(choice: int, poses: dict[str, Any]) -> Any:
     return pose
 
 
-def _fitted(pose: Any, motion: Any, how: str) -> Any:
+def _fitted(pose: Pose, motion: Motion, how: str) -> Pose:
     return fit(resample(pose, motion.fps), len(motion), how)
 
 

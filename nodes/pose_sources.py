@@ -8,16 +8,16 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..playmate_core.blocking import SEEN_FROM, Following, followed, posed, read_keys, written_pose
-from ..playmate_core.detectors import DETECTORS
 from ..playmate_core.errors import UserError
 from ..playmate_core.portrait import read_motion
+from ..playmate_core.values import Motion, Portrait, Pose
 from . import sockets
+from .inputs import SMOOTHING, crop_input, film_inputs, fps_input, smooth_input
 from .media import film, one_picture
-from .runtime import Bar, Managed, loaded, plain
+from .portrait import read_film
+from .runtime import Managed, loaded, plain
 
 DEFAULTS = Following()
-#: What 1 on a node's smooth widget means.
-SMOOTHING = DEFAULTS.smoothing
 AROUND = "With a portrait connected, the numbers are counted from the pose in its picture, else from facing the camera."
 KEYS = "# seconds: pitch yaw roll\n0.0: 0 0 0\n1.0: 6 -15 0\n2.0: -4 15 5\n3.0: 0 0 0"
 
@@ -34,10 +34,7 @@ class PoseFromVideo(io.ComfyNode):
             ["head tracking", "driving video", "pose override"],
             description="Reads how the head moves in a video, to lay that movement on the portrait.",
             inputs=[
-                sockets.Face.Input("face_model", tooltip="From Load Face Model."),
-                io.MultiType.Input(
-                    "video", [io.Video, io.Image], tooltip="A film of one head, as VIDEO or as a batch of pictures."
-                ),
+                *film_inputs("head"),
                 sockets.Portrait.Input(
                     "portrait", optional=True, tooltip="Who will follow; the movement then begins at its own pose."
                 ),
@@ -52,13 +49,17 @@ class PoseFromVideo(io.ComfyNode):
     @classmethod
     @plain
     def execute(
-        cls, face_model: Managed, video: Any, seen_from: str, smooth: float, fps: float, crop: str, portrait: Any = None
+        cls,
+        face_model: Managed,
+        video: Any,
+        seen_from: str,
+        smooth: float,
+        fps: float,
+        crop: str,
+        portrait: Portrait | None = None,
     ) -> io.NodeOutput:
-        source, bar = film(video, fps), Bar()
-        with loaded(face_model) as (face,):
-            seen = read_motion(face, source.frames, source.fps, crop, total=source.total, progress=bar)
-        rest = portrait and portrait.rest.pose
-        return io.NodeOutput(followed(seen.pose, rest, Following(seen_from, smooth * SMOOTHING)))
+        seen = read_film(face_model, film(video, fps), crop)
+        return io.NodeOutput(followed(seen.pose, _rest_of(portrait), Following(seen_from, smooth * SMOOTHING)))
 
 
 class PoseFromImage(io.ComfyNode):
@@ -120,10 +121,9 @@ class PoseStatic(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, pitch: float, yaw: float, roll: float, x: float, y: float, scale: float, portrait: Any = None
+        cls, pitch: float, yaw: float, roll: float, x: float, y: float, scale: float, portrait: Portrait | None = None
     ) -> io.NodeOutput:
-        around = portrait and portrait.rest.pose
-        return io.NodeOutput(posed((pitch, yaw, roll), (x, y), scale, around))
+        return io.NodeOutput(posed((pitch, yaw, roll), (x, y), scale, _rest_of(portrait)))
 
 
 class PoseKeyframes(io.ComfyNode):
@@ -159,8 +159,8 @@ class PoseKeyframes(io.ComfyNode):
         return True
 
     @classmethod
-    def execute(cls, keys: str, portrait: Any = None) -> io.NodeOutput:
-        return io.NodeOutput(written_pose(keys, around=portrait and portrait.rest.pose))
+    def execute(cls, keys: str, portrait: Portrait | None = None) -> io.NodeOutput:
+        return io.NodeOutput(written_pose(keys, around=_rest_of(portrait)))
 
 
 class PoseFromMotion(io.ComfyNode):
@@ -179,12 +179,20 @@ class PoseFromMotion(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, motion: Any) -> io.NodeOutput:
+    def execute(cls, motion: Motion) -> io.NodeOutput:
         return io.NodeOutput(motion.pose)
 
 
 def pose_output() -> Any:
     return sockets.Pose.Output(display_name="pose", tooltip="For Apply Pose.")
+
+
+def angle_input(name: str, limit: float, tooltip: str, step: float = 0.5) -> Any:
+    return io.Float.Input(name, default=0.0, min=-limit, max=limit, step=step, tooltip=tooltip)
+
+
+def _rest_of(portrait: Portrait | None) -> Pose | None:
+    return None if portrait is None else portrait.rest.pose
 
 
 def seen_from_input() -> Any:
@@ -194,40 +202,3 @@ def seen_from_input() -> Any:
         default=DEFAULTS.seen_from,
         tooltip="Movement since the first frame, or since the most frontal one; absolute takes the film's own angles.",
     )
-
-
-def smooth_input(default: float = 1.0) -> Any:
-    return io.Float.Input(
-        "smooth",
-        default=default,
-        min=0.0,
-        max=1000.0,
-        step=0.5,
-        tooltip="Calms the trembling of what was read: 0 leaves it, 1 is gentle, 100 is plain.",
-    )
-
-
-def fps_input() -> Any:
-    return io.Float.Input(
-        "fps",
-        default=25.0,
-        min=1.0,
-        max=240.0,
-        step=0.01,
-        tooltip="Frames a second of a batch of pictures. A VIDEO knows its own.",
-        **sockets.advanced(io.Float.Input),
-    )
-
-
-def crop_input() -> Any:
-    return io.Combo.Input(
-        "crop",
-        options=["auto", "whole", *DETECTORS],
-        default="auto",
-        tooltip="Where the face is. auto: a picture that is about the head is taken as it is, in any other a detector"
-        " looks. whole: the largest square of the picture. Or a detector by name.",
-    )
-
-
-def angle_input(name: str, limit: float, tooltip: str, step: float = 0.5) -> Any:
-    return io.Float.Input(name, default=0.0, min=-limit, max=limit, step=step, tooltip=tooltip)

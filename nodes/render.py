@@ -10,19 +10,20 @@ from torch import Tensor
 
 from ..playmate_core.pictures import to_bytes
 from ..playmate_core.render import RenderOptions, paste_back
+from ..playmate_core.values import Motion, Portrait
 from ..playmate_core.writer import VideoOptions
 from . import sockets
 from .drawing import (
     Scene,
     frames,
     output_file,
-    prefix_input,
     prefix_problem,
     recipe,
     refuse_too_many,
     saved_video,
     write,
 )
+from .inputs import limit_input, prefix_input
 from .media import colours, recording, to_image
 from .runtime import Bar, Managed, plain
 
@@ -44,14 +45,7 @@ class Render(io.ComfyNode):
             " 512 x 512 takes 4.7 GB; Render To Video takes none.",
             inputs=[
                 *_scene_inputs(),
-                io.Float.Input(
-                    "max_gb",
-                    default=8.0,
-                    min=0.1,
-                    max=1024.0,
-                    step=0.5,
-                    tooltip="Refuse to begin when the pictures would take more memory than this.",
-                ),
+                limit_input(),
             ],
             outputs=[
                 io.Image.Output(display_name="images", tooltip="The face crop, one picture a frame."),
@@ -64,14 +58,12 @@ class Render(io.ComfyNode):
     def execute(
         cls,
         face_model: Managed,
-        portrait: Any,
-        motion: Any,
-        expression: Any,
-        stitching: bool,
-        batch: int,
+        portrait: Portrait,
+        motion: Motion,
         max_gb: float,
+        **options: Any,
     ) -> io.NodeOutput:
-        scene = Scene(portrait, motion, RenderOptions(expression, stitching, batch))
+        scene = Scene(portrait, motion, RenderOptions(**options))
         refuse_too_many(len(motion), *scene.size(face_model.module), max_gb, TO_FILE)
         pictures = torch.cat([to_image(batch) for batch in frames(face_model, scene, Bar())])
         return io.NodeOutput(pictures, motion.fps)
@@ -120,17 +112,15 @@ class RenderToVideo(io.ComfyNode):
     def execute(
         cls,
         face_model: Managed,
-        portrait: Any,
-        motion: Any,
-        expression: Any,
-        stitching: bool,
-        batch: int,
+        portrait: Portrait,
+        motion: Motion,
         paste_back: bool,
         crf: int,
         filename_prefix: str,
         audio: dict[str, Any] | None = None,
+        **options: Any,
     ) -> io.NodeOutput:
-        scene = Scene(portrait, motion, RenderOptions(expression, stitching, batch), paste_back)
+        scene = Scene(portrait, motion, RenderOptions(**options), paste_back)
         sound = None if audio is None else recording(audio)
         height, width = scene.size(face_model.module)
         path, saved = output_file(filename_prefix, width, height)
@@ -152,21 +142,14 @@ class PasteBack(io.ComfyNode):
             inputs=[
                 sockets.Portrait.Input("portrait", tooltip="Whose picture it is, from Encode Portrait."),
                 io.Image.Input("images", tooltip="Faces from Render, perhaps edited since, but of the same size."),
-                io.Float.Input(
-                    "max_gb",
-                    default=8.0,
-                    min=0.1,
-                    max=1024.0,
-                    step=0.5,
-                    tooltip="Refuse to begin when the pictures would take more memory than this.",
-                ),
+                limit_input(),
             ],
             outputs=[io.Image.Output(display_name="images", tooltip="The whole picture, one for each face.")],
         )
 
     @classmethod
     @plain
-    def execute(cls, portrait: Any, images: Tensor, max_gb: float) -> io.NodeOutput:
+    def execute(cls, portrait: Portrait, images: Tensor, max_gb: float) -> io.NodeOutput:
         height, width = portrait.image.shape[:2]
         refuse_too_many(len(images), height, width, max_gb, "let Render To Video paste back into a file")
         bar = Bar()

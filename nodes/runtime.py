@@ -51,11 +51,11 @@ class MotionModel:
         return (self.denoiser,) if self.controller is None else (self.denoiser, self.controller)
 
 
-def manage(module: nn.Module, dtype: torch.dtype = torch.float32) -> Managed:
+def manage(module: nn.Module) -> Managed:
     """Hand a module on the CPU to the memory manager."""
     patcher = getattr(comfy.model_patcher, "CoreModelPatcher", comfy.model_patcher.ModelPatcher)
     devices = {"load_device": mm.get_torch_device(), "offload_device": mm.unet_offload_device()}
-    return Managed(patcher(module.to(dtype), **devices))
+    return Managed(patcher(module, **devices))
 
 
 def renderer_dtype(precision: str) -> torch.dtype:
@@ -70,17 +70,24 @@ def loaded(*models: Managed, memory: float = 0.0) -> Iterator[list[Any]]:
     """The modules on their device, with room for ``memory`` bytes more; Cancel is heard between any two layers."""
     mm.load_models_gpu([model.patcher for model in models], memory_required=int(memory), force_full_load=True)
     modules = [model.module for model in models]
-    hooks = []
-    for model, module in zip(models, modules, strict=True):
-        device = model.patcher.load_device
-        if any(value.device.type != device.type for value in chain(module.parameters(), module.buffers())):
-            module.to(device)  # part of a plain module left behind: short of memory, or --novram
-        hooks += [part.register_forward_pre_hook(_hear_cancel) for part in module.modules()]
+    by_hand = [model for model in models if _left_behind(model)]
+    for model in by_hand:
+        model.module.to(model.patcher.load_device)
+    hooks = [part.register_forward_pre_hook(_hear_cancel) for module in modules for part in module.modules()]
     try:
         yield modules
     finally:
         for hook in hooks:
             hook.remove()
+        for model in by_hand:
+            if not model.patcher.loaded_size():  # with --novram nobody else would know that it is there
+                model.module.to(model.patcher.offload_device)
+
+
+def _left_behind(model: Managed) -> bool:
+    """Whether ComfyUI left a plain module, or part of it, where it was: short of memory, or --novram."""
+    device = model.patcher.load_device
+    return any(value.device.type != device.type for value in chain(model.module.parameters(), model.module.buffers()))
 
 
 def _hear_cancel(module: nn.Module, arguments: Any) -> None:

@@ -16,6 +16,7 @@ from ..playmate_core.sampling import POSE_MEANS, STARTS, SamplingOptions, number
 from ..playmate_core.score import EmotionScore
 from ..playmate_core.values import AudioFeatures, Motion, Portrait
 from . import sockets
+from .inputs import seed_input
 from .runtime import Bar, MotionModel, loaded, plain
 
 DEFAULTS = SamplingOptions()
@@ -51,10 +52,10 @@ class SampleMotion(io.ComfyNode):
     def execute(
         cls,
         motion_model: MotionModel,
-        portrait: Any,
-        speech: Any,
-        emotion: Any = None,
-        previous: Any = None,
+        portrait: Portrait,
+        speech: AudioFeatures,
+        emotion: EmotionScore | None = None,
+        previous: Motion | None = None,
         **options: Any,
     ) -> io.NodeOutput:
         task = Task(portrait, speech, emotion, SamplingOptions(**options), previous)
@@ -74,9 +75,11 @@ class Task:
 
 def sampled(models: MotionModel, task: Task, bar: Bar, begin: float = 0.0, end: float = 1.0) -> Motion:
     """Generate window by window; each window's curves are shown on the node."""
-    curve = task.emotion and task.emotion.curve(len(task.speech), task.speech.fps)
+    curve = None if task.emotion is None else task.emotion.curve(len(task.speech), task.speech.fps)
     person, step = task.portrait, bar.part(begin, end)
-    past = task.previous and resample_motion(task.previous, task.speech.fps)  # a film's motion has the film's rate
+    past = None  # a film's motion has the film's rate
+    if task.previous is not None:
+        past = resample_motion(task.previous, task.speech.fps)
     pieces: list[Motion] = []
     with loaded(*models.parts) as (denoiser, *controller):
         upper = controller[0] if controller else None
@@ -102,14 +105,7 @@ def _sockets() -> list[Any]:
 
 def _widgets() -> list[Any]:
     return [
-        io.Int.Input(
-            "seed",
-            default=DEFAULTS.seed,
-            min=0,
-            max=2**63 - 1,
-            control_after_generate=True,
-            tooltip="Another seed, another performance. The same seed gives the same motion on every machine.",
-        ),
+        seed_input("Another seed, another performance. The same seed gives the same motion on every machine."),
         io.Int.Input(
             "steps",
             default=DEFAULTS.steps,

@@ -30,7 +30,7 @@ def known(kind: Callable[..., Any], **more: Any) -> dict[str, Any]:
 
 def advanced(kind: type) -> dict[str, Any]:
     """The keyword that folds an input away, where there is one."""
-    return known(kind.__init__, advanced=True)
+    return known(kind, advanced=True)
 
 
 def schema(node_id: str, name: str, room: str, aliases: list[str], **more: Any) -> io.Schema:

@@ -13,12 +13,12 @@ from ..playmate_core.pose import TURNS, apply_pose, fit, resample
 from ..playmate_core.render import RenderOptions
 from ..playmate_core.sampling import SamplingOptions
 from ..playmate_core.score import EmotionScore
-from ..playmate_core.values import FaceCrop, Motion, Portrait
+from ..playmate_core.values import FaceCrop, Motion, Portrait, Pose
 from ..playmate_core.weights import load_emotion, load_face, load_motion
 from ..playmate_core.writer import VideoOptions
 from . import files, sockets
-from .drawing import Scene, frames, output_file, prefix_input, prefix_problem, recipe, saved_video, write
-from .emotion import INTENSITY, NAMES
+from .drawing import Scene, frames, output_file, prefix_problem, recipe, saved_video, write
+from .inputs import emotion_inputs, prefix_input, seed_input
 from .media import one_picture, recording
 from .portrait import SIZE, read_face
 from .runtime import Bar, Managed, MotionModel, loaded, manage, plain, renderer_dtype
@@ -86,19 +86,20 @@ class Talk(io.ComfyNode):
 
 def _portrait(model: Managed, picture: Tensor, must_be_face: bool) -> Portrait:
     found = find_face(picture)
-    square = crop_of(found, *picture.shape[:2], SIZE)
+    height, width = picture.shape[:2]
+    square = crop_of(found, height, width, SIZE)
     with loaded(model) as (face,):
         return read_face(face, FaceCrop(picture, square, SIZE, found is not None), must_be_face)
 
 
-def _posed(motion: Motion, pose: Any) -> Motion:
+def _posed(motion: Motion, pose: Pose | None) -> Motion:
     if pose is None:
         return motion
     return apply_pose(motion, fit(resample(pose, motion.fps), len(motion), "bounce"), axes=TURNS)
 
 
 def _bundled_face() -> Managed:
-    return manage(load_face(files.model_path("face", files.BUNDLED)), renderer_dtype("auto"))
+    return manage(load_face(files.model_path("face", files.BUNDLED)).trunks_in(renderer_dtype("auto")))
 
 
 def _bundled_motion() -> MotionModel:
@@ -120,18 +121,8 @@ def _sockets() -> list[Any]:
 
 def _widgets() -> list[Any]:
     return [
-        io.Combo.Input(
-            "emotion", options=NAMES, default="happy", tooltip="What the face shows; none leaves it to the voice."
-        ),
-        io.Float.Input("intensity", **INTENSITY, tooltip="0 is neutral, 1 as strong as in training."),
-        io.Int.Input(
-            "seed",
-            default=0,
-            min=0,
-            max=2**63 - 1,
-            control_after_generate=True,
-            tooltip="Another seed, another performance.",
-        ),
+        *emotion_inputs(),
+        seed_input("Another seed, another performance."),
         io.Float.Input(
             "head_motion",
             default=1.0,

@@ -21,7 +21,7 @@ from torch import Tensor
 from .errors import UserError
 from .landmarks import landmark_net
 from .pictures import to_bytes
-from .places import insightface_folders, model_file, model_folders
+from .places import category_folders, insightface_folders, model_file
 
 #: Left, top, right, bottom in pixels.
 Box = tuple[float, float, float, float]
@@ -102,7 +102,7 @@ def _insightface() -> Detector:
         raise UserError("The insightface detector is not installed; run `pip install insightface onnxruntime`.")
     folder = _buffalo_folder()
     if folder is None:
-        wanted = model_folders()[0] / "insightface" / "models" / "buffalo_l"
+        wanted = category_folders("insightface")[0] / "models" / "buffalo_l"
         raise UserError(f"insightface has no models; please unpack buffalo_l so that {wanted / _BUFFALO[0]} exists.")
     from insightface.app import FaceAnalysis
 
@@ -138,7 +138,8 @@ def _mediapipe() -> Detector:
         raise UserError("The mediapipe detector is not installed; run `pip install mediapipe`.")
     path = model_file(*MESH_MODEL)
     if path is None:
-        raise UserError(f"MediaPipe has no model; please put face_landmarker.task at {model_folders()[0]}/detection/.")
+        wanted = category_folders("detection")[0] / "face_landmarker.task"
+        raise UserError(f"MediaPipe has no model; please put face_landmarker.task at {wanted}.")
     import mediapipe
     from mediapipe.tasks.python import BaseOptions, vision
 

@@ -19,7 +19,7 @@ from .follow import FaceTrack, GapLimits, filled_reading, follow
 from .landmarks import Openings
 from .performance import Performance, read_openings
 from .pictures import Bytes, from_bytes, read_picture, to_bytes
-from .portrait import move_to, read_crops, to_network, to_pictures
+from .portrait import exact_to, read_crops, to_network, to_pictures
 from .tracks import Reading, steady_rate, timed_reading
 from .values import FPS, Motion
 from .video import read_frames, video_facts
@@ -171,8 +171,9 @@ class FootageArtist:
         size, places = self.footage.crop_size, self.footage.crops[reach]
         wide = [cut(from_bytes(p), a, size, "edge") for p, a in zip(group, places, strict=True)]
         with torch.inference_mode():
-            volume = face.appearance(to_network(face, torch.stack([shrink(w, face.config.image_size) for w in wide])))
-            drawn = face.draw(volume, move_to(face, self._x_s[reach]), move_to(face, self._x_d[reach]))
+            small = torch.stack([shrink(w, face.config.image_size) for w in wide])
+            volume = face.appearance(to_network(face, small))
+            drawn = face.draw(volume, exact_to(face, self._x_s[reach]), exact_to(face, self._x_d[reach]))
         crops = to_bytes(to_pictures(drawn.clamp(0, 1))).numpy()
         patches = (Patch(affine, size, *picture.shape[:2]) for affine, picture in zip(places, group, strict=True))
         pasted = (patch.paste(picture, crop) for patch, picture, crop in zip(patches, group, crops, strict=True))

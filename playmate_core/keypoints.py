@@ -9,7 +9,7 @@ from .driving import DrivingOptions
 from .errors import UserError
 from .face import FaceModel
 from .landmarks import Openings
-from .portrait import move_to
+from .portrait import exact_to
 
 #: Eyes less open than the first are held as open as the second.
 SHUT_EYES, OPEN_EYES = 0.18, 0.39
@@ -38,7 +38,7 @@ def guide_keypoints(
         x_d = (x_s if options.mode == "relative" else x_d) + _retargeting(face, x_s, options, source, driving)
     if options.stitching and face.stitching is not None:
         with torch.inference_mode():
-            stitched = face.stitching(move_to(face, x_s.expand_as(x_d)), move_to(face, x_d))
+            stitched = face.stitching(exact_to(face, x_s.expand_as(x_d)), exact_to(face, x_d))
         x_d = _at_rest(stitched)
     if options.close_lips and options.mode == "relative" and not options.retargets:
         x_d = x_d + _closing(face, x_s, source)
@@ -112,7 +112,7 @@ def _holding(face: FaceModel, x_s: Tensor, source: Openings | None) -> Tensor:
 def _offset(face: FaceModel, name: str, x_s: Tensor, ratios: Tensor) -> Tensor:
     network = getattr(face.stitching, name)
     with torch.inference_mode():
-        return _at_rest(network(move_to(face, x_s.expand(len(ratios), -1, -1)), move_to(face, ratios)))
+        return _at_rest(network(exact_to(face, x_s.expand(len(ratios), -1, -1)), exact_to(face, ratios)))
 
 
 def _at_rest(value: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,9 @@ from .errors import UserError
 PACKAGE = Path(__file__).resolve().parent
 #: Folders laid out like ComfyUI's ``models``, separated as the system separates paths.
 VARIABLE = "PLAYMATE_MODELS"
+#: Who knows folders of a category.
+Host = Callable[[str], Iterable[str]]
+_hosts: list[Host] = []
 CATEGORIES = tuple(sorted({file.folder for one in SETS.values() for file in one.files}))
 
 
@@ -31,15 +34,29 @@ def model_folders(named: Iterable[Path] = ()) -> tuple[Path, ...]:
     return (*named, *variable, *inside, Path.home() / ".playmate" / "models")
 
 
+def ask_too(host: Host) -> None:
+    """Let ``host`` name folders of a category, searched before all others: ComfyUI, which has read
+    ``extra_model_paths.yaml``. There is one in a process; a second takes its place."""
+    _hosts[:] = [host]
+
+
+def category_folders(category: str) -> tuple[Path, ...]:
+    """Where files of a category may lie: in the host's folders, then in its own below :func:`model_folders`."""
+    named = (Path(folder) for host in _hosts for folder in host(category))
+    return (*named, *(root / category for root in model_folders()))
+
+
 def model_file(*names: str) -> Path | None:
-    """The first of ``names``, each folder/file, that lies in one of :func:`model_folders`."""
-    return next((path for root in model_folders() for name in names if (path := root / name).is_file()), None)
+    """The first of ``names``, each category/file, that lies in one of its :func:`category_folders`."""
+    split = (name.partition("/") for name in names)
+    paths = (folder / file for category, _, file in split for folder in category_folders(category))
+    return next((path for path in paths if path.is_file()), None)
 
 
 def insightface_folders(pack: str) -> tuple[Path, ...]:
     """Where a pack of insightface's models may lie: where that package keeps it, then where ComfyUI users do."""
     home = Path(os.environ.get("INSIGHTFACE_HOME", "~/.insightface")).expanduser()
-    return tuple(root / "models" / pack for root in (home, *(folder / "insightface" for folder in model_folders())))
+    return tuple(root / "models" / pack for root in (home, *category_folders("insightface")))
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,7 @@ def read_crop(face: FaceModel, crop: FaceCrop) -> Portrait:
     wide = cut(image, crop_to_image, size, "edge")
     with torch.inference_mode():
         appearance = face.appearance(to_network(face, shrink(wide, face.config.image_size)[None]))
-        reading = face.read(to_network(face, shrink(wide, face.config.reading_size)[None]))
+        reading = face.read(to_reader(face, shrink(wide, face.config.reading_size)[None]))
     rest = _as_motion(reading, FPS)
     return Portrait(image, crop_to_image, size, _at_rest(appearance)[0], _at_rest(reading.keypoints)[0], rest)
 
@@ -117,7 +117,7 @@ def read_crops(
     done = 0
     for group in _batches(iter(crops), batch):
         with torch.inference_mode():
-            readings.append(face.read(to_network(face, torch.stack(group))))
+            readings.append(face.read(to_reader(face, torch.stack(group))))
         done += len(group)
         if progress:
             progress(done, max(total, done))
@@ -134,13 +134,13 @@ def read_crops(
 def face_confidence(face: FaceModel, portrait: Portrait) -> FaceConfidence:
     """How much the crop of a portrait behaves like a face under ``face``; see :class:`FaceConfidence`."""
     wide = cut(portrait.image, portrait.crop_to_image, portrait.crop_size, "edge")
-    seen = to_network(face, shrink(wide, face.config.reading_size)[None])
+    seen = to_reader(face, shrink(wide, face.config.reading_size)[None])
     given = to_network(face, shrink(wide, face.config.image_size)[None])
     with torch.inference_mode():
         both = face.read(torch.cat([seen, seen.flip(-1)]))
         placed = place(both.keypoints, both.rotation, both.expression, both.translation, both.scale).float()
         rotation = both.rotation.float()
-        drawn = face.draw(face.appearance(given), placed[:1].to(seen.dtype), placed[:1].to(seen.dtype))
+        drawn = face.draw(face.appearance(given), placed[:1], placed[:1])
         shift = _shift_error(face, seen, both.translation[:1])
     mirrored = rotation[1] * torch.tensor([1.0, -1.0, -1.0], device=rotation.device)
     distances = torch.cdist(placed[0, :, :2], placed[1, :, :2] * torch.tensor([-1.0, 1.0], device=placed.device))
@@ -186,6 +186,11 @@ def to_network(module: nn.Module, images: Tensor) -> Tensor:
     return move_to(module, images.movedim(-1, 1))
 
 
+def to_reader(face: FaceModel, images: Tensor) -> Tensor:
+    """The same for M, which stays exact where F, W and G compute in half precision."""
+    return exact_to(face, images.movedim(-1, 1))
+
+
 def to_pictures(images: Tensor) -> Tensor:
     """Pictures (n, 3, H, W) of a network -> (n, H, W, 3) float32 on the CPU."""
     return _at_rest(images).movedim(1, -1)
@@ -195,6 +200,12 @@ def move_to(module: nn.Module, value: Tensor) -> Tensor:
     """``value`` where ``module`` lives and in its dtype: the module decides both."""
     weight = next(module.parameters())
     return value.to(weight.device, weight.dtype)
+
+
+def exact_to(face: FaceModel, value: Tensor) -> Tensor:
+    """What M and S read and keypoints, where ``face`` lives: never in less than float32, which would round places."""
+    weight = next(face.parameters())
+    return value.to(weight.device, torch.promote_types(weight.dtype, torch.float32))
 
 
 def _at_rest(value: Tensor) -> Tensor:

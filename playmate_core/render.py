@@ -18,7 +18,7 @@ from .face import FaceModel
 from .face.prepared import PROFILES, prepared
 from .geometry import place_motion
 from .pictures import to_bytes
-from .portrait import move_to, to_pictures
+from .portrait import exact_to, move_to, to_pictures
 from .values import Motion, Portrait
 
 #: Frames whose keypoints are placed together: a clip's length must not show in the memory.
@@ -154,7 +154,7 @@ class Artist:
 
 def _drawn(face: FaceModel, appearance: Tensor, x_s: Tensor, x_d: Tensor) -> Tensor:
     with torch.inference_mode():
-        return face.draw(move_to(face, appearance[None]), move_to(face, x_s), move_to(face, x_d))
+        return face.draw(move_to(face, appearance[None]), exact_to(face, x_s), exact_to(face, x_d))
 
 
 def spoilt(pictures: Tensor) -> bool:
@@ -178,7 +178,7 @@ def driving_keypoints(
     if face.stitching is None or not options.stitching:
         return x_s, x_d
     with torch.inference_mode():
-        stitched = face.stitching(move_to(face, x_s.expand_as(x_d)), move_to(face, x_d))
+        stitched = face.stitching(exact_to(face, x_s.expand_as(x_d)), exact_to(face, x_d))
     return x_s, stitched.to("cpu", torch.float32, copy=True)
 
 

@@ -105,6 +105,8 @@ lips = s.run("ScaleMotion", motion=happy, portrait=portrait, eyes=0.0, expressio
 s.run("SaveMotion", motion=happy)
 back = s.run("LoadMotion", file="motion/Playmate_00001_.safetensors [output]")
 images, fps = s.run("Render", face_model=face, portrait=portrait, motion=still)
+coarse = s.run("LoadFaceModel", file="face.safetensors", precision="bf16")
+rough, _ = s.run("Render", face_model=coarse, portrait=portrait, motion=still)
 whole = s.run("PasteBack", portrait=portrait, images=images)
 video = s.run("RenderToVideo", face_model=face, portrait=portrait, motion=moved, audio=sound)
 shown = [preview for _, _, preview in comfy.utils.told if preview]
@@ -124,7 +126,7 @@ print(json.dumps({
     "followed": len(followed), "driven": len(driven), "driven_fps": driven.fps,
     "plot": list(s.run("PlotMotion", motion=happy, speech=heard).shape),
     "dots": list(s.run("PreviewKeypoints", portrait=portrait, motion=happy).shape),
-    "loaded": len(mm.loaded) > 0,
+    "loaded": len(mm.loaded) > 0, "rough": float((rough - images).abs().mean()), "kind": str(rough.dtype),
 }))
 """
 
@@ -141,6 +143,7 @@ def test_a_graph_of_all_nodes_runs_on_tiny_models(tmp_path: Path, tiny_face: Pat
     assert got["followed"] == 75 and got["driven"] == 3 and got["driven_fps"] == 25.0
     assert got["plot"] == [1, 720, 1200, 3] and got["dots"] == [11, 256, 256, 3]
     assert got["previews"] > 5 and got["loaded"]
+    assert 0 < got["rough"] < 0.02 and got["kind"] == "torch.float32", "half precision, on a processor too"
 
 
 MISTAKES = """
@@ -155,6 +158,7 @@ heard, sound, _ = s.run("EncodeAudio", audio=speech)
 motion = s.run("SampleMotion", motion_model=alone, portrait=portrait, speech=heard, steps=1)
 blank = {"waveform": torch.zeros(1, 1, 0), "sample_rate": 16000}
 two = {"waveform": torch.zeros(2, 1, 800), "sample_rate": 16000}
+fast = s.run("MotionFromVideo", face_model=face, video=torch.rand(3, 48, 64, 3), crop="whole", fps=30.0)
 happy = s.run("Emotion")
 wide = torch.rand(1, 64, 256, 3)
 said = {
@@ -168,6 +172,7 @@ said = {
     "no face": s.refused("EncodePortrait", face_model=face, crop=s.run("CropPortrait", image=wide, crop="whole")[0]),
     "empty mask": s.refused("CropPortrait", image=wide, mask=torch.zeros(1, 64, 256)),
     "mask size": s.refused("CropPortrait", image=wide, mask=torch.zeros(1, 32, 32)),
+    "landmarks": s.refused("CropPortrait", image=wide, landmarks={"frames": [[]], "image_size": (64, 64)}),
     "box": s.refused("CropPortrait", image=wide, box=[[{"x": 500, "y": 0, "width": 9, "height": 9}]]),
     "empty audio": s.refused("EncodeAudio", audio=blank),
     "two voices": s.refused("EncodeAudio", audio=two),
@@ -178,6 +183,9 @@ said = {
     "keys": s.refused("PoseKeyframes", keys="0: 1 2"),
     "sampler": s.refused("SampleMotion", motion_model=alone, portrait=portrait, speech=heard, sampler="magic"),
     "switch": s.refused("PoseSwitch", choice=3),
+    "film rate": s.refused("MotionFromVideo", face_model=face, video=film, crop="whole", fps=30.0),
+    "pose rate": s.refused("PoseFromVideo", face_model=face, video=film, crop="whole", fps=24.0),
+    "plot rate": s.refused("PlotMotion", motion=fast, speech=heard),
     "memory": s.refused("Render", face_model=face, portrait=portrait, motion=motion, max_gb=1e-9),
     "outside": s.refused("RenderToVideo", face_model=face, portrait=portrait, motion=motion, filename_prefix="../x"),
     "motion file": s.refused("LoadMotion", file="../../etc/passwd [output]"),
@@ -210,6 +218,7 @@ def test_mistakes_are_answered_with_one_sentence(tmp_path: Path, tiny_face: Path
         "no face": "No face",
         "empty mask": "no face",
         "mask size": "32 x 32",
+        "landmarks": "found in a 64 x 64 picture, but this one is 256 x 64",
         "box": "outside",
         "empty audio": "empty",
         "two voices": "2 recordings",
@@ -220,6 +229,9 @@ def test_mistakes_are_answered_with_one_sentence(tmp_path: Path, tiny_face: Path
         "keys": "0: 1 2",
         "sampler": "magic",
         "switch": "pose_3",
+        "film rate": "runs at 25 frames a second, but fps says 30",
+        "pose rate": "fps says 24",
+        "plot rate": "runs at 30 frames a second and the speech at 25",
         "memory": "Render To Video",
         "outside": "output folder",
         "motion file": "Save Motion",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import gc
 import importlib.util
+import weakref
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -237,6 +239,16 @@ def test_the_prepared_form_is_made_once_and_again_when_weights_change() -> None:
     with torch.inference_mode():
         torch.testing.assert_close(second.draw(volume, x_s, x_d), face.draw(volume, x_s, x_d), atol=WORST, rtol=0)
     assert room.prepared(copy.deepcopy(face)) is not second
+
+
+@pytest.mark.parametrize("profile", room.PROFILES)
+def test_a_model_that_nobody_holds_is_gone(profile: str) -> None:
+    face = lively(FaceConfig.tiny())
+    held = weakref.ref(face)
+    room.prepared(face, profile)
+    del face
+    gc.collect()
+    assert held() is None
 
 
 def test_memory_decides_between_the_profiles(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -76,7 +76,8 @@ class Down3d(ConvNorm3d):
     """ConvNorm3d, then halve the picture plane; depth stays: (B, in, D, h, w) -> (B, out, D, h/2, w/2)."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.avg_pool3d(super().forward(x), (1, 2, 2))
+        maps = super().forward(x)  # pooled as flat pictures: the CPU has no 3-D pooling in half precision
+        return F.avg_pool2d(maps.flatten(1, 2), 2).unflatten(1, maps.shape[1:3])
 
 
 class Up3d(ConvNorm3d):

@@ -187,7 +187,7 @@ class DenseMotion(nn.Module):
     def follow_body(self, grid: Tensor, turn: Tensor, x_s: Tensor, x_d: Tensor) -> Tensor:
         """Where each voxel came from if it moved and scaled with the head but did not turn: (B, D, h, w, 3)."""
         scale = torch.linalg.det(turn.float()).clamp(min=1e-8).pow(1.0 / 3.0).to(turn.dtype)
-        from_, to = (torch.einsum("k,bkc->bc", self.origin, x)[:, None, None, None] for x in (x_s, x_d))
+        from_, to = (torch.einsum("k,bkc->bc", self.origin.to(x.dtype), x)[:, None, None, None] for x in (x_s, x_d))
         return from_ + scale[:, None, None, None, None] * (grid - to)
 
     def flow(self, hidden: Tensor, deformation: Tensor) -> Tensor:

@@ -43,7 +43,9 @@ def prepared(face: FaceModel, profile: str = "auto") -> FaceModel:
     kept = _made.get(face)
     if kept is None or kept[0] != stamp:
         _made.pop(face, None)  # before the next is made: both together may not fit
-        kept = _made[face] = (stamp, prepare(face, profile))
+        kept = (stamp, prepare(face, profile))
+        if kept[1] is not face:  # kept as the value of its own key, it would live for ever
+            _made[face] = kept
     return kept[1]
 
 

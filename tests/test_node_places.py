@@ -1,0 +1,49 @@
+"""Where the nodes look for files: ComfyUI's folders, with whatever extra_model_paths.yaml adds to them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from test_nodes import in_subprocess
+
+DETECTORS = """
+import json, sys, types
+from pathlib import Path
+import folder_paths
+# What extra_model_paths.yaml does before any pack is imported.
+for category in ("detection", "insightface", "liveportrait"):
+    folder_paths.add_model_folder_path(category, str(Path("elsewhere") / category))
+import node_session
+s = node_session.Session()
+for package in ("mediapipe", "insightface"):
+    sys.modules[package] = types.ModuleType(package)  # installed, as far as anybody has looked
+picture = s.run("DemoMedia", seconds=0.2)[0]
+detectors = sys.modules["custom_pack.playmate_core.detectors"]
+said = {name: s.refused("CropPortrait", image=picture, crop=name) for name in detectors.DETECTORS}
+found = {"before": detectors.available()}
+buffalo = "insightface/models/buffalo_l"
+for file in ("detection/face_landmarker.task", "liveportrait/landmark.onnx", f"{buffalo}/det_10g.onnx",
+             f"{buffalo}/2d106det.onnx", "liveportrait/appearance_feature_extractor.safetensors"):
+    path = Path("elsewhere") / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+found["after"] = detectors.available()
+found["mesh"] = detectors.model_file(*detectors.MESH_MODEL).as_posix()
+found["sets"] = sys.modules["custom_pack.nodes.files"].choices("face")[1:]
+found["points"] = detectors.model_file(*detectors.LANDMARK_NET).as_posix()
+print(json.dumps({"said": said, "found": found}))
+"""
+
+
+def test_detectors_and_models_are_found_where_comfyui_looks(tmp_path: Path) -> None:
+    told = json.loads(in_subprocess(DETECTORS, tmp_path).splitlines()[-1])
+    assert "elsewhere/detection/face_landmarker.task" in told["said"]["mediapipe"]
+    assert "elsewhere/insightface/models/buffalo_l/det_10g.onnx" in told["said"]["insightface"]
+    assert told["found"] == {
+        "before": [],
+        "after": ["insightface", "mediapipe"],
+        "mesh": "elsewhere/detection/face_landmarker.task",
+        "points": "elsewhere/liveportrait/landmark.onnx",
+        "sets": ["appearance_feature_extractor.safetensors"],
+    }
