@@ -27,6 +27,8 @@ KEYPOINTS_AT_ONCE = 2048
 BLACK = 0.5 / 255
 log = logging.getLogger(__name__)
 Progress = Callable[[int, int], None]
+#: The seen keypoints (n, K, 3) of the frames from one up to another, made when they are asked for.
+Keypoints = Callable[[int, int], Tensor]
 
 
 @dataclass(frozen=True)
@@ -77,11 +79,12 @@ def draw(
     options = options or RenderOptions()
     if options.expression == "relative":
         motion = relative_to_rest(portrait, motion)
-    artist = Artist(prepared(face, options.profile), portrait.appearance, options.batch)
-    total = len(motion)
-    for start in range(0, total, KEYPOINTS_AT_ONCE):
-        x_s, x_d = driving_keypoints(face, portrait, motion[start : start + KEYPOINTS_AT_ONCE], options)
-        yield from artist.show(x_s, x_d, shifted(progress, start, total))
+    x_s = place_motion(portrait.keypoints, portrait.rest)
+
+    def x_d(start: int, stop: int) -> Tensor:
+        return driving_keypoints(face, portrait, motion[start:stop], options)[1]
+
+    yield from draw_keypoints(face, portrait, x_s, x_d, slice(0, len(motion)), options, progress)
 
 
 def shifted(progress: Progress | None, start: int, total: int) -> Progress | None:
@@ -93,16 +96,20 @@ def draw_keypoints(
     face: FaceModel,
     portrait: Portrait,
     x_s: Tensor,
-    x_d: Tensor,
+    x_d: Keypoints,
+    frames: slice,
     options: RenderOptions | None = None,
     progress: Progress | None = None,
 ) -> Iterator[Tensor]:
-    """Yield the face crop under seen keypoints ``x_d`` (T, K, 3), ``x_s`` (1, K, 3) the picture's: as :func:`draw`.
+    """Yield the face crop at ``frames`` of the seen keypoints ``x_d``; ``x_s`` (1, K, 3) are the picture's own.
 
-    Of ``options`` the batch and the profile count.
+    As :func:`draw`. Of ``options`` the batch and the profile count.
     """
     options = options or RenderOptions()
-    yield from Artist(prepared(face, options.profile), portrait.appearance, options.batch).show(x_s, x_d, progress)
+    artist = Artist(prepared(face, options.profile), portrait.appearance, options.batch)
+    for start in range(frames.start, frames.stop, KEYPOINTS_AT_ONCE):
+        stretch = x_d(start, min(start + KEYPOINTS_AT_ONCE, frames.stop))
+        yield from artist.show(x_s, stretch, shifted(progress, start - frames.start, frames.stop - frames.start))
 
 
 class Artist:

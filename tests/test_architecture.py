@@ -21,7 +21,8 @@ FLOORS = (
     ("portrait", "render", "guidance", "sampling", "head", "generate", "pose", "edit")
     + ("follow", "subject", "driving", "keypoints", "blocking"),
     ("fetching", "checkpoint", "published", "weights"),
-    ("video", "soundtrack", "writer", "joining", "parts", "film", "plot", "performance", "template", "footage"),
+    ("video", "soundtrack", "writer", "joining", "parts", "film", "plot", "performance", "template", "footage")
+    + ("course",),
     ("talk",),
     ("animate",),
     ("terminal", "cli_weights", "animate_cli", "cli"),
