@@ -54,7 +54,7 @@ class LoadFaceModel(io.ComfyNode):
     @plain
     def execute(cls, file: str, precision: str) -> io.NodeOutput:
         path = files.model_path("face", file)
-        return io.NodeOutput(manage(load_face(path), renderer_dtype(precision)))
+        return io.NodeOutput(manage(load_face(path).lowered(renderer_dtype(precision))))
 
 
 class LoadMotionModel(io.ComfyNode):

@@ -51,11 +51,11 @@ class MotionModel:
         return (self.denoiser,) if self.controller is None else (self.denoiser, self.controller)
 
 
-def manage(module: nn.Module, dtype: torch.dtype = torch.float32) -> Managed:
+def manage(module: nn.Module) -> Managed:
     """Hand a module on the CPU to the memory manager."""
     patcher = getattr(comfy.model_patcher, "CoreModelPatcher", comfy.model_patcher.ModelPatcher)
     devices = {"load_device": mm.get_torch_device(), "offload_device": mm.unet_offload_device()}
-    return Managed(patcher(module.to(dtype), **devices))
+    return Managed(patcher(module, **devices))
 
 
 def renderer_dtype(precision: str) -> torch.dtype:

@@ -98,7 +98,7 @@ def _posed(motion: Motion, pose: Any) -> Motion:
 
 
 def _bundled_face() -> Managed:
-    return manage(load_face(files.model_path("face", files.BUNDLED)), renderer_dtype("auto"))
+    return manage(load_face(files.model_path("face", files.BUNDLED)).lowered(renderer_dtype("auto")))
 
 
 def _bundled_motion() -> MotionModel:

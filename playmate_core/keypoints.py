@@ -38,7 +38,7 @@ def guide_keypoints(
         x_d = (x_s if options.mode == "relative" else x_d) + _retargeting(face, x_s, options, source, driving)
     if options.stitching and face.stitching is not None:
         with torch.inference_mode():
-            stitched = face.stitching(move_to(face, x_s.expand_as(x_d)), move_to(face, x_d))
+            stitched = face.stitching(move_to(face.stitching, x_s.expand_as(x_d)), move_to(face.stitching, x_d))
         x_d = _at_rest(stitched)
     if options.close_lips and options.mode == "relative" and not options.retargets:
         x_d = x_d + _closing(face, x_s, source)
@@ -110,9 +110,12 @@ def _holding(face: FaceModel, x_s: Tensor, source: Openings | None) -> Tensor:
 
 
 def _offset(face: FaceModel, name: str, x_s: Tensor, ratios: Tensor) -> Tensor:
-    network = getattr(face.stitching, name)
+    networks = face.stitching
+    if networks is None:
+        raise ValueError("Stitching networks are needed; see require_networks.")
     with torch.inference_mode():
-        return _at_rest(network(move_to(face, x_s.expand(len(ratios), -1, -1)), move_to(face, ratios)))
+        faces = move_to(networks, x_s.expand(len(ratios), -1, -1))
+        return _at_rest(getattr(networks, name)(faces, move_to(networks, ratios)))
 
 
 def _at_rest(value: Tensor) -> Tensor:

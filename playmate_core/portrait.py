@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -71,10 +72,10 @@ def read_crop(face: FaceModel, crop: FaceCrop) -> Portrait:
     """What the face networks see in a crop that somebody found."""
     image, size = crop.image, 2 * face.config.image_size
     crop_to_image = at_size(crop.crop_to_image, crop.size, size)
-    seen = to_network(face, shrink(cut(image, crop_to_image, size, "edge"), face.config.image_size)[None])
+    small = shrink(cut(image, crop_to_image, size, "edge"), face.config.image_size)[None]
     with torch.inference_mode():
-        appearance = face.appearance(seen)
-        reading = face.read(seen)
+        appearance = _appearance(face, small)
+        reading = face.read(to_network(face.motion, small))
     rest = _as_motion(reading, FPS)
     return Portrait(image, crop_to_image, size, _at_rest(appearance)[0], _at_rest(reading.keypoints)[0], rest)
 
@@ -116,7 +117,7 @@ def read_crops(
     done = 0
     for group in _batches(iter(crops), batch):
         with torch.inference_mode():
-            readings.append(face.read(to_network(face, torch.stack(group))))
+            readings.append(face.read(to_network(face.motion, torch.stack(group))))
         done += len(group)
         if progress:
             progress(done, max(total, done))
@@ -134,12 +135,14 @@ def face_confidence(face: FaceModel, portrait: Portrait) -> FaceConfidence:
     """How much the crop of a portrait behaves like a face under ``face``; see :class:`FaceConfidence`."""
     size = face.config.image_size
     wide = cut(portrait.image, portrait.crop_to_image, portrait.crop_size, "edge")
-    seen = to_network(face, shrink(wide, size)[None])
+    small = shrink(wide, size)[None]
+    seen = to_network(face.motion, small)
     with torch.inference_mode():
         both = face.read(torch.cat([seen, seen.flip(-1)]))
         placed = place(both.keypoints, both.rotation, both.expression, both.translation, both.scale).float()
         rotation = both.rotation.float()
-        drawn = face.draw(face.appearance(seen), placed[:1].to(seen.dtype), placed[:1].to(seen.dtype))
+        volume, x_s = move_to(face, _appearance(face, small)), move_to(face, placed[:1])
+        drawn = face.draw(volume, x_s, x_s)
         shift = _shift_error(face, seen, both.translation[:1])
     mirrored = rotation[1] * torch.tensor([1.0, -1.0, -1.0], device=rotation.device)
     distances = torch.cdist(placed[0, :, :2], placed[1, :, :2] * torch.tensor([-1.0, 1.0], device=placed.device))
@@ -194,6 +197,15 @@ def move_to(module: nn.Module, value: Tensor) -> Tensor:
     """``value`` where ``module`` lives and in its dtype: the module decides both."""
     weight = next(module.parameters())
     return value.to(weight.device, weight.dtype)
+
+
+def _appearance(face: FaceModel, images: Tensor) -> Tensor:
+    """F of pictures (n, S, S, 3); again in float32 where half precision overflows."""
+    seen = to_network(face, images)
+    volume = face.appearance(seen)
+    if torch.finfo(volume.dtype).bits < 32 and not bool(volume.isfinite().all()):
+        return copy.deepcopy(face.appearance).float()(seen.float())
+    return volume
 
 
 def _at_rest(value: Tensor) -> Tensor:

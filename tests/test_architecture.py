@@ -19,7 +19,7 @@ FLOORS = (
     ("crop", "detect", "conformer", "normalisation", "denoiser", "emotion", "tracks", "score", "pictures", "sound")
     + ("landmarks", "detectors"),
     ("portrait", "render", "guidance", "sampling", "head", "generate", "pose", "edit")
-    + ("follow", "subject", "driving", "keypoints", "blocking"),
+    + ("follow", "subject", "driving", "keypoints", "blocking", "brush"),
     ("fetching", "checkpoint", "published", "weights"),
     ("video", "soundtrack", "writer", "joining", "parts", "film", "plot", "performance", "template", "footage")
     + ("course",),

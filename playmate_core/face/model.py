@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from .appearance import AppearanceExtractor
@@ -23,6 +24,14 @@ class FaceModel(nn.Module):
         self.warping = WarpingModule(config)
         self.generator = Generator(config)
         self.stitching = Stitching(config) if config.with_stitching else None
+
+    def lowered(self, dtype: torch.dtype) -> FaceModel:
+        """This model with F, W and G in ``dtype``. M and S stay as they are: a hundredth of the work, and what half
+        precision rounds off there turns the head.
+        """
+        for network in (self.appearance, self.warping, self.generator):
+            network.to(dtype)
+        return self
 
     def read(self, image: Tensor) -> FaceReading:
         """Keypoints, pose and expression of pictures (B, 3, S, S)."""
