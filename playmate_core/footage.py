@@ -61,7 +61,7 @@ def read_driving(
     if track is not None:
         first, second, weight = filled_reading(track.seen)
         motion = read_motion_at(motion, Reading(first, second, weight), motion.fps)
-        openings = track.openings()
+        openings = track.openings
     seen = Performance(motion, openings, path.name, tensor_hash(face.motion))
     shown = torch.tensor(times, dtype=torch.float64)
     if steady_rate(shown, facts.fps):
@@ -128,7 +128,7 @@ def read_footage(
             yield shrink(cut(image, affine, size, "edge"), face.config.image_size)
 
     motion, keypoints = read_crops(face, crops(), facts.fps, options.batch, facts.frames, report)
-    openings = None if track is None else track.openings()
+    openings = None if track is None else track.openings
     if track is not None:
         motion = read_motion_at(motion, Reading(*filled_reading(track.seen)), motion.fps)
     places = torch.stack(affines) if fixed is None else fixed.expand(len(motion), -1, -1)
