@@ -16,7 +16,7 @@ from torch import Tensor
 from .course import still_course
 from .crop import CropOptions, crop_mask
 from .detect import Pick, Where
-from .driving import DrivingOptions, drive_clip
+from .driving import ANIMAL, DrivingOptions, drive_clip
 from .errors import UserError
 from .face import FaceModel
 from .face.prepared import prepared
@@ -218,6 +218,8 @@ def read_mask(path: Path, subject: Subject, longest: int) -> NDArray[np.uint8]:
 def _animate_film(request: AnimateRequest, face: FaceModel, performance: Performance | None, clock: Clock) -> JobReport:
     if request.mask is not None or not request.paste_back:
         raise UserError("A film portrait is always pasted back, and without a mask; please leave these out.")
+    if request.how.mode == ANIMAL:
+        raise UserError("The mode animal is for a picture; for a film portrait please choose relative or absolute.")
     options = replace(request.film, where=request.crop, pick=request.face, crop=request.around)
     with clock.stage("read portrait film") as step:
         footage = read_footage(face, request.portrait, options, request.fps, step)

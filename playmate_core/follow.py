@@ -147,9 +147,10 @@ def _points(face: Face) -> Tensor:
 
 
 def _openings(found: list[Openings | None], seen: Tensor) -> Openings | None:
-    if not any(found):
+    if all(each is None for each in found):
         return None
-    return Openings(*(_filled([each and getattr(each, n)[0] for each in found], seen) for n in ("eyes", "lips")))
+    eyes = _filled([None if each is None else each.eyes[0] for each in found], seen)
+    return Openings(eyes, _filled([None if each is None else each.lips[0] for each in found], seen))
 
 
 def _filled(values: list[Tensor | None], seen: Tensor) -> Tensor:

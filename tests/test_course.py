@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from playmate_core.course import still_course
-from playmate_core.driving import DrivingOptions, drive_still
+from playmate_core.driving import ANIMAL, DrivingOptions, drive_still
 from playmate_core.edit import Regions
 from playmate_core.face import FaceConfig, FaceModel
 from playmate_core.geometry import place_motion
@@ -54,6 +54,7 @@ WAYS = {
     "absolute": DrivingOptions(mode="absolute", multiplier=1.3),
     "smooth": DrivingOptions(reference="frontal", smoothing=1e-4, priority="pose"),
     "retargeted": DrivingOptions(retarget_eyes=True, retarget_lips=True),
+    "animal": DrivingOptions(mode=ANIMAL),
     "closed": DrivingOptions(close_lips=True),
 }
 
