@@ -13,7 +13,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -29,7 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True)
 class Cost:
-    """``peak``: private memory at its highest, over the size of the model that was loaded; ``seconds`` it took."""
+    """``peak``: memory at its highest, over the size of the model that was loaded; ``seconds`` it took."""
 
     peak: float
     seconds: float
@@ -56,27 +55,18 @@ def cost_of(way: str, folder: Path, config: FaceConfig) -> Cost:
     """Load once in this process, which should have loaded nothing before."""
     with torch.device("meta"):
         FaceModel(config)  # the first use of this device imports 60 MB of code, which is not the load's
-    before, seen, done = private_bytes(), [0], threading.Event()
-
-    def watch() -> None:
-        while not done.wait(0.002):
-            seen.append(private_bytes())
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
+    before = status_bytes("VmRSS")
     start = time.perf_counter()
     model = WAYS[way](folder, config)
     seconds = time.perf_counter() - start
-    done.set()
-    watcher.join()
     size = sum(value.numel() * value.element_size() for value in model.state_dict().values())
-    return Cost((max(seen + [private_bytes()]) - before) / size, seconds)
+    return Cost((status_bytes("VmHWM") - before) / size, seconds)
 
 
-def private_bytes() -> int:
-    """Memory of this process that no file backs (Linux)."""
+def status_bytes(name: str) -> int:
+    """What the kernel (Linux) says of this process: VmRSS the memory it has, VmHWM the most it ever had."""
     lines = Path("/proc/self/status").read_text().splitlines()
-    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("RssAnon"))
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(name))
 
 
 def in_its_own_process(way: str, folder: Path, config: FaceConfig) -> Cost:

@@ -13,21 +13,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from .course import still_course
 from .crop import CropOptions, crop_mask
 from .detect import Pick, Where
-from .driving import DrivingOptions, drive_clip, drive_still
+from .driving import ANIMAL, DrivingOptions, drive_clip
 from .errors import UserError
 from .face import FaceModel
 from .face.prepared import prepared
 from .film import Finish, encode, seen_in
 from .footage import FilmOptions, Footage, FootageArtist, read_driving, read_driving_picture, read_footage
-from .geometry import place, place_motion
+from .geometry import place
 from .keypoints import guide_keypoints, require_networks
 from .parts import Scene, chosen, sign, write_at_once, write_parts
 from .performance import LIVEPORTRAIT, Performance, check_performance_output, load_performance, save_performance
 from .pictures import check_file, read_picture, to_bytes
 from .portrait import FaceLimits
-from .pose import reference_frame
 from .render import RenderOptions, draw_keypoints, paste_back
 from .subject import Subject, read_subject
 from .talk import Clock, Progress, bundled
@@ -107,23 +107,20 @@ def animate(request: AnimateRequest, progress: Progress | None = None) -> JobRep
         subject = read_subject(face, picture, request.crop, request.face, request.around, request.limits)
         mask = None if request.mask is None else read_mask(request.mask, subject, request.longest_side)
     performance = performance or _read_driving(request, face, clock)
-    performance = _comparable(performance, face).at(request.fps or performance.motion.fps)
-    x_s, x_d = still_keypoints(face, subject, performance, request.how)
-    if len(x_d) == 1:
-        x_d = x_d.expand(round(performance.motion.fps), -1, -1)
+    course = still_course(face, subject, _comparable(performance, face), request.how, request.fps)
     finish: Finish = (lambda batches: paste_back(subject.portrait, batches, mask)) if request.paste_back else iter
 
     def give(video: VideoWriter, start: int, stop: int, profile: str, told: Step | None) -> None:
         options = RenderOptions(batch=request.batch, profile=profile)
-        drawn = draw_keypoints(face, subject.portrait, x_s, x_d[start:stop], options, told)
+        drawn = draw_keypoints(face, subject.portrait, course.x_s, course.x_d, slice(start, stop), options, told)
         encode(video, map(to_bytes, drawn), finish)
 
     def fingerprint() -> str:
         shown = [] if mask is None else [torch.from_numpy(mask)]
-        facts = (request.batch, request.paste_back)
-        return sign(facts, [x_s, x_d, *shown, *seen_in(subject.portrait, face)])
+        facts = (request.batch, request.paste_back, course.facts)
+        return sign(facts, [*course.tensors, *shown, *seen_in(subject.portrait, face)])
 
-    scene = Scene(len(x_d), performance.motion.fps, give, fingerprint, chosen(face, "auto"))
+    scene = Scene(course.frames, course.fps, give, fingerprint, chosen(face, "auto"))
     return _write(request, scene, clock)
 
 
@@ -150,17 +147,6 @@ def extract(
     performance = performance.at(fps or performance.motion.fps)
     save_performance(performance, output)
     return JobReport(output, len(performance.motion), performance.motion.fps, tuple(clock.stages))
-
-
-def still_keypoints(
-    face: FaceModel, subject: Subject, performance: Performance, how: DrivingOptions
-) -> tuple[Tensor, Tensor]:
-    """Seen keypoints of a picture (1, K, 3) and of every frame it is driven through (T, K, 3)."""
-    portrait = subject.portrait
-    x_s = place_motion(portrait.keypoints, portrait.rest)
-    x_d = place_motion(portrait.keypoints, drive_still(portrait.rest, performance.motion, how))
-    start = reference_frame(performance.motion.pose, how.reference)
-    return x_s, guide_keypoints(face, x_s, x_d, how, start, subject.openings, performance.openings)
 
 
 def film_keypoints(
@@ -232,6 +218,8 @@ def read_mask(path: Path, subject: Subject, longest: int) -> NDArray[np.uint8]:
 def _animate_film(request: AnimateRequest, face: FaceModel, performance: Performance | None, clock: Clock) -> JobReport:
     if request.mask is not None or not request.paste_back:
         raise UserError("A film portrait is always pasted back, and without a mask; please leave these out.")
+    if request.how.mode == ANIMAL:
+        raise UserError("The mode animal is for a picture; for a film portrait please choose relative or absolute.")
     options = replace(request.film, where=request.crop, pick=request.face, crop=request.around)
     with clock.stage("read portrait film") as step:
         footage = read_footage(face, request.portrait, options, request.fps, step)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .animate import AnimateRequest, JobReport, animate, extract, is_motion
 from .crop import CropOptions
-from .driving import MODES, PRIORITIES, DrivingOptions
+from .driving import ANIMAL, MODES, PRIORITIES, DrivingOptions
 from .edit import Regions
 from .errors import UserError
 from .follow import GapLimits
@@ -65,7 +65,10 @@ def _add_flags(to: argparse.ArgumentParser) -> None:
     look.add_argument("--fps", type=float, help="frames a second (as many as the video or the motion has)")
     look.add_argument("--sound", type=Path, metavar="FILE", help="instead of that of the driving video")
     moves = to.add_argument_group("how the face is driven")
-    choice(moves, "--mode", how.mode, MODES, "add the change since the reference frame, or take the values")
+    ways = (*MODES, ANIMAL)
+    choice(
+        moves, "--mode", how.mode, ways, "add the change since the reference frame, take the values, or as for animals"
+    )
     choice(moves, "--reference", how.reference, REFERENCES, "which frame of the driving video is its rest")
     for name in REGIONS:
         flag(moves, f"--{name}", getattr(how.regions, name), f"share of the driving motion in the {name}")

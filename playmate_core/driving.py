@@ -20,6 +20,8 @@ from .values import EYE_KEYPOINTS, KEYPOINTS, LIP_KEYPOINTS, Motion, Pose, expec
 #: one (LIVEPORTRAIT 7.3, where the components not named here stay below 0.001).
 CLOSED_MOUTH = {7: (0.0026, 0.0), 14: (-0.002, 0.0), 17: (-0.001, 0.0), 19: (-0.015, -0.0026), 20: (0.0056, 0.0027)}
 MODES = ("relative", "absolute")
+#: A third for keypoints of a picture only: LivePortrait's way with animals (the end of LIVEPORTRAIT 7.2).
+ANIMAL = "animal"
 PRIORITIES = ("expression", "pose")
 
 
@@ -28,9 +30,9 @@ class DrivingOptions:
     """How a driving motion acts.
 
     ``mode`` "relative" adds the change since the ``reference`` frame ("first" or most "frontal") to the source's own
-    motion, "absolute" takes the driving values. ``regions`` are the shares of the driving motion, ``size`` that of its
-    head's change in size (relative, still portraits). ``smoothing`` is the observation variance of the Kalman smoother
-    (LivePortrait's is 3e-7), 0 for none.
+    motion, "absolute" takes the driving values, ANIMAL all of them, damped as by ``priority`` "expression".
+    ``regions`` are the shares of the driving motion, ``size`` that of its head's change in size (relative, still
+    portraits). ``smoothing`` is the observation variance of the Kalman smoother (LivePortrait's is 3e-7), 0 for none.
 
     The rest acts on keypoints: ``priority`` "expression" damps the whole so that the face keeps its size (relative,
     still portraits); ``multiplier`` scales every departure from the source; ``retarget_eyes`` and ``retarget_lips`` set
@@ -52,7 +54,7 @@ class DrivingOptions:
     hold_eyes: bool = False
 
     def __post_init__(self) -> None:
-        choices = (("mode", MODES), ("reference", REFERENCES), ("priority", PRIORITIES))
+        choices = (("mode", (*MODES, ANIMAL)), ("reference", REFERENCES), ("priority", PRIORITIES))
         for name, allowed in choices:
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}.")
@@ -75,7 +77,8 @@ def drive_still(rest: Motion, driving: Motion, options: DrivingOptions) -> Motio
         taken = Motion(replace(pose, scale=scale), rest.expression + _change(driving, options))
     else:
         pose = replace(driving.pose, scale=held.pose.scale)
-        taken = Motion(pose, torch.where(driven_components(), driving.expression, held.expression))
+        whole = options.mode == ANIMAL
+        taken = Motion(pose, torch.where(driven_components() | whole, driving.expression, held.expression))
     return mix(held, _calm(taken, options), options.regions)
 
 

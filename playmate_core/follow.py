@@ -13,7 +13,7 @@ from .crop import DRIVING_CROP, CropOptions, Square
 from .detect import Pick, square_of
 from .detectors import Detector, Face
 from .errors import UserError
-from .landmarks import Openings
+from .landmarks import Openings, crop_points
 from .pictures import Bytes, from_bytes
 from .tracks import smooth_track
 
@@ -30,11 +30,13 @@ class GapLimits:
 
 @dataclass(frozen=True)
 class FaceTrack:
-    """``points`` (T, N, 2) in pixels: the landmarks of every frame, or the two corners of its box. ``seen`` (T,) bool
-    says where the face was found; elsewhere the points lie on straight lines between the neighbours."""
+    """``points`` (T, N, 2) in pixels: the landmarks that measure a crop, or the two corners of the face's box;
+    ``openings`` of eyes and lips, None where the landmarks do not tell. ``seen`` (T,) bool says in which frames the
+    face was found; elsewhere both lie on straight lines between the neighbours."""
 
     points: Tensor
     seen: Tensor
+    openings: Openings | None = None
 
     def __len__(self) -> int:
         return len(self.points)
@@ -61,10 +63,6 @@ class FaceTrack:
         x, y, side = (sum(values) / len(squares) for values in zip(*((q.x, q.y, q.side) for q in squares), strict=True))
         return Square(x, y, side)
 
-    def openings(self) -> Openings | None:
-        """How open eyes and lips are, or None where these landmarks do not tell."""
-        return Openings.of(self.points)
-
 
 def follow(
     frames: Iterable[Bytes | Tensor],
@@ -79,20 +77,23 @@ def follow(
     ``pick`` says which in the first frame that shows any; from there on it is the face nearest to where it was. Raises
     UserError, naming the frames, when the face is missing too often.
     """
-    found: list[Face | None] = []
+    points: list[Tensor | None] = []
+    openings: list[Openings | None] = []
     last, lost = None, 0
     for frame in frames:
         image = frame if isinstance(frame, Tensor) and frame.is_floating_point() else from_bytes(frame)
         face = _next(detector(image), last, lost, pick)
-        found.append(face)
+        # Not the face itself: an hour of whole meshes is 340 MB.
+        points.append(None if face is None else _points(face))
+        openings.append(None if face is None or face.landmarks is None else Openings.of(face.landmarks[None]))
         last, lost = face or last, 0 if face else lost + 1
         if progress:
-            progress(len(found), max(total, len(found)))
-    if not found:
+            progress(len(points), max(total, len(points)))
+    if not points:
         raise UserError("The driving video has no frame; please give a film of a face.")
-    seen = torch.tensor([face is not None for face in found])
+    seen = torch.tensor([value is not None for value in points])
     _require(seen, limits or GapLimits())
-    return FaceTrack(_filled([None if face is None else _points(face) for face in found]), seen)
+    return FaceTrack(_filled(points, seen), seen, _openings(openings, seen))
 
 
 def gaps(seen: Tensor) -> tuple[tuple[int, int], ...]:
@@ -140,11 +141,22 @@ def _require(seen: Tensor, limits: GapLimits) -> None:
 
 
 def _points(face: Face) -> Tensor:
-    return torch.tensor(face.box).reshape(2, 2) if face.landmarks is None else face.landmarks
+    if face.landmarks is None:
+        return torch.tensor(face.box).reshape(2, 2)
+    return crop_points(face.landmarks).clone()  # a part of them would keep all alive
 
 
-def _filled(points: list[Tensor | None]) -> Tensor:
-    known = [value for value in points if value is not None]
-    held = torch.stack([known[0] if value is None else value for value in points])
-    first, second, weight = filled_reading(torch.tensor([value is not None for value in points]))
-    return torch.lerp(held[first], held[second], weight.float()[:, None, None])
+def _openings(found: list[Openings | None], seen: Tensor) -> Openings | None:
+    if all(each is None for each in found):
+        return None
+    eyes = _filled([None if each is None else each.eyes[0] for each in found], seen)
+    return Openings(eyes, _filled([None if each is None else each.lips[0] for each in found], seen))
+
+
+def _filled(values: list[Tensor | None], seen: Tensor) -> Tensor:
+    """The values of all frames, those that were not ``seen`` between their neighbours."""
+    known = next(value for value in values if value is not None)
+    held = torch.stack([known if value is None else value for value in values])
+    first, second, weight = (part[~seen] for part in filled_reading(seen))
+    held[~seen] = torch.lerp(held[first], held[second], weight.float().reshape(-1, *[1] * known.ndim))
+    return held

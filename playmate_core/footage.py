@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from .brush import Brush
 from .crop import DRIVING_CROP, CropOptions, Patch, crop_to_image, cut, shrink, whole_to_image
 from .detect import Pick, Where, crop_of, detector, fills, find_face
 from .detectors import available
@@ -60,7 +61,7 @@ def read_driving(
     if track is not None:
         first, second, weight = filled_reading(track.seen)
         motion = read_motion_at(motion, Reading(first, second, weight), motion.fps)
-        openings = track.openings()
+        openings = track.openings
     seen = Performance(motion, openings, path.name, tensor_hash(face.motion))
     shown = torch.tensor(times, dtype=torch.float64)
     if steady_rate(shown, facts.fps):
@@ -127,7 +128,7 @@ def read_footage(
             yield shrink(cut(image, affine, size, "edge"), face.config.reading_size)
 
     motion, keypoints = read_crops(face, crops(), facts.fps, options.batch, facts.frames, report)
-    openings = None if track is None else track.openings()
+    openings = None if track is None else track.openings
     if track is not None:
         motion = read_motion_at(motion, Reading(*filled_reading(track.seen)), motion.fps)
     places = torch.stack(affines) if fixed is None else fixed.expand(len(motion), -1, -1)
@@ -151,29 +152,44 @@ class FootageArtist:
     def __init__(self, footage: Footage, x_s: Tensor, x_d: Tensor, batch: int = 8) -> None:
         """``x_s`` and ``x_d`` (T, K, 3), the film's own keypoints and the driven; T may be less than the film has."""
         self.footage, self._x_s, self._x_d, self._batch = footage, x_s, x_d, batch
+        self._brush: Brush | None = None
         self._pictures: Iterator[Bytes] = iter(())
         self._next = -1
 
     def show(self, face: FaceModel, start: int, stop: int, progress: Progress | None = None) -> Iterator[Tensor]:
-        """Yield frames ``start`` up to ``stop`` with the face put back: uint8 (n, H, W, 3), n at most the batch."""
+        """Yield frames ``start`` up to ``stop`` with the face put back: uint8 (n, H, W, 3), n at most the batch.
+
+        ``face`` is the same for all parts.
+        """
         if start != self._next:
             self._pictures = _shown(self.footage, start, len(self._x_d))
         self._next = start
+        self._brush = self._brush or Brush(face, self._batch)
+        waiting: list[Bytes] = []  # a group that did not fit stays here and is drawn in two
         while self._next < stop:
-            group = list(islice(self._pictures, min(self._batch, stop - self._next)))
+            count = min(self._brush.batch, stop - self._next)
+            waiting += islice(self._pictures, max(0, count - len(waiting)))
+            group = waiting[:count]
             reach = slice(self._next, self._next + len(group))
-            yield self._pasted(face, group, reach)
-            self._next = reach.stop
+            pasted = self._pasted(self._brush, group, reach)
+            if pasted is None:
+                continue
+            yield pasted
+            self._next, waiting = reach.stop, waiting[len(group) :]
             if progress:
                 progress(reach.stop - start, stop - start)
 
-    def _pasted(self, face: FaceModel, group: list[Bytes], reach: slice) -> Tensor:
+    def _pasted(self, brush: Brush, group: list[Bytes], reach: slice) -> Tensor | None:
         size, places = self.footage.crop_size, self.footage.crops[reach]
         wide = [cut(from_bytes(p), a, size, "edge") for p, a in zip(group, places, strict=True)]
-        with torch.inference_mode():
-            small = torch.stack([shrink(w, face.config.image_size) for w in wide])
-            volume = face.appearance(to_network(face, small))
-            drawn = face.draw(volume, exact_to(face, self._x_s[reach]), exact_to(face, self._x_d[reach]))
+
+        def draw(face: FaceModel) -> Tensor:
+            volume = face.appearance(to_network(face, torch.stack([shrink(w, face.config.image_size) for w in wide])))
+            return face.draw(volume, exact_to(face, self._x_s[reach]), exact_to(face, self._x_d[reach]))
+
+        drawn = brush.draw(draw, len(group))
+        if drawn is None:
+            return None
         crops = to_bytes(to_pictures(drawn.clamp(0, 1))).numpy()
         patches = (Patch(affine, size, *picture.shape[:2]) for affine, picture in zip(places, group, strict=True))
         pasted = (patch.paste(picture, crop) for patch, picture, crop in zip(patches, group, crops, strict=True))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .driving import DrivingOptions
+from .driving import ANIMAL, DrivingOptions
 from .errors import UserError
 from .face import FaceModel
 from .landmarks import Openings
@@ -32,7 +32,8 @@ def guide_keypoints(
     retargeting needs both. Raises UserError when the face model has no networks for what is asked.
     """
     require_networks(face, options)
-    if options.mode == "relative" and options.priority == "expression" and len(x_s) == 1 < len(x_d):
+    damped = options.mode == ANIMAL or (options.mode == "relative" and options.priority == "expression")
+    if damped and len(x_s) == 1 < len(x_d):
         x_d = x_s + expression_gain(x_s[0], x_d[start]) * (x_d - x_d[start])
     if options.retargets:
         x_d = (x_s if options.mode == "relative" else x_d) + _retargeting(face, x_s, options, source, driving)
@@ -110,9 +111,12 @@ def _holding(face: FaceModel, x_s: Tensor, source: Openings | None) -> Tensor:
 
 
 def _offset(face: FaceModel, name: str, x_s: Tensor, ratios: Tensor) -> Tensor:
-    network = getattr(face.stitching, name)
+    networks = face.stitching
+    if networks is None:
+        raise ValueError("Stitching networks are needed; see require_networks.")
     with torch.inference_mode():
-        return _at_rest(network(exact_to(face, x_s.expand(len(ratios), -1, -1)), exact_to(face, ratios)))
+        faces = exact_to(face, x_s.expand(len(ratios), -1, -1))
+        return _at_rest(getattr(networks, name)(faces, exact_to(face, ratios)))
 
 
 def _at_rest(value: Tensor) -> Tensor:

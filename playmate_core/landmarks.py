@@ -68,7 +68,7 @@ class Openings:
     def __len__(self) -> int:
         return len(self.eyes)
 
-    def __getitem__(self, frames: slice) -> Openings:
+    def __getitem__(self, frames: slice | Tensor) -> Openings:
         return Openings(self.eyes[frames], self.lips[frames])
 
     @staticmethod

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from safetensors.torch import save as serialize
+from torch import Tensor
 
 from .checkpoint import differences, open_tensors, refuse_nonfinite, restored, seems_to_be, write_whole
 from .edit import read_motion_at, resample_motion
@@ -46,6 +47,12 @@ class Performance:
     def __post_init__(self) -> None:
         if self.openings is not None and len(self.openings) != len(self.motion):
             raise ValueError(f"{len(self.motion)} frames of motion have {len(self.openings)} openings; one a frame.")
+
+    def __len__(self) -> int:
+        return len(self.motion)
+
+    def __getitem__(self, frames: slice | Tensor) -> Performance:
+        return replace(self, motion=self.motion[frames], openings=self.openings and self.openings[frames])
 
     def at(self, fps: float) -> Performance:
         """The same performance at another rate: rotations on the sphere, the rest linearly; one frame stays."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -74,7 +75,7 @@ def read_crop(face: FaceModel, crop: FaceCrop) -> Portrait:
     crop_to_image = at_size(crop.crop_to_image, crop.size, size)
     wide = cut(image, crop_to_image, size, "edge")
     with torch.inference_mode():
-        appearance = face.appearance(to_network(face, shrink(wide, face.config.image_size)[None]))
+        appearance = _appearance(face, shrink(wide, face.config.image_size)[None])
         reading = face.read(to_reader(face, shrink(wide, face.config.reading_size)[None]))
     rest = _as_motion(reading, FPS)
     return Portrait(image, crop_to_image, size, _at_rest(appearance)[0], _at_rest(reading.keypoints)[0], rest)
@@ -135,12 +136,12 @@ def face_confidence(face: FaceModel, portrait: Portrait) -> FaceConfidence:
     """How much the crop of a portrait behaves like a face under ``face``; see :class:`FaceConfidence`."""
     wide = cut(portrait.image, portrait.crop_to_image, portrait.crop_size, "edge")
     seen = to_reader(face, shrink(wide, face.config.reading_size)[None])
-    given = to_network(face, shrink(wide, face.config.image_size)[None])
     with torch.inference_mode():
         both = face.read(torch.cat([seen, seen.flip(-1)]))
         placed = place(both.keypoints, both.rotation, both.expression, both.translation, both.scale).float()
         rotation = both.rotation.float()
-        drawn = face.draw(face.appearance(given), placed[:1], placed[:1])
+        volume = _appearance(face, shrink(wide, face.config.image_size)[None])
+        drawn = face.draw(move_to(face, volume), placed[:1], placed[:1])
         shift = _shift_error(face, seen, both.translation[:1])
     mirrored = rotation[1] * torch.tensor([1.0, -1.0, -1.0], device=rotation.device)
     distances = torch.cdist(placed[0, :, :2], placed[1, :, :2] * torch.tensor([-1.0, 1.0], device=placed.device))
@@ -206,6 +207,15 @@ def exact_to(face: FaceModel, value: Tensor) -> Tensor:
     """What M and S read and keypoints, where ``face`` lives: never in less than float32, which would round places."""
     weight = next(face.parameters())
     return value.to(weight.device, torch.promote_types(weight.dtype, torch.float32))
+
+
+def _appearance(face: FaceModel, images: Tensor) -> Tensor:
+    """F of pictures (n, S, S, 3); again in float32 where half precision overflows."""
+    seen = to_network(face, images)
+    volume = face.appearance(seen)
+    if torch.finfo(volume.dtype).bits < 32 and not bool(volume.isfinite().all()):
+        return copy.deepcopy(face.appearance).float()(seen.float())
+    return volume
 
 
 def _at_rest(value: Tensor) -> Tensor:

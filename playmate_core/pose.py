@@ -120,7 +120,12 @@ def reference_frame(pose: Pose, reference: str) -> int:
         raise ValueError(f"Unknown reference {reference!r}; choose one of {', '.join(REFERENCES)}.")
     if reference == "first":
         return 0
-    return int(rotation_matrix(pose.rotation.double()).diagonal(dim1=-2, dim2=-1).sum(-1).argmax())
+    return int(frontality(pose).argmax())
+
+
+def frontality(pose: Pose) -> Tensor:
+    """How far every frame faces the camera, (T,): the cosine of its turn, but for scale and offset."""
+    return rotation_matrix(pose.rotation.double()).diagonal(dim1=-2, dim2=-1).sum(-1)
 
 
 def choose_axes(taken: Pose, kept: Pose, axes: PoseAxes) -> Pose:

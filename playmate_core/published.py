@@ -135,7 +135,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     A pickle is read as plain tensors only; whatever else it holds is refused, never run. Raises UserError.
     """
     if path.suffix.lower() in PICKLES:
-        return {_PREFIX.sub("", key): restored(value) for key, value in _leaves(_unpickled(path))}
+        return {_PREFIX.sub("", key): _as_held(value) for key, value in _leaves(_unpickled(path))}
     with open_tensors(path) as file:
         return {_PREFIX.sub("", key): restored(file.get_tensor(key)) for key in file.keys()}  # noqa: SIM118
 
@@ -198,12 +198,15 @@ def _leaves(value: Any, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
         yield prefix, value
 
 
+def _as_held(value: Tensor) -> Tensor:
+    """A tensor of a pickle as networks hold it; float32 is handed on without a second copy."""
+    return value.detach().to(torch.float32 if value.is_floating_point() else value.dtype).contiguous()
+
+
 def _unpickled(path: Path) -> Any:
     try:
-        try:
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        except RuntimeError:  # the format of before PyTorch 1.6 cannot be mapped
-            return torch.load(path, map_location="cpu", weights_only=True)
+        # Not mapped: what is read is already the model's own, where a mapped file would have to be copied beside it.
+        return torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, AttributeError) as error:
         raise UserError(
             f"{path.name} is no plain file of tensors ({type(error).__name__}): it is damaged, or it holds code, which"

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import copy
-import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -13,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from .brush import Brush
 from .crop import Paster
 from .face import FaceModel
 from .face.prepared import PROFILES, prepared
@@ -23,10 +23,9 @@ from .values import Motion, Portrait
 
 #: Frames whose keypoints are placed together: a clip's length must not show in the memory.
 KEYPOINTS_AT_ONCE = 2048
-#: No sample above half a grey level: black.
-BLACK = 0.5 / 255
-log = logging.getLogger(__name__)
 Progress = Callable[[int, int], None]
+#: The seen keypoints (n, K, 3) of the frames from one up to another, made when they are asked for.
+Keypoints = Callable[[int, int], Tensor]
 
 
 @dataclass(frozen=True)
@@ -77,11 +76,12 @@ def draw(
     options = options or RenderOptions()
     if options.expression == "relative":
         motion = relative_to_rest(portrait, motion)
-    artist = Artist(prepared(face, options.profile), portrait.appearance, options.batch)
-    total = len(motion)
-    for start in range(0, total, KEYPOINTS_AT_ONCE):
-        x_s, x_d = driving_keypoints(face, portrait, motion[start : start + KEYPOINTS_AT_ONCE], options)
-        yield from artist.show(x_s, x_d, shifted(progress, start, total))
+    x_s = place_motion(portrait.keypoints, portrait.rest)
+
+    def x_d(start: int, stop: int) -> Tensor:
+        return driving_keypoints(face, portrait, motion[start:stop], options)[1]
+
+    yield from draw_keypoints(face, portrait, x_s, x_d, slice(0, len(motion)), options, progress)
 
 
 def shifted(progress: Progress | None, start: int, total: int) -> Progress | None:
@@ -93,35 +93,34 @@ def draw_keypoints(
     face: FaceModel,
     portrait: Portrait,
     x_s: Tensor,
-    x_d: Tensor,
+    x_d: Keypoints,
+    frames: slice,
     options: RenderOptions | None = None,
     progress: Progress | None = None,
 ) -> Iterator[Tensor]:
-    """Yield the face crop under seen keypoints ``x_d`` (T, K, 3), ``x_s`` (1, K, 3) the picture's: as :func:`draw`.
+    """Yield the face crop at ``frames`` of the seen keypoints ``x_d``; ``x_s`` (1, K, 3) are the picture's own.
 
-    Of ``options`` the batch and the profile count.
+    As :func:`draw`. Of ``options`` the batch and the profile count.
     """
     options = options or RenderOptions()
-    yield from Artist(prepared(face, options.profile), portrait.appearance, options.batch).show(x_s, x_d, progress)
+    artist = Artist(prepared(face, options.profile), portrait.appearance, options.batch)
+    for start in range(frames.start, frames.stop, KEYPOINTS_AT_ONCE):
+        stretch = x_d(start, min(start + KEYPOINTS_AT_ONCE, frames.stop))
+        yield from artist.show(x_s, stretch, shifted(progress, start - frames.start, frames.stop - frames.start))
 
 
 class Artist:
-    """Draws one portrait batch by batch, and knows what to do when that fails.
-
-    When memory runs out, the batch is halved and the frames are drawn again. When half precision gives a picture that
-    is black or no number, its batch is drawn again in float32. Either is told once in the log.
-    """
+    """Draws one portrait batch by batch; see :class:`brush.Brush` for when that fails."""
 
     def __init__(self, face: FaceModel, appearance: Tensor, batch: int) -> None:
-        self._face, self._appearance, self.batch = face, appearance, batch
-        self._exact: FaceModel | None = None
-        self._short = False
+        self._appearance, self._brush = appearance, Brush(face, batch)
 
     def show(self, x_s: Tensor, x_d: Tensor, progress: Progress | None = None) -> Iterator[Tensor]:
-        """x_s (1, K, 3), x_d (T, K, 3) -> pictures (n, S, S, 3) float32 in [0, 1], n at most ``batch``."""
+        """x_s (1, K, 3), x_d (T, K, 3) -> pictures (n, S, S, 3) float32 in [0, 1], n at most the batch."""
         done = 0
         while done < len(x_d):
-            pictures = self._one(x_s, x_d[done : done + self.batch])
+            batch = x_d[done : done + self._brush.batch]
+            pictures = self._brush.draw(partial(_drawn, self._appearance, x_s, batch), len(batch))
             if pictures is None:
                 continue
             yield to_pictures(pictures.clamp(0, 1))
@@ -129,44 +128,9 @@ class Artist:
             if progress:
                 progress(done, len(x_d))
 
-    def _one(self, x_s: Tensor, x_d: Tensor) -> Tensor | None:
-        """One batch; None when it did not fit and the next may be half as large."""
-        try:
-            pictures = _drawn(self._face, self._appearance, x_s, x_d)
-            half = torch.finfo(pictures.dtype).bits < 32
-            return self._again(x_s, x_d) if half and spoilt(pictures) else pictures
-        except (MemoryError, RuntimeError) as problem:
-            if self.batch == 1 or not out_of_memory(problem):
-                raise
-        # Outside the handler: the traceback would keep alive what was just too large.
-        self.batch = (min(self.batch, len(x_d)) + 1) // 2
-        if not self._short:
-            log.warning("The memory does not hold a whole batch; drawing %d frames at once from here.", self.batch)
-        self._short = True
-        return None
 
-    def _again(self, x_s: Tensor, x_d: Tensor) -> Tensor:
-        if self._exact is None:
-            log.warning("Half precision gave black pictures or none; drawing such batches again in float32.")
-            self._exact = copy.deepcopy(self._face).float()
-        return _drawn(self._exact, self._appearance, x_s, x_d)
-
-
-def _drawn(face: FaceModel, appearance: Tensor, x_s: Tensor, x_d: Tensor) -> Tensor:
-    with torch.inference_mode():
-        return face.draw(move_to(face, appearance[None]), exact_to(face, x_s), exact_to(face, x_d))
-
-
-def spoilt(pictures: Tensor) -> bool:
-    """Whether some picture of a batch (n, 3, S, S) is black, or holds what is no number."""
-    return not bool((pictures.isfinite().flatten(1).all(1) & (pictures.flatten(1).amax(1) > BLACK)).all())
-
-
-def out_of_memory(problem: BaseException) -> bool:
-    """Whether memory ran out, on whichever device; PyTorch's CPU says so only in words."""
-    kinds = (MemoryError, getattr(torch, "OutOfMemoryError", MemoryError))
-    words = ("out of memory", "not enough memory", "can't allocate memory")
-    return isinstance(problem, kinds) or any(word in str(problem) for word in words)
+def _drawn(appearance: Tensor, x_s: Tensor, x_d: Tensor, face: FaceModel) -> Tensor:
+    return face.draw(move_to(face, appearance[None]), exact_to(face, x_s), exact_to(face, x_d))
 
 
 def driving_keypoints(

@@ -60,7 +60,7 @@ class Pose:
     def __len__(self) -> int:
         return len(self.rotation)
 
-    def __getitem__(self, frames: slice) -> Pose:
+    def __getitem__(self, frames: slice | Tensor) -> Pose:
         return replace(
             self, rotation=self.rotation[frames], translation=self.translation[frames], scale=self.scale[frames]
         )
@@ -82,7 +82,7 @@ class Motion:
     def __len__(self) -> int:
         return len(self.pose)
 
-    def __getitem__(self, frames: slice) -> Motion:
+    def __getitem__(self, frames: slice | Tensor) -> Motion:
         return Motion(self.pose[frames], self.expression[frames])
 
     @property

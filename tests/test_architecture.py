@@ -19,9 +19,10 @@ FLOORS = (
     ("crop", "detect", "conformer", "normalisation", "denoiser", "emotion", "tracks", "score", "pictures", "sound")
     + ("landmarks", "detectors"),
     ("portrait", "render", "guidance", "sampling", "head", "generate", "pose", "edit")
-    + ("follow", "subject", "driving", "keypoints", "blocking"),
+    + ("follow", "subject", "driving", "keypoints", "blocking", "brush"),
     ("fetching", "checkpoint", "published", "weights"),
-    ("video", "soundtrack", "writer", "joining", "parts", "film", "plot", "performance", "template", "footage"),
+    ("video", "soundtrack", "writer", "joining", "parts", "film", "plot", "performance", "template", "footage")
+    + ("course",),
     ("talk",),
     ("animate",),
     ("terminal", "cli_weights", "animate_cli", "cli"),

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from shared_facts import SHARED, needs_shared
 from torch import Tensor
 
-from playmate_core.driving import DrivingOptions, closed_mouth, drive_clip, drive_still
+from playmate_core.driving import ANIMAL, DrivingOptions, closed_mouth, drive_clip, drive_still
 from playmate_core.edit import Regions
 from playmate_core.errors import UserError
 from playmate_core.face import FaceConfig
@@ -197,6 +197,23 @@ def test_relative_motion_starts_from_the_face_of_the_picture(reference: str) -> 
     bare: Any = SimpleNamespace(stitching=None)
     guided = guide_keypoints(bare, x_s, x_d, replace(options, multiplier=1.7), start)
     assert torch.allclose(guided[start], x_s[0], atol=1e-5) and not torch.allclose(guided[start - 1], x_s[0], atol=1e-2)
+
+
+def test_an_animal_takes_all_values_damped() -> None:
+    """x_d = s_s (x_c R_d + delta_d) + t_d, then x_s + m (x_d - x_d of the first frame) (LIVEPORTRAIT 7.2)."""
+    rest, driving = wandering(1, 0), wandering(6, 1)
+    points, options = torch.randn(21, 3, generator=torch.Generator().manual_seed(3)), DrivingOptions(mode=ANIMAL)
+    x_s = place_motion(points, rest)
+    x_d = place_motion(points, drive_still(rest, driving, options))
+    pose = driving.pose
+    turned = points @ rotation_matrix(pose.rotation) + driving.expression
+    by_hand = rest.pose.scale[0] * turned + (pose.translation * torch.tensor([1.0, 1.0, 0.0]))[:, None]
+    torch.testing.assert_close(x_d, by_hand, atol=1e-5, rtol=0)
+    bare: Any = SimpleNamespace(stitching=None)
+    gain = expression_gain(x_s[0], by_hand[0])
+    guided = guide_keypoints(bare, x_s, x_d, options)
+    torch.testing.assert_close(guided, x_s + gain * (by_hand - by_hand[:1]), atol=1e-4, rtol=0)
+    assert abs(gain - 1) > 0.01
 
 
 @pytest.mark.parametrize("mode", ["relative", "absolute"])

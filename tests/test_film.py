@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 from playmate_core import parts as room
 from playmate_core import render as drawing
@@ -25,11 +24,12 @@ from playmate_core.face import FaceModel
 from playmate_core.film import FilmRequest, write_film
 from playmate_core.overlap import ahead, behind
 from playmate_core.parts import parts_folder
+from playmate_core.performance import Performance, save_performance
 from playmate_core.pictures import read_picture
 from playmate_core.portrait import read_portrait
-from playmate_core.render import RenderOptions, draw, out_of_memory, render, spoilt
+from playmate_core.render import RenderOptions, render
 from playmate_core.values import Motion, Portrait, Pose
-from playmate_core.video import read_frames
+from playmate_core.video import read_frames, video_facts
 from playmate_core.weights import load_face
 
 
@@ -260,106 +260,40 @@ def test_a_killed_process_is_gone_on_from(
     assert sorted(p.name for p in tmp_path.iterdir()) == ["killed.mp4", "whole.mp4"]
 
 
-def test_running_out_of_memory_halves_the_batch(
-    face: FaceModel, portrait: Portrait, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    whole = torch.cat(list(draw(face, portrait, motion(13), RenderOptions(batch=2))))
-    plain, asked = drawing._drawn, []
-
-    def small(face: FaceModel, appearance: Tensor, x_s: Tensor, x_d: Tensor) -> Tensor:
-        asked.append(len(x_d))
-        if len(x_d) > 3:
-            raise RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory")
-        return plain(face, appearance, x_s, x_d)
-
-    monkeypatch.setattr(drawing, "_drawn", small)
-    with caplog.at_level(logging.WARNING):
-        batches = list(draw(face, portrait, motion(13), RenderOptions(batch=8)))
-    assert asked == [8, 4, 2, 2, 2, 2, 2, 2, 1] and [len(b) for b in batches] == [2] * 6 + [1]
-    torch.testing.assert_close(torch.cat(batches), whole, atol=1e-5, rtol=0)
-    assert len(caplog.records) == 1
-
-    def never(*_: object) -> Tensor:
-        raise MemoryError
-
-    monkeypatch.setattr(drawing, "_drawn", never)
-    with pytest.raises(MemoryError):
-        list(draw(face, portrait, motion(3)))
-
-
-def test_other_failures_are_not_taken_for_it() -> None:
-    assert out_of_memory(MemoryError()) and out_of_memory(RuntimeError("CUDA out of memory. Tried to allocate"))
-    assert not out_of_memory(RuntimeError("shape mismatch"))
-
-
-@pytest.mark.parametrize("flaw", [0.0, float("nan"), float("inf")])
-def test_spoilt_half_precision_is_drawn_again(
-    face: FaceModel,
-    portrait: Portrait,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-    flaw: float,
-) -> None:
-    plain = drawing._drawn
-    first = face
-
-    def spoiling(face: FaceModel, appearance: Tensor, x_s: Tensor, x_d: Tensor) -> Tensor:
-        """Half precision as far as the caller can tell: PyTorch's CPU cannot run all of W in it."""
-        pictures = plain(face, appearance, x_s, x_d)
-        if face is not first:
-            return pictures
-        pictures = pictures.half()
-        pictures[1] = flaw
-        return pictures
-
-    monkeypatch.setattr(drawing, "_drawn", spoiling)
-    with caplog.at_level(logging.WARNING):
-        got = torch.cat(list(draw(face, portrait, motion(6), RenderOptions(batch=3, profile="plain"))))
-    monkeypatch.undo()
-    wanted = torch.cat(list(draw(face, portrait, motion(6), RenderOptions(batch=3, profile="plain"))))
-    torch.testing.assert_close(got, wanted, atol=1e-5, rtol=0)
-    assert len(caplog.records) == 1 and "float32" in caplog.text
-    assert not spoilt(torch.full((2, 3, 4, 4), 0.2))
-
-
-#: Run in a process of its own, whose whole life the figure is of.
+#: Run in a process of its own, whose whole life the figure is of: what the kernel says it had at the most. (The peak
+#: that getrusage tells begins with that of the process which started it.)
 PEAK = """
-import resource, sys, torch
-sys.path.insert(0, sys.argv[5])
+import sys
 from pathlib import Path
-from test_film import motion
-from playmate_core.film import FilmRequest, write_film
-from playmate_core.pictures import read_picture
-from playmate_core.portrait import read_portrait
-from playmate_core.render import RenderOptions
-from playmate_core.weights import load_face
-torch.set_num_threads(1)
-face = load_face(Path(sys.argv[1]))
-portrait = read_portrait(face, read_picture(sys.argv[2]), "whole")
-write_film(face, portrait, motion(int(sys.argv[4])), FilmRequest(Path(sys.argv[3]), rendering=RenderOptions(batch=64)))
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+from playmate_core.cli import main
+words = ["render", *sys.argv[1:], "--crop", "whole", "--any-picture", "--batch", "64"]
+assert main(words) == 0
+print(next(line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")))
 """
+needs_proc = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="there is no /proc to read memory from")
 
 
 def peak(folder: Path, face: Path, picture: Path, frames: int) -> int:
-    """The most memory, in the system's unit, of a process that writes a film of so many frames."""
-    words = [face, picture, folder / f"{frames}.mp4", frames, Path(__file__).parent]
+    """The most memory, in kB, of `playmate render` with a motion of so many frames."""
+    played, film = folder / f"{frames}.safetensors", folder / f"{frames}.mp4"
+    save_performance(Performance(motion(frames)), played)
+    words = [sys.executable, "-c", PEAK, *map(str, [picture, played, "-o", film, "--face-weights", face])]
     # An allocator told to keep what is freed would count what was there one after another as if at once.
     kept = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
-    command = [sys.executable, "-c", PEAK, *map(str, words)]
-    where = Path(__file__).parents[1]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=where, env=kept)
-    return int(done.stdout)
+    done = subprocess.run(words, capture_output=True, text=True, cwd=Path(__file__).parents[1], env=kept)
+    assert not done.returncode, done.stderr
+    assert video_facts(film).frames == frames
+    return int(done.stdout.split()[-1])
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="resource.getrusage is POSIX's")
+@needs_proc
 def test_memory_does_not_grow_with_the_film(tmp_path: Path, tiny_face: Path, portrait_picture: Path) -> None:
     short, long = (peak(tmp_path, tiny_face, portrait_picture, frames) for frames in (200, 1000))
     assert long < 1.1 * short
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform == "win32", reason="resource.getrusage is POSIX's")
+@needs_proc
 def test_memory_of_one_ten_and_sixty_minutes(tmp_path: Path, tiny_face: Path, portrait_picture: Path) -> None:
     one, ten, sixty = (peak(tmp_path, tiny_face, portrait_picture, 1500 * n) for n in (1, 10, 60))
     assert max(one, ten, sixty) < 1.1 * min(one, ten, sixty), (one, ten, sixty)

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from playmate_core.crop import DRIVING_CROP, CropOptions, square_from_box
-from playmate_core.detect import Pick
+from playmate_core.detect import Pick, square_of
 from playmate_core.detectors import Face
 from playmate_core.errors import UserError
 from playmate_core.follow import FaceTrack, GapLimits, filled_reading, follow, gaps
+from playmate_core.landmarks import Openings
 
 
 def film(frames: int) -> Iterator[Tensor]:
@@ -82,3 +83,22 @@ def test_gaps_and_readings_of_any_film(there: list[bool]) -> None:
     known = torch.nonzero(seen)[:, 0]
     wanted = torch.arange(len(there)).clamp(int(known[0]), int(known[-1])).double()
     assert torch.allclose(position, wanted)
+
+
+def test_an_hour_of_meshes_is_not_kept() -> None:
+    """What a crop and the openings need of MediaPipe's 478 points, and the openings of lost frames in between."""
+    meshes = [torch.rand(478, 2, generator=torch.Generator().manual_seed(i)) * 40 + i for i in range(5)]
+    frames = (torch.full((64, 64, 3), i / 10) for i in range(5))
+
+    def sees(image: Tensor) -> tuple[Face, ...]:
+        number = round(float(image.mean()) * 10)
+        return () if number == 2 else (Face.of(meshes[number]),)
+
+    track = follow(frames, sees, limits=GapLimits(share=0.5))
+    assert track.points.shape == (5, 68, 2) and track.seen.tolist() == [True, True, False, True, True]
+    assert track.squares(CropOptions())[1] == square_of(Face.of(meshes[1]), CropOptions())
+    wanted = Openings.of(torch.stack(meshes))
+    assert track.openings is not None and wanted is not None
+    assert torch.equal(track.openings.eyes[[0, 1, 3, 4]], wanted.eyes[[0, 1, 3, 4]])
+    assert torch.allclose(track.openings.lips[2], (wanted.lips[1] + wanted.lips[3]) / 2)
+    assert torch.allclose(track.points[2], (track.points[1] + track.points[3]) / 2)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from torch import Tensor
 
 from playmate_core.errors import UserError
 from playmate_core.face import FaceConfig, FaceModel
+from playmate_core.face.appearance import AppearanceExtractor
 from playmate_core.geometry import place
 from playmate_core.portrait import FaceConfidence, FaceLimits, face_confidence, read_motion, read_portrait, require_face
 
@@ -91,6 +94,32 @@ def test_the_module_decides_the_precision() -> None:
     assert read_motion(face, [image()]).expression.dtype == torch.float32
 
 
+def test_a_lowered_model_reads_pose_and_keypoints_as_before() -> None:
+    """Half precision is for pictures: M and S stay float32, F's volume is a little off."""
+    torch.manual_seed(0)
+    face = FaceModel(FaceConfig.tiny()).eval()
+    whole = read_portrait(face, image())
+    lowered = read_portrait(copy.deepcopy(face).trunks_in(torch.bfloat16), image())
+    assert torch.equal(lowered.keypoints, whole.keypoints)
+    assert torch.equal(lowered.rest.pose.rotation, whole.rest.pose.rotation)
+    assert torch.equal(lowered.rest.expression, whole.rest.expression)
+    assert 0 < float((lowered.appearance - whole.appearance).abs().max()) < 0.1 * float(whole.appearance.abs().max())
+
+
+def test_an_appearance_that_half_precision_spoils_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    face = FaceModel(FaceConfig.tiny()).eval()
+    plain = AppearanceExtractor.forward
+
+    def overflowing(self: AppearanceExtractor, seen: Tensor) -> Tensor:
+        return plain(self, seen) * (1.0 if seen.dtype == torch.float32 else float("inf"))
+
+    monkeypatch.setattr(AppearanceExtractor, "forward", overflowing)
+    whole = read_portrait(face, image()).appearance
+    lowered = read_portrait(copy.deepcopy(face).trunks_in(torch.bfloat16), image()).appearance
+    torch.testing.assert_close(lowered, whole, atol=0.1 * float(whole.abs().max()), rtol=0)
+
+
 class Mirrorable(torch.nn.Module):
     """A stand-in that reads where the light is, so that mirroring is exact, and draws its input."""
 
@@ -98,6 +127,7 @@ class Mirrorable(torch.nn.Module):
         super().__init__()
         self.moves = moves
         self.config, self.skew = FaceConfig.tiny(), torch.nn.Parameter(torch.tensor(skew))
+        self.motion = torch.nn.Linear(1, 1)
 
     def appearance(self, image: Tensor) -> Tensor:
         return image[:, :, None]

@@ -267,7 +267,7 @@ def test_reading_does_not_hang_on_to_the_file(model: FaceModel, tmp_path: Path) 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="there is no /proc here to read memory from")
 def test_loading_takes_half_the_memory_of_a_naive_load(tmp_path: Path) -> None:
-    """Peak private memory over the model's own size, each in its own process: 1.2 at most, against 1.8 and more."""
+    """The kernel's peak over the model's own size, each in its own process: 1.2 at most, against 1.8 and more."""
     large = replace(TINY, hourglass_expansion=64, hourglass_levels=3, hourglass_max=512, generator_middle=256)
     folder = write_random(tmp_path, large)
     peaks = {way: in_its_own_process(way, folder, large).peak for way in WAYS}
