@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 
 from playmate_core.face import FaceConfig, FaceModel
 from playmate_core.weights import load_motion, save
@@ -17,6 +18,9 @@ from playmate_core.weights import load_motion, save
 if TYPE_CHECKING:
     from training.data import Sessions
 
+# How long an example takes says how busy the machine is, and nothing about what is tested.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 FACTS = {"license": "Apache-2.0", "data": "none: random numbers", "training": {"step": 0}}
 SPEECH_SECONDS = 1.31
 SPEECH_RATE = 22050
