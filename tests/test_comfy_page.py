@@ -1,0 +1,91 @@
+"""ComfyUI's own page, in a headless Chromium, opens every workflow whole, runs one and shows its film.
+
+What test_comfy.py needs, and the package playwright and a Chromium on the path. ``COMFYUI_PICTURES=docs`` in the
+environment writes the README's pictures of ComfyUI anew.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from comfy_page import HAS_PAGE, ComfyPage, comfy_page
+from comfy_server import COMFY, PACK, PYTHON, ROOT, ComfyServer
+from test_comfy import TINY
+
+WORKFLOWS = sorted((ROOT / "workflows").glob("*.json"))
+PICTURES = os.environ.get("COMFYUI_PICTURES", "")
+#: How ComfyUI draws nodes; versions that know only the canvas take the second for the first.
+DRAWN = {"canvas": False, "nodes_2.0": True}
+#: What the README shows of the nodes: file -> classes.
+ROWS = {
+    "models": ("DemoMedia", "LoadFaceModel", "LoadMotionModel", "LoadAudioEncoder", "CropPortrait", "EncodePortrait"),
+    "speech": ("EncodeAudio", "Emotion", "EmotionBlend", "EmotionSchedule", "SampleMotion"),
+    "pose": (
+        *("PoseFromVideo", "PoseFromImage", "PoseStatic", "PoseKeyframes", "PoseFromMotion", "PoseSwitch"),
+        "ApplyPose",
+    ),
+    "motion": ("MotionFromVideo", "ScaleMotion", "SaveMotion", "LoadMotion", "PlotMotion", "PreviewKeypoints"),
+    "render": ("Render", "RenderToVideo", "PasteBack", "Talk"),
+}
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not (COMFY and PYTHON), reason="COMFYUI_PATH and COMFYUI_PYTHON name no ComfyUI"),
+    pytest.mark.skipif(not HAS_PAGE, reason="needs the package playwright and a Chromium on the path"),
+]
+
+
+@pytest.fixture(scope="module", params=DRAWN)
+def page(request: pytest.FixtureRequest, comfy: ComfyServer) -> Iterator[ComfyPage]:
+    with comfy_page(comfy, **{"Comfy.VueNodes.Enabled": DRAWN[request.param]}) as opened:
+        yield opened
+
+
+def test_the_page_starts_without_an_error_of_ours(page: ComfyPage) -> None:
+    assert not [error for error in page.started if PACK in error or "playmate" in error.lower()]
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_a_workflow_opens_whole_and_would_run_as_its_twin_does(page: ComfyPage, path: Path) -> None:
+    seen = page.open(path)
+    assert (seen.missing, seen.red, seen.odd, seen.boxes, seen.console) == ((), (), (), (), ())
+    twin = json.loads((path.parent / "api" / path.name).read_text(encoding="utf-8"))
+    assert {key: entry["class_type"] for key, entry in seen.prompt.items()} == {
+        key: entry["class_type"] for key, entry in twin.items()
+    }
+    for key, entry in twin.items():
+        if entry["class_type"].startswith("Playmate"):  # ComfyUI's own have other widgets in other versions
+            assert seen.prompt[key]["inputs"] == entry["inputs"]
+
+
+def test_run_shows_the_film_and_not_its_last_still(page: ComfyPage) -> None:
+    page.open(ROOT / "workflows" / "talk.json")
+    for seed in (1, 2):
+        prefix = f"page_{id(page)}_{seed}"
+        changes = {"PlaymateSampleMotion.seed": seed, "PlaymateRenderToVideo.filename_prefix": f"video/{prefix}"}
+        page.run({**TINY, "PlaymateRenderToVideo.batch": 1, **changes}, film=prefix)
+    seen = page.look()
+    assert (seen.red, seen.boxes, seen.console) == ((), (), ())
+
+
+def test_the_bundled_models_talk_and_the_pictures_are_taken(comfy: ComfyServer, tmp_path: Path) -> None:
+    out = (ROOT / PICTURES) if PICTURES else tmp_path
+    with comfy_page(comfy, **{"Comfy.VueNodes.Enabled": False}) as page:
+        for name, kinds in ROWS.items():
+            page.row([f"Playmate{kind}" for kind in kinds], out / f"nodes_{name}.png")
+        page.open(ROOT / "workflows" / "talk.json")
+        page.run({"PlaymateRenderToVideo.filename_prefix": "video/bundled"}, film="bundled")
+        page.picture(out / "comfyui.png")
+    sizes = {
+        path.name: path.stat().st_size for path in out.glob("*.png") if path.stem.startswith(("nodes_", "comfyui"))
+    }
+    assert set(sizes) == {"comfyui.png", *(f"nodes_{name}.png" for name in ROWS)}
+    assert 50_000 < sizes["comfyui.png"] < 400_000 and sum(sizes.values()) < 1_500_000
+
+
+def test_the_pictures_show_every_node() -> None:
+    nodes = json.loads((ROOT / "tests" / "data" / "nodes.json").read_text(encoding="utf-8"))
+    assert sorted(f"Playmate{kind}" for kinds in ROWS.values() for kind in kinds) == sorted(nodes)
