@@ -162,7 +162,7 @@ class ComfyPage:
 
     def picture(self, path: Path) -> None:
         """The window with the whole graph in it, as PNG."""
-        self.page.evaluate(FRAME, [80, 70, WINDOW["width"] - 20, WINDOW["height"] - 20])
+        self.page.evaluate(FRAME, [80, 110, WINDOW["width"] - 20, WINDOW["height"] - 20])
         self.page.evaluate(SETTLED)
         self.page.screenshot(path=path)
 

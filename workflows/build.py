@@ -56,10 +56,11 @@ WIDE, COLUMN, GAP = 300, 340, 60
 #: Loaders carry no `properties.models`: for a file listed there that is not on disk, ComfyUI's page opens its
 #: missing-models dialog (frontend 1.27) or marks the node red (1.49), while these run on the bundled models. Whether it
 #: also does so while another choice is selected was not measured. The loader says what is missing and where from.
+#: Bold and not code: on the colour of a note, code cannot be read in Nodes 2.0 (frontend 1.49).
 WEIGHTS_NOTE = (
     "**LivePortrait weights.** The bundled face model knows drawn heads only. For photographs put LivePortrait's five"
-    " files into `models/liveportrait` and choose `appearance_feature_extractor` in Load Face Model: 500 MB in all,"
-    " MIT licence. To find the face in any picture also install `mediapipe`, or `insightface` (its models are for"
+    " files into **models/liveportrait** and choose **appearance_feature_extractor** in Load Face Model: 500 MB in all,"
+    " MIT licence. To find the face in any picture also install **mediapipe**, or **insightface** (its models are for"
     " non-commercial use)."
 )
 
