@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from comfy_server import ComfyServer
 
 if TYPE_CHECKING:
-    from playwright.sync_api import ConsoleMessage, Page
+    from playwright.sync_api import Browser, ConsoleMessage, Page
 
 CHROMIUM = next(filter(None, map(shutil.which, (os.environ.get("CHROMIUM", ""), "chromium", "google-chrome"))), None)
 HAS_PAGE = CHROMIUM is not None and importlib.util.find_spec("playwright") is not None
@@ -176,16 +176,25 @@ class ComfyPage:
 
 
 @contextlib.contextmanager
-def comfy_page(server: ComfyServer, **settings: Any) -> Iterator[ComfyPage]:
-    """ComfyUI's page with settings of its own (ids as its settings dialog stores them)."""
+def chromium() -> Iterator[Browser]:
+    """A headless Chromium; one at a time in a process."""
     from playwright.sync_api import sync_playwright
 
-    server.get("/settings", {**SETTINGS, **settings})
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
         try:
-            page = browser.new_page(viewport=WINDOW)
-            page.set_default_timeout(WAIT)
-            yield ComfyPage(page, f"http://127.0.0.1:{server.port}")
+            yield browser
         finally:
             browser.close()
+
+
+@contextlib.contextmanager
+def comfy_page(browser: Browser, server: ComfyServer, **settings: Any) -> Iterator[ComfyPage]:
+    """ComfyUI's page with settings of its own (ids as its settings dialog stores them)."""
+    server.get("/settings", {**SETTINGS, **settings})
+    page = browser.new_page(viewport=WINDOW)
+    page.set_default_timeout(WAIT)
+    try:
+        yield ComfyPage(page, f"http://127.0.0.1:{server.port}")
+    finally:
+        page.close()

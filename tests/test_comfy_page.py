@@ -10,11 +10,15 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from comfy_page import HAS_PAGE, ComfyPage, comfy_page
+from comfy_page import HAS_PAGE, ComfyPage, chromium, comfy_page
 from comfy_server import COMFY, PACK, PYTHON, ROOT, ComfyServer
 from test_comfy import TINY
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 WORKFLOWS = sorted((ROOT / "workflows").glob("*.json"))
 PICTURES = os.environ.get("COMFYUI_PICTURES", "")
@@ -38,9 +42,15 @@ pytestmark = [
 ]
 
 
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as running:
+        yield running
+
+
 @pytest.fixture(scope="module", params=DRAWN)
-def page(request: pytest.FixtureRequest, comfy: ComfyServer) -> Iterator[ComfyPage]:
-    with comfy_page(comfy, **{"Comfy.VueNodes.Enabled": DRAWN[request.param]}) as opened:
+def page(request: pytest.FixtureRequest, browser: Browser, comfy: ComfyServer) -> Iterator[ComfyPage]:
+    with comfy_page(browser, comfy, **{"Comfy.VueNodes.Enabled": DRAWN[request.param]}) as opened:
         yield opened
 
 
@@ -61,19 +71,21 @@ def test_a_workflow_opens_whole_and_would_run_as_its_twin_does(page: ComfyPage, 
             assert seen.prompt[key]["inputs"] == entry["inputs"]
 
 
-def test_run_shows_the_film_and_not_its_last_still(page: ComfyPage) -> None:
+def test_run_shows_the_film_and_not_its_last_still(comfy: ComfyServer, page: ComfyPage) -> None:
     page.open(ROOT / "workflows" / "talk.json")
     for seed in (1, 2):
-        prefix = f"page_{id(page)}_{seed}"
+        prefix = f"page_{len(comfy.files())}_{seed}"
         changes = {"PlaymateSampleMotion.seed": seed, "PlaymateRenderToVideo.filename_prefix": f"video/{prefix}"}
         page.run({**TINY, "PlaymateRenderToVideo.batch": 1, **changes}, film=prefix)
     seen = page.look()
     assert (seen.red, seen.boxes, seen.console) == ((), (), ())
 
 
-def test_the_bundled_models_talk_and_the_pictures_are_taken(comfy: ComfyServer, tmp_path: Path) -> None:
+def test_the_bundled_models_talk_and_the_pictures_are_taken(
+    browser: Browser, comfy: ComfyServer, tmp_path: Path
+) -> None:
     out = (ROOT / PICTURES) if PICTURES else tmp_path
-    with comfy_page(comfy, **{"Comfy.VueNodes.Enabled": False}) as page:
+    with comfy_page(browser, comfy, **{"Comfy.VueNodes.Enabled": False}) as page:
         for name, kinds in ROWS.items():
             page.row([f"Playmate{kind}" for kind in kinds], out / f"nodes_{name}.png")
         page.open(ROOT / "workflows" / "talk.json")
