@@ -94,10 +94,10 @@ ROW = f"""async kinds => {{
 #: Brings the whole graph into view; where it then lies in the window, in pixels.
 FRAME = f"""async ([left, top, right, bottom]) => {{
     {APP}
-    const boxes = app.graph.nodes.map(node => node.getBounding());
-    const x = Math.min(...boxes.map(box => box[0])), y = Math.min(...boxes.map(box => box[1])) - 20;
-    const width = Math.max(...boxes.map(box => box[0] + box[2])) - x;
-    const height = Math.max(...boxes.map(box => box[1] + box[3])) - y;
+    const nodes = app.graph.nodes, title = 50;  // above a node's place: its title and its owner's badge
+    const x = Math.min(...nodes.map(node => node.pos[0])), y = Math.min(...nodes.map(node => node.pos[1])) - title;
+    const width = Math.max(...nodes.map(node => node.pos[0] + node.size[0])) - x;
+    const height = Math.max(...nodes.map(node => node.pos[1] + node.size[1])) - y;
     const rect = app.canvas.canvas.getBoundingClientRect();
     const scale = Math.min((right - left) / width, (bottom - top) / height, 1.5);
     app.canvas.ds.scale = scale;

@@ -71,6 +71,20 @@ def test_a_workflow_opens_whole_and_would_run_as_its_twin_does(page: ComfyPage, 
             assert seen.prompt[key]["inputs"] == entry["inputs"]
 
 
+def test_an_absent_model_that_is_chosen_is_offered_for_download(page: ComfyPage, tmp_path: Path) -> None:
+    """Frontend 1.27 asks in a dialog, 1.49 marks the loader red. The test above has the bundled choice: no word then."""
+    workflow = json.loads((ROOT / "workflows" / "talk.json").read_text(encoding="utf-8"))
+    loader = next(node for node in workflow["nodes"] if node["type"] == "PlaymateLoadFaceModel")
+    (listed,) = loader["properties"]["models"]
+    loader["widgets_values"][0] = listed["name"]
+    path = tmp_path / "absent.json"
+    path.write_text(json.dumps(workflow), encoding="utf-8")
+    seen = page.open(path)
+    asked = [box for box in seen.boxes if listed["name"] in box]
+    assert asked or seen.red == (f"PlaymateLoadFaceModel ({loader['id']})",)
+    page.page.keyboard.press("Escape")
+
+
 def test_run_shows_the_film_and_not_its_last_still(comfy: ComfyServer, page: ComfyPage) -> None:
     page.open(ROOT / "workflows" / "talk.json")
     for seed in (1, 2):
@@ -95,7 +109,8 @@ def test_the_bundled_models_talk_and_the_pictures_are_taken(
         path.name: path.stat().st_size for path in out.glob("*.png") if path.stem.startswith(("nodes_", "comfyui"))
     }
     assert set(sizes) == {"comfyui.png", *(f"nodes_{name}.png" for name in ROWS)}
-    assert 50_000 < sizes["comfyui.png"] < 400_000 and sum(sizes.values()) < 1_500_000
+    assert all(20_000 < size < 400_000 for size in sizes.values()), sizes
+    assert sum(sizes.values()) < 1_500_000
 
 
 def test_the_pictures_show_every_node() -> None:
