@@ -77,7 +77,7 @@ FILM = f"""name => {{
         node.widgets.some(widget => widget.name === 'video-preview'));
     return [...document.querySelectorAll('video')].some(plays) && !stills.length;
 }}"""
-#: Nodes of these classes alone, side by side in their least size, the first line of their places in pixels.
+#: Nodes of these classes alone, side by side in their least size.
 ROW = f"""async kinds => {{
     {APP}
     app.graph.clear();

@@ -72,7 +72,7 @@ def test_a_workflow_opens_whole_and_would_run_as_its_twin_does(page: ComfyPage, 
 
 
 def test_an_absent_model_that_is_chosen_is_offered_for_download(page: ComfyPage, tmp_path: Path) -> None:
-    """Frontend 1.27 asks in a dialog, 1.49 marks the loader red. The test above has the bundled choice: no word then."""
+    """Frontend 1.27 asks in a dialog, 1.49 marks the loader red. Of the bundled choice nothing is said: see above."""
     workflow = json.loads((ROOT / "workflows" / "talk.json").read_text(encoding="utf-8"))
     loader = next(node for node in workflow["nodes"] if node["type"] == "PlaymateLoadFaceModel")
     (listed,) = loader["properties"]["models"]
