@@ -1,6 +1,7 @@
 """A real ComfyUI with this pack in it, in a folder of its own, spoken to as the page does.
 
 COMFYUI_PATH is a checkout, COMFYUI_PYTHON the Python that has its requirements. Nothing is written into either.
+The pack is what the registry's archive would hold, so these tests need a clone.
 """
 
 from __future__ import annotations
@@ -20,12 +21,10 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from archive import ROOT, published
 
-ROOT = Path(__file__).resolve().parent.parent
 COMFY, PYTHON = os.environ.get("COMFYUI_PATH", ""), os.environ.get("COMFYUI_PYTHON", "")
 PACK = "playmate-portrait"
-#: What makes the pack; the rest of the repository is not installed.
-PARTS = ("__init__.py", "nodes", "playmate_core", "locales", "workflows", "pyproject.toml", "requirements.txt")
 Prompt = dict[str, Any]
 
 
@@ -53,10 +52,9 @@ class ComfyServer:
             (base / name).mkdir(parents=True)
         (base / "models").symlink_to(models, target_is_directory=True)
         pack = base / "custom_nodes" / PACK
-        pack.mkdir()
-        for part in PARTS:
-            copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
-            copy(ROOT / part, pack / part)
+        for name in published():  # what the registry would install, and not a file more
+            (pack / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, pack / name)
         self.log = base / "server.log"
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))

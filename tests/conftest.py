@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import wave
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +18,8 @@ from playmate_core.face import FaceConfig, FaceModel
 from playmate_core.weights import load_motion, save
 
 if TYPE_CHECKING:
+    from comfy_server import ComfyServer
+
     from training.data import Sessions
 
 # How long an example takes says how busy the machine is, and nothing about what is tested.
@@ -120,3 +124,24 @@ def eye(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("eye") / "probe.safetensors"
     save_probe(Probe(ProbeConfig(size=32, widths=(4, 8), embedding=6)), path)
     return path
+
+
+@pytest.fixture(scope="session")
+def comfy_models(
+    tmp_path_factory: pytest.TempPathFactory, tiny_face: Path, tiny_motion: Path, tiny_emotion: Path
+) -> Path:
+    """A models folder for a real ComfyUI with the three tiny files in it."""
+    folder = tmp_path_factory.mktemp("models") / "playmate"
+    folder.mkdir()
+    for path in (tiny_face, tiny_motion, tiny_emotion):
+        shutil.copy(path, folder / f"tiny_{path.name}")
+    return folder.parent
+
+
+@pytest.fixture(scope="session")
+def comfy(tmp_path_factory: pytest.TempPathFactory, comfy_models: Path) -> Iterator[ComfyServer]:
+    """A real ComfyUI with this pack; only for tests that skip where there is none."""
+    from comfy_server import ComfyServer
+
+    with ComfyServer(tmp_path_factory.mktemp("comfy"), comfy_models) as running:
+        yield running

@@ -15,7 +15,6 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,21 +47,6 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory, tiny_face: Path, tiny_motion: Path, tiny_emotion: Path) -> Path:
-    folder = tmp_path_factory.mktemp("models") / "playmate"
-    folder.mkdir()
-    for path in (tiny_face, tiny_motion, tiny_emotion):
-        shutil.copy(path, folder / f"tiny_{path.name}")
-    return folder.parent
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, models: Path) -> Iterator[ComfyServer]:
-    with ComfyServer(tmp_path_factory.mktemp("comfy"), models) as running:
-        yield running
-
-
 def graph(name: str, settings: dict[str, Any] | None = None) -> Prompt:
     """A shipped workflow with tiny models, and with ``settings``: "class.input" -> value."""
     prompt: Prompt = json.loads((ROOT / "workflows" / "api" / f"{name}.json").read_text(encoding="utf-8"))
@@ -87,17 +71,17 @@ def only(prompt: Prompt, kind: str, saved_as: str) -> Prompt:
     return {**kept, "save": {"class_type": "PlaymateSaveMotion", "inputs": inputs}}
 
 
-def moved(server: ComfyServer, prompt: Prompt) -> Motion:
-    ended = server.run(prompt)
+def moved(comfy: ComfyServer, prompt: Prompt) -> Motion:
+    ended = comfy.run(prompt)
     assert ended.status == "success", ended
-    return load_performance(server.saved(ended, ".safetensors")).motion
+    return load_performance(comfy.saved(ended, ".safetensors")).motion
 
 
 @pytest.mark.parametrize("name", [path.stem for path in API])
-def test_a_workflow_runs_and_its_video_is_whole(server: ComfyServer, name: str) -> None:
-    ended = server.run(graph(name))
+def test_a_workflow_runs_and_its_video_is_whole(comfy: ComfyServer, name: str) -> None:
+    ended = comfy.run(graph(name))
     assert ended.status == "success", ended
-    video = server.saved(ended, ".mp4")
+    video = comfy.saved(ended, ".mp4")
     facts = video_facts(video)
     if name == "video_driven":
         assert facts.frames == 75
@@ -108,9 +92,9 @@ def test_a_workflow_runs_and_its_video_is_whole(server: ComfyServer, name: str) 
     )
 
 
-def test_emotions_move_the_face_differently(server: ComfyServer) -> None:
+def test_emotions_move_the_face_differently(comfy: ComfyServer) -> None:
     takes = [
-        moved(server, only(graph("talk", {**LEARNED, "PlaymateEmotion.emotion": name}), "PlaymateSampleMotion", name))
+        moved(comfy, only(graph("talk", {**LEARNED, "PlaymateEmotion.emotion": name}), "PlaymateSampleMotion", name))
         for name in ("happy", "angry", "happy")
     ]
     happy, angry, again = (take.expression for take in takes)
@@ -118,8 +102,8 @@ def test_emotions_move_the_face_differently(server: ComfyServer) -> None:
     assert torch.equal(happy, again)
 
 
-def test_the_still_head_is_still_and_only_its_lips_move(server: ComfyServer) -> None:
-    motion = moved(server, only(graph("still_head_lips_only", LEARNED), "PlaymateApplyPose", "still"))
+def test_the_still_head_is_still_and_only_its_lips_move(comfy: ComfyServer) -> None:
+    motion = moved(comfy, only(graph("still_head_lips_only", LEARNED), "PlaymateApplyPose", "still"))
     for track in (motion.pose.rotation, motion.pose.translation, motion.pose.scale):
         assert float((track - track[0]).abs().max()) < 1e-5
     lips = set(LIP_KEYPOINTS)
@@ -128,7 +112,7 @@ def test_the_still_head_is_still_and_only_its_lips_move(server: ComfyServer) -> 
     assert float(moves[sorted(lips)].max()) > 1e-3 and float(moves[others].max()) < 1e-5
 
 
-def test_a_motion_of_another_rate_is_gone_on_from(server: ComfyServer) -> None:
+def test_a_motion_of_another_rate_is_gone_on_from(comfy: ComfyServer) -> None:
     """Mismatched rates are no mistake: a film of 30 frames a second lends its motion to speech at 25."""
     slow = graph("talk", LEARNED)
     film = {"images": [node(slow, "PlaymateDemoMedia"), 0], "fps": 30.0}
@@ -139,28 +123,28 @@ def test_a_motion_of_another_rate_is_gone_on_from(server: ComfyServer) -> None:
     slow["before"] = {"class_type": "PlaymateMotionFromVideo", "inputs": {**driven, **wires}}
     sample = node(slow, "PlaymateSampleMotion")
     slow[sample]["inputs"]["previous"] = ["before", 0]
-    assert moved(server, only(slow, "PlaymateSampleMotion", "after")).fps == 25.0
+    assert moved(comfy, only(slow, "PlaymateSampleMotion", "after")).fps == 25.0
 
 
-def test_nothing_is_computed_twice(server: ComfyServer, models: Path) -> None:
-    shutil.copy(models / "playmate" / "tiny_face.safetensors", models / "playmate" / "changing.safetensors")
+def test_nothing_is_computed_twice(comfy: ComfyServer, comfy_models: Path) -> None:
+    shutil.copy(comfy_models / "playmate" / "tiny_face.safetensors", comfy_models / "playmate" / "changing.safetensors")
     mine = {"PlaymateLoadFaceModel.file": "changing.safetensors", "PlaymateDemoMedia.seconds": 0.44}
     first = graph("talk", mine)
-    assert {"PlaymateLoadFaceModel", "PlaymateSampleMotion"} <= server.run(first).ran(first)
-    assert server.run(first).ran(first) == set()
+    assert {"PlaymateLoadFaceModel", "PlaymateSampleMotion"} <= comfy.run(first).ran(first)
+    assert comfy.run(first).ran(first) == set()
     other = graph("talk", {**mine, "PlaymateSampleMotion.seed": 5})
     from_the_sampler_on = {"PlaymateSampleMotion", "PlaymatePlotMotion", "PreviewImage", "PlaymateRenderToVideo"}
-    assert server.run(other).ran(other) == from_the_sampler_on
-    file = models / "playmate" / "changing.safetensors"
+    assert comfy.run(other).ran(other) == from_the_sampler_on
+    file = comfy_models / "playmate" / "changing.safetensors"
     os.utime(file, ns=(file.stat().st_mtime_ns + 10**9,) * 2)
-    assert {"PlaymateLoadFaceModel", "PlaymateEncodePortrait", "PlaymateRenderToVideo"} <= server.run(other).ran(other)
+    assert {"PlaymateLoadFaceModel", "PlaymateEncodePortrait", "PlaymateRenderToVideo"} <= comfy.run(other).ran(other)
 
 
-def cancelled(server: ComfyServer, prompt: Prompt) -> tuple[Ended, float]:
+def cancelled(comfy: ComfyServer, prompt: Prompt) -> tuple[Ended, float]:
     """Cancel what runs; how it ended, and the seconds of computing until then."""
-    spent = server.cpu_seconds()
-    server.get("/interrupt", {})
-    return server.end(prompt), server.cpu_seconds() - spent
+    spent = comfy.cpu_seconds()
+    comfy.get("/interrupt", {})
+    return comfy.end(prompt), comfy.cpu_seconds() - spent
 
 
 def until(done: Any, what: str) -> None:
@@ -170,43 +154,43 @@ def until(done: Any, what: str) -> None:
         time.sleep(0.02)
 
 
-def test_cancel_stops_sampling_and_the_next_job_runs(server: ComfyServer) -> None:
+def test_cancel_stops_sampling_and_the_next_job_runs(comfy: ComfyServer) -> None:
     quick = graph("talk", {"PlaymateDemoMedia.seconds": 1.0})
-    assert server.run(quick).status == "success"
-    threads, files = server.process.num_threads(), server.files()
-    begun = server.begin(graph("talk", {"PlaymateDemoMedia.seconds": 1.0, "PlaymateSampleMotion.steps": 1000}))
-    at = server.cpu_seconds()
-    until(lambda: server.cpu_seconds() > at + 1.0, "the sampler does not compute")
-    ended, seconds = cancelled(server, str(begun))
+    assert comfy.run(quick).status == "success"
+    threads, files = comfy.process.num_threads(), comfy.files()
+    begun = comfy.begin(graph("talk", {"PlaymateDemoMedia.seconds": 1.0, "PlaymateSampleMotion.steps": 1000}))
+    at = comfy.cpu_seconds()
+    until(lambda: comfy.cpu_seconds() > at + 1.0, "the sampler does not compute")
+    ended, seconds = cancelled(comfy, str(begun))
     assert ended.status == "stopped" and seconds < 1.0
-    assert server.files() == files
-    until(lambda: server.process.num_threads() <= threads, "a thread was left behind")
-    assert server.run(graph("talk", {"PlaymateSampleMotion.seed": 77})).status == "success"
+    assert comfy.files() == files
+    until(lambda: comfy.process.num_threads() <= threads, "a thread was left behind")
+    assert comfy.run(graph("talk", {"PlaymateSampleMotion.seed": 77})).status == "success"
 
 
-def test_cancel_while_drawing_leaves_no_half_file(server: ComfyServer) -> None:
+def test_cancel_while_drawing_leaves_no_half_file(comfy: ComfyServer) -> None:
     long = {"PlaymateDemoMedia.seconds": 5.0, "PlaymateRenderToVideo.batch": 1}
-    assert server.run(graph("talk")).status == "success"
-    threads, files = server.process.num_threads(), server.files()
-    begun = server.begin(graph("talk", long))
-    until(lambda: server.files() != files, "no file was begun")
-    ended, seconds = cancelled(server, str(begun))
+    assert comfy.run(graph("talk")).status == "success"
+    threads, files = comfy.process.num_threads(), comfy.files()
+    begun = comfy.begin(graph("talk", long))
+    until(lambda: comfy.files() != files, "no file was begun")
+    ended, seconds = cancelled(comfy, str(begun))
     assert ended.status == "stopped" and seconds < 1.0
-    assert server.files() == files
-    until(lambda: server.process.num_threads() <= threads, "a thread was left behind")
-    assert server.run(graph("talk", {"PlaymateSampleMotion.seed": 78})).status == "success"
+    assert comfy.files() == files
+    until(lambda: comfy.process.num_threads() <= threads, "a thread was left behind")
+    assert comfy.run(graph("talk", {"PlaymateSampleMotion.seed": 78})).status == "success"
 
 
 CASES = json.loads((ROOT / "tests" / "data" / "comfy_errors.json").read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"].replace(" ", "_"))
-def test_a_mistake_is_answered_with_one_sentence(server: ComfyServer, case: dict[str, Any]) -> None:
+def test_a_mistake_is_answered_with_one_sentence(comfy: ComfyServer, case: dict[str, Any]) -> None:
     prompt = graph(Path(case["workflow"]).stem, case.get("set"))
     for key in case.get("unset", []):
         kind, _, field = key.partition(".")
         del prompt[node(prompt, kind)]["inputs"][field]
-    said = refusal(server.run(prompt), case["expect"]["node"])
+    said = refusal(comfy.run(prompt), case["expect"]["node"])
     assert re.search(case["expect"]["message"], said, re.IGNORECASE), said
 
 
@@ -219,16 +203,16 @@ def refusal(ended: Ended, blamed: str) -> str:
     return ended.said
 
 
-def test_empty_audio_and_a_batch_of_portraits_are_refused(server: ComfyServer) -> None:
+def test_empty_audio_and_a_batch_of_portraits_are_refused(comfy: ComfyServer) -> None:
     silent = graph("talk")
     silent["nothing"] = {"class_type": "EmptyAudio", "inputs": {"duration": 0.0, "sample_rate": 16000, "channels": 1}}
     silent[node(silent, "PlaymateEncodeAudio")]["inputs"]["audio"] = ["nothing", 0]
-    assert "empty" in refusal(server.run(silent), "PlaymateEncodeAudio")
+    assert "empty" in refusal(comfy.run(silent), "PlaymateEncodeAudio")
     crowd = graph("talk")
     twice = {"image": [node(crowd, "PlaymateDemoMedia"), 0], "amount": 2}
     crowd["crowd"] = {"class_type": "RepeatImageBatch", "inputs": twice}
     crowd[node(crowd, "PlaymateCropPortrait")]["inputs"]["image"] = ["crowd", 0]
-    assert "2 pictures" in refusal(server.run(crowd), "PlaymateCropPortrait")
+    assert "2 pictures" in refusal(comfy.run(crowd), "PlaymateCropPortrait")
 
 
 def test_the_pack_is_imported_quickly_and_a_model_moved_in_part_is_whole(tmp_path: Path) -> None:
@@ -248,5 +232,5 @@ def test_the_pack_is_imported_quickly_and_a_model_moved_in_part_is_whole(tmp_pat
     assert (told["frames"], told["never"]) == (5, "out of memory"), "smaller batches first, then ComfyUI's own way"
 
 
-def test_a_server_writes_nothing_into_the_home_folder(server: ComfyServer) -> None:
-    assert not [path for path in (server.base / "home").rglob("*") if path.is_file()]
+def test_a_server_writes_nothing_into_the_home_folder(comfy: ComfyServer) -> None:
+    assert not [path for path in (comfy.base / "home").rglob("*") if path.is_file()]

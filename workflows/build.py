@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from playmate_core.catalogue import HUMAN
+
 HERE = Path(__file__).resolve().parent
 NODES = json.loads((HERE.parent / "tests" / "data" / "nodes.json").read_text(encoding="utf-8"))
 PACK, VERSION = "playmate-portrait", "0.1.0"
@@ -53,13 +55,27 @@ CORE: dict[str, dict[str, Any]] = {
 }
 #: Columns and rows of the canvas.
 WIDE, COLUMN, GAP = 300, 340, 60
-#: Loaders carry no `properties.models`: for a file listed there that is not on disk, ComfyUI's page opens its
-#: missing-models dialog (frontend 1.27) or marks the node red (1.49), while these run on the bundled models. Whether it
-#: also does so while another choice is selected was not measured. The loader says what is missing and where from.
+#: What ComfyUI's page offers to download when the file that a node has chosen is not there. Measured on frontends 1.27
+#: and 1.49: only a listed file that is chosen counts, so with a bundled model nothing is said to be missing; with the
+#: file chosen and absent 1.27 opens its missing-models dialog and 1.49 marks the node red, both with a download. Of
+#: LivePortrait's five files only the first is a choice; Load Face Model itself says which others are missing.
+CHOSEN = HUMAN.files[0]
+LISTED = {
+    "PlaymateLoadFaceModel": [
+        {
+            "name": CHOSEN.name,
+            "url": CHOSEN.url,
+            "directory": CHOSEN.folder,
+            "hash": CHOSEN.sha256,
+            "hash_type": "SHA256",
+        }
+    ]
+}
+#: Bold and not code: on the colour of a note, code cannot be read in Nodes 2.0 (frontend 1.49).
 WEIGHTS_NOTE = (
     "**LivePortrait weights.** The bundled face model knows drawn heads only. For photographs put LivePortrait's five"
-    " files into `models/liveportrait` and choose `appearance_feature_extractor` in Load Face Model: 500 MB in all,"
-    " MIT licence. To find the face in any picture also install `mediapipe`, or `insightface` (its models are for"
+    " files into **models/liveportrait** and choose **appearance_feature_extractor** in Load Face Model: 500 MB in all,"
+    " MIT licence. To find the face in any picture also install **mediapipe**, or **insightface** (its models are for"
     " non-commercial use)."
 )
 
@@ -157,6 +173,7 @@ class Graph:
                     "Node name for S&R": kind,
                     "cnr_id": PACK if ours else "comfy-core",
                     "ver": VERSION if ours else "0.3.64",
+                    **({"models": LISTED[kind]} if kind in LISTED else {}),
                 },
                 "widgets_values": widgets,
             }

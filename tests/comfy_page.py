@@ -1,0 +1,200 @@
+"""ComfyUI's own page in a headless Chromium, opened on a running server and asked what it made of a workflow.
+
+Needs the package playwright and a Chromium on the path; playwright's own browser is not downloaded.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from comfy_server import ComfyServer
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, ConsoleMessage, Page
+
+CHROMIUM = next(filter(None, map(shutil.which, (os.environ.get("CHROMIUM", ""), "chromium", "google-chrome"))), None)
+HAS_PAGE = CHROMIUM is not None and importlib.util.find_spec("playwright") is not None
+#: No tour, no welcome, and every warning of what is missing.
+SETTINGS = {
+    "Comfy.TutorialCompleted": True,
+    "Comfy.Workflow.ShowMissingNodesWarning": True,
+    "Comfy.Workflow.ShowMissingModelsWarning": True,
+    "Comfy.Locale": "en",
+    "Comfy.UseNewMenu": "Top",
+    "Comfy.Minimap.Visible": False,
+}
+WINDOW = {"width": 1600, "height": 900}
+WAIT = 180_000  # ms; the machine may be busy
+APP = "const app = window.app ?? window.comfyAPI?.app?.app;"
+LOADED = f"kind => {{ {APP} return Boolean(app?.canvas && window.LiteGraph?.registered_node_types?.[kind]); }}"
+OPEN = f"async ([graph, name]) => {{ {APP} await app.loadGraphData(graph, true, true, name); }}"
+SETTLED = "() => new Promise(done => requestAnimationFrame(() => setTimeout(done, 1000)))"
+SEEN = f"""async () => {{
+    {APP}
+    const known = window.LiteGraph.registered_node_types;
+    const said = node => `${{node.type}} (${{node.id}})`;
+    const shown = box => box.getClientRects().length > 0 && box.innerText.trim();
+    const odd = [];
+    for (const node of app.graph.nodes)
+        for (const widget of node.widgets ?? []) {{
+            const listed = widget.type === 'combo' ? widget.options?.values : undefined;
+            if (widget.value == null || Number.isNaN(widget.value) ||
+                    (Array.isArray(listed) && !listed.includes(widget.value)))
+                odd.push(`${{said(node)}}.${{widget.name}} = ${{widget.value}}`);
+        }}
+    return {{
+        missing: app.graph.nodes.filter(node => !(node.type in known)).map(said),
+        red: app.graph.nodes.filter(node => node.has_errors).map(said),
+        odd,
+        boxes: [...document.querySelectorAll('[role=dialog], .p-dialog, .p-toast-message')].map(shown).filter(Boolean),
+        prompt: (await app.graphToPrompt()).output,
+    }};
+}}"""
+
+
+SET = f"""values => {{
+    {APP}
+    for (const node of app.graph.nodes)
+        for (const widget of node.widgets ?? []) {{
+            const value = values[`${{node.type}}.${{widget.name}}`];
+            if (value !== undefined) widget.value = value;
+        }}
+}}"""
+RUN = f"async () => {{ {APP} await app.queuePrompt(0, 1); }}"
+#: The film of that name can be played, and no still lies over it.
+FILM = f"""name => {{
+    {APP}
+    const plays = video => video.readyState >= 2 && video.videoWidth > 0 && video.currentSrc.includes(name);
+    const stills = app.graph.nodes.filter(node => node.imgs?.length && node.type.startsWith('Playmate') &&
+        node.widgets.some(widget => widget.name === 'video-preview'));
+    return [...document.querySelectorAll('video')].some(plays) && !stills.length;
+}}"""
+#: Nodes of these classes alone, side by side in their least size.
+ROW = f"""async kinds => {{
+    {APP}
+    app.graph.clear();
+    let at = 0;
+    for (const kind of kinds) {{
+        const node = window.LiteGraph.createNode(kind);
+        node.pos = [at, 0];
+        app.graph.add(node);
+        const [wide, tall] = node.computeSize();
+        node.setSize([Math.max(wide, 250), tall]);
+        at += node.size[0] + 30;
+    }}
+}}"""
+#: Brings the whole graph into view; where it then lies in the window, in pixels.
+FRAME = f"""async ([left, top, right, bottom]) => {{
+    {APP}
+    const nodes = app.graph.nodes, title = 50;  // above a node's place: its title and its owner's badge
+    const x = Math.min(...nodes.map(node => node.pos[0])), y = Math.min(...nodes.map(node => node.pos[1])) - title;
+    const width = Math.max(...nodes.map(node => node.pos[0] + node.size[0])) - x;
+    const height = Math.max(...nodes.map(node => node.pos[1] + node.size[1])) - y;
+    const rect = app.canvas.canvas.getBoundingClientRect();
+    const scale = Math.min((right - left) / width, (bottom - top) / height, 1.5);
+    app.canvas.ds.scale = scale;
+    app.canvas.ds.offset[0] = (left - rect.left) / scale - x;
+    app.canvas.ds.offset[1] = (top - rect.top) / scale - y;
+    app.canvas.setDirty(true, true);
+    return {{x: left, y: top, width: width * scale, height: height * scale}};
+}}"""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the page made of a workflow.
+
+    ``missing`` and ``red`` nodes, ``odd`` widgets (no value, or one that is not among the choices), ``boxes``: texts of
+    dialogs and toasts, ``console``: errors since the last look, ``prompt``: what Run would send.
+    """
+
+    missing: tuple[str, ...]
+    red: tuple[str, ...]
+    odd: tuple[str, ...]
+    boxes: tuple[str, ...]
+    console: tuple[str, ...]
+    prompt: dict[str, Any]
+
+
+class ComfyPage:
+    """One page of ComfyUI; made by :func:`comfy_page`."""
+
+    def __init__(self, page: Page, url: str) -> None:
+        self.page = page
+        self._console: list[str] = []
+        page.on("console", self._hear)
+        page.on("pageerror", lambda error: self._console.append(f"uncaught: {error}"))
+        page.goto(url)
+        page.wait_for_function(LOADED, arg="PlaymateTalk", timeout=WAIT)
+        page.evaluate(SETTLED)
+        self.started = tuple(self._console)
+
+    def _hear(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self._console.append(f"{message.location['url']}: {message.text}")
+
+    def open(self, workflow: Path) -> Seen:
+        """Open a workflow as if its file had been dropped on the page, and look."""
+        self._console.clear()
+        self.page.evaluate(OPEN, [json.loads(workflow.read_text(encoding="utf-8")), workflow.stem])
+        return self.look()
+
+    def look(self) -> Seen:
+        """What the page makes of what is open now."""
+        self.page.evaluate(SETTLED)
+        seen = self.page.evaluate(SEEN)
+        lists = {name: tuple(seen[name]) for name in ("missing", "red", "odd", "boxes")}
+        return Seen(**lists, console=tuple(self._console), prompt=seen["prompt"])
+
+    def run(self, values: Mapping[str, Any], film: str) -> None:
+        """Set widgets ("class.widget"), press Run, and wait until a film named ``film``... can be played."""
+        self.page.evaluate(SET, dict(values))
+        self.page.evaluate(RUN)
+        self.page.wait_for_function(FILM, arg=film, timeout=5 * WAIT)
+
+    def picture(self, path: Path) -> None:
+        """The window with the whole graph in it, as PNG."""
+        self.page.evaluate(FRAME, [80, 110, WINDOW["width"] - 20, WINDOW["height"] - 20])
+        self.page.evaluate(SETTLED)
+        self.page.screenshot(path=path)
+
+    def row(self, kinds: Sequence[str], path: Path) -> None:
+        """Nodes of some classes side by side, as PNG."""
+        self.page.evaluate(ROW, list(kinds))
+        box = self.page.evaluate(FRAME, [80, 130, WINDOW["width"] - 20, WINDOW["height"] - 120])
+        self.page.evaluate(SETTLED)
+        margin = {"x": box["x"] - 10, "y": box["y"] - 20, "width": box["width"] + 20, "height": box["height"] + 30}
+        self.page.screenshot(path=path, clip=margin)
+
+
+@contextlib.contextmanager
+def chromium() -> Iterator[Browser]:
+    """A headless Chromium; one at a time in a process."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@contextlib.contextmanager
+def comfy_page(browser: Browser, server: ComfyServer, **settings: Any) -> Iterator[ComfyPage]:
+    """ComfyUI's page with settings of its own (ids as its settings dialog stores them)."""
+    server.get("/settings", {**SETTINGS, **settings})
+    page = browser.new_page(viewport=WINDOW)
+    page.set_default_timeout(WAIT)
+    try:
+        yield ComfyPage(page, f"http://127.0.0.1:{server.port}")
+    finally:
+        page.close()

@@ -1,0 +1,118 @@
+"""ComfyUI's own page, in a headless Chromium, opens every workflow whole, runs one and shows its film.
+
+What test_comfy.py needs, and the package playwright and a Chromium on the path. ``COMFYUI_PICTURES=docs`` in the
+environment writes the README's pictures of ComfyUI anew.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from comfy_page import HAS_PAGE, ComfyPage, chromium, comfy_page
+from comfy_server import COMFY, PACK, PYTHON, ROOT, ComfyServer
+from test_comfy import TINY
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+WORKFLOWS = sorted((ROOT / "workflows").glob("*.json"))
+PICTURES = os.environ.get("COMFYUI_PICTURES", "")
+#: How ComfyUI draws nodes; versions that know only the canvas take the second for the first.
+DRAWN = {"canvas": False, "nodes_2.0": True}
+#: What the README shows of the nodes: file -> classes.
+ROWS = {
+    "models": ("DemoMedia", "LoadFaceModel", "LoadMotionModel", "LoadAudioEncoder", "CropPortrait", "EncodePortrait"),
+    "speech": ("EncodeAudio", "Emotion", "EmotionBlend", "EmotionSchedule", "SampleMotion"),
+    "pose": (
+        *("PoseFromVideo", "PoseFromImage", "PoseStatic", "PoseKeyframes", "PoseFromMotion", "PoseSwitch"),
+        "ApplyPose",
+    ),
+    "motion": ("MotionFromVideo", "ScaleMotion", "SaveMotion", "LoadMotion", "PlotMotion", "PreviewKeypoints"),
+    "render": ("Render", "RenderToVideo", "PasteBack", "Talk"),
+}
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not (COMFY and PYTHON), reason="COMFYUI_PATH and COMFYUI_PYTHON name no ComfyUI"),
+    pytest.mark.skipif(not HAS_PAGE, reason="needs the package playwright and a Chromium on the path"),
+]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture(scope="module", params=DRAWN)
+def page(request: pytest.FixtureRequest, browser: Browser, comfy: ComfyServer) -> Iterator[ComfyPage]:
+    with comfy_page(browser, comfy, **{"Comfy.VueNodes.Enabled": DRAWN[request.param]}) as opened:
+        yield opened
+
+
+def test_the_page_starts_without_an_error_of_ours(page: ComfyPage) -> None:
+    assert not [error for error in page.started if PACK in error or "playmate" in error.lower()]
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_a_workflow_opens_whole_and_would_run_as_its_twin_does(page: ComfyPage, path: Path) -> None:
+    seen = page.open(path)
+    assert (seen.missing, seen.red, seen.odd, seen.boxes, seen.console) == ((), (), (), (), ())
+    twin = json.loads((path.parent / "api" / path.name).read_text(encoding="utf-8"))
+    assert {key: entry["class_type"] for key, entry in seen.prompt.items()} == {
+        key: entry["class_type"] for key, entry in twin.items()
+    }
+    for key, entry in twin.items():
+        if entry["class_type"].startswith("Playmate"):  # ComfyUI's own have other widgets in other versions
+            assert seen.prompt[key]["inputs"] == entry["inputs"]
+
+
+def test_an_absent_model_that_is_chosen_is_offered_for_download(page: ComfyPage, tmp_path: Path) -> None:
+    """Frontend 1.27 asks in a dialog, 1.49 marks the loader red. Of the bundled choice nothing is said: see above."""
+    workflow = json.loads((ROOT / "workflows" / "talk.json").read_text(encoding="utf-8"))
+    loader = next(node for node in workflow["nodes"] if node["type"] == "PlaymateLoadFaceModel")
+    (listed,) = loader["properties"]["models"]
+    loader["widgets_values"][0] = listed["name"]
+    path = tmp_path / "absent.json"
+    path.write_text(json.dumps(workflow), encoding="utf-8")
+    seen = page.open(path)
+    asked = [box for box in seen.boxes if listed["name"] in box]
+    assert asked or seen.red == (f"PlaymateLoadFaceModel ({loader['id']})",)
+    page.page.keyboard.press("Escape")
+
+
+def test_run_shows_the_film_and_not_its_last_still(comfy: ComfyServer, page: ComfyPage) -> None:
+    page.open(ROOT / "workflows" / "talk.json")
+    for seed in (1, 2):
+        prefix = f"page_{len(comfy.files())}_{seed}"
+        changes = {"PlaymateSampleMotion.seed": seed, "PlaymateRenderToVideo.filename_prefix": f"video/{prefix}"}
+        page.run({**TINY, "PlaymateRenderToVideo.batch": 1, **changes}, film=prefix)
+    seen = page.look()
+    assert (seen.red, seen.boxes, seen.console) == ((), (), ())
+
+
+def test_the_bundled_models_talk_and_the_pictures_are_taken(
+    browser: Browser, comfy: ComfyServer, tmp_path: Path
+) -> None:
+    out = (ROOT / PICTURES) if PICTURES else tmp_path
+    with comfy_page(browser, comfy, **{"Comfy.VueNodes.Enabled": False}) as page:
+        for name, kinds in ROWS.items():
+            page.row([f"Playmate{kind}" for kind in kinds], out / f"nodes_{name}.png")
+        page.open(ROOT / "workflows" / "talk.json")
+        page.run({"PlaymateRenderToVideo.filename_prefix": "video/bundled"}, film="bundled")
+        page.picture(out / "comfyui.png")
+    sizes = {
+        path.name: path.stat().st_size for path in out.glob("*.png") if path.stem.startswith(("nodes_", "comfyui"))
+    }
+    assert set(sizes) == {"comfyui.png", *(f"nodes_{name}.png" for name in ROWS)}
+    assert all(20_000 < size < 400_000 for size in sizes.values()), sizes
+    assert sum(sizes.values()) < 1_500_000
+
+
+def test_the_pictures_show_every_node() -> None:
+    nodes = json.loads((ROOT / "tests" / "data" / "nodes.json").read_text(encoding="utf-8"))
+    assert sorted(f"Playmate{kind}" for kinds in ROWS.values() for kind in kinds) == sorted(nodes)
