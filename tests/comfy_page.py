@@ -138,7 +138,8 @@ class ComfyPage:
         self.started = tuple(self._console)
 
     def _hear(self, message: ConsoleMessage) -> None:
-        if message.type == "error":
+        # For an absent model, its own first workflow's included, the page asks a model hub how large the file is.
+        if message.type == "error" and "missingModelMetadata" not in message.location["url"]:
             self._console.append(f"{message.location['url']}: {message.text}")
 
     def open(self, workflow: Path) -> Seen:
