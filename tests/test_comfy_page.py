@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 WORKFLOWS = sorted((ROOT / "workflows").glob("*.json"))
 PICTURES = os.environ.get("COMFYUI_PICTURES", "")
-#: How ComfyUI draws nodes; versions that know only the canvas take the second for the first.
+#: How ComfyUI draws nodes.
 DRAWN = {"canvas": False, "nodes_2.0": True}
 #: What the README shows of the nodes: file -> classes.
 ROWS = {
@@ -50,6 +50,9 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module", params=DRAWN)
 def page(request: pytest.FixtureRequest, browser: Browser, comfy: ComfyServer) -> Iterator[ComfyPage]:
+    version = comfy.get("/system_stats")["system"]["comfyui_version"]
+    if DRAWN[request.param] and tuple(map(int, version.split("."))) <= (0, 3, 64):
+        pytest.skip(f"in ComfyUI {version} Nodes 2.0 is a hidden experiment that cannot show films")
     with comfy_page(browser, comfy, **{"Comfy.VueNodes.Enabled": DRAWN[request.param]}) as opened:
         yield opened
 
