@@ -7,10 +7,10 @@ Without a reference, ours and the share of this machine's measured peak; with on
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import platform
 import shlex
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+import playmate_core
 from playmate_core.errors import UserError
 from playmate_core.face import FaceConfig, FaceModel
 from playmate_core.face.prepared import PROFILES, prepare
@@ -70,7 +71,7 @@ class Report:
     threads: int
     load_before: float
     load_after: float
-    commit: str
+    sources: str
     weights: str
     gflop_per_frame: float
     peak_gflop_per_second: float
@@ -171,7 +172,7 @@ def measure(subject: Subject, options: argparse.Namespace) -> Report:
         options.threads,
         before,
         load_average(),
-        _commit(),
+        _sources(),
         subject.name,
         flop / 1e9,
         peak / 1e9,
@@ -185,7 +186,7 @@ def measure(subject: Subject, options: argparse.Namespace) -> Report:
 def flop_per_frame(config: FaceConfig) -> int:
     """What the plain W and G, hence the reference, compute for a frame; savings are to count as gains."""
     with torch.device("meta"), FlopCounterMode(display=False) as counter:
-        face = FaceModel(config).eval()
+        face = FaceModel(config).train(False)
         side, points = config.image_size, torch.zeros(1, 21, 3)
         volume = face.appearance(torch.zeros(1, 3, side, side))
         before = counter.get_total_flops()
@@ -224,7 +225,7 @@ def markdown(report: Report) -> str:
         f" the peak by the first row's {report.gflop_per_frame:.0f} GFLOP and the {report.peak_gflop_per_second:.0f}"
         f" GFLOP/s a thread reached here. Weights: {report.weights}. {report.machine}, torch {report.torch},"
         f" {report.threads} thread(s); load average {report.load_before:.1f} before, {report.load_after:.1f} after:"
-        " other processes shared the machine, hence processor time. Commit " + report.commit + ".",
+        " other processes shared the machine, hence processor time. Sources of playmate_core: " + report.sources + ".",
         "",
         f"`{report.command}`",
         "",
@@ -241,9 +242,12 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def _commit() -> str:
-    done = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
-    return done.stdout.strip() or "unknown"
+def _sources() -> str:
+    """A digest of the core's sources: which code was measured, committed or not."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(playmate_core.__file__).parent.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 if __name__ == "__main__":
