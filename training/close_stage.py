@@ -40,9 +40,9 @@ class CloseStageConfig(LoopConfig):
     emotion: float = 0.1
     correction: float = 1.0
     where: float = 1.0
-    turned_by: float = 2.5
-    shifted_by: float = 0.012
-    scaled_by: float = 0.025
+    turned_by: float = Blur.degrees
+    shifted_by: float = Blur.shift
+    scaled_by: float = Blur.scale
     softened: float = 0.5
 
 

@@ -13,12 +13,13 @@ from torch import Tensor, nn
 from playmate_core import weights
 from playmate_core.errors import UserError
 from playmate_core.face import FaceConfig, FaceModel, FaceReading
+from playmate_core.face.motion import spread_of
 from playmate_core.values import EYE_KEYPOINTS, LIP_KEYPOINTS
 from training import face_losses as losses
 from training.config import parse
 from training.data import Sessions
 from training.loop import LoopConfig, train
-from training.pairs import Pairs, Truth, draw_pairs, resized
+from training.pairs import Pairs, Truth, draw_pairs, every_expression, resized
 from training.perceptual import NORMS, load_feature_net, perceptual_distance
 from training.probe_stage import ProbeStageConfig, train_probe
 from training.reading import begin, save_face, two_rates
@@ -27,8 +28,6 @@ from training.synthetic.rig import BROW_POINTS
 #: How far around the points that speak pixels count more, in picture halves.
 EMPHASIS_RADIUS = 0.06
 SPEAKING = (*LIP_KEYPOINTS, *EYE_KEYPOINTS, *BROW_POINTS)
-#: Canonical units below whose spread a coordinate of the expression is taken never to move.
-MOVES_NOT = 1e-4
 #: Which branch of Eq. 4 may carry no gradient.
 DETACH = ("none", "A", "B")
 
@@ -106,8 +105,7 @@ class FaceStage:
         self.reader_learns = "motion" not in config.frozen.split()
         if config.read_back > 0.0 and self.reader_learns:
             raise UserError("--read-back is over 0 while M learns, expected --frozen motion beside it.")
-        spread = torch.cat([sessions[i].expression for i in range(len(sessions))]).flatten(1).std(0)
-        self.spread = spread.clamp(min=MOVES_NOT)
+        self.spread = spread_of(every_expression(sessions))
 
     def modules(self) -> Mapping[str, nn.Module]:
         return {"face": self.model}
@@ -154,8 +152,7 @@ class FaceStage:
             warm = min(1.0, step / max(1.0, 0.1 * self.steps))
             terms["transfer"] = config.transfer * warm * self._transfer(batch, volume_i, given_i, given_j)
         if config.read_back > 0.0:
-            with torch.no_grad():
-                wanted = self._read(target).expression
+            wanted = (seen[1] if seen else self._read(batch.driving)).expression
             terms["read_back"] = config.read_back * losses.standard_distance(
                 self._read(drawn).expression, wanted, self.spread.to(wanted.device)
             )

@@ -124,3 +124,8 @@ def truth(frames: list[tuple[Session, int]]) -> Truth:
 def resized(image: Tensor, side: int) -> Tensor:
     """Pictures (B, 3, S, S) area-averaged to ``side``; untouched when they have that size."""
     return image if image.shape[-1] == side else F.interpolate(image, size=(side, side), mode="area")
+
+
+def every_expression(sessions: Sessions) -> Tensor:
+    """The expression of every frame of every session, (T, K, 3)."""
+    return torch.cat([sessions[index].expression for index in range(len(sessions))])

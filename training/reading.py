@@ -23,7 +23,7 @@ from training.config import LoopConfig, parse
 from training.data import Sessions, corpus_hash
 from training.facts import training_facts
 from training.loop import train
-from training.pairs import Blur, Truth, about, images, resized, truth
+from training.pairs import Blur, Truth, about, every_expression, images, resized, truth
 from training.probe_stage import half_detail
 
 
@@ -98,17 +98,17 @@ class ReadingStage:
         config, detector, true = self.config, self.detector, batch.truth
         soft = float(torch.rand(1, generator=generator)) < config.softened
         image = half_detail(batch.image) if soft else batch.image
-        seen = detector.second_look(image, about(true, config.blur, generator), torch.zeros(0))
+        pose, keypoints, expression = detector.second_look(image, about(true, config.blur, generator))
         terms = {
-            "pose": config.pose * losses.pose_distance(seen, true, config.blur),
+            "pose": config.pose * losses.pose_distance(pose, true, config.blur),
             "keypoints": config.keypoints
-            * losses.standard_distance(seen.keypoints, true.keypoints, detector.keypoint_spread),
+            * losses.standard_distance(keypoints, true.keypoints, detector.keypoint_spread),
             "expression": config.expression
-            * losses.standard_distance(seen.expression, true.expression, detector.expression_spread),
+            * losses.standard_distance(expression, true.expression, detector.expression_spread),
         }
         if config.first > 0.0:
             terms["first"] = config.first * losses.pose_supervision(*detector.first_look(image), true)
-        degrees = (seen.rotation.detach() - true.rotation).abs().mean()
+        degrees = (pose.rotation.detach() - true.rotation).abs().mean()
         return {"loss": torch.stack(list(terms.values())).sum(), "degrees": degrees, **terms}
 
     def save(self, run_dir: Path, step: int) -> None:
@@ -140,7 +140,7 @@ def start_at_mean_face(model: FaceModel, sessions: Sessions) -> None:
     """Let M begin at the mean face of the corpus: what differs between people and frames is left to learn. W is told
     where such a face turns."""
     people = torch.stack([sessions[index].keypoints for index in range(len(sessions))])
-    model.motion.detector.start_from(people, torch.cat([sessions[i].expression for i in range(len(sessions))]))
+    model.motion.detector.start_from(people, every_expression(sessions))
     with torch.no_grad():
         tell_origin(model, people.mean(0))
 

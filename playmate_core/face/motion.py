@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +18,8 @@ NORM_EPS = 1e-6
 SCALE_START = 1.3
 #: Spread of the first weights of heads that speak in hundredths.
 FINE_START = 0.002
+#: Canonical units below whose spread a coordinate is taken never to move.
+MOVES_NOT = 1e-4
 
 
 @dataclass(frozen=True)
@@ -113,20 +116,11 @@ class PlainBackbone(nn.Module):
         super().__init__()
         widths = (3, *config.motion_widths)
         self.stages = nn.ModuleList(
-            nn.Sequential(
-                nn.Conv2d(a, b, 3, stride=2, padding=1, bias=False),
-                nn.BatchNorm2d(b),
-                nn.ReLU(),
-                *(layer for _ in range(depth) for layer in self._deeper(b)),
-            )
+            _halving(a, b, depth, nn.ReLU)
             for a, b, depth in zip(widths, widths[1:], config.motion_depths, strict=False)
         )
         self.features_width = 256
         self.join = nn.Linear(widths[-1] * self.CELLS**2, self.features_width)
-
-    @staticmethod
-    def _deeper(width: int) -> tuple[nn.Module, ...]:
-        return nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()
 
     def features(self, image: Tensor) -> Tensor:
         x = image * 2.0 - 1.0
@@ -187,7 +181,8 @@ class ConvNeXtDetector(ConvNeXt, PoseHeads):
     def forward(self, image: Tensor) -> FaceReading:
         x = self.features(image)
         where, logits = self.where(x)
-        return _reading(where, self.fc_kp(x), self.fc_exp(x), logits)
+        keypoints, expression = _points(self.fc_kp(x)), _points(self.fc_exp(x))
+        return FaceReading(keypoints, where.rotation, where.translation, where.scale, expression, logits)
 
 
 class TwoLooksDetector(PlainBackbone, PoseHeads):
@@ -212,9 +207,7 @@ class TwoLooksDetector(PlainBackbone, PoseHeads):
         self._add_pose_heads()
         self.size, self.close_size = config.image_size, 3 * config.image_size // 4
         widths = (3, *config.motion_widths)
-        self.close_stages = nn.Sequential(
-            *(_halving(a, b) for a, b in zip(widths, widths[1:], strict=False)),
-        )
+        self.close_stages = nn.Sequential(*(_halving(a, b, 1, nn.SiLU) for a, b in pairwise(widths)))
         cells = -(-self.close_size // 2 ** len(config.motion_widths))
         # Without this normalisation most hidden units die, and with them all that moves less than a lid.
         self.close_join = nn.Sequential(
@@ -230,9 +223,9 @@ class TwoLooksDetector(PlainBackbone, PoseHeads):
 
     def start_from(self, keypoints: Tensor, expressions: Tensor) -> None:
         """Measure in units of the spread of people (P, K, 3) and of frames (T, K, 3), from their means."""
-        for name, seen in (("keypoint", keypoints.flatten(1)), ("expression", expressions.flatten(1))):
-            getattr(self, f"{name}_mean").copy_(seen.mean(0))
-            getattr(self, f"{name}_spread").copy_(seen.std(0).clamp(min=1e-4))
+        for name, seen in (("keypoint", keypoints), ("expression", expressions)):
+            getattr(self, f"{name}_mean").copy_(seen.mean(0).flatten())
+            getattr(self, f"{name}_spread").copy_(spread_of(seen))
 
     def first_parts(self) -> tuple[nn.Module, ...]:
         """All that the first look is made of."""
@@ -242,30 +235,37 @@ class TwoLooksDetector(PlainBackbone, PoseHeads):
         """Where the head is in pictures (B, 3, S, S), and the logits of its angles."""
         return self.where(self.features(F.interpolate(image, size=(self.size, self.size), mode="area")))
 
-    def second_look(self, image: Tensor, where: Where, logits: Tensor) -> FaceReading:
-        """Everything about the faces of pictures (B, 3, S, S) whose heads are about ``where``."""
+    def second_look(self, image: Tensor, where: Where) -> tuple[Where, Tensor, Tensor]:
+        """The mended pose, keypoints and expression (B, K, 3) of pictures (B, 3, S, S) with heads about ``where``."""
         seen = turned_to_front(image, where.fixed(), self.close_size)
         x = self.close_join(self.close_stages(seen * 2.0 - 1.0))
         turn, shift, size = (self.close_pose(x) * x.new_tensor(self.CORRECTIONS)).split((3, 2, 1), -1)
         mended = Where(where.rotation + turn, where.translation + F.pad(shift, (0, 1)), where.scale * size.exp())
         keypoints = self.keypoint_mean + self.keypoint_spread * self.close_kp(x)
-        return _reading(mended, keypoints, self.expression_mean + self.expression_spread * self.close_exp(x), logits)
+        expression = self.expression_mean + self.expression_spread * self.close_exp(x)
+        return mended, _points(keypoints), _points(expression)
 
     def forward(self, image: Tensor) -> FaceReading:
-        return self.second_look(image, *self.first_look(image))
+        where, logits = self.first_look(image)
+        mended, keypoints, expression = self.second_look(image, where)
+        return FaceReading(keypoints, mended.rotation, mended.translation, mended.scale, expression, logits)
 
 
-def _halving(inside: int, outside: int) -> nn.Sequential:
-    """Two normalised convolutions, the first of stride 2."""
+def _halving(inside: int, outside: int, deeper: int, bend: type[nn.Module]) -> nn.Sequential:
+    """A normalised convolution of stride 2 and ``deeper`` of stride 1, with ``bend`` after each."""
     layers: list[nn.Module] = []
-    for a, stride in ((inside, 2), (outside, 1)):
-        layers += [nn.Conv2d(a, outside, 3, stride=stride, padding=1, bias=False), nn.BatchNorm2d(outside), nn.SiLU()]
+    for width, stride in ((inside, 2), *((outside, 1),) * deeper):
+        layers += [nn.Conv2d(width, outside, 3, stride=stride, padding=1, bias=False), nn.BatchNorm2d(outside), bend()]
     return nn.Sequential(*layers)
 
 
-def _reading(where: Where, keypoints: Tensor, expression: Tensor, logits: Tensor) -> FaceReading:
-    points = keypoints.unflatten(-1, (-1, 3)), expression.unflatten(-1, (-1, 3))
-    return FaceReading(points[0], where.rotation, where.translation, where.scale, points[1], logits)
+def spread_of(points: Tensor) -> Tensor:
+    """Deviation of every coordinate over points (N, K, 3): (3 K,), nowhere below MOVES_NOT."""
+    return points.flatten(1).std(0).clamp(min=MOVES_NOT)
+
+
+def _points(flat: Tensor) -> Tensor:
+    return flat.unflatten(-1, (-1, 3))
 
 
 DETECTORS: dict[str, type[ConvNeXtDetector] | type[TwoLooksDetector]] = {
