@@ -26,7 +26,6 @@ class CropPortrait(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        options, pick = CropOptions(), Pick()
         return sockets.schema(
             "CropPortrait",
             "Crop Portrait",
@@ -47,45 +46,7 @@ class CropPortrait(io.ComfyNode):
                     extra_dict={"forceInput": True},
                 ),
                 io.Mask.Input("mask", optional=True, tooltip="A mask over the face, instead of looking for one here."),
-                io.Combo.Input(
-                    "crop",
-                    options=["auto", "whole", *DETECTORS],
-                    default="auto",
-                    tooltip="auto: a picture that is about the head is taken as it is, in any other a detector looks"
-                    " for the face. whole: the largest square of the picture. Or a detector by name.",
-                ),
-                io.Combo.Input(
-                    "order",
-                    options=list(ORDERS),
-                    default=pick.order,
-                    tooltip="How several faces are counted: the largest first, or from the left.",
-                ),
-                io.Int.Input(
-                    "index", default=pick.index, min=0, max=99, tooltip="Which of several faces, counted from 0."
-                ),
-                io.Float.Input(
-                    "scale",
-                    default=options.scale,
-                    min=1.0,
-                    max=5.0,
-                    step=0.05,
-                    tooltip="How much around the face to take, in sizes of the face. Not used with whole.",
-                ),
-                io.Float.Input(
-                    "shift",
-                    default=options.shift,
-                    min=-1.0,
-                    max=1.0,
-                    step=0.005,
-                    tooltip="Moves the square down along the face, or up where negative, in its sides.",
-                    **sockets.advanced(io.Float.Input),
-                ),
-                io.Boolean.Input(
-                    "upright",
-                    default=options.upright,
-                    tooltip="Keep the square parallel to the picture even if the head is tilted.",
-                    **sockets.advanced(io.Boolean.Input),
-                ),
+                *_widgets(),
             ],
             outputs=[
                 sockets.Crop.Output(display_name="crop", tooltip="Where the face is, with the whole picture."),
@@ -158,3 +119,46 @@ def read_film(model: Managed, film: Film, crop: str) -> Motion:
     """What a face does in a film, with progress on the node."""
     with loaded(model) as (face,):
         return read_motion(face, film.frames, film.fps, crop, total=film.total, progress=Bar())
+
+
+def _widgets() -> list[Any]:
+    options, pick = CropOptions(), Pick()
+    return [
+        io.Combo.Input(
+            "crop",
+            options=["auto", "whole", *DETECTORS],
+            default="auto",
+            tooltip="auto: a picture that is about the head is taken as it is, in any other a detector looks"
+            " for the face. whole: the largest square of the picture. Or a detector by name.",
+        ),
+        io.Combo.Input(
+            "order",
+            options=list(ORDERS),
+            default=pick.order,
+            tooltip="How several faces are counted: the largest first, or from the left.",
+        ),
+        io.Int.Input("index", default=pick.index, min=0, max=99, tooltip="Which of several faces, counted from 0."),
+        io.Float.Input(
+            "scale",
+            default=options.scale,
+            min=1.0,
+            max=5.0,
+            step=0.05,
+            tooltip="How much around the face to take, in sizes of the face. Not used with whole.",
+        ),
+        io.Float.Input(
+            "shift",
+            default=options.shift,
+            min=-1.0,
+            max=1.0,
+            step=0.005,
+            tooltip="Moves the square down along the face, or up where negative, in its sides.",
+            **sockets.advanced(io.Float.Input),
+        ),
+        io.Boolean.Input(
+            "upright",
+            default=options.upright,
+            tooltip="Keep the square parallel to the picture even if the head is tilted.",
+            **sockets.advanced(io.Boolean.Input),
+        ),
+    ]
