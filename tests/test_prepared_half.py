@@ -65,7 +65,7 @@ def test_a_bias_of_more_precision_is_added_behind_the_products() -> None:
 @pytest.mark.parametrize(("name", "seed"), [("tiny", 0), ("tiny", 1), ("tiny", 2), ("wide mask", 0)])
 def test_pictures_are_nearer_to_full_precision_than_autocast_comes(name: str, seed: int) -> None:
     face = lively(CONFIGS[name], seed)
-    volume, x_s, x_d = sitting(face, 1)
+    volume, x_s, x_d = sitting(face, 3 if name == "tiny" else 1)  # one tiny picture is too few pixels for a mean
     with torch.inference_mode():
         wanted, got = face.draw(volume, x_s, x_d), room.prepare(face, "half").draw(volume, x_s, x_d)
         with torch.autocast("cpu", torch.bfloat16):
