@@ -11,10 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..warping import Decoder, DenseMotion, Encoder, Warped, WarpingModule, identity_grid, sample
+from ..warping import Decoder, DenseMotion, Encoder, Warped, WarpingModule, identity_grid
 from .arrangement import Arrangement, Form
 from .bilinear import Direct, pictures_at_once
+from .evidence import evidence
 from .folding import Kernel, kernel_of, with_norm
+from .gather import finest, gather
 
 #: Makes a plain convolution of a weight and a bias.
 Straightforward = Callable[[Tensor, "Tensor | None"], Form]
@@ -86,12 +88,16 @@ class SliceByTap:
         return summed
 
 
+def depth_first(weight: Tensor, depth: int) -> Tensor:
+    """Of a kernel (O, C D, k, k) over channels with depth folded in, the one that reads (D, C)."""
+    return weight.unflatten(1, (-1, depth)).transpose(1, 2).flatten(1, 2).contiguous()
+
+
 class FoldedDepth:
     """The occlusion: a 2-D convolution over depth and channels together, (N, D, H, W, C) -> (N, H, W, 1)."""
 
     def __init__(self, kernel: Kernel, depth: int, form: Straightforward = Direct) -> None:
-        weight = kernel.weight.unflatten(1, (-1, depth)).transpose(1, 2).flatten(1, 2).contiguous()
-        self._across = form(weight, kernel.bias)
+        self._across = form(depth_first(kernel.weight, depth), kernel.bias)
 
     def __call__(self, maps: Tensor) -> Tensor:
         return self._across(maps.movedim(1, -2).flatten(-2)[:, None])[:, 0]
@@ -120,7 +126,8 @@ class PreparedWarping(nn.Module):
         self._encoder = PreparedEncoder(dense.hourglass.encoder, arrangement)
         self._decoder = PreparedDecoder(dense.hourglass.decoder, arrangement)
         self._read = arrangement.reading(dense, depth)
-        self._third = arrangement.whole(with_norm(warping.third.conv, warping.third.norm))
+        third = with_norm(warping.third.conv, warping.third.norm)
+        self._third = arrangement.whole(Kernel(depth_first(third.weight, depth), third.bias))
         self._fourth = arrangement.plain(kernel_of(warping.fourth))
 
     def forward(self, volume: Tensor, x_s: Tensor, x_d: Tensor) -> Warped:
@@ -131,19 +138,28 @@ class PreparedWarping(nn.Module):
         return Warped(features, occlusion, deformation, mask)
 
     def _some(self, volume: Tensor, x_s: Tensor, x_d: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        warping, dense = self._plain
+        warping = self._plain[0]
         compressed = F.conv3d(
             volume.to(self._compress.weight.dtype), self._compress.weight, self._compress.bias
         ).relu_()
-        depth, height, width = volume.shape[2:]
-        grid = identity_grid(depth, height, width, x_d)
-        shift = x_s - x_d
-        seen = dense.evidence(compressed, grid, grid.expand(len(x_d), *grid.shape), shift, x_s, x_d)
+        seen = evidence(compressed, x_s, x_d).movedim(-1, 1)
         hidden = self._decoder(self._encoder(self._arrangement.lay_out(seen)))
         logits, hides = self._read(hidden)
         mask, occlusion = logits.to(x_d.dtype).softmax(-1), hides.sigmoid().movedim(-1, 1)
-        deformation = grid + torch.einsum("bzyxk,bkc->bzyxc", mask[..., 1:], shift)
-        moved = self._arrangement.lay_out(sample(volume, deformation).flatten(1, 2))[:, None]
-        third = F.leaky_relu_(self._third(moved), warping.third.slope)
+        deformation = deformed(mask, x_s, x_d)
+        # Depth next to the channels, as the label is folded.
+        moved = gather(volume, deformation.movedim(1, 3)).flatten(-2).movedim(-1, 1)
+        third = F.leaky_relu_(self._third(self._arrangement.lay_out(moved)[:, None]), warping.third.slope)
         features = self._fourth(third)[:, 0].movedim(-1, 1) * occlusion
-        return features, occlusion, deformation, mask.movedim(-1, 1)
+        return features, occlusion, deformation.to(x_d.dtype), mask.movedim(-1, 1)
+
+
+def deformed(mask: Tensor, x_s: Tensor, x_d: Tensor) -> Tensor:
+    """Where each voxel came from, (B, D, h, w, 3), in the dtype of :func:`finest`.
+
+    ``mask`` (B, D, h, w, K+1): the shares of standing still and of the keypoints' translations, which sum to one.
+    """
+    fine = finest(x_d)
+    depth, height, width = mask.shape[1:4]
+    grid = identity_grid(depth, height, width, x_d.to(fine))
+    return grid + torch.einsum("bzyxk,bkc->bzyxc", mask[..., 1:].to(fine), x_s.to(fine) - x_d.to(fine))
