@@ -81,10 +81,11 @@ def test_progress_reaches_the_end_and_may_cancel(face: FaceModel, portrait: Port
 
 def test_the_equation_of_one_frame(face: FaceModel, portrait: Portrait) -> None:
     """I = G(W(F(I_s), x_s, x_d)), composed here by hand."""
-    x_s, x_d = driving_keypoints(face, portrait, motion(1), RenderOptions(stitching=False))
+    options = RenderOptions(stitching=False, profile="plain")
+    x_s, x_d = driving_keypoints(face, portrait, motion(1), options)
     with torch.no_grad():
         image = face.generator(face.warping(portrait.appearance[None], x_s, x_d).features)
-    drawn = next(draw(face, portrait, motion(1), RenderOptions(stitching=False)))
+    drawn = next(draw(face, portrait, motion(1), options))
     assert torch.allclose(drawn, image.movedim(1, -1), atol=1e-5)
 
 
