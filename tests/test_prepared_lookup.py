@@ -8,8 +8,11 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from playmate_core.face.prepared import parted
+from playmate_core.face.prepared.bilinear import Direct
 from playmate_core.face.prepared.evidence import evidence, heat, interpolation, moved
 from playmate_core.face.prepared.gather import gather
+from playmate_core.face.prepared.generator import normalised
 from playmate_core.face.warping import DenseMotion, axis, heatmaps, identity_grid, sample
 
 shifts = st.floats(-9, 9)
@@ -73,3 +76,22 @@ def test_a_half_precision_volume_is_added_up_in_full() -> None:
     got = gather(volume, grid)
     assert got.dtype == torch.bfloat16
     assert torch.equal(got, gather(volume.float(), grid).bfloat16())
+
+
+@pytest.mark.parametrize("depth", [0, 3])
+def test_a_parted_convolution_is_the_plain_one(depth: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    taps = (3,) * (3 if depth else 2)
+    monkeypatch.setattr(parted, "LONGEST", 2 * 3 ** len(taps))
+    random = torch.Generator().manual_seed(5)
+    weight, bias = (torch.randn(n, generator=random, dtype=torch.float64) for n in ((4, 7, *taps), (4,)))
+    maps = torch.randn(2, depth or 1, 5, 6, 7, generator=random, dtype=torch.float64)
+    form = parted.Parted(weight, bias)
+    torch.testing.assert_close(form(maps), Direct(weight, bias)(maps), atol=1e-12, rtol=0)
+    assert len(form._parts) == 4
+
+
+def test_normalised_is_the_instance_norm_also_far_from_zero() -> None:
+    random = torch.Generator().manual_seed(6)
+    x = torch.randn(2, 1, 9, 7, 5, generator=random) + 300
+    wanted = F.instance_norm(x.double()[:, 0].movedim(-1, 1)).movedim(1, -1)[:, None]
+    torch.testing.assert_close(normalised(x).double(), wanted, atol=1e-4, rtol=0)

@@ -23,6 +23,7 @@ from .bilinear import AFTER_UPSAMPLED_4, UPSAMPLED_2, UPSAMPLED_4, WINOGRAD, Alg
 from .folding import Kernel, kernel_of
 from .generator import PreparedGenerator
 from .half import Phases, Precision, volumes_are_slow
+from .parted import Parted
 from .spectrum import TILE, Spectrum
 from .warping import PreparedWarping, Straight
 
@@ -132,13 +133,13 @@ def _halved(precision: Precision) -> Arrangement:
         return precision.convolution(kernel.weight, kernel.bias)
 
     doubled, quadrupled = (partial(Phases, up=up, precision=precision) for up in (2, 4))
-    reading = partial(Straight, form=precision.convolution)
+    reading = partial(Straight, mask=precision.convolution, occlusion=precision.convolution)
     return Arrangement(plain, plain, doubled, quadrupled, plain, reading, precision.products, precision.maps)
 
 
 def direct(kernel: Kernel) -> Direct:
-    """The plain convolution."""
-    return Direct(kernel.weight, kernel.bias)
+    """The plain convolution, in the plane by short sums; in a volume, of fewer channels, those would cost time."""
+    return (Parted if kernel.weight.ndim == 4 else Direct)(kernel.weight, kernel.bias)
 
 
 def quickest(kernel: Kernel) -> Convolution | Direct:

@@ -15,6 +15,7 @@ from .bilinear import Direct, pictures_at_once
 from .evidence import evidence
 from .folding import Kernel, kernel_of, with_norm
 from .gather import finest, gather
+from .parted import Parted
 from .slices import SliceByTap, Straightforward
 
 
@@ -77,9 +78,11 @@ class FoldedDepth:
 class Straight:
     """Mask logits (N, D, H, W, K+1) and occlusion logits (N, H, W, 1), one convolution each."""
 
-    def __init__(self, dense: DenseMotion, depth: int, form: Straightforward = Direct) -> None:
-        self._mask = SliceByTap(kernel_of(dense.mask), form)
-        self._occlusion = FoldedDepth(kernel_of(dense.occlusion), depth, form)
+    def __init__(
+        self, dense: DenseMotion, depth: int, mask: Straightforward = Direct, occlusion: Straightforward = Parted
+    ) -> None:
+        self._mask = SliceByTap(kernel_of(dense.mask), mask)
+        self._occlusion = FoldedDepth(kernel_of(dense.occlusion), depth, occlusion)
 
     def __call__(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
         return self._mask(hidden), self._occlusion(hidden)
