@@ -85,7 +85,7 @@ def follow(
         face = _next(detector(image), last, lost, pick)
         # Not the face itself: an hour of whole meshes is 340 MB.
         points.append(None if face is None else _points(face))
-        openings.append(None if face is None or face.landmarks is None else Openings.of(face.landmarks[None]))
+        openings.append(None if face is None or face.finest is None else Openings.of(face.finest[None]))
         last, lost = face or last, 0 if face else lost + 1
         if progress:
             progress(len(points), max(total, len(points)))
@@ -141,9 +141,9 @@ def _require(seen: Tensor, limits: GapLimits) -> None:
 
 
 def _points(face: Face) -> Tensor:
-    if face.landmarks is None:
+    if face.finest is None:
         return torch.tensor(face.box).reshape(2, 2)
-    return crop_points(face.landmarks).clone()  # a part of them would keep all alive
+    return crop_points(face.finest).clone()  # a part of them would keep all alive
 
 
 def _openings(found: list[Openings | None], seen: Tensor) -> Openings | None:

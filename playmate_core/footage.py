@@ -76,9 +76,9 @@ def read_driving_picture(face: FaceModel, path: Path, options: FilmOptions | Non
     found = find_face(image, options.where, options.pick)
     size = face.config.reading_size
     height, width = image.shape[:2]
-    affine = crop_of(found, height, width, size, options.crop)
+    affine = crop_of(found and found.as_filmed(), height, width, size, options.crop)
     motion, _ = read_crops(face, [cut(image, affine, size, "edge")], FPS, 1, 1, None)
-    openings = None if found is None or found.landmarks is None else Openings.of(found.landmarks[None])
+    openings = None if found is None or found.finest is None else Openings.of(found.finest[None])
     return Performance(motion, openings, path.name, tensor_hash(face.motion))
 
 
