@@ -25,6 +25,7 @@ from .tracks import Reading, steady_rate, timed_reading
 from .values import FPS, Motion
 from .video import read_frames, video_facts
 from .weights import tensor_hash
+from .windows import searching
 
 Progress = Callable[[int, int], None]
 
@@ -210,7 +211,7 @@ def _track(
     name = options.where
     if name == "auto":
         first = from_bytes(next(read_frames(path)).picture)
-        name = next((finder for finder in available()[:1] if detector(finder)(first)), "whole")
+        name = next((finder for finder in available()[:1] if searching(detector(finder))(first)), "whole")
     if not isinstance(name, str) or name == "whole":
         return None, progress
 
