@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from .animate import AnimateRequest, JobReport, animate, extract, is_motion
+from .cli_weights import add_models_flag, resolved
 from .crop import CropOptions
 from .driving import ANIMAL, MODES, PRIORITIES, DrivingOptions
 from .edit import Regions
@@ -100,6 +101,7 @@ def _run_flags(to: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     flag(run, "--batch", request.batch, "frames drawn at once")
     device_flag(run)
     run.add_argument("--face-weights", metavar="FILE", type=Path, help="instead of the bundled ones")
+    add_models_flag(run)
     return run
 
 
@@ -137,7 +139,7 @@ def _request(options: argparse.Namespace, film: FilmOptions) -> AnimateRequest:
         paste_back=not options.only_crop,
         mask=options.mask,
         sound=options.sound,
-        weights=options.face_weights,
+        weights=resolved(options.face_weights),
         limits=None if options.any_picture else FaceLimits(),
         longest_side=options.longest_side,
         batch=options.batch,
@@ -169,7 +171,8 @@ def _run_motion(options: argparse.Namespace) -> None:
     limits = GapLimits(options.missing, options.longest_gap)
     film = FilmOptions(options.crop, options.face, limits=limits, batch=options.batch)
     with Bars() as bars:
-        report = extract(options.video, options.output, film, options.face_weights, options.fps, options.device, bars)
+        weights = resolved(options.face_weights)
+        report = extract(options.video, options.output, film, weights, options.fps, options.device, bars)
     say(summary("motion", report))
 
 

@@ -16,6 +16,7 @@ from .errors import UserError
 
 #: What files that are not ours look like: a piece of a key, and the name a person knows it by.
 FOREIGN = (
+    ("appearance.resblocks_3d.", "a Playmate face model"),
     ("resblocks_3d.", "LivePortrait's appearance feature extractor"),
     ("detector.downsample_layers", "LivePortrait's motion extractor"),
     ("dense_motion_network.", "LivePortrait's warping module"),
@@ -32,6 +33,34 @@ def seems_to_be(keys: Iterable[str]) -> str:
     return next((name for piece, name in FOREIGN if any(piece in key for key in keys)), "")
 
 
+#: How files begin that people have in place of a model, and what they are.
+BEGINNINGS = (
+    (b"version https://git-lfs", "a Git LFS pointer instead of the file itself"),
+    (b"PK\x03\x04", "a zip archive"),
+    (b"\x80", "a Python pickle"),
+    (b"<", "a web page"),
+    (b"{", "a text of JSON"),
+    (b"\x89PNG", "a picture"),
+    (b"\xff\xd8", "a picture"),
+)
+
+
+def content_seems_to_be(path: Path) -> str:
+    """What a file that is no model seems to be, by how it begins: "; it seems to be ...", "" when that says nothing."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(512)
+    except OSError:
+        return ""
+    seems = "" if head else "empty"
+    if head[8:9] == b"{" and head[7:8] == b"\0":
+        seems = "a .safetensors file, whole or in part"
+    elif head.startswith(b"PK\x03\x04") and b"data.pkl" in head:
+        seems = "a PyTorch file (.pth), whole or in part"
+    seems = seems or next((name for start, name in BEGINNINGS if head.lstrip().startswith(start)), "")
+    return f"; it seems to be {seems}" if seems else ""
+
+
 def open_tensors(path: Path) -> Any:
     """An open safetensors file. Raises UserError when there is none or it is not whole."""
     if not path.is_file():
@@ -39,7 +68,10 @@ def open_tensors(path: Path) -> Any:
     try:
         return safe_open(str(path), framework="pt")
     except (SafetensorError, OSError) as error:
-        raise UserError(f"{path.name} is not a complete safetensors file ({error}); copy or load it again.") from error
+        raise UserError(
+            f"{path.name} is not a complete safetensors file ({error}){content_seems_to_be(path)}; copy or load it"
+            " again."
+        ) from error
 
 
 def restored(value: Tensor) -> Tensor:

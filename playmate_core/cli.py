@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from .animate_cli import add_animate_commands
-from .cli_weights import add_models_flag, places_from, register
+from .cli_weights import add_models_flag, register, resolved, search_first
 from .diffusion import SAMPLERS, SPACINGS
 from .errors import UserError
 from .portrait import FaceLimits
@@ -36,6 +36,7 @@ def main(words: Sequence[str] | None = None) -> int:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, signal.default_int_handler)  # being told to end is Ctrl-C too
         options = parser().parse_args(words)
+        search_first(options)
         options.run(options)
     except UserError as problem:
         say(f"playmate: {problem}", sys.stderr)
@@ -179,11 +180,9 @@ def request_from(options: argparse.Namespace, portrait: Path, speech: Path) -> T
 
 def named_weights(options: argparse.Namespace) -> Weights:
     """The models that the words name, by path or by where they lie below a models folder."""
-    places = places_from(options)
-    named = (options.face_weights, options.motion_weights, options.emotion_weights)
-    face, motion, emotion = (path and places.resolve(path) for path in named)
+    face, motion, emotion = map(resolved, (options.face_weights, options.motion_weights, options.emotion_weights))
     audio = options.audio_weights
-    if audio and (found := places.resolve(Path(audio))).exists():
+    if audio and (found := resolved(Path(audio))) and found.exists():
         audio = str(found)
     return Weights(face, motion, emotion, audio)
 

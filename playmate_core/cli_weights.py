@@ -10,7 +10,7 @@ from typing import Any
 
 from .catalogue import SETS, ModelFile, ModelSet
 from .errors import UserError
-from .places import VARIABLE, Places, by_hand, megabytes, mismatch
+from .places import VARIABLE, Places, ask_too, below, by_hand, megabytes, mismatch
 
 
 def register(commands: argparse._SubParsersAction[Any]) -> None:
@@ -31,18 +31,27 @@ def register(commands: argparse._SubParsersAction[Any]) -> None:
 
 def add_models_flag(to: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
     """``--models``, which may be given several times."""
-    what = f"a folder laid out like ComfyUI's models, searched first; may be given again (or ${VARIABLE})"
+    what = (
+        "a folder laid out like ComfyUI's models, or a file like its extra_model_paths.yaml, searched first; may be"
+        f" given again (or ${VARIABLE})"
+    )
     to.add_argument("--models", metavar="FOLDER", type=Path, action="append", default=[], help=what)
 
 
-def places_from(options: argparse.Namespace) -> Places:
-    """The search folders of this command: the flag's, the variable's, ComfyUI's, the home folder's."""
-    return Places.standard(options.models)
+def search_first(options: argparse.Namespace) -> None:
+    """Have the folders of ``--models`` searched before all others, by this command and by the detectors."""
+    named = tuple(getattr(options, "models", ()))
+    ask_too(lambda category: below(named, category))
+
+
+def resolved(weights: Path | None) -> Path | None:
+    """A model that a person named: a path, or where it lies below a models folder; None stays None."""
+    return weights and Places.standard().resolve(weights)
 
 
 def run_list(options: argparse.Namespace) -> None:
     """Print the table."""
-    places = places_from(options)
+    places = Places.standard()
     for one in SETS.values():
         first = one.files[0]
         source = f"{first.repository} at {first.revision[:12]}" if first.repository else first.address
@@ -56,7 +65,7 @@ def run_list(options: argparse.Namespace) -> None:
 
 def run_fetch(options: argparse.Namespace) -> None:
     """Say what will come from where and how large it is, then fetch it; files that are here already are left alone."""
-    places = places_from(options)
+    places = Places.standard()
     missing = [file for one in _chosen(options.sets) for file in one.files if not places.find(file)]
     if not missing:
         _tell("Everything is here already; `playmate weights check` compares it with its checksums.")
@@ -80,7 +89,7 @@ def run_fetch(options: argparse.Namespace) -> None:
 
 def run_check(options: argparse.Namespace) -> None:
     """Compare what is here with the table. Raises UserError when a file differs, or a named set is not whole."""
-    places = places_from(options)
+    places = Places.standard()
     faults = 0
     for file in (file for one in _chosen(options.sets or SETS) for file in one.files):
         here = places.find(file)

@@ -13,6 +13,7 @@ from .crop import CropOptions, Square, crop_to_image, square_from_box, square_fr
 from .detectors import DETECTORS, Box, Detector, Face, available
 from .errors import UserError
 from .landmarks import crop_points
+from .windows import Windowed, searching
 
 #: Where a face is: "auto", "whole" (the picture is the crop), a detector's name, a face box, or landmarks (N, 2).
 Where = str | Box | Tensor
@@ -21,6 +22,8 @@ SQUARE_ENOUGH = 1.15
 #: A picture of about as many crops across, not far off its centre, is taken for a face crop as it is.
 CROP_ALREADY, CENTRED = (0.75, 1.35), 0.15
 ORDERS = ("largest", "left")
+#: Detectors that know only faces that are large in the picture.
+_NEAR_SIGHTED = ("mediapipe",)
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ def find_face(image: Tensor, where: Where = "auto", pick: Pick | None = None) ->
         return None
     if where == "auto":
         return _automatic(image, pick)
-    faces = detector(where)(image)
+    faces = searching(detector(where))(image)
     if not faces:
         raise _no_face(height, width)
     return (pick or Pick()).of(faces)
@@ -90,7 +93,8 @@ def detector(name: str) -> Detector:
     """A detector by its name. Raises UserError when it is unknown or cannot work here, saying what is missing."""
     if name not in DETECTORS:
         raise UserError(f"Unknown face crop {name!r}; choose auto, whole, {', '.join(DETECTORS)} or a box.")
-    return DETECTORS[name]()
+    found = DETECTORS[name]()
+    return Windowed(found) if name in _NEAR_SIGHTED else found
 
 
 def crop_of(face: Face | None, height: int, width: int, size: int, options: CropOptions | None = None) -> Tensor:
@@ -125,7 +129,7 @@ def _automatic(image: Tensor, pick: Pick | None) -> Face | None:
     height, width = image.shape[:2]
     squarish = max(height, width) <= SQUARE_ENOUGH * min(height, width)
     for name in available()[:1]:
-        faces = detector(name)(image)
+        faces = searching(detector(name))(image)
         if faces:
             face = (pick or Pick()).of(faces)
             return None if pick is None and fills(square_of(face), height, width) else face

@@ -8,9 +8,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, replace
 from functools import cache
+from io import StringIO
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -35,11 +36,25 @@ _MOST_FACES = 16
 
 @dataclass(frozen=True)
 class Face:
-    """A face that was found: its ``box`` in pixels, ``landmarks`` (N, 2) in pixels where known, and a ``score``."""
+    """A face that was found: its ``box`` in pixels, ``landmarks`` (N, 2) in pixels where known, and a ``score``.
+
+    ``fine`` are LivePortrait's 203 points, where its network looked. A picture is cropped by ``landmarks``, a film's
+    frames by ``fine`` (LIVEPORTRAIT.md section 6.5), and openings are measured on these.
+    """
 
     box: Box
     landmarks: Tensor | None = None
     score: float = 1.0
+    fine: Tensor | None = None
+
+    @property
+    def finest(self) -> Tensor | None:
+        """The landmarks that tell most."""
+        return self.landmarks if self.fine is None else self.fine
+
+    def as_filmed(self) -> Face:
+        """The same face, measured as the frames of a film are."""
+        return self if self.fine is None else replace(self, landmarks=self.fine)
 
     @property
     def centre(self) -> tuple[float, float]:
@@ -75,14 +90,14 @@ def installed(package: str) -> bool:
 def available() -> tuple[str, ...]:
     """The detectors that would work here, the paper's first."""
     ready = {
-        "insightface": _buffalo_folder() is not None and installed("insightface"),
+        "insightface": _buffalo_folder() is not None and all(map(installed, ("insightface", "onnxruntime"))),
         "mediapipe": model_file(*MESH_MODEL) is not None and installed("mediapipe"),
     }
     return tuple(name for name in DETECTORS if ready.get(name))
 
 
 def refined(detector: Detector) -> Detector:
-    """The same faces with LivePortrait's 203 landmarks."""
+    """The same faces with LivePortrait's 203 points beside their own."""
     path = model_file(*LANDMARK_NET)
     if path is None or not installed("onnxruntime"):
         return detector
@@ -90,7 +105,7 @@ def refined(detector: Detector) -> Detector:
 
     def detect(image: Tensor) -> tuple[Face, ...]:
         found = detector(image)
-        return tuple(f if f.landmarks is None else replace(f, landmarks=net(image, f.landmarks)) for f in found)
+        return tuple(f if f.landmarks is None else replace(f, fine=net(image, f.landmarks)) for f in found)
 
     return detect
 
@@ -104,21 +119,41 @@ def _insightface() -> Detector:
     if folder is None:
         wanted = category_folders("insightface")[0] / "models" / "buffalo_l"
         raise UserError(f"insightface has no models; please unpack buffalo_l so that {wanted / _BUFFALO[0]} exists.")
-    from insightface.app import FaceAnalysis
-
-    app: Any = FaceAnalysis(
-        name=folder.name,
-        root=str(folder.parent.parent),
-        allowed_modules=["detection", "landmark_2d_106"],
-        providers=["CPUExecutionProvider"],
-    )
-    app.prepare(ctx_id=-1, det_size=(512, 512), det_thresh=0.15)
+    app = _face_analysis(folder)
 
     def detect(image: Tensor) -> tuple[Face, ...]:
         found = app.get(np.ascontiguousarray(to_bytes(image).numpy()[..., ::-1]))  # it wants BGR
         return _largest_first(map(_from_insightface, found))
 
     return refined(detect)
+
+
+def _face_analysis(folder: Path) -> Any:
+    """insightface's own reader of its models. Raises UserError when the package is not whole or a model is not."""
+    try:
+        with redirect_stdout(StringIO()):  # older versions tell of every file they open
+            from insightface.app import FaceAnalysis
+
+            app: Any = FaceAnalysis(
+                name=folder.name,
+                root=str(folder.parent.parent),
+                allowed_modules=["detection", "landmark_2d_106"],
+                providers=["CPUExecutionProvider"],
+            )
+            app.prepare(ctx_id=-1, det_size=(512, 512), det_thresh=0.15)
+    except ImportError as problem:
+        raise UserError(
+            f"The package insightface cannot be imported ({problem.name or problem}); run `pip install insightface onnx"
+            " onnxruntime`."
+        ) from problem
+    except Exception as problem:  # onnxruntime raises its own kinds, insightface asserts
+        raise UserError(
+            f"insightface cannot read its models {' and '.join(_BUFFALO)} in {folder} ({type(problem).__name__});"
+            " please fetch them again (`playmate weights check insightface` compares them)."
+        ) from problem
+    if "landmark_2d_106" not in app.models:
+        raise UserError(f"{folder / _BUFFALO[1]} is not insightface's network of 106 points; please fetch it again.")
+    return app
 
 
 def _buffalo_folder() -> Path | None:

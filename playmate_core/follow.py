@@ -16,8 +16,11 @@ from .errors import UserError
 from .landmarks import Openings, crop_points
 from .pictures import Bytes, from_bytes
 from .tracks import smooth_track
+from .windows import looking_near, searching
 
 Progress = Callable[[int, int], None]
+#: A face that is so many times as long in the next frame is somebody else.
+_MOST_GROWTH = 2.0
 
 
 @dataclass(frozen=True)
@@ -79,13 +82,16 @@ def follow(
     """
     points: list[Tensor | None] = []
     openings: list[Openings | None] = []
+    search, near = searching(detector), looking_near(detector)
     last, lost = None, 0
     for frame in frames:
         image = frame if isinstance(frame, Tensor) and frame.is_floating_point() else from_bytes(frame)
-        face = _next(detector(image), last, lost, pick)
+        face = _next((search if last is None else detector)(image), last, lost, pick)
+        if face is None and last is not None:
+            face = _next(near(image, last), last, lost, pick)
         # Not the face itself: an hour of whole meshes is 340 MB.
         points.append(None if face is None else _points(face))
-        openings.append(None if face is None or face.landmarks is None else Openings.of(face.landmarks[None]))
+        openings.append(None if face is None or face.finest is None else Openings.of(face.finest[None]))
         last, lost = face or last, 0 if face else lost + 1
         if progress:
             progress(len(points), max(total, len(points)))
@@ -119,10 +125,19 @@ def _next(faces: tuple[Face, ...], last: Face | None, lost: int, pick: Pick | No
         return None
     if last is None:
         return (pick or Pick()).of(faces)
-    near = min(faces, key=lambda face: math.dist(face.centre, last.centre))
+    alike = [face for face in faces if _sizes_apart(face, last) <= _MOST_GROWTH * (1 + lost / 4)]
+    if not alike:
+        return None
+    near = min(alike, key=lambda face: math.dist(face.centre, last.centre))
     # Further than its own size from one frame to the next is somebody else; out of sight it may have gone further.
     reach = math.sqrt(max(last.area, near.area)) * (1 + lost / 4)
     return near if math.dist(near.centre, last.centre) <= reach else None
+
+
+def _sizes_apart(one: Face, other: Face) -> float:
+    """How many times the one face is as long as the other; infinite where one has no size."""
+    small, large = sorted((one.area, other.area))
+    return math.sqrt(large / small) if small > 0 else math.inf
 
 
 def _require(seen: Tensor, limits: GapLimits) -> None:
@@ -141,9 +156,9 @@ def _require(seen: Tensor, limits: GapLimits) -> None:
 
 
 def _points(face: Face) -> Tensor:
-    if face.landmarks is None:
+    if face.finest is None:
         return torch.tensor(face.box).reshape(2, 2)
-    return crop_points(face.landmarks).clone()  # a part of them would keep all alive
+    return crop_points(face.finest).clone()  # a part of them would keep all alive
 
 
 def _openings(found: list[Openings | None], seen: Tensor) -> Openings | None:

@@ -25,6 +25,7 @@ from .tracks import Reading, steady_rate, timed_reading
 from .values import FPS, Motion
 from .video import read_frames, video_facts
 from .weights import tensor_hash
+from .windows import searching
 
 Progress = Callable[[int, int], None]
 
@@ -76,9 +77,9 @@ def read_driving_picture(face: FaceModel, path: Path, options: FilmOptions | Non
     found = find_face(image, options.where, options.pick)
     size = face.config.reading_size
     height, width = image.shape[:2]
-    affine = crop_of(found, height, width, size, options.crop)
+    affine = crop_of(found and found.as_filmed(), height, width, size, options.crop)
     motion, _ = read_crops(face, [cut(image, affine, size, "edge")], FPS, 1, 1, None)
-    openings = None if found is None or found.landmarks is None else Openings.of(found.landmarks[None])
+    openings = None if found is None or found.finest is None else Openings.of(found.finest[None])
     return Performance(motion, openings, path.name, tensor_hash(face.motion))
 
 
@@ -218,7 +219,7 @@ def _track(
     name = options.where
     if name == "auto":
         first = from_bytes(next(read_frames(path)).picture)
-        name = next((finder for finder in available()[:1] if detector(finder)(first)), "whole")
+        name = next((finder for finder in available()[:1] if searching(detector(finder))(first)), "whole")
     if not isinstance(name, str) or name == "whole":
         return None, progress
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from .crop import CropOptions, crop_to_image, cut, move_points, square_from_landmarks
@@ -90,18 +91,23 @@ class LandmarkNet:
             raise UserError(f"{path.name} needs onnxruntime; run `pip install onnxruntime`.") from None
         try:
             self._session: Any = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+            self._run(np.zeros((1, 3, _NET_SIZE, _NET_SIZE), np.float32))
         except Exception as problem:  # onnxruntime raises its own kinds for every sort of bad file
-            raise UserError(f"{path} is not an ONNX network that can be read; please fetch landmark.onnx again.") from (
-                problem
-            )
+            raise UserError(
+                f"{path} is not LivePortrait's network of 203 points ({type(problem).__name__}); please fetch"
+                " landmark.onnx again."
+            ) from problem
 
     def __call__(self, image: Tensor, points: Tensor) -> Tensor:
         """203 points (203, 2) in pixels of ``image`` (H, W, 3) in [0, 1], near the face of ``points`` (N, 2)."""
         affine = crop_to_image(square_from_landmarks(crop_points(points), _NET_CROP), _NET_SIZE)
         seen = cut(image, affine, _NET_SIZE).movedim(-1, 0)[None].contiguous().numpy()
+        return move_points(self._run(seen) * _NET_SIZE, affine)
+
+    def _run(self, seen: NDArray[np.float32]) -> Tensor:
+        """The third of its outputs, in units of the crop."""
         outputs = self._session.run(None, {"input": seen})
-        found = torch.from_numpy(np.asarray(outputs[2], np.float32)).reshape(203, 2)
-        return move_points(found * _NET_SIZE, affine)
+        return torch.from_numpy(np.asarray(outputs[2], np.float32)).reshape(203, 2)
 
 
 @cache

@@ -1,15 +1,16 @@
 """Where model files are looked for: the folders ComfyUI users already have, and those a person names.
 
 Folders go by ComfyUI's categories (``liveportrait``, ``audio_encoders``, ``insightface``, ``detection``, ``playmate``).
-Nodes fill :class:`Places` from ``folder_paths``, which has read ``extra_model_paths.yaml``; the command line from its
-``--models`` flag and the variable ``PLAYMATE_MODELS``. No other room reads the environment.
+Whoever runs the core names those to be searched first (:func:`ask_too`): nodes what ``folder_paths`` knows, the command
+line its ``--models`` flag. Then come the variable ``PLAYMATE_MODELS`` and the ComfyUI this pack lies in, with its
+``extra_model_paths.yaml``. No other room reads the environment.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,33 +18,47 @@ from .catalogue import SETS, ModelFile
 from .errors import UserError
 
 PACKAGE = Path(__file__).resolve().parent
-#: Folders laid out like ComfyUI's ``models``, separated as the system separates paths.
+#: Folders laid out like ComfyUI's ``models``, or its files of extra paths, separated as the system separates paths.
 VARIABLE = "PLAYMATE_MODELS"
 #: Who knows folders of a category.
-Host = Callable[[str], Iterable[str]]
+Host = Callable[[str], Iterable[str | Path]]
 _hosts: list[Host] = []
 CATEGORIES = tuple(sorted({file.folder for one in SETS.values() for file in one.files}))
 
 
 def model_folders(named: Iterable[Path] = ()) -> tuple[Path, ...]:
-    """Folders laid out like ComfyUI's ``models``, in the order they are searched: ``named`` ones, the variable's, that
-    of the ComfyUI this pack lies in, then ``~/.playmate/models``."""
+    """Folders laid out like ComfyUI's ``models``, or files of extra paths, in the order they are searched: ``named``
+    ones, the variable's, those of the ComfyUI this pack lies in, then ``~/.playmate/models``."""
     variable = (Path(part).expanduser() for part in os.environ.get(VARIABLE, "").split(os.pathsep) if part)
-    pack = PACKAGE.parent
-    inside = (pack.parent.parent / "models",) if pack.parent.name == "custom_nodes" else ()
+    pack, inside = PACKAGE.parent, tuple[Path, ...]()
+    if pack.parent.name == "custom_nodes":
+        comfy = pack.parent.parent
+        extra = comfy / "extra_model_paths.yaml"
+        inside = (comfy / "models", *([extra] if extra.is_file() else []))
     return (*named, *variable, *inside, Path.home() / ".playmate" / "models")
+
+
+def below(roots: Iterable[Path], category: str) -> tuple[Path, ...]:
+    """The folders of a category in some :func:`model_folders`. Raises UserError for a file of paths that is none."""
+    return tuple(
+        folder
+        for root in roots
+        for folder in (extra_folders(root, category) if root.suffix in (".yaml", ".yml") else [root / category])
+    )
 
 
 def ask_too(host: Host) -> None:
     """Let ``host`` name folders of a category, searched before all others: ComfyUI, which has read
-    ``extra_model_paths.yaml``. There is one in a process; a second takes its place."""
+    ``extra_model_paths.yaml``, or the command line. There is one in a process; a second takes its place."""
     _hosts[:] = [host]
 
 
 def category_folders(category: str) -> tuple[Path, ...]:
-    """Where files of a category may lie: in the host's folders, then in its own below :func:`model_folders`."""
+    """Where files of a category may lie: in the host's folders, then in its own below :func:`model_folders`, and
+    insightface's also where that package keeps them."""
     named = (Path(folder) for host in _hosts for folder in host(category))
-    return (*named, *(root / category for root in model_folders()))
+    home = Path(os.environ.get("INSIGHTFACE_HOME", "~/.insightface")).expanduser()
+    return (*named, *below(model_folders(), category), *([home] if category == "insightface" else []))
 
 
 def model_file(*names: str) -> Path | None:
@@ -54,9 +69,8 @@ def model_file(*names: str) -> Path | None:
 
 
 def insightface_folders(pack: str) -> tuple[Path, ...]:
-    """Where a pack of insightface's models may lie: where that package keeps it, then where ComfyUI users do."""
-    home = Path(os.environ.get("INSIGHTFACE_HOME", "~/.insightface")).expanduser()
-    return tuple(root / "models" / pack for root in (home, *category_folders("insightface")))
+    """Where a pack of insightface's models may lie."""
+    return tuple(root / "models" / pack for root in category_folders("insightface"))
 
 
 @dataclass(frozen=True)
@@ -69,12 +83,12 @@ class Places:
     def below(cls, models: Iterable[Path]) -> Places:
         """Every category as a sub-folder of each of some ``models`` folders."""
         models = tuple(models)
-        return cls({category: tuple(folder / category for folder in models) for category in CATEGORIES})
+        return cls({category: below(models, category) for category in CATEGORIES})
 
     @classmethod
-    def standard(cls, named: Sequence[Path] = ()) -> Places:
-        """Every category below :func:`model_folders`."""
-        return cls.below(model_folders(named))
+    def standard(cls) -> Places:
+        """Every category in its :func:`category_folders`."""
+        return cls({category: category_folders(category) for category in CATEGORIES})
 
     def find(self, file: ModelFile) -> Path | None:
         """Where a file lies, or None. What comes with the program is found in the package after everything else."""
@@ -99,6 +113,26 @@ class Places:
                 if path.exists():
                     return path
         return named
+
+
+def extra_folders(path: Path, category: str) -> list[Path]:
+    """The folders of a category in a file like ComfyUI's ``extra_model_paths.yaml``: blocks of ``base_path`` and, by
+    category, folders below it, one a line; without ``base_path`` below the file's own. Raises UserError otherwise."""
+    import yaml
+
+    try:
+        blocks = [block for block in (yaml.safe_load(path.read_text("utf-8")) or {}).values() if block]
+        folders = []
+        for block in blocks:
+            base = path.parent / Path(os.path.expandvars(block.get("base_path", "."))).expanduser()
+            lines = block.get(category, "").splitlines()
+            folders += [base / Path(line.strip()).expanduser() for line in lines if line.strip()]
+    except (OSError, ValueError, AttributeError, TypeError, yaml.YAMLError) as problem:
+        raise UserError(
+            f"{path} is no file of extra model paths ({type(problem).__name__}); it should hold what ComfyUI's"
+            " extra_model_paths.yaml does, blocks of base_path and folders by category."
+        ) from problem
+    return folders
 
 
 def by_hand(file: ModelFile, target: Path) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import pickle
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .checkpoint import differences, open_tensors, refuse_nonfinite, restored, seems_to_be, some
+from .checkpoint import content_seems_to_be, differences, open_tensors, refuse_nonfinite, restored, seems_to_be, some
 from .errors import UserError
 from .face import FaceConfig, FaceModel
 
@@ -205,10 +206,12 @@ def _as_held(value: Tensor) -> Tensor:
 
 def _unpickled(path: Path) -> Any:
     try:
-        # Not mapped: what is read is already the model's own, where a mapped file would have to be copied beside it.
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # PyTorch's doubts about a pickle before it refuses it
+            # Not mapped: what is read is the model's own, where a mapped file would have to be copied beside it.
+            return torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, AttributeError) as error:
         raise UserError(
-            f"{path.name} is no plain file of tensors ({type(error).__name__}): it is damaged, or it holds code, which"
-            " is never run; please download it again, or use the .safetensors."
+            f"{path.name} is no plain file of tensors ({type(error).__name__}){content_seems_to_be(path)}: it is"
+            " damaged, or it holds code, which is never run; please download it again, or use the .safetensors."
         ) from error

@@ -50,4 +50,5 @@ def read_subject(
             if landmarks is None or isinstance(where, Tensor):
                 raise
             log.warning("A face was found, but these weights hardly know it, and the result may look wrong. %s", doubt)
-    return Subject(portrait, None if landmarks is None else Openings.of(landmarks[None]))
+    finest = None if found is None else found.finest
+    return Subject(portrait, None if finest is None else Openings.of(finest[None]))

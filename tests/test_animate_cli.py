@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from playmate_core import detectors, places
 from playmate_core.cli import INTERRUPTED, MISTAKE, main
 from playmate_core.terminal import Bars
 from playmate_core.video import has_sound, read_frames
@@ -39,6 +40,37 @@ def test_the_three_commands(
     frames = [frame.picture for frame in read_frames(two)]
     assert len(frames) == 6 and frames[0].shape == (64, 64, 3) and has_sound(two)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["m.safetensors", "one.mp4", "two.mp4"]
+
+
+def test_models_folders_hold_weights_and_detectors(
+    tmp_path: Path, film: Path, portrait_picture: Path, tiny_face: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By one flag, for every command: the weights by their name there, and who finds faces."""
+    seen = list[Path | None]()
+
+    def mine() -> detectors.Detector:
+        seen.append(detectors.model_file("detection/mine.task"))
+        return lambda image: (detectors.Face((16.0, 16.0, 48.0, 48.0)),)
+
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("PLAYMATE_MODELS", raising=False)
+    monkeypatch.setattr(places, "_hosts", [])
+    monkeypatch.setitem(detectors.DETECTORS, "mine", mine)
+    models = tmp_path / "models"
+    for name in ("playmate/small.safetensors", "detection/mine.task"):
+        (models / name).parent.mkdir(parents=True)
+        (models / name).write_bytes(tiny_face.read_bytes())
+    (tmp_path / "extra.yaml").write_text("mine:\n  base_path: models\n  playmate: playmate\n  detection: detection\n")
+    motion, out = tmp_path / "m.safetensors", tmp_path / "o.mp4"
+    for named in (models, tmp_path / "extra.yaml"):
+        told = ["--models", str(named), "--face-weights", "small.safetensors"]
+        assert main(["motion", str(film), "-o", str(motion), "--crop", "mine", *told]) == 0
+        for words in (["render", str(portrait_picture), str(motion)], ["animate", str(portrait_picture), str(film)]):
+            assert main([*words, "-o", str(out), "--crop", "mine", "--any-picture", *told]) == 0
+    assert set(seen) == {models / "detection/mine.task"}
+    assert (
+        main(["render", str(portrait_picture), str(motion), "-o", str(out), "--face-weights", "small.safetensors"]) == 2
+    )
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
-from shared_facts import SHARED, needs_shared
+from golden import Golden, needs_goldens
 from torch import Tensor
 
 from playmate_core.driving import ANIMAL, DrivingOptions, closed_mouth, drive_clip, drive_still
@@ -44,22 +42,15 @@ def wandering(frames: int, seed: int) -> Motion:
 
 @pytest.fixture(scope="module")
 def golden() -> dict[str, Tensor]:
-    return load_file(SHARED / "parity" / "liveportrait_golden.safetensors")
+    return Golden().tensors
 
 
 @pytest.fixture(scope="module")
 def networks() -> SimpleNamespace:
     """A face of which only S is there, filled as the goldens were made."""
-    spec = importlib.util.spec_from_file_location("parity_weights", SHARED / "parity" / "weights.py")
-    assert spec is not None and spec.loader is not None
-    recipe: Any = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(recipe)
-    net = Stitching(FaceConfig())
+    filling, net = Golden(), Stitching(FaceConfig())
     for name, prefix in (("stitching", "shoulder"), ("lip", "mouth"), ("eye", "eye")):
-        prefix = f"retarget_{prefix}_module."
-        part = net.get_submodule(name)
-        values = recipe.filled_state_dict({prefix + k: tuple(v.shape) for k, v in part.state_dict().items()}, 2502)
-        part.load_state_dict({k.removeprefix(prefix): v for k, v in values.items()})
+        filling.filled(net.get_submodule(name), f"retarget_{prefix}_module.")
     return SimpleNamespace(stitching=net.eval(), parameters=net.parameters)
 
 
@@ -87,7 +78,7 @@ STILLS = {
 }
 
 
-@needs_shared
+@needs_goldens
 @pytest.mark.parametrize("name", STILLS)
 def test_a_still_portrait_moves_as_the_reference_has_it(golden: dict[str, Tensor], networks: Any, name: str) -> None:
     options, source, driving = STILLS[name], told(golden, "source")[:1], told(golden, "driving")
@@ -101,7 +92,7 @@ def test_a_still_portrait_moves_as_the_reference_has_it(golden: dict[str, Tensor
     assert float((got - golden[f"motion.image.{name}"]).abs().max()) <= 2e-5
 
 
-@needs_shared
+@needs_goldens
 def test_the_damping_is_the_reference_s(golden: dict[str, Tensor]) -> None:
     gain = expression_gain(golden["input.m.source.kp"][0], golden["input.m.multiplier_b"][0])
     assert gain == pytest.approx(float(golden["motion.multiplier"]), abs=2e-5)
@@ -115,7 +106,7 @@ CLIPS = {
 }
 
 
-@needs_shared
+@needs_goldens
 @pytest.mark.parametrize("name", CLIPS)
 def test_a_film_moves_as_the_reference_has_it(golden: dict[str, Tensor], name: str) -> None:
     """But for one thing: what the reference has smoothed are no rotations any more, and ours are made so again."""
@@ -132,7 +123,7 @@ def test_a_film_moves_as_the_reference_has_it(golden: dict[str, Tensor], name: s
     assert torch.allclose(rotation_matrix(driven.pose.rotation.double()), left @ right, atol=1e-5)
 
 
-@needs_shared
+@needs_goldens
 def test_eyes_of_a_film_are_held_as_the_reference_has_it(golden: dict[str, Tensor], networks: Any) -> None:
     """Stitching, then the offset. The reference's smoothed rotations go in as they are, as above."""
     options = replace(PLAIN, smoothing=3e-7, stitching=True, hold_eyes=True)
@@ -155,7 +146,7 @@ def place_rows(keypoints: Tensor, matrix: Tensor, motion: Motion) -> Tensor:
     return placed.float()
 
 
-@needs_shared
+@needs_goldens
 @pytest.mark.parametrize("name", ["single.absolute.all", "single.relative.eyes"])
 def test_a_single_frame_moves_as_the_reference_has_it(golden: dict[str, Tensor], networks: Any, name: str) -> None:
     _, mode, region = name.split(".")

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
-from shared_facts import SHARED, needs_shared
+from golden import Golden, needs_goldens
 from torch import Tensor
 
 from playmate_core.crop import (
@@ -25,18 +23,18 @@ from playmate_core.crop import (
 from playmate_core.follow import FaceTrack
 from playmate_core.landmarks import eye_ratios, lip_ratio
 
-pytestmark = needs_shared
+pytestmark = needs_goldens
 SOURCE, NET = CropOptions(), CropOptions(scale=1.5, shift=-0.1)
 
 
 @pytest.fixture(scope="module")
 def golden() -> dict[str, Tensor]:
-    return load_file(SHARED / "parity" / "liveportrait_golden.safetensors")
+    return Golden().tensors
 
 
 @pytest.fixture(scope="module")
 def facts() -> dict[str, Any]:
-    return json.loads((SHARED / "parity" / "liveportrait_golden.json").read_text())["tensors"]
+    return Golden().facts
 
 
 def close(got: Tensor, wanted: Tensor, atol: float) -> None:

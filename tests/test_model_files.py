@@ -21,7 +21,7 @@ from playmate_core import cli
 from playmate_core.catalogue import ANIMAL, HUMAN, SETS, ModelFile
 from playmate_core.errors import UserError
 from playmate_core.fetching import fetch, waiting_for
-from playmate_core.places import PACKAGE, Places, by_hand, mismatch
+from playmate_core.places import PACKAGE, Places, below, by_hand, insightface_folders, mismatch
 from playmate_core.published import GROUPS, PARTS, STITCHING, find_parts
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -84,6 +84,21 @@ def file() -> ModelFile:
     )
 
 
+#: As people write them: a disk of models with the folders below it, and a block without.
+EXTRA = """
+nas:
+    base_path: ../nas
+    is_default: true
+    liveportrait: |
+        portraits
+
+    insightface: faces
+others:
+    liveportrait: /elsewhere/lp
+nothing:
+"""
+
+
 def put(path: Path, content: bytes = b"x") -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
@@ -134,8 +149,25 @@ def test_what_is_fetched_is_what_the_loader_finds(tmp_path: Path, name: str) -> 
 
 def test_the_pack_looks_into_the_comfyui_it_lies_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("playmate_core.places.PACKAGE", tmp_path / "ComfyUI/custom_nodes/playmate/playmate_core")
-    folders = Places.standard([tmp_path / "named"]).folders["liveportrait"]
+    monkeypatch.delenv("PLAYMATE_MODELS", raising=False)
+    monkeypatch.setattr("playmate_core.places._hosts", [lambda category: below([tmp_path / "named"], category)])
+    folders = Places.standard().folders["liveportrait"]
     assert folders[:2] == (tmp_path / "named/liveportrait", tmp_path / "ComfyUI/models/liveportrait")
+    put(tmp_path / "ComfyUI/extra_model_paths.yaml", EXTRA.encode())
+    assert Places.standard().folders["liveportrait"][1:4] == (
+        tmp_path / "ComfyUI/models/liveportrait",
+        tmp_path / "ComfyUI/../nas/portraits",
+        Path("/elsewhere/lp"),
+    )
+    found = put(tmp_path / "nas/faces/models/buffalo_l/det_10g.onnx")
+    assert Places.standard().find(
+        SETS["insightface"].files[0]
+    ) == tmp_path / "ComfyUI/../nas/faces" / found.relative_to(tmp_path / "nas/faces")
+    assert tmp_path / "ComfyUI/../nas/faces/models/buffalo_l" in insightface_folders("buffalo_l")
+    for nonsense in ("liveportrait: folder", "- a\n- b", "a: {base_path: 3}", "a: [", "\x00"):
+        put(tmp_path / "ComfyUI/extra_model_paths.yaml", nonsense.encode())
+        with pytest.raises(UserError, match="extra_model_paths.yaml is no file of extra model paths"):
+            Places.standard()
 
 
 @dataclass

@@ -16,7 +16,7 @@ for category in ("detection", "insightface", "liveportrait"):
     folder_paths.add_model_folder_path(category, str(Path("elsewhere") / category))
 import node_session
 s = node_session.Session()
-for package in ("mediapipe", "insightface"):
+for package in ("mediapipe", "insightface", "onnxruntime"):
     sys.modules[package] = types.ModuleType(package)  # installed, as far as anybody has looked
 picture = s.run("DemoMedia", seconds=0.2)[0]
 detectors = sys.modules["custom_pack.playmate_core.detectors"]

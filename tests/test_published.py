@@ -200,6 +200,34 @@ def test_a_wrong_file_is_refused_by_name_with_what_it_seems_to_be(model: FaceMod
     assert "NaN" in refusal(folder)
 
 
+@pytest.mark.parametrize("suffix", ["pth", "safetensors"])
+def test_what_is_no_model_at_all_is_named_too(model: FaceModel, tmp_path: Path, suffix: str) -> None:
+    folder = official(model, tmp_path) if suffix == "pth" else kijai(model, tmp_path)
+    write_safe({"x": torch.zeros(1)}, tmp_path / "safe")
+    write_pth({"x": torch.zeros(1)}, tmp_path / "torch")
+    safe, packed = (tmp_path / "safe").read_bytes(), (tmp_path / "torch").read_bytes()
+    other = (safe, "a .safetensors file") if suffix == "pth" else (packed, "a PyTorch file")
+    cut = (packed[:300], "a PyTorch file") if suffix == "pth" else (safe[:40], "a .safetensors file")
+    for content, seems in (
+        (b"", "empty"),
+        (b"<!DOCTYPE html><html>" * 20, "a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "a Git LFS pointer"),
+        (b"PK\x03\x04" + bytes(60), "a zip archive"),
+        (pickle.dumps(Code(tmp_path / "ran")), "a Python pickle"),
+        other,
+        cut,
+    ):
+        (folder / f"warping_module.{suffix}").write_bytes(content)
+        said = refusal(folder)
+        assert f"warping_module.{suffix}" in said and f"it seems to be {seems}" in said
+    assert not (tmp_path / "ran").exists()
+    ours = tmp_path / "ours.safetensors"
+    weights.save(model, ours, license="none", data="none", training={})
+    (folder / f"warping_module.{suffix}").unlink()
+    (folder / "warping_module.safetensors").write_bytes(ours.read_bytes())
+    assert "it seems to be a Playmate face model" in refusal(folder)
+
+
 def test_a_spectral_triple_that_is_not_whole_is_refused(model: FaceModel, tmp_path: Path) -> None:
     folder, tensors = kijai(model, tmp_path), parts_of(model)["spade_generator"]
     lacking = {k: v for k, v in tensors.items() if k != "up_0.conv_0.weight_u"}
