@@ -6,9 +6,10 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from ..playmate_core.device import AUTO, PRECISIONS
 from ..playmate_core.weights import load_emotion, load_face, load_motion
 from . import encoders, files, sockets
-from .runtime import PRECISIONS, MotionModel, manage, plain, renderer_dtype
+from .runtime import MotionModel, manage, plain, renderer_dtype
 
 
 class LoadFaceModel(io.ComfyNode):
@@ -32,7 +33,7 @@ class LoadFaceModel(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "precision",
-                    options=["auto", *PRECISIONS],
+                    options=[AUTO, *PRECISIONS],
                     default="auto",
                     tooltip="Numbers the networks compute with. auto: half precision where the graphics card is"
                     " faster with it, else full.",

@@ -17,11 +17,11 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from ..playmate_core.device import AUTO, PRECISIONS
 from ..playmate_core.errors import UserError
 
 Run = TypeVar("Run", bound=Callable[..., Any])
 
-PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 #: The package that brings a module, where the names differ.
 PACKAGES = {"cv2": "opencv-python", "av": "av", "librosa": "librosa", "transformers": "transformers"}
 #: Progress bars count to this, so that several stages can share one.
@@ -60,7 +60,7 @@ def manage(module: nn.Module) -> Managed:
 
 def renderer_dtype(precision: str) -> torch.dtype:
     """The dtype that "auto" or a name of PRECISIONS means on this machine."""
-    if precision != "auto":
+    if precision != AUTO:
         return PRECISIONS[precision]
     return torch.float16 if mm.should_use_fp16(mm.get_torch_device()) else torch.float32
 

@@ -16,17 +16,17 @@ from torch import Tensor
 from .course import still_course
 from .crop import CropOptions, crop_mask
 from .detect import Pick, Where
+from .device import AUTO, require_device, settled
 from .driving import ANIMAL, DrivingOptions, drive_clip
 from .errors import UserError
 from .face import FaceModel
-from .face.prepared import prepared
 from .film import Finish, encode, seen_in
 from .footage import FilmOptions, Footage, FootageArtist, read_driving, read_driving_picture, read_footage
 from .geometry import place
 from .keypoints import guide_keypoints, require_networks
 from .parts import Scene, chosen, sign, write_at_once, write_parts
 from .performance import LIVEPORTRAIT, Performance, check_performance_output, load_performance, save_performance
-from .pictures import check_file, read_picture, to_bytes
+from .pictures import check_file, read_picture
 from .portrait import FaceLimits
 from .render import RenderOptions, draw_keypoints, paste_back
 from .subject import Subject, read_subject
@@ -77,6 +77,7 @@ class AnimateRequest:
     batch: int = 8
     resume: bool = False
     device: str = "cpu"
+    precision: str = AUTO
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,8 @@ def animate(request: AnimateRequest, progress: Progress | None = None) -> JobRep
     check(request)
     performance = load_performance(request.driving) if is_motion(request.driving) else None
     with clock.stage("load models"):
-        face = load_face(request.weights or bundled("face.safetensors")).to(request.device)
+        face = load_face(request.weights or bundled("face.safetensors"))
+        face = settled(face, request.device, request.precision)
         require_networks(face, request.how)
     if is_film(request.portrait):
         return _animate_film(request, face, performance, clock)
@@ -113,7 +115,7 @@ def animate(request: AnimateRequest, progress: Progress | None = None) -> JobRep
     def give(video: VideoWriter, start: int, stop: int, profile: str, told: Step | None) -> None:
         options = RenderOptions(batch=request.batch, profile=profile)
         drawn = draw_keypoints(face, subject.portrait, course.x_s, course.x_d, slice(start, stop), options, told)
-        encode(video, map(to_bytes, drawn), finish)
+        encode(video, drawn, finish)
 
     def fingerprint() -> str:
         shown = [] if mask is None else [torch.from_numpy(mask)]
@@ -179,15 +181,7 @@ def check(request: AnimateRequest) -> None:
         raise UserError(f"The frame rate is {request.fps:g}; please choose 1 to 240.")
     if request.sound is not None and not has_sound(request.sound):
         raise UserError(f"{request.sound} has no audio in it; please give another sound.")
-    require_device(request.device)
-
-
-def require_device(device: str) -> None:
-    """Raise UserError unless networks can run on ``device`` here."""
-    try:
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as problem:
-        raise UserError(f"The device {device!r} cannot be used here; please try --device cpu.") from problem
+    require_device(request.device, request.precision)
 
 
 def is_motion(path: Path) -> bool:
@@ -229,7 +223,7 @@ def _animate_film(request: AnimateRequest, face: FaceModel, performance: Perform
     artist = FootageArtist(footage, x_s, x_d, request.batch)
 
     def give(video: VideoWriter, start: int, stop: int, profile: str, told: Step | None) -> None:
-        encode(video, artist.show(prepared(face, profile), start, stop, told), iter)
+        encode(video, artist.show(face, start, stop, told, profile), iter)
 
     def fingerprint() -> str:
         file = hashlib.sha256(footage.path.read_bytes()).hexdigest()

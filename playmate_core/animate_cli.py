@@ -14,7 +14,7 @@ from .follow import GapLimits
 from .footage import FilmOptions
 from .portrait import FaceLimits
 from .pose import REFERENCES
-from .terminal import Bars, choice, face_flags, flag, say
+from .terminal import Bars, choice, device_flag, face_flags, flag, precision_flag, say
 
 REGIONS = ("lips", "eyes", "expression", "pose")
 
@@ -81,7 +81,9 @@ def _add_flags(to: argparse.ArgumentParser) -> None:
     moves.add_argument("--retarget-lips", action="store_true", help="open the lips as the driving lips are open")
     moves.add_argument("--close-lips", action="store_true", help="start from a closed mouth")
     moves.add_argument("--hold-eyes", action="store_true", help="keep a video portrait's eyes as open as at its start")
-    _run_flags(to).add_argument(
+    run = _run_flags(to)
+    precision_flag(run)
+    run.add_argument(
         "--resume", action="store_true", help="keep what is drawn when stopped; given again, go on from it"
     )
 
@@ -96,7 +98,7 @@ def _run_flags(to: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     request = AnimateRequest(Path(), Path(), Path())
     run = to.add_argument_group("how it is run")
     flag(run, "--batch", request.batch, "frames drawn at once")
-    flag(run, "--device", request.device, "where the networks run: cpu, or an accelerator's name")
+    device_flag(run)
     run.add_argument("--face-weights", metavar="FILE", type=Path, help="instead of the bundled ones")
     return run
 
@@ -141,6 +143,7 @@ def _request(options: argparse.Namespace, film: FilmOptions) -> AnimateRequest:
         batch=options.batch,
         resume=options.resume,
         device=options.device,
+        precision=options.precision,
     )
 
 

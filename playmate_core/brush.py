@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from .face import FaceModel
+from .face.prepared import halves, prepared
 
 #: No sample above half a grey level: black.
 BLACK = 0.5 / 255
@@ -19,14 +20,16 @@ log = logging.getLogger(__name__)
 
 
 class Brush:
-    """Knows what to do when drawing with ``face`` fails; ``batch`` is how many frames it may be asked for at once.
+    """Knows what to do when drawing with ``face`` fails, W and G arranged by a ``profile`` of :mod:`face.prepared`;
+    ``batch`` is how many frames it may be asked for at once.
 
     When memory runs out, the batch is halved. When half precision gives a picture that is black or no number, its batch
     is drawn again in float32. Either is told once in the log.
     """
 
-    def __init__(self, face: FaceModel, batch: int) -> None:
+    def __init__(self, face: FaceModel, batch: int, profile: str = "auto") -> None:
         self._face, self.batch = face, batch
+        self._quick, self._half = prepared(face, profile), halves(face, profile)
         self._exact: FaceModel | None = None
         self._short = False
 
@@ -34,9 +37,8 @@ class Brush:
         """What ``draw`` makes of ``frames`` frames; None when they did not fit and fewer have to be asked for."""
         try:
             with torch.inference_mode():
-                pictures = draw(self._face)
-                half = torch.finfo(pictures.dtype).bits < 32
-                return draw(self._in_float32()) if half and spoilt(pictures) else pictures
+                pictures = draw(self._quick)
+                return draw(self._in_float32()) if self._half and spoilt(pictures) else pictures
         except (MemoryError, RuntimeError) as problem:
             if frames == 1 or not out_of_memory(problem):
                 raise

@@ -20,7 +20,7 @@ from .render import RenderOptions
 from .sampling import POSE_ANCHORS, POSE_MEANS, STARTS, Keys, SamplingOptions
 from .score import NO_EMOTION
 from .talk import PoseSource, TalkReport, TalkRequest, Weights, bundled, talk
-from .terminal import Bars, Parser, choice, face_flags, flag, say
+from .terminal import Bars, Parser, choice, device_flag, face_flags, flag, precision_flag, say
 from .tracks import FITS
 from .values import EMOTIONS
 from .weights import describe
@@ -95,7 +95,8 @@ def add_talk_flags(to: argparse.ArgumentParser) -> None:
     run.add_argument(
         "--resume", action="store_true", help="keep what is drawn when stopped; given again, go on from it"
     )
-    flag(run, "--device", request.device, "where the networks run: cpu, or an accelerator's name")
+    device_flag(run)
+    precision_flag(run)
     for name in ("face", "motion", "emotion"):
         run.add_argument(f"--{name}-weights", metavar="FILE", type=Path, help="instead of the bundled ones")
     add_models_flag(run)
@@ -171,6 +172,7 @@ def request_from(options: argparse.Namespace, portrait: Path, speech: Path) -> T
         paste_back=options.paste_back,
         resume=options.resume,
         device=options.device,
+        precision=options.precision,
         plot=options.plot,
     )
 

@@ -19,8 +19,8 @@ from .face import FaceModel
 from .follow import FaceTrack, GapLimits, filled_reading, follow
 from .landmarks import Openings
 from .performance import Performance, read_openings
-from .pictures import Bytes, from_bytes, read_picture, to_bytes
-from .portrait import exact_to, read_crops, to_network, to_pictures
+from .pictures import Bytes, from_bytes, read_picture
+from .portrait import exact_to, read_crops, to_network, to_shown
 from .tracks import Reading, steady_rate, timed_reading
 from .values import FPS, Motion
 from .video import read_frames, video_facts
@@ -156,15 +156,17 @@ class FootageArtist:
         self._pictures: Iterator[Bytes] = iter(())
         self._next = -1
 
-    def show(self, face: FaceModel, start: int, stop: int, progress: Progress | None = None) -> Iterator[Tensor]:
+    def show(
+        self, face: FaceModel, start: int, stop: int, progress: Progress | None = None, profile: str = "auto"
+    ) -> Iterator[Tensor]:
         """Yield frames ``start`` up to ``stop`` with the face put back: uint8 (n, H, W, 3), n at most the batch.
 
-        ``face`` is the same for all parts.
+        ``face`` and ``profile``, how its W and G are arranged, are the same for all parts.
         """
         if start != self._next:
             self._pictures = _shown(self.footage, start, len(self._x_d))
         self._next = start
-        self._brush = self._brush or Brush(face, self._batch)
+        self._brush = self._brush or Brush(face, self._batch, profile)
         waiting: list[Bytes] = []  # a group that did not fit stays here and is drawn in two
         while self._next < stop:
             count = min(self._brush.batch, stop - self._next)
@@ -190,17 +192,23 @@ class FootageArtist:
         drawn = brush.draw(draw, len(group))
         if drawn is None:
             return None
-        crops = to_bytes(to_pictures(drawn.clamp(0, 1))).numpy()
+        crops = to_shown(drawn).numpy()
         patches = (Patch(affine, size, *picture.shape[:2]) for affine, picture in zip(places, group, strict=True))
         pasted = (patch.paste(picture, crop) for patch, picture, crop in zip(patches, group, crops, strict=True))
         return torch.stack([torch.from_numpy(picture) for picture in pasted])
 
 
 def draw_footage(
-    face: FaceModel, footage: Footage, x_s: Tensor, x_d: Tensor, batch: int = 8, progress: Progress | None = None
+    face: FaceModel,
+    footage: Footage,
+    x_s: Tensor,
+    x_d: Tensor,
+    batch: int = 8,
+    progress: Progress | None = None,
+    profile: str = "auto",
 ) -> Iterator[Tensor]:
     """All of it: see :class:`FootageArtist`."""
-    return FootageArtist(footage, x_s, x_d, batch).show(face, 0, len(x_d), progress)
+    return FootageArtist(footage, x_s, x_d, batch).show(face, 0, len(x_d), progress, profile)
 
 
 def _track(

@@ -16,7 +16,7 @@ from .detect import Pick, Where, find_crop
 from .errors import UserError
 from .face import FaceModel, FaceReading
 from .geometry import place
-from .pictures import Bytes, from_bytes
+from .pictures import Bytes, from_bytes, to_bytes
 from .values import FPS, FaceCrop, Motion, Portrait, Pose
 
 Progress = Callable[[int, int], None]
@@ -195,6 +195,17 @@ def to_reader(face: FaceModel, images: Tensor) -> Tensor:
 def to_pictures(images: Tensor) -> Tensor:
     """Pictures (n, 3, H, W) of a network -> (n, H, W, 3) float32 on the CPU."""
     return _at_rest(images).movedim(1, -1)
+
+
+def to_shown(images: Tensor) -> Tensor:
+    """Pictures (n, 3, H, W) of a network in [0, 1] -> (n, H, W, 3) uint8 on the CPU.
+
+    They become bytes where they are: a graphics card then has a quarter to carry over, into memory that it can reach.
+    """
+    made = to_bytes(images.detach().movedim(1, -1)).contiguous()
+    if made.device.type != "cuda":
+        return made.to("cpu")
+    return torch.empty(made.shape, dtype=made.dtype, pin_memory=True).copy_(made)
 
 
 def move_to(module: nn.Module, value: Tensor) -> Tensor:

@@ -15,10 +15,10 @@ from torch import Tensor
 from .brush import Brush
 from .crop import Paster
 from .face import FaceModel
-from .face.prepared import PROFILES, prepared
+from .face.prepared import PROFILES
 from .geometry import place_motion
 from .pictures import to_bytes
-from .portrait import exact_to, move_to, to_pictures
+from .portrait import exact_to, move_to, to_pictures, to_shown
 from .values import Motion, Portrait
 
 #: Frames whose keypoints are placed together: a clip's length must not show in the memory.
@@ -26,6 +26,8 @@ KEYPOINTS_AT_ONCE = 2048
 Progress = Callable[[int, int], None]
 #: The seen keypoints (n, K, 3) of the frames from one up to another, made when they are asked for.
 Keypoints = Callable[[int, int], Tensor]
+#: What is made of a network's pictures (n, 3, S, S).
+Develop = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class RenderOptions:
     expression: Literal["absolute", "relative"] = "absolute"
     stitching: bool = True
     batch: int = 8
-    #: How W and G are arranged, "auto" or one of :data:`face.prepared.PROFILES`; the pictures are the same.
+    #: How W and G are arranged, "auto" or one of :data:`face.prepared.PROFILES`; only "half" rounds the pictures.
     profile: str = "auto"
 
     def __post_init__(self) -> None:
@@ -61,8 +63,7 @@ def render(
     I = G(W(F(I_s), x_s, x_d)) with x of Eq. 1 for the picture and for each frame. ``progress`` is told the frames done
     and their number after each batch; raising in it cancels. What is drawn does not depend on the batch size.
     """
-    for images in draw(face, portrait, motion, options, progress):
-        yield to_bytes(images)
+    yield from _develop(to_shown, face, portrait, motion, options, progress)
 
 
 def draw(
@@ -73,6 +74,17 @@ def draw(
     progress: Progress | None = None,
 ) -> Iterator[Tensor]:
     """As :func:`render`, but float32 in [0, 1]."""
+    yield from _develop(to_clamped, face, portrait, motion, options, progress)
+
+
+def _develop(
+    develop: Develop,
+    face: FaceModel,
+    portrait: Portrait,
+    motion: Motion,
+    options: RenderOptions | None,
+    progress: Progress | None,
+) -> Iterator[Tensor]:
     options = options or RenderOptions()
     if options.expression == "relative":
         motion = relative_to_rest(portrait, motion)
@@ -81,7 +93,7 @@ def draw(
     def x_d(start: int, stop: int) -> Tensor:
         return driving_keypoints(face, portrait, motion[start:stop], options)[1]
 
-    yield from draw_keypoints(face, portrait, x_s, x_d, slice(0, len(motion)), options, progress)
+    yield from draw_keypoints(face, portrait, x_s, x_d, slice(0, len(motion)), options, progress, develop)
 
 
 def shifted(progress: Progress | None, start: int, total: int) -> Progress | None:
@@ -97,13 +109,14 @@ def draw_keypoints(
     frames: slice,
     options: RenderOptions | None = None,
     progress: Progress | None = None,
+    develop: Develop = to_shown,
 ) -> Iterator[Tensor]:
     """Yield the face crop at ``frames`` of the seen keypoints ``x_d``; ``x_s`` (1, K, 3) are the picture's own.
 
-    As :func:`draw`. Of ``options`` the batch and the profile count.
+    As :func:`render`. Of ``options`` the batch and the profile count.
     """
     options = options or RenderOptions()
-    artist = Artist(prepared(face, options.profile), portrait.appearance, options.batch)
+    artist = Artist(Brush(face, options.batch, options.profile), portrait.appearance, develop)
     for start in range(frames.start, frames.stop, KEYPOINTS_AT_ONCE):
         stretch = x_d(start, min(start + KEYPOINTS_AT_ONCE, frames.stop))
         yield from artist.show(x_s, stretch, shifted(progress, start - frames.start, frames.stop - frames.start))
@@ -112,21 +125,26 @@ def draw_keypoints(
 class Artist:
     """Draws one portrait batch by batch; see :class:`brush.Brush` for when that fails."""
 
-    def __init__(self, face: FaceModel, appearance: Tensor, batch: int) -> None:
-        self._appearance, self._brush = appearance, Brush(face, batch)
+    def __init__(self, brush: Brush, appearance: Tensor, develop: Develop) -> None:
+        self._brush, self._appearance, self._develop = brush, appearance, develop
 
     def show(self, x_s: Tensor, x_d: Tensor, progress: Progress | None = None) -> Iterator[Tensor]:
-        """x_s (1, K, 3), x_d (T, K, 3) -> pictures (n, S, S, 3) float32 in [0, 1], n at most the batch."""
+        """x_s (1, K, 3), x_d (T, K, 3) -> pictures (n, S, S, 3) as they are developed, n at most the batch."""
         done = 0
         while done < len(x_d):
             batch = x_d[done : done + self._brush.batch]
             pictures = self._brush.draw(partial(_drawn, self._appearance, x_s, batch), len(batch))
             if pictures is None:
                 continue
-            yield to_pictures(pictures.clamp(0, 1))
+            yield self._develop(pictures)
             done += len(pictures)
             if progress:
                 progress(done, len(x_d))
+
+
+def to_clamped(images: Tensor) -> Tensor:
+    """Pictures (n, 3, S, S) of a network -> (n, S, S, 3) float32 in [0, 1] on the CPU."""
+    return to_pictures(images.clamp(0, 1))
 
 
 def _drawn(appearance: Tensor, x_s: Tensor, x_d: Tensor, face: FaceModel) -> Tensor:

@@ -12,12 +12,11 @@ from importlib.resources import files
 from itertools import islice
 from pathlib import Path
 
-import torch
-
 from .audio import make_encoder
 from .blocking import Following, followed
 from .denoiser import MotionDenoiser
 from .detect import Pick, Where
+from .device import AUTO, require_device, settled
 from .emotion import EmotionController
 from .errors import UserError
 from .face import FaceModel
@@ -103,6 +102,7 @@ class TalkRequest:
     paste_back: bool = False
     resume: bool = False
     device: str = "cpu"
+    precision: str = AUTO
     plot: Path | None = None
 
 
@@ -185,10 +185,7 @@ def check(request: TalkRequest) -> None:
         raise UserError(f"Unknown pose fit {request.pose.fit!r}; please choose one of {', '.join(FITS)}.")
     if len(inputs) > 2:
         video_facts(request.pose.source)
-    try:
-        torch.zeros(1, device=request.device)
-    except (RuntimeError, AssertionError, NotImplementedError) as problem:
-        raise UserError(f"The device {request.device!r} cannot be used here; please try --device cpu.") from problem
+    require_device(request.device, request.precision)
 
 
 def load_models(request: TalkRequest) -> Models:
@@ -200,7 +197,7 @@ def load_models(request: TalkRequest) -> Models:
     if request.emotion.strip().lower() != NO_EMOTION:
         emotion = load_emotion(chosen.emotion or bundled("emotion.safetensors"), motion)
         emotion = emotion.to(request.device)
-    return Models(face.to(request.device), motion.to(request.device), emotion)
+    return Models(settled(face, request.device, request.precision), motion.to(request.device), emotion)
 
 
 def listen(

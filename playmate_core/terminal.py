@@ -10,6 +10,7 @@ from typing import NoReturn, TextIO
 from tqdm import tqdm
 
 from .detect import Box, Pick
+from .device import AUTO, PRECISIONS
 from .errors import UserError
 
 
@@ -55,6 +56,16 @@ def flag(to: argparse._ArgumentGroup, name: str, default: object, what: str) -> 
 def choice(to: argparse._ArgumentGroup, name: str, default: str, choices: Iterable[str], what: str) -> None:
     """A flag that takes one of ``choices``, which its help shows."""
     to.add_argument(name, default=default, choices=tuple(choices), help=f"{what} ({default})")
+
+
+def device_flag(to: argparse._ArgumentGroup) -> None:
+    """Where networks run."""
+    flag(to, "--device", "cpu", "where the networks run: cpu, or an accelerator's name")
+
+
+def precision_flag(to: argparse._ArgumentGroup) -> None:
+    """How the renderer computes there."""
+    choice(to, "--precision", AUTO, (AUTO, *PRECISIONS), "of the renderer; bf16 on processors that have it")
 
 
 def face_flags(to: argparse._ArgumentGroup, what: str, prefix: str = "") -> None:

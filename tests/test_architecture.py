@@ -17,7 +17,7 @@ FLOORS = (
     ("errors", "values", "overlap", "catalogue", "places"),
     ("geometry", "diffusion", "face", "audio", "conformer"),
     ("crop", "detect", "conformer", "normalisation", "denoiser", "emotion", "tracks", "score", "pictures", "sound")
-    + ("landmarks", "detectors"),
+    + ("landmarks", "detectors", "device"),
     ("portrait", "render", "guidance", "sampling", "head", "generate", "pose", "edit")
     + ("follow", "subject", "driving", "keypoints", "blocking", "brush"),
     ("fetching", "checkpoint", "published", "weights"),

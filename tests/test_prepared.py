@@ -7,13 +7,13 @@ import gc
 import importlib.util
 import weakref
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from prepared_faces import CONFIGS, lively, over, sitting
 from safetensors.torch import load_file
 from shared_facts import SHARED, needs_shared
 from torch import Tensor, nn
@@ -37,40 +37,6 @@ from playmate_core.geometry import place
 
 #: What the issue allows between prepared and plain pictures in [0, 1].
 WORST = 1e-4
-
-
-def lively(config: FaceConfig, seed: int = 0) -> FaceModel:
-    """A model whose every weight and statistic matters, as in a trained one."""
-    torch.manual_seed(seed)
-    face = FaceModel(config).eval().requires_grad_(False)
-    for name, value in face.state_dict().items():
-        if name.endswith("running_var") or (name.endswith("norm.weight") and value.ndim == 1):
-            value.uniform_(0.6, 1.4)
-        elif value.ndim == 1 and value.is_floating_point() and "weight_" not in name:
-            value.normal_(0, 0.1)
-    return face
-
-
-def sitting(face: FaceModel, frames: int) -> tuple[Tensor, Tensor, Tensor]:
-    random = torch.Generator().manual_seed(1)
-    volume = face.appearance(torch.rand(1, 3, *[face.config.image_size] * 2, generator=random))
-    x_s = torch.rand(1, 21, 3, generator=random) - 0.5
-    return volume, x_s, x_s + 0.1 * torch.randn(frames, 21, 3, generator=random)
-
-
-CONFIGS = {
-    "tiny": FaceConfig.tiny(),
-    "wide mask": replace(
-        FaceConfig.tiny(),
-        image_size=64,
-        hourglass_levels=4,
-        mask_kernel=5,
-        occlusion_kernel=5,
-        generator_middle=128,
-        spade_hidden=128,
-        volume_depth=3,
-    ),
-}
 
 
 @pytest.mark.parametrize("frames", [1, 3, 7])
@@ -146,12 +112,6 @@ def test_long_sums_are_added_in_parts(depth: int, monkeypatch: pytest.MonkeyPatc
     assert asked[:4] == [2, 2, 2, 1]
 
 
-def over(maps: Tensor, weight: Tensor, bias: Tensor, scale: int) -> Tensor:
-    """Enlarge by repeating pixels, then the plain convolution: (N, D, H, W, C) -> (N, D, sH, sW, O)."""
-    large = maps.repeat_interleave(scale, 2).repeat_interleave(scale, 3)
-    return Direct(weight, bias)(large)
-
-
 def case(inside: int, outside: int, cells: tuple[int, int], algorithm: Algorithm, depth: int = 1) -> list[Tensor]:
     random = torch.Generator().manual_seed(inside * 100 + outside)
     kernel = (3,) * (3 if depth > 1 else 2)
@@ -208,7 +168,7 @@ def test_mask_and_occlusion_three_ways(kernel: int, depth: int) -> None:
     with torch.inference_mode():
         volume = maps.movedim(-1, 1)
         wanted = mask(volume).movedim(1, -1), hides(volume.flatten(1, 2)).movedim(1, -1)
-        by_slices = SliceByTap(mask)(maps), FoldedDepth(hides, depth)(maps)
+        by_slices = SliceByTap(kernel_of(mask))(maps), FoldedDepth(kernel_of(hides), depth)(maps)
         by_spectrum = Spectrum(kernel_of(mask), kernel_of(hides), depth)(maps)
     for got in (by_slices, by_spectrum):
         for one, other in zip(got, wanted, strict=True):
@@ -262,7 +222,8 @@ def test_memory_decides_between_the_profiles(monkeypatch: pytest.MonkeyPatch) ->
     assert room.suitable(face) == "structure"
     monkeypatch.setattr(Memory, "available", 100 * size)
     assert room.suitable(face) == "transforms"
-    assert room.suitable(face.bfloat16()) == room.suitable(face.to("meta")) == "plain"
+    assert room.suitable(copy.deepcopy(face).to("meta")) == "plain"
+    assert room.suitable(face.bfloat16()) == room.suitable(face.to("meta")) == "half"
 
 
 def test_what_the_prepared_form_does_not_know_stays_plain() -> None:

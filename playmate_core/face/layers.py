@@ -121,8 +121,9 @@ class SpectralConv2d(nn.Module):
         self.padding = kernel // 2
 
     def sigma(self) -> Tensor:
-        """u . (A v), the divisor, with the u and v held now: ()."""
-        return torch.dot(self.weight_u, self.weight_orig.flatten(1) @ self.weight_v)
+        """u . (A v), the divisor, with the u and v held now: (). Under autocast too in the weights' own precision."""
+        with torch.autocast(self.weight_orig.device.type, enabled=False):
+            return torch.dot(self.weight_u, self.weight_orig.flatten(1) @ self.weight_v)
 
     @torch.no_grad()
     def _iterate(self) -> None:

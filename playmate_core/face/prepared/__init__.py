@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import copy
 import logging
+from collections.abc import Callable
+from functools import partial
 from weakref import WeakKeyDictionary
 
 import psutil
@@ -16,14 +18,17 @@ from torch import nn
 
 from ..model import FaceModel
 from ..warping import DenseMotion
-from .bilinear import WINOGRAD, Convolution, Direct
+from .arrangement import Arrangement, Form
+from .bilinear import AFTER_UPSAMPLED_4, UPSAMPLED_2, UPSAMPLED_4, WINOGRAD, Algorithm, Convolution, Direct
 from .folding import Kernel, kernel_of
 from .generator import PreparedGenerator
+from .half import Phases, Precision
 from .spectrum import TILE, Spectrum
 from .warping import PreparedWarping, Straight
 
-#: From plain to fast. "structure" costs no memory; "transforms" keeps four times the weights and the spectra of a few.
-PROFILES = ("plain", "structure", "transforms")
+#: From plain to fast. "structure" costs no memory; "transforms" keeps four times the weights and the spectra of a few;
+#: "half" multiplies in half precision and is the only one whose pictures are not the plain ones to rounding of float32.
+PROFILES = ("plain", "structure", "transforms", "half")
 #: Fewer channel pairs per channel than this, and Winograd's transforms cost what they save (measured on AVX2).
 WORTH_TRANSFORMING = 60
 #: A Fourier transform pays for kernels at least so wide.
@@ -50,16 +55,24 @@ def prepared(face: FaceModel, profile: str = "auto") -> FaceModel:
 
 
 def suitable(face: FaceModel) -> str:
-    """The profile for where ``face`` is: "transforms" on a CPU with memory to spare, "structure" on one without.
+    """The profile for where ``face`` is and how it computes.
 
-    Elsewhere "plain": nobody has measured the others on an accelerator yet.
+    On a CPU "transforms" with memory to spare and "structure" without, "half" for weights in half precision. On an
+    accelerator "half" for those and "plain" for others: nobody has measured full precision's forms there.
     """
     weight = next(face.generator.parameters())
-    if weight.device.type != "cpu" or weight.dtype not in (torch.float32, torch.float64):
+    if torch.finfo(weight.dtype).bits < 32:
+        return "half"
+    if weight.device.type != "cpu":
         return "plain"
     parts = (face.warping, face.generator)
     needed = EXTRA_MEMORY * sum(p.numel() * p.element_size() for part in parts for p in part.parameters())
     return "transforms" if needed < SHARE_OF_MEMORY * psutil.virtual_memory().available else "structure"
+
+
+def halves(face: FaceModel, profile: str) -> bool:
+    """Whether W and G compute in half precision under a profile or "auto"."""
+    return profile == "half" or torch.finfo(next(face.generator.parameters()).dtype).bits < 32
 
 
 def prepare(face: FaceModel, profile: str) -> FaceModel:
@@ -74,16 +87,15 @@ def prepare(face: FaceModel, profile: str) -> FaceModel:
     made = copy.copy(face)
     # A module keeps its parts in this dict; a shallow copy would share it with the original.
     made._modules = dict(face._modules)
-    choose = direct if profile == "structure" else quickest
+    arrangement = arranged(face, profile)
     if unknown := _unknown_parts(face.generator, GENERATOR_PARTS | set(face.generator.middle)):
         log.info("G stays plain: its prepared form does not know %s", sorted(unknown))
     else:
-        made._modules["generator"] = PreparedGenerator(face.generator, lambda kernel: choose(kernel, True))
+        made._modules["generator"] = PreparedGenerator(face.generator, arrangement)
     if unknown := _unknown_parts(face.warping.dense_motion_network, DENSE_PARTS):
         log.info("W stays plain: its prepared form does not know %s", sorted(unknown))
     else:
-        read = spectrum if profile == "transforms" and _by_spectrum(face) else Straight
-        made._modules["warping"] = PreparedWarping(face.warping, face.config.volume_depth, choose, read)
+        made._modules["warping"] = PreparedWarping(face.warping, face.config.volume_depth, arrangement)
     return made
 
 
@@ -95,17 +107,50 @@ def _unknown_parts(module: nn.Module, known: set[str]) -> set[str]:
     return {name for name, _ in module.named_children()} - known
 
 
-def direct(kernel: Kernel, _divides: bool) -> Direct:
+def arranged(face: FaceModel, profile: str) -> Arrangement:
+    """What W and G are made of under a profile that is not plain."""
+    if profile == "half":
+        return _halved(precision_of(face))
+    upsampled = (_by(UPSAMPLED_2), _by(UPSAMPLED_4), _by(AFTER_UPSAMPLED_4))
+    if profile == "structure":
+        return Arrangement(direct, direct, *upsampled, Straight)
+    return Arrangement(direct, quickest, *upsampled, spectrum if _by_spectrum(face) else Straight)
+
+
+def precision_of(face: FaceModel) -> Precision:
+    """The half precision of the model's weights, or that which its device multiplies best."""
+    weight = next(face.generator.parameters())
+    on_cpu, half = weight.device.type == "cpu", torch.finfo(weight.dtype).bits < 32
+    products = weight.dtype if half else torch.bfloat16 if on_cpu else torch.float16
+    return Precision(products, torch.float32 if on_cpu else products)
+
+
+def _halved(precision: Precision) -> Arrangement:
+    """Products in half precision: plain convolutions, enlarged maps read before they are."""
+
+    def plain(kernel: Kernel) -> Form:
+        return precision.convolution(kernel.weight, kernel.bias)
+
+    doubled, quadrupled = (partial(Phases, up=up, precision=precision) for up in (2, 4))
+    reading = partial(Straight, form=precision.convolution)
+    return Arrangement(plain, plain, doubled, quadrupled, plain, reading, precision.products, precision.maps)
+
+
+def direct(kernel: Kernel) -> Direct:
     """The plain convolution."""
     return Direct(kernel.weight, kernel.bias)
 
 
-def quickest(kernel: Kernel, divides: bool) -> Convolution | Direct:
-    """Winograd's where the map's sides divide by four and there are channels enough."""
+def quickest(kernel: Kernel) -> Convolution | Direct:
+    """Winograd's where there are channels enough."""
     outside, inside, taps = *kernel.weight.shape[:2], kernel.weight[0, 0].numel() // 9
-    if divides and taps * inside * outside / (inside + outside) >= WORTH_TRANSFORMING:
-        return Convolution(kernel.weight, kernel.bias, WINOGRAD)
-    return direct(kernel, divides)
+    if taps * inside * outside / (inside + outside) >= WORTH_TRANSFORMING:
+        return _by(WINOGRAD)(kernel)
+    return direct(kernel)
+
+
+def _by(algorithm: Algorithm) -> Callable[[Kernel], Convolution]:
+    return lambda kernel: Convolution(kernel.weight, kernel.bias, algorithm)
 
 
 def spectrum(dense: DenseMotion, depth: int) -> Spectrum:

@@ -9,7 +9,7 @@ Tensors here are (N, D, H, W, C), channels last; depth is never cut, a 3x3x3 ker
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -38,7 +38,9 @@ class Algorithm:
 
 
 def pictures_at_once(maps: Tensor) -> int:
-    """How many of the pictures (N, C, ..., h, w) to take together: large ones gain nothing from company but memory."""
+    """How many of the pictures (N, C, ..., h, w) to take together: on a CPU large ones gain nothing from company."""
+    if maps.device.type != "cpu":
+        return len(maps)
     return max(1, AT_ONCE // (maps.shape[-1] * maps.shape[-2]))
 
 
@@ -207,9 +209,10 @@ class Direct:
         self._bias = bias
 
     def __call__(self, maps: Tensor) -> Tensor:
-        if self._weight.ndim == 5:
-            return F.conv3d(maps.movedim(-1, 1), self._weight, self._bias, padding=1).movedim(1, -1)
-        flat = F.conv2d(maps.flatten(0, 1).movedim(-1, 1), self._weight, self._bias, padding=1)
+        reach = [taps // 2 for taps in self._weight.shape[2:]]
+        if len(reach) == 3:
+            return F.conv3d(maps.movedim(-1, 1), self._weight, self._bias, padding=reach).movedim(1, -1)
+        flat = F.conv2d(maps.flatten(0, 1).movedim(-1, 1), self._weight, self._bias, padding=reach)
         return flat.movedim(1, -1).unflatten(0, maps.shape[:2])
 
     @property
@@ -223,10 +226,15 @@ class Direct:
 
     def blocks(self, maps: Tensor, cell: int = 1) -> Iterator[Block]:
         """The result, a picture at a time, in cells of ``cell`` pixels a side."""
-        for picture in range(len(maps)):
-            made = self(maps[picture : picture + 1])[0]
-            cells = made.unflatten(2, (-1, cell)).unflatten(1, (-1, cell))
-            yield Block(picture, 0, cells.permute(2, 4, 0, 1, 3, 5))
+        return in_cells(self, maps, cell)
+
+
+def in_cells(convolve: Callable[[Tensor], Tensor], maps: Tensor, cell: int) -> Iterator[Block]:
+    """What a convolution makes of ``maps``, a picture at a time, in cells of ``cell`` pixels a side."""
+    for picture in range(len(maps)):
+        made = convolve(maps[picture : picture + 1])[0]
+        cells = made.unflatten(2, (-1, cell)).unflatten(1, (-1, cell))
+        yield Block(picture, 0, cells.permute(2, 4, 0, 1, 3, 5))
 
 
 class _Scratch:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,17 +23,23 @@ class Kernel:
 
 
 def kernel_of(conv: nn.Module) -> Kernel:
-    """What a convolution of ours multiplies with: as stored, or divided by its spectral norm."""
-    layer: Any = conv
+    """What a convolution of ours multiplies with: as stored, or divided by its spectral norm; float32 at least."""
+    layer: Any = in_full(conv)
     weight = layer.weight_orig / layer.sigma() if hasattr(layer, "weight_orig") else layer.weight
     weight = weight.detach()
     return Kernel(weight, weight.new_zeros(len(weight)) if layer.bias is None else layer.bias.detach())
 
 
+def in_full(module: nn.Module) -> nn.Module:
+    """``module``, or a copy in float32 where its weights have less: what is folded is rounded once, at the end."""
+    weights = next(module.parameters())
+    return module if torch.finfo(weights.dtype).bits >= 32 else copy.deepcopy(module).float()
+
+
 def with_norm(conv: nn.Module, norm: nn.Module) -> Kernel:
     """A convolution and the batch norm behind it as one convolution."""
-    kernel, layer = kernel_of(conv), norm
-    statistics: Any = layer
+    kernel = kernel_of(conv)
+    statistics: Any = in_full(norm)
     scale = statistics.weight.detach() * torch.rsqrt(statistics.running_var + statistics.eps)
     weight = kernel.weight * scale.view(-1, *[1] * (kernel.weight.ndim - 1))
     return Kernel(weight, (kernel.bias - statistics.running_mean) * scale + statistics.bias.detach())

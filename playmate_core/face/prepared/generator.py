@@ -13,11 +13,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..generator import SLOPE, Generator, SpadeBlock
-from .bilinear import AFTER_UPSAMPLED_4, UPSAMPLED_2, UPSAMPLED_4, Algorithm, Convolution, Direct, pictures_at_once
+from .arrangement import Arrangement, Former
+from .bilinear import pictures_at_once
 from .folding import Kernel, behind, kernel_of, side_by_side
 
-#: Makes of a kernel the convolution that suits it: plain, or one that multiplies less and needs more memory.
-Chooser = Callable[[Kernel], "Convolution | Direct"]
 #: Of the instance norm, as PyTorch has it.
 EPSILON = 1e-5
 
@@ -25,16 +24,21 @@ EPSILON = 1e-5
 def normalised(x: Tensor) -> Tensor:
     """Each channel of each picture (N, 1, H, W, C) to mean 0 and variance 1. Enlarging a picture by repeating its
     pixels changes neither, so this is done before."""
-    variance, mean = torch.var_mean(x, (1, 2, 3), correction=0, keepdim=True)
+    variance, mean = torch.var_mean(exact(x), (1, 2, 3), correction=0, keepdim=True)
     scale = torch.rsqrt(variance + EPSILON)
-    return torch.addcmul(-mean * scale, x, scale)
+    return torch.addcmul(-mean * scale, x, scale).to(x.dtype)
+
+
+def exact(x: Tensor) -> Tensor:
+    """``x`` in float32 at least: what is added up over a picture, or shown."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 class Modulation:
     """What SPADE does to a normalised picture: times (1 + gamma), plus beta, both convolved from ``shared``."""
 
-    def __init__(self, gamma: Kernel, beta: Kernel, choose: Chooser) -> None:
-        self._convolution = choose(side_by_side(Kernel(gamma.weight, gamma.bias + 1), beta))
+    def __init__(self, gamma: Kernel, beta: Kernel, form: Former) -> None:
+        self._convolution = form(side_by_side(Kernel(gamma.weight, gamma.bias + 1), beta))
         self._gammas = len(gamma.bias)
 
     def activated(self, normal: Tensor, shared: Tensor) -> Tensor:
@@ -50,7 +54,7 @@ class Modulation:
         """((1 + gamma) normal) mix + beta, where beta has been through ``mix`` (C, O) already: (N, 1, H, W, O)."""
 
         def rule(gamma: Tensor, beta: Tensor, normal: Tensor, into: Tensor) -> None:
-            torch.add((gamma * normal) @ mix, beta, out=into)
+            torch.add((gamma * normal).to(mix.dtype) @ mix, beta, out=into)
 
         return self._each(normal, shared, rule)
 
@@ -69,17 +73,17 @@ class Modulation:
 class Block:
     """A SPADE block, reading the picture before it is enlarged."""
 
-    def __init__(self, block: SpadeBlock, spread: Chooser, choose: Chooser) -> None:
-        """``spread`` makes gammas and betas, ``choose`` the other convolutions."""
+    def __init__(self, block: SpadeBlock, spread: Former, arrangement: Arrangement) -> None:
+        """``spread`` makes gammas and betas, the arrangement's ``whole`` the other convolutions."""
         self._norms = [
             Modulation(kernel_of(norm.mlp_gamma), kernel_of(norm.mlp_beta), spread)
             for norm in (block.norm_0, block.norm_1)
         ]
-        self._convolutions = [choose(kernel_of(conv)) for conv in (block.conv_0, block.conv_1)]
+        self._convolutions = [arrangement.whole(kernel_of(conv)) for conv in (block.conv_0, block.conv_1)]
         self._mix: Tensor | None = None
         if block.learned_shortcut:
             mix = kernel_of(block.conv_s).weight
-            self._mix = mix.flatten(1).T.contiguous()
+            self._mix = mix.flatten(1).T.contiguous().to(arrangement.products or mix.dtype)
             beta = behind(kernel_of(block.norm_s.mlp_beta), mix)
             self._norms.append(Modulation(kernel_of(block.norm_s.mlp_gamma), beta, spread))
 
@@ -99,24 +103,25 @@ class Block:
 class PreparedGenerator(nn.Module):
     """Label (N, C, h, w) -> picture (N, 3, 8h, 8w) in [0, 1], as :class:`Generator` draws it."""
 
-    def __init__(self, generator: Generator, choose: Chooser) -> None:
+    def __init__(self, generator: Generator, arrangement: Arrangement) -> None:
         super().__init__()
+        self._arrangement = arrangement
         middle: list[Any] = [generator.get_submodule(name) for name in generator.middle]
         shared = [kernel_of(norm.mlp_shared[0]) for block in middle for norm in (block.norm_0, block.norm_1)]
         self._hidden = len(shared[0].bias)
-        self._enter = choose(side_by_side(*shared, kernel_of(generator.fc)))
-        self._middle = [Block(block, choose, choose) for block in middle]
-        self._share_2 = _shared(generator.up_0, UPSAMPLED_2)
-        self._share_4 = _shared(generator.up_1, UPSAMPLED_4)
-        self._up_0 = Block(generator.up_0, choose, choose)
-        self._up_1 = Block(generator.up_1, _by(AFTER_UPSAMPLED_4), choose)
-        self._show = kernel_of(generator.conv_img[0])
+        self._enter = arrangement.whole(side_by_side(*shared, kernel_of(generator.fc)))
+        self._middle = [Block(block, arrangement.whole, arrangement) for block in middle]
+        self._share_2 = arrangement.doubled(_shared(generator.up_0))
+        self._share_4 = arrangement.quadrupled(_shared(generator.up_1))
+        self._up_0 = Block(generator.up_0, arrangement.whole, arrangement)
+        self._up_1 = Block(generator.up_1, arrangement.after_quadrupled, arrangement)
+        self._show = arrangement.plain(kernel_of(generator.conv_img[0]))
 
     def forward(self, label: Tensor, canvas: None = None) -> Tensor:
         return torch.cat([self._some(part) for part in label.split(pictures_at_once(label))])
 
     def _some(self, label: Tensor) -> Tensor:
-        maps = label.movedim(1, -1)[:, None].contiguous()
+        maps = self._arrangement.lay_out(label)[:, None]
         entered = self._enter(maps)
         width = 2 * self._hidden
         x = entered[..., width * len(self._middle) :]
@@ -125,15 +130,11 @@ class PreparedGenerator(nn.Module):
             x = block(x, shared[..., i * width : (i + 1) * width])
         x = self._up_0(x, self._share_2(maps).relu_())
         x = self._up_1(x, self._share_4(maps).relu_())
-        shown = F.conv2d(F.leaky_relu_(x, SLOPE)[:, 0].movedim(-1, 1), self._show.weight, self._show.bias, padding=1)
-        return F.pixel_shuffle(shown, 2).sigmoid()
+        shown = self._show(F.leaky_relu(x, SLOPE))[:, 0].movedim(-1, 1)
+        return F.pixel_shuffle(exact(shown), 2).sigmoid()
 
 
-def _shared(block: SpadeBlock, algorithm: Algorithm) -> Convolution:
+def _shared(block: SpadeBlock) -> Kernel:
     """What the SPADEs of a block read from the label before it is enlarged."""
     norms: list[Any] = [block.norm_0, block.norm_1, *([block.norm_s] if block.learned_shortcut else [])]
-    return _by(algorithm)(side_by_side(*[kernel_of(norm.mlp_shared[0]) for norm in norms]))
-
-
-def _by(algorithm: Algorithm) -> Callable[[Kernel], Convolution]:
-    return lambda kernel: Convolution(kernel.weight, kernel.bias, algorithm)
+    return side_by_side(*[kernel_of(norm.mlp_shared[0]) for norm in norms])

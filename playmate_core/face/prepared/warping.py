@@ -12,22 +12,22 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..warping import Decoder, DenseMotion, Encoder, Warped, WarpingModule, identity_grid, sample
-from .bilinear import UPSAMPLED_2, Convolution, Direct, pictures_at_once
+from .arrangement import Arrangement, Form
+from .bilinear import Direct, pictures_at_once
 from .folding import Kernel, kernel_of, with_norm
-from .spectrum import Spectrum
 
-#: Makes of a kernel the convolution that suits it; the second word is whether the map's sides divide by four.
-Chooser = Callable[[Kernel, bool], "Convolution | Direct"]
+#: Makes a plain convolution of a weight and a bias.
+Straightforward = Callable[[Tensor, "Tensor | None"], Form]
 
 
 class PreparedEncoder:
     """(N, D, H, W, C) -> every stage, from fine to coarse."""
 
-    def __init__(self, encoder: Encoder, choose: Chooser) -> None:
+    def __init__(self, encoder: Encoder, arrangement: Arrangement) -> None:
         levels = len(encoder.down_blocks)
         # A side divides by 2 ** levels; two levels before the last it still divides by four.
         self._convolutions = [
-            choose(with_norm(down.conv, down.norm), i + 2 <= levels)  # type: ignore[arg-type]
+            (arrangement.whole if i + 2 <= levels else arrangement.plain)(with_norm(down.conv, down.norm))  # type: ignore[arg-type]
             for i, down in enumerate(encoder.down_blocks)
         ]
 
@@ -42,12 +42,12 @@ class PreparedEncoder:
 class PreparedDecoder:
     """The stages -> (N, D, H, W, width)."""
 
-    def __init__(self, decoder: Decoder, choose: Chooser) -> None:
-        self._ups = []
-        for up in decoder.up_blocks:
-            kernel = with_norm(up.conv, up.norm)  # type: ignore[arg-type]
-            self._ups.append(Convolution(kernel.weight, kernel.bias, UPSAMPLED_2))
-        self._last = choose(with_norm(decoder.conv, decoder.norm), True)
+    def __init__(self, decoder: Decoder, arrangement: Arrangement) -> None:
+        self._ups = [
+            arrangement.doubled(with_norm(up.conv, up.norm))  # type: ignore[arg-type]
+            for up in decoder.up_blocks
+        ]
+        self._last = arrangement.whole(with_norm(decoder.conv, decoder.norm))
 
     def __call__(self, stages: list[Tensor]) -> Tensor:
         x = stages[-1]
@@ -64,20 +64,19 @@ class PreparedDecoder:
 class SliceByTap:
     """A k x k x k convolution as a k x k one with its depth taps as further outputs, added up with a shift.
 
-    The same multiplications, but k times the outputs: few outputs leave most of a wide vector or tile idle.
+    The same multiplications, but k times the outputs: few outputs leave most of a wide vector or tile idle. Sums are of
+    the bias's dtype.
     """
 
-    def __init__(self, mask: nn.Module) -> None:
-        kernel = kernel_of(mask)
+    def __init__(self, kernel: Kernel, form: Straightforward = Direct) -> None:
         self._taps = kernel.weight.shape[2]
-        self._weight = kernel.weight.permute(2, 0, 1, 3, 4).flatten(0, 1).contiguous()
+        self._across = form(kernel.weight.permute(2, 0, 1, 3, 4).flatten(0, 1).contiguous(), None)
         self._bias = kernel.bias
 
     def __call__(self, maps: Tensor) -> Tensor:
         """(N, D, H, W, C) -> (N, D, H, W, O)."""
         depth, reach = maps.shape[1], self._taps // 2
-        flat = F.conv2d(maps.flatten(0, 1).movedim(-1, 1), self._weight, padding=reach)
-        taps = flat.movedim(1, -1).unflatten(0, maps.shape[:2]).unflatten(-1, (self._taps, -1))
+        taps = self._across(maps).unflatten(-1, (self._taps, -1))
         summed = self._bias.expand(*maps.shape[:-1], -1).clone()
         for tap in range(max(0, reach - depth + 1), min(self._taps, reach + depth)):  # further ones see only padding
             shift = tap - reach
@@ -90,45 +89,39 @@ class SliceByTap:
 class FoldedDepth:
     """The occlusion: a 2-D convolution over depth and channels together, (N, D, H, W, C) -> (N, H, W, 1)."""
 
-    def __init__(self, occlusion: nn.Module, depth: int) -> None:
-        kernel = kernel_of(occlusion)
-        self._bias = kernel.bias
-        self._weight = kernel.weight.unflatten(1, (-1, depth)).transpose(1, 2).flatten(1, 2).contiguous()
+    def __init__(self, kernel: Kernel, depth: int, form: Straightforward = Direct) -> None:
+        weight = kernel.weight.unflatten(1, (-1, depth)).transpose(1, 2).flatten(1, 2).contiguous()
+        self._across = form(weight, kernel.bias)
 
     def __call__(self, maps: Tensor) -> Tensor:
-        flat = maps.movedim(1, -2).flatten(-2)
-        return F.conv2d(flat.movedim(-1, 1), self._weight, self._bias, padding=self._weight.shape[-1] // 2).movedim(
-            1, -1
-        )
+        return self._across(maps.movedim(1, -2).flatten(-2)[:, None])[:, 0]
 
 
 class Straight:
     """Mask logits (N, D, H, W, K+1) and occlusion logits (N, H, W, 1), one convolution each."""
 
-    def __init__(self, dense: DenseMotion, depth: int) -> None:
-        self._mask, self._occlusion = SliceByTap(dense.mask), FoldedDepth(dense.occlusion, depth)
+    def __init__(self, dense: DenseMotion, depth: int, form: Straightforward = Direct) -> None:
+        self._mask = SliceByTap(kernel_of(dense.mask), form)
+        self._occlusion = FoldedDepth(kernel_of(dense.occlusion), depth, form)
 
     def __call__(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
         return self._mask(hidden), self._occlusion(hidden)
 
 
-#: Makes what reads mask and occlusion off the hourglass, for a depth.
-Reading = Callable[[DenseMotion, int], "Straight | Spectrum"]
-
-
 class PreparedWarping(nn.Module):
     """volume (B or 1, C, D, h, w), x_s and x_d (B, K, 3) -> Warped, as :class:`WarpingModule` gives it."""
 
-    def __init__(self, warping: WarpingModule, depth: int, choose: Chooser, read: Reading) -> None:
+    def __init__(self, warping: WarpingModule, depth: int, arrangement: Arrangement) -> None:
         super().__init__()
+        self._arrangement = arrangement
         dense = warping.dense_motion_network
         self._plain = (warping, dense)  # in a tuple, or its parameters would be counted as ours
         self._compress = with_norm(dense.compress, dense.norm)
-        self._encoder = PreparedEncoder(dense.hourglass.encoder, choose)
-        self._decoder = PreparedDecoder(dense.hourglass.decoder, choose)
-        self._read = read(dense, depth)
-        self._third = choose(with_norm(warping.third.conv, warping.third.norm), True)
-        self._fourth = kernel_of(warping.fourth)
+        self._encoder = PreparedEncoder(dense.hourglass.encoder, arrangement)
+        self._decoder = PreparedDecoder(dense.hourglass.decoder, arrangement)
+        self._read = arrangement.reading(dense, depth)
+        self._third = arrangement.whole(with_norm(warping.third.conv, warping.third.norm))
+        self._fourth = arrangement.plain(kernel_of(warping.fourth))
 
     def forward(self, volume: Tensor, x_s: Tensor, x_d: Tensor) -> Warped:
         x_s, volume = x_s.expand_as(x_d), volume.expand(len(x_d), -1, -1, -1, -1)
@@ -139,20 +132,18 @@ class PreparedWarping(nn.Module):
 
     def _some(self, volume: Tensor, x_s: Tensor, x_d: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         warping, dense = self._plain
-        compressed = F.conv3d(volume, self._compress.weight, self._compress.bias).relu_()
+        compressed = F.conv3d(
+            volume.to(self._compress.weight.dtype), self._compress.weight, self._compress.bias
+        ).relu_()
         depth, height, width = volume.shape[2:]
         grid = identity_grid(depth, height, width, x_d)
         shift = x_s - x_d
-        seen = (
-            dense.evidence(compressed, grid, grid.expand(len(x_d), *grid.shape), shift, x_s, x_d)
-            .movedim(1, -1)
-            .contiguous()
-        )
-        hidden = self._decoder(self._encoder(seen))
+        seen = dense.evidence(compressed, grid, grid.expand(len(x_d), *grid.shape), shift, x_s, x_d)
+        hidden = self._decoder(self._encoder(self._arrangement.lay_out(seen)))
         logits, hides = self._read(hidden)
-        mask, occlusion = logits.softmax(-1), hides.sigmoid().movedim(-1, 1)
+        mask, occlusion = logits.to(x_d.dtype).softmax(-1), hides.sigmoid().movedim(-1, 1)
         deformation = grid + torch.einsum("bzyxk,bkc->bzyxc", mask[..., 1:], shift)
-        moved = sample(volume, deformation).flatten(1, 2).movedim(1, -1)
-        third = F.leaky_relu_(self._third(moved[:, None].contiguous()), warping.third.slope)[:, 0].movedim(-1, 1)
-        features = F.conv2d(third, self._fourth.weight, self._fourth.bias) * occlusion
+        moved = self._arrangement.lay_out(sample(volume, deformation).flatten(1, 2))[:, None]
+        third = F.leaky_relu_(self._third(moved), warping.third.slope)
+        features = self._fourth(third)[:, 0].movedim(-1, 1) * occlusion
         return features, occlusion, deformation, mask.movedim(-1, 1)

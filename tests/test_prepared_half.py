@@ -1,0 +1,102 @@
+"""W and G with products in half precision: right but for rounding, and rounded less than autocast rounds."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from prepared_faces import CONFIGS, lively, over, sitting
+from torch import Tensor
+
+from playmate_core.face import prepared as room
+from playmate_core.face.prepared.folding import Kernel
+from playmate_core.face.prepared.half import Halved, Phases, Precision
+
+#: Half precision of twice the usual kind, so that only the arrangement can be wrong.
+DOUBLE = Precision(torch.float64, torch.float64)
+#: What the issue asks between the half form and the reference's own autocast.
+ASKED = 5.0
+
+
+def psnr(got: Tensor, wanted: Tensor) -> float:
+    return float(-10 * (got.double() - wanted.double()).square().mean().log10())
+
+
+sizes = st.tuples(*[st.integers(1, 4)] * 4)
+
+
+@pytest.mark.parametrize("depth", [1, 3])
+@pytest.mark.parametrize("up", [2, 4])
+def test_phases_are_the_convolution_of_the_enlarged_map(up: int, depth: int) -> None:
+    @settings(max_examples=15, deadline=None)
+    @given(sizes)
+    def check(size: tuple[int, int, int, int]) -> None:
+        inside, outside, high, wide = size
+        random = torch.Generator().manual_seed(sum(size))
+        taps = (3,) * (3 if depth > 1 else 2)
+        maps, weight, bias = (
+            torch.randn(shape, generator=random, dtype=torch.float64)
+            for shape in ((2, depth, high, wide, inside), (outside, inside, *taps), (outside,))
+        )
+        form, wanted = Phases(Kernel(weight, bias), up, DOUBLE), over(maps, weight, bias, up)
+        torch.testing.assert_close(form(maps), wanted, atol=1e-11, rtol=0)
+        assert (form.side(high), form.outside) == (wanted.shape[2], wanted.shape[-1])
+        pieces = torch.empty_like(wanted)
+        for block in form.blocks(maps):
+            block.place(pieces).copy_(block.split())
+        torch.testing.assert_close(pieces, wanted, atol=1e-11, rtol=0)
+
+    check()
+
+
+def test_a_bias_of_more_precision_is_added_behind_the_products() -> None:
+    """1 + gamma in bfloat16 would forget a gamma of a thousandth."""
+    maps, weight, bias = torch.ones(1, 1, 2, 2, 1), torch.zeros(1, 1, 3, 3), torch.tensor([1.001])
+    assert float(Halved(weight, bias, Precision(torch.bfloat16, torch.float32))(maps)[0, 0, 0, 0]) == pytest.approx(
+        1.001
+    )
+    on_card = Halved(weight, bias, Precision(torch.bfloat16, torch.bfloat16))(maps.bfloat16())
+    assert on_card.dtype == torch.bfloat16 and float(on_card[0, 0, 0, 0]) == 1.0
+
+
+@pytest.mark.parametrize(("name", "seed"), [("tiny", 0), ("tiny", 1), ("tiny", 2), ("wide mask", 0)])
+def test_pictures_are_nearer_to_full_precision_than_autocast_comes(name: str, seed: int) -> None:
+    face = lively(CONFIGS[name], seed)
+    volume, x_s, x_d = sitting(face, 3 if name == "tiny" else 1)  # one tiny picture is too few pixels for a mean
+    with torch.inference_mode():
+        wanted, got = face.draw(volume, x_s, x_d), room.prepare(face, "half").draw(volume, x_s, x_d)
+        with torch.autocast("cpu", torch.bfloat16):
+            autocast = face.draw(volume, x_s, x_d)
+    assert got.dtype == torch.float32 and not torch.equal(got, wanted)
+    assert psnr(got, wanted) >= psnr(autocast, wanted) + ASKED
+
+
+@pytest.mark.parametrize("maps", [torch.float32, torch.float16], ids=str)
+@pytest.mark.parametrize("name", CONFIGS)
+def test_weights_in_half_precision_are_folded_in_full(
+    name: str, maps: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a card the maps between convolutions are half too; a CPU computes that as well, for a test."""
+    exact = lively(CONFIGS[name])
+    face = copy.deepcopy(exact).trunks_in(torch.float16)
+    volume, x_s, x_d = sitting(exact, 2)
+    monkeypatch.setattr(room, "precision_of", lambda _face: Precision(torch.float16, maps))
+    with torch.inference_mode():
+        fast = room.prepare(face, "half")
+        warped = fast.warping(volume.half(), x_s, x_d)
+        got, wanted = fast.draw(volume.half(), x_s, x_d), exact.draw(volume, x_s, x_d)
+    assert room.suitable(face) == "half" and room.halves(face, "auto") and fast is not face
+    assert warped.deformation.dtype == warped.mask.dtype == torch.float32  # what says where is never half
+    assert psnr(got, wanted) > 40
+
+
+def test_statistics_of_half_maps_are_taken_in_full() -> None:
+    from playmate_core.face.prepared.generator import normalised
+
+    maps = 300 + torch.randn(1, 1, 64, 64, 2, generator=torch.Generator().manual_seed(0)).double()
+    got = normalised(maps.to(torch.float16))
+    assert got.dtype == torch.float16
+    torch.testing.assert_close(got.double(), normalised(maps.half().double()), atol=5e-3, rtol=0)
