@@ -28,10 +28,17 @@ CATEGORIES = tuple(sorted({file.folder for one in SETS.values() for file in one.
 def model_folders(named: Iterable[Path] = ()) -> tuple[Path, ...]:
     """Folders laid out like ComfyUI's ``models``, in the order they are searched: ``named`` ones, the variable's, that
     of the ComfyUI this pack lies in, then ``~/.playmate/models``."""
-    variable = (Path(part).expanduser() for part in os.environ.get(VARIABLE, "").split(os.pathsep) if part)
+    variable = (Path(part).expanduser() for part in _variable(VARIABLE).split(os.pathsep) if part)
     pack = PACKAGE.parent
     inside = (pack.parent.parent / "models",) if pack.parent.name == "custom_nodes" else ()
     return (*named, *variable, *inside, Path.home() / ".playmate" / "models")
+
+
+def _variable(name: str) -> str:
+    """A path that the environment holds, "" where it does not; read as paths are, since nothing is set here."""
+    written = f"${{{name}}}"
+    held = os.path.expandvars(written)
+    return "" if held == written else held
 
 
 def ask_too(host: Host) -> None:
@@ -55,7 +62,7 @@ def model_file(*names: str) -> Path | None:
 
 def insightface_folders(pack: str) -> tuple[Path, ...]:
     """Where a pack of insightface's models may lie: where that package keeps it, then where ComfyUI users do."""
-    home = Path(os.environ.get("INSIGHTFACE_HOME", "~/.insightface")).expanduser()
+    home = Path(_variable("INSIGHTFACE_HOME") or "~/.insightface").expanduser()
     return tuple(root / "models" / pack for root in (home, *category_folders("insightface")))
 
 
