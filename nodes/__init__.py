@@ -15,6 +15,7 @@ from . import (
     pose,
     pose_sources,
     render,
+    runtime,
     sample,
     speech,
     talk,
@@ -62,4 +63,5 @@ class PlaymateExtension(ComfyExtension):
 async def comfy_entrypoint() -> PlaymateExtension:
     """Called once by ComfyUI. Registers the model folders; makes none of them."""
     files.register()
+    runtime.take_care_of_memory()
     return PlaymateExtension()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,11 @@ from comfy_api.latest import io, ui
 from torch import Tensor
 
 from ..playmate_core.errors import UserError
-from ..playmate_core.render import RenderOptions, paste_back, relative_to_rest, render
+from ..playmate_core.render import RenderOptions, paste_back, render
 from ..playmate_core.sound import Recording
 from ..playmate_core.values import Motion, Portrait
 from ..playmate_core.writer import VideoOptions, VideoWriter
+from .media import to_image, to_video
 from .runtime import Bar, Managed, loaded
 
 GIGABYTE = 1e9
@@ -45,41 +47,15 @@ class Scene:
 
 
 def frames(model: Managed, scene: Scene, bar: Bar, begin: float = 0.0, end: float = 1.0) -> Iterator[Tensor]:
-    """Batches of frames (n, H, W, 3) uint8; each is shown on the node. Short of memory, goes on with half the batch."""
+    """Batches of frames (n, H, W, 3) uint8; each is shown on the node."""
     on_cpu = model.patcher.load_device.type == "cpu"
     batch = min(scene.options.batch, BATCH_ON_CPU) if on_cpu else scene.options.batch
-    motion = scene.motion
-    if scene.options.expression == "relative":  # here, so that a second try does not take another first frame
-        motion = relative_to_rest(scene.portrait, motion)
-    options = replace(scene.options, batch=batch, expression="absolute")
+    options = replace(scene.options, batch=batch)
     height, width = scene.size(model.module)
     with loaded(model, memory=batch * height * width * BYTES_PER_PIXEL) as (face,):
-        drawn = _patiently(face, scene.portrait, motion, options, bar.part(begin, end))
+        drawn = render(face, scene.portrait, scene.motion, options, bar.part(begin, end))
         shown = bar.watched(drawn)
         yield from paste_back(scene.portrait, shown) if scene.into_picture else shown
-
-
-def _patiently(
-    face: Any, portrait: Portrait, motion: Motion, options: RenderOptions, step: Callable[[int, int], None]
-) -> Iterator[Tensor]:
-    done = 0
-    try:
-        for batch in render(face, portrait, motion, options, step):
-            yield batch
-            done += len(batch)
-        return
-    except Exception as problem:
-        if options.batch < 2 or not _out_of_memory(problem):
-            raise
-    mm.soft_empty_cache()
-    rest = replace(options, batch=options.batch // 2)
-    yield from render(face, portrait, motion[done:], rest, lambda at, total: step(done + at, done + total))
-
-
-def _out_of_memory(problem: Exception) -> bool:
-    if hasattr(mm, "is_oom"):
-        return bool(mm.is_oom(problem))
-    return mm.OOM_EXCEPTION is not Exception and isinstance(problem, mm.OOM_EXCEPTION)
 
 
 def refuse_too_many(count: int, height: int, width: int, limit: float, remedy: str) -> None:
@@ -91,6 +67,20 @@ def refuse_too_many(count: int, height: int, width: int, limit: float, remedy: s
         raise UserError(
             f"{count} pictures of {width} x {height} take {wanted:.1f} GB of memory, but {bound}; please {remedy}."
         )
+
+
+def gathered(batches: Iterator[Tensor], count: int) -> Tensor:
+    """``count`` frames, batches (n, H, W, 3) of bytes or floats, as one IMAGE, each put into its place as it comes.
+
+    At the end nothing is left to be done: to join them then would take twice the memory, and seconds without an ear.
+    """
+    first = to_image(next(batches))
+    pictures = first.new_empty(count, *first.shape[1:])
+    at = 0
+    for batch in chain([first], map(to_image, batches)):
+        pictures[at : at + len(batch)] = batch
+        at += len(batch)
+    return pictures
 
 
 def output_file(prefix: str, width: int, height: int) -> tuple[Path, ui.SavedResult]:
@@ -122,13 +112,11 @@ def recipe(hidden: Any) -> tuple[tuple[str, str], ...]:
 
 def write(path: Path, batches: Iterator[Tensor], fps: float, sound: Recording | None, options: VideoOptions) -> None:
     """Write a video that is there when it is whole, and not at all before."""
-    with VideoWriter(path, fps, sound, options) as video:
+    with VideoWriter(path, fps, sound, options, mm.throw_exception_if_processing_interrupted) as video:
         for batch in batches:
             video.write(batch)
 
 
 def saved_video(path: Path, saved: ui.SavedResult, *more: Any) -> io.NodeOutput:
     """VIDEO from a file that was just written, shown on the node."""
-    from .media import to_video
-
     return io.NodeOutput(to_video(str(path)), *more, ui=ui.PreviewVideo([saved]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 import comfy.utils
@@ -16,6 +17,8 @@ from ..playmate_core.audio import AudioEncoder, make_encoder
 from ..playmate_core.audio.encoders import ENCODERS, HiddenStates, Source
 from ..playmate_core.audio.speech import SAMPLE_RATE
 from ..playmate_core.errors import UserError
+from ..playmate_core.sound import Recording
+from ..playmate_core.values import AudioFeatures
 from .files import absent
 
 LOGMEL = "log-mel (built in)"
@@ -76,8 +79,35 @@ def load(choice: str) -> AudioEncoder:
     return ComfyEncoder(encoder)
 
 
-def listener(encoder: Any) -> AudioEncoder:
-    """Ours as it is, ComfyUI's wrapped, log-mel where nothing is connected."""
+def listen(encoder: Any, sound: Recording, step: Callable[[int, int], None]) -> AudioFeatures:
+    """Hear a recording with our encoder, ComfyUI's, or, where None is connected, log-mel; ``step`` hears Cancel."""
+    _awake(lambda: step(0, 1))
+    return _listener(encoder).listen(sound.samples, sound.rate, step)
+
+
+def _awake(pause: Callable[[], None]) -> None:
+    """Import librosa, and first what it stands on: else two deaf seconds in one piece, the first time."""
+    import librosa  # loads its parts when they are used
+
+    pause()
+    import scipy.linalg  # noqa: F401
+
+    pause()
+    import scipy.stats  # noqa: F401
+
+    pause()
+    import scipy.signal  # noqa: F401
+
+    pause()
+    import numba  # noqa: F401
+
+    pause()
+    _ = librosa.util.frame
+    pause()
+    _ = librosa.stft
+
+
+def _listener(encoder: Any) -> AudioEncoder:
     if encoder is None:
         return make_encoder("logmel")
     return ComfyEncoder(encoder) if hasattr(encoder, "encode_audio") else encoder

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import folder_paths
 
-from ..playmate_core.catalogue import SETS
+from ..playmate_core.catalogue import HUMAN, SETS, ModelFile
 from ..playmate_core.errors import UserError
 from ..playmate_core.places import ask_too, megabytes
 from ..playmate_core.published import PARTS, SUFFIXES, find_parts, is_published
@@ -71,8 +71,24 @@ def absent(what: str, choice: str, instead: str, *below: str) -> str:
     files = (file for one in SETS.values() for file in one.files if file.repository)
     file = next((file for file in files if file.name == choice and file.folder in below), None)
     folders = " or ".join(folder_paths.get_folder_paths(below[0] if file is None else file.folder))
-    facts = "" if file is None else f" ({megabytes(file.size)}, licence: {file.license}; from {file.url})"
+    facts = "" if file is None else f" ({_facts(file)}; from {file.url})"
     return f"There is no {what} {choice!r}; please put the file{facts} into {folders}, or choose {instead!r}."
+
+
+def _facts(file: ModelFile) -> str:
+    known = f"SHA-256 {file.sha256}" if file.sha256 else "SHA-256 unknown"
+    return f"{megabytes(file.size)}, licence: {file.license}, {known}"
+
+
+def _incomplete(path: Path) -> str:
+    """The sentence on LivePortrait's files that lie not beside ``path``; "" where the catalogue knows of none."""
+    lacking = [file for file in HUMAN.files if not (path.parent / file.name).is_file()]
+    ours = str(path.parent) in folder_paths.get_folder_paths(LIVEPORTRAIT)
+    if path.name != HUMAN.files[0].name or not ours or not lacking:
+        return ""
+    names = ", ".join(f"{file.name} ({megabytes(file.size)}, SHA-256 {file.sha256[:12]}...)" for file in lacking)
+    page, licence = f"https://huggingface.co/{lacking[0].repository}", lacking[0].license
+    return f"LivePortrait's files are not complete; please put {names} from {page} ({licence}) into {path.parent}."
 
 
 def problem(kind: str, choice: str) -> str | bool:
@@ -80,13 +96,22 @@ def problem(kind: str, choice: str) -> str | bool:
     try:
         path = model_path(kind, choice)
         if kind == "face" and is_published(path):
-            find_parts(path)
-            return True
+            return _whole(path)
         found = describe(path).kind
     except UserError as refusal:
         return str(refusal)
     if found != kind:
         return f"{choice} is a model of kind {found}, but a {kind} model belongs here; please choose another."
+    return True
+
+
+def _whole(path: Path) -> str | bool:
+    try:
+        find_parts(path)
+    except UserError:
+        if lacking := _incomplete(path):
+            return lacking
+        raise
     return True
 
 

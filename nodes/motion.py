@@ -15,10 +15,11 @@ from ..playmate_core.plot import draw_keypoints, plot_motion
 from ..playmate_core.pose import REFERENCES
 from ..playmate_core.values import AudioFeatures, Motion, Portrait
 from . import sockets
-from .inputs import SMOOTHING, crop_input, film_inputs, fps_input, smooth_input
+from .drawing import gathered, refuse_too_many
+from .inputs import SMOOTHING, crop_input, film_inputs, fps_input, limit_input, smooth_input
 from .media import RATE_STEP, film, to_image
 from .portrait import read_film
-from .runtime import Managed, plain
+from .runtime import Bar, Managed, plain
 
 DRIVING = DrivingOptions()
 REGIONS = {
@@ -159,14 +160,17 @@ class PreviewKeypoints(io.ComfyNode):
                 sockets.Portrait.Input("portrait", tooltip="From Encode Portrait."),
                 sockets.Motion.Input("motion", tooltip="Any motion."),
                 io.Int.Input("size", default=256, min=64, max=1024, step=16, tooltip="Pixels a side."),
+                limit_input(),
             ],
             outputs=[io.Image.Output(display_name="images", tooltip="One picture a frame.")],
         )
 
     @classmethod
     @plain
-    def execute(cls, portrait: Portrait, motion: Motion, size: int) -> io.NodeOutput:
-        return io.NodeOutput(to_image(draw_keypoints(portrait, motion, size)))
+    def execute(cls, portrait: Portrait, motion: Motion, size: int, max_gb: float) -> io.NodeOutput:
+        refuse_too_many(len(motion), size, size, max_gb, "make size smaller or the motion shorter")
+        drawn = Bar().along(draw_keypoints(portrait, motion, size), len(motion))
+        return io.NodeOutput(gathered(map(to_image, drawn), len(motion)))
 
 
 def _loudness(speech: AudioFeatures, motion: Motion) -> Tensor:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from comfy_api.latest import io
 from torch import Tensor
 
@@ -16,6 +15,7 @@ from . import sockets
 from .drawing import (
     Scene,
     frames,
+    gathered,
     output_file,
     prefix_problem,
     recipe,
@@ -24,7 +24,7 @@ from .drawing import (
     write,
 )
 from .inputs import limit_input, prefix_input
-from .media import colours, recording, to_image
+from .media import colours, recording
 from .runtime import Bar, Managed, plain
 
 DEFAULTS = RenderOptions()
@@ -65,8 +65,7 @@ class Render(io.ComfyNode):
     ) -> io.NodeOutput:
         scene = Scene(portrait, motion, RenderOptions(**options))
         refuse_too_many(len(motion), *scene.size(face_model.module), max_gb, TO_FILE)
-        pictures = torch.cat([to_image(batch) for batch in frames(face_model, scene, Bar())])
-        return io.NodeOutput(pictures, motion.fps)
+        return io.NodeOutput(gathered(frames(face_model, scene, Bar()), len(motion)), motion.fps)
 
 
 class RenderToVideo(io.ComfyNode):
@@ -152,12 +151,8 @@ class PasteBack(io.ComfyNode):
     def execute(cls, portrait: Portrait, images: Tensor, max_gb: float) -> io.NodeOutput:
         height, width = portrait.image.shape[:2]
         refuse_too_many(len(images), height, width, max_gb, "let Render To Video paste back into a file")
-        bar = Bar()
-        whole = []
-        for n, picture in enumerate(paste_back(portrait, (to_bytes(colours(one[None])) for one in images)), start=1):
-            whole.append(to_image(picture))
-            bar(n, len(images))
-        return io.NodeOutput(torch.cat(whole))
+        faces = (to_bytes(colours(one[None])) for one in Bar().along(images, len(images)))
+        return io.NodeOutput(gathered(paste_back(portrait, faces), len(images)))
 
 
 def _scene_inputs() -> list[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
@@ -17,10 +17,12 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from ..playmate_core.brush import Memory, managed_by
 from ..playmate_core.device import AUTO, PRECISIONS
 from ..playmate_core.errors import UserError
 
 Run = TypeVar("Run", bound=Callable[..., Any])
+T = TypeVar("T")
 
 #: The package that brings a module, where the names differ.
 PACKAGES = {"cv2": "opencv-python", "av": "av", "librosa": "librosa", "transformers": "transformers"}
@@ -49,6 +51,17 @@ class MotionModel:
     @property
     def parts(self) -> tuple[Managed, ...]:
         return (self.denoiser,) if self.controller is None else (self.denoiser, self.controller)
+
+
+def take_care_of_memory() -> None:
+    """When it runs out while the core draws, ask ComfyUI whether it did, and let it give back what it holds."""
+    managed_by(Memory(_run_out, mm.soft_empty_cache))
+
+
+def _run_out(problem: BaseException) -> bool:
+    if hasattr(mm, "is_oom"):
+        return bool(mm.is_oom(problem))
+    return mm.OOM_EXCEPTION is not Exception and isinstance(problem, mm.OOM_EXCEPTION)
 
 
 def manage(module: nn.Module) -> Managed:
@@ -118,6 +131,12 @@ class Bar:
     def show(self, picture: Tensor | np.ndarray) -> None:
         """The next step shows ``picture`` (H, W, 3) uint8 on the node."""
         self._picture = ("JPEG", Image.fromarray(np.asarray(picture)), 512)
+
+    def along(self, things: Iterable[T], total: int) -> Iterator[T]:
+        """``total`` things one by one; the bar is full when the last was used."""
+        for done, thing in enumerate(things, start=1):
+            yield thing
+            self(done, total)
 
     def watched(self, batches: Iterator[Tensor]) -> Iterator[Tensor]:
         """``batches`` of frames (n, H, W, 3) uint8 as they are; the last of each is shown."""

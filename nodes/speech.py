@@ -66,5 +66,5 @@ class EncodeAudio(io.ComfyNode):
     ) -> io.NodeOutput:
         part = recording(audio).part(start, duration)
         heard = part.delayed(offset) if offset else part
-        features = encoders.listener(audio_encoder).listen(heard.samples, heard.rate, Bar())
+        features = encoders.listen(audio_encoder, heard, Bar())
         return io.NodeOutput(features, to_audio(part), part.seconds)

@@ -7,7 +7,6 @@ from typing import Any
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..playmate_core.audio import make_encoder
 from ..playmate_core.detect import crop_of, find_face
 from ..playmate_core.pose import TURNS, apply_pose, fit, resample
 from ..playmate_core.render import RenderOptions
@@ -18,6 +17,7 @@ from ..playmate_core.weights import load_emotion, load_face, load_motion
 from ..playmate_core.writer import VideoOptions
 from . import files, sockets
 from .drawing import Scene, frames, output_file, prefix_problem, recipe, saved_video, write
+from .encoders import listen
 from .inputs import emotion_inputs, prefix_input, seed_input
 from .media import one_picture, recording
 from .portrait import SIZE, read_face
@@ -72,7 +72,7 @@ class Talk(io.ComfyNode):
         portrait = _portrait(face, one_picture(image), require_face)
         score = wired.get("emotion_score") or EmotionScore.constant(emotion, intensity)
         options = SamplingOptions(seed=seed, pose_amplitude=head_motion)
-        speech = make_encoder("logmel").listen(sound.samples, sound.rate, bar.part(0.0, LISTENED))
+        speech = listen(None, sound, bar.part(0.0, LISTENED))
         task = Task(portrait, speech, score, options)
         motion = sampled(wired.get("motion_model") or _bundled_motion(), task, bar, LISTENED, SAMPLED)
         motion = _posed(motion, wired.get("pose"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -17,6 +18,22 @@ BLACK = 0.5 / 255
 #: Draws some frames with the face model it is given: (n, 3, S, S) in [0, 1].
 Draw = Callable[[FaceModel], Tensor]
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Whoever manages the memory of this process: knows further kinds of having ``run_out``, and can ``make_room``."""
+
+    run_out: Callable[[BaseException], bool] = lambda problem: False
+    make_room: Callable[[], object] = lambda: None
+
+
+_managers = [Memory()]
+
+
+def managed_by(memory: Memory) -> None:
+    """Let a host manage the memory: ComfyUI does. There is one in a process; a second takes its place."""
+    _managers[:] = [memory]
 
 
 class Brush:
@@ -39,10 +56,11 @@ class Brush:
             with torch.inference_mode():
                 pictures = draw(self._quick)
                 return draw(self._in_float32()) if self._half and spoilt(pictures) else pictures
-        except (MemoryError, RuntimeError) as problem:
+        except Exception as problem:
             if frames == 1 or not out_of_memory(problem):
                 raise
         # Outside the handler: the traceback would keep alive what was just too large.
+        _managers[0].make_room()
         self.batch = (frames + 1) // 2
         if not self._short:
             log.warning("The memory does not hold a whole batch; drawing %d frames at once from here.", self.batch)
@@ -65,4 +83,5 @@ def out_of_memory(problem: BaseException) -> bool:
     """Whether memory ran out, on whichever device; PyTorch's CPU says so only in words."""
     kinds = (MemoryError, getattr(torch, "OutOfMemoryError", MemoryError))
     words = ("out of memory", "not enough memory", "can't allocate memory")
-    return isinstance(problem, kinds) or any(word in str(problem) for word in words)
+    told = isinstance(problem, kinds) or any(word in str(problem) for word in words)
+    return _managers[0].run_out(problem) or told  # asked first: it may have to tidy up

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -145,15 +146,15 @@ def _ticks(canvas: Bytes, seconds: float) -> None:
         cv2.putText(canvas, f"{time:g} s", (x - 6, height - 6), FONT, 0.4, INK, 1, cv2.LINE_AA)
 
 
-def draw_keypoints(portrait: Portrait, motion: Motion, size: int = 256) -> Bytes:
-    """A portrait's keypoints under every frame of ``motion``, lips and eyes in colour -> (T, size, size, 3) RGB."""
+def draw_keypoints(portrait: Portrait, motion: Motion, size: int = 256) -> Iterator[Bytes]:
+    """A portrait's keypoints under each frame of ``motion``, lips and eyes in colour: pictures (size, size, 3) RGB."""
     import cv2
 
     placed = place_motion(portrait.keypoints, motion)[..., :2].double().numpy()  # (T, K, 2), the crop spans -1 to 1
     colours = [ORANGE if k in LIP_KEYPOINTS else BLUE if k in EYE_KEYPOINTS else INK for k in range(KEYPOINTS)]
-    pictures: Bytes = np.full((len(motion), size, size, 3), 255, np.uint8)
     radius = max(2, size // 64)
-    for picture, points in zip(pictures, np.round((placed + 1) * size / 2 - 0.5).astype(int), strict=True):
+    for points in np.round((placed + 1) * size / 2 - 0.5).astype(int):
+        picture: Bytes = np.full((size, size, 3), 255, np.uint8)
         for (x, y), colour in zip(points, colours, strict=True):
             cv2.circle(picture, (int(x), int(y)), radius, colour, -1, cv2.LINE_AA)
-    return pictures
+        yield picture

@@ -8,6 +8,7 @@ import queue
 import shutil
 import tempfile
 import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -26,6 +27,8 @@ from .values import FPS
 
 #: Says in the file itself that nobody said or did this (METHOD 5, risk 21).
 PROVENANCE = "Synthetic video, made with Playmate: the face is animated by a computer."
+#: Seconds of waiting between two looks at what else there is to do.
+SLICE = 0.1
 #: Less free space than this and the video is not begun.
 LEAST_FREE_BYTES = 32 << 20
 
@@ -76,7 +79,8 @@ class VideoWriter:
     ``with VideoWriter("out.mp4", sound="speech.wav") as video: video.write(frames)``. The size is that of the first
     batch, less an odd last row or column. The sound keeps its rate (at most 48 kHz above 96) and channels, cut or
     padded with silence to the length of the pictures. Leaving the block by an exception, Ctrl-C included, removes
-    what was written. Raises UserError where the disk or the sound fails.
+    what was written. ``waiting`` is called again and again while the encoder is waited for; raising in it is such an
+    exception. Raises UserError where the disk or the sound fails.
     """
 
     def __init__(
@@ -85,8 +89,10 @@ class VideoWriter:
         fps: float = FPS,
         sound: Recording | str | Path | None = None,
         options: VideoOptions | None = None,
+        waiting: Callable[[], None] = lambda: None,
     ) -> None:
         self.path = check_output(path)
+        self._waiting = waiting
         self.frames = 0
         self._fps = Fraction(fps).limit_denominator(1001)
         self._options = options or VideoOptions()
@@ -115,7 +121,8 @@ class VideoWriter:
                 raise ValueError("No frame was written to the video.")
             self._put(None)
             while self._thread.is_alive():
-                self._thread.join(0.5)  # in slices, so that Ctrl-C is heard on every system
+                self._waiting()
+                self._thread.join(SLICE)  # so that Ctrl-C is heard on every system
             self._raise_failure()
             self._check_written()
             os.chmod(self._temporary, 0o666 & ~_umask())  # mkstemp keeps the file to its owner
@@ -151,9 +158,9 @@ class VideoWriter:
         while True:
             self._raise_failure()
             try:
-                return self._queue.put(item, timeout=0.5)
+                return self._queue.put(item, timeout=SLICE)
             except queue.Full:
-                continue
+                self._waiting()
 
     def _raise_failure(self) -> None:
         problem = self._outcome.problem
@@ -184,6 +191,8 @@ class VideoWriter:
                 count = 0
                 while batch is not None:
                     for picture in batch:
+                        if self._abandoned.is_set():  # a large batch takes seconds
+                            return
                         container.mux(stream.encode(_video_frame(picture, count, stream)))
                         count += 1
                         soundtrack.write_until(count / self._fps)
@@ -191,7 +200,10 @@ class VideoWriter:
                 if self._abandoned.is_set():
                     return
                 soundtrack.finish(count / self._fps)
-            container.mux(stream.encode(None))
+            for packet in _held_back(stream):  # seconds of a large film
+                if self._abandoned.is_set():
+                    return
+                container.mux(packet)
 
     def _next(self) -> Bytes | None:
         while not self._abandoned.is_set():
@@ -239,6 +251,13 @@ def _video_frame(picture: Bytes, index: int, stream: Any) -> Any:
     frame = av.VideoFrame.from_ndarray(even, format="rgb24").reformat(format="yuv420p", dst_colorspace="ITU709")
     frame.pts, frame.time_base = index, stream.codec_context.time_base
     return frame
+
+
+def _held_back(stream: Any) -> Iterator[Any]:
+    """What the encoder still has to give, packet by packet."""
+    for packet in stream.codec_context.encode_lazy(None):
+        packet.stream = stream
+        yield packet
 
 
 def _umask() -> int:

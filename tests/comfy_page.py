@@ -69,6 +69,9 @@ SET = f"""values => {{
         }}
 }}"""
 RUN = f"async () => {{ {APP} await app.queuePrompt(0, 1); }}"
+APP_MODE = f"async () => {{ {APP} await app.extensionManager.command.execute('Comfy.ToggleLinear'); }}"
+#: The labels of the form that app mode shows.
+FORM = "() => [...document.querySelectorAll('[data-testid=app-mode-widget-item]')].map(item => item.innerText)"
 #: The film of that name can be played, and no still lies over it.
 FILM = f"""name => {{
     {APP}
@@ -154,6 +157,24 @@ class ComfyPage:
         seen = self.page.evaluate(SEEN)
         lists = {name: tuple(seen[name]) for name in ("missing", "red", "odd", "boxes")}
         return Seen(**lists, console=tuple(self._console), prompt=seen["prompt"])
+
+    def form(self) -> list[str]:
+        """What app mode asks for, entry by entry; the graph is shown again afterwards."""
+        self.page.evaluate(APP_MODE)
+        self.page.evaluate(SETTLED)
+        asked: list[str] = self.page.evaluate(FORM)
+        self.page.evaluate(APP_MODE)
+        return asked
+
+    def found(self, words: str) -> str:
+        """All that the page says after a search for a node by ``words``."""
+        self.page.mouse.dblclick(WINDOW["width"] - 300, WINDOW["height"] - 200)
+        self.page.evaluate(SETTLED)
+        self.page.keyboard.type(words)
+        self.page.evaluate(SETTLED)
+        said: str = self.page.evaluate("() => document.body.innerText")
+        self.page.keyboard.press("Escape")
+        return said
 
     def run(self, values: Mapping[str, Any], film: str) -> None:
         """Set widgets ("class.widget"), press Run, and wait until a film named ``film``... can be played."""

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from playmate_core.brush import out_of_memory, spoilt
+from playmate_core.brush import Memory, managed_by, out_of_memory, spoilt
 from playmate_core.face import FaceModel
 from playmate_core.footage import FilmOptions, draw_footage, read_footage
 from playmate_core.pictures import read_picture
@@ -112,3 +112,25 @@ def test_good_pictures_and_other_failures_are_not_taken_for_it() -> None:
     assert not spoilt(torch.full((2, 3, 4, 4), 0.2))
     assert out_of_memory(MemoryError()) and out_of_memory(RuntimeError("CUDA out of memory. Tried to allocate"))
     assert not out_of_memory(RuntimeError("shape mismatch"))
+
+
+def test_a_host_knows_further_kinds_of_running_out_and_makes_room(face: FaceModel, way: Way) -> None:
+    class Full(Exception):
+        """What only the host understands."""
+
+    asked, rooms = list[int](), list[int]()
+
+    def small(self: Any, volume: Tensor, x_s: Tensor, x_d: Tensor) -> Tensor:
+        asked.append(len(x_d))
+        if len(x_d) > 7:
+            raise Full
+        return FaceModel.draw(self, volume, x_s, x_d)
+
+    with pytest.raises(Full):
+        way(drawing_by(face, small), 8)
+    managed_by(Memory(lambda problem: isinstance(problem, Full), lambda: rooms.append(asked[-1])))
+    try:
+        batches = way(face, 8)
+    finally:
+        managed_by(Memory())
+    assert rooms == [8] and sum(len(batch) for batch in batches) == FRAMES

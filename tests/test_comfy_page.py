@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 from comfy_page import HAS_PAGE, ComfyPage, chromium, comfy_page
 from comfy_server import COMFY, PACK, PYTHON, ROOT, ComfyServer
-from test_comfy import TINY
+from test_comfy import TINY, graph
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -78,7 +78,8 @@ def test_an_absent_model_that_is_chosen_is_offered_for_download(page: ComfyPage,
     """Frontend 1.27 asks in a dialog, 1.49 marks the loader red. Of the bundled choice nothing is said: see above."""
     workflow = json.loads((ROOT / "workflows" / "talk.json").read_text(encoding="utf-8"))
     loader = next(node for node in workflow["nodes"] if node["type"] == "PlaymateLoadFaceModel")
-    (listed,) = loader["properties"]["models"]
+    listed, *others = loader["properties"]["models"]
+    assert len(others) == 4 and all(one["url"] and len(one["hash"]) == 64 for one in (listed, *others))
     loader["widgets_values"][0] = listed["name"]
     path = tmp_path / "absent.json"
     path.write_text(json.dumps(workflow), encoding="utf-8")
@@ -86,6 +87,42 @@ def test_an_absent_model_that_is_chosen_is_offered_for_download(page: ComfyPage,
     asked = [box for box in seen.boxes if listed["name"] in box]
     assert asked or seen.red == (f"PlaymateLoadFaceModel ({loader['id']})",)
     page.page.keyboard.press("Escape")
+
+
+def newer_than(comfy: ComfyServer, *last: int) -> None:
+    """Skip where ComfyUI is not newer than the ``last`` version without something."""
+    version = comfy.get("/system_stats")["system"]["comfyui_version"]
+    if tuple(map(int, version.split("."))) <= last:
+        pytest.skip(f"ComfyUI {version} does not know it yet")
+
+
+def test_the_app_is_a_form_of_five_entries(comfy: ComfyServer, browser: Browser) -> None:
+    newer_than(comfy, 0, 3, 64)
+    with comfy_page(browser, comfy, **{"Comfy.VueNodes.Enabled": True}) as page:
+        page.open(ROOT / "workflows" / "talk_as_an_app.json")
+        labels = [entry.split("\n")[0] for entry in page.form()]
+    assert labels == ["emotion", "intensity", "seed", "head motion", "paste back"]
+
+
+def test_the_blueprint_is_offered_and_holds_the_whole_way_to_a_film(comfy: ComfyServer, page: ComfyPage) -> None:
+    newer_than(comfy, 0, 3, 66)
+    (path,) = (ROOT / "subgraphs").glob("*.json")
+    offered = comfy.get("/global_subgraphs").values()
+    assert [one["source"] for one in offered if one["name"] == path.stem] == ["custom_node"]
+    seen = page.open(path)
+    assert (seen.missing, seen.red, seen.odd, seen.boxes, seen.console) == ((), (), (), (), ())
+    inside = {entry["class_type"]: entry["inputs"] for entry in seen.prompt.values()}
+    assert inside["PlaymateRenderToVideo"].keys() >= {"face_model", "portrait", "motion", "audio"}
+    assert path.stem in page.found("Playmate Talking")
+    media = graph("talk_one_box")
+    (demo,) = (key for key, entry in media.items() if entry["class_type"] == "PlaymateDemoMedia")
+    prompt = {**seen.prompt, "media": media[demo]}
+    for entry in prompt.values():
+        if entry["class_type"] == "PlaymateCropPortrait":
+            entry["inputs"]["image"] = ["media", 0]
+        if entry["class_type"] == "PlaymateEncodeAudio":
+            entry["inputs"]["audio"] = ["media", 1]
+    assert comfy.run(prompt).status == "success"
 
 
 def test_run_shows_the_film_and_not_its_last_still(comfy: ComfyServer, page: ComfyPage) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from test_nodes import in_subprocess
 
+from playmate_core.catalogue import HUMAN
+
 DETECTORS = """
 import json, sys, types
 from pathlib import Path
@@ -32,6 +34,7 @@ found["after"] = detectors.available()
 found["mesh"] = detectors.model_file(*detectors.MESH_MODEL).as_posix()
 found["sets"] = sys.modules["custom_pack.nodes.files"].choices("face")[1:]
 found["points"] = detectors.model_file(*detectors.LANDMARK_NET).as_posix()
+said["part"] = s.refused("LoadFaceModel", file="appearance_feature_extractor.safetensors")
 print(json.dumps({"said": said, "found": found}))
 """
 
@@ -40,6 +43,11 @@ def test_detectors_and_models_are_found_where_comfyui_looks(tmp_path: Path) -> N
     told = json.loads(in_subprocess(DETECTORS, tmp_path).splitlines()[-1])
     assert "elsewhere/detection/face_landmarker.task" in told["said"]["mediapipe"]
     assert "elsewhere/insightface/models/buffalo_l/det_10g.onnx" in told["said"]["insightface"]
+    part = told["said"]["part"].removeprefix("ValueError: ")
+    for file in HUMAN.files[1:]:
+        assert f"{file.name} ({file.size / 1e6:.1f} MB, SHA-256 {file.sha256[:12]}...)" in part
+    assert part.endswith("Kijai/LivePortrait_safetensors (MIT (LivePortrait)) into elsewhere/liveportrait.")
+    assert len(part) < 500
     assert told["found"] == {
         "before": [],
         "after": ["insightface", "mediapipe"],

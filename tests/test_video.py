@@ -5,9 +5,12 @@ from __future__ import annotations
 import resource
 import subprocess
 import sys
+import threading
 import wave
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -163,6 +166,28 @@ def test_an_interrupted_video_leaves_nothing(tmp_path: Path, problem: BaseExcept
         raise problem
     assert [p.name for p in tmp_path.iterdir()] == ["out.mp4"]
     assert (tmp_path / "out.mp4").read_bytes() == b"the old one"
+
+
+def test_who_waits_for_the_last_frames_can_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """x264 holds back some twenty frames, seconds of a large film: they are given up one by one, not all at once."""
+    given, begun, held_back = list[int](), threading.Event(), writer._held_back
+
+    def slowly(stream: Any) -> Iterator[Any]:
+        for packet in held_back(stream):
+            given.append(packet.size)
+            yield packet
+            begun.set()
+            assert video._abandoned.wait(20), "nobody stopped"
+
+    def stop() -> None:
+        if begun.is_set():
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(writer, "_held_back", slowly)
+    with pytest.raises(KeyboardInterrupt), VideoWriter(tmp_path / "a.mp4", waiting=stop) as video:
+        video.write(frames(16))
+    assert len(given) == 2 and not list(tmp_path.iterdir())
+    assert not [thread for thread in threading.enumerate() if thread.name == "video encoder"]
 
 
 def test_a_failing_encoder_is_reported_and_leaves_nothing(tmp_path: Path) -> None:

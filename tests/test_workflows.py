@@ -34,6 +34,7 @@ def script(path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 def test_workflow_files_are_what_the_script_writes(monkeypatch: pytest.MonkeyPatch) -> None:
     made = script(ROOT / "workflows" / "build.py", monkeypatch).files()
     found = {path.relative_to(ROOT / "workflows").as_posix() for path in UI + API}
+    found |= {f"../subgraphs/{path.name}" for path in (ROOT / "subgraphs").glob("*.json")}
     assert found == set(made)
     stale = [name for name, text in made.items() if (ROOT / "workflows" / name).read_text(encoding="utf-8") != text]
     assert not stale, "run `python workflows/build.py`"
@@ -73,6 +74,8 @@ def test_the_project_file_says_what_the_registry_asks() -> None:
     project, comfy = told["project"], told["tool"]["comfy"]
     assert project["license"] == {"file": "LICENSE"} and "Repository" in project["urls"]
     assert {"PublisherId", "DisplayName", "Icon", "requires-comfyui"} <= set(comfy)
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"## {project['version']}" in changes, "every version has its chapter"
     wanted = (ROOT / "requirements.txt").read_text(encoding="utf-8").split()
     assert wanted == project["dependencies"], "the Manager installs requirements.txt, the registry shows these"
     assert not [line for line in wanted if "==" in line or "<" in line], "floors only"

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
+import numpy as np
 import torch
 
 from playmate_core.pose import absolute_pose, apply_pose, still
@@ -38,6 +39,7 @@ TURNED = tuple(Shot("neutral", pose=f"{yaw:g}") for yaw in YAWS)
 SHOTS: dict[str, tuple[Shot, ...]] = {
     "talk": TALKING,
     "talk_one_box": TALKING,
+    "talk_as_an_app": TALKING,
     "long_speech_to_file": TALKING,
     "paste_back": TALKING,
     "still_head_lips_only": tuple(Shot("neutral", moment=moment, pose="held") for moment in MOMENTS),
@@ -49,12 +51,22 @@ SHOTS: dict[str, tuple[Shot, ...]] = {
 }
 
 
+#: The banner of the registry's page is 21 by 9: seven emotions, three directions.
+BANNER = tuple(
+    Shot(emotion, pose=f"{yaw:g}")
+    for yaw in YAWS
+    for emotion in ("neutral", "happy", "surprised", "sad", "angry", "fear", "disgusted")
+)
+
+
 @dataclass(frozen=True)
 class ThumbnailsConfig:
-    """Where the workflows lie, and the side of one of three faces in pixels."""
+    """Where the workflows lie, the side of one of three faces in pixels, and where the banner goes."""
 
     out: str = "workflows"
     tile: int = 192
+    banner: str = "nodes/web/banner.png"
+    banner_tile: int = 100
 
 
 def tile(studio: Studio, shot: Shot) -> Bytes:
@@ -72,7 +84,7 @@ def tile(studio: Studio, shot: Shot) -> Bytes:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Draw one JPEG of three faces for each workflow."""
+    """Draw one JPEG of three faces for each workflow, and the banner."""
     config = parse(ThumbnailsConfig, argv, __doc__ or "")
     studio = open_studio(replace(FiguresConfig(), tile=config.tile))
     rows = {shots: grid([tile(studio, shot) for shot in shots], len(shots)) for shots in set(SHOTS.values())}
@@ -81,3 +93,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         path = Path(config.out) / f"{name}.jpg"
         write_whole(path, cv2.imencode(".jpg", row[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes())
         logger.info("%s", path)
+    side = config.banner_tile
+    shown = (cv2.resize(tile(studio, shot), (side, side), interpolation=cv2.INTER_AREA) for shot in BANNER)
+    faces = grid([np.asarray(face, np.uint8) for face in shown], len(BANNER) // len(YAWS))
+    write_whole(Path(config.banner), cv2.imencode(".png", faces[..., ::-1])[1].tobytes())

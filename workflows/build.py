@@ -1,4 +1,5 @@
-"""Write the shipped workflows: each in the form the page saves, and beside it, in api/, the form the server runs.
+"""Write the shipped workflows: each in the form the page saves, and beside it, in api/, the form the server runs; and
+the blueprint in subgraphs/.
 
 ``python workflows/build.py`` rewrites both from the graphs below and from tests/data/nodes.json, which holds the nodes
 as ComfyUI describes them; a test says when a file is not what this would write.
@@ -7,11 +8,14 @@ as ComfyUI describes them; a test says when a file is not what this would write.
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from playmate_core.catalogue import HUMAN
+from playmate_core.places import megabytes
 
 HERE = Path(__file__).resolve().parent
 NODES = json.loads((HERE.parent / "tests" / "data" / "nodes.json").read_text(encoding="utf-8"))
@@ -56,27 +60,23 @@ CORE: dict[str, dict[str, Any]] = {
 #: Columns and rows of the canvas.
 WIDE, COLUMN, GAP = 300, 340, 60
 #: What ComfyUI's page offers to download when the file that a node has chosen is not there. Measured on frontends 1.27
-#: and 1.49: only a listed file that is chosen counts, so with a bundled model nothing is said to be missing; with the
-#: file chosen and absent 1.27 opens its missing-models dialog and 1.49 marks the node red, both with a download. Of
-#: LivePortrait's five files only the first is a choice; Load Face Model itself says which others are missing.
-CHOSEN = HUMAN.files[0]
+#: and 1.49: of the files a node lists, those count whose name is the value of one of its widgets, so with a bundled
+#: model nothing is said to be missing; with the file chosen and absent 1.27 opens its missing-models dialog and 1.49
+#: marks the node red, both with a download. Of LivePortrait's five files the first is such a value; Load Face Model's
+#: sentence and the note name the other four.
 LISTED = {
     "PlaymateLoadFaceModel": [
-        {
-            "name": CHOSEN.name,
-            "url": CHOSEN.url,
-            "directory": CHOSEN.folder,
-            "hash": CHOSEN.sha256,
-            "hash_type": "SHA256",
-        }
+        {"name": file.name, "url": file.url, "directory": file.folder, "hash": file.sha256, "hash_type": "SHA256"}
+        for file in HUMAN.files
     ]
 }
+LINKS = ", ".join(f"[{file.name.partition('.')[0]}]({file.url}) ({megabytes(file.size)})" for file in HUMAN.files)
 #: Bold and not code: on the colour of a note, code cannot be read in Nodes 2.0 (frontend 1.49).
 WEIGHTS_NOTE = (
     "**LivePortrait weights.** The bundled face model knows drawn heads only. For photographs put LivePortrait's five"
-    " files into **models/liveportrait** and choose **appearance_feature_extractor** in Load Face Model: 500 MB in all,"
-    " MIT licence. To find the face in any picture also install **mediapipe**, or **insightface** (its models are for"
-    " non-commercial use)."
+    " files into **models/liveportrait** and choose **appearance_feature_extractor** in Load Face Model: 520 MB in all,"
+    f" MIT licence. Download: {LINKS}. To find the face in any picture also install"
+    " **mediapipe**, or **insightface** (its models are for non-commercial use)."
 )
 
 
@@ -98,6 +98,7 @@ class Graph:
     links: list[list[Any]] = field(default_factory=list)
     prompt: dict[str, Any] = field(default_factory=dict)
     heights: dict[int, int] = field(default_factory=dict)
+    extra: dict[str, Any] = field(default_factory=dict)
 
     def add(self, kind: str, column: int, title: str = "", **values: Any) -> Any:
         """Put a node into a column; ``values`` are outputs of other nodes or widget values, defaults elsewhere."""
@@ -141,6 +142,14 @@ class Graph:
         }
         outs = [Out(number, slot) for slot in range(len(info["output"]))]
         return outs[0] if len(outs) == 1 else outs
+
+    def as_app(self, shown: Sequence[tuple[Out, str]], result: Out) -> None:
+        """Set up the page's app mode (frontends since 1.41): a form of (node, widget), and what Run shows.
+
+        The page still opens the graph: beginning in app mode, it lays its tour of apps over the first one it meets.
+        """
+        asked = [[end.node, widget] for end, widget in shown]
+        self.extra |= {"linearMode": False, "linearData": {"inputs": asked, "outputs": [result.node]}}
 
     def _place(
         self,
@@ -214,7 +223,7 @@ class Graph:
             "links": self.links,
             "groups": [],
             "config": {},
-            "extra": {},
+            "extra": self.extra,
             "version": 0.4,
         }
 
@@ -225,9 +234,10 @@ def dump(value: Any) -> str:
 
 def files() -> dict[str, str]:
     """Path below workflows/ -> what stands there."""
+    import blueprint
     from graphs import GRAPHS
 
-    made = {}
+    made = {f"../subgraphs/{blueprint.NAME}.json": dump(blueprint.saved())}
     for name, draw in GRAPHS.items():
         graph = draw()
         made[f"{name}.json"], made[f"api/{name}.json"] = dump(graph.saved()), dump(graph.prompt)
@@ -235,5 +245,7 @@ def files() -> dict[str, str]:
 
 
 if __name__ == "__main__":
+    sys.modules["build"] = sys.modules["__main__"]  # the graphs import it
     for path, text in files().items():
+        (HERE / path).parent.mkdir(exist_ok=True)
         (HERE / path).write_text(text, encoding="utf-8")

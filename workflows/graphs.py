@@ -74,6 +74,17 @@ def talk_one_box() -> Graph:
     return g
 
 
+def talk_as_an_app() -> Graph:
+    g = Graph(
+        "Talk as an app", f"Press **App** above the canvas: a form of emotion, intensity, seed, head motion.\n\n{OWN}"
+    )
+    picture, voice, _ = g.add("PlaymateDemoMedia", 0)
+    video, _ = g.add("PlaymateTalk", 1, image=picture, audio=voice, filename_prefix="video/Playmate_app")
+    shown = ("emotion", "intensity", "seed", "head_motion", "paste_back")
+    g.as_app([(video, widget) for widget in shown], video)
+    return g
+
+
 def still_head_lips_only() -> Graph:
     s = stage(
         "Still head, lips only",
@@ -205,6 +216,7 @@ GRAPHS: dict[str, Callable[[], Graph]] = {
     for draw in (
         talk,
         talk_one_box,
+        talk_as_an_app,
         still_head_lips_only,
         emotion_score,
         pose_from_a_clip,
