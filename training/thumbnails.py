@@ -93,7 +93,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         write_whole(path, cv2.imencode(".jpg", row[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes())
         logger.info("%s", path)
     side = config.banner_tile
-    faces = [cv2.resize(tile(studio, shot), (side, side), interpolation=cv2.INTER_AREA) for shot in BANNER]
+    drawn = (tile(studio, shot) for shot in BANNER)
+    faces: list[Bytes] = [cv2.resize(one, (side, side), interpolation=cv2.INTER_AREA).astype("uint8") for one in drawn]
     write_whole(
         Path(config.banner), cv2.imencode(".png", grid(faces, len(BANNER) // len(YAWS))[..., ::-1])[1].tobytes()
     )
