@@ -36,6 +36,8 @@ WAIT = 180_000  # ms; the machine may be busy
 APP = "const app = window.app ?? window.comfyAPI?.app?.app;"
 LOADED = f"kind => {{ {APP} return Boolean(app?.canvas && window.LiteGraph?.registered_node_types?.[kind]); }}"
 OPEN = f"async ([graph, name]) => {{ {APP} await app.loadGraphData(graph, true, true, name); }}"
+#: Whether a workflow is what stands there: on a busy machine the page's own first one can come after it.
+STANDS = f"kinds => {{ {APP} return JSON.stringify(app.graph.nodes.map(node => node.type).sort()) === kinds; }}"
 SETTLED = "() => new Promise(done => requestAnimationFrame(() => setTimeout(done, 1000)))"
 SEEN = f"""async () => {{
     {APP}
@@ -147,8 +149,14 @@ class ComfyPage:
 
     def open(self, workflow: Path) -> Seen:
         """Open a workflow as if its file had been dropped on the page, and look."""
-        self._console.clear()
-        self.page.evaluate(OPEN, [json.loads(workflow.read_text(encoding="utf-8")), workflow.stem])
+        graph = json.loads(workflow.read_text(encoding="utf-8"))
+        kinds = json.dumps(sorted(node["type"] for node in graph["nodes"]), separators=(",", ":"))
+        for _ in range(3):
+            self._console.clear()
+            self.page.evaluate(OPEN, [graph, workflow.stem])
+            self.page.evaluate(SETTLED)
+            if self.page.evaluate(STANDS, kinds):
+                break
         return self.look()
 
     def look(self) -> Seen:
