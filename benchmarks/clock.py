@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,10 @@ class Times:
 
 
 def alternate(contenders: Mapping[str, Callable[[int], None]], turns: int) -> dict[str, Times]:
-    """Call every contender with 0, 1, ... ``turns`` times in turn, after one call each that is not counted."""
+    """Call every contender with 0, 1, ... ``turns`` times in turn, after one call each that is not counted.
+
+    A contender has ended when it returns: on a card it must have brought its result to the host.
+    """
     for contender in contenders.values():
         contender(0)
     taken: dict[str, list[tuple[float, float]]] = {name: [] for name in contenders}
@@ -42,15 +46,30 @@ def alternate(contenders: Mapping[str, Callable[[int], None]], turns: int) -> di
     return {name: Times(*(tuple(column) for column in zip(*rows, strict=True))) for name, rows in taken.items()}
 
 
-def measured_peak(turns: int = 5) -> float:
-    """The most FLOP a second that a matrix product or a convolution reaches here, in fp32, by processor time."""
-    square, maps, kernel = torch.randn(2048, 2048), torch.randn(1, 512, 64, 64), torch.randn(512, 512, 3, 3)
-    jobs: Sequence[tuple[float, Callable[[int], None]]] = (
-        (2 * 2048**3, lambda _turn: _drop(square @ square)),
-        (2 * 64 * 64 * 9 * 512 * 512, lambda _turn: _drop(F.conv2d(maps, kernel, padding=1))),
+def measured_peak(device: torch.device, turns: int = 5) -> float:
+    """The most FLOP a second that a matrix product or a convolution reaches here: on a processor in fp32 by processor
+    time, on a card in fp16 by the wall clock."""
+    if device.type == "cpu":
+        return _peak(torch.zeros((), device=device), 2048, 1, turns)
+    return _peak(torch.zeros((), device=device, dtype=torch.float16), 8192, 8, turns)
+
+
+def _peak(like: Tensor, side: int, batch: int, turns: int) -> float:
+    square = torch.ones_like(like).expand(side, side).contiguous()
+    maps, kernel = (
+        torch.ones_like(like).expand(shape).contiguous() for shape in ((batch, 512, 64, 64), (512, 512, 3, 3))
     )
-    times = alternate({str(i): job for i, (_, job) in enumerate(jobs)}, turns)
-    return max(flop / min(times[str(i)].processor) for i, (flop, _) in enumerate(jobs))
+    jobs: Sequence[tuple[float, Callable[[], Tensor]]] = (
+        (2 * side**3, lambda: square @ square),
+        (batch * 2 * 64 * 64 * 9 * 512 * 512, lambda: F.conv2d(maps, kernel, padding=1)),
+    )
+
+    def ended(job: Callable[[], Tensor]) -> Callable[[int], None]:
+        return lambda _turn: _drop(job().flatten()[0].item())  # a card is asked for a number, which waits for it
+
+    times = alternate({str(i): ended(job) for i, (_, job) in enumerate(jobs)}, turns)
+    spent = {name: one.processor if like.device.type == "cpu" else one.wall for name, one in times.items()}
+    return max(flop / min(spent[str(i)]) for i, (flop, _) in enumerate(jobs))
 
 
 def load_average() -> float:
@@ -58,5 +77,5 @@ def load_average() -> float:
     return os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
 
 
-def _drop(_value: torch.Tensor) -> None:
+def _drop(_value: object) -> None:
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import sys
 from collections.abc import Callable
@@ -27,8 +28,9 @@ def sizes_file(checkout: Path) -> Path:
     return settings
 
 
-def load_reference(checkout: Path, face: FaceModel) -> Draw:
-    """W and G of a LivePortrait checkout, holding the very tensors of ``face``."""
+def load_reference(checkout: Path, face: FaceModel, compiled: bool = False) -> Draw:
+    """W and G of a LivePortrait checkout, holding the very tensors of ``face``; ``compiled`` as its speed.py measures
+    them: copies in half precision, keypoints too, each compiled for itself."""
     settings = sizes_file(checkout)
     sizes = yaml.safe_load(settings.read_text())["model_params"]
     sys.path.insert(0, str(checkout.resolve()))
@@ -44,7 +46,13 @@ def load_reference(checkout: Path, face: FaceModel) -> Draw:
         theirs.load_state_dict(ours.state_dict(), strict=True, assign=True)
         theirs.eval().requires_grad_(False)
 
+    half = None
+    if compiled:
+        half = torch.float16
+        warp, paint = (torch.compile(copy.deepcopy(part).half(), mode="max-autotune") for part in (warp, paint))
+
     def draw(volume: Tensor, x_s: Tensor, x_d: Tensor) -> Tensor:
+        volume, x_s, x_d = (value.to(half or value.dtype) for value in (volume, x_s, x_d))
         warped = warp(volume.expand(len(x_d), -1, -1, -1, -1), kp_driving=x_d, kp_source=x_s.expand_as(x_d))
         return paint(feature=warped["out"])
 

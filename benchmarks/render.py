@@ -1,7 +1,9 @@
 """How fast W and G draw: ``python -m benchmarks.render [--reference DIR] [--weights PATH] [--out STEM]``.
 
 Without a reference, ours and the share of this machine's measured peak; with one, the ratio, and the error beside it.
-``--exact`` also tells how far everybody is from the same networks in float64, of which all are roundings.
+``--exact`` also tells how far everybody is from the same networks in float64, of which all are roundings. On a card
+(``--device cuda --batch 8``) a frame ends as bytes on the host, and ratios are against the reference under autocast, as
+its users run it.
 """
 
 from __future__ import annotations
@@ -12,8 +14,8 @@ import json
 import platform
 import shlex
 import sys
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -21,41 +23,43 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 import playmate_core
+from playmate_core.device import require_device
 from playmate_core.errors import UserError
 from playmate_core.face import FaceConfig, FaceModel
-from playmate_core.face.prepared import PROFILES, prepare
+from playmate_core.face.prepared import PROFILES
 from playmate_core.pictures import to_bytes
-from playmate_core.portrait import move_to
+from playmate_core.portrait import exact_to, move_to
 from playmate_core.render import RenderOptions, driving_keypoints
 
-from .clock import alternate, load_average, measured_peak
+from .clock import Times, alternate, load_average, measured_peak
+from .contenders import contenders
 from .exact import exactly
 from .outside import outside_share
-from .reference import Draw, load_reference, sizes_file
+from .reference import sizes_file
 from .subject import SEEDED, Subject, make_subject
-
-#: What a profile is called in the table of the issue.
-TITLES = {
-    "reference": "reference, eager fp32",
-    "plain": "ours, plain modules",
-    "structure": "ours, structure only",
-    "transforms": "ours, with Winograd and FFT",
-}
 
 
 @dataclass(frozen=True)
-class Row:
-    """One contender: seconds a frame, how many times faster than the first row, and how far its pictures are from the
-    first row's: the worst error in [0, 1], in grey levels, and the share of samples that differ by one; ``inexact`` is
-    the worst error against float64, where that was asked for."""
+class Pace:
+    """Seconds a frame, of the processor and of the wall clock, the ratios to the base's, the share of the peak."""
 
-    name: str
     processor_seconds: float
     wall_seconds: float
     ratio: float
     wall_ratio: float
     share_of_peak: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """One contender: seconds a frame and how many times faster than the base, where it was timed; and how far its
+    pictures are from the first row's: the worst error in [0, 1], the PSNR in dB, the worst in grey levels and the share
+    of samples that differ by one; ``inexact`` is the worst error against float64, where that was asked for."""
+
+    name: str
+    pace: Pace | None
     worst_error: float
+    psnr: float
     worst_levels: int
     levels_differ: float
     inexact: float | None
@@ -76,6 +80,8 @@ class Report:
     gflop_per_frame: float
     peak_gflop_per_second: float
     turns: int
+    batch: int
+    base: str
     rows: tuple[Row, ...]
     outside_share: float
     outside_profile: str
@@ -87,7 +93,8 @@ def main(words: list[str] | None = None) -> int:
     try:
         if options.reference:
             sizes_file(options.reference)  # before the networks are made
-        subject = make_subject(options.weights, max(options.turns, options.film))
+        require_device(options.device)
+        subject = make_subject(options.weights, max(options.turns * options.batch, options.film), options.device)
         report = measure(subject, options)
     except UserError as problem:
         sys.stderr.write(f"benchmarks.render: {problem}\n")
@@ -113,6 +120,8 @@ def _options(words: list[str] | None) -> argparse.Namespace:
         "--film", type=int, default=8, help="frames of the film that paste-back is timed on (%(default)s)"
     )
     parser.add_argument("--exact", action="store_true", help="compare with float64 too; takes minutes and 8 GB")
+    parser.add_argument("--device", default="cpu", help="where all of it runs (%(default)s)")
+    parser.add_argument("--batch", type=int, default=1, help="frames a turn, which ours draws at once (%(default)s)")
     parser.add_argument("--threads", type=int, default=1, help="for PyTorch, all contenders alike (%(default)s)")
     parser.add_argument("--out", type=Path, help="write STEM.json and STEM.md")
     options = parser.parse_args(words)
@@ -126,48 +135,40 @@ def _options(words: list[str] | None) -> argparse.Namespace:
 @torch.inference_mode()
 def measure(subject: Subject, options: argparse.Namespace) -> Report:
     """Time every contender and compare its pictures with the first one's."""
-    before, face = load_average(), subject.face
+    before, face, device = load_average(), subject.face, torch.device(options.device)
     volume = move_to(face, subject.portrait.appearance[None])
     x_s, x_d = driving_keypoints(face, subject.portrait, subject.motion, RenderOptions(stitching=False))
-    draws: dict[str, Draw] = {}
-    if options.reference:
-        draws["reference"] = load_reference(options.reference, face)
-    for profile in options.profiles:
-        draws[profile] = prepare(face, profile).draw
-    seen: dict[str, dict[int, Tensor]] = {name: {} for name in draws}
+    x_s, places = exact_to(face, x_s), exact_to(face, x_d).split(options.batch)
+    field = contenders(face, options)
+    seen: dict[str, dict[int, list[Tensor]]] = {name: {} for name in field}
 
-    def contender(name: str) -> Callable[[int], None]:
-        def turn(i: int) -> None:
-            seen[name][i] = draws[name](volume, x_s, x_d[i : i + 1])
+    def turn(name: str, i: int) -> None:
+        one, mine = field[name], seen[name].setdefault(i, [])
+        mine.clear()
+        for some in places[i].split(one.batch):
+            mine.append(one.draw(volume, x_s, some))
+            one.deliver(mine[-1])
 
-        return turn
-
-    times = alternate({name: contender(name) for name in draws}, options.turns)
-    peak, flop = measured_peak(), flop_per_frame(face.config)
-    first = next(iter(draws))
-    profile = min(options.profiles, key=lambda one: times[one].median)
-    outside = outside_share(subject, options.film, profile)
-    truth = exactly(face, volume, x_s, x_d[: options.turns]) if options.exact else None
+    times = alternate({name: partial(turn, name) for name, one in field.items() if one.timed}, options.turns)
+    for name, one in field.items():
+        for i in range(0 if one.timed else options.turns):
+            turn(name, i)
+    drawn = {name: [torch.cat(turns[i]).float().cpu() for i in sorted(turns)] for name, turns in seen.items()}
+    peak, flop = measured_peak(device), flop_per_frame(face.config)
+    first = next(iter(field))
+    wrapper = device.type == "cuda" and "autocast" in times  # what the reference's users run on a card
+    base = "autocast" if wrapper else first
+    quickest = min((name for name in options.profiles if name in times), key=lambda name: times[name].wall_median)
+    outside = outside_share(subject, options.film, quickest)
+    truth = exactly(face, volume, x_s, torch.cat(places[: options.turns])) if options.exact else None
     rows = []
-    for name in draws:
-        error, levels, differ = compare(list(seen[first].values()), list(seen[name].values()))
-        rows.append(
-            Row(
-                TITLES[name],
-                times[name].median,
-                times[name].wall_median,
-                times[first].median / times[name].median,
-                times[first].wall_median / times[name].wall_median,
-                flop / times[name].median / peak,
-                error,
-                levels,
-                differ,
-                None if truth is None else compare(truth, list(seen[name].values()))[0],
-            )
-        )
+    for name, one in field.items():
+        pace = _pace(times[name], times[base], options.batch, flop / peak, device) if one.timed else None
+        inexact = None if truth is None else compare(truth, list(torch.cat(drawn[name]).split(1)))[0]
+        rows.append(Row(one.title, pace, *compare(drawn[first], drawn[name]), inexact))
     return Report(
         options.command,
-        f"{_processor()}, {platform.system()}, {torch.backends.cpu.get_cpu_capability()}",
+        _machine(device),
         torch.__version__,
         options.threads,
         before,
@@ -177,9 +178,23 @@ def measure(subject: Subject, options: argparse.Namespace) -> Report:
         flop / 1e9,
         peak / 1e9,
         options.turns,
+        options.batch,
+        field[base].title,
         tuple(rows),
         outside,
-        profile,
+        quickest,
+    )
+
+
+def _pace(mine: Times, base: Times, frames: int, floor: float, device: torch.device) -> Pace:
+    """Of turns of ``frames`` frames, each of which takes ``floor`` seconds at the peak."""
+    own = mine.median if device.type == "cpu" else mine.wall_median
+    return Pace(
+        mine.median / frames,
+        mine.wall_median / frames,
+        base.median / mine.median,
+        base.wall_median / mine.wall_median,
+        floor * frames / own,
     )
 
 
@@ -194,43 +209,59 @@ def flop_per_frame(config: FaceConfig) -> int:
     return counter.get_total_flops() - before
 
 
-def compare(wanted: list[Tensor], got: list[Tensor]) -> tuple[float, int, float]:
-    """Worst error, worst difference in grey levels, share of samples with any."""
+def compare(wanted: list[Tensor], got: list[Tensor]) -> tuple[float, float, int, float]:
+    """Worst error, PSNR in dB, worst difference in grey levels, share of samples with any."""
     one, other = torch.cat(wanted), torch.cat(got)
     levels = (to_bytes(one).int() - to_bytes(other).int()).abs()
-    return float((one - other).abs().max()), int(levels.max()), float((levels > 0).float().mean())
+    error = (one - other).double().square().mean()
+    psnr = float(-10 * error.clamp_min(1e-20).log10())
+    return float((one - other).abs().max()), psnr, int(levels.max()), float((levels > 0).float().mean())
 
 
 def markdown(report: Report) -> str:
     """The report as a table."""
     lines = [
-        "| one frame, W and G | processor, s | wall, s | ratio | wall ratio | of peak | worst error | grey levels |"
-        " from float64 |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| one frame, W and G | processor, s | wall, s | ratio | wall ratio | of peak | worst error | PSNR, dB |"
+        " grey levels | from float64 |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in report.rows:
         inexact = "" if row.inexact is None else f"{row.inexact:.1e}"
+        paced = " | | | |" if row.pace is None else _told(row.pace)
         lines.append(
-            f"| {row.name} | {row.processor_seconds:.3f} | {row.wall_seconds:.3f} | {row.ratio:.2f}x |"
-            f" {row.wall_ratio:.2f}x | {row.share_of_peak:.0%} | {row.worst_error:.1e} |"
-            f" {row.worst_levels}, {row.levels_differ:.2%} of samples |"
-            f" {inexact} |"
+            f"| {row.name} | {paced} | {row.worst_error:.1e} | {min(row.psnr, 200):.1f} |"
+            f" {row.worst_levels}, {row.levels_differ:.2%} of samples | {inexact} |"
         )
     lines += [
         "",
         f"Outside W and G (copies, paste-back, encoding): {report.outside_share:.1%} of the wall time of a pasted-back"
         f" film, profile {report.outside_profile}.",
         "",
-        f"Medians of {report.turns} alternating turns in one process; ratios and errors against the first row; share of"
-        f" the peak by the first row's {report.gflop_per_frame:.0f} GFLOP and the {report.peak_gflop_per_second:.0f}"
-        f" GFLOP/s a thread reached here. Weights: {report.weights}. {report.machine}, torch {report.torch},"
-        f" {report.threads} thread(s); load average {report.load_before:.1f} before, {report.load_after:.1f} after:"
-        " other processes shared the machine, hence processor time. Sources of playmate_core: " + report.sources + ".",
+        f"Medians of {report.turns} alternating turns of {report.batch} frame(s) in one process; ratios against"
+        f' "{report.base}", errors against the first row; a row without times was computed for its errors on a'
+        " machine that lacks the instructions; share of the peak by the plain networks'"
+        f" {report.gflop_per_frame:.0f} GFLOP and the {report.peak_gflop_per_second:.0f} GFLOP/s reached here."
+        f" Weights: {report.weights}. {report.machine}, torch {report.torch}, {report.threads} thread(s); load average"
+        f" {report.load_before:.1f} before, {report.load_after:.1f} after: other processes shared the machine, hence"
+        f" processor time. Sources of playmate_core: {report.sources}.",
         "",
         f"`{report.command}`",
         "",
     ]
     return "\n".join(lines)
+
+
+def _told(pace: Pace) -> str:
+    return (
+        f"{pace.processor_seconds:.4g} | {pace.wall_seconds:.4g} | {pace.ratio:.2f}x | {pace.wall_ratio:.2f}x |"
+        f" {pace.share_of_peak:.0%}"
+    )
+
+
+def _machine(device: torch.device) -> str:
+    if device.type == "cuda":
+        return f"{torch.cuda.get_device_name(device)}, CUDA {torch.version.cuda}, {platform.system()}"
+    return f"{_processor()}, {platform.system()}, {torch.backends.cpu.get_cpu_capability()}"
 
 
 def _processor() -> str:

@@ -41,7 +41,7 @@ class Subject:
     motion: Motion
 
 
-def make_subject(weights: str, frames: int) -> Subject:
+def make_subject(weights: str, frames: int, device: str = "cpu") -> Subject:
     """``weights``: SEEDED, BUNDLED, a folder of published files, or a recipe (.py with ``filled_state_dict``)."""
     if weights == BUNDLED:
         face, name = load_face(bundled("face.safetensors")), "bundled (FaceConfig.small)"
@@ -49,7 +49,7 @@ def make_subject(weights: str, frames: int) -> Subject:
         face, name = _seeded(), f"published sizes, random with seed {SEED}"
     else:
         face, name = _published(Path(weights)), f"published sizes, from {Path(weights).name}"
-    face = face.eval().requires_grad_(False)
+    face = face.eval().requires_grad_(False).to(device)
     portrait = read_portrait(face, read_picture(bundled("portrait.png")), "whole")
     return Subject(face, name, portrait, _motion(portrait, frames))
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import math
 from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from benchmarks import render as bench
 from benchmarks.clock import Times, alternate
+from benchmarks.emulated import bfloat16_products
+from playmate_core.device import multiplies_bf16
 from playmate_core.face import FaceConfig
 
 
@@ -23,8 +28,33 @@ def test_the_error_beside_the_ratio() -> None:
     one = torch.full((1, 3, 2, 2), 0.5)
     other = one.clone()
     other[0, 0, 0, 0] += 2.5 / 255
-    error, levels, share = bench.compare([one, one], [one, other])
+    error, psnr, levels, share = bench.compare([one, one], [one, other])
     assert error == pytest.approx(2.5 / 255, abs=1e-6) and levels in (2, 3) and share == pytest.approx(1 / 24)
+    assert psnr == pytest.approx(-10 * math.log10((2.5 / 255) ** 2 / 24), abs=1e-3)
+
+
+def test_imitated_products_are_those_of_pytorchs_own_imitation() -> None:
+    random = torch.Generator().manual_seed(0)
+    maps, kernel = torch.randn(1, 8, 9, 9, generator=random), torch.randn(4, 8, 3, 3, generator=random)
+    bias = torch.randn(4, generator=random)
+    exact, own = F.conv2d(maps, kernel, bias), F.conv2d(maps.bfloat16(), kernel.bfloat16(), bias.bfloat16())
+    with bfloat16_products():
+        got = F.conv2d(maps.bfloat16(), kernel.bfloat16(), bias.bfloat16())
+        assert torch.equal(F.conv2d(maps, kernel, bias), exact)
+        with torch.autocast("cpu", torch.bfloat16):
+            assert torch.equal(F.conv2d(maps, kernel, bias), got)
+    assert got.dtype == torch.bfloat16 and torch.equal(F.conv2d(maps, kernel, bias), exact)
+    torch.testing.assert_close(got, own, atol=2**-4, rtol=2**-7)  # a last bit, where sums are ordered otherwise
+
+
+def test_a_run_without_a_reference(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The bundled model, in no time; half precision without the instructions has errors and no times."""
+    words = ["--weights", "bundled", "--profiles", "plain", "half", "--turns", "1", "--batch", "2", "--film", "2"]
+    assert bench.main([*words, "--out", str(tmp_path / "table")]) == 0
+    rows = json.loads((tmp_path / "table.json").read_text())["rows"]
+    assert [row["name"] for row in rows] == ["ours, plain modules", "ours, half precision"]
+    assert rows[0]["pace"]["ratio"] == 1.0 and (rows[1]["pace"] is None) == (not multiplies_bf16())
+    assert (tmp_path / "table.md").read_text() == capsys.readouterr().out
 
 
 def test_the_work_of_a_frame_is_the_published_one() -> None:

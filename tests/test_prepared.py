@@ -31,8 +31,9 @@ from playmate_core.face.prepared.bilinear import (
     Direct,
 )
 from playmate_core.face.prepared.folding import behind, kernel_of, with_norm
+from playmate_core.face.prepared.slices import SliceByTap
 from playmate_core.face.prepared.spectrum import Spectrum
-from playmate_core.face.prepared.warping import FoldedDepth, SliceByTap
+from playmate_core.face.prepared.warping import FoldedDepth
 from playmate_core.geometry import place
 
 #: What the issue allows between prepared and plain pictures in [0, 1].

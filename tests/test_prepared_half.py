@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from prepared_faces import CONFIGS, lively, over, sitting
@@ -13,7 +16,7 @@ from torch import Tensor
 
 from playmate_core.face import prepared as room
 from playmate_core.face.prepared.folding import Kernel
-from playmate_core.face.prepared.half import Halved, Phases, Precision
+from playmate_core.face.prepared.half import Halved, Phases, Precision, volumes_are_slow
 
 #: Half precision of twice the usual kind, so that only the arrangement can be wrong.
 DOUBLE = Precision(torch.float64, torch.float64)
@@ -28,9 +31,10 @@ def psnr(got: Tensor, wanted: Tensor) -> float:
 sizes = st.tuples(*[st.integers(1, 4)] * 4)
 
 
+@pytest.mark.parametrize("precision", [DOUBLE, replace(DOUBLE, by_slices=True)], ids=["whole", "by slices"])
 @pytest.mark.parametrize("depth", [1, 3])
 @pytest.mark.parametrize("up", [2, 4])
-def test_phases_are_the_convolution_of_the_enlarged_map(up: int, depth: int) -> None:
+def test_phases_are_the_convolution_of_the_enlarged_map(up: int, depth: int, precision: Precision) -> None:
     @settings(max_examples=15, deadline=None)
     @given(sizes)
     def check(size: tuple[int, int, int, int]) -> None:
@@ -41,7 +45,7 @@ def test_phases_are_the_convolution_of_the_enlarged_map(up: int, depth: int) -> 
             torch.randn(shape, generator=random, dtype=torch.float64)
             for shape in ((2, depth, high, wide, inside), (outside, inside, *taps), (outside,))
         )
-        form, wanted = Phases(Kernel(weight, bias), up, DOUBLE), over(maps, weight, bias, up)
+        form, wanted = Phases(Kernel(weight, bias), up, precision), over(maps, weight, bias, up)
         torch.testing.assert_close(form(maps), wanted, atol=1e-11, rtol=0)
         assert (form.side(high), form.outside) == (wanted.shape[2], wanted.shape[-1])
         pieces = torch.empty_like(wanted)
@@ -72,6 +76,48 @@ def test_pictures_are_nearer_to_full_precision_than_autocast_comes(name: str, se
             autocast = face.draw(volume, x_s, x_d)
     assert got.dtype == torch.float32 and not torch.equal(got, wanted)
     assert psnr(got, wanted) >= psnr(autocast, wanted) + ASKED
+
+
+def test_no_volume_is_asked_of_a_pytorch_that_is_slow_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    face = lively(CONFIGS["tiny"])
+    volume, x_s, x_d = sitting(face, 2)
+    monkeypatch.setattr(room, "precision_of", lambda _face: replace(DOUBLE, by_slices=True))
+    face = face.double()
+    fast = room.prepare(face, "half")
+    with torch.inference_mode():
+        wanted = face.draw(volume.double(), x_s.double(), x_d.double())
+        compress = fast.warping._compress.weight  # type: ignore[attr-defined,union-attr]
+        asked, plain = [], F.conv3d
+
+        def watched(x: Tensor, weight: Tensor, *rest: Any, **more: Any) -> Tensor:
+            asked.append(weight)
+            return plain(x, weight, *rest, **more)
+
+        monkeypatch.setattr(F, "conv3d", watched)
+        got = fast.draw(volume.double(), x_s.double(), x_d.double())
+    torch.testing.assert_close(got, wanted, atol=1e-11, rtol=0)
+    assert [weight is compress for weight in asked] == [True]  # one tap, and once for a portrait's channels
+
+
+def test_which_pytorch_is_slow_with_volumes(monkeypatch: pytest.MonkeyPatch) -> None:
+    card = torch.device("cuda")
+    monkeypatch.setattr(torch.backends.cudnn, "version", lambda: 91002)
+    for version, slow in (("2.8.0", False), ("2.9.1+cu128", True), ("2.10.0", False)):
+        monkeypatch.setattr(torch, "__version__", version)
+        assert volumes_are_slow(card) == slow and not volumes_are_slow(torch.device("cpu"))
+    monkeypatch.setattr(torch, "__version__", "2.9.1")
+    monkeypatch.setattr(torch.backends.cudnn, "version", lambda: 91501)
+    assert not volumes_are_slow(card)
+
+
+@pytest.mark.parametrize("profile", room.PROFILES)
+def test_everything_is_where_the_model_is(profile: str) -> None:
+    """A device that computes nothing refuses what was left on the CPU, as a card would."""
+    face = lively(CONFIGS["wide mask"]).to("meta")
+    x_s, x_d = (torch.zeros(count, 21, 3, device="meta") for count in (1, 2))
+    volume = face.appearance(torch.zeros(1, 3, *[face.config.image_size] * 2, device="meta"))
+    drawn = room.prepare(face, profile).draw(volume, x_s, x_d)
+    assert drawn.device.type == "meta" and drawn.shape == (2, 3, *[2 * face.config.image_size] * 2)
 
 
 @pytest.mark.parametrize("maps", [torch.float32, torch.float16], ids=str)

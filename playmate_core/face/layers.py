@@ -121,9 +121,8 @@ class SpectralConv2d(nn.Module):
         self.padding = kernel // 2
 
     def sigma(self) -> Tensor:
-        """u . (A v), the divisor, with the u and v held now: (). Under autocast too in the weights' own precision."""
-        with torch.autocast(self.weight_orig.device.type, enabled=False):
-            return torch.dot(self.weight_u, self.weight_orig.flatten(1) @ self.weight_v)
+        """u . (A v), the divisor, with the u and v held now: (). No matrix product: autocast would round one."""
+        return (self.weight_u[:, None] * self.weight_orig.flatten(1) * self.weight_v).sum()
 
     @torch.no_grad()
     def _iterate(self) -> None:

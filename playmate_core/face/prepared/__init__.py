@@ -22,7 +22,7 @@ from .arrangement import Arrangement, Form
 from .bilinear import AFTER_UPSAMPLED_4, UPSAMPLED_2, UPSAMPLED_4, WINOGRAD, Algorithm, Convolution, Direct
 from .folding import Kernel, kernel_of
 from .generator import PreparedGenerator
-from .half import Phases, Precision
+from .half import Phases, Precision, volumes_are_slow
 from .parted import Parted
 from .spectrum import TILE, Spectrum
 from .warping import PreparedWarping, Straight
@@ -123,7 +123,7 @@ def precision_of(face: FaceModel) -> Precision:
     weight = next(face.generator.parameters())
     on_cpu, half = weight.device.type == "cpu", torch.finfo(weight.dtype).bits < 32
     products = weight.dtype if half else torch.bfloat16 if on_cpu else torch.float16
-    return Precision(products, torch.float32 if on_cpu else products)
+    return Precision(products, torch.float32 if on_cpu else products, volumes_are_slow(weight.device))
 
 
 def _halved(precision: Precision) -> Arrangement:

@@ -13,22 +13,57 @@ from itertools import product
 import torch
 from torch import Tensor
 
+from .arrangement import Form
 from .bilinear import Block, Direct, in_cells
 from .folding import Kernel
+from .slices import SliceByTap
 
 _SIDE_BY_SIDE = {2: torch.channels_last, 3: torch.channels_last_3d}
 
 
 @dataclass(frozen=True)
 class Precision:
-    """``products``: dtype of what is multiplied; ``maps``: dtype of what lies between convolutions."""
+    """``products``: dtype of what is multiplied; ``maps``: dtype of what lies between convolutions; ``by_slices``: no
+    convolution in a volume is asked of PyTorch."""
 
     products: torch.dtype
     maps: torch.dtype
+    by_slices: bool = False
 
-    def convolution(self, weight: Tensor, bias: Tensor | None) -> Halved:
-        """One of 1, 3, ... taps a side, in the plane or in a volume."""
+    def convolution(self, weight: Tensor, bias: Tensor | None) -> Form:
+        """One of 1, 2, 3, ... taps a side, in the plane or in a volume."""
+        if self.by_slices and weight.ndim == 5 and bias is not None:
+            return Sliced(Kernel(weight, bias), self)
         return Halved(weight, bias, self)
+
+
+def volumes_are_slow(device: torch.device) -> bool:
+    """Whether PyTorch's own convolution in a volume is to be avoided in half precision.
+
+    On CUDA 2.9 passes cuDNN by, unless that is 9.15 or newer, and is several times slower with up to 17 times the
+    memory (its issues 166122, 166643, 174051).
+    """
+    if device.type != "cuda" or not torch.__version__.startswith("2.9."):
+        return False
+    return (torch.backends.cudnn.version() or 0) < 91500
+
+
+class Sliced(SliceByTap):
+    """A convolution in a volume by slices, as a form: sums are of the bias's dtype, the result is of the maps'."""
+
+    def __init__(self, kernel: Kernel, precision: Precision) -> None:
+        super().__init__(kernel, precision.convolution)
+
+    def side(self, inside: int) -> int:
+        """How many pixels ``inside`` become."""
+        return inside
+
+    def __call__(self, maps: Tensor) -> Tensor:
+        return super().__call__(maps).to(maps.dtype)
+
+    def blocks(self, maps: Tensor, cell: int = 1) -> Iterator[Block]:
+        """The result, a picture at a time, in cells of ``cell`` pixels a side."""
+        return in_cells(self, maps, cell)
 
 
 class Halved(Direct):

@@ -5,22 +5,18 @@ Maps are (N, D, H, W, C), channels last, as in :mod:`bilinear`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..warping import Decoder, DenseMotion, Encoder, Warped, WarpingModule, identity_grid
-from .arrangement import Arrangement, Form
+from .arrangement import Arrangement
 from .bilinear import Direct, pictures_at_once
 from .evidence import evidence
 from .folding import Kernel, kernel_of, with_norm
 from .gather import finest, gather
 from .parted import Parted
-
-#: Makes a plain convolution of a weight and a bias.
-Straightforward = Callable[[Tensor, "Tensor | None"], Form]
+from .slices import SliceByTap, Straightforward
 
 
 class PreparedEncoder:
@@ -62,31 +58,6 @@ class PreparedDecoder:
                 torch.clamp_min(block.split(), 0, out=block.place(made))
             x = joined
         return self._last(x).relu_()
-
-
-class SliceByTap:
-    """A k x k x k convolution as a k x k one with its depth taps as further outputs, added up with a shift.
-
-    The same multiplications, but k times the outputs: few outputs leave most of a wide vector or tile idle. Sums are of
-    the bias's dtype.
-    """
-
-    def __init__(self, kernel: Kernel, form: Straightforward = Direct) -> None:
-        self._taps = kernel.weight.shape[2]
-        self._across = form(kernel.weight.permute(2, 0, 1, 3, 4).flatten(0, 1).contiguous(), None)
-        self._bias = kernel.bias
-
-    def __call__(self, maps: Tensor) -> Tensor:
-        """(N, D, H, W, C) -> (N, D, H, W, O)."""
-        depth, reach = maps.shape[1], self._taps // 2
-        taps = self._across(maps).unflatten(-1, (self._taps, -1))
-        summed = self._bias.expand(*maps.shape[:-1], -1).clone()
-        for tap in range(max(0, reach - depth + 1), min(self._taps, reach + depth)):  # further ones see only padding
-            shift = tap - reach
-            to = slice(max(0, -shift), depth - max(0, shift))
-            of = slice(max(0, shift), depth - max(0, -shift))
-            summed[:, to] += taps[:, of, :, :, tap]
-        return summed
 
 
 def depth_first(weight: Tensor, depth: int) -> Tensor:
