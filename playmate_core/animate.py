@@ -6,6 +6,7 @@ import hashlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from .brush import Brush
 from .course import still_course
 from .crop import CropOptions, crop_mask
 from .detect import Pick, Where
@@ -28,7 +30,7 @@ from .parts import Scene, chosen, sign, write_at_once, write_parts
 from .performance import LIVEPORTRAIT, Performance, check_performance_output, load_performance, save_performance
 from .pictures import check_file, read_picture
 from .portrait import FaceLimits
-from .render import RenderOptions, draw_keypoints, paste_back
+from .render import draw_keypoints, paste_back
 from .subject import Subject, read_subject
 from .talk import Clock, Progress, bundled
 from .template import TEMPLATE_SUFFIXES
@@ -112,10 +114,13 @@ def animate(request: AnimateRequest, progress: Progress | None = None) -> JobRep
     course = still_course(face, subject, _comparable(performance, face), request.how, request.fps)
     finish: Finish = (lambda batches: paste_back(subject.portrait, batches, mask)) if request.paste_back else iter
 
+    @cache
+    def brush(profile: str) -> Brush:
+        return Brush(face, request.batch, profile)
+
     def give(video: VideoWriter, start: int, stop: int, profile: str, told: Step | None) -> None:
-        options = RenderOptions(batch=request.batch, profile=profile)
-        drawn = draw_keypoints(face, subject.portrait, course.x_s, course.x_d, slice(start, stop), options, told)
-        encode(video, drawn, finish)
+        frames = slice(start, stop)
+        encode(video, draw_keypoints(brush(profile), subject.portrait, course.x_s, course.x_d, frames, told), finish)
 
     def fingerprint() -> str:
         shown = [] if mask is None else [torch.from_numpy(mask)]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from .brush import Brush
 from .face import FaceModel
 from .overlap import behind
 from .parts import Progress, Scene, chosen, sign, write_at_once, write_parts
@@ -41,15 +42,19 @@ def write_film(
     """Write the film at the motion's rate, with the sound; returns the number of frames.
 
     ``progress`` is told the frames drawn and their number; raising in it cancels. The frames do not depend on whether
-    and how often a resumable film was interrupted.
+    a film is resumable, and how often it was interrupted.
     """
     rendering = request.rendering
     if rendering.expression == "relative":  # against the whole motion's first frame, not a part's
         motion, rendering = relative_to_rest(portrait, motion), replace(rendering, expression="absolute")
     finish: Finish = partial(paste_back, portrait) if request.pasted else iter
 
+    @cache
+    def brush(profile: str) -> Brush:
+        return Brush(face, rendering.batch, profile)
+
     def give(video: VideoWriter, start: int, stop: int, profile: str, told: Progress | None) -> None:
-        encode(video, render(face, portrait, motion[start:stop], replace(rendering, profile=profile), told), finish)
+        encode(video, render(face, portrait, motion[start:stop], rendering, told, brush(profile)), finish)
 
     def fingerprint() -> str:
         pose, rest = motion.pose, portrait.rest

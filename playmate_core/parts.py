@@ -10,6 +10,7 @@ import hashlib
 import json
 import logging
 import shutil
+import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +48,11 @@ class Scene:
 def write_at_once(
     scene: Scene, path: Path, sound: Recording | str | Path | None, options: VideoOptions, progress: Progress | None
 ) -> int:
-    """Write the film at once; nothing is left when it is stopped. Returns the number of frames."""
+    """Write the film, the very frames that :func:`write_parts` writes; nothing is left when it is stopped. Returns the
+    number of frames."""
+    if scene.frames > PART:  # an encoder begins anew with each part, and what it makes of a frame depends on that
+        with tempfile.TemporaryDirectory(prefix=f".{path.stem}.", dir=path.parent) as folder:
+            return _in_parts(scene, Path(folder), scene.profile, path, sound, options, progress)
     with VideoWriter(path, scene.fps, sound, options) as video:
         scene.give(video, 0, scene.frames, scene.profile, progress)
     return video.frames
@@ -59,6 +64,21 @@ def write_parts(
     """Write the film part by part, going on from the parts that are there. Returns the number of frames."""
     folder = parts_folder(path)
     profile = _enter(folder, sign((scene.sign(), options)), scene.profile)
+    frames = _in_parts(scene, folder, profile, path, sound, options, progress)
+    shutil.rmtree(folder)
+    return frames
+
+
+def _in_parts(
+    scene: Scene,
+    folder: Path,
+    profile: str,
+    path: Path,
+    sound: Recording | str | Path | None,
+    options: VideoOptions,
+    progress: Progress | None,
+) -> int:
+    """Write the parts that ``folder`` lacks and join all of them."""
     parts = []
     for start in range(0, scene.frames, PART):
         stop = min(start + PART, scene.frames)
@@ -69,7 +89,6 @@ def write_parts(
         elif progress:
             progress(stop, scene.frames)
     join(parts, path, scene.fps, sound, options)
-    shutil.rmtree(folder)
     return scene.frames
 
 

@@ -57,13 +57,17 @@ def render(
     motion: Motion,
     options: RenderOptions | None = None,
     progress: Progress | None = None,
+    brush: Brush | None = None,
 ) -> Iterator[Tensor]:
     """Yield the face crop under every frame of ``motion``: uint8 (n, S, S, 3), n at most ``options.batch``.
 
     I = G(W(F(I_s), x_s, x_d)) with x of Eq. 1 for the picture and for each frame. ``progress`` is told the frames done
-    and their number after each batch; raising in it cancels. What is drawn does not depend on the batch size.
+    and their number after each batch; raising in it cancels. What is drawn does not depend on the batch size. A
+    ``brush`` of ``face`` goes on with what it has learned of the memory.
     """
-    yield from _develop(to_shown, face, portrait, motion, options, progress)
+    options = options or RenderOptions()
+    brush = brush or Brush(face, options.batch, options.profile)
+    yield from _develop(to_shown, brush, face, portrait, motion, options, progress)
 
 
 def draw(
@@ -74,18 +78,20 @@ def draw(
     progress: Progress | None = None,
 ) -> Iterator[Tensor]:
     """As :func:`render`, but float32 in [0, 1]."""
-    yield from _develop(to_clamped, face, portrait, motion, options, progress)
+    options = options or RenderOptions()
+    brush = Brush(face, options.batch, options.profile)
+    yield from _develop(to_clamped, brush, face, portrait, motion, options, progress)
 
 
 def _develop(
     develop: Develop,
+    brush: Brush,
     face: FaceModel,
     portrait: Portrait,
     motion: Motion,
-    options: RenderOptions | None,
+    options: RenderOptions,
     progress: Progress | None,
 ) -> Iterator[Tensor]:
-    options = options or RenderOptions()
     if options.expression == "relative":
         motion = relative_to_rest(portrait, motion)
     x_s = place_motion(portrait.keypoints, portrait.rest)
@@ -93,7 +99,7 @@ def _develop(
     def x_d(start: int, stop: int) -> Tensor:
         return driving_keypoints(face, portrait, motion[start:stop], options)[1]
 
-    yield from draw_keypoints(face, portrait, x_s, x_d, slice(0, len(motion)), options, progress, develop)
+    yield from draw_keypoints(brush, portrait, x_s, x_d, slice(0, len(motion)), progress, develop)
 
 
 def shifted(progress: Progress | None, start: int, total: int) -> Progress | None:
@@ -102,21 +108,19 @@ def shifted(progress: Progress | None, start: int, total: int) -> Progress | Non
 
 
 def draw_keypoints(
-    face: FaceModel,
+    brush: Brush,
     portrait: Portrait,
     x_s: Tensor,
     x_d: Keypoints,
     frames: slice,
-    options: RenderOptions | None = None,
     progress: Progress | None = None,
     develop: Develop = to_shown,
 ) -> Iterator[Tensor]:
     """Yield the face crop at ``frames`` of the seen keypoints ``x_d``; ``x_s`` (1, K, 3) are the picture's own.
 
-    As :func:`render`. Of ``options`` the batch and the profile count.
+    As :func:`render`.
     """
-    options = options or RenderOptions()
-    artist = Artist(Brush(face, options.batch, options.profile), portrait.appearance, develop)
+    artist = Artist(brush, portrait.appearance, develop)
     for start in range(frames.start, frames.stop, KEYPOINTS_AT_ONCE):
         stretch = x_d(start, min(start + KEYPOINTS_AT_ONCE, frames.stop))
         yield from artist.show(x_s, stretch, shifted(progress, start - frames.start, frames.stop - frames.start))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import os
 import random
@@ -17,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from playmate_core import parts as room
 from playmate_core import render as drawing
@@ -153,12 +155,12 @@ def test_a_resumed_film_has_the_same_frames(
     speech_wave: Path,
     expression: str,
 ) -> None:
-    """Stopped again and again at random places, against one that was not."""
+    """Stopped again and again at random places, against one that was not and could not have been."""
     monkeypatch.setattr(room, "PART", 10)
     rendering = replace(RenderOptions(batch=4), expression=expression)
-    whole = FilmRequest(tmp_path / "whole.mp4", speech_wave, resumable=True, rendering=rendering)
+    whole = FilmRequest(tmp_path / "whole.mp4", speech_wave, rendering=rendering)
     write_film(face, portrait, motion(33), whole)
-    dice, again = random.Random(5), replace(whole, path=tmp_path / "again.mp4")
+    dice, again = random.Random(5), replace(whole, path=tmp_path / "again.mp4", resumable=True)
     drawn: list[int] = []
     for _ in range(4):
         limit, drawn_now = dice.randrange(1, 6), []
@@ -178,6 +180,31 @@ def test_a_resumed_film_has_the_same_frames(
     assert sorted(p.name for p in tmp_path.iterdir()) == ["again.mp4", "whole.mp4"]
     times = [frame.time for frame in read_frames(again.path)]
     assert times == pytest.approx([i / 25 for i in range(33)])
+
+
+def test_what_a_part_learned_of_the_memory_serves_the_next(
+    tmp_path: Path,
+    face: FaceModel,
+    portrait: Portrait,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The batch is halved once in a film and told once, not in every part."""
+    monkeypatch.setattr(room, "PART", 8)
+    asked: list[int] = []
+
+    def small(self: FaceModel, volume: Tensor, x_s: Tensor, x_d: Tensor) -> Tensor:
+        asked.append(len(x_d))
+        if len(x_d) > 2:
+            raise MemoryError
+        return torch.rand(len(x_d), 3, 64, 64)
+
+    face = copy.deepcopy(face)
+    face.__class__ = type("Small", (FaceModel,), {"draw": small})
+    with caplog.at_level(logging.WARNING):
+        request = FilmRequest(tmp_path / "a.mp4", rendering=RenderOptions(batch=4, profile="plain"))
+        assert write_film(face, portrait, motion(24), request) == 24
+    assert asked == [4] + [2] * 12 and len(caplog.records) == 1
 
 
 def test_parts_of_another_film_are_not_used(

@@ -96,6 +96,7 @@ def test_a_killed_command_goes_on_to_the_same_frames(
     try:
         animate(AnimateRequest(films[portrait], driving, out / "killed.mp4", **facts))
         assert begun == [f"{2 * PART:08d}.mp4", f"{3 * PART:08d}.mp4"]  # the finished two were kept
+        facts["resume"] = False  # neither killed nor able to go on
         animate(AnimateRequest(films[portrait], driving, out / "whole.mp4", **facts))
     finally:
         torch.set_num_threads(threads)
