@@ -63,5 +63,5 @@ class PlaymateExtension(ComfyExtension):
 async def comfy_entrypoint() -> PlaymateExtension:
     """Called once by ComfyUI. Registers the model folders; makes none of them."""
     files.register()
-    runtime.take_care_of_memory()
+    runtime.ask_comfyui()
     return PlaymateExtension()

@@ -16,6 +16,7 @@ from comfy_api.latest import io, ui
 from torch import Tensor
 
 from ..playmate_core.errors import UserError
+from ..playmate_core.face.prepared import release
 from ..playmate_core.render import RenderOptions, paste_back, render
 from ..playmate_core.sound import Recording
 from ..playmate_core.values import Motion, Portrait
@@ -55,7 +56,12 @@ def frames(model: Managed, scene: Scene, bar: Bar, begin: float = 0.0, end: floa
     with loaded(model, memory=batch * height * width * BYTES_PER_PIXEL) as (face,):
         drawn = render(face, scene.portrait, scene.motion, options, bar.part(begin, end))
         shown = bar.watched(drawn)
-        yield from paste_back(scene.portrait, shown) if scene.into_picture else shown
+        try:
+            yield from paste_back(scene.portrait, shown) if scene.into_picture else shown
+        finally:
+            drawn.close()
+            if not on_cpu:  # ComfyUI counts and frees the model's weights, not what was folded of them
+                release(face)
 
 
 def refuse_too_many(count: int, height: int, width: int, limit: float, remedy: str) -> None:

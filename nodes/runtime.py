@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from ..playmate_core.brush import Memory, managed_by
 from ..playmate_core.device import AUTO, PRECISIONS
 from ..playmate_core.errors import UserError
+from ..playmate_core.face.prepared.ear import heard_by
 
 Run = TypeVar("Run", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -53,9 +54,11 @@ class MotionModel:
         return (self.denoiser,) if self.controller is None else (self.denoiser, self.controller)
 
 
-def take_care_of_memory() -> None:
-    """When it runs out while the core draws, ask ComfyUI whether it did, and let it give back what it holds."""
+def ask_comfyui() -> None:
+    """While the core draws, ask ComfyUI whether Cancel was pressed between any two pieces of a picture, and when memory
+    runs out whether it did, and let it give back what it holds."""
     managed_by(Memory(_run_out, mm.soft_empty_cache))
+    heard_by(mm.throw_exception_if_processing_interrupted)
 
 
 def _run_out(problem: BaseException) -> bool:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from playmate_core.face import FaceConfig, FaceModel, layers
 from playmate_core.face import prepared as room
-from playmate_core.face.prepared import bilinear
+from playmate_core.face.prepared import bilinear, ear
 from playmate_core.face.prepared.bilinear import (
     AFTER_UPSAMPLED_4,
     UPSAMPLED_2,
@@ -236,3 +236,33 @@ def test_what_the_prepared_form_does_not_know_stays_plain() -> None:
     assert room.prepare(face, "structure").warping is face.warping
     with pytest.raises(ValueError, match="profile must be"):
         room.prepare(face, "magic")
+
+
+def test_what_is_released_is_gone() -> None:
+    face = lively(FaceConfig.tiny())
+    made = weakref.ref(room.prepared(face))
+    room.release(face)
+    gc.collect()
+    assert made() is None
+    room.release(face)  # once more does no harm
+
+
+@pytest.mark.parametrize("profile", ["structure", "transforms", "half"])
+def test_a_picture_can_be_stopped_between_its_convolutions(profile: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Stopped(Exception):
+        pass
+
+    face = lively(CONFIGS["wide mask"])
+    volume, x_s, x_d = sitting(face, 1)
+    fast, heard = room.prepare(face, profile), list[int]()
+    monkeypatch.setattr(ear, "_ears", [lambda: heard.append(1)])
+    with torch.inference_mode():
+        fast.draw(volume, x_s, x_d)
+        assert len(heard) > 30
+
+        def stop() -> None:
+            raise Stopped
+
+        ear.heard_by(stop)
+        with pytest.raises(Stopped):
+            fast.draw(volume, x_s, x_d)

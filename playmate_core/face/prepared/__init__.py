@@ -55,6 +55,11 @@ def prepared(face: FaceModel, profile: str = "auto") -> FaceModel:
     return kept[1]
 
 
+def release(face: FaceModel) -> None:
+    """Forget what was made of ``face``: its memory, on a card, is nobody else's to free."""
+    _made.pop(face, None)
+
+
 def suitable(face: FaceModel) -> str:
     """The profile for where ``face`` is and how it computes.
 

@@ -16,6 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .ear import hear
+
 #: Floats of scratch for a block of cells: what stays in a core's share of the cache while four passes go over it.
 SCRATCH = 1 << 21
 #: Feature pixels worked on together: one picture of the published size.
@@ -174,6 +176,7 @@ class Convolution:
         lay = (strides[2], strides[3], strides[1], s * strides[2], s * strides[3], 1)
         for picture in range(pictures):
             for first in range(0, high, step):
+                hear()
                 rows = min(step, high - first)
                 start = padded[picture, 0, first * s :].storage_offset()
                 seen = padded.as_strided((patch, patch, deep, rows, wide, inside), lay, start)
@@ -209,6 +212,7 @@ class Direct:
         self._bias = bias
 
     def __call__(self, maps: Tensor) -> Tensor:
+        hear()
         reach = [taps // 2 for taps in self._weight.shape[2:]]
         if len(reach) == 3:
             return F.conv3d(maps.movedim(-1, 1), self._weight, self._bias, padding=reach).movedim(1, -1)
