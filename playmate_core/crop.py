@@ -243,9 +243,14 @@ class Paster:
             picture[self._patch.box] = self._patch.blend(frame, self._ground)
 
         # A card draws a frame faster than one core pastes it; what works here lets other threads run.
-        with ThreadPoolExecutor(min(len(frames), os.cpu_count() or 1)) as hands:
+        with ThreadPoolExecutor(min(len(frames), _cores())) as hands:
             list(hands.map(put, pictures, frames.numpy()))
         return torch.from_numpy(pictures)
+
+
+def _cores() -> int:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def crop_mask(mask: Tensor, crop_to_image: Tensor, size: int) -> NDArray[np.uint8]:
