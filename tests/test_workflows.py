@@ -34,7 +34,7 @@ def script(path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 def test_workflow_files_are_what_the_script_writes(monkeypatch: pytest.MonkeyPatch) -> None:
     made = script(ROOT / "workflows" / "build.py", monkeypatch).files()
     found = {path.relative_to(ROOT / "workflows").as_posix() for path in UI + API}
-    found |= {f"../subgraphs/{path.name}" for path in (ROOT / "subgraphs").glob("*.json")}
+    found |= {f"blueprints/{path.name}" for path in (ROOT / "workflows" / "blueprints").glob("*.json")}
     assert found == set(made)
     stale = [name for name, text in made.items() if (ROOT / "workflows" / name).read_text(encoding="utf-8") != text]
     assert not stale, "run `python workflows/build.py`"

@@ -1,6 +1,7 @@
 """The subgraph blueprint: what ComfyUI's node library offers as one box, and opens as our single nodes.
 
-Known to ComfyUI from 0.3.67 on, which looks for it in ``subgraphs/`` beside the pack's ``__init__.py``.
+Known to ComfyUI from 0.3.67 on; people put it into ``user/default/subgraphs``. In a folder ``subgraphs`` of the pack it
+would be offered by itself, but what looks there asks older servers for a list that they do not have.
 """
 
 from __future__ import annotations

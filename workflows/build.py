@@ -1,5 +1,5 @@
 """Write the shipped workflows: each in the form the page saves, and beside it, in api/, the form the server runs; and
-the blueprint in subgraphs/.
+the blueprint in blueprints/.
 
 ``python workflows/build.py`` rewrites both from the graphs below and from tests/data/nodes.json, which holds the nodes
 as ComfyUI describes them; a test says when a file is not what this would write.
@@ -237,7 +237,7 @@ def files() -> dict[str, str]:
     import blueprint
     from graphs import GRAPHS
 
-    made = {f"../subgraphs/{blueprint.NAME}.json": dump(blueprint.saved())}
+    made = {f"blueprints/{blueprint.NAME}.json": dump(blueprint.saved())}
     for name, draw in GRAPHS.items():
         graph = draw()
         made[f"{name}.json"], made[f"api/{name}.json"] = dump(graph.saved()), dump(graph.prompt)
