@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
@@ -58,7 +58,7 @@ def render(
     options: RenderOptions | None = None,
     progress: Progress | None = None,
     brush: Brush | None = None,
-) -> Iterator[Tensor]:
+) -> Generator[Tensor, None, None]:
     """Yield the face crop under every frame of ``motion``: uint8 (n, S, S, 3), n at most ``options.batch``.
 
     I = G(W(F(I_s), x_s, x_d)) with x of Eq. 1 for the picture and for each frame. ``progress`` is told the frames done
