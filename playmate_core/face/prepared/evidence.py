@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..warping import HEATMAP_VARIANCE, axis
-from .gather import finest
+from .exactness import finest
 
 
 def interpolation(samples: int, shift: Tensor) -> Tensor:

@@ -9,10 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-
-def finest(like: Tensor) -> torch.dtype:
-    """What coordinates are computed in: float64 where the device has it, as a place spends half of a float32."""
-    return torch.float32 if like.device.type == "mps" else torch.float64
+from .exactness import exact, finest
 
 
 def gather(volume: Tensor, grid: Tensor) -> Tensor:
@@ -21,9 +18,7 @@ def gather(volume: Tensor, grid: Tensor) -> Tensor:
     Summed in float32 at least, :func:`finest` until a place is voxels and shares.
     """
     batch, channels = volume.shape[:2]
-    table = (
-        volume.to(torch.promote_types(volume.dtype, torch.float32)).movedim(1, -1).reshape(-1, channels).contiguous()
-    )
+    table = exact(volume).movedim(1, -1).reshape(-1, channels).contiguous()
     rows, shares = corners(volume.shape[2:], grid.flatten(1, -2))
     picture = torch.arange(batch, dtype=rows.dtype, device=rows.device) * (len(table) // batch)
     rows, shares = (rows + picture[:, None, None]).flatten(0, 1), shares.to(table.dtype).flatten(0, 1)

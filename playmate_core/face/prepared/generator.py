@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ..generator import SLOPE, Generator, SpadeBlock
 from .arrangement import Arrangement, Former
 from .bilinear import pictures_at_once
+from .exactness import exact
 from .folding import Kernel, behind, kernel_of, side_by_side
 
 #: Of the instance norm, as PyTorch has it.
@@ -28,11 +29,6 @@ def normalised(x: Tensor) -> Tensor:
     centred = full - full.mean((1, 2, 3), keepdim=True)
     variance = centred.square().mean((1, 2, 3), keepdim=True)  # a third of the time of torch.var_mean, channels last
     return centred.mul_(torch.rsqrt(variance + EPSILON)).to(x.dtype)
-
-
-def exact(x: Tensor) -> Tensor:
-    """``x`` in float32 at least: what is added up over a picture, or shown."""
-    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 class Modulation:

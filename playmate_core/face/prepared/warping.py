@@ -13,8 +13,9 @@ from ..warping import Decoder, DenseMotion, Encoder, Warped, WarpingModule, iden
 from .arrangement import Arrangement
 from .bilinear import Direct, pictures_at_once
 from .evidence import evidence
+from .exactness import finest
 from .folding import Kernel, kernel_of, with_norm
-from .gather import finest, gather
+from .gather import gather
 from .parted import Parted
 from .slices import SliceByTap, Straightforward
 
