@@ -99,7 +99,7 @@ def _run_flags(to: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     request = AnimateRequest(Path(), Path(), Path())
     run = to.add_argument_group("how it is run")
     flag(run, "--batch", request.batch, "frames drawn at once")
-    device_flag(run)
+    device_flag(run, request.device)
     run.add_argument("--face-weights", metavar="FILE", type=Path, help="instead of the bundled ones")
     add_models_flag(run)
     return run

@@ -96,7 +96,7 @@ def add_talk_flags(to: argparse.ArgumentParser) -> None:
     run.add_argument(
         "--resume", action="store_true", help="keep what is drawn when stopped; given again, go on from it"
     )
-    device_flag(run)
+    device_flag(run, request.device)
     precision_flag(run)
     for name in ("face", "motion", "emotion"):
         run.add_argument(f"--{name}-weights", metavar="FILE", type=Path, help="instead of the bundled ones")

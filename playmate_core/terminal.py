@@ -58,9 +58,9 @@ def choice(to: argparse._ArgumentGroup, name: str, default: str, choices: Iterab
     to.add_argument(name, default=default, choices=tuple(choices), help=f"{what} ({default})")
 
 
-def device_flag(to: argparse._ArgumentGroup) -> None:
+def device_flag(to: argparse._ArgumentGroup, default: str) -> None:
     """Where networks run."""
-    flag(to, "--device", "cpu", "where the networks run: cpu, or an accelerator's name")
+    flag(to, "--device", default, "where the networks run: cpu, or an accelerator's name")
 
 
 def precision_flag(to: argparse._ArgumentGroup) -> None:
