@@ -6,7 +6,7 @@ import hashlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -114,9 +114,7 @@ def animate(request: AnimateRequest, progress: Progress | None = None) -> JobRep
     course = still_course(face, subject, _comparable(performance, face), request.how, request.fps)
     finish: Finish = (lambda batches: paste_back(subject.portrait, batches, mask)) if request.paste_back else iter
 
-    @cache
-    def brush(profile: str) -> Brush:
-        return Brush(face, request.batch, profile)
+    brush = cache(partial(Brush, face, request.batch))  # one for all parts, of the profile that they turn out to have
 
     def give(video: VideoWriter, start: int, stop: int, profile: str, told: Step | None) -> None:
         frames = slice(start, stop)
@@ -225,10 +223,11 @@ def _animate_film(request: AnimateRequest, face: FaceModel, performance: Perform
     performance = performance or _read_driving(request, face, clock)
     performance = _comparable(performance, face).at(footage.motion.fps)
     x_s, x_d = film_keypoints(face, footage, performance, request.how)
-    artist = FootageArtist(footage, x_s, x_d, request.batch)
+    artist = FootageArtist(footage, x_s, x_d)
+    brush = cache(partial(Brush, face, request.batch))
 
     def give(video: VideoWriter, start: int, stop: int, profile: str, told: Step | None) -> None:
-        encode(video, artist.show(face, start, stop, told, profile), iter)
+        encode(video, artist.show(brush(profile), start, stop, told), iter)
 
     def fingerprint() -> str:
         file = hashlib.sha256(footage.path.read_bytes()).hexdigest()

@@ -49,9 +49,7 @@ def write_film(
         motion, rendering = relative_to_rest(portrait, motion), replace(rendering, expression="absolute")
     finish: Finish = partial(paste_back, portrait) if request.pasted else iter
 
-    @cache
-    def brush(profile: str) -> Brush:
-        return Brush(face, rendering.batch, profile)
+    brush = cache(partial(Brush, face, rendering.batch))  # one for all parts, of the profile that they turn out to have
 
     def give(video: VideoWriter, start: int, stop: int, profile: str, told: Progress | None) -> None:
         encode(video, render(face, portrait, motion[start:stop], rendering, told, brush(profile)), finish)

@@ -150,31 +150,24 @@ def read_footage(
 class FootageArtist:
     """Draws a film with its face under other keypoints, part after part: the film is decoded once for all of them."""
 
-    def __init__(self, footage: Footage, x_s: Tensor, x_d: Tensor, batch: int = 8) -> None:
+    def __init__(self, footage: Footage, x_s: Tensor, x_d: Tensor) -> None:
         """``x_s`` and ``x_d`` (T, K, 3), the film's own keypoints and the driven; T may be less than the film has."""
-        self.footage, self._x_s, self._x_d, self._batch = footage, x_s, x_d, batch
-        self._brush: Brush | None = None
+        self.footage, self._x_s, self._x_d = footage, x_s, x_d
         self._pictures: Iterator[Bytes] = iter(())
         self._next = -1
 
-    def show(
-        self, face: FaceModel, start: int, stop: int, progress: Progress | None = None, profile: str = "auto"
-    ) -> Iterator[Tensor]:
-        """Yield frames ``start`` up to ``stop`` with the face put back: uint8 (n, H, W, 3), n at most the batch.
-
-        ``face`` and ``profile``, how its W and G are arranged, are the same for all parts.
-        """
+    def show(self, brush: Brush, start: int, stop: int, progress: Progress | None = None) -> Iterator[Tensor]:
+        """Yield frames ``start`` up to ``stop``, the face put back: uint8 (n, H, W, 3), n at most ``brush.batch``."""
         if start != self._next:
             self._pictures = _shown(self.footage, start, len(self._x_d))
         self._next = start
-        self._brush = self._brush or Brush(face, self._batch, profile)
         waiting: list[Bytes] = []  # a group that did not fit stays here and is drawn in two
         while self._next < stop:
-            count = min(self._brush.batch, stop - self._next)
+            count = min(brush.batch, stop - self._next)
             waiting += islice(self._pictures, max(0, count - len(waiting)))
             group = waiting[:count]
             reach = slice(self._next, self._next + len(group))
-            pasted = self._pasted(self._brush, group, reach)
+            pasted = self._pasted(brush, group, reach)
             if pasted is None:
                 continue
             yield pasted
@@ -209,7 +202,7 @@ def draw_footage(
     profile: str = "auto",
 ) -> Iterator[Tensor]:
     """All of it: see :class:`FootageArtist`."""
-    return FootageArtist(footage, x_s, x_d, batch).show(face, 0, len(x_d), progress, profile)
+    return FootageArtist(footage, x_s, x_d).show(Brush(face, batch, profile), 0, len(x_d), progress)
 
 
 def _track(
