@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from playmate_core.device import multiplies_bf16
 from playmate_core.face import FaceModel
-from playmate_core.face.prepared import prepare
-from playmate_core.portrait import to_shown
+from playmate_core.face.fast import prepare
+from playmate_core.rendering.device import multiplies_bf16
+from playmate_core.rendering.portrait import to_shown
 
 from .emulated import bfloat16_products
 from .reference import Draw, load_reference

@@ -7,13 +7,13 @@ import copy
 from torch import Tensor
 
 from playmate_core.face import FaceModel
-from playmate_core.face.prepared import prepare
+from playmate_core.face.fast import prepare
 
 
 def exactly(face: FaceModel, volume: Tensor, x_s: Tensor, x_d: Tensor) -> list[Tensor]:
     """Pictures (1, 3, H, W) of x_d (T, K, 3), one after another, float64.
 
-    Drawn by the prepared form, which in float64 is the plain one to 1e-11 (tests/test_prepared.py): the plain one's 3-D
+    Drawn by the prepared form, which in float64 is the plain one to 1e-11 (tests/test_fast.py): the plain one's 3-D
     convolutions would take 25 GB in this precision.
     """
     draw = prepare(copy.deepcopy(face).double(), "transforms").draw

@@ -21,7 +21,7 @@ from pathlib import Path
 import torch
 
 from playmate_core.face import FaceConfig, FaceModel
-from playmate_core.published import GROUPS, PARTS, STITCHING, find_parts, load_published, read_tensors
+from playmate_core.weights.liveportrait import GROUPS, PARTS, STITCHING, find_parts, load_published, read_tensors
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -18,13 +18,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from playmate_core.crop import Paster, Square, crop_to_image
-from playmate_core.film import Finish, encode
-from playmate_core.pictures import to_bytes
-from playmate_core.portrait import to_pictures
-from playmate_core.render import RenderOptions, driving_keypoints, paste_back, render
+from playmate_core.detection.crop import Paster, Square, crop_to_image
+from playmate_core.media.images import to_bytes
+from playmate_core.media.video_writer import VideoWriter
+from playmate_core.rendering.portrait import to_pictures
+from playmate_core.rendering.render import RenderOptions, driving_keypoints, paste_back, render
+from playmate_core.rendering.write_video import Finish, encode
 from playmate_core.values import Portrait
-from playmate_core.writer import VideoWriter
 
 from .subject import BUNDLED, Subject, make_subject
 

@@ -23,13 +23,13 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 import playmate_core
-from playmate_core.device import require_device
 from playmate_core.errors import UserError
 from playmate_core.face import FaceConfig, FaceModel
-from playmate_core.face.prepared import PROFILES
-from playmate_core.pictures import to_bytes
-from playmate_core.portrait import exact_to, move_to
-from playmate_core.render import RenderOptions, driving_keypoints
+from playmate_core.face.fast import PROFILES
+from playmate_core.media.images import to_bytes
+from playmate_core.rendering.device import require_device
+from playmate_core.rendering.portrait import exact_to, move_to
+from playmate_core.rendering.render import RenderOptions, driving_keypoints
 
 from .clock import Times, alternate, load_average, measured_peak
 from .contenders import contenders

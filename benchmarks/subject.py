@@ -13,11 +13,11 @@ from torch import Tensor
 
 from playmate_core.errors import UserError
 from playmate_core.face import FaceConfig, FaceModel
-from playmate_core.pictures import read_picture
-from playmate_core.portrait import read_portrait
-from playmate_core.talk import bundled
+from playmate_core.media.images import read_picture
+from playmate_core.rendering.portrait import read_portrait
 from playmate_core.values import Motion, Portrait, Pose
-from playmate_core.weights import load_face
+from playmate_core.weights.files import load_face
+from playmate_core.weights.folders import bundled
 
 #: Our parts and the published files they come in.
 FILES = {

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..playmate_core.pictures import read_picture
-from ..playmate_core.sound import Recording, read_sound
-from ..playmate_core.talk import bundled
+from ..playmate_core.media.audio_files import Recording, read_sound
+from ..playmate_core.media.images import read_picture
+from ..playmate_core.weights.folders import bundled
 from . import sockets
 from .media import to_audio, to_image, to_video
 from .runtime import plain

@@ -16,11 +16,11 @@ from comfy_api.latest import io, ui
 from torch import Tensor
 
 from ..playmate_core.errors import UserError
-from ..playmate_core.face.prepared import release
-from ..playmate_core.render import RenderOptions, paste_back, render
-from ..playmate_core.sound import Recording
+from ..playmate_core.face.fast import release
+from ..playmate_core.media.audio_files import Recording
+from ..playmate_core.media.video_writer import VideoOptions, VideoWriter
+from ..playmate_core.rendering.render import RenderOptions, paste_back, render
 from ..playmate_core.values import Motion, Portrait
-from ..playmate_core.writer import VideoOptions, VideoWriter
 from .media import to_image, to_video
 from .runtime import Bar, Managed, loaded
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
+from ..playmate_core.diffusion.emotion_schedule import EmotionScore
 from ..playmate_core.errors import UserError
-from ..playmate_core.score import EmotionScore
 from ..playmate_core.values import EMOTIONS
 from . import sockets
 from .inputs import INTENSITY, emotion_inputs

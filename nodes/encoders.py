@@ -13,11 +13,11 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from ..playmate_core.audio import AudioEncoder, make_encoder
-from ..playmate_core.audio.encoders import ENCODERS, HiddenStates, Source
-from ..playmate_core.audio.speech import SAMPLE_RATE
 from ..playmate_core.errors import UserError
-from ..playmate_core.sound import Recording
+from ..playmate_core.media.audio_files import Recording
+from ..playmate_core.speech import AudioEncoder, make_encoder
+from ..playmate_core.speech.encoders import ENCODERS, HiddenStates, Source
+from ..playmate_core.speech.waveform import SAMPLE_RATE
 from ..playmate_core.values import AudioFeatures
 from .files import absent
 

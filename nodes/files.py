@@ -8,12 +8,11 @@ from pathlib import Path
 
 import folder_paths
 
-from ..playmate_core.catalogue import HUMAN, SETS, ModelFile
 from ..playmate_core.errors import UserError
-from ..playmate_core.places import ask_too, megabytes
-from ..playmate_core.published import PARTS, SUFFIXES, find_parts, is_published
-from ..playmate_core.talk import bundled
-from ..playmate_core.weights import describe
+from ..playmate_core.weights.catalogue import HUMAN, SETS, ModelFile
+from ..playmate_core.weights.files import describe
+from ..playmate_core.weights.folders import ask_too, bundled, megabytes
+from ..playmate_core.weights.liveportrait import PARTS, SUFFIXES, find_parts, is_published
 
 FOLDER, LIVEPORTRAIT = "playmate", "liveportrait"
 FIRST_PART = next(iter(PARTS))

@@ -6,10 +6,10 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..playmate_core.blocking import Following
-from ..playmate_core.detectors import DETECTORS
-from ..playmate_core.sampling import SamplingOptions
-from ..playmate_core.score import NO_EMOTION
+from ..playmate_core.detection.detectors import DETECTORS
+from ..playmate_core.diffusion.emotion_schedule import NO_EMOTION
+from ..playmate_core.diffusion.options import SamplingOptions
+from ..playmate_core.motion.pose_sources import Following
 from ..playmate_core.values import EMOTIONS, FPS
 from . import sockets
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..playmate_core.device import AUTO, PRECISIONS
-from ..playmate_core.weights import load_emotion, load_face, load_motion
+from ..playmate_core.rendering.device import AUTO, PRECISIONS
+from ..playmate_core.weights.files import load_emotion, load_face, load_motion
 from . import encoders, files, sockets
 from .runtime import MotionModel, manage, plain, renderer_dtype
 

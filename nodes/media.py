@@ -11,12 +11,12 @@ import torch
 from comfy_api.latest import InputImpl
 from torch import Tensor
 
-from ..playmate_core.detectors import Face
+from ..playmate_core.detection.detectors import Face
 from ..playmate_core.errors import UserError
-from ..playmate_core.pictures import Bytes, from_bytes
-from ..playmate_core.sound import Recording
+from ..playmate_core.media.audio_files import Recording
+from ..playmate_core.media.images import Bytes, from_bytes
+from ..playmate_core.media.video_reader import read_frames, video_facts
 from ..playmate_core.values import FPS
-from ..playmate_core.video import read_frames, video_facts
 
 #: What the fps widget can tell apart.
 RATE_STEP = 0.01

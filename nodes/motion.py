@@ -8,11 +8,11 @@ import torch
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..playmate_core.driving import MODES, DrivingOptions, drive_still
-from ..playmate_core.edit import Regions, scale_regions
 from ..playmate_core.errors import UserError
-from ..playmate_core.plot import draw_keypoints, plot_motion
-from ..playmate_core.pose import REFERENCES
+from ..playmate_core.motion.driving import MODES, DrivingOptions, drive_still
+from ..playmate_core.motion.edit import Regions, scale_regions
+from ..playmate_core.motion.plot import draw_keypoints, plot_motion
+from ..playmate_core.motion.pose import REFERENCES
 from ..playmate_core.values import AudioFeatures, Motion, Portrait
 from . import sockets
 from .drawing import gathered, refuse_too_many

@@ -9,10 +9,10 @@ import folder_paths
 from comfy_api.latest import io
 
 from ..playmate_core.errors import UserError
-from ..playmate_core.performance import SUFFIX, Performance, load_performance, save_performance
-from ..playmate_core.talk import bundled
-from ..playmate_core.template import TEMPLATE_SUFFIXES
+from ..playmate_core.motion.liveportrait_template import TEMPLATE_SUFFIXES
+from ..playmate_core.motion.motion_file import SUFFIX, Performance, load_performance, save_performance
 from ..playmate_core.values import Motion
+from ..playmate_core.weights.folders import bundled
 from . import sockets
 from .drawing import prefix_problem
 from .runtime import plain

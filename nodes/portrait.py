@@ -7,11 +7,11 @@ from typing import Any
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..playmate_core.crop import CropOptions, cut
-from ..playmate_core.detect import ORDERS, Pick, crop_of, find_face
-from ..playmate_core.detectors import DETECTORS
+from ..playmate_core.detection.crop import CropOptions, cut
+from ..playmate_core.detection.detect import ORDERS, Pick, crop_of, find_face
+from ..playmate_core.detection.detectors import DETECTORS
 from ..playmate_core.face import FaceModel
-from ..playmate_core.portrait import face_confidence, read_crop, read_motion, require_face
+from ..playmate_core.rendering.portrait import face_confidence, read_crop, read_motion, require_face
 from ..playmate_core.values import FaceCrop, Motion, Portrait
 from . import sockets
 from .media import Film, one_picture, to_image, told_faces

@@ -7,8 +7,8 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..playmate_core.errors import UserError
-from ..playmate_core.pose import APPLY_MODES, TURNS, PoseAxes, apply_pose, fit, resample
-from ..playmate_core.tracks import FITS
+from ..playmate_core.interpolation import FITS
+from ..playmate_core.motion.pose import APPLY_MODES, TURNS, PoseAxes, apply_pose, fit, resample
 from ..playmate_core.values import Motion, Pose
 from . import sockets
 from .pose_sources import pose_output

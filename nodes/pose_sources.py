@@ -7,9 +7,9 @@ from typing import Any
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..playmate_core.blocking import SEEN_FROM, Following, followed, posed, read_keys, written_pose
 from ..playmate_core.errors import UserError
-from ..playmate_core.portrait import read_motion
+from ..playmate_core.motion.pose_sources import SEEN_FROM, Following, followed, posed, read_keys, written_pose
+from ..playmate_core.rendering.portrait import read_motion
 from ..playmate_core.values import Motion, Portrait, Pose
 from . import sockets
 from .inputs import SMOOTHING, crop_input, film_inputs, fps_input, smooth_input

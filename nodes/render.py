@@ -7,10 +7,10 @@ from typing import Any
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..playmate_core.pictures import to_bytes
-from ..playmate_core.render import RenderOptions, paste_back
+from ..playmate_core.media.images import to_bytes
+from ..playmate_core.media.video_writer import VideoOptions
+from ..playmate_core.rendering.render import RenderOptions, paste_back
 from ..playmate_core.values import Motion, Portrait
-from ..playmate_core.writer import VideoOptions
 from . import sockets
 from .drawing import (
     Scene,

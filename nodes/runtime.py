@@ -17,10 +17,10 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from ..playmate_core.brush import Memory, managed_by
-from ..playmate_core.device import AUTO, PRECISIONS
 from ..playmate_core.errors import UserError
-from ..playmate_core.face.prepared.ear import heard_by
+from ..playmate_core.face.fast.interrupt import heard_by
+from ..playmate_core.rendering.device import AUTO, PRECISIONS
+from ..playmate_core.rendering.fallback import Memory, managed_by
 
 Run = TypeVar("Run", bound=Callable[..., Any])
 T = TypeVar("T")

@@ -7,13 +7,13 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..playmate_core.diffusion import SAMPLERS
-from ..playmate_core.edit import resample_motion
+from ..playmate_core.diffusion.emotion_schedule import EmotionScore
+from ..playmate_core.diffusion.generate import iterate, joined
+from ..playmate_core.diffusion.options import POSE_MEANS, STARTS, SamplingOptions, numbers
+from ..playmate_core.diffusion.samplers import SAMPLERS
 from ..playmate_core.errors import UserError
-from ..playmate_core.generate import iterate, joined
-from ..playmate_core.plot import plot_motion
-from ..playmate_core.sampling import POSE_MEANS, STARTS, SamplingOptions, numbers
-from ..playmate_core.score import EmotionScore
+from ..playmate_core.motion.edit import resample_motion
+from ..playmate_core.motion.plot import plot_motion
 from ..playmate_core.values import AudioFeatures, Motion, Portrait
 from . import sockets
 from .inputs import seed_input

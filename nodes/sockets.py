@@ -10,7 +10,7 @@ from comfy_api.latest import io
 
 Face = io.Custom("PLAYMATE_FACE")  # runtime.Managed around a FaceModel
 MotionModel = io.Custom("PLAYMATE_MOTION_MODEL")  # runtime.MotionModel
-AudioEncoder = io.Custom("PLAYMATE_AUDIO_ENCODER")  # playmate_core.audio.AudioEncoder
+AudioEncoder = io.Custom("PLAYMATE_AUDIO_ENCODER")  # playmate_core.speech.AudioEncoder
 Crop = io.Custom("PLAYMATE_CROP")  # FaceCrop
 Portrait = io.Custom("PLAYMATE_PORTRAIT")  # Portrait
 Audio = io.Custom("PLAYMATE_AUDIO")  # AudioFeatures

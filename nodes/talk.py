@@ -7,14 +7,14 @@ from typing import Any
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..playmate_core.detect import crop_of, find_face
-from ..playmate_core.pose import TURNS, apply_pose, fit, resample
-from ..playmate_core.render import RenderOptions
-from ..playmate_core.sampling import SamplingOptions
-from ..playmate_core.score import EmotionScore
+from ..playmate_core.detection.detect import crop_of, find_face
+from ..playmate_core.diffusion.emotion_schedule import EmotionScore
+from ..playmate_core.diffusion.options import SamplingOptions
+from ..playmate_core.media.video_writer import VideoOptions
+from ..playmate_core.motion.pose import TURNS, apply_pose, fit, resample
+from ..playmate_core.rendering.render import RenderOptions
 from ..playmate_core.values import FaceCrop, Motion, Portrait, Pose
-from ..playmate_core.weights import load_emotion, load_face, load_motion
-from ..playmate_core.writer import VideoOptions
+from ..playmate_core.weights.files import load_emotion, load_face, load_motion
 from . import files, sockets
 from .drawing import Scene, frames, output_file, prefix_problem, recipe, saved_video, write
 from .encoders import listen

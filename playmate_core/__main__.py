@@ -12,7 +12,7 @@ def main() -> int:
     # on two cores of which another program had one.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
-        from .cli import main as run
+        from .cli.main import main as run
     except KeyboardInterrupt:
         sys.stderr.write("playmate: stopped; nothing was left behind.\n")
         return 130

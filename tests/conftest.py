@@ -15,7 +15,7 @@ import torch
 from hypothesis import settings
 
 from playmate_core.face import FaceConfig, FaceModel
-from playmate_core.weights import load_motion, save
+from playmate_core.weights.files import load_motion, save
 
 if TYPE_CHECKING:
     from comfy_server import ComfyServer
@@ -48,7 +48,7 @@ def tiny_face(workshop: Path) -> Path:
 @pytest.fixture(scope="session")
 def tiny_motion(workshop: Path) -> Path:
     """A motion checkpoint of random numbers that listens to log-mel."""
-    from playmate_core.denoiser import MotionConfig, MotionDenoiser
+    from playmate_core.diffusion.denoiser import MotionConfig, MotionDenoiser
 
     torch.manual_seed(2)
     path = workshop / "motion.safetensors"
@@ -59,7 +59,7 @@ def tiny_motion(workshop: Path) -> Path:
 @pytest.fixture(scope="session")
 def tiny_emotion(workshop: Path, tiny_motion: Path) -> Path:
     """An emotion checkpoint of random numbers for ``tiny_motion``."""
-    from playmate_core.emotion import EmotionConfig, EmotionController
+    from playmate_core.diffusion.emotion import EmotionConfig, EmotionController
 
     torch.manual_seed(3)
     path = workshop / "emotion.safetensors"

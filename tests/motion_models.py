@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from playmate_core.denoiser import MotionConfig, MotionDenoiser, WindowContext
-from playmate_core.emotion import EmotionConfig, EmotionController
+from playmate_core.diffusion.denoiser import MotionConfig, MotionDenoiser, WindowContext
+from playmate_core.diffusion.emotion import EmotionConfig, EmotionController
 from playmate_core.values import AudioFeatures, Motion, Pose
 
 WINDOW, PREVIOUS, AUDIO = 12, 4, 6

@@ -14,23 +14,23 @@ import pytest
 import torch
 from torch import Tensor
 
-from playmate_core import detectors
-from playmate_core.animate import AnimateRequest, animate, extract, film_keypoints
-from playmate_core.crop import CropOptions
-from playmate_core.detect import Pick
-from playmate_core.driving import DrivingOptions
-from playmate_core.edit import Regions
+from playmate_core.detection import detectors
+from playmate_core.detection.crop import CropOptions
+from playmate_core.detection.detect import Pick
 from playmate_core.errors import UserError
 from playmate_core.face import FaceConfig, FaceReading
-from playmate_core.footage import FilmOptions, draw_footage, read_driving, read_footage
 from playmate_core.geometry import place_motion
-from playmate_core.performance import load_performance
-from playmate_core.pictures import read_picture
-from playmate_core.portrait import read_portrait
+from playmate_core.media.images import read_picture
+from playmate_core.media.video_reader import has_sound, read_frames, video_facts
+from playmate_core.media.video_writer import VideoWriter
+from playmate_core.motion.driving import DrivingOptions
+from playmate_core.motion.edit import Regions
+from playmate_core.motion.motion_file import load_performance
+from playmate_core.pipelines.animate import AnimateRequest, animate, extract, film_keypoints
+from playmate_core.rendering.portrait import read_portrait
+from playmate_core.rendering.source_video import FilmOptions, draw_footage, read_driving, read_footage
 from playmate_core.values import Motion
-from playmate_core.video import has_sound, read_frames, video_facts
-from playmate_core.weights import load_face
-from playmate_core.writer import VideoWriter
+from playmate_core.weights.files import load_face
 
 #: Takes any film for what it shows, asks no detector.
 PLAIN = FilmOptions(where="whole")
@@ -340,7 +340,7 @@ def test_a_motion_of_other_networks_is_said(
     tmp_path: Path, tiny_face: Path, portrait_picture: Path, performance: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     from playmate_core.face import FaceModel
-    from playmate_core.weights import save
+    from playmate_core.weights.files import save
 
     other = tmp_path / "other.safetensors"
     torch.manual_seed(9)

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from playmate_core import detectors, places
-from playmate_core.cli import INTERRUPTED, MISTAKE, main
-from playmate_core.terminal import Bars
-from playmate_core.video import has_sound, read_frames
-from playmate_core.writer import VideoWriter
+from playmate_core.cli.main import INTERRUPTED, MISTAKE, main
+from playmate_core.cli.terminal import Bars
+from playmate_core.detection import detectors
+from playmate_core.media.video_reader import has_sound, read_frames
+from playmate_core.media.video_writer import VideoWriter
+from playmate_core.weights import folders as places
 
 
 @pytest.fixture(scope="module")

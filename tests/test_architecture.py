@@ -12,23 +12,22 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-#: Rooms of core from the ground up; an arrow goes down or stays on its floor, never up, and never in a circle.
-FLOORS = (
-    ("errors", "values", "overlap", "catalogue", "places"),
-    ("geometry", "diffusion", "face", "audio", "conformer"),
-    ("crop", "detect", "conformer", "normalisation", "denoiser", "emotion", "tracks", "score", "pictures", "sound")
-    + ("landmarks", "detectors", "windows", "device"),
-    ("portrait", "render", "guidance", "sampling", "head", "generate", "pose", "edit")
-    + ("follow", "subject", "driving", "keypoints", "blocking", "brush"),
-    ("fetching", "checkpoint", "published", "weights"),
-    ("video", "soundtrack", "writer", "joining", "parts", "film", "plot", "performance", "template", "footage")
-    + ("course",),
-    ("talk",),
-    ("animate",),
-    ("terminal", "cli_weights", "animate_cli", "cli"),
+#: Packages of core from the ground up: a file knows its own package and those before it, never one after it.
+PACKAGES = (
+    ("errors", "values", "geometry", "interpolation"),
+    ("speech",),
+    ("diffusion",),
+    ("media",),
+    ("face",),
+    ("weights",),
+    ("detection",),
+    ("motion",),
+    ("rendering",),
+    ("pipelines",),
+    ("cli",),
     ("__main__",),
 )
-FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+FLOOR = {name: floor for floor, names in enumerate(PACKAGES) for name in names}
 #: Imported only inside the function that uses them.
 HEAVY = {
     "cv2",
@@ -55,8 +54,8 @@ def name_of(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-def room_of(path: Path) -> str:
-    """The room a core file belongs to: its own name, or its folder's; "" is the package itself."""
+def package_of(path: Path) -> str:
+    """The package a core file belongs to, or its own name at the root; "" is the root's ``__init__``."""
     first = path.relative_to(ROOT / "playmate_core").parts[0]
     return "" if first == "__init__.py" else first.removesuffix(".py")
 
@@ -89,16 +88,20 @@ def at_module_level(tree: ast.Module) -> Iterator[ast.Import | ast.ImportFrom]:
             waiting += ast.iter_child_nodes(node)
 
 
-def rooms_known(path: Path) -> set[str]:
-    """Rooms of core that a core file imports, its own left out."""
+def packages_known(path: Path) -> set[str]:
+    """Packages of core that a core file imports, its own left out."""
+    return {name[0] for name in modules_known(path)} - {package_of(path)}
+
+
+def modules_known(path: Path) -> set[tuple[str, ...]]:
+    """Modules of core that a core file imports, by their parts."""
     package = path.relative_to(ROOT / "playmate_core").parts[:-1]
     found = set()
     for node in imports(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.level:
             base = package[: len(package) - (node.level - 1)]
-            heads = [(*base, *node.module.split("."))] if node.module else [(*base, a.name) for a in node.names]
-            found |= {head[0] for head in heads}
-    return found - {room_of(path)}
+            found |= {(*base, *node.module.split("."))} if node.module else {(*base, a.name) for a in node.names}
+    return found
 
 
 @pytest.mark.parametrize("path", CORE, ids=name_of)
@@ -118,22 +121,22 @@ def test_core_imports_heavy_packages_where_they_are_used(path: Path) -> None:
     assert not absolute_packages(at_module_level(ast.parse(path.read_text(encoding="utf-8")))) & HEAVY
 
 
-@pytest.mark.parametrize("path", [p for p in CORE if room_of(p)], ids=name_of)
+@pytest.mark.parametrize("path", [p for p in CORE if package_of(p)], ids=name_of)
 def test_arrows_in_core_point_down(path: Path) -> None:
-    room = room_of(path)
-    assert room in FLOOR, f"give the room {room!r} a floor, here and in the README"
-    upward = {other for other in rooms_known(path) if FLOOR.get(other, 0) > FLOOR[room]}
-    assert not upward, f"{name_of(path)} (floor {FLOOR[room]}) imports upward: {sorted(upward)}"
+    package = package_of(path)
+    assert package in FLOOR, f"give the package {package!r} a place, here and in docs/architecture.md"
+    upward = {other for other in packages_known(path) if FLOOR.get(other, 0) > FLOOR[package]}
+    assert not upward, f"{name_of(path)} (floor {FLOOR[package]}) imports upward: {sorted(upward)}"
 
 
 def test_core_has_no_circles() -> None:
-    arrows: dict[str, set[str]] = {}
-    for path in CORE:
-        arrows.setdefault(room_of(path), set()).update(rooms_known(path))
-    while free := [room for room, known in arrows.items() if not known & arrows.keys()]:
-        for room in free:
-            del arrows[room]
-    assert not arrows, f"these rooms import each other in a circle: {sorted(arrows)}"
+    """Between files, the package inits left out, so that no lazy import hides one."""
+    files = {path.relative_to(ROOT / "playmate_core").with_suffix("").parts: path for path in CORE}
+    arrows = {name: {known for known in modules_known(path) if known in files} for name, path in files.items()}
+    while free := [name for name, known in arrows.items() if not known & arrows.keys()]:
+        for name in free:
+            del arrows[name]
+    assert not arrows, f"these files import each other in a circle: {sorted(arrows)}"
 
 
 @pytest.mark.parametrize("path", CORE, ids=name_of)

@@ -15,12 +15,12 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from playmate_core.audio import frame_count
 from playmate_core.errors import UserError
-from playmate_core.pictures import MOST_PIXELS, declared_size, read_picture
-from playmate_core.sound import read_sound
-from playmate_core.video import read_frames, video_facts
-from playmate_core.writer import VideoWriter
+from playmate_core.media.audio_files import read_sound
+from playmate_core.media.images import MOST_PIXELS, declared_size, read_picture
+from playmate_core.media.video_reader import read_frames, video_facts
+from playmate_core.media.video_writer import VideoWriter
+from playmate_core.speech import frame_count
 
 Reader = Callable[[Path], object]
 

@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from benchmarks import render as bench
 from benchmarks.clock import Times, alternate
 from benchmarks.emulated import bfloat16_products
-from playmate_core.device import multiplies_bf16
 from playmate_core.face import FaceConfig
+from playmate_core.rendering.device import multiplies_bf16
 
 
 def test_contenders_take_turns_after_one_call_that_is_not_counted() -> None:

@@ -12,9 +12,10 @@ import cv2
 import numpy as np
 import pytest
 
-from playmate_core import cli, weights
+from playmate_core.cli import main as cli
 from playmate_core.errors import UserError
-from playmate_core.talk import bundled
+from playmate_core.weights import files as weights
+from playmate_core.weights.folders import bundled
 from training import __main__ as verbs
 from training import bundle, figures
 from training.bundle import BundleConfig
@@ -64,7 +65,7 @@ def test_too_large_a_bundle_is_refused_before_anything_is_written(
 def test_models_that_do_not_fit_are_refused(
     tmp_path: Path, tiny_face: Path, tiny_motion: Path, tiny_emotion: Path
 ) -> None:
-    from playmate_core.denoiser import MotionConfig, MotionDenoiser
+    from playmate_core.diffusion.denoiser import MotionConfig, MotionDenoiser
 
     stranger = tmp_path / "stranger.safetensors"
     weights.save(MotionDenoiser(MotionConfig.tiny()), stranger, audio="logmel", license="", data="", training={})

@@ -14,11 +14,13 @@ import numpy as np
 import pytest
 import torch
 
-from playmate_core import cli, film, talk
+from playmate_core.cli import main as cli
 from playmate_core.errors import UserError
-from playmate_core.talk import TalkRequest, Weights
+from playmate_core.media.video_writer import VideoWriter
+from playmate_core.pipelines import talk
+from playmate_core.pipelines.talk import TalkRequest, Weights
+from playmate_core.rendering import write_video as film
 from playmate_core.values import EMOTIONS, Motion, Pose
-from playmate_core.writer import VideoWriter
 
 #: The speech of conftest lasts 1.31 s.
 FRAMES = math.ceil(1.31 * 25)
@@ -160,7 +162,7 @@ def test_an_old_video_stands_until_the_new_one_is_whole(words: list[str], tmp_pa
 
 def test_files_too_large_for_the_disk_are_one_sentence(words: list[str], tmp_path: Path) -> None:
     limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000));"  # in a process of its own
-    code = f"{limit} import sys; from playmate_core.cli import main; sys.exit(main(sys.argv[1:]))"
+    code = f"{limit} import sys; from playmate_core.cli.main import main; sys.exit(main(sys.argv[1:]))"
     done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
     assert done.returncode == cli.MISTAKE and "Traceback" not in done.stderr
     assert "disk is full" in done.stderr.splitlines()[-1]

@@ -22,10 +22,10 @@ import pytest
 import torch
 from comfy_server import COMFY, PYTHON, ROOT, ComfyServer, Ended, Prompt
 
-from playmate_core.performance import load_performance
-from playmate_core.sound import read_sound
+from playmate_core.media.audio_files import read_sound
+from playmate_core.media.video_reader import video_facts
+from playmate_core.motion.motion_file import load_performance
 from playmate_core.values import LIP_KEYPOINTS, Motion
-from playmate_core.video import video_facts
 
 API = sorted((ROOT / "workflows" / "api").glob("*.json"))
 SECONDS = 0.4

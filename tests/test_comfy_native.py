@@ -22,12 +22,12 @@ from test_comfy import graph, moved, node, only, refusal
 from test_detect import mesh_at
 from torch import Tensor
 
-from playmate_core.crop import CropOptions, cut
-from playmate_core.denoiser import MotionConfig, MotionDenoiser
-from playmate_core.detect import Face, crop_of
-from playmate_core.pictures import read_picture
-from playmate_core.talk import bundled
-from playmate_core.weights import save
+from playmate_core.detection.crop import CropOptions, cut
+from playmate_core.detection.detect import Face, crop_of
+from playmate_core.diffusion.denoiser import MotionConfig, MotionDenoiser
+from playmate_core.media.images import read_picture
+from playmate_core.weights.files import save
+from playmate_core.weights.folders import bundled
 
 pytestmark = [
     pytest.mark.slow,

@@ -10,8 +10,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from playmate_core import detect, detectors
-from playmate_core.crop import (
+from playmate_core.detection import detect, detectors
+from playmate_core.detection.crop import (
     CropOptions,
     Paster,
     Patch,
@@ -27,7 +27,7 @@ from playmate_core.crop import (
     square_from_landmarks,
     whole_to_image,
 )
-from playmate_core.detect import Face, find_crop
+from playmate_core.detection.detect import Face, find_crop
 from playmate_core.errors import UserError
 
 squares = st.builds(Square, st.floats(20, 180), st.floats(20, 180), st.floats(10, 150), st.floats(-3, 3))

@@ -11,9 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from motion_models import PREVIOUS, SMALL, WINDOW, context, denoiser, noisy, rest
 
-from playmate_core import weights
-from playmate_core.denoiser import MotionConfig, MotionDenoiser, WindowContext
-from playmate_core.normalisation import (
+from playmate_core.diffusion.denoiser import MotionConfig, MotionDenoiser, WindowContext
+from playmate_core.diffusion.normalisation import (
     MotionStatistics,
     clip_pose,
     corpus_pose,
@@ -24,6 +23,7 @@ from playmate_core.normalisation import (
     to_motion,
 )
 from playmate_core.values import Motion, Pose
+from playmate_core.weights import files as weights
 
 TRUE, FALSE = torch.ones(3, dtype=torch.bool), torch.zeros(3, dtype=torch.bool)
 

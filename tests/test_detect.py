@@ -13,12 +13,12 @@ import torch
 from shared_facts import MEDIA, MESH
 from torch import Tensor
 
-from playmate_core import detectors
-from playmate_core.crop import crop_to_image, move_points, whole_to_image
-from playmate_core.detect import Face, Pick, crop_of, find_crop, find_face, square_of
+from playmate_core.detection import detectors
+from playmate_core.detection.crop import crop_to_image, move_points, whole_to_image
+from playmate_core.detection.detect import Face, Pick, crop_of, find_crop, find_face, square_of
+from playmate_core.detection.landmarks import Openings, crop_points, eye_ratios, lip_ratio
 from playmate_core.errors import UserError
-from playmate_core.landmarks import Openings, crop_points, eye_ratios, lip_ratio
-from playmate_core.pictures import read_picture
+from playmate_core.media.images import read_picture
 
 #: Three faces: small on the left, large in the middle, medium on the right.
 THREE = (Face((300, 100, 400, 200)), Face((10, 10, 30, 40)), Face((700, 50, 760, 120)))
@@ -82,7 +82,7 @@ def test_landmarks_and_boxes_of_the_caller(three: None) -> None:
 def test_auto_crops_what_is_no_crop_yet(monkeypatch: pytest.MonkeyPatch) -> None:
     image, here = torch.zeros(800, 800, 3), list[Face]()
     monkeypatch.setitem(detectors.DETECTORS, "mine", lambda: lambda image: tuple(here))
-    monkeypatch.setattr("playmate_core.detect.available", lambda: ("mine",))
+    monkeypatch.setattr("playmate_core.detection.detect.available", lambda: ("mine",))
     assert find_face(image) is None  # nobody knows this face; the picture may still be a crop of it
     with pytest.raises(UserError, match="No face was found in the 900 x 800"):
         find_face(torch.zeros(800, 950, 3)[:, :900], "mine")

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from playmate_core import device
-from playmate_core.animate import AnimateRequest, animate
-from playmate_core.cli import main
-from playmate_core.device import AUTO, multiplies_bf16, require_device, settled
+from playmate_core.cli.main import main
 from playmate_core.errors import UserError
 from playmate_core.face import FaceConfig, FaceModel
-from playmate_core.writer import VideoWriter
+from playmate_core.media.video_writer import VideoWriter
+from playmate_core.pipelines.animate import AnimateRequest, animate
+from playmate_core.rendering import device
+from playmate_core.rendering.device import AUTO, multiplies_bf16, require_device, settled
 
 
 @pytest.fixture(params=[True, False], ids=["has bf16", "has not"])

@@ -11,16 +11,16 @@ import torch
 from golden import Golden, needs_goldens
 from torch import Tensor
 
-from playmate_core.driving import ANIMAL, DrivingOptions, closed_mouth, drive_clip, drive_still
-from playmate_core.edit import Regions
+from playmate_core.detection.landmarks import Openings, eye_ratios, lip_ratio
 from playmate_core.errors import UserError
 from playmate_core.face import FaceConfig
 from playmate_core.face.stitching import Stitching
 from playmate_core.geometry import place_motion, rotation_matrix
-from playmate_core.keypoints import expression_gain, guide_keypoints
-from playmate_core.landmarks import Openings, eye_ratios, lip_ratio
-from playmate_core.pose import reference_frame
-from playmate_core.tracks import smooth_track
+from playmate_core.interpolation import smooth_track
+from playmate_core.motion.driving import ANIMAL, DrivingOptions, closed_mouth, drive_clip, drive_still
+from playmate_core.motion.edit import Regions
+from playmate_core.motion.pose import reference_frame
+from playmate_core.rendering.retarget import expression_gain, guide_keypoints
 from playmate_core.values import EYE_KEYPOINTS, LIP_KEYPOINTS, Motion, Pose
 
 NONE = Regions(0.0, 0.0, 0.0, 0.0)

@@ -9,9 +9,9 @@ import torch
 from motion_models import PREVIOUS, SMALL, WINDOW, context, controller, denoiser, fresh_controller, noisy
 from torch import Tensor
 
-from playmate_core import weights
-from playmate_core.emotion import EmotionConfig, EmotionController
+from playmate_core.diffusion.emotion import EmotionConfig, EmotionController
 from playmate_core.values import EMOTIONS
+from playmate_core.weights import files as weights
 
 NEUTRAL, HAPPY, SAD = EMOTIONS.index("neutral"), EMOTIONS.index("happy"), EMOTIONS.index("sad")
 NO = torch.zeros(3, dtype=torch.bool)

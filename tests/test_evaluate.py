@@ -10,13 +10,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from playmate_core import weights
-from playmate_core.denoiser import MotionConfig, MotionDenoiser
-from playmate_core.emotion import EmotionConfig, EmotionController
+from playmate_core.diffusion.denoiser import MotionConfig, MotionDenoiser
+from playmate_core.diffusion.emotion import EmotionConfig, EmotionController
+from playmate_core.diffusion.options import SamplingOptions
 from playmate_core.errors import UserError
 from playmate_core.face import FaceConfig, FaceModel, FaceReading
-from playmate_core.sampling import SamplingOptions
 from playmate_core.values import EMOTIONS
+from playmate_core.weights import files as weights
 from training import evaluate
 from training.corpus import CorpusConfig, make_corpus
 from training.data import Sessions, load_clips, shards, write_clips, write_manifest

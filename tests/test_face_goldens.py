@@ -9,7 +9,7 @@ import torch
 from golden import Golden, needs_goldens
 from torch import Tensor
 
-from playmate_core.crop import (
+from playmate_core.detection.crop import (
     CropOptions,
     Paster,
     Square,
@@ -20,8 +20,8 @@ from playmate_core.crop import (
     shrink,
     square_from_landmarks,
 )
-from playmate_core.follow import FaceTrack
-from playmate_core.landmarks import eye_ratios, lip_ratio
+from playmate_core.detection.landmarks import eye_ratios, lip_ratio
+from playmate_core.detection.tracking import FaceTrack
 
 pytestmark = needs_goldens
 SOURCE, NET = CropOptions(), CropOptions(scale=1.5, shift=-0.1)

@@ -16,10 +16,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 from golden import SHARED, Golden
-from test_published import flattened, nested, write_pth, write_safe
+from test_liveportrait import flattened, nested, write_pth, write_safe
 from torch import Tensor, nn
 
-from playmate_core import weights
 from playmate_core.face import FaceConfig, warping
 from playmate_core.face.appearance import AppearanceExtractor
 from playmate_core.face.generator import Generator
@@ -27,6 +26,7 @@ from playmate_core.face.motion import MotionExtractor
 from playmate_core.face.stitching import Stitching
 from playmate_core.face.warping import WarpingModule
 from playmate_core.geometry import degrees_from_bins, place, rotation_matrix
+from playmate_core.weights import files as weights
 
 pytestmark = pytest.mark.skipif(not SHARED.is_dir(), reason=f"the golden numbers are not at {SHARED}")
 RETARGET = {"stitching": "retarget_shoulder_module", "lip": "retarget_mouth_module", "eye": "retarget_eye_module"}

@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from playmate_core import weights
 from playmate_core.errors import UserError
 from playmate_core.face import FaceConfig, FaceModel
 from playmate_core.face.motion import TwoLooksDetector
+from playmate_core.weights import files as weights
 from training import face
 from training.__main__ import main
 from training.data import Sessions

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from motion_models import PREVIOUS, SMALL, WINDOW, controller, denoiser, fresh_controller, rest, voice
 from torch import Tensor
 
-from playmate_core import generate as generation
-from playmate_core.emotion import EmotionConfig, EmotionController
+from playmate_core.diffusion import generate as generation
+from playmate_core.diffusion.emotion import EmotionConfig, EmotionController
+from playmate_core.diffusion.generate import SamplingOptions, generate, iterate
+from playmate_core.diffusion.options import Keys, window_noise
 from playmate_core.errors import UserError
-from playmate_core.generate import SamplingOptions, generate, iterate
-from playmate_core.sampling import Keys, window_noise
 from playmate_core.values import EMOTIONS, EmotionCurve, Motion
 
 FAST = SamplingOptions(steps=3, overlap=0)

@@ -9,8 +9,8 @@ import torch
 from motion_models import SMALL, WINDOW, context, controller, denoiser, noisy
 from torch import Tensor
 
-from playmate_core.denoiser import WindowContext
-from playmate_core.guidance import Feeling, Scales, guided
+from playmate_core.diffusion.denoiser import WindowContext
+from playmate_core.diffusion.guidance import Feeling, Scales, guided
 from playmate_core.values import EMOTIONS
 
 BASE, CONTROLLER = denoiser(), controller()

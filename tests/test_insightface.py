@@ -17,14 +17,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from playmate_core import detectors
-from playmate_core.crop import DRIVING_CROP, CropOptions, square_from_landmarks
-from playmate_core.detect import Pick, find_crop, find_face, square_of
+from playmate_core.detection import detectors
+from playmate_core.detection.crop import DRIVING_CROP, CropOptions, square_from_landmarks
+from playmate_core.detection.detect import Pick, find_crop, find_face, square_of
+from playmate_core.detection.landmarks import Openings
+from playmate_core.detection.tracking import follow
 from playmate_core.errors import UserError
-from playmate_core.follow import follow
-from playmate_core.landmarks import Openings
-from playmate_core.subject import read_subject
-from playmate_core.weights import load_face
+from playmate_core.rendering.source_image import read_subject
+from playmate_core.weights.files import load_face
 
 for _package in ("insightface", "onnx", "onnxruntime"):
     pytest.importorskip(_package, reason=f"{_package} is not installed")

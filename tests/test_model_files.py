@@ -17,12 +17,12 @@ from typing import Any
 
 import pytest
 
-from playmate_core import cli
-from playmate_core.catalogue import ANIMAL, HUMAN, SETS, ModelFile
+from playmate_core.cli import main as cli
 from playmate_core.errors import UserError
-from playmate_core.fetching import fetch, waiting_for
-from playmate_core.places import PACKAGE, Places, below, by_hand, insightface_folders, mismatch
-from playmate_core.published import GROUPS, PARTS, STITCHING, find_parts
+from playmate_core.weights.catalogue import ANIMAL, HUMAN, SETS, ModelFile
+from playmate_core.weights.download import fetch, waiting_for
+from playmate_core.weights.folders import PACKAGE, Places, below, by_hand, insightface_folders, mismatch
+from playmate_core.weights.liveportrait import GROUPS, PARTS, STITCHING, find_parts
 
 ROOT = Path(__file__).resolve().parent.parent
 KEYS = json.loads((ROOT / "tests" / "data" / "liveportrait_keys.json").read_text())
@@ -148,9 +148,13 @@ def test_what_is_fetched_is_what_the_loader_finds(tmp_path: Path, name: str) -> 
 
 
 def test_the_pack_looks_into_the_comfyui_it_lies_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("playmate_core.places.PACKAGE", tmp_path / "ComfyUI/custom_nodes/playmate/playmate_core")
+    monkeypatch.setattr(
+        "playmate_core.weights.folders.PACKAGE", tmp_path / "ComfyUI/custom_nodes/playmate/playmate_core"
+    )
     monkeypatch.delenv("PLAYMATE_MODELS", raising=False)
-    monkeypatch.setattr("playmate_core.places._hosts", [lambda category: below([tmp_path / "named"], category)])
+    monkeypatch.setattr(
+        "playmate_core.weights.folders._hosts", [lambda category: below([tmp_path / "named"], category)]
+    )
     folders = Places.standard().folders["liveportrait"]
     assert folders[:2] == (tmp_path / "named/liveportrait", tmp_path / "ComfyUI/models/liveportrait")
     put(tmp_path / "ComfyUI/extra_model_paths.yaml", EXTRA.encode())
@@ -326,7 +330,7 @@ def test_fetch_shows_everything_first_and_needs_a_set_s_name(
 ) -> None:
     assert cli.main(["weights", "fetch", "wings"]) == cli.MISTAKE
     assert "There is no set wings" in capsys.readouterr().err
-    monkeypatch.setitem(sys.modules, "playmate_core.fetching", None)  # as in the registry's archive
+    monkeypatch.setitem(sys.modules, "playmate_core.weights.download", None)  # as in the registry's archive
     assert cli.main(["weights", "fetch", "liveportrait"]) == cli.MISTAKE
     out, err = capsys.readouterr()
     models = home / ".playmate/models"
@@ -359,8 +363,8 @@ def test_fetch_puts_each_missing_file_into_the_first_folder(
 
 def test_only_the_fetching_file_can_download_and_the_archive_leaves_it_out() -> None:
     ignored = (ROOT / ".comfyignore").read_text().split()
-    assert "playmate_core/fetching.py" in ignored
+    assert "playmate_core/weights/download.py" in ignored
     able = [p.name for p in (ROOT / "playmate_core").rglob("*.py") if "huggingface_hub" in p.read_text()]
     assert able == ["fetching.py"]
-    users = [p.name for p in (ROOT / "playmate_core").rglob("*.py") if "fetching import" in p.read_text()]
+    users = [p.name for p in (ROOT / "playmate_core").rglob("*.py") if "download import" in p.read_text()]
     assert users == ["cli_weights.py"]

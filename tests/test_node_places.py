@@ -7,7 +7,7 @@ from pathlib import Path
 
 from test_nodes import in_subprocess
 
-from playmate_core.catalogue import HUMAN
+from playmate_core.weights.catalogue import HUMAN
 
 DETECTORS = """
 import json, sys, types
@@ -21,7 +21,7 @@ s = node_session.Session()
 for package in ("mediapipe", "insightface", "onnxruntime"):
     sys.modules[package] = types.ModuleType(package)  # installed, as far as anybody has looked
 picture = s.run("DemoMedia", seconds=0.2)[0]
-detectors = sys.modules["custom_pack.playmate_core.detectors"]
+detectors = sys.modules["custom_pack.playmate_core.detection.detectors"]
 said = {name: s.refused("CropPortrait", image=picture, crop=name) for name in detectors.DETECTORS}
 found = {"before": detectors.available()}
 buffalo = "insightface/models/buffalo_l"

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from playmate_core.catalogue import HUMAN, WAV2VEC2
-from playmate_core.places import megabytes
+from playmate_core.weights.catalogue import HUMAN, WAV2VEC2
+from playmate_core.weights.folders import megabytes
 
 ROOT = Path(__file__).resolve().parent.parent
 RECORDED: dict[str, Any] = json.loads((ROOT / "tests" / "data" / "nodes.json").read_text(encoding="utf-8"))
@@ -112,7 +112,7 @@ video = s.run("RenderToVideo", face_model=face, portrait=portrait, motion=moved,
 shown = [preview for _, _, preview in comfy.utils.told if preview]
 alone = s.run("Talk", image=picture, audio=speech, face_model=face, motion_model=models, pose=seen, require_face=False)
 from importlib import import_module
-facts = import_module("custom_pack.playmate_core.video").video_facts
+facts = import_module("custom_pack.playmate_core.media.video_reader").video_facts
 far = lambda a, b: float((a.expression - b.expression).abs().max())
 print(json.dumps({
     "frames": [len(heard), len(happy), len(images), len(whole), facts(video.file).frames, facts(alone[0].file).frames],

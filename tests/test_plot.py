@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from playmate_core.plot import GREY, ORANGE, plot_motion
+from playmate_core.motion.plot import GREY, ORANGE, plot_motion
 from playmate_core.values import KEYPOINTS, Motion, Pose
 
 

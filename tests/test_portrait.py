@@ -12,7 +12,14 @@ from playmate_core.errors import UserError
 from playmate_core.face import FaceConfig, FaceModel
 from playmate_core.face.appearance import AppearanceExtractor
 from playmate_core.geometry import place
-from playmate_core.portrait import FaceConfidence, FaceLimits, face_confidence, read_motion, read_portrait, require_face
+from playmate_core.rendering.portrait import (
+    FaceConfidence,
+    FaceLimits,
+    face_confidence,
+    read_motion,
+    read_portrait,
+    require_face,
+)
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.testing import assert_close
 
-from playmate_core.edit import (
+from playmate_core.geometry import rotation_matrix
+from playmate_core.interpolation import FITS, smooth_track
+from playmate_core.motion.edit import (
     Regions,
     SilenceGate,
     fit_motion,
@@ -22,8 +24,7 @@ from playmate_core.edit import (
     rest_lips_in_silence,
     scale_regions,
 )
-from playmate_core.geometry import rotation_matrix
-from playmate_core.pose import (
+from playmate_core.motion.pose import (
     ALL_AXES,
     PoseAxes,
     PoseKey,
@@ -39,7 +40,6 @@ from playmate_core.pose import (
     smooth,
     still,
 )
-from playmate_core.tracks import FITS, smooth_track
 from playmate_core.values import EYE_KEYPOINTS, KEYPOINTS, LIP_KEYPOINTS, AudioFeatures, Motion, Pose
 
 seeds = st.integers(0, 2**31)

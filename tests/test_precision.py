@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from playmate_core.face import FaceConfig, FaceModel
-from playmate_core.portrait import exact_to, face_confidence, read_motion, read_portrait
-from playmate_core.render import RenderOptions, draw
+from playmate_core.rendering.portrait import exact_to, face_confidence, read_motion, read_portrait
+from playmate_core.rendering.render import RenderOptions, draw
 from playmate_core.values import Motion, Pose
 
 HALVES = (torch.bfloat16, torch.float16)

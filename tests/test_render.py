@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from playmate_core.crop import feather, inverse, move_points
+from playmate_core.detection.crop import feather, inverse, move_points
 from playmate_core.face import FaceConfig, FaceModel
-from playmate_core.pictures import to_bytes
-from playmate_core.portrait import read_portrait, to_network
-from playmate_core.render import RenderOptions, draw, driving_keypoints, paste_back, relative_to_rest, render
+from playmate_core.media.images import to_bytes
+from playmate_core.rendering.portrait import read_portrait, to_network
+from playmate_core.rendering.render import RenderOptions, draw, driving_keypoints, paste_back, relative_to_rest, render
 from playmate_core.values import Motion, Portrait, Pose
 
 

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 import torch
 
-from playmate_core import parts as room
-from playmate_core.animate import AnimateRequest, animate, extract
-from playmate_core.footage import FilmOptions
-from playmate_core.video import has_sound, read_frames
-from playmate_core.writer import VideoWriter
+from playmate_core.media.video_reader import has_sound, read_frames
+from playmate_core.media.video_writer import VideoWriter
+from playmate_core.pipelines.animate import AnimateRequest, animate, extract
+from playmate_core.rendering import segments as room
+from playmate_core.rendering.source_video import FilmOptions
 
 ROOT = Path(__file__).resolve().parent.parent
 PART, FRAMES = 6, 20

@@ -11,12 +11,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from playmate_core import weights
-from playmate_core.denoiser import MotionConfig, MotionDenoiser, WindowContext
-from playmate_core.diffusion import Schedule
-from playmate_core.emotion import EmotionConfig, EmotionController
+from playmate_core.diffusion.denoiser import MotionConfig, MotionDenoiser, WindowContext
+from playmate_core.diffusion.emotion import EmotionConfig, EmotionController
+from playmate_core.diffusion.samplers import Schedule
 from playmate_core.errors import UserError
 from playmate_core.values import LIP_KEYPOINTS
+from playmate_core.weights import files as weights
 from training import stage1, stage2
 from training.data import write_clips
 from training.objective import EXPRESSION, expression_weight, masked_mean, snr_weight

@@ -17,9 +17,9 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from playmate_core import weights
 from playmate_core.errors import UserError
 from playmate_core.face import FaceConfig, FaceModel
+from playmate_core.weights import files as weights
 
 
 def make(seed: int = 0) -> FaceModel:
@@ -192,16 +192,16 @@ def stand_ins(monkeypatch: pytest.MonkeyPatch) -> type[nn.Module]:
             super().__init__(config.width, config.width)
             self.config = config
 
-    room = ModuleType("playmate_core.emotion")
+    room = ModuleType("playmate_core.diffusion.emotion")
     room.EmotionConfig, room.EmotionController = EmotionConfig, EmotionController  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "playmate_core.emotion", room)
+    monkeypatch.setitem(sys.modules, "playmate_core.diffusion.emotion", room)
     return EmotionController
 
 
 def test_an_emotion_model_goes_with_its_base_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     controller = stand_ins(monkeypatch)
     base, stranger, path = nn.Linear(2, 2), nn.Linear(2, 2), tmp_path / "emotion.safetensors"
-    model = controller(sys.modules["playmate_core.emotion"].EmotionConfig())
+    model = controller(sys.modules["playmate_core.diffusion.emotion"].EmotionConfig())
     with pytest.raises(ValueError, match="base"):
         weights.save(model, path, license="", data="", training={})  # type: ignore[arg-type]
     weights.save(model, path, license="", data="", training={}, base=base)  # type: ignore[arg-type]

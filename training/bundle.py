@@ -17,8 +17,8 @@ from safetensors import safe_open
 from safetensors.torch import save as serialize
 
 import playmate_core
-from playmate_core import weights
 from playmate_core.errors import UserError
+from playmate_core.weights import files as weights
 from training.config import parse
 from training.data import write_whole
 from training.facts import portable

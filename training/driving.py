@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 import playmate_core
+from playmate_core.media.video_writer import VideoOptions, VideoWriter
 from playmate_core.values import FPS
-from playmate_core.writer import VideoOptions, VideoWriter
 from training.config import parse
 from training.synthetic.identity import make_identity
 from training.synthetic.pixels import make_scene, render

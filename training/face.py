@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from playmate_core import weights
 from playmate_core.errors import UserError
 from playmate_core.face import FaceConfig, FaceModel, FaceReading
 from playmate_core.face.motion import spread_of
 from playmate_core.values import EYE_KEYPOINTS, LIP_KEYPOINTS
+from playmate_core.weights import files as weights
 from training import face_losses as losses
 from training.config import parse
 from training.data import Sessions

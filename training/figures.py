@@ -12,15 +12,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from playmate_core.pictures import read_picture
-from playmate_core.plot import FONT, INK, plot_motion
-from playmate_core.portrait import read_portrait
-from playmate_core.pose import absolute_pose, apply_pose
-from playmate_core.render import render
-from playmate_core.sampling import SamplingOptions
-from playmate_core.sound import read_sound
-from playmate_core.talk import Models, TalkRequest, Weights, bundled, listen, load_models, move
+from playmate_core.diffusion.options import SamplingOptions
+from playmate_core.media.audio_files import read_sound
+from playmate_core.media.images import read_picture
+from playmate_core.motion.plot import FONT, INK, plot_motion
+from playmate_core.motion.pose import absolute_pose, apply_pose
+from playmate_core.pipelines.talk import Models, TalkRequest, Weights, listen, load_models, move
+from playmate_core.rendering.portrait import read_portrait
+from playmate_core.rendering.render import render
 from playmate_core.values import EMOTIONS, AudioFeatures, Motion, Portrait, Pose
+from playmate_core.weights.folders import bundled
 from training.config import parse
 from training.data import write_whole
 

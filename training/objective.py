@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from playmate_core.denoiser import WindowContext
-from playmate_core.diffusion import Schedule, add_noise, previous_noise, training_target
+from playmate_core.diffusion.denoiser import WindowContext
+from playmate_core.diffusion.samplers import Schedule, add_noise, previous_noise, training_target
 from playmate_core.values import KEYPOINTS, LIP_KEYPOINTS
 from training.config import LoopConfig
 from training.windows import Windows

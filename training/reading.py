@@ -13,11 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from playmate_core import weights
 from playmate_core.errors import UserError
 from playmate_core.face import FaceConfig, FaceModel
 from playmate_core.face.motion import TwoLooksDetector
 from playmate_core.face.warping import blend_to_origin
+from playmate_core.weights import files as weights
 from training import face_losses as losses
 from training.config import LoopConfig, parse
 from training.data import Sessions, corpus_hash

@@ -10,12 +10,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from playmate_core import weights
-from playmate_core.audio import make_encoder
-from playmate_core.denoiser import MotionConfig, MotionDenoiser
-from playmate_core.diffusion import Schedule, predicted_x0
+from playmate_core.diffusion.denoiser import MotionConfig, MotionDenoiser
+from playmate_core.diffusion.normalisation import MotionStatistics, measure_statistics
+from playmate_core.diffusion.samplers import Schedule, predicted_x0
 from playmate_core.errors import UserError
-from playmate_core.normalisation import MotionStatistics, measure_statistics
+from playmate_core.speech import make_encoder
+from playmate_core.weights import files as weights
 from training.config import parse
 from training.data import load_clips
 from training.facts import training_facts

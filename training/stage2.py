@@ -10,12 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from playmate_core import weights
-from playmate_core.denoiser import MotionDenoiser
-from playmate_core.diffusion import Schedule
-from playmate_core.emotion import EmotionConfig, EmotionController
+from playmate_core.diffusion.denoiser import MotionDenoiser
+from playmate_core.diffusion.emotion import EmotionConfig, EmotionController
+from playmate_core.diffusion.samplers import Schedule
 from playmate_core.errors import UserError
 from playmate_core.values import EMOTIONS
+from playmate_core.weights import files as weights
 from training.config import parse
 from training.facts import training_facts
 from training.loop import train

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import torch
 
-from playmate_core.pose import absolute_pose, apply_pose, still
+from playmate_core.motion.pose import absolute_pose, apply_pose, still
 from training.config import parse
 from training.data import write_whole
 from training.figures import CAPTION, Bytes, FiguresConfig, Studio, grid, open_studio

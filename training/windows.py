@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from playmate_core.audio import SAMPLE_RATE, AudioEncoder
-from playmate_core.normalisation import (
+from playmate_core.diffusion.normalisation import (
     POSE_NORMALISATIONS,
     MotionStatistics,
     pose_is_static,
     standardised_identity,
     to_model_space,
 )
+from playmate_core.speech import SAMPLE_RATE, AudioEncoder
 from playmate_core.values import EMOTIONS
 from training.synthetic.clips import Clip
 

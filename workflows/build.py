@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from playmate_core.catalogue import HUMAN
-from playmate_core.places import megabytes
+from playmate_core.weights.catalogue import HUMAN
+from playmate_core.weights.folders import megabytes
 
 HERE = Path(__file__).resolve().parent
 NODES = json.loads((HERE.parent / "tests" / "data" / "nodes.json").read_text(encoding="utf-8"))

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from playmate_core import weights
+from playmate_core.diffusion.options import SamplingOptions
 from playmate_core.errors import UserError
-from playmate_core.sampling import SamplingOptions
-from playmate_core.talk import bundled
+from playmate_core.weights import files as weights
+from playmate_core.weights.folders import bundled
 from training.close_probe import load_close_probe
 from training.close_stage import CloseStageConfig, train_close
 from training.config import parse

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from playmate_core.audio import make_encoder
-from playmate_core.generate import generate, stride
+from playmate_core.diffusion.generate import generate, stride
+from playmate_core.speech import make_encoder
 from playmate_core.values import EMOTIONS, AudioFeatures, Motion
 from training.evaluate import level1
 from training.evaluate import motion_metrics as metrics

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from playmate_core.face import FaceModel
 from playmate_core.geometry import place, place_motion
-from playmate_core.pose import still
+from playmate_core.motion.pose import still
 from playmate_core.values import Motion, Pose
 from training.data import Clip
 from training.evaluate.level2 import read

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from playmate_core.face import FaceModel
-from playmate_core.pose import still
+from playmate_core.motion.pose import still
 from playmate_core.values import EMOTIONS
 from training.data import Sessions
 from training.evaluate import motion_metrics as metrics

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from playmate_core.generate import stride
+from playmate_core.diffusion.generate import stride
 from playmate_core.values import EMOTIONS, Motion
 from training.evaluate import motion_metrics as metrics
 from training.evaluate.emotion_judge import EmotionJudge

@@ -9,11 +9,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from playmate_core.denoiser import MotionDenoiser, WindowContext
-from playmate_core.diffusion import Schedule, sample
-from playmate_core.guidance import Scales, as_clean, guided
-from playmate_core.normalisation import EXPRESSION_CHANNELS, MOTION_CHANNELS, to_expression
-from playmate_core.sampling import SamplingOptions
+from playmate_core.diffusion.denoiser import MotionDenoiser, WindowContext
+from playmate_core.diffusion.guidance import Scales, as_clean, guided
+from playmate_core.diffusion.normalisation import EXPRESSION_CHANNELS, MOTION_CHANNELS, to_expression
+from playmate_core.diffusion.options import SamplingOptions
+from playmate_core.diffusion.samplers import Schedule, sample
 from training.data import Clip
 from training.evaluate.table import Row, number
 from training.stage1 import make_sampler

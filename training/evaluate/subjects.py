@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from playmate_core.audio import make_encoder
-from playmate_core.denoiser import MotionDenoiser
-from playmate_core.emotion import EmotionController
+from playmate_core.diffusion.denoiser import MotionDenoiser
+from playmate_core.diffusion.emotion import EmotionController
+from playmate_core.diffusion.generate import SamplingOptions, generate
 from playmate_core.errors import UserError
-from playmate_core.generate import SamplingOptions, generate
+from playmate_core.speech import make_encoder
 from playmate_core.values import AudioFeatures, EmotionCurve, Motion
 from training.data import Clip, load_clips
 from training.synthetic.rig import lip_aperture

@@ -1,0 +1,121 @@
+"""``playmate weights``: which model files there are, where they belong, fetching them on request, checking them."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from ..errors import UserError
+from ..weights.catalogue import SETS, ModelFile, ModelSet
+from ..weights.folders import VARIABLE, Places, ask_too, below, by_hand, megabytes, mismatch
+
+
+def register(commands: argparse._SubParsersAction[Any]) -> None:
+    """Add ``weights`` and its three actions to the commands."""
+    weights = commands.add_parser("weights", help="list, fetch and check the model files this program can use")
+    actions = weights.add_subparsers(metavar="ACTION", required=True)
+    shown = actions.add_parser("list", help="every file: what for, size, licence, source, and whether it is here")
+    shown.set_defaults(run=run_list)
+    wanted = actions.add_parser("fetch", help="download the files of a set into the first models folder")
+    wanted.add_argument("sets", metavar="SET", nargs="+", help=", ".join(SETS))
+    wanted.set_defaults(run=run_fetch)
+    checked = actions.add_parser("check", help="compare the files that are here with their known size and SHA-256")
+    checked.add_argument("sets", metavar="SET", nargs="*", help="only these; all that are here if none is named")
+    checked.set_defaults(run=run_check)
+    for action in (shown, wanted, checked):
+        add_models_flag(action)
+
+
+def add_models_flag(to: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
+    """``--models``, which may be given several times."""
+    what = (
+        "a folder laid out like ComfyUI's models, or a file like its extra_model_paths.yaml, searched first; may be"
+        f" given again (or ${VARIABLE})"
+    )
+    to.add_argument("--models", metavar="FOLDER", type=Path, action="append", default=[], help=what)
+
+
+def search_first(options: argparse.Namespace) -> None:
+    """Have the folders of ``--models`` searched before all others, by this command and by the detectors."""
+    named = tuple(getattr(options, "models", ()))
+    ask_too(lambda category: below(named, category))
+
+
+def resolved(weights: Path | None) -> Path | None:
+    """A model that a person named: a path, or where it lies below a models folder; None stays None."""
+    return weights and Places.standard().resolve(weights)
+
+
+def run_list(options: argparse.Namespace) -> None:
+    """Print the table."""
+    places = Places.standard()
+    for one in SETS.values():
+        first = one.files[0]
+        source = f"{first.repository} at {first.revision[:12]}" if first.repository else first.address
+        _tell(f"{one.name}: {one.purpose}\n  {first.license}; {source}")
+        for file in one.files:
+            here = places.find(file)
+            size = megabytes(here.stat().st_size if here else file.size)
+            known = f"SHA-256 {file.sha256[:12]}..." if file.sha256 else "no checksum known"
+            _tell(f"  {'here   ' if here else 'missing'} {size:>9}  {here or places.target(file)}  ({known})")
+
+
+def run_fetch(options: argparse.Namespace) -> None:
+    """Say what will come from where and how large it is, then fetch it; files that are here already are left alone."""
+    places = Places.standard()
+    missing = [file for one in _chosen(options.sets) for file in one.files if not places.find(file)]
+    if not missing:
+        _tell("Everything is here already; `playmate weights check` compares it with its checksums.")
+        return
+    total = sum(file.size for file in missing)
+    _tell(f"{len(missing)} files to fetch, {megabytes(total)} where the size is known:")
+    for file in missing:
+        _tell(f"  {by_hand(file, places.target(file))}")
+    try:
+        from ..weights.download import fetch, waiting_for
+    except ImportError as error:
+        raise UserError("This copy of playmate cannot fetch; please put the files above there by hand.") from error
+    for file in missing:
+        target = places.target(file)
+        try:
+            _tell(f"fetched  {fetch(file, target)}{_remark(file)}")
+        except KeyboardInterrupt:
+            _tell(f"The next fetch goes on with {waiting_for(file, target)}.")
+            raise
+
+
+def run_check(options: argparse.Namespace) -> None:
+    """Compare what is here with the table. Raises UserError when a file differs, or a named set is not whole."""
+    places = Places.standard()
+    faults = 0
+    for file in (file for one in _chosen(options.sets or SETS) for file in one.files):
+        here = places.find(file)
+        if here is None:
+            if options.sets:
+                faults += 1
+                _tell(f"missing  {by_hand(file, places.target(file))}")
+            continue
+        wrong = mismatch(file, here)
+        faults += bool(wrong)
+        _tell(f"WRONG    {here}: {wrong}" if wrong else f"ok       {here}{_remark(file)}")
+    if faults:
+        raise UserError(f"{faults} of the files above must be fetched again: remove what is wrong, then fetch its set.")
+
+
+def _chosen(names: Iterable[str]) -> list[ModelSet]:
+    unknown = [name for name in names if name not in SETS]
+    if unknown:
+        raise UserError(f"There is no set {', '.join(unknown)}; choose from {', '.join(SETS)}.")
+    return [SETS[name] for name in dict.fromkeys(names)]
+
+
+def _remark(file: ModelFile) -> str:
+    return "" if file.sha256 else "  (no checksum is known to compare it with)"
+
+
+def _tell(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()

@@ -1,0 +1,165 @@
+"""Which face of a picture is meant, and the crop around it. Who looks for faces is :mod:`detectors`' business."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..errors import UserError
+from .crop import CropOptions, Square, crop_to_image, square_from_box, square_from_landmarks, whole_to_image
+from .detectors import DETECTORS, Box, Detector, Face, available
+from .landmarks import crop_points
+from .tiling import Windowed, searching
+
+#: Where a face is: "auto", "whole" (the picture is the crop), a detector's name, a face box, or landmarks (N, 2).
+Where = str | Box | Tensor
+#: Up to this ratio of the sides, and without a detector, "auto" takes a picture for a face crop already.
+SQUARE_ENOUGH = 1.15
+#: A picture of about as many crops across, not far off its centre, is taken for a face crop as it is.
+CROP_ALREADY, CENTRED = (0.75, 1.35), 0.15
+ORDERS = ("largest", "left")
+#: Detectors that know only faces that are large in the picture.
+_NEAR_SIGHTED = ("mediapipe",)
+
+
+@dataclass(frozen=True)
+class Pick:
+    """Which of several faces: number ``index``, from 0, in ``order`` "largest" or "left", or the nearest ``point``."""
+
+    order: str = "largest"
+    index: int = 0
+    point: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        if self.order not in ORDERS:
+            raise ValueError(f"The order of faces must be {' or '.join(ORDERS)}, got {self.order!r}.")
+        if self.index < 0:
+            raise ValueError(f"Faces are counted from 0, got {self.index}.")
+
+    @staticmethod
+    def read(text: str) -> Pick:
+        """Read largest, left, a number counted from the left, or x,y in pixels. Raises UserError for anything else."""
+        if text in ORDERS:
+            return Pick(text)
+        try:
+            numbers = tuple(float(part) for part in text.split(","))
+            if len(numbers) == 2:
+                return Pick(point=(numbers[0], numbers[1]))
+            return Pick("left", int(text))
+        except ValueError:
+            raise UserError(
+                f"The face {text!r} is not largest, left, a number from 0 (counted from the left) or x,y in pixels."
+            ) from None
+
+    def of(self, faces: Sequence[Face]) -> Face:
+        """The one meant. Raises UserError when there are not so many."""
+        if self.point is not None:
+            return min(faces, key=lambda face: math.dist(face.centre, self.point or (0, 0)))
+        if self.index >= len(faces):
+            where = "; ".join(f"{x:.0f},{y:.0f}" for x, y in sorted(face.centre for face in faces))
+            raise UserError(
+                f"Face number {self.index} was asked for, counted from 0, but {len(faces)} found, at {where};"
+                " please choose one of these."
+            )
+        return sorted(faces, key=lambda f: -f.area if self.order == "largest" else f.centre[0])[self.index]
+
+
+def find_face(image: Tensor, where: Where = "auto", pick: Pick | None = None) -> Face | None:
+    """The face that is meant in a picture (H, W, 3) in [0, 1]; None where the picture itself is the crop.
+
+    ``where`` "auto": whatever detector works here, and no detector for squarish pictures. Raises UserError when no face
+    is found, or nothing can look for one.
+    """
+    height, width = image.shape[:2]
+    if isinstance(where, Tensor):
+        return Face.of(_points(where))
+    if not isinstance(where, str):
+        return Face(_inside(where, height, width))
+    if where == "whole":
+        return None
+    if where == "auto":
+        return _automatic(image, pick)
+    faces = searching(detector(where))(image)
+    if not faces:
+        raise _no_face(height, width)
+    return (pick or Pick()).of(faces)
+
+
+def detector(name: str) -> Detector:
+    """A detector by its name. Raises UserError when it is unknown or cannot work here, saying what is missing."""
+    if name not in DETECTORS:
+        raise UserError(f"Unknown face crop {name!r}; choose auto, whole, {', '.join(DETECTORS)} or a box.")
+    found = DETECTORS[name]()
+    return Windowed(found) if name in _NEAR_SIGHTED else found
+
+
+def crop_of(face: Face | None, height: int, width: int, size: int, options: CropOptions | None = None) -> Tensor:
+    """Affine (2, 3) from a crop of ``size`` pixels to the picture around a face; None is the whole picture."""
+    return whole_to_image(height, width, size) if face is None else crop_to_image(square_of(face, options), size)
+
+
+def square_of(face: Face, options: CropOptions | None = None) -> Square:
+    """The square around a face, by its landmarks where they are known, else by its box."""
+    if face.landmarks is None:
+        return square_from_box(face.box, options)
+    return square_from_landmarks(crop_points(face.landmarks), options)
+
+
+def fills(square: Square, height: int, width: int) -> bool:
+    """Whether a picture is nearly square and about what ``square`` would cut out of it."""
+    side = min(height, width)
+    off = math.dist((square.x, square.y), (width / 2, height / 2))
+    about = CROP_ALREADY[0] <= side / square.side <= CROP_ALREADY[1] and off <= CENTRED * side
+    return about and max(height, width) <= SQUARE_ENOUGH * side
+
+
+def find_crop(
+    image: Tensor, size: int, how: Where = "auto", options: CropOptions | None = None, pick: Pick | None = None
+) -> Tensor:
+    """Affine (2, 3) from a face crop of ``size`` pixels to the picture (H, W, 3); see :func:`find_face`."""
+    height, width = image.shape[:2]
+    return crop_of(find_face(image, how, pick), height, width, size, options)
+
+
+def _automatic(image: Tensor, pick: Pick | None) -> Face | None:
+    height, width = image.shape[:2]
+    squarish = max(height, width) <= SQUARE_ENOUGH * min(height, width)
+    for name in available()[:1]:
+        faces = searching(detector(name))(image)
+        if faces:
+            face = (pick or Pick()).of(faces)
+            return None if pick is None and fills(square_of(face), height, width) else face
+        if not squarish or pick is not None:
+            raise _no_face(height, width)
+    if squarish:  # a drawing or an animal, which no detector knows, may still be a crop
+        return None
+    raise UserError(
+        f"The picture is {width} x {height}, not a square face picture, and no detector is here; please crop it to a"
+        " square around the head, hair and shoulders included, or install mediapipe or insightface."
+    )
+
+
+def _no_face(height: int, width: int) -> UserError:
+    return UserError(
+        f"No face was found in the {width} x {height} picture; please show one face, large and frontal, or give its"
+        " box."
+    )
+
+
+def _points(landmarks: Tensor) -> Tensor:
+    if landmarks.ndim != 2 or landmarks.shape[1] != 2 or not bool(torch.isfinite(landmarks).all()):
+        raise UserError(f"Landmarks must be finite numbers of shape (N, 2), got {tuple(landmarks.shape)}.")
+    return landmarks.float()
+
+
+def _inside(box: Box, height: int, width: int) -> Box:
+    left, top, right, bottom = box
+    if not (0 <= left < right <= width and 0 <= top < bottom <= height):
+        raise UserError(
+            f"The face box {box} must be left, top, right, bottom inside the {width} x {height} picture; please fix it."
+        )
+    return box

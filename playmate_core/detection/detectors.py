@@ -1,0 +1,227 @@
+"""Who can find faces: insightface and MediaPipe, both optional, imported when first used, never downloading.
+
+Where their model files are looked for, :mod:`places` says.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass, replace
+from functools import cache
+from io import StringIO
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import UserError
+from ..media.images import to_bytes
+from ..weights.folders import category_folders, insightface_folders, model_file
+from .landmarks import landmark_net
+
+#: Left, top, right, bottom in pixels.
+Box = tuple[float, float, float, float]
+#: LivePortrait's 203-point network, and where packs for ComfyUI keep it.
+LANDMARK_NET = ("liveportrait/landmark.onnx",)
+#: MediaPipe's face landmarker (Apache-2.0), under the names it is published as.
+MESH_MODEL = ("detection/face_landmarker.task", "detection/face_landmarker_v2_with_blendshapes.task")
+_BUFFALO = ("det_10g.onnx", "2d106det.onnx")
+_MOST_FACES = 16
+
+
+@dataclass(frozen=True)
+class Face:
+    """A face that was found: its ``box`` in pixels, ``landmarks`` (N, 2) in pixels where known, and a ``score``.
+
+    ``fine`` are LivePortrait's 203 points, where its network looked. A picture is cropped by ``landmarks``, a film's
+    frames by ``fine`` (LIVEPORTRAIT.md section 6.5), and openings are measured on these.
+    """
+
+    box: Box
+    landmarks: Tensor | None = None
+    score: float = 1.0
+    fine: Tensor | None = None
+
+    @property
+    def finest(self) -> Tensor | None:
+        """The landmarks that tell most."""
+        return self.landmarks if self.fine is None else self.fine
+
+    def as_filmed(self) -> Face:
+        """The same face, measured as the frames of a film are."""
+        return self if self.fine is None else replace(self, landmarks=self.fine)
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        left, top, right, bottom = self.box
+        return (left + right) / 2, (top + bottom) / 2
+
+    @property
+    def area(self) -> float:
+        left, top, right, bottom = self.box
+        return (right - left) * (bottom - top)
+
+    @staticmethod
+    def of(landmarks: Tensor, score: float = 1.0) -> Face:
+        """A face known by its landmarks (N, 2); their bounding box is its box."""
+        left, top = landmarks.amin(0).tolist()
+        right, bottom = landmarks.amax(0).tolist()
+        return Face((left, top, right, bottom), landmarks, score)
+
+
+class Detector(Protocol):
+    """Finds the faces of a picture (H, W, 3) in [0, 1], the largest first."""
+
+    def __call__(self, image: Tensor) -> tuple[Face, ...]: ...
+
+
+def installed(package: str) -> bool:
+    """Whether a package could be imported, without importing it."""
+    from importlib.util import find_spec
+
+    return package in sys.modules or find_spec(package) is not None
+
+
+def available() -> tuple[str, ...]:
+    """The detectors that would work here, the paper's first."""
+    ready = {
+        "insightface": _buffalo_folder() is not None and all(map(installed, ("insightface", "onnxruntime"))),
+        "mediapipe": model_file(*MESH_MODEL) is not None and installed("mediapipe"),
+    }
+    return tuple(name for name in DETECTORS if ready.get(name))
+
+
+def refined(detector: Detector) -> Detector:
+    """The same faces with LivePortrait's 203 points beside their own."""
+    path = model_file(*LANDMARK_NET)
+    if path is None or not installed("onnxruntime"):
+        return detector
+    net = landmark_net(path)
+
+    def detect(image: Tensor) -> tuple[Face, ...]:
+        found = detector(image)
+        return tuple(f if f.landmarks is None else replace(f, fine=net(image, f.landmarks)) for f in found)
+
+    return detect
+
+
+@cache
+def _insightface() -> Detector:
+    """insightface's buffalo_l (its models are for non-commercial use), run on the CPU; 203 points where possible."""
+    if not installed("insightface"):
+        raise UserError("The insightface detector is not installed; run `pip install insightface onnxruntime`.")
+    folder = _buffalo_folder()
+    if folder is None:
+        wanted = category_folders("insightface")[0] / "models" / "buffalo_l"
+        raise UserError(f"insightface has no models; please unpack buffalo_l so that {wanted / _BUFFALO[0]} exists.")
+    app = _face_analysis(folder)
+
+    def detect(image: Tensor) -> tuple[Face, ...]:
+        found = app.get(np.ascontiguousarray(to_bytes(image).numpy()[..., ::-1]))  # it wants BGR
+        return _largest_first(map(_from_insightface, found))
+
+    return refined(detect)
+
+
+def _face_analysis(folder: Path) -> Any:
+    """insightface's own reader of its models. Raises UserError when the package is not whole or a model is not."""
+    try:
+        with redirect_stdout(StringIO()):  # older versions tell of every file they open
+            from insightface.app import FaceAnalysis
+
+            app: Any = FaceAnalysis(
+                name=folder.name,
+                root=str(folder.parent.parent),
+                allowed_modules=["detection", "landmark_2d_106"],
+                providers=["CPUExecutionProvider"],
+            )
+            app.prepare(ctx_id=-1, det_size=(512, 512), det_thresh=0.15)
+    except ImportError as problem:
+        raise UserError(
+            f"The package insightface cannot be imported ({problem.name or problem}); run `pip install insightface onnx"
+            " onnxruntime`."
+        ) from problem
+    except Exception as problem:  # onnxruntime raises its own kinds, insightface asserts
+        raise UserError(
+            f"insightface cannot read its models {' and '.join(_BUFFALO)} in {folder} ({type(problem).__name__});"
+            " please fetch them again (`playmate weights check insightface` compares them)."
+        ) from problem
+    if "landmark_2d_106" not in app.models:
+        raise UserError(f"{folder / _BUFFALO[1]} is not insightface's network of 106 points; please fetch it again.")
+    return app
+
+
+def _buffalo_folder() -> Path | None:
+    folders = insightface_folders("buffalo_l")
+    return next((folder for folder in folders if all((folder / name).is_file() for name in _BUFFALO)), None)
+
+
+def _from_insightface(found: Any) -> Face:
+    left, top, right, bottom = map(float, found.bbox)
+    return Face((left, top, right, bottom), torch.as_tensor(found.landmark_2d_106).float(), float(found.det_score))
+
+
+@cache
+def _mediapipe() -> Detector:
+    """MediaPipe's face mesh: 478 landmarks, each picture on its own, on the CPU."""
+    if not installed("mediapipe"):
+        raise UserError("The mediapipe detector is not installed; run `pip install mediapipe`.")
+    path = model_file(*MESH_MODEL)
+    if path is None:
+        wanted = category_folders("detection")[0] / "face_landmarker.task"
+        raise UserError(f"MediaPipe has no model; please put face_landmarker.task at {wanted}.")
+    import mediapipe
+    from mediapipe.tasks.python import BaseOptions, vision
+
+    class Landmarker(vision.FaceLandmarker):
+        def __del__(self) -> None:
+            """The process's end frees it; MediaPipe's own way needs a thread that is gone by then, and complains."""
+
+    options = vision.FaceLandmarkerOptions(BaseOptions(model_asset_buffer=path.read_bytes()), num_faces=_MOST_FACES)
+
+    def found_in(pixels: np.ndarray) -> Any:
+        return landmarker.detect(mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=pixels)).face_landmarks
+
+    try:
+        with _quiet_stderr():
+            landmarker = Landmarker.create_from_options(options)
+            found_in(np.zeros((64, 64, 3), np.uint8))
+    except (RuntimeError, ValueError) as problem:
+        raise UserError(f"{path} is not a face landmarker that MediaPipe can read; please fetch it again.") from problem
+
+    def detect(image: Tensor) -> tuple[Face, ...]:
+        size = torch.tensor(image.shape[1::-1], dtype=torch.float32)
+        meshes = found_in(np.ascontiguousarray(to_bytes(image).numpy()))
+        return _largest_first(Face.of(torch.tensor([[p.x, p.y] for p in mesh]) * size) for mesh in meshes)
+
+    return detect
+
+
+def _largest_first(faces: Any) -> tuple[Face, ...]:
+    return tuple(sorted(faces, key=lambda face: -face.area))
+
+
+@contextmanager
+def _quiet_stderr() -> Iterator[None]:
+    """MediaPipe's engine writes to the terminal while it starts, and no setting stops it."""
+    try:
+        kept = os.dup(2)
+    except OSError:  # there is no terminal to keep quiet
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+DETECTORS: dict[str, Callable[[], Detector]] = {"insightface": _insightface, "mediapipe": _mediapipe}

@@ -1,0 +1,177 @@
+"""One face through a film: found in every frame, missing frames filled in, cropped by one box or frame by frame."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..errors import UserError
+from ..interpolation import smooth_track
+from ..media.images import Bytes, from_bytes
+from .crop import DRIVING_CROP, CropOptions, Square
+from .detect import Pick, square_of
+from .detectors import Detector, Face
+from .landmarks import Openings, crop_points
+from .tiling import looking_near, searching
+
+Progress = Callable[[int, int], None]
+#: A face that is so many times as long in the next frame is somebody else.
+_MOST_GROWTH = 2.0
+
+
+@dataclass(frozen=True)
+class GapLimits:
+    """How much of a face may be missing: ``share`` of all frames, and ``longest`` frames in a row."""
+
+    share: float = 0.25
+    longest: int = 30
+
+
+@dataclass(frozen=True)
+class FaceTrack:
+    """``points`` (T, N, 2) in pixels: the landmarks that measure a crop, or the two corners of the face's box;
+    ``openings`` of eyes and lips, None where the landmarks do not tell. ``seen`` (T,) bool says in which frames the
+    face was found; elsewhere both lie on straight lines between the neighbours."""
+
+    points: Tensor
+    seen: Tensor
+    openings: Openings | None = None
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    def faces(self) -> Iterator[Face]:
+        """The face of every frame."""
+        for points in self.points:
+            yield Face.of(points) if len(points) > 2 else Face(tuple(points.flatten().tolist()))  # type: ignore[arg-type]
+
+    def squares(self, options: CropOptions, smoothing: float = 0.0) -> list[Square]:
+        """The square around the face in every frame, calmed by ``smoothing`` (an observation variance, in sides)."""
+        squares = [square_of(face, options) for face in self.faces()]
+        if not smoothing or len(squares) < 3:
+            return squares
+        scale = sum(square.side for square in squares) / len(squares)
+        turns = [(math.cos(square.angle), math.sin(square.angle)) for square in squares]
+        rows = [(q.x / scale, q.y / scale, q.side / scale, *turn) for q, turn in zip(squares, turns, strict=True)]
+        calm = smooth_track(torch.tensor(rows, dtype=torch.float64), smoothing).tolist()
+        return [Square(x * scale, y * scale, side * scale, math.atan2(sin, cos)) for x, y, side, cos, sin in calm]
+
+    def box(self, options: CropOptions = DRIVING_CROP) -> Square:
+        """The one upright square for the whole film, the mean of all (LIVEPORTRAIT 6.6): in it the head still moves."""
+        squares = self.squares(options)
+        x, y, side = (sum(values) / len(squares) for values in zip(*((q.x, q.y, q.side) for q in squares), strict=True))
+        return Square(x, y, side)
+
+
+def follow(
+    frames: Iterable[Bytes | Tensor],
+    detector: Detector,
+    pick: Pick | None = None,
+    limits: GapLimits | None = None,
+    total: int = 0,
+    progress: Progress | None = None,
+) -> FaceTrack:
+    """Find one face in every frame of a film, pictures (H, W, 3), uint8 or float in [0, 1], one of them held.
+
+    ``pick`` says which in the first frame that shows any; from there on it is the face nearest to where it was. Raises
+    UserError, naming the frames, when the face is missing too often.
+    """
+    points: list[Tensor | None] = []
+    openings: list[Openings | None] = []
+    search, near = searching(detector), looking_near(detector)
+    last, lost = None, 0
+    for frame in frames:
+        image = frame if isinstance(frame, Tensor) and frame.is_floating_point() else from_bytes(frame)
+        face = _next((search if last is None else detector)(image), last, lost, pick)
+        if face is None and last is not None:
+            face = _next(near(image, last), last, lost, pick)
+        # Not the face itself: an hour of whole meshes is 340 MB.
+        points.append(None if face is None else _points(face))
+        openings.append(None if face is None or face.finest is None else Openings.of(face.finest[None]))
+        last, lost = face or last, 0 if face else lost + 1
+        if progress:
+            progress(len(points), max(total, len(points)))
+    if not points:
+        raise UserError("The driving video has no frame; please give a film of a face.")
+    seen = torch.tensor([value is not None for value in points])
+    _require(seen, limits or GapLimits())
+    return FaceTrack(_filled(points, seen), seen, _openings(openings, seen))
+
+
+def gaps(seen: Tensor) -> tuple[tuple[int, int], ...]:
+    """The first and last frame of every run of frames that are not ``seen`` (T,)."""
+    edges = torch.nn.functional.pad((~seen).int(), (1, 1)).diff()
+    starts, ends = torch.nonzero(edges == 1)[:, 0], torch.nonzero(edges == -1)[:, 0] - 1
+    return tuple(zip(starts.tolist(), ends.tolist(), strict=True))
+
+
+def filled_reading(seen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """For every frame the seen frames before and after it and the weight (T,) of the latter; the ends are held."""
+    known = torch.nonzero(seen)[:, 0]
+    at = torch.arange(len(seen))
+    after = torch.searchsorted(known, at).clamp(max=len(known) - 1)
+    before = (torch.searchsorted(known, at, right=True) - 1).clamp(min=0)
+    first, second = known[before], known[after]
+    span = (second - first).clamp(min=1)
+    return first, second, ((at - first).double() / span).clamp(0, 1) * (second > first)
+
+
+def _next(faces: tuple[Face, ...], last: Face | None, lost: int, pick: Pick | None) -> Face | None:
+    if not faces:
+        return None
+    if last is None:
+        return (pick or Pick()).of(faces)
+    alike = [face for face in faces if _sizes_apart(face, last) <= _MOST_GROWTH * (1 + lost / 4)]
+    if not alike:
+        return None
+    near = min(alike, key=lambda face: math.dist(face.centre, last.centre))
+    # Further than its own size from one frame to the next is somebody else; out of sight it may have gone further.
+    reach = math.sqrt(max(last.area, near.area)) * (1 + lost / 4)
+    return near if math.dist(near.centre, last.centre) <= reach else None
+
+
+def _sizes_apart(one: Face, other: Face) -> float:
+    """How many times the one face is as long as the other; infinite where one has no size."""
+    small, large = sorted((one.area, other.area))
+    return math.sqrt(large / small) if small > 0 else math.inf
+
+
+def _require(seen: Tensor, limits: GapLimits) -> None:
+    runs = gaps(seen)
+    missing = int((~seen).sum())
+    longest = max((last - first + 1 for first, last in runs), default=0)
+    if missing == len(seen):
+        raise UserError(f"No face was found in any of the {missing} frames; please give a film of one face, large.")
+    if missing > limits.share * len(seen) or longest > limits.longest:
+        named = ", ".join(f"{first}" if first == last else f"{first}-{last}" for first, last in runs[:8])
+        more = f" and {len(runs) - 8} more gaps" if len(runs) > 8 else ""
+        raise UserError(
+            f"No face was found in {missing} of {len(seen)} frames ({named}{more}); please cut these out, or give a"
+            " film in which the face stays in view."
+        )
+
+
+def _points(face: Face) -> Tensor:
+    if face.finest is None:
+        return torch.tensor(face.box).reshape(2, 2)
+    return crop_points(face.finest).clone()  # a part of them would keep all alive
+
+
+def _openings(found: list[Openings | None], seen: Tensor) -> Openings | None:
+    if all(each is None for each in found):
+        return None
+    eyes = _filled([None if each is None else each.eyes[0] for each in found], seen)
+    return Openings(eyes, _filled([None if each is None else each.lips[0] for each in found], seen))
+
+
+def _filled(values: list[Tensor | None], seen: Tensor) -> Tensor:
+    """The values of all frames, those that were not ``seen`` between their neighbours."""
+    known = next(value for value in values if value is not None)
+    held = torch.stack([known if value is None else value for value in values])
+    first, second, weight = (part[~seen] for part in filled_reading(seen))
+    held[~seen] = torch.lerp(held[first], held[second], weight.float().reshape(-1, *[1] * known.ndim))
+    return held

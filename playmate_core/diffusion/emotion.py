@@ -1,0 +1,121 @@
+"""Stage 2, the emotion controller: two DiT blocks between the frozen Conformer and the Exp-MLP (METHOD 1.11).
+
+Every gate starts at zero (adaLN-zero), so an untrained controller changes no bit of stage 1; the pose never hears it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ..values import EMOTIONS, expect
+from .conformer import Attention, FeedForward, perceptron, sinusoids
+
+
+@dataclass(frozen=True)
+class EmotionConfig:
+    """``width`` is the base's; ``emotions`` names the columns of the weights, of which ``neutral`` has no strength."""
+
+    width: int = 512
+    heads: int = 8
+    blocks: int = 2
+    dropout: float = 0.1
+    emotions: tuple[str, ...] = EMOTIONS
+    neutral: str = "neutral"
+
+    def __post_init__(self) -> None:
+        if self.width % (2 * self.heads):
+            raise ValueError(f"width must be a multiple of twice the heads, got {self.width} and {self.heads}.")
+        if self.neutral not in self.emotions:
+            raise ValueError(f"neutral must be one of {', '.join(self.emotions)}, got {self.neutral!r}.")
+
+    @staticmethod
+    def tiny() -> EmotionConfig:
+        """The controller of ``MotionConfig.tiny()``."""
+        return EmotionConfig(width=128, heads=4)
+
+
+class DiTBlock(nn.Module):
+    """Attention and feed-forward under shift, scale and gate from the condition (Peebles & Xie 2023, adaLN-zero)."""
+
+    def __init__(self, config: EmotionConfig) -> None:
+        super().__init__()
+        d = config.width
+        self.norm1 = nn.LayerNorm(d, elementwise_affine=False)
+        self.norm2 = nn.LayerNorm(d, elementwise_affine=False)
+        self.attention = Attention(d, config.heads, config.dropout)
+        self.feed = FeedForward(d, 4, config.dropout)
+        self.modulation = nn.Sequential(nn.SiLU(), nn.Linear(d, 6 * d))
+        last = self.modulation[-1]
+        assert isinstance(last, nn.Linear)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+
+    def forward(self, x: Tensor, c: Tensor, mask: Tensor | None) -> Tensor:
+        """``x`` and ``c`` (B, T, d): the condition acts frame by frame."""
+        shift1, scale1, gate1, shift2, scale2, gate2 = self.modulation(c).chunk(6, -1)
+        x = x + gate1 * self.attention(self.norm1(x) * (1 + scale1) + shift1, mask)
+        return x + gate2 * self.feed(self.norm2(x) * (1 + scale2) + shift2)
+
+
+class EmotionController(nn.Module):
+    """Moves the hidden frames towards an emotion."""
+
+    def __init__(self, config: EmotionConfig) -> None:
+        super().__init__()
+        d, classes = config.width, len(config.emotions)
+        self.config = config
+        self.classes = nn.Parameter(0.02 * torch.randn(classes, d))
+        self.null = nn.Parameter(0.02 * torch.randn(d))
+        self.strength = nn.Parameter(torch.zeros(d))
+        self.time_projection = perceptron(d, d, d, layers=2)
+        self.blocks = nn.ModuleList(DiTBlock(config) for _ in range(config.blocks))
+
+    def forward(
+        self,
+        hidden: Tensor,
+        t: Tensor,
+        weights: Tensor,
+        intensity: Tensor,
+        null: Tensor,
+        valid: Tensor | None = None,
+    ) -> Tensor:
+        """``hidden`` (B, P+W, d) -> the same, changed.
+
+        ``t`` (B,); ``weights`` (B, W, E) over ``config.emotions``, a row of zeros is "no emotion"; ``intensity``
+        (B, W); ``null`` (B,) bool takes the emotion away; ``valid`` (B, W) bool, False past the end. The previous
+        frames feel what the first current frame feels.
+        """
+        rows, length = hidden.shape[:2]
+        frames = weights.shape[1]
+        expect("hidden", hidden, "B", "P+W", self.config.width)
+        expect("weights", weights, rows, "W", len(self.config.emotions))
+        expect("intensity", intensity, rows, frames)
+        felt = self._felt(weights, intensity, null)  # (B, W, d)
+        felt = torch.cat([felt[:, :1].expand(-1, length - frames, -1), felt], 1)
+        step = self.time_projection(sinusoids(t, self.config.width).to(hidden.dtype))
+        c = felt + step[:, None]  # (B, P+W, d)
+        mask = None
+        if valid is not None and not bool(valid.all()):
+            mask = torch.cat([torch.ones_like(valid[:, :1]).expand(-1, length - frames), valid], 1)[:, None, None, :]
+        x = hidden
+        for block in self.blocks:
+            x = block(x, c, mask)
+        return x
+
+    def _felt(self, weights: Tensor, intensity: Tensor, null: Tensor) -> Tensor:
+        """(B, W, d): a straight line from neutral to each emotion, along which intensity goes.
+
+        So a weaker emotion lies between neutral and the full one, and neutral is the same at every intensity.
+        """
+        neutral = self.config.emotions.index(self.config.neutral)
+        coloured = torch.ones(len(self.config.emotions), device=weights.device, dtype=weights.dtype)
+        coloured[neutral] = 0.0
+        amount = weights * intensity[..., None] * coloured  # (B, W, E)
+        towards = self.classes + self.strength
+        felt = self.classes[neutral] + amount @ towards  # (B, W, d)
+        present = weights.sum(-1, keepdim=True).clamp(0, 1)
+        present = present.masked_fill(null[:, None, None], 0.0)
+        return present * felt + (1 - present) * self.null

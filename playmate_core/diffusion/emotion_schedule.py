@@ -1,0 +1,140 @@
+"""An emotion score: what a person writes or wires, names, blends and timelines, as an EmotionCurve."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ..errors import UserError
+from ..values import EMOTIONS, FPS, EmotionCurve
+
+#: The word for "leave the emotion to the voice".
+NO_EMOTION = "none"
+#: How long one emotion of a timeline takes to become the next.
+BLEND_SECONDS = 0.4
+
+
+@dataclass(frozen=True)
+class EmotionKey:
+    """From ``seconds`` on the face shows ``name`` (or NO_EMOTION) at ``intensity`` in 0..1.
+
+    ``name`` may join several with +, which then share the face equally.
+    """
+
+    seconds: float
+    name: str
+    intensity: float
+
+    @property
+    def shares(self) -> Tensor:
+        """(E,) summing to one."""
+        names = self.name.split("+")
+        return torch.tensor([names.count(name) / len(names) for name in EMOTIONS])
+
+
+Keys = tuple[EmotionKey, ...]
+
+
+@dataclass(frozen=True)
+class EmotionScore:
+    """Timelines laid over each other: ``layers`` of (weight, keys). It has no length until a voice gives it one."""
+
+    layers: tuple[tuple[float, Keys], ...]
+
+    @staticmethod
+    def constant(name: str, intensity: float) -> EmotionScore:
+        """One emotion from beginning to end. Raises UserError for an unknown name or an intensity outside 0..1."""
+        return EmotionScore(((1.0, read_score(name, intensity)),))
+
+    @staticmethod
+    def written(text: str, intensity: float) -> EmotionScore:
+        """The timeline of :func:`read_score`, on several lines where that is easier to read."""
+        lines = [line.strip().strip(",") for line in text.splitlines()]
+        joined = ",".join(line for line in lines if line and not line.startswith("#"))
+        if not joined:
+            raise UserError("The emotion timeline is empty; please write happy, or 0:neutral,2.5:happy@0.8.")
+        return EmotionScore(((1.0, read_score(joined, intensity)),))
+
+    def blended(self, other: EmotionScore, share: float) -> EmotionScore:
+        """This score at ``share`` 0, the other at 1, both in between. Raises UserError outside 0..1."""
+        if not 0.0 <= share <= 1.0:
+            raise UserError(f"Got a blend of {share:g}; give a number from 0 (the first) to 1 (the second).")
+        mine = tuple((weight * (1.0 - share), keys) for weight, keys in self.layers)
+        theirs = tuple((weight * share, keys) for weight, keys in other.layers)
+        return EmotionScore(tuple(layer for layer in mine + theirs if layer[0] > 0))
+
+    def curve(self, frames: int, fps: float = FPS) -> EmotionCurve | None:
+        """One row a frame; None where every layer leaves the emotion to the voice.
+
+        What adds up is weight times intensity, because that is what moves the face (see :mod:`emotion`).
+        """
+        curves = [(weight, emotion_curve(keys, frames, fps)) for weight, keys in self.layers]
+        told = [(weight, curve) for weight, curve in curves if curve is not None]
+        if not told:
+            return None
+        if len(curves) == 1:
+            return told[0][1]
+        present = sum(weight for weight, _ in told)
+        amount = torch.stack([w * c.weights * c.intensity[:, None] for w, c in told]).sum(0)  # (T, E)
+        plain = torch.stack([w * c.weights for w, c in told]).sum(0) / present
+        intensity = amount.sum(-1)
+        weights = torch.where(intensity[:, None] > 1e-6, amount / intensity.clamp_min(1e-6)[:, None], plain)
+        return replace(told[0][1], weights=weights, intensity=intensity.clamp(max=1.0))
+
+
+def read_score(text: str, intensity: float) -> Keys:
+    """Read "happy", "happy@0.8", "happy+surprised" or "0:neutral,2.5:happy@0.8".
+
+    ``intensity`` holds where none is written. Keys come back ordered by time. Raises UserError for anything else,
+    listing the names where one is unknown.
+    """
+    entries = [entry.strip() for entry in text.split(",")]
+    if len(entries) > 1 and any(NO_EMOTION in entry for entry in entries):
+        raise UserError(f"{NO_EMOTION!r} stands alone, not in the timeline {text!r}; please use neutral there.")
+    keys = sorted((_key(entry, text, intensity) for entry in entries), key=lambda key: key.seconds)
+    if len({key.seconds for key in keys}) < len(keys):
+        raise UserError(f"The emotion timeline {text!r} has two entries at one time; please give each its own second.")
+    return tuple(keys)
+
+
+def emotion_curve(keys: Keys, frames: int, fps: float = FPS) -> EmotionCurve | None:
+    """The keys as one row a frame, blended over BLEND_SECONDS up to each key; None for NO_EMOTION."""
+    if keys[0].name == NO_EMOTION:
+        return None
+    time = torch.arange(frames, dtype=torch.float64) / fps
+    weights, intensity = torch.zeros(frames, len(EMOTIONS)), torch.zeros(frames)
+    for i, key in enumerate(keys):
+        # The first key also holds before its time; a later one grows out of its predecessor.
+        share = torch.ones(frames) if i == 0 else ((time - key.seconds) / BLEND_SECONDS + 1).clamp(0, 1).float()
+        weights = torch.lerp(weights, key.shares.expand_as(weights), share[:, None])
+        intensity = torch.lerp(intensity, torch.full((frames,), key.intensity), share)
+    return EmotionCurve(weights, intensity, fps=fps)
+
+
+def _key(entry: str, text: str, intensity: float) -> EmotionKey:
+    time, colon, rest = entry.rpartition(":")
+    name, at, strength = rest.partition("@")
+    names = [part.strip().lower() for part in name.split("+")]
+    known = (*EMOTIONS, NO_EMOTION) if len(names) == 1 else EMOTIONS
+    if unknown := [part for part in names if part not in known]:
+        raise UserError(f"Unknown emotion {unknown[0]!r}; please choose one of {', '.join(known)}.")
+    name = "+".join(names)
+    if "," in text and not colon:
+        raise UserError(f"{entry!r} in the emotion timeline {text!r} has no time; please write it as 2.5:{name}.")
+    key = EmotionKey(_number(time, text) if colon else 0.0, name, _number(strength, text) if at else float(intensity))
+    if not 0.0 <= key.intensity <= 1.0:
+        raise UserError(f"The emotion intensity is {key.intensity:g}; please give a number from 0 to 1.")
+    if not 0.0 <= key.seconds < float("inf"):
+        raise UserError(f"The emotion timeline {text!r} has a time of {key.seconds:g} s; please start at 0 or later.")
+    return key
+
+
+def _number(text: str, whole: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise UserError(
+            f"{text!r} in the emotion {whole!r} is not a number; write happy or 0:neutral,2.5:happy@0.8."
+        ) from None

@@ -1,0 +1,271 @@
+"""Motion for speech of any length: windows one after the other, each continuing the last (METHOD 1.4, 1.7, 1.12)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..errors import UserError
+from ..values import KEYPOINTS, AudioFeatures, EmotionCurve, Motion, Pose, expect, expect_same_rate
+from .denoiser import MotionDenoiser, WindowContext
+from .emotion import EmotionController
+from .guidance import Feeling, Scales, as_clean, guided
+from .normalisation import EXPRESSION_CHANNELS, MOTION_CHANNELS, pose_channels, standardised_identity, to_expression
+from .options import SamplingOptions, window_noise, window_of
+from .pose_prior import ANGLE_LIMITS, HELD_BACK, POSE_LIMIT, Head
+from .samplers import Schedule, sample
+
+__all__ = ["SamplingOptions", "generate", "iterate", "joined"]
+
+Progress = Callable[[int, int], None]
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """One performance, checked. ``weights`` (T, E) and ``intensity`` (T,) of the emotion, or None for stage 1 alone."""
+
+    denoiser: MotionDenoiser
+    controller: EmotionController | None
+    identity: Tensor
+    head: Head
+    audio: AudioFeatures
+    emotion: tuple[Tensor, Tensor] | None
+    options: SamplingOptions
+    schedule: Schedule
+    past: Tensor | None  # (P, 69) before the first window
+
+    @property
+    def stride(self) -> int:
+        return stride(self.denoiser.config.window, self.options.overlap)
+
+    @property
+    def windows(self) -> int:
+        return max(1, -(-(len(self.audio) - self.options.overlap) // self.stride))
+
+
+def stride(window: int, overlap: int) -> int:
+    """Frames from the beginning of one window to that of the next. Raises UserError where none are left."""
+    if overlap > window // 2:
+        raise UserError(f"Got an overlap of {overlap} frames; windows of {window} can share at most {window // 2}.")
+    return window - overlap
+
+
+def generate(
+    denoiser: MotionDenoiser,
+    controller: EmotionController | None,
+    portrait_keypoints: Tensor,
+    rest: Motion,
+    audio: AudioFeatures,
+    emotion: EmotionCurve | None = None,
+    options: SamplingOptions = SamplingOptions(),  # noqa: B008  (frozen)
+    progress: Progress | None = None,
+    previous: Motion | None = None,
+) -> Motion:
+    """One frame of motion for each frame of ``audio``.
+
+    ``portrait_keypoints`` (K, 3) canonical and ``rest``, one frame, are the portrait. Without an ``emotion``, or with
+    weights that are all zero, stage 1 alone speaks. ``previous`` is a motion to continue (its voice is taken for
+    silent). ``progress(step, total)`` counts network evaluations over all windows and may raise to cancel. The same
+    seed gives the same motion. Raises UserError, before any slow work, for inputs that do not fit each other.
+    """
+    pieces = list(iterate(denoiser, controller, portrait_keypoints, rest, audio, emotion, options, progress, previous))
+    return joined(pieces)
+
+
+def iterate(
+    denoiser: MotionDenoiser,
+    controller: EmotionController | None,
+    portrait_keypoints: Tensor,
+    rest: Motion,
+    audio: AudioFeatures,
+    emotion: EmotionCurve | None = None,
+    options: SamplingOptions = SamplingOptions(),  # noqa: B008  (frozen)
+    progress: Progress | None = None,
+    previous: Motion | None = None,
+) -> Iterator[Motion]:
+    """The pieces of :func:`generate`, window by window, in constant memory. Checks everything before it returns."""
+    _check_inputs(denoiser, controller, portrait_keypoints, rest, audio)
+    config, statistics = denoiser.config, denoiser.statistics
+    for name in ("cfg_audio", "cfg_audio_pose", "cfg_emotion"):
+        window_of(name, getattr(options, name), len(audio), 0, 1, audio.fps)
+    stride(config.window, options.overlap)
+    head = Head.of(rest, denoiser, options)
+    past = None
+    if previous is not None:
+        expect_same_rate(previous.fps, audio.fps, "The previous motion and the audio")
+        past = _last(head.encode(previous, statistics), config.previous)
+    elif options.start == "portrait":
+        past = head.encode(rest, statistics).expand(config.previous, -1)
+    plan = _Plan(
+        denoiser=denoiser,
+        controller=controller,
+        identity=standardised_identity(portrait_keypoints.float().cpu(), statistics)[None],
+        head=head,
+        audio=audio,
+        emotion=_emotion(controller, emotion, audio),
+        options=options,
+        schedule=Schedule.linear(),
+        past=past,
+    )
+    return _run(plan, progress)
+
+
+def _run(plan: _Plan, progress: Progress | None) -> Iterator[Motion]:
+    previous, fade = plan.denoiser.config.previous, plan.options.overlap
+    anchor, warned, past, tail = torch.zeros(6), False, plan.past, torch.zeros(0, MOTION_CHANNELS)
+    for index in range(plan.windows):
+        model = _window(plan, index, past, progress)  # (W, 69)
+        if not bool(model.isfinite().all()):
+            raise UserError("The motion model answered with NaN; use another copy of its file, or other settings.")
+        share = torch.arange(1, len(tail) + 1)[:, None] / (len(tail) + 1)
+        model = torch.cat([torch.lerp(tail, model[: len(tail)], share), model[len(tail) :]])
+        last = index == plan.windows - 1
+        kept = model[: len(plan.audio) - index * plan.stride] if last else model[: plan.stride]
+        tail = model[plan.stride : plan.stride + fade]
+        past = _last(kept if past is None else torch.cat([past, kept]), previous)
+        pose = kept[:, EXPRESSION_CHANNELS:]
+        if index == 0 and plan.options.pose_anchor == "first" and plan.past is None:
+            anchor = pose[0]
+        head_pose, held = plan.head.decode(pose - anchor, plan.audio.fps)
+        if held and not warned:
+            log.warning(HELD_BACK, ANGLE_LIMITS)
+            warned = True
+        yield Motion(head_pose, to_expression(kept, plan.denoiser.statistics))
+
+
+@torch.no_grad()
+def _window(plan: _Plan, index: int, past: Tensor | None, progress: Progress | None) -> Tensor:
+    """The motion of one window in model space (W, 69), float32 on the CPU."""
+    config, options = plan.denoiser.config, plan.options
+    like = next(plan.denoiser.parameters())
+    begin = index * plan.stride
+    scales = Scales(*(_placed(s, like) for s in _scales(plan, begin)))
+    predict = guided(plan.denoiser, plan.controller, _context(plan, begin, past), _feeling(plan, begin), scales)
+    chance = window_noise(options.seed, index)
+    noise = torch.randn(1, config.window, MOTION_CHANNELS, generator=chance).to(like.device)
+
+    def report(step: int, steps: int) -> None:
+        if progress is not None:
+            progress(index * steps + step, plan.windows * steps)
+
+    model = sample(
+        as_clean(plan.denoiser, plan.schedule, predict),
+        plan.schedule,
+        noise,
+        steps=options.steps,
+        sampler=options.sampler,
+        spacing=options.spacing,
+        eta=options.eta,
+        generator=chance,
+        progress=report,
+    )[0].cpu()
+    pose = model[:, EXPRESSION_CHANNELS:].clamp(-POSE_LIMIT, POSE_LIMIT)
+    return torch.cat([model[:, :EXPRESSION_CHANNELS], pose], -1)
+
+
+def _context(plan: _Plan, begin: int, past: Tensor | None) -> WindowContext:
+    """The conditions of the window that begins at frame ``begin``, on the network's device."""
+    config, frames = plan.denoiser.config, len(plan.audio)
+    place = torch.arange(begin - config.previous, begin + config.window)
+    inside = (place >= 0) & (place < frames)
+    heard = plan.audio.features[place.clamp(0, frames - 1)].float()
+    silence = plan.denoiser.statistics.silence.to(heard)
+    heard = torch.where(inside[:, None, None], heard, silence)
+    like = next(plan.denoiser.parameters())
+    off = torch.zeros(1, dtype=torch.bool, device=like.device)
+    return WindowContext(
+        audio=heard[None].to(like),
+        previous=(torch.zeros(config.previous, MOTION_CHANNELS) if past is None else past)[None].to(like),
+        identity=plan.identity.to(like),
+        start=off.logical_not() if past is None else off,
+        drop_audio=off,
+        drop_identity=off,
+        valid=inside[None, config.previous :].to(like.device),
+    )
+
+
+def _feeling(plan: _Plan, begin: int) -> Feeling | None:
+    """What the window feels; past the end of the speech the last frame's emotion holds."""
+    if plan.emotion is None:
+        return None
+    like = next(plan.denoiser.parameters())
+    place = torch.arange(begin, begin + plan.denoiser.config.window).clamp(max=len(plan.audio) - 1)
+    weights, intensity = (part[place][None].to(like) for part in plan.emotion)
+    return Feeling(weights, intensity)
+
+
+def _scales(plan: _Plan, begin: int) -> Sequence[float | Tensor]:
+    o, frames, end = plan.options, len(plan.audio), begin + plan.denoiser.config.window
+    named = (("cfg_audio", o.cfg_audio), ("cfg_audio_pose", o.cfg_audio_pose), ("cfg_emotion", o.cfg_emotion))
+    return [window_of(name, curve, frames, begin, end, plan.audio.fps) for name, curve in named]
+
+
+def _placed(scale: float | Tensor, like: Tensor) -> float | Tensor:
+    return scale.to(like) if isinstance(scale, Tensor) else scale
+
+
+def _emotion(
+    controller: EmotionController | None, curve: EmotionCurve | None, audio: AudioFeatures
+) -> tuple[Tensor, Tensor] | None:
+    """The curve with its columns in the controller's order, by name; None where nothing is asked of it."""
+    if curve is None or not bool((curve.weights != 0).any()):
+        return None
+    if controller is None:
+        raise UserError("An emotion was asked for, but there is no emotion model; load one, or leave the emotion off.")
+    if len(curve) != len(audio):
+        raise UserError(f"The emotion has {len(curve)} frames and the audio {len(audio)}; give one row for each frame.")
+    expect_same_rate(curve.fps, audio.fps, "The emotion and the audio")
+    if not bool(curve.weights.isfinite().all() and curve.intensity.isfinite().all()):
+        raise UserError("The emotion holds NaN or infinite numbers; give weights and intensities from 0 to 1.")
+    known = controller.config.emotions
+    unknown = [name for i, name in enumerate(curve.names) if name not in known and bool(curve.weights[:, i].any())]
+    if unknown:
+        raise UserError(f"This emotion model does not know {unknown[0]!r}; choose one of {', '.join(known)}.")
+    columns = [curve.weights[:, curve.names.index(n)] if n in curve.names else torch.zeros(len(curve)) for n in known]
+    return torch.stack(columns, -1), curve.intensity
+
+
+def _check_inputs(
+    denoiser: MotionDenoiser,
+    controller: EmotionController | None,
+    keypoints: Tensor,
+    rest: Motion,
+    audio: AudioFeatures,
+) -> None:
+    if denoiser.training or (controller is not None and controller.training):
+        raise ValueError("The motion model is in training mode, where dropout adds noise; call train(False) first.")
+    expect("portrait_keypoints", keypoints, KEYPOINTS, 3)
+    if len(rest) != 1:
+        raise ValueError(f"rest must be one frame, got {len(rest)}.")
+    if len(audio) == 0:
+        raise UserError("The audio has no frames; give a speech that lasts at least one frame.")
+    denoiser.refuse_other_audio(audio.encoder, audio.features.shape[1], audio.features.shape[2])
+    parts = {"audio": (audio.features,), "portrait": (keypoints, rest.expression, pose_channels(rest.pose))}
+    for name, tensors in parts.items():
+        if not all(bool(part.isfinite().all()) for part in tensors):
+            raise UserError(f"The {name} holds NaN or infinite numbers; read it again from an intact file.")
+    if controller is not None and controller.config.width != denoiser.config.width:
+        raise UserError(
+            f"The emotion model has width {controller.config.width} and the motion model {denoiser.config.width}; "
+            "load the pair that was trained together."
+        )
+
+
+def _last(model: Tensor, frames: int) -> Tensor:
+    """The last ``frames`` of (T, 69), the first one held where there are too few."""
+    missing = max(frames - len(model), 0)
+    return torch.cat([model[:1].expand(missing, -1), model])[-frames:]
+
+
+def joined(pieces: Sequence[Motion]) -> Motion:
+    """The pieces of :func:`iterate` as one motion."""
+    rotation, translation, scale = (
+        torch.cat([getattr(m.pose, part) for m in pieces]) for part in ("rotation", "translation", "scale")
+    )
+    pose = Pose(rotation, translation, scale, pieces[0].fps)
+    return Motion(pose, torch.cat([m.expression for m in pieces]))

@@ -1,0 +1,107 @@
+"""Classifier-free guidance over voice and emotion (Eq. 8, METHOD 1.10).
+
+``e0 + w_a (e_a - e0) + w_e (e_ae - e_a)``, from exactly three conditionings: nothing, the voice, the voice and the
+emotion. Emotion enters behind the Conformer, so the last two share it: two Conformer rows, not three. The weights sum
+to one and the conversions between epsilon, x0 and v are affine, so the formula holds for each target alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from .denoiser import MotionDenoiser, WindowContext
+from .emotion import EmotionController
+from .normalisation import MOTION_CHANNELS
+from .samplers import Schedule, predicted_x0
+
+Predict = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Scales:
+    """``audio`` w_a on the expression, ``pose`` w_a on the pose, ``emotion`` w_e: numbers, or tensors (W, 1)."""
+
+    audio: float | Tensor
+    pose: float | Tensor
+    emotion: float | Tensor
+
+
+@dataclass(frozen=True)
+class Feeling:
+    """What a window feels: ``weights`` (B, W, E) over the controller's emotions, ``intensity`` (B, W)."""
+
+    weights: Tensor
+    intensity: Tensor
+
+
+def guided(
+    denoiser: MotionDenoiser,
+    controller: EmotionController | None,
+    context: WindowContext,
+    feeling: Feeling | None,
+    scales: Scales,
+) -> Predict:
+    """A denoiser ``(noisy (B, W, 69), t (B,)) -> (B, W, 69)`` of the guided prediction of the target.
+
+    Without a ``controller`` or a ``feeling`` it is stage 1 alone. The pose does not depend on them in any bit. What
+    stays the same over the steps is computed here, once.
+    """
+    prepared = denoiser.prepare(_unheard_and_heard(context))
+
+    def predict(noisy: Tensor, t: Tensor) -> Tensor:
+        unheard, heard = denoiser.run(torch.cat([noisy, noisy]), torch.cat([t, t]), prepared).chunk(2)
+        pose0, pose_a = denoiser.pose_head(unheard), denoiser.pose_head(heard)
+        pose = pose0 + scales.pose * (pose_a - pose0)
+        if controller is None or feeling is None:
+            rows = (unheard, heard, heard)
+        else:
+            rows = _felt(controller, unheard, heard, t, feeling, context.valid)
+        # One call a row: a batched product may round a row by its place, and equal rows must give equal answers.
+        e0, e_a, e_ae = (denoiser.expression_head(row) for row in rows)
+        expression = e0 + scales.audio * (e_a - e0) + scales.emotion * (e_ae - e_a)
+        return torch.cat([expression, pose], -1)
+
+    return predict
+
+
+def as_clean(denoiser: MotionDenoiser, schedule: Schedule, predict: Predict) -> Callable[[Tensor, int], Tensor]:
+    """A prediction of the target as one of the clean sample, ``(noisy (B, W, 69), t) -> (B, W, 69)``, which is what
+    samplers ask for; dead channels, of which the network learned nothing, are 0."""
+    like = next(denoiser.parameters())
+    live = denoiser.statistics.live.to(like.device)
+    dead = torch.cat([~live, torch.zeros(MOTION_CHANNELS - len(live), dtype=torch.bool, device=like.device)])
+
+    def predict_x0(noisy: Tensor, t: int) -> Tensor:
+        at = torch.full((len(noisy),), t, device=noisy.device)
+        prediction = predict(noisy.to(like.dtype), at).float()
+        return predicted_x0(schedule, denoiser.config.target, prediction, noisy, at).masked_fill(dead, 0.0)
+
+    return predict_x0
+
+
+def _felt(
+    controller: EmotionController, unheard: Tensor, heard: Tensor, t: Tensor, feeling: Feeling, valid: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Nothing, voice, voice and emotion: three rows of the controller."""
+    null = torch.tensor([True, True, False], device=heard.device).repeat_interleave(len(heard))
+    felt = controller(
+        torch.cat([unheard, heard, heard]),
+        t.repeat(3),
+        feeling.weights.repeat(3, 1, 1),
+        feeling.intensity.repeat(3, 1),
+        null,
+        valid.repeat(3, 1),
+    )
+    first, second, third = felt.chunk(3)
+    return first, second, third
+
+
+def _unheard_and_heard(context: WindowContext) -> WindowContext:
+    """Twice the rows: first without, then with the current audio."""
+    doubled = {name: torch.cat([value, value]) for name, value in vars(context).items()}
+    heard = context.drop_audio
+    return replace(context, **doubled | {"drop_audio": torch.cat([torch.ones_like(heard), heard])})

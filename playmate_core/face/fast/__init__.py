@@ -1,0 +1,170 @@
+"""The prepared room: the same W and G, arranged for speed. The plain modules stay the truth; a test compares them.
+
+:func:`prepared` makes of a face model one whose W and G are these, with everything that is constant folded in. It is
+made for the weights, the device and the dtype that the model has at that moment, and is not for training.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Callable
+from functools import partial
+from weakref import WeakKeyDictionary
+
+import psutil
+import torch
+from torch import nn
+
+from ..model import FaceModel
+from ..warping import DenseMotion
+from .conv_plan import Arrangement, Form
+from .fft_conv import TILE, Spectrum
+from .folding import Kernel, kernel_of
+from .generator import PreparedGenerator
+from .half_precision import Phases, Precision, volumes_are_slow
+from .split_conv import Parted
+from .warping import PreparedWarping, Straight
+from .winograd import AFTER_UPSAMPLED_4, UPSAMPLED_2, UPSAMPLED_4, WINOGRAD, Algorithm, Convolution, Direct
+
+#: From plain to fast. "structure" costs no memory; "transforms" keeps four times the weights and the spectra of a few;
+#: "half" multiplies in half precision and is the only one whose pictures are not the plain ones to rounding of float32.
+PROFILES = ("plain", "structure", "transforms", "half")
+#: Fewer channel pairs per channel than this, and Winograd's transforms cost what they save (measured on AVX2).
+WORTH_TRANSFORMING = 60
+#: A Fourier transform pays for kernels at least so wide.
+WIDE_KERNEL = 5
+#: Memory that "transforms" takes, as a multiple of the weights of W and G, and the share of what is free it may take.
+EXTRA_MEMORY, SHARE_OF_MEMORY = 4, 0.5
+log = logging.getLogger(__name__)
+
+
+_made: WeakKeyDictionary[FaceModel, tuple[object, FaceModel]] = WeakKeyDictionary()
+
+
+def prepared(face: FaceModel, profile: str = "auto") -> FaceModel:
+    """:func:`prepare`, made once and kept as long as ``face`` lives and its weights do not change."""
+    profile = suitable(face) if profile == "auto" else profile
+    stamp = (profile, *[(p.data_ptr(), 0 if p.is_inference() else p._version) for p in face.state_dict().values()])
+    kept = _made.get(face)
+    if kept is None or kept[0] != stamp:
+        _made.pop(face, None)  # before the next is made: both together may not fit
+        kept = (stamp, prepare(face, profile))
+        if kept[1] is not face:  # kept as the value of its own key, it would live for ever
+            _made[face] = kept
+    return kept[1]
+
+
+def release(face: FaceModel) -> None:
+    """Forget what was made of ``face``: its memory, on a card, is nobody else's to free."""
+    _made.pop(face, None)
+
+
+def suitable(face: FaceModel) -> str:
+    """The profile for where ``face`` is and how it computes.
+
+    On a CPU "transforms" with memory to spare and "structure" without, "half" for weights in half precision. On an
+    accelerator "half" for those and "plain" for others: nobody has measured full precision's forms there.
+    """
+    weight = next(face.generator.parameters())
+    if torch.finfo(weight.dtype).bits < 32:
+        return "half"
+    if weight.device.type != "cpu":
+        return "plain"
+    parts = (face.warping, face.generator)
+    needed = EXTRA_MEMORY * sum(p.numel() * p.element_size() for part in parts for p in part.parameters())
+    return "transforms" if needed < SHARE_OF_MEMORY * psutil.virtual_memory().available else "structure"
+
+
+def halves(face: FaceModel, profile: str) -> bool:
+    """Whether W and G compute in half precision under a profile or "auto"."""
+    return profile == "half" or torch.finfo(next(face.generator.parameters()).dtype).bits < 32
+
+
+def prepare(face: FaceModel, profile: str) -> FaceModel:
+    """``face`` with W and G arranged as ``profile`` says (one of PROFILES); F, M and S are the same objects.
+
+    What is not published stays plain: a model that carries its picture, and a part of unknown children.
+    """
+    if profile not in PROFILES:
+        raise ValueError(f"profile must be auto or one of {', '.join(PROFILES)}, got {profile!r}.")
+    if profile == "plain" or face.config.carry_picture or face.config.turn_candidates or face.config.body_candidate:
+        return face
+    made = copy.copy(face)
+    # A module keeps its parts in this dict; a shallow copy would share it with the original.
+    made._modules = dict(face._modules)
+    arrangement = arranged(face, profile)
+    if unknown := _unknown_parts(face.generator, GENERATOR_PARTS | set(face.generator.middle)):
+        log.info("G stays plain: its prepared form does not know %s", sorted(unknown))
+    else:
+        made._modules["generator"] = PreparedGenerator(face.generator, arrangement)
+    if unknown := _unknown_parts(face.warping.dense_motion_network, DENSE_PARTS):
+        log.info("W stays plain: its prepared form does not know %s", sorted(unknown))
+    else:
+        made._modules["warping"] = PreparedWarping(face.warping, face.config.volume_depth, arrangement)
+    return made
+
+
+GENERATOR_PARTS = {"fc", "up_0", "up_1", "conv_img"}
+DENSE_PARTS = {"hourglass", "mask", "compress", "norm", "occlusion"}
+
+
+def _unknown_parts(module: nn.Module, known: set[str]) -> set[str]:
+    return {name for name, _ in module.named_children()} - known
+
+
+def arranged(face: FaceModel, profile: str) -> Arrangement:
+    """What W and G are made of under a profile that is not plain."""
+    if profile == "half":
+        return _halved(precision_of(face))
+    upsampled = (_by(UPSAMPLED_2), _by(UPSAMPLED_4), _by(AFTER_UPSAMPLED_4))
+    if profile == "structure":
+        return Arrangement(direct, direct, *upsampled, Straight)
+    return Arrangement(direct, quickest, *upsampled, spectrum if _by_spectrum(face) else Straight)
+
+
+def precision_of(face: FaceModel) -> Precision:
+    """The half precision of the model's weights, or that which its device multiplies best."""
+    weight = next(face.generator.parameters())
+    on_cpu, half = weight.device.type == "cpu", torch.finfo(weight.dtype).bits < 32
+    products = weight.dtype if half else torch.bfloat16 if on_cpu else torch.float16
+    return Precision(products, torch.float32 if on_cpu else products, volumes_are_slow(weight.device))
+
+
+def _halved(precision: Precision) -> Arrangement:
+    """Products in half precision: plain convolutions, enlarged maps read before they are."""
+
+    def plain(kernel: Kernel) -> Form:
+        return precision.convolution(kernel.weight, kernel.bias)
+
+    doubled, quadrupled = (partial(Phases, up=up, precision=precision) for up in (2, 4))
+    reading = partial(Straight, mask=precision.convolution, occlusion=precision.convolution)
+    return Arrangement(plain, plain, doubled, quadrupled, plain, reading, precision.products, precision.maps)
+
+
+def direct(kernel: Kernel) -> Direct:
+    """The plain convolution, in the plane by short sums; in a volume, of fewer channels, those would cost time."""
+    return (Parted if kernel.weight.ndim == 4 else Direct)(kernel.weight, kernel.bias)
+
+
+def quickest(kernel: Kernel) -> Convolution | Direct:
+    """Winograd's where there are channels enough."""
+    outside, inside, taps = *kernel.weight.shape[:2], kernel.weight[0, 0].numel() // 9
+    if taps * inside * outside / (inside + outside) >= WORTH_TRANSFORMING:
+        return _by(WINOGRAD)(kernel)
+    return direct(kernel)
+
+
+def _by(algorithm: Algorithm) -> Callable[[Kernel], Convolution]:
+    return lambda kernel: Convolution(kernel.weight, kernel.bias, algorithm)
+
+
+def spectrum(dense: DenseMotion, depth: int) -> Spectrum:
+    """Mask and occlusion by Fourier transform."""
+    return Spectrum(kernel_of(dense.mask), kernel_of(dense.occlusion), depth)
+
+
+def _by_spectrum(face: FaceModel) -> bool:
+    """Whether the kernels are wide, of one width, and every map divides into tiles."""
+    config = face.config
+    return config.mask_kernel == config.occlusion_kernel >= WIDE_KERNEL and 2**config.hourglass_levels % TILE == 0

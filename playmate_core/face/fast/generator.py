@@ -1,0 +1,137 @@
+"""G, prepared: modulations read from the small label, statistics from the small picture, shortcuts composed.
+
+Maps are (N, 1, H, W, C), channels last, as in :mod:`bilinear`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..generator import SLOPE, Generator, SpadeBlock
+from .conv_plan import Arrangement, Former
+from .folding import Kernel, behind, kernel_of, side_by_side
+from .precision import exact
+from .winograd import pictures_at_once
+
+#: Of the instance norm, as PyTorch has it.
+EPSILON = 1e-5
+
+
+def normalised(x: Tensor) -> Tensor:
+    """Each channel of each picture (N, 1, H, W, C) to mean 0 and variance 1. Enlarging a picture by repeating its
+    pixels changes neither, so this is done before."""
+    full = exact(x)
+    centred = full - full.mean((1, 2, 3), keepdim=True)
+    variance = centred.square().mean((1, 2, 3), keepdim=True)  # a third of the time of torch.var_mean, channels last
+    return centred.mul_(torch.rsqrt(variance + EPSILON)).to(x.dtype)
+
+
+class Modulation:
+    """What SPADE does to a normalised picture: times (1 + gamma), plus beta, both convolved from ``shared``."""
+
+    def __init__(self, gamma: Kernel, beta: Kernel, form: Former) -> None:
+        self._convolution = form(side_by_side(Kernel(gamma.weight, gamma.bias + 1), beta))
+        self._gammas = len(gamma.bias)
+
+    def activated(self, normal: Tensor, shared: Tensor) -> Tensor:
+        """leaky((1 + gamma) normal + beta), as large as ``shared`` says: (N, 1, H, W, C)."""
+
+        def rule(gamma: Tensor, beta: Tensor, normal: Tensor, into: Tensor) -> None:
+            torch.addcmul(beta, normal, gamma, out=into)
+            F.leaky_relu_(into, SLOPE)
+
+        return self._each(normal, shared, rule)
+
+    def mixed(self, normal: Tensor, shared: Tensor, mix: Tensor) -> Tensor:
+        """((1 + gamma) normal) mix + beta, where beta has been through ``mix`` (C, O) already: (N, 1, H, W, O)."""
+
+        def rule(gamma: Tensor, beta: Tensor, normal: Tensor, into: Tensor) -> None:
+            torch.add((gamma * normal).to(mix.dtype) @ mix, beta, out=into)
+
+        return self._each(normal, shared, rule)
+
+    def _each(self, normal: Tensor, shared: Tensor, rule: Callable[[Tensor, Tensor, Tensor, Tensor], None]) -> Tensor:
+        """Apply ``rule`` while gamma and beta of some rows are still in the cache."""
+        side = self._convolution.side(shared.shape[2]), self._convolution.side(shared.shape[3])
+        up = side[0] // normal.shape[2]
+        made = normal.new_empty(len(normal), 1, *side, self._convolution.outside - self._gammas)
+        for block in self._convolution.blocks(shared, up):
+            values = block.split(up)
+            gamma, beta = values[..., : self._gammas], values[..., self._gammas :]
+            rule(gamma, beta, block.lay_over(normal, up), block.place(made, up))
+        return made
+
+
+class Block:
+    """A SPADE block, reading the picture before it is enlarged."""
+
+    def __init__(self, block: SpadeBlock, spread: Former, arrangement: Arrangement) -> None:
+        """``spread`` makes gammas and betas, the arrangement's ``whole`` the other convolutions."""
+        self._norms = [
+            Modulation(kernel_of(norm.mlp_gamma), kernel_of(norm.mlp_beta), spread)
+            for norm in (block.norm_0, block.norm_1)
+        ]
+        self._convolutions = [arrangement.whole(kernel_of(conv)) for conv in (block.conv_0, block.conv_1)]
+        self._mix: Tensor | None = None
+        if block.learned_shortcut:
+            mix = kernel_of(block.conv_s).weight
+            self._mix = mix.flatten(1).T.contiguous().to(arrangement.products or mix.dtype)
+            beta = behind(kernel_of(block.norm_s.mlp_beta), mix)
+            self._norms.append(Modulation(kernel_of(block.norm_s.mlp_gamma), beta, spread))
+
+    def __call__(self, x: Tensor, shared: Tensor) -> Tensor:
+        """x (N, 1, h, w, C) and what all its SPADEs share, side by side -> (N, 1, H, W, O)."""
+        shares = shared.unflatten(-1, (len(self._norms), -1)).unbind(-2)
+        normal = normalised(x)
+        inner = self._convolutions[0](self._norms[0].activated(normal, shares[0]))
+        made = self._convolutions[1](self._norms[1].activated(normalised(inner), shares[1]))
+        if self._mix is not None:
+            return made.add_(self._norms[2].mixed(normal, shares[2], self._mix))
+        up = made.shape[2] // x.shape[2]
+        made.unflatten(3, (-1, up)).unflatten(2, (-1, up)).add_(x[:, :, :, None, :, None])
+        return made
+
+
+class PreparedGenerator(nn.Module):
+    """Label (N, C, h, w) -> picture (N, 3, 8h, 8w) in [0, 1], as :class:`Generator` draws it."""
+
+    def __init__(self, generator: Generator, arrangement: Arrangement) -> None:
+        super().__init__()
+        self._arrangement = arrangement
+        middle: list[Any] = [generator.get_submodule(name) for name in generator.middle]
+        shared = [kernel_of(norm.mlp_shared[0]) for block in middle for norm in (block.norm_0, block.norm_1)]
+        self._hidden = len(shared[0].bias)
+        self._enter = arrangement.whole(side_by_side(*shared, kernel_of(generator.fc)))
+        self._middle = [Block(block, arrangement.whole, arrangement) for block in middle]
+        self._share_2 = arrangement.doubled(_shared(generator.up_0))
+        self._share_4 = arrangement.quadrupled(_shared(generator.up_1))
+        self._up_0 = Block(generator.up_0, arrangement.whole, arrangement)
+        self._up_1 = Block(generator.up_1, arrangement.after_quadrupled, arrangement)
+        self._show = arrangement.plain(kernel_of(generator.conv_img[0]))
+
+    def forward(self, label: Tensor, canvas: None = None) -> Tensor:
+        return torch.cat([self._some(part) for part in label.split(pictures_at_once(label))])
+
+    def _some(self, label: Tensor) -> Tensor:
+        maps = self._arrangement.lay_out(label)[:, None]
+        entered = self._enter(maps)
+        width = 2 * self._hidden
+        x = entered[..., width * len(self._middle) :]
+        shared = entered[..., : width * len(self._middle)].relu_()
+        for i, block in enumerate(self._middle):
+            x = block(x, shared[..., i * width : (i + 1) * width])
+        x = self._up_0(x, self._share_2(maps).relu_())
+        x = self._up_1(x, self._share_4(maps).relu_())
+        shown = self._show(F.leaky_relu(x, SLOPE))[:, 0].movedim(-1, 1)
+        return F.pixel_shuffle(exact(shown), 2).sigmoid()
+
+
+def _shared(block: SpadeBlock) -> Kernel:
+    """What the SPADEs of a block read from the label before it is enlarged."""
+    norms: list[Any] = [block.norm_0, block.norm_1, *([block.norm_s] if block.learned_shortcut else [])]
+    return side_by_side(*[kernel_of(norm.mlp_shared[0]) for norm in norms])

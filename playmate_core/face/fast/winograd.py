@@ -1,0 +1,261 @@
+"""Same convolution, fewer multiplications: 3x3 kernels as products of short transforms.
+
+All of them are one scheme. A map is cut into cells; each cell looks at a patch one pixel wider on every side; for the
+patch d and the kernel w, in one dimension, ``y = A [(G w) * (B d)]`` with a product per channel pair. In two dimensions
+the matrices act on rows and on columns, and the products become as many matrix multiplications.
+
+Tensors here are (N, D, H, W, C), channels last; depth is never cut, a 3x3x3 kernel adds up over three slices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .interrupt import hear
+
+#: Floats of scratch for a block of cells: what stays in a core's share of the cache while four passes go over it.
+SCRATCH = 1 << 21
+#: Feature pixels worked on together: one picture of the published size.
+AT_ONCE = 64 * 64
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    """One dimension of a bilinear algorithm.
+
+    ``stride`` map pixels a cell, its patch two wider; ``outputs`` what it makes of a cell; ``B`` (q, stride + 2),
+    ``G`` (q, 3), ``A`` (outputs, q) with q products instead of 3 x outputs.
+    """
+
+    stride: int
+    outputs: int
+    B: tuple[tuple[float, ...], ...]
+    G: tuple[tuple[float, ...], ...]
+    A: tuple[tuple[float, ...], ...]
+
+
+def pictures_at_once(maps: Tensor) -> int:
+    """How many of the pictures (N, C, ..., h, w) to take together: on a CPU large ones gain nothing from company."""
+    if maps.device.type != "cpu":
+        return len(maps)
+    return max(1, AT_ONCE // (maps.shape[-1] * maps.shape[-2]))
+
+
+#: Winograd's F(4, 3) at the points 0, +-1, +-2 and infinity: 36 products for 16 pixels instead of 144.
+WINOGRAD = Algorithm(
+    stride=4,
+    outputs=4,
+    B=(
+        (4, 0, -5, 0, 1, 0),
+        (0, -4, -4, 1, 1, 0),
+        (0, 4, -4, -1, 1, 0),
+        (0, -2, -1, 2, 1, 0),
+        (0, 2, -1, -2, 1, 0),
+        (0, 4, 0, -5, 0, 1),
+    ),
+    G=(
+        (1 / 4, 0, 0),
+        (-1 / 6, -1 / 6, -1 / 6),
+        (-1 / 6, 1 / 6, -1 / 6),
+        (1 / 24, 1 / 12, 1 / 6),
+        (1 / 24, -1 / 12, 1 / 6),
+        (0, 0, 1),
+    ),
+    A=((1, 1, 1, 1, 1, 0), (0, 1, -1, 2, -2, 0), (0, 1, 1, 4, 4, 0), (0, 1, -1, 8, -8, 1)),
+)
+# Over a nearest-upsampled map a kernel meets runs of equal pixels. With the neighbours p, o, n of a cell and
+# s = w0 + w1 + w2, the pixel at its left end is w0 p + (w1 + w2) o = w0 (p - o) + s o, one inside it is s o, and the
+# one at its right end s o + w2 (n - o): three products serve all of them, with nothing but 0 and +-1 in B and A.
+_ENDS_B = ((1, -1, 0), (0, 1, 0), (0, -1, 1))
+_ENDS_G = ((1, 0, 0), (1, 1, 1), (0, 0, 1))
+#: A convolution over a map upsampled by two, read from the small map: 9 products for 4 pixels instead of 36.
+UPSAMPLED_2 = Algorithm(stride=1, outputs=2, B=_ENDS_B, G=_ENDS_G, A=((1, 1, 0), (0, 1, 1)))
+#: The same upsampled by four, of whose four pixels the inner two are equal and made once: left, inner, right.
+UPSAMPLED_4 = Algorithm(stride=1, outputs=3, B=_ENDS_B, G=_ENDS_G, A=((1, 1, 0), (0, 1, 0), (0, 1, 1)))
+#: A second convolution over what UPSAMPLED_4 made, four pixels a cell: with c the inner pixel and the patch
+#: r' l c r l', s c + {w0 (r' - c) + w1 (l - c), w0 (l - c), w2 (r - c), w1 (r - c) + w2 (l' - c)}: 49 products for 144.
+AFTER_UPSAMPLED_4 = Algorithm(
+    stride=3,
+    outputs=4,
+    B=(
+        (1, 0, -1, 0, 0),
+        (0, 1, -1, 0, 0),
+        (0, 1, -1, 0, 0),
+        (0, 0, 1, 0, 0),
+        (0, 0, -1, 1, 0),
+        (0, 0, -1, 1, 0),
+        (0, 0, -1, 0, 1),
+    ),
+    G=((1, 0, 0), (0, 1, 0), (1, 0, 0), (1, 1, 1), (0, 0, 1), (0, 1, 0), (0, 0, 1)),
+    A=((1, 1, 0, 1, 0, 0, 0), (0, 0, 1, 1, 0, 0, 0), (0, 0, 0, 1, 1, 0, 0), (0, 0, 0, 1, 0, 1, 1)),
+)
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some rows of cells of one picture: ``values`` (m, m, D, rows, columns, O), the pixel within the cell first."""
+
+    picture: int
+    first: int
+    values: Tensor
+
+    def lay_over(self, maps: Tensor, up: int = 1) -> Tensor:
+        """The part of ``maps`` (N, D, H, W, C), enlarged by ``up``, that the block covers, for element-wise use with
+        :meth:`split`: (m/up, 1, m/up, 1, D, rows, columns, C)."""
+        m, _, _, rows, columns = self.values.shape[:5]
+        each = m // up
+        part = maps[self.picture, :, self.first * each : (self.first + rows) * each]
+        cells = part.unflatten(2, (columns, each)).unflatten(1, (rows, each))
+        return cells.permute(2, 4, 0, 1, 3, 5)[:, None, :, None]
+
+    def split(self, up: int = 1) -> Tensor:
+        """The values as (m/up, up, m/up, up, D, rows, columns, O)."""
+        m = self.values.shape[0] // up
+        return self.values.unflatten(1, (m, up)).unflatten(0, (m, up))
+
+    def place(self, maps: Tensor, up: int = 1) -> Tensor:
+        """Where the block lies in ``maps`` (N, D, H, W, O) of its own size, in the order of :meth:`split`."""
+        m = self.values.shape[0] // up
+        whole = self.lay_over(maps)[:, 0, :, 0]
+        return whole.unflatten(1, (m, up)).unflatten(0, (m, up))
+
+
+class Convolution:
+    """A 3x3 or 3x3x3 convolution with zero padding, computed by an :class:`Algorithm`.
+
+    ``weight`` (O, C, 3, 3) or (O, C, 3, 3, 3), ``bias`` (O). Maps (N, D, H, W, C) -> (N, D, mH/s, mW/s, O) with m
+    outputs and stride s of the algorithm, which must divide H and W.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor | None, algorithm: Algorithm) -> None:
+        self.algorithm = algorithm
+        volume = weight if weight.ndim == 5 else weight[:, :, None]
+        short = torch.tensor(algorithm.G, dtype=torch.float64, device=weight.device)
+        self._kernels = torch.stack(
+            [
+                torch.einsum("ai,bj,ocij->abco", short, short, tap.double()).flatten(0, 1).to(weight.dtype).contiguous()
+                for tap in volume.unbind(2)
+            ]
+        )  # (kz, q q, C, O)
+        self._bias = bias
+        self._into = _both(algorithm.B, weight)
+        self._out_of = _both(algorithm.A, weight)
+
+    def __call__(self, maps: Tensor) -> Tensor:
+        pictures, depth, height, width = maps.shape[:4]
+        made = maps.new_empty(pictures, depth, self.side(height), self.side(width), self.outside)
+        for block in self.blocks(maps):
+            block.place(made).copy_(block.split())
+        return made
+
+    @property
+    def outside(self) -> int:
+        """Channels made."""
+        return self._kernels.shape[-1]
+
+    def side(self, inside: int) -> int:
+        """How many pixels ``inside`` become."""
+        return inside // self.algorithm.stride * self.algorithm.outputs
+
+    def blocks(self, maps: Tensor, _cell: int = 1) -> Iterator[Block]:
+        """The result piece by piece; a block's memory is used again for the next. The algorithm says its cells."""
+        taps, products, inside, outside = self._kernels.shape
+        s, m = self.algorithm.stride, self.algorithm.outputs
+        pictures, depth, height, width = maps.shape[:4]
+        high, wide, patch, deep = height // s, width // s, s + 2, depth + taps - 1
+        padded = F.pad(maps, (0, 0, 1, 1, 1, 1, taps // 2, taps // 2))
+        per_row = wide * (patch**2 * deep * inside + products * (deep * inside + depth * outside) + m * m * outside)
+        step = max(1, min(high, SCRATCH // per_row))
+        scratch = _Scratch(maps)
+        strides = padded.stride()
+        lay = (strides[2], strides[3], strides[1], s * strides[2], s * strides[3], 1)
+        for picture in range(pictures):
+            for first in range(0, high, step):
+                hear()
+                rows = min(step, high - first)
+                start = padded[picture, 0, first * s :].storage_offset()
+                seen = padded.as_strided((patch, patch, deep, rows, wide, inside), lay, start)
+                gathered = scratch.take("gathered", patch**2, deep * rows * wide * inside)
+                gathered.view(seen.shape).copy_(seen)
+                moved = torch.mm(self._into, gathered, out=scratch.take("moved", products, gathered.shape[1]))
+                yield Block(picture, first, self._finish(moved, (depth, rows, wide), scratch))
+
+    def _finish(self, moved: Tensor, size: tuple[int, int, int], scratch: _Scratch) -> Tensor:
+        """Transformed patches (q q, (D + taps - 1) rows wide C) -> pixels (m, m, D, rows, wide, O)."""
+        taps, products, inside, outside = self._kernels.shape
+        depth, rows, wide = size
+        m, cells = self.algorithm.outputs, rows * wide
+        slices = moved.view(products, depth + taps - 1, cells, inside)
+        summed = scratch.take("summed", products, depth * cells * outside)
+        result = summed.view(products, depth * cells, outside)
+        for tap, kernel in enumerate(self._kernels):
+            part = slices[:, tap : tap + depth].flatten(1, 2)
+            if tap:
+                result.baddbmm_(part, kernel)
+            else:
+                torch.bmm(part, kernel, out=result)
+        made = torch.mm(self._out_of, summed, out=scratch.take("made", m * m, summed.shape[1]))
+        values = made.view(m, m, depth, rows, wide, outside)
+        return values if self._bias is None else values.add_(self._bias)
+
+
+class Direct:
+    """The convolution as PyTorch has it, in the same clothes: maps (N, D, H, W, C) -> (N, D, H, W, O)."""
+
+    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
+        self._weight = weight
+        self._bias = bias
+
+    def __call__(self, maps: Tensor) -> Tensor:
+        hear()
+        reach = [taps // 2 for taps in self._weight.shape[2:]]
+        if len(reach) == 3:
+            return F.conv3d(maps.movedim(-1, 1), self._weight, self._bias, padding=reach).movedim(1, -1)
+        flat = F.conv2d(maps.flatten(0, 1).movedim(-1, 1), self._weight, self._bias, padding=reach)
+        return flat.movedim(1, -1).unflatten(0, maps.shape[:2])
+
+    @property
+    def outside(self) -> int:
+        """Channels made."""
+        return len(self._weight)
+
+    def side(self, inside: int) -> int:
+        """How many pixels ``inside`` become."""
+        return inside
+
+    def blocks(self, maps: Tensor, cell: int = 1) -> Iterator[Block]:
+        """The result, a picture at a time, in cells of ``cell`` pixels a side."""
+        return in_cells(self, maps, cell)
+
+
+def in_cells(convolve: Callable[[Tensor], Tensor], maps: Tensor, cell: int) -> Iterator[Block]:
+    """What a convolution makes of ``maps``, a picture at a time, in cells of ``cell`` pixels a side."""
+    for picture in range(len(maps)):
+        made = convolve(maps[picture : picture + 1])[0]
+        cells = made.unflatten(2, (-1, cell)).unflatten(1, (-1, cell))
+        yield Block(picture, 0, cells.permute(2, 4, 0, 1, 3, 5))
+
+
+class _Scratch:
+    """Memory that blocks of falling size use one after another."""
+
+    def __init__(self, like: Tensor) -> None:
+        self._like = like
+        self._held: dict[str, Tensor] = {}
+
+    def take(self, name: str, rows: int, columns: int) -> Tensor:
+        held = self._held.get(name)
+        if held is None or held.numel() < rows * columns:
+            held = self._held[name] = self._like.new_empty(rows * columns)
+        return held[: rows * columns].view(rows, columns)
+
+
+def _both(matrix: tuple[tuple[float, ...], ...], like: Tensor) -> Tensor:
+    """The matrix for rows and columns together: its Kronecker square."""
+    single = torch.tensor(matrix, dtype=torch.float64)
+    return torch.kron(single, single).to(like.device, like.dtype)

@@ -1,0 +1,158 @@
+"""The sound of a video being written: decoded, cut, and encoded to AAC in step with the pictures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .audio_files import Recording, audio_stream, decoding
+from .images import check_file
+
+#: AAC knows rates up to 96 kHz; what lies above, or between, is resampled to this.
+_FALLBACK_RATE = 48_000
+#: Channel layouts FFmpeg's AAC encoder takes; any other is mixed to stereo.
+_LAYOUTS = ("mono", "stereo", "3.0", "4.0", "5.0", "5.0(side)", "5.1", "5.1(side)", "7.1", "7.1(wide)")
+_UNNAMED = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
+_BLOCK = 1024
+
+
+class Soundtrack:
+    """Writes audio only as far as the pictures have come, so that the muxer never has to hold either."""
+
+    def __init__(self, container: Any, stream: Any, source: Iterator[NDArray[np.float32]]) -> None:
+        self._container, self._stream, self._source = container, stream, source
+        self._rate = stream.codec_context.sample_rate
+        self._layout = stream.codec_context.layout.name
+        self._written = 0
+        self._pending = np.zeros((stream.codec_context.layout.nb_channels, 0), np.float32)
+
+    @staticmethod
+    @contextmanager
+    def into(
+        container: Any, sound: Recording | str | Path | None, bits_per_channel: int
+    ) -> Iterator[Soundtrack | Silent]:
+        """Add an audio stream for ``sound`` to an output container; None gives a track that writes nothing."""
+        import av
+
+        if sound is None:
+            yield Silent()
+            return
+        if isinstance(sound, str | Path):
+            path = Path(sound)
+            check_file(path, "speech")
+            with decoding(path, "speech"):
+                medium = av.open(str(path))
+            with medium:
+                heard = audio_stream(medium, path)
+                stream = _audio_out(container, heard.codec_context.sample_rate, _layout(heard), bits_per_channel)
+                yield Soundtrack(container, stream, _converted(_decoded(medium, heard, path), stream))
+            return
+        layout = _UNNAMED.get(len(sound.samples), "stereo")
+        stream = _audio_out(container, sound.rate, layout, bits_per_channel)
+        yield Soundtrack(container, stream, _converted(_frames(sound, layout), stream))
+
+    def write_until(self, seconds: Fraction) -> None:
+        """Encode whole blocks up to ``seconds``."""
+        while self._written + _BLOCK <= seconds * self._rate and self._fill(_BLOCK):
+            self._encode(_BLOCK)
+
+    def finish(self, seconds: Fraction) -> None:
+        """Encode the rest up to ``seconds``, silence where the source has ended, and flush."""
+        total = math.floor(seconds * self._rate)
+        while self._written < total:
+            wanted = min(_BLOCK, total - self._written)
+            self._fill(wanted)
+            missing = max(0, wanted - self._pending.shape[1])
+            self._pending = np.pad(self._pending, ((0, 0), (0, missing)))
+            self._encode(wanted)
+        self._container.mux(self._stream.encode(None))
+
+    def _fill(self, samples: int) -> bool:
+        """Read until ``samples`` are pending; False when the source ends before."""
+        while self._pending.shape[1] < samples:
+            piece = next(self._source, None)
+            if piece is None:
+                return False
+            self._pending = np.concatenate([self._pending, piece], 1)
+        return True
+
+    def _encode(self, samples: int) -> None:
+        import av
+
+        block, self._pending = self._pending[:, :samples], self._pending[:, samples:]
+        clean = np.nan_to_num(np.ascontiguousarray(block), nan=0.0, posinf=1.0, neginf=-1.0)
+        frame = av.AudioFrame.from_ndarray(clean, format="fltp", layout=self._layout)
+        frame.sample_rate, frame.pts, frame.time_base = self._rate, self._written, Fraction(1, self._rate)
+        self._container.mux(self._stream.encode(frame))
+        self._written += samples
+
+
+class Silent:
+    """The soundtrack of a silent film."""
+
+    def write_until(self, seconds: Fraction) -> None: ...
+
+    def finish(self, seconds: Fraction) -> None: ...
+
+
+def _audio_out(container: Any, rate: int, layout: str, bits_per_channel: int) -> Any:
+    import av
+
+    known = av.codec.Codec("aac", "w").audio_rates or [_FALLBACK_RATE]
+    stream = container.add_stream("aac", rate=rate if rate in known else _FALLBACK_RATE, layout=layout)
+    channels = stream.codec_context.layout.nb_channels
+    # AAC takes at most 6 bits a sample; asking for more only earns a warning.
+    stream.bit_rate = channels * min(bits_per_channel, 6 * stream.codec_context.sample_rate)
+    return stream
+
+
+def _layout(heard: Any) -> str:
+    """The layout to encode; WAV files of six channels often do not name theirs."""
+    name = heard.codec_context.layout.name
+    if name in _LAYOUTS:
+        return name
+    return _UNNAMED.get(heard.codec_context.layout.nb_channels, "stereo")
+
+
+def _decoded(medium: Any, heard: Any, path: Path) -> Iterator[Any]:
+    """The frames of the speech. Only decoding may blame the speech file: the muxer fails for reasons of its own."""
+    frames = medium.decode(heard)
+    while True:
+        with decoding(path, "speech"):
+            frame = next(frames, None)
+        if frame is None:
+            return
+        yield frame
+
+
+def _converted(frames: Iterator[Any], stream: Any) -> Iterator[NDArray[np.float32]]:
+    """Decoded frames as (channels, n) at the rate and layout of ``stream``."""
+    import av
+
+    context = stream.codec_context
+    resampler = av.AudioResampler(format="fltp", layout=context.layout.name, rate=context.sample_rate)
+    heard = False
+    for frame in frames:
+        heard = True
+        yield from (np.asarray(piece.to_ndarray(), np.float32) for piece in resampler.resample(frame))
+    if heard:
+        yield from (np.asarray(piece.to_ndarray(), np.float32) for piece in resampler.resample(None))
+
+
+def _frames(sound: Recording, layout: str) -> Iterator[Any]:
+    """The samples in pieces; of channels that no layout names the first two."""
+    import av
+
+    step, channels = 16 * _BLOCK, av.AudioLayout(layout).nb_channels
+    for start in range(0, sound.samples.shape[1], step):
+        piece = np.ascontiguousarray(sound.samples[:channels, start : start + step], np.float32)
+        frame = av.AudioFrame.from_ndarray(piece, format="fltp", layout=layout)
+        frame.sample_rate, frame.pts, frame.time_base = sound.rate, start, Fraction(1, sound.rate)
+        yield frame

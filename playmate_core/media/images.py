@@ -1,0 +1,201 @@
+"""Still pictures: any file a person has, read as float RGB with every surprise already dealt with."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..errors import UserError
+
+#: LivePortrait limits the source picture to this before anything else happens to it.
+LONGEST_SIDE = 1280
+SHORTEST_SIDE = 32
+#: About 23 000 x 23 000: 1.6 GB decoded. More is a decompression bomb or a mistake.
+MOST_PIXELS = 1 << 29
+MOST_BYTES = 1 << 30
+
+PNG = b"\x89PNG\r\n\x1a\n"
+
+Bytes = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+
+
+def read_picture(path: str | Path, longest: int = LONGEST_SIDE) -> Tensor:
+    """Read a picture as (H, W, 3) float32 RGB in [0, 1], upright, its longest side at most ``longest``, sides even.
+
+    Grey becomes RGB, 16 bits become 8, transparency is laid on white, the EXIF orientation is applied. Raises
+    UserError when the file is missing, empty, damaged, no picture, smaller than 32 pixels or larger than 2^29 pixels.
+    """
+    path = Path(path)
+    content = read_bytes(path, "picture")
+    data = np.frombuffer(content, np.uint8)
+    declared = declared_size(content[: 1 << 20])
+    if declared and declared[0] * declared[1] > MOST_PIXELS:
+        raise UserError(f"{path} is {declared[0]} x {declared[1]} pixels, too large to decode; please shrink it first.")
+    picture = None
+    if not content.startswith(PNG) or b"IEND" in content:  # libpng would complain on stderr about one cut short
+        with _quiet_decoder():
+            picture = _decode(data, _reduction(declared, longest))
+    if picture is None:
+        raise UserError(f"{path} is not a picture that can be read: it is damaged, cut short or of another type.")
+    height, width = declared[::-1] if declared else picture.shape[:2]
+    if min(height, width) < SHORTEST_SIDE:
+        raise UserError(f"{path} is {width} x {height} pixels; a portrait needs at least {SHORTEST_SIDE} on each side.")
+    return from_bytes(limit_side(picture, longest))
+
+
+def read_bytes(path: Path, what: str) -> bytes:
+    """The content of a small file. Raises UserError when it is missing, a folder, unreadable, empty or over 1 GiB."""
+    check_file(path, what)
+    if path.stat().st_size > MOST_BYTES:
+        raise UserError(f"{path} holds more than 1 GiB, too much for a {what}; please give a smaller file.")
+    return path.read_bytes()
+
+
+def check_file(path: Path, what: str) -> None:
+    """Raise UserError unless ``path`` is a readable file with something in it; ``what`` names its role."""
+    try:
+        if path.is_dir():
+            raise UserError(f"{path} is a folder; please give a {what} file.")
+        with path.open("rb") as file:
+            if not file.read(1):
+                raise UserError(f"{path} is empty (0 bytes); please give a {what} file with content.")
+    except FileNotFoundError:
+        raise UserError(f"There is no {what} file at {path}; please check the path.") from None
+    except OSError as problem:
+        raise UserError(f"{path} cannot be read ({problem.strerror}); please check its permissions.") from problem
+
+
+def to_bytes(images: Tensor) -> Tensor:
+    """Images in [0, 1] -> uint8, cut off as LivePortrait does; bytes divided by 255 come back unchanged."""
+    if images.dtype == torch.uint8:
+        return images
+    return (images.float().clamp(0, 1) * 255 + 1e-3).to(torch.uint8)  # the margin absorbs k / 255 * 255 < k
+
+
+def from_bytes(images: Bytes | Tensor) -> Tensor:
+    """uint8 images -> float32 in [0, 1]."""
+    return torch.as_tensor(np.ascontiguousarray(images)).float() / 255
+
+
+def limit_side(picture: Bytes, longest: int) -> Bytes:
+    """Shrink (H, W, 3) to a longest side of ``longest`` (never enlarge), then cut the last row or column if odd."""
+    import cv2
+
+    height, width = picture.shape[:2]
+    share = longest / max(height, width)
+    if share < 1:
+        smaller = (max(2, int(width * share)), max(2, int(height * share)))
+        picture = np.asarray(cv2.resize(picture, smaller, interpolation=cv2.INTER_AREA), np.uint8)
+    height, width = picture.shape[:2]
+    return np.ascontiguousarray(picture[: height - height % 2, : width - width % 2])
+
+
+def declared_size(head: bytes) -> tuple[int, int] | None:
+    """Width and height that a PNG or JPEG claims in its head, without decoding; None for other types."""
+    if head.startswith(PNG) and len(head) >= 24:
+        return struct.unpack(">II", head[16:24])
+    if not head.startswith(b"\xff\xd8"):
+        return None
+    at = 2
+    while at + 9 <= len(head) and head[at] == 0xFF:
+        marker, length = head[at + 1], struct.unpack(">H", head[at + 2 : at + 4])[0]
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # start of frame
+            height, width = struct.unpack(">HH", head[at + 5 : at + 9])
+            return width, height
+        at += 2 + length
+    return None
+
+
+def _reduction(declared: tuple[int, int] | None, longest: int) -> int:
+    """The OpenCV flag that decodes at 1/8, 1/4 or 1/2 where that still leaves more than ``longest`` pixels."""
+    import cv2
+
+    reductions = ((8, cv2.IMREAD_REDUCED_COLOR_8), (4, cv2.IMREAD_REDUCED_COLOR_4), (2, cv2.IMREAD_REDUCED_COLOR_2))
+    for factor, flag in reductions:
+        if declared and max(declared) >= factor * longest:
+            return flag
+    return cv2.IMREAD_COLOR
+
+
+def _decode(data: Bytes, flag: int) -> Bytes | None:
+    """Upright RGB, or None."""
+    import cv2
+
+    try:
+        colours = cv2.imdecode(data, flag)  # applies EXIF, turns grey and 16 bits into 8-bit BGR, drops alpha
+        if colours is None:
+            return None
+        if _may_be_transparent(data[: 1 << 20].tobytes()):
+            stored = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+            if stored is not None and stored.ndim == 3 and stored.shape[2] == 4:
+                colours = _on_white(np.asarray(colours), np.asarray(stored))
+        return np.asarray(cv2.cvtColor(colours, cv2.COLOR_BGR2RGB), np.uint8)
+    except (cv2.error, MemoryError):
+        return None
+
+
+def _may_be_transparent(head: bytes) -> bool:
+    """Whether a second look is worth its time: 20 000 x 20 000 pixels take ten seconds and a gigabyte to decode."""
+    if head.startswith(PNG):
+        return head[25:26] in (b"\x04", b"\x06") or b"tRNS" in head  # the colour types with alpha
+    return not head.startswith(b"\xff\xd8")
+
+
+def _on_white(colours: Bytes, stored: NDArray[Any]) -> Bytes:
+    """Lay ``colours`` (upright, no alpha) on white through the alpha of ``stored`` (as in the file, maybe turned)."""
+    import cv2
+
+    share = max(colours.shape) / max(stored.shape)
+    if share < 1:  # before anything becomes four times as large as floats
+        stored = cv2.resize(stored, None, fx=share, fy=share, interpolation=cv2.INTER_AREA)
+    alpha = _turned_alike(_unit(stored[..., 3]), _unit(stored[..., :3]), _unit(colours))[..., None]
+    return np.asarray(np.round(colours * alpha + 255 * (1 - alpha)), np.uint8)
+
+
+def _turned_alike(alpha: Floats, stored: Floats, upright: Floats) -> Floats:
+    """Turn ``alpha`` as OpenCV turned the colours; it does not tell, so the eight ways are compared."""
+    import cv2
+
+    height, width = upright.shape[:2]
+    thumbnail = (min(width, 256), min(height, 256))
+
+    def small(picture: Floats) -> Floats:
+        return np.asarray(cv2.resize(picture, thumbnail, interpolation=cv2.INTER_AREA), np.float32)
+
+    def turn(picture: Floats, way: int) -> Floats:
+        return np.ascontiguousarray(np.rot90(picture[:, ::-1] if way >= 4 else picture, way % 4))
+
+    target = small(upright)
+    turned = turn(alpha, min(range(8), key=lambda way: float(np.abs(small(turn(stored, way)) - target).mean())))
+    if turned.shape != (height, width):  # the colours were decoded smaller
+        turned = np.asarray(cv2.resize(turned, (width, height), interpolation=cv2.INTER_AREA), np.float32)
+    return turned
+
+
+def _unit(values: NDArray[Any]) -> Floats:
+    """Integers of any depth -> 0 ... 1; floats as they are."""
+    full = np.iinfo(values.dtype).max if values.dtype.kind == "u" else 1
+    return values.astype(np.float32) / np.float32(full)
+
+
+@contextmanager
+def _quiet_decoder() -> Iterator[None]:
+    """Keep OpenCV's own complaints off the console: the person gets one sentence from us instead."""
+    import cv2
+
+    logger: Any = cv2 if hasattr(cv2, "setLogLevel") else cv2.utils.logging  # it moved in OpenCV 5
+    level = logger.getLogLevel()
+    logger.setLogLevel(0)
+    try:
+        yield
+    finally:
+        logger.setLogLevel(level)

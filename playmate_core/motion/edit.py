@@ -1,0 +1,122 @@
+"""Edit a motion by region: lips, eyes, the rest of the expression, the head pose."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ..interpolation import Reading, fit_reading, lerp, resample_reading, smooth_track
+from ..values import EYE_KEYPOINTS, KEYPOINTS, LIP_KEYPOINTS, AudioFeatures, Motion, expect_same_rate
+from .pose import mix_poses, read_frames, smooth, still
+
+VERTICAL = 1
+
+
+@dataclass(frozen=True)
+class Regions:
+    """One number for each region of a motion: a gain, or the share of a second motion."""
+
+    lips: float = 1.0
+    eyes: float = 1.0
+    expression: float = 1.0
+    pose: float = 1.0
+
+    def per_keypoint(self) -> Tensor:
+        """The three expression numbers laid out over the keypoints -> (K, 1)."""
+        weights = torch.full((KEYPOINTS, 1), float(self.expression))
+        weights[list(LIP_KEYPOINTS)] = float(self.lips)
+        weights[list(EYE_KEYPOINTS)] = float(self.eyes)
+        return weights
+
+
+@dataclass(frozen=True)
+class SilenceGate:
+    """When the mouth rests: ``energy`` (0..1) under which it is quiet, and for how long around a frame."""
+
+    energy: float = 0.05
+    hold_seconds: float = 0.12
+    fade_seconds: float = 0.12
+
+
+def hold_rest(rest: Motion, frames: int, fps: float) -> Motion:
+    """A motion of one frame held for ``frames``."""
+    return Motion(still(rest.pose, frames, fps), rest.expression.expand(frames, -1, -1).clone())
+
+
+def mix(first: Motion, second: Motion, share: Regions) -> Motion:
+    """``first`` and ``second``, equally long, blended region by region; a share of 0 is the first, 1 the second."""
+    pose = mix_poses(first.pose, second.pose, share.pose)
+    return Motion(pose, lerp(first.expression, second.expression, share.per_keypoint()))
+
+
+def scale_regions(motion: Motion, rest: Motion, gains: Regions) -> Motion:
+    """Multiply each region's departure from ``rest`` (one frame): 0 holds it still, 1 leaves it, 2 doubles it."""
+    return mix(hold_rest(rest, len(motion), motion.fps), motion, gains)
+
+
+def lip_only(motion: Motion, rest: Motion) -> Motion:
+    """Only the lips move; everything else is the portrait's own."""
+    return scale_regions(motion, rest, Regions(lips=1.0, eyes=0.0, expression=0.0, pose=0.0))
+
+
+def no_blink(motion: Motion, rest: Motion) -> Motion:
+    """Lids stay as in the portrait: the eye keypoints keep their sideways gaze and lose their vertical movement."""
+    expression = motion.expression.clone()
+    eyes = list(EYE_KEYPOINTS)
+    expression[:, eyes, VERTICAL] = rest.expression[:, eyes, VERTICAL]
+    return replace(motion, expression=expression)
+
+
+def rebase_expression(motion: Motion, rest: Motion, share: Regions) -> Motion:
+    """Shift each region by ``share`` of what separates the motion's first frame from the portrait's rest.
+
+    All zero is "absolute" (Eq. 1); all one "relative"; ``Regions(lips=0)`` JoyVASA's "hybrid" (METHOD 1.12).
+    """
+    shift = (rest.expression - motion.expression[:1]) * share.per_keypoint()
+    return replace(motion, expression=motion.expression + shift)
+
+
+def resample_motion(motion: Motion, fps: float) -> Motion:
+    """The same movement at another rate."""
+    return read_motion_at(motion, resample_reading(len(motion), motion.fps, fps), fps)
+
+
+def fit_motion(motion: Motion, frames: int, how: str = "hold") -> Motion:
+    """Exactly ``frames`` frames, by one of ``tracks.FITS``."""
+    return read_motion_at(motion, fit_reading(len(motion), frames, how, motion.fps), motion.fps)
+
+
+def smooth_motion(motion: Motion, observation_variance: float = 3e-7) -> Motion:
+    """LivePortrait's Kalman smoothing (LIVEPORTRAIT 7.5) of pose and expression."""
+    expression = smooth_track(motion.expression.flatten(1), observation_variance).float()
+    return Motion(smooth(motion.pose, observation_variance), expression.unflatten(1, (KEYPOINTS, 3)))
+
+
+def quiet_frames(audio: AudioFeatures, gate: SilenceGate | None = None) -> Tensor:
+    """How silent each frame is, (T,) in 0..1: 1 where nothing louder than the gate is heard nearby."""
+    gate = gate or SilenceGate()
+    loud = (audio.energy > gate.energy).float()[None, None]
+    hold = 2 * round(gate.hold_seconds * audio.fps) + 1
+    near = torch.nn.functional.max_pool1d(loud, hold, stride=1, padding=hold // 2)
+    fade = 2 * round(gate.fade_seconds * audio.fps / 2) + 1
+    padded = torch.nn.functional.pad(1.0 - near, (fade // 2, fade // 2), mode="replicate")
+    return torch.nn.functional.avg_pool1d(padded, fade, stride=1)[0, 0]
+
+
+def rest_lips_in_silence(motion: Motion, rest: Motion, audio: AudioFeatures, gate: SilenceGate | None = None) -> Motion:
+    """Bring the lips to the portrait's own while nobody speaks; ``audio`` has the motion's length and rate."""
+    expect_same_rate(motion.fps, audio.fps, "The motion and the audio")
+    if len(motion) != len(audio):
+        raise ValueError(f"The motion has {len(motion)} frames and the audio {len(audio)}; they must agree.")
+    lips = Regions(lips=1.0, eyes=0.0, expression=0.0).per_keypoint()
+    closed = quiet_frames(audio, gate)[:, None, None] * lips  # (T, K, 1)
+    return replace(motion, expression=lerp(motion.expression, rest.expression.expand_as(motion.expression), closed))
+
+
+def read_motion_at(motion: Motion, reading: Reading, fps: float) -> Motion:
+    """The frames of ``reading``, ``fps`` of them a second: rotations on the sphere, the rest on straight lines."""
+    weight = reading.weight[:, None, None]
+    expression = lerp(motion.expression[reading.first], motion.expression[reading.second], weight)
+    return Motion(read_frames(motion.pose, reading, fps), expression)

@@ -1,0 +1,158 @@
+"""A performance: a motion on its way between films and portraits, with what was seen beside it, in one file.
+
+The file is safetensors and says what it is: ``playmate.kind`` performance, ``playmate.version``, ``playmate.fps``,
+``playmate.source`` the name of the film, ``playmate.reader`` the hash of the network that read it. It holds
+``rotation`` (T, 3), ``translation`` (T, 3), ``scale`` (T, 1), ``expression`` (T, K, 3) and, where they are known,
+``eyes`` (T, 2) and ``lips`` (T, 1). An hour at 25 fps is 26 MB; there is no picture of anybody in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from safetensors.torch import save as serialize
+from torch import Tensor
+
+from ..detection.landmarks import Openings
+from ..errors import UserError
+from ..interpolation import Reading, lerp, resample_reading
+from ..values import KEYPOINTS, Motion, Pose
+from ..weights.tensor_file import differences, open_tensors, refuse_nonfinite, restored, seems_to_be, write_whole
+from .edit import read_motion_at, resample_motion
+from .liveportrait_template import TEMPLATE_SUFFIXES, read_template
+
+KIND, VERSION = "performance", "1"
+SUFFIX = ".safetensors"
+#: Who read the motion of a template: some copy of the published networks.
+LIVEPORTRAIT = "LivePortrait"
+#: More frames a second than any film has: the file is damaged.
+MOST_FPS = 1000.0
+
+
+@dataclass(frozen=True)
+class Performance:
+    """A ``motion``; how open eyes and lips were in it, where somebody measured; ``source`` names the film.
+
+    ``reader`` is the hash of the motion network that read it, or LIVEPORTRAIT: motions of different networks do not
+    mean the same.
+    """
+
+    motion: Motion
+    openings: Openings | None = None
+    source: str = ""
+    reader: str = ""
+
+    def __post_init__(self) -> None:
+        if self.openings is not None and len(self.openings) != len(self.motion):
+            raise ValueError(f"{len(self.motion)} frames of motion have {len(self.openings)} openings; one a frame.")
+
+    def __len__(self) -> int:
+        return len(self.motion)
+
+    def __getitem__(self, frames: slice | Tensor) -> Performance:
+        return replace(self, motion=self.motion[frames], openings=self.openings and self.openings[frames])
+
+    def at(self, fps: float) -> Performance:
+        """The same performance at another rate: rotations on the sphere, the rest linearly; one frame stays."""
+        if abs(fps - self.motion.fps) < 1e-6:
+            return self
+        if len(self.motion) == 1:
+            pose = replace(self.motion.pose, fps=fps)
+            return replace(self, motion=replace(self.motion, pose=pose))
+        reading = resample_reading(len(self.motion), self.motion.fps, fps)
+        return Performance(
+            resample_motion(self.motion, fps), read_openings(self.openings, reading), self.source, self.reader
+        )
+
+    def read_at(self, reading: Reading, fps: float) -> Performance:
+        """The frames of ``reading``, ``fps`` of them a second."""
+        motion = read_motion_at(self.motion, reading, fps)
+        return Performance(motion, read_openings(self.openings, reading), self.source, self.reader)
+
+
+def read_openings(openings: Openings | None, reading: Reading) -> Openings | None:
+    """Openings between frames."""
+    if openings is None:
+        return None
+    parts = (
+        lerp(part[reading.first], part[reading.second], reading.weight[:, None])
+        for part in (openings.eyes, openings.lips)
+    )
+    return Openings(*parts)
+
+
+def save_performance(performance: Performance, path: str | Path) -> None:
+    """Write the file, whole or not at all. Raises UserError when it cannot be written or holds no numbers."""
+    path = Path(path)
+    check_performance_output(path)
+    motion, pose = performance.motion, performance.motion.pose
+    tensors = {"rotation": pose.rotation, "translation": pose.translation, "scale": pose.scale}
+    tensors["expression"] = motion.expression
+    if performance.openings is not None:
+        tensors |= {"eyes": performance.openings.eyes, "lips": performance.openings.lips}
+    refuse_nonfinite(path, tensors)
+    metadata = {"playmate.kind": KIND, "playmate.version": VERSION, "playmate.fps": repr(float(motion.fps))}
+    metadata |= {"playmate.source": performance.source, "playmate.reader": performance.reader}
+    write_whole(path, serialize({name: value.contiguous() for name, value in tensors.items()}, metadata))
+
+
+def check_performance_output(path: Path) -> None:
+    """Raise UserError unless a performance may be written under this name."""
+    if path.suffix.lower() != SUFFIX or path.is_dir():
+        raise UserError(f"The motion file {path} must end in {SUFFIX}; please rename it.")
+    if not path.parent.is_dir():
+        raise UserError(f"The output folder {path.parent} does not exist; please make it first.")
+
+
+def load_performance(path: str | Path) -> Performance:
+    """Read one of our files, or one of LivePortrait's ``.pkl`` templates. Raises UserError for anything else."""
+    path = Path(path)
+    if path.suffix.lower() in TEMPLATE_SUFFIXES:
+        motion, openings = read_template(path)
+        return Performance(motion, openings, path.name, LIVEPORTRAIT)
+    with open_tensors(path) as file:
+        metadata, keys = file.metadata() or {}, list(file.keys())
+        _expect_ours(path, metadata, keys)
+        shapes = {key: tuple(file.get_slice(key).get_shape()) for key in keys}
+        _expect_shapes(path, shapes)
+        tensors = {key: restored(file.get_tensor(key)) for key in keys}
+    refuse_nonfinite(path, tensors)
+    pose = Pose(tensors["rotation"], tensors["translation"], tensors["scale"], _rate(path, metadata))
+    openings = Openings(tensors["eyes"], tensors["lips"]) if "eyes" in tensors else None
+    source, reader = metadata.get("playmate.source", ""), metadata.get("playmate.reader", "")
+    return Performance(Motion(pose, tensors["expression"]), openings, source, reader)
+
+
+def _expect_ours(path: Path, metadata: Mapping[str, str], keys: list[str]) -> None:
+    kind = metadata.get("playmate.kind", "")
+    if kind != KIND:
+        seems = f"a {kind} model" if kind else seems_to_be(keys) or "something else"
+        raise UserError(f"{path.name} is no motion file, it seems to be {seems}; choose one `playmate motion` wrote.")
+    if metadata.get("playmate.version") != VERSION:
+        raise UserError(
+            f"{path.name} has format version {metadata.get('playmate.version')!r} and this program reads {VERSION!r};"
+            " update the program or read the film again."
+        )
+
+
+def _expect_shapes(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    frames = shapes.get("rotation", (0,))[0]
+    wanted: dict[str, tuple[int, ...]] = {"rotation": (frames, 3), "translation": (frames, 3), "scale": (frames, 1)}
+    wanted["expression"] = (frames, KEYPOINTS, 3)
+    if "eyes" in shapes or "lips" in shapes:
+        wanted |= {"eyes": (frames, 2), "lips": (frames, 1)}
+    faults = differences(shapes, wanted)
+    if faults or not frames:
+        raise UserError(f"{path.name} is no whole motion file: {faults or 'it has no frame'}; choose another file.")
+
+
+def _rate(path: Path, metadata: Mapping[str, str]) -> float:
+    try:
+        fps = float(metadata["playmate.fps"])
+    except (KeyError, ValueError):
+        fps = 0.0
+    if not 0 < fps <= MOST_FPS:
+        raise UserError(f"{path.name} names no frame rate between 0 and {MOST_FPS:g}; read the film again.")
+    return fps

@@ -1,0 +1,102 @@
+"""Where the head goes, as a director writes it down: keyframes as text, and a film to follow."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from ..diffusion.pose_prior import ANGLE_LIMITS, HELD_BACK, within_limits
+from ..errors import UserError
+from ..values import FPS, Pose
+from .pose import ALL_AXES, REFERENCES, PoseAxes, PoseKey, compose, keyframes, relative_pose, resample, smooth
+
+#: What a followed pose is seen from: a frame of the film, or nothing (its angles are taken as they are).
+ABSOLUTE = "absolute"
+SEEN_FROM = (*REFERENCES, ABSOLUTE)
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Following:
+    """How to follow a film: its movement since the "first" or most "frontal" frame, or its "absolute" angles.
+
+    ``smoothing`` is the observation variance of the Kalman smoother that calms what the network read; 0 leaves it.
+    ``axes`` are the parts that follow.
+    """
+
+    seen_from: str = "first"
+    smoothing: float = 3e-6
+    axes: PoseAxes = ALL_AXES
+
+    def __post_init__(self) -> None:
+        if self.seen_from not in SEEN_FROM:
+            raise UserError(f"Unknown reference {self.seen_from!r}; choose one of {', '.join(SEEN_FROM)}.")
+
+
+def followed(seen: Pose, rest: Pose | None, how: Following | None = None, fps: float = FPS) -> Pose:
+    """The pose that a portrait with ``rest`` (one frame) takes to follow what was ``seen`` in a film, at ``fps``.
+
+    Without a portrait the film's angles are taken as they are. Turns stay where the renderer is comfortable.
+    """
+    how = how or Following()
+    steady = resample(seen, fps)
+    if how.smoothing > 0:
+        steady = smooth(steady, how.smoothing)
+    if rest is not None and how.seen_from != ABSOLUTE:
+        steady = relative_pose(steady, rest, how.seen_from, how.axes)
+    angles, held = within_limits(steady.rotation, torch.zeros(3) if rest is None else rest.rotation[0])
+    if held:
+        log.warning(HELD_BACK, ANGLE_LIMITS)
+    return replace(steady, rotation=angles)
+
+
+def posed(rotation: Sequence[float], translation: Sequence[float], scale: float, around: Pose | None = None) -> Pose:
+    """One frame: ``rotation`` pitch, yaw, roll in degrees, ``translation`` x, y, ``scale``; counted from ``around``."""
+    own = Pose(torch.tensor([list(rotation)]), torch.tensor([[*translation, 0.0]]), torch.tensor([[float(scale)]]))
+    return own if around is None else compose(own, around)
+
+
+def written_pose(text: str, fps: float = FPS, around: Pose | None = None) -> Pose:
+    """The movement through the keys of :func:`read_keys`, from the first frame to the last key; see ``keyframes``."""
+    keys = read_keys(text)
+    frames = int(max(key.seconds for key in keys) * fps) + 2
+    pose = keyframes(keys, frames, fps)
+    if around is None:
+        return pose
+    held = [part.expand(frames, -1) for part in (around.rotation, around.translation, around.scale)]
+    return compose(pose, Pose(held[0], held[1], held[2], fps))
+
+
+def read_keys(text: str) -> tuple[PoseKey, ...]:
+    """Read lines of "seconds: pitch yaw roll", or "seconds: pitch yaw roll x y scale"; # begins a remark.
+
+    Degrees; x and y in halves of the crop; a scale of 1 is as large as the model's neutral head. Raises UserError,
+    quoting the line, for anything else.
+    """
+    lines = [line.split("#")[0].strip() for line in text.replace(";", "\n").splitlines()]
+    keys = tuple(_key(line) for line in lines if line)
+    if not keys:
+        raise UserError("There is no pose keyframe; please write at least one line such as 0: 0 -15 0.")
+    if len({key.seconds for key in keys}) < len(keys):
+        raise UserError("Two pose keyframes stand at the same time; please give each its own second.")
+    return keys
+
+
+def _key(line: str) -> PoseKey:
+    time, colon, rest = line.partition(":")
+    try:
+        seconds, values = float(time), [float(word) for word in rest.replace(",", " ").split()]
+    except ValueError:
+        colon, seconds, values = "", 0.0, []
+    if not colon or len(values) not in (3, 6) or not 0 <= seconds < 86400 or not all(abs(v) < 360 for v in values):
+        raise UserError(
+            f"The pose keyframe {line!r} is not understood; please write seconds: pitch yaw roll, as in 1.5: 10 -20 0,"
+            " or six numbers with x, y and scale."
+        )
+    pitch, yaw, roll, x, y, scale = [*values, 0.0, 0.0, 1.0][:6]
+    if scale <= 0:
+        raise UserError(f"The pose keyframe {line!r} has a scale of {scale:g}; please give one above 0.")
+    return PoseKey(seconds, (pitch, yaw, roll), (x, y, 0.0), scale)

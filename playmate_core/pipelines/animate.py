@@ -1,0 +1,280 @@
+"""A face follows a film: a picture or a film of somebody, driven by a film or by a motion file, becomes a video."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cache, partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..detection.crop import CropOptions, crop_mask
+from ..detection.detect import Pick, Where
+from ..errors import UserError
+from ..face import FaceModel
+from ..geometry import place
+from ..media.images import check_file, read_picture
+from ..media.video_reader import has_sound, video_facts
+from ..media.video_writer import VideoOptions, VideoWriter, check_output
+from ..motion.driving import ANIMAL, DrivingOptions, drive_clip
+from ..motion.liveportrait_template import TEMPLATE_SUFFIXES
+from ..motion.motion_file import LIVEPORTRAIT, Performance, check_performance_output, load_performance, save_performance
+from ..rendering.device import AUTO, require_device, settled
+from ..rendering.fallback import Brush
+from ..rendering.portrait import FaceLimits
+from ..rendering.render import draw_keypoints, paste_back
+from ..rendering.retarget import guide_keypoints, require_networks
+from ..rendering.segments import Scene, chosen, sign, write_at_once, write_parts
+from ..rendering.source_image import Subject, read_subject
+from ..rendering.source_video import (
+    FilmOptions,
+    Footage,
+    FootageArtist,
+    read_driving,
+    read_driving_picture,
+    read_footage,
+)
+from ..rendering.trajectory import still_course
+from ..rendering.write_video import Finish, encode, seen_in
+from ..values import Motion
+from ..weights.files import load_face, tensor_hash
+from ..weights.folders import bundled
+from .talk import Clock, Progress
+
+#: Files that are motions already, by their names.
+MOTION_SUFFIXES = (".safetensors", *TEMPLATE_SUFFIXES)
+#: Of a driving file; whatever else is no motion is read as a film.
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+FILM_SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".gif", ".mpg", ".mpeg", ".ts")
+Step = Callable[[int, int], None]
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class AnimateRequest:
+    """Everything that decides an animation.
+
+    ``portrait`` is a picture, or a film of somebody; ``driving`` a film, a picture, one of our motion files or a
+    LivePortrait template; under a single frame a picture is held for a second. ``crop``, ``face`` and ``around`` say
+    which face of the portrait and how much around it, ``film`` how a driving film is read. ``fps`` None keeps the rate
+    of the film portrait, else of the driving. ``mask`` is a picture
+    as large as the portrait, white where the animation may show. ``sound`` None takes that of the driving film, or of
+    the film portrait. ``longest_side`` limits the picture, and so the video. ``resume`` keeps what is drawn when the
+    job is stopped, and goes on from it when the job is given again.
+    """
+
+    portrait: Path
+    driving: Path
+    output: Path
+    how: DrivingOptions = field(default_factory=DrivingOptions)
+    fps: float | None = None
+    crop: Where = "auto"
+    face: Pick | None = None
+    around: CropOptions = field(default_factory=CropOptions)
+    film: FilmOptions = field(default_factory=FilmOptions)
+    paste_back: bool = True
+    mask: Path | None = None
+    sound: Path | None = None
+    weights: Path | None = None
+    limits: FaceLimits | None = field(default_factory=FaceLimits)
+    longest_side: int = 4096
+    batch: int = 8
+    resume: bool = False
+    device: str = "cpu"
+    precision: str = AUTO
+
+
+@dataclass(frozen=True)
+class JobReport:
+    """What was made: the file, its ``frames`` at ``fps``, and how long each stage took, in seconds."""
+
+    path: Path
+    frames: int
+    fps: float
+    stages: tuple[tuple[str, float], ...]
+
+
+def animate(request: AnimateRequest, progress: Progress | None = None) -> JobReport:
+    """Make the video. Raises UserError for anything a person can put right, before the slow part wherever possible.
+
+    Nothing is left at ``request.output`` unless the video is whole. Frames are drawn, pasted and encoded in batches.
+    """
+    clock = Clock(progress)
+    check(request)
+    performance = load_performance(request.driving) if is_motion(request.driving) else None
+    with clock.stage("load models"):
+        face = load_face(request.weights or bundled("face.safetensors"))
+        face = settled(face, request.device, request.precision)
+        require_networks(face, request.how)
+    if is_film(request.portrait):
+        return _animate_film(request, face, performance, clock)
+    with clock.stage("read portrait"):
+        picture = read_picture(request.portrait, request.longest_side)
+        subject = read_subject(face, picture, request.crop, request.face, request.around, request.limits)
+        mask = None if request.mask is None else read_mask(request.mask, subject, request.longest_side)
+    performance = performance or _read_driving(request, face, clock)
+    course = still_course(face, subject, _comparable(performance, face), request.how, request.fps)
+    finish: Finish = (lambda batches: paste_back(subject.portrait, batches, mask)) if request.paste_back else iter
+
+    brush = cache(partial(Brush, face, request.batch))  # one for all parts, of the profile that they turn out to have
+
+    def give(video: VideoWriter, start: int, stop: int, profile: str, told: Step | None) -> None:
+        frames = slice(start, stop)
+        encode(video, draw_keypoints(brush(profile), subject.portrait, course.x_s, course.x_d, frames, told), finish)
+
+    def fingerprint() -> str:
+        shown = [] if mask is None else [torch.from_numpy(mask)]
+        facts = (request.batch, request.paste_back, course.facts)
+        return sign(facts, [*course.tensors, *shown, *seen_in(subject.portrait, face)])
+
+    scene = Scene(course.frames, course.fps, give, fingerprint, chosen(face, "auto"))
+    return _write(request, scene, clock)
+
+
+def extract(
+    film: Path,
+    output: Path,
+    options: FilmOptions | None = None,
+    weights: Path | None = None,
+    fps: float | None = None,
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> JobReport:
+    """Read the motion of a film into one of our files; ``fps`` None keeps the film's rate. Raises UserError."""
+    clock = Clock(progress)
+    check_performance_output(output)
+    check_file(film, "driving video")
+    _refuse_overwriting(output, film)
+    require_device(device)
+    video_facts(film)
+    with clock.stage("load models"):
+        face = load_face(weights or bundled("face.safetensors")).to(device)
+    with clock.stage("read motion") as step:
+        performance = read_driving(face, film, options, step)
+    performance = performance.at(fps or performance.motion.fps)
+    save_performance(performance, output)
+    return JobReport(output, len(performance.motion), performance.motion.fps, tuple(clock.stages))
+
+
+def film_keypoints(
+    face: FaceModel, footage: Footage, performance: Performance, how: DrivingOptions
+) -> tuple[Tensor, Tensor]:
+    """Seen keypoints of a film (T, K, 3), by itself and driven; T is the shorter of the two."""
+    driven = drive_clip(footage.motion, performance.motion, how)
+    frames = slice(0, len(driven))
+    x_s, x_d = (_placed(footage.keypoints[frames], motion) for motion in (footage.motion[frames], driven))
+    own, other = footage.openings, performance.openings
+    if len(performance.motion) > 1 and other is not None:
+        other = other[frames]
+    return x_s, guide_keypoints(face, x_s, x_d, how, 0, own and own[frames], other)
+
+
+def check(request: AnimateRequest) -> None:
+    """Raise UserError for whatever can be known to be wrong before any slow work."""
+    check_output(request.output)
+    inputs = [(request.portrait, "portrait"), (request.driving, "driving video")]
+    inputs += [(path, what) for path, what in ((request.mask, "mask"), (request.sound, "sound")) if path is not None]
+    for path, what in inputs:
+        check_file(path, what)
+        _refuse_overwriting(request.output, path)
+    for path in (request.portrait, request.driving):
+        if is_film(path):
+            video_facts(path)
+    if not (is_motion(request.driving) or is_film(request.driving) or is_picture(request.driving)):
+        video_facts(request.driving)  # an unusual name, or no film, which it says
+    if request.fps is not None and not 1 <= request.fps <= 240:
+        raise UserError(f"The frame rate is {request.fps:g}; please choose 1 to 240.")
+    if request.sound is not None and not has_sound(request.sound):
+        raise UserError(f"{request.sound} has no audio in it; please give another sound.")
+    require_device(request.device, request.precision)
+
+
+def is_motion(path: Path) -> bool:
+    """Whether a file is a motion, by its name."""
+    return path.suffix.lower() in MOTION_SUFFIXES
+
+
+def is_picture(path: Path) -> bool:
+    """Whether a driving file is a picture, by its name."""
+    return path.suffix.lower() in PICTURE_SUFFIXES
+
+
+def is_film(path: Path) -> bool:
+    """Whether a file is a film, by its name."""
+    return path.suffix.lower() in FILM_SUFFIXES
+
+
+def read_mask(path: Path, subject: Subject, longest: int) -> NDArray[np.uint8]:
+    """A mask as large as the portrait, as the mask of its crop. Raises UserError when it is of another shape."""
+    portrait = subject.portrait
+    mask = read_picture(path, longest).mean(-1)
+    if mask.shape != portrait.image.shape[:2]:
+        (height, width), (rows, columns) = portrait.image.shape[:2], mask.shape
+        raise UserError(f"The mask is {columns} x {rows} and the portrait {width} x {height}; please make them alike.")
+    return crop_mask(mask, portrait.crop_to_image, portrait.crop_size)
+
+
+def _animate_film(request: AnimateRequest, face: FaceModel, performance: Performance | None, clock: Clock) -> JobReport:
+    if request.mask is not None or not request.paste_back:
+        raise UserError("A film portrait is always pasted back, and without a mask; please leave these out.")
+    if request.how.mode == ANIMAL:
+        raise UserError("The mode animal is for a picture; for a film portrait please choose relative or absolute.")
+    options = replace(request.film, where=request.crop, pick=request.face, crop=request.around)
+    with clock.stage("read portrait film") as step:
+        footage = read_footage(face, request.portrait, options, request.fps, step)
+    performance = performance or _read_driving(request, face, clock)
+    performance = _comparable(performance, face).at(footage.motion.fps)
+    x_s, x_d = film_keypoints(face, footage, performance, request.how)
+    artist = FootageArtist(footage, x_s, x_d)
+    brush = cache(partial(Brush, face, request.batch))
+
+    def give(video: VideoWriter, start: int, stop: int, profile: str, told: Step | None) -> None:
+        encode(video, artist.show(brush(profile), start, stop, told), iter)
+
+    def fingerprint() -> str:
+        file = hashlib.sha256(footage.path.read_bytes()).hexdigest()
+        tensors = [x_s, x_d, footage.crops, footage.shown, *face.state_dict().values()]
+        return sign((file, footage.crop_size, request.batch), tensors)
+
+    return _write(request, Scene(len(x_d), footage.motion.fps, give, fingerprint, chosen(face, "auto")), clock)
+
+
+def _read_driving(request: AnimateRequest, face: FaceModel, clock: Clock) -> Performance:
+    if is_picture(request.driving):
+        with clock.stage("read driving picture"):
+            return read_driving_picture(face, request.driving, request.film)
+    with clock.stage("read driving video") as step:
+        return read_driving(face, request.driving, request.film, step)
+
+
+def _comparable(performance: Performance, face: FaceModel) -> Performance:
+    """The performance; warns where another network read it than the one that draws."""
+    foreign = performance.reader and performance.reader != tensor_hash(face.motion)
+    if foreign and not (performance.reader == LIVEPORTRAIT and face.config.motion_backbone == "convnext"):
+        log.warning("The motion was read by another face model than the one that draws; the result may look wrong.")
+    return performance
+
+
+def _write(request: AnimateRequest, scene: Scene, clock: Clock) -> JobReport:
+    films = (path for path in (request.driving, request.portrait) if not is_motion(path))
+    sound = request.sound or next((path for path in films if has_sound(path)), None)
+    write = write_parts if request.resume else write_at_once
+    with clock.stage("render and encode") as step:
+        frames = write(scene, request.output, sound, VideoOptions(), step)
+    return JobReport(request.output, frames, scene.fps, tuple(clock.stages))
+
+
+def _refuse_overwriting(output: Path, given: Path) -> None:
+    if output.exists() and given.samefile(output):
+        raise UserError(f"The output {output} would overwrite {given}; please choose another name.")
+
+
+def _placed(keypoints: Tensor, motion: Motion) -> Tensor:
+    pose = motion.pose
+    return place(keypoints, pose.rotation, motion.expression, pose.translation, pose.scale)

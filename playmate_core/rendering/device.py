@@ -1,0 +1,44 @@
+"""Where the networks run, and in which precision F, W and G compute there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+
+from ..errors import UserError
+from ..face import FaceModel
+
+#: What "auto" means: half precision where it is what a device is made for, full precision elsewhere.
+AUTO = "auto"
+PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+def require_device(device: str, precision: str = AUTO) -> None:
+    """Raise UserError unless networks can run on ``device`` here and compute in ``precision`` there."""
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as problem:
+        raise UserError(f"The device {device!r} cannot be used here; please try --device cpu.") from problem
+    if torch.device(device).type != "cpu":
+        return
+    if precision == "fp16" or (precision == "bf16" and not multiplies_bf16()):
+        other = "fp32 or bf16" if multiplies_bf16() else "fp32"
+        raise UserError(
+            f"This processor does not multiply {precision} numbers and would imitate it, hundreds of times slower;"
+            f" please choose {other}."
+        )
+
+
+def multiplies_bf16() -> bool:
+    """Whether this processor has instructions for bfloat16 products (AVX512-BF16 or AMX)."""
+    facts: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    older = getattr(torch.cpu, "_is_avx512_bf16_supported", bool)  # before PyTorch told all of them
+    return bool(facts.get("avx512_bf16") or facts.get("amx_bf16") or older())
+
+
+def settled(face: FaceModel, device: str, precision: str = AUTO) -> FaceModel:
+    """``face`` on ``device``, F, W and G computing in ``precision`` (AUTO or one of PRECISIONS)."""
+    if precision == AUTO:
+        precision = "fp16" if torch.device(device).type == "cuda" else "fp32"
+    return face.to(device).trunks_in(PRECISIONS[precision])

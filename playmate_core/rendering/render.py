@@ -1,0 +1,186 @@
+"""From motion to pixels: batches of frames, one at a time, never a clip."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..detection.crop import Paster
+from ..face import FaceModel
+from ..face.fast import PROFILES
+from ..geometry import place_motion
+from ..media.images import to_bytes
+from ..values import Motion, Portrait
+from .fallback import Brush
+from .portrait import exact_to, move_to, to_pictures, to_shown
+
+#: Frames whose keypoints are placed together: a clip's length must not show in the memory.
+KEYPOINTS_AT_ONCE = 2048
+Progress = Callable[[int, int], None]
+#: The seen keypoints (n, K, 3) of the frames from one up to another, made when they are asked for.
+Keypoints = Callable[[int, int], Tensor]
+#: What is made of a network's pictures (n, 3, S, S).
+Develop = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class RenderOptions:
+    """``expression`` "absolute" takes the motion's as it is; "relative" adds its change since its first frame to the
+    portrait's own, so that the first frame shows the face of the picture. ``stitching`` where the weights have it.
+    """
+
+    expression: Literal["absolute", "relative"] = "absolute"
+    stitching: bool = True
+    batch: int = 8
+    #: How W and G are arranged, "auto" or one of :data:`face.prepared.PROFILES`; only "half" rounds the pictures.
+    profile: str = "auto"
+
+    def __post_init__(self) -> None:
+        if self.expression not in ("absolute", "relative"):
+            raise ValueError(f"expression must be absolute or relative, got {self.expression!r}.")
+        if self.profile not in ("auto", *PROFILES):
+            raise ValueError(f"profile must be auto or one of {', '.join(PROFILES)}, got {self.profile!r}.")
+        if self.batch < 1:
+            raise ValueError(f"batch must be at least 1, got {self.batch}.")
+
+
+def render(
+    face: FaceModel,
+    portrait: Portrait,
+    motion: Motion,
+    options: RenderOptions | None = None,
+    progress: Progress | None = None,
+    brush: Brush | None = None,
+) -> Generator[Tensor, None, None]:
+    """Yield the face crop under every frame of ``motion``: uint8 (n, S, S, 3), n at most ``options.batch``.
+
+    I = G(W(F(I_s), x_s, x_d)) with x of Eq. 1 for the picture and for each frame. ``progress`` is told the frames done
+    and their number after each batch; raising in it cancels. What is drawn does not depend on the batch size. A
+    ``brush`` of ``face`` goes on with what it has learned of the memory.
+    """
+    options = options or RenderOptions()
+    brush = brush or Brush(face, options.batch, options.profile)
+    yield from _develop(to_shown, brush, face, portrait, motion, options, progress)
+
+
+def draw(
+    face: FaceModel,
+    portrait: Portrait,
+    motion: Motion,
+    options: RenderOptions | None = None,
+    progress: Progress | None = None,
+) -> Iterator[Tensor]:
+    """As :func:`render`, but float32 in [0, 1]."""
+    options = options or RenderOptions()
+    brush = Brush(face, options.batch, options.profile)
+    yield from _develop(to_clamped, brush, face, portrait, motion, options, progress)
+
+
+def _develop(
+    develop: Develop,
+    brush: Brush,
+    face: FaceModel,
+    portrait: Portrait,
+    motion: Motion,
+    options: RenderOptions,
+    progress: Progress | None,
+) -> Iterator[Tensor]:
+    if options.expression == "relative":
+        motion = relative_to_rest(portrait, motion)
+    x_s = place_motion(portrait.keypoints, portrait.rest)
+
+    def x_d(start: int, stop: int) -> Tensor:
+        return driving_keypoints(face, portrait, motion[start:stop], options)[1]
+
+    yield from draw_keypoints(brush, portrait, x_s, x_d, slice(0, len(motion)), progress, develop)
+
+
+def shifted(progress: Progress | None, start: int, total: int) -> Progress | None:
+    """``progress`` for a stretch that begins at frame ``start`` of ``total``."""
+    return progress and (lambda done, _stretch: progress(start + done, total))
+
+
+def draw_keypoints(
+    brush: Brush,
+    portrait: Portrait,
+    x_s: Tensor,
+    x_d: Keypoints,
+    frames: slice,
+    progress: Progress | None = None,
+    develop: Develop = to_shown,
+) -> Iterator[Tensor]:
+    """Yield the face crop at ``frames`` of the seen keypoints ``x_d``; ``x_s`` (1, K, 3) are the picture's own.
+
+    As :func:`render`.
+    """
+    artist = Artist(brush, portrait.appearance, develop)
+    for start in range(frames.start, frames.stop, KEYPOINTS_AT_ONCE):
+        stretch = x_d(start, min(start + KEYPOINTS_AT_ONCE, frames.stop))
+        yield from artist.show(x_s, stretch, shifted(progress, start - frames.start, frames.stop - frames.start))
+
+
+class Artist:
+    """Draws one portrait batch by batch; see :class:`brush.Brush` for when that fails."""
+
+    def __init__(self, brush: Brush, appearance: Tensor, develop: Develop) -> None:
+        self._brush, self._appearance, self._develop = brush, appearance, develop
+
+    def show(self, x_s: Tensor, x_d: Tensor, progress: Progress | None = None) -> Iterator[Tensor]:
+        """x_s (1, K, 3), x_d (T, K, 3) -> pictures (n, S, S, 3) as they are developed, n at most the batch."""
+        done = 0
+        while done < len(x_d):
+            batch = x_d[done : done + self._brush.batch]
+            pictures = self._brush.draw(partial(_drawn, self._appearance, x_s, batch), len(batch))
+            if pictures is None:
+                continue
+            yield self._develop(pictures)
+            done += len(pictures)
+            if progress:
+                progress(done, len(x_d))
+
+
+def to_clamped(images: Tensor) -> Tensor:
+    """Pictures (n, 3, S, S) of a network -> (n, S, S, 3) float32 in [0, 1] on the CPU."""
+    return to_pictures(images.clamp(0, 1))
+
+
+def _drawn(appearance: Tensor, x_s: Tensor, x_d: Tensor, face: FaceModel) -> Tensor:
+    return face.draw(move_to(face, appearance[None]), exact_to(face, x_s), exact_to(face, x_d))
+
+
+def driving_keypoints(
+    face: FaceModel, portrait: Portrait, motion: Motion, options: RenderOptions
+) -> tuple[Tensor, Tensor]:
+    """Seen keypoints of the picture (1, K, 3) and of every frame (T, K, 3), stitched where asked and possible."""
+    x_s = place_motion(portrait.keypoints, portrait.rest)
+    x_d = place_motion(portrait.keypoints, motion)
+    if face.stitching is None or not options.stitching:
+        return x_s, x_d
+    with torch.inference_mode():
+        stitched = face.stitching(exact_to(face, x_s.expand_as(x_d)), exact_to(face, x_d))
+    return x_s, stitched.to("cpu", torch.float32, copy=True)
+
+
+def relative_to_rest(portrait: Portrait, motion: Motion, neutral: Motion | None = None) -> Motion:
+    """``motion`` with the expression rest + (motion - neutral); ``neutral`` is one frame, the first if not given."""
+    start = motion.expression[:1] if neutral is None else neutral.expression
+    return replace(motion, expression=portrait.rest.expression + motion.expression - start)
+
+
+def paste_back(
+    portrait: Portrait, batches: Iterable[Tensor], mask: NDArray[np.uint8] | None = None
+) -> Iterator[Tensor]:
+    """Put batches of crops (n, S, S, 3) uint8 back into the whole picture: uint8 (n, H, W, 3), a batch at a time.
+
+    ``mask`` (S, S) says where; the crop without its border if not given. See :func:`crop.crop_mask`.
+    """
+    paster = Paster(to_bytes(portrait.image), portrait.crop_to_image, portrait.crop_size, mask)
+    for frames in batches:
+        yield paster.paste(frames)

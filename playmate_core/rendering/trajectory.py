@@ -1,0 +1,95 @@
+"""Where the keypoints of a driven portrait go: worked out stretch by stretch, so that a clip's length does not show."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ..face import FaceModel
+from ..geometry import place_motion
+from ..interpolation import Reading, resample_reading
+from ..motion.driving import DrivingOptions, drive_still
+from ..motion.motion_file import Performance
+from ..motion.pose import frontality
+from ..values import Motion
+from .render import KEYPOINTS_AT_ONCE, Keypoints
+from .retarget import guide_keypoints
+from .source_image import Subject
+
+
+@dataclass(frozen=True)
+class Course:
+    """``frames`` frames at ``fps``: ``x_s`` (1, K, 3) are the picture's own seen keypoints, ``x_d`` makes the driven.
+
+    ``facts`` and ``tensors`` decide them, for whoever must know whether two courses are the same.
+    """
+
+    x_s: Tensor
+    x_d: Keypoints
+    frames: int
+    fps: float
+    facts: tuple[object, ...]
+    tensors: tuple[Tensor, ...]
+
+
+class Timed:
+    """A performance at another rate, of which only the frames asked for are made: see :meth:`Performance.at`."""
+
+    def __init__(self, performance: Performance, fps: float) -> None:
+        self._performance, self.fps = performance, fps
+        rate, frames = performance.motion.fps, len(performance)
+        self._reading = None if frames == 1 or abs(fps - rate) < 1e-6 else resample_reading(frames, rate, fps)
+
+    def __len__(self) -> int:
+        return len(self._performance) if self._reading is None else len(self._reading.first)
+
+    def __getitem__(self, frames: Tensor) -> Performance:
+        reading = self._reading
+        if reading is None:
+            return self._performance.at(self.fps)[frames]
+        part = Reading(reading.first[frames], reading.second[frames], reading.weight[frames])
+        return self._performance.read_at(part, self.fps)
+
+    def reference_frame(self, reference: str) -> int:
+        """As :func:`pose.reference_frame`."""
+        if reference == "first":
+            return 0
+        facing = [frontality(self[part].motion.pose) for part in torch.arange(len(self)).split(KEYPOINTS_AT_ONCE)]
+        return int(torch.cat(facing).argmax())
+
+
+def still_course(
+    face: FaceModel, subject: Subject, performance: Performance, how: DrivingOptions, fps: float | None = None
+) -> Course:
+    """The course of a picture under a performance, at ``fps`` or at its own rate; one frame is held for a second."""
+    portrait = subject.portrait
+    x_s = place_motion(portrait.keypoints, portrait.rest)
+    timed = Timed(performance, fps or performance.motion.fps)
+    start = torch.tensor([timed.reference_frame(how.reference)])
+    driven = _driven(portrait.rest, timed, how)
+    led = replace(how, reference="first")
+
+    def x_d(first: int, last: int) -> Tensor:
+        """Every stretch is led by the reference frame, which the rest is measured from."""
+        frames = torch.cat([start, torch.arange(first, last)]) if len(timed) > 1 else torch.zeros(1, dtype=torch.long)
+        seen = place_motion(portrait.keypoints, driven(frames))
+        guided = guide_keypoints(face, x_s, seen, led, 0, subject.openings, timed[frames].openings)
+        return guided[1:] if len(timed) > 1 else guided.expand(last - first, -1, -1)
+
+    motion, openings = performance.motion, performance.openings
+    tensors = [motion.pose.rotation, motion.pose.translation, motion.pose.scale, motion.expression]
+    known = (*tensors, portrait.keypoints, x_s) + (() if openings is None else (openings.eyes, openings.lips))
+    own = subject.openings
+    facts = (asdict(how), motion.fps, timed.fps, own and (own.eyes.tolist(), own.lips.tolist()))
+    return Course(x_s, x_d, len(timed) if len(timed) > 1 else round(timed.fps), timed.fps, facts, known)
+
+
+def _driven(rest: Motion, timed: Timed, how: DrivingOptions) -> Callable[[Tensor], Motion]:
+    """The portrait's motion at frames of which the first is the reference; a smoother has to see the whole at once."""
+    if how.smoothing and len(timed) > 1:
+        whole = drive_still(rest, timed[torch.arange(len(timed))].motion, how)
+        return whole.__getitem__
+    return lambda frames: drive_still(rest, timed[frames].motion, replace(how, reference="first"))

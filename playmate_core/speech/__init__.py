@@ -1,0 +1,17 @@
+"""The audio room: who listens, and what sound is before that."""
+
+from .encoders import ENCODERS, AudioEncoder, Backend, make_encoder
+from .waveform import SAMPLE_RATE, Speech, frame_count, loudness, mono, resample
+
+__all__ = [
+    "ENCODERS",
+    "SAMPLE_RATE",
+    "AudioEncoder",
+    "Backend",
+    "Speech",
+    "frame_count",
+    "loudness",
+    "make_encoder",
+    "mono",
+    "resample",
+]

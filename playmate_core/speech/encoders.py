@@ -1,0 +1,244 @@
+"""Encoders: speech to one row of features per video frame (METHOD 1.5).
+
+Video frame i owns the 640 samples from 640 i on; its two 50 Hz tokens 2 i and 2 i + 1 lie symmetrically about its
+centre (token j is centred at sample 159.5 + 320 j). Long audio is encoded in chunks, so memory grows only with the
+features themselves. A new encoder of the wav2vec2 family is a row in ``ENCODERS``.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from einops import rearrange
+from torch import Tensor
+
+from ..errors import UserError
+from ..values import AudioFeatures
+from .waveform import FRAME, SAMPLE_RATE, Speech, Waveform, loudness, speech_gain
+
+#: At most 30 s go through an encoder at once.
+CHUNK_FRAMES = 750
+
+Progress = Callable[[int, int], None]
+
+
+class AudioEncoder(Protocol):
+    """Anything that listens: ``layers`` L and ``width`` D per video frame, as in AudioFeatures."""
+
+    name: str
+    layers: int
+    width: int
+
+    def listen(self, waveform: Waveform, rate: int, progress: Progress | None = None) -> AudioFeatures:
+        """``waveform`` (samples,) or (channels, samples) at ``rate`` Hz; ``progress(chunks done, chunks)``."""
+        ...
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a pretrained backend is made of: a local folder or hub id, a fixed layer mix (L,), where it computes."""
+
+    weights: str | Path | None = None
+    mix: Sequence[float] | None = None
+    device: str | torch.device = "cpu"
+    download: bool = False
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A row of the table: hidden ``layers``, ``width`` per video frame, who builds it, and its ``hub`` id, if any."""
+
+    layers: int
+    width: int
+    build: Callable[[str, Backend, Source], AudioEncoder]
+    hub: str | None = None
+
+
+def chunk_plan(frames: int, longest: int, overlap: int) -> list[tuple[int, int]]:
+    """Consecutive (first, last) covering ``frames``, nearly equal, each at most ``longest`` with its two overlaps."""
+    count = 1 if frames <= longest else -(-frames // (longest - 2 * overlap))
+    edges = [frames * k // count for k in range(count + 1)]
+    return list(zip(edges, edges[1:], strict=False))
+
+
+class Listener(ABC):
+    """What all backends share: hear, measure, encode chunk by chunk, and drop what overlaps.
+
+    ``margin`` samples surround each chunk; ``overlap`` frames of context on each side are encoded and discarded.
+    """
+
+    margin: int
+    overlap: int
+
+    def __init__(self, name: str, row: Backend, source: Source) -> None:
+        self.name, self.layers, self.width = name, row.layers, row.width
+        self.source = source
+        self.chunk_frames = CHUNK_FRAMES
+
+    def listen(self, waveform: Waveform, rate: int, progress: Progress | None = None) -> AudioFeatures:
+        """See AudioEncoder. Raises UserError for bad audio or missing weights, before any slow work."""
+        self.load()
+        speech = Speech.hear(waveform, rate)
+        power = speech.power()
+        gain, frames = np.float32(self.gain(power)), len(power)
+        features = torch.empty(frames, self.layers, self.width)
+        plan = chunk_plan(frames, self.chunk_frames, self.overlap)
+        for done, (first, last) in enumerate(plan, start=1):
+            begin, end = max(first - self.overlap, 0), min(last + self.overlap, frames)
+            heard = self.encode(speech.cut(begin, end, self.margin) * gain)
+            features[first:last] = heard[first - begin : last - begin]
+            if progress is not None:
+                progress(done, len(plan))
+        return AudioFeatures(features, loudness(power), self.name)
+
+    @abstractmethod
+    def load(self) -> None:
+        """Read the weights, if there are any and they were not read yet."""
+
+    @abstractmethod
+    def gain(self, power: np.ndarray) -> float:
+        """The factor for the whole clip, from its frame powers (T,)."""
+
+    @abstractmethod
+    def encode(self, samples: np.ndarray) -> Tensor:
+        """(640 n + 2 margin,) samples to (n, L, D)."""
+
+
+class LogMel(Listener):
+    """40 log-mel bands every 10 ms, four hops to a video frame: no weights, no download.
+
+    Hop h is a 25 ms window centred at sample 160 h + 79.5, so four hops and both tokens are centred on their frame.
+    """
+
+    HOP, WINDOW, FFT, BANDS = 160, 400, 512, 40
+    FLOOR_DB = -80.0
+    #: Mean and spread of levelled speech over all bands, fixed so that the same sound is always the same number.
+    MEAN_DB, SPREAD_DB = -55.0, 16.0
+
+    margin = (FFT - HOP) // 2
+    overlap = 0
+
+    def load(self) -> None:
+        """There is nothing to read."""
+
+    def gain(self, power: np.ndarray) -> float:
+        return speech_gain(power)
+
+    def encode(self, samples: np.ndarray) -> Tensor:
+        import librosa
+
+        window = np.hanning(self.WINDOW)
+        spectrum = librosa.stft(
+            samples, n_fft=self.FFT, hop_length=self.HOP, win_length=self.WINDOW, window=window, center=False
+        )
+        # A full-scale sine has power 1 in its bin.
+        power = np.abs(spectrum / np.float32(window.sum() / 2)) ** 2
+        bands = mel_filters(self.FFT, self.BANDS) @ power
+        decibels = 10.0 * np.log10(np.maximum(bands, np.float32(10.0 ** (self.FLOOR_DB / 10.0))))
+        scaled = (decibels - self.MEAN_DB) / self.SPREAD_DB
+        return torch.from_numpy(np.ascontiguousarray(rearrange(scaled, "m (t h) -> t 1 (h m)", h=4), np.float32))
+
+
+@lru_cache
+def mel_filters(fft: int, bands: int) -> np.ndarray:
+    """(bands, fft / 2 + 1) float32 triangles of height 1, 60 Hz to 7.6 kHz."""
+    import librosa
+
+    return librosa.filters.mel(sr=SAMPLE_RATE, n_fft=fft, n_mels=bands, fmin=60.0, fmax=7600.0, norm=None)
+
+
+class HiddenStates(Listener):
+    """All hidden states of a frozen wav2vec2-like transformer, two 50 Hz tokens side by side.
+
+    40 samples of margin on each side make exactly 2 n tokens of n frames. The first convolution normalises over time,
+    so chunks are long (30 s), share two seconds on each side, and the clip is scaled to unit variance as a whole.
+    """
+
+    margin = 40
+    overlap = 50
+
+    def __init__(self, name: str, row: Backend, source: Source) -> None:
+        super().__init__(name, row, source)
+        self.hidden = row.layers
+        self.weights = str(source.weights or row.hub)
+        if source.mix is not None:
+            self.layers = 1
+        self.model: Any = None
+
+    def gain(self, power: np.ndarray) -> float:
+        return float(1.0 / np.sqrt(power.mean() + 1e-7))
+
+    @torch.inference_mode()
+    def encode(self, samples: np.ndarray) -> Tensor:
+        sound = torch.from_numpy(samples)[None].to(self.source.device)
+        states = self.model(sound, output_hidden_states=True).hidden_states[1:]
+        if self.source.mix is None:
+            tokens = torch.cat(states)
+        else:
+            tokens = sum(float(w) * state for w, state in zip(self.source.mix, states, strict=True))
+        return rearrange(tokens, "l (t p) d -> t l (p d)", p=2).float().cpu()
+
+    def load(self) -> None:
+        if self.model is not None:
+            return
+        from transformers import AutoModel
+
+        try:
+            model, report = AutoModel.from_pretrained(
+                self.weights, local_files_only=not self.source.download, output_loading_info=True
+            )
+        except Exception as error:  # transformers, its hub client and safetensors each have their own kinds
+            raise UserError(
+                f"No usable {self.name} weights at {self.weights!r} ({type(error).__name__}); give a local folder with "
+                f"config.json and model.safetensors, allow the download, or choose the encoder logmel."
+            ) from error
+        self._check(model, [key for key in report["missing_keys"] if "masked_spec_embed" not in key])
+        self.model = model.train(False).requires_grad_(False).to(self.source.device)
+
+    def _check(self, model: Any, missing: list[str]) -> None:
+        shape = (getattr(model.config, "num_hidden_layers", 0), 2 * getattr(model.config, "hidden_size", 0))
+        if shape != (self.hidden, self.width):
+            raise UserError(
+                f"{self.weights!r} has {shape[0]} layers of {shape[1]} numbers a frame; {self.name} needs "
+                f"{self.hidden} of {self.width}: give the weights that the checkpoint was trained with."
+            )
+        if missing:
+            raise UserError(f"{self.weights!r} lacks {len(missing)} tensors, first {missing[0]!r}; download it again.")
+        if not all(bool(value.isfinite().all()) for value in model.state_dict().values()):
+            raise UserError(f"{self.weights!r} holds NaN or infinite weights; download it again.")
+        if int(np.prod(model.config.conv_stride)) * 2 != FRAME:
+            raise UserError(f"{self.weights!r} does not make 50 tokens a second; give a model of the wav2vec2 family.")
+
+
+ENCODERS: dict[str, Backend] = {
+    "logmel": Backend(layers=1, width=4 * LogMel.BANDS, build=LogMel),
+    "wav2vec2": Backend(layers=12, width=2 * 768, build=HiddenStates, hub="facebook/wav2vec2-base-960h"),
+}
+
+
+def make_encoder(
+    name: str,
+    source: str | Path | None = None,
+    *,
+    mix: Sequence[float] | None = None,
+    device: str | torch.device = "cpu",
+    download: bool = False,
+) -> AudioEncoder:
+    """The encoder called ``name`` in ENCODERS; weights are read at the first ``listen``.
+
+    ``source`` a local folder or hub id; without ``download`` only what is already on this machine is used. ``mix``
+    (L,) weights sum the layers to one, so that an hour fits in memory. Raises UserError for an unknown name.
+    """
+    if name not in ENCODERS:
+        raise UserError(f"Unknown audio encoder {name!r}; choose one of {', '.join(ENCODERS)}.")
+    row = ENCODERS[name]
+    if mix is not None and len(mix) != row.layers:
+        raise UserError(f"Got {len(mix)} layer weights for {name}, which has {row.layers} layers; give one for each.")
+    return row.build(name, row, Source(source, mix, device, download))

@@ -1,0 +1,182 @@
+"""Where model files are looked for: the folders ComfyUI users already have, and those a person names.
+
+Folders go by ComfyUI's categories (``liveportrait``, ``audio_encoders``, ``insightface``, ``detection``, ``playmate``).
+Whoever runs the core names those to be searched first (:func:`ask_too`): nodes what ``folder_paths`` knows, the command
+line its ``--models`` flag. Then come the variable ``PLAYMATE_MODELS`` and the ComfyUI this pack lies in, with its
+``extra_model_paths.yaml``. No other room reads the environment.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import UserError
+from .catalogue import SETS, ModelFile
+
+PACKAGE = Path(__file__).resolve().parents[1]
+#: Folders laid out like ComfyUI's ``models``, or its files of extra paths, separated as the system separates paths.
+VARIABLE = "PLAYMATE_MODELS"
+#: Who knows folders of a category.
+Host = Callable[[str], Iterable[str | Path]]
+_hosts: list[Host] = []
+CATEGORIES = tuple(sorted({file.folder for one in SETS.values() for file in one.files}))
+
+
+def bundled(name: str) -> Path:
+    """Where a file that comes with the package lies. Raises UserError when this copy of the package lacks it."""
+    path = PACKAGE / "bundled" / name
+    if not path.is_file():
+        raise UserError(f"The bundled file {path} is missing; please clone the repository again or name your own file.")
+    return path
+
+
+def model_folders(named: Iterable[Path] = ()) -> tuple[Path, ...]:
+    """Folders laid out like ComfyUI's ``models``, or files of extra paths, in the order they are searched: ``named``
+    ones, the variable's, those of the ComfyUI this pack lies in, then ``~/.playmate/models``."""
+    variable = (Path(part).expanduser() for part in _variable(VARIABLE).split(os.pathsep) if part)
+    pack, inside = PACKAGE.parent, tuple[Path, ...]()
+    if pack.parent.name == "custom_nodes":
+        comfy = pack.parent.parent
+        extra = comfy / "extra_model_paths.yaml"
+        inside = (comfy / "models", *([extra] if extra.is_file() else []))
+    return (*named, *variable, *inside, Path.home() / ".playmate" / "models")
+
+
+def _variable(name: str) -> str:
+    """A path that the environment holds, "" where it does not; read as paths are, since nothing is set here and the
+    registry's scanner takes the usual way for setting it."""
+    written = f"${{{name}}}"
+    held = os.path.expandvars(written)
+    return "" if held == written else held
+
+
+def below(roots: Iterable[Path], category: str) -> tuple[Path, ...]:
+    """The folders of a category in some :func:`model_folders`. Raises UserError for a file of paths that is none."""
+    return tuple(
+        folder
+        for root in roots
+        for folder in (extra_folders(root, category) if root.suffix in (".yaml", ".yml") else [root / category])
+    )
+
+
+def ask_too(host: Host) -> None:
+    """Let ``host`` name folders of a category, searched before all others: ComfyUI, which has read
+    ``extra_model_paths.yaml``, or the command line. There is one in a process; a second takes its place."""
+    _hosts[:] = [host]
+
+
+def category_folders(category: str) -> tuple[Path, ...]:
+    """Where files of a category may lie: in the host's folders, then in its own below :func:`model_folders`, and
+    insightface's also where that package keeps them."""
+    named = (Path(folder) for host in _hosts for folder in host(category))
+    home = Path(_variable("INSIGHTFACE_HOME") or "~/.insightface").expanduser()
+    return (*named, *below(model_folders(), category), *([home] if category == "insightface" else []))
+
+
+def model_file(*names: str) -> Path | None:
+    """The first of ``names``, each category/file, that lies in one of its :func:`category_folders`."""
+    split = (name.partition("/") for name in names)
+    paths = (folder / file for category, _, file in split for folder in category_folders(category))
+    return next((path for path in paths if path.is_file()), None)
+
+
+def insightface_folders(pack: str) -> tuple[Path, ...]:
+    """Where a pack of insightface's models may lie."""
+    return tuple(root / "models" / pack for root in category_folders("insightface"))
+
+
+@dataclass(frozen=True)
+class Places:
+    """Folders by category, in the order they are searched; new files go into the first."""
+
+    folders: Mapping[str, tuple[Path, ...]]
+
+    @classmethod
+    def below(cls, models: Iterable[Path]) -> Places:
+        """Every category as a sub-folder of each of some ``models`` folders."""
+        models = tuple(models)
+        return cls({category: below(models, category) for category in CATEGORIES})
+
+    @classmethod
+    def standard(cls) -> Places:
+        """Every category in its :func:`category_folders`."""
+        return cls({category: category_folders(category) for category in CATEGORIES})
+
+    def find(self, file: ModelFile) -> Path | None:
+        """Where a file lies, or None. What comes with the program is found in the package after everything else."""
+        bundled = (PACKAGE / "bundled",) if file.folder == "playmate" else ()
+        folders = (*self.folders.get(file.folder, ()), *bundled)
+        return next((path for folder in folders if (path := folder / file.name).is_file()), None)
+
+    def target(self, file: ModelFile) -> Path:
+        """Where a file goes when it is fetched. Raises UserError when nobody named a folder for its category."""
+        folders = self.folders.get(file.folder, ())
+        if not folders:
+            raise UserError(f"No folder is known for {file.folder}; please name a models folder with --models.")
+        return folders[0] / file.name
+
+    def resolve(self, named: Path) -> Path:
+        """A file or folder a person named: as it is, or below a category ("liveportrait/animal", "my_motion")."""
+        if named.exists() or named.is_absolute():
+            return named
+        for category, folders in self.folders.items():
+            below = Path(*named.parts[1:]) if named.parts[:1] == (category,) else named
+            for path in (folder / below for folder in folders):
+                if path.exists():
+                    return path
+        return named
+
+
+def extra_folders(path: Path, category: str) -> list[Path]:
+    """The folders of a category in a file like ComfyUI's ``extra_model_paths.yaml``: blocks of ``base_path`` and, by
+    category, folders below it, one a line; without ``base_path`` below the file's own. Raises UserError otherwise."""
+    import yaml
+
+    try:
+        blocks = [block for block in (yaml.safe_load(path.read_text("utf-8")) or {}).values() if block]
+        folders = []
+        for block in blocks:
+            base = path.parent / Path(os.path.expandvars(block.get("base_path", "."))).expanduser()
+            lines = block.get(category, "").splitlines()
+            folders += [base / Path(line.strip()).expanduser() for line in lines if line.strip()]
+    except (OSError, ValueError, AttributeError, TypeError, yaml.YAMLError) as problem:
+        raise UserError(
+            f"{path} is no file of extra model paths ({type(problem).__name__}); it should hold what ComfyUI's"
+            " extra_model_paths.yaml does, blocks of base_path and folders by category."
+        ) from problem
+    return folders
+
+
+def by_hand(file: ModelFile, target: Path) -> str:
+    """What a person has to do to have a file: from where, into where, and how it is known to be right."""
+    facts = [megabytes(file.size)] if file.size else []
+    facts += [file.license]
+    facts += [f"SHA-256 {file.sha256}"] if file.sha256 else []
+    return f"{file.url}  ->  {target}  ({', '.join(facts)})"
+
+
+def mismatch(file: ModelFile, path: Path) -> str:
+    """How a file on disk differs from the catalogue's, "" if it does not as far as the catalogue knows."""
+    size = path.stat().st_size
+    if file.size and size != file.size:
+        return f"it has {size:,} bytes instead of {file.size:,}"
+    if file.sha256 and (digest := _sha256(path)) != file.sha256:
+        return f"its SHA-256 is {digest[:16]}... instead of {file.sha256[:16]}..."
+    return ""
+
+
+def megabytes(size: int) -> str:
+    """Bytes as megabytes for people, "?" where unknown."""
+    return f"{size / 1e6:.1f} MB" if size >= 50_000 else f"{size / 1e3:.1f} kB" if size else "?"
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 22):
+            digest.update(block)
+    return digest.hexdigest()

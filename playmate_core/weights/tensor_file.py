@@ -1,0 +1,128 @@
+"""What every file of tensors must pass, ours or another's, before a network is made of it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from ..errors import UserError
+
+#: What files that are not ours look like: a piece of a key, and the name a person knows it by.
+FOREIGN = (
+    ("appearance.resblocks_3d.", "a Playmate face model"),
+    ("resblocks_3d.", "LivePortrait's appearance feature extractor"),
+    ("detector.downsample_layers", "LivePortrait's motion extractor"),
+    ("dense_motion_network.", "LivePortrait's warping module"),
+    ("G_middle_", "LivePortrait's generator"),
+    ("retarget_shoulder", "LivePortrait's stitching module"),
+    ("encoder.layers.0.attention.k_proj", "a wav2vec2 or HuBERT audio encoder"),
+    ("first_stage_model.", "a Stable Diffusion checkpoint"),
+)
+
+
+def seems_to_be(keys: Iterable[str]) -> str:
+    """The name a person knows a file with these keys by, "" when they say nothing."""
+    keys = list(keys)
+    return next((name for piece, name in FOREIGN if any(piece in key for key in keys)), "")
+
+
+#: How files begin that people have in place of a model, and what they are.
+BEGINNINGS = (
+    (b"version https://git-lfs", "a Git LFS pointer instead of the file itself"),
+    (b"PK\x03\x04", "a zip archive"),
+    (b"\x80", "a Python pickle"),
+    (b"<", "a web page"),
+    (b"{", "a text of JSON"),
+    (b"\x89PNG", "a picture"),
+    (b"\xff\xd8", "a picture"),
+)
+
+
+def content_seems_to_be(path: Path) -> str:
+    """What a file that is no model seems to be, by how it begins: "; it seems to be ...", "" when that says nothing."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(512)
+    except OSError:
+        return ""
+    seems = "" if head else "empty"
+    if head[8:9] == b"{" and head[7:8] == b"\0":
+        seems = "a .safetensors file, whole or in part"
+    elif head.startswith(b"PK\x03\x04") and b"data.pkl" in head:
+        seems = "a PyTorch file (.pth), whole or in part"
+    seems = seems or next((name for start, name in BEGINNINGS if head.lstrip().startswith(start)), "")
+    return f"; it seems to be {seems}" if seems else ""
+
+
+def open_tensors(path: Path) -> Any:
+    """An open safetensors file. Raises UserError when there is none or it is not whole."""
+    if not path.is_file():
+        raise UserError(f"There is no model file {path}; give the path of a .safetensors file.")
+    try:
+        return safe_open(str(path), framework="pt")
+    except (SafetensorError, OSError) as error:
+        raise UserError(
+            f"{path.name} is not a complete safetensors file ({error}){content_seems_to_be(path)}; copy or load it"
+            " again."
+        ) from error
+
+
+def restored(value: Tensor) -> Tensor:
+    """A stored tensor as networks hold it: float32, and a copy, so that no model hangs on a file that may change."""
+    return value.to(torch.float32 if value.is_floating_point() else value.dtype, copy=True)
+
+
+def refuse_nonfinite(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Raise UserError naming the tensors that hold NaN or infinite numbers."""
+    bad = [key for key, value in tensors.items() if value.is_floating_point() and not _finite(value)]
+    if bad:
+        raise UserError(
+            f"{path.name}: the weights hold NaN or infinite numbers in {some(bad)}; use another copy or checkpoint."
+        )
+
+
+def _finite(value: Tensor) -> bool:
+    # Smallest and largest say it without a second tensor of the same size.
+    return value.numel() == 0 or all(bool(end.isfinite()) for end in value.aminmax())
+
+
+def differences(got: Mapping[str, tuple[int, ...]], wanted: Mapping[str, tuple[int, ...]]) -> str:
+    """How the tensors of a file differ from those a network has, as "it misses a; it has the unknown b", or ""."""
+    missing, extra = set(wanted) - set(got), set(got) - set(wanted)
+    other = [f"{k} {got[k]} instead of {wanted[k]}" for k in set(wanted) & set(got) if got[k] != wanted[k]]
+    named = (("misses", missing), ("has the unknown", extra), ("has", other))
+    return "; ".join(f"it {verb} {some(names)}" for verb, names in named if names)
+
+
+def some(names: Iterable[str], limit: int = 3) -> str:
+    """The first few names in order, and how many more there are."""
+    names = sorted(names)
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write beside the target, then rename: a full disk or a kill leaves the old file, or none, never half of one."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        raise UserError(
+            f"{path} could not be written ({error.strerror or error}, {len(data) / 1e6:.1f} MB wanted); "
+            "free some space or choose another folder."
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink()

@@ -1,0 +1,77 @@
+"""Two stages at once: they overlap, keep their order, and end together."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from playmate_core.media.prefetch import ahead, behind
+
+
+def ours() -> set[str]:
+    return {thread.name for thread in threading.enumerate()} & {"ahead", "behind", "video encoder"}
+
+
+def test_ahead_overlaps_keeps_order_and_is_bounded() -> None:
+    made: list[int] = []
+
+    def source() -> Iterator[int]:
+        for i in range(8):
+            made.append(i)
+            yield i
+
+    taken = ahead(source())
+    assert next(taken) == 0
+    time.sleep(0.3)
+    assert 2 <= len(made) <= 5  # on while nobody asks, but not far: two wait and one is in hand
+    assert list(taken) == list(range(1, 8)) and not ours()
+
+
+def test_ahead_ends_with_either_side() -> None:
+    closed = threading.Event()
+
+    def endless() -> Iterator[int]:
+        try:
+            while True:
+                yield 1
+        finally:
+            closed.set()
+
+    taken = ahead(endless())
+    next(taken)
+    taken.close()  # type: ignore[attr-defined]
+    assert closed.is_set() and not ours()
+
+    def broken() -> Iterator[int]:
+        yield 1
+        raise OSError("the film ends here")
+
+    seen = []
+    with pytest.raises(OSError, match="ends here"):
+        for item in ahead(broken()):
+            seen.append(item)
+    assert seen == [1] and not ours()
+
+
+def test_behind_consumes_everything_or_ends() -> None:
+    got: list[int] = []
+    with behind(got.extend) as give:
+        for i in range(20):
+            give(i)
+    assert got == list(range(20)) and not ours()
+
+    def refuse(items: Iterator[int]) -> None:
+        next(items)
+        raise OSError("full")
+
+    with pytest.raises(OSError, match="full"), behind(refuse) as give:
+        for i in range(100):
+            give(i)
+    with pytest.raises(OSError, match="full"), behind(refuse) as give:
+        give(1)  # told at the end at the latest
+    with pytest.raises(KeyboardInterrupt), behind(got.extend) as give:
+        raise KeyboardInterrupt
+    assert not ours()

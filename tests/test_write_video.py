@@ -1,0 +1,265 @@
+"""Films: a killed one goes on to the same frames, memory does not grow with length."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import os
+import random
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from test_prefetch import ours
+from torch import Tensor
+
+from playmate_core.face import FaceModel
+from playmate_core.media.images import read_picture
+from playmate_core.media.video_reader import read_frames, video_facts
+from playmate_core.motion.motion_file import Performance, save_performance
+from playmate_core.rendering import render as drawing
+from playmate_core.rendering import segments as room
+from playmate_core.rendering.portrait import read_portrait
+from playmate_core.rendering.render import RenderOptions, render
+from playmate_core.rendering.segments import parts_folder
+from playmate_core.rendering.write_video import FilmRequest, write_film
+from playmate_core.values import Motion, Portrait, Pose
+from playmate_core.weights.files import load_face
+
+
+@pytest.fixture(scope="module")
+def face(tiny_face: Path) -> FaceModel:
+    return load_face(tiny_face)
+
+
+@pytest.fixture(scope="module")
+def portrait(face: FaceModel, portrait_picture: Path) -> Portrait:
+    return read_portrait(face, read_picture(portrait_picture), "whole")
+
+
+def motion(frames: int) -> Motion:
+    """In place: 25 MB an hour is what a motion is, and no copy of it belongs to a film's memory."""
+    noise = torch.Generator().manual_seed(3)
+    turns = torch.randn(frames, 3, generator=noise).mul_(5)
+    pose = Pose(turns, torch.zeros(frames, 3), torch.ones(frames, 1))
+    return Motion(pose, torch.randn(frames, 21, 3, generator=noise).mul_(0.05))
+
+
+def frames_of(path: Path) -> np.ndarray:
+    return np.stack([frame.picture for frame in read_frames(path)])
+
+
+@pytest.mark.parametrize("pasted", [False, True])
+def test_a_film_shows_what_is_rendered(tmp_path: Path, face: FaceModel, portrait: Portrait, pasted: bool) -> None:
+    told: list[tuple[int, int]] = []
+    request = FilmRequest(tmp_path / "a.mp4", pasted=pasted)
+    assert write_film(face, portrait, motion(20), request, lambda *step: told.append(step)) == 20
+    side = 96 if pasted else 64
+    assert frames_of(request.path).shape == (20, side, side, 3)
+    assert told == [(8, 20), (16, 20), (20, 20)] and not ours() and [p.name for p in tmp_path.iterdir()] == ["a.mp4"]
+
+
+def test_cancelling_leaves_no_thread_and_no_file(tmp_path: Path, face: FaceModel, portrait: Portrait) -> None:
+    def cancel(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_film(face, portrait, motion(40), FilmRequest(tmp_path / "a.mp4"), cancel)
+    assert not ours() and not list(tmp_path.iterdir())
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("expression", ["absolute", "relative"])
+def test_a_resumed_film_has_the_same_frames(
+    tmp_path: Path,
+    face: FaceModel,
+    portrait: Portrait,
+    monkeypatch: pytest.MonkeyPatch,
+    speech_wave: Path,
+    expression: str,
+) -> None:
+    """Stopped again and again at random places, against one that was not and could not have been."""
+    monkeypatch.setattr(room, "PART", 10)
+    rendering = replace(RenderOptions(batch=4), expression=expression)
+    whole = FilmRequest(tmp_path / "whole.mp4", speech_wave, rendering=rendering)
+    write_film(face, portrait, motion(33), whole)
+    dice, again = random.Random(5), replace(whole, path=tmp_path / "again.mp4", resumable=True)
+    drawn: list[int] = []
+    for _ in range(4):
+        limit, drawn_now = dice.randrange(1, 6), []
+
+        def stop(done: int, total: int, limit: int = limit, now: list[int] = drawn_now) -> None:
+            now.append(done)
+            if len(now) > limit:
+                raise Killed
+
+        try:
+            write_film(face, portrait, motion(33), again, stop)
+        except Killed:
+            pass
+        drawn.append(len(drawn_now))
+    write_film(face, portrait, motion(33), again)
+    assert np.array_equal(frames_of(again.path), frames_of(whole.path)) and len(frames_of(whole.path)) == 33
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["again.mp4", "whole.mp4"]
+    times = [frame.time for frame in read_frames(again.path)]
+    assert times == pytest.approx([i / 25 for i in range(33)])
+
+
+def test_what_a_part_learned_of_the_memory_serves_the_next(
+    tmp_path: Path,
+    face: FaceModel,
+    portrait: Portrait,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The batch is halved once in a film and told once, not in every part."""
+    monkeypatch.setattr(room, "PART", 8)
+    asked: list[int] = []
+
+    def small(self: FaceModel, volume: Tensor, x_s: Tensor, x_d: Tensor) -> Tensor:
+        asked.append(len(x_d))
+        if len(x_d) > 2:
+            raise MemoryError
+        return torch.rand(len(x_d), 3, 64, 64)
+
+    face = copy.deepcopy(face)
+    face.__class__ = type("Small", (FaceModel,), {"draw": small})
+    with caplog.at_level(logging.WARNING):
+        request = FilmRequest(tmp_path / "a.mp4", rendering=RenderOptions(batch=4, profile="plain"))
+        assert write_film(face, portrait, motion(24), request) == 24
+    assert asked == [4] + [2] * 12 and len(caplog.records) == 1
+
+
+def test_parts_of_another_film_are_not_used(
+    tmp_path: Path,
+    face: FaceModel,
+    portrait: Portrait,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(room, "PART", 5)
+    request = FilmRequest(tmp_path / "a.mp4", resumable=True, rendering=RenderOptions(batch=5))
+
+    def stop(done: int, total: int) -> None:
+        if done > 5:
+            raise Killed
+
+    with pytest.raises(Killed):
+        write_film(face, portrait, motion(12), request, stop)
+    assert (parts_folder(request.path) / "00000000.mp4").is_file()
+    told: list[int] = []
+    with caplog.at_level(logging.WARNING):
+        write_film(face, portrait, motion(13), request, lambda done, _: told.append(done))
+    assert told == [5, 10, 13] and "another film" in caplog.text
+    other = motion(13)
+    write_film(face, portrait, other, replace(request, path=tmp_path / "b.mp4"))
+    assert np.array_equal(frames_of(tmp_path / "a.mp4"), frames_of(tmp_path / "b.mp4"))
+
+
+KILLED_FILM = """
+import sys, torch
+sys.path.insert(0, sys.argv[5])
+from pathlib import Path
+from test_write_video import motion
+from playmate_core import film, parts
+from playmate_core.pictures import read_picture
+from playmate_core.portrait import read_portrait
+from playmate_core.weights import load_face
+torch.set_num_threads(1)
+parts.PART = 25
+face = load_face(Path(sys.argv[1]))
+portrait = read_portrait(face, read_picture(sys.argv[2]), "whole")
+request = film.FilmRequest(Path(sys.argv[3]), resumable=True)
+print("ready", flush=True)
+film.write_film(face, portrait, motion(int(sys.argv[4])), request, lambda done, _: print(done, flush=True))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is POSIX's")
+def test_a_killed_process_is_gone_on_from(
+    tmp_path: Path,
+    face: FaceModel,
+    portrait: Portrait,
+    monkeypatch: pytest.MonkeyPatch,
+    tiny_face: Path,
+    portrait_picture: Path,
+) -> None:
+    """SIGKILL, which nothing can clean up after, somewhere in the midst of the third part."""
+    words = [tiny_face, portrait_picture, tmp_path / "killed.mp4", 80, Path(__file__).parent]
+    command = [sys.executable, "-c", KILLED_FILM, *map(str, words)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1])
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.strip().isdigit() and int(line) > 50:
+            break
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    assert not (tmp_path / "killed.mp4").exists()
+    monkeypatch.setattr(room, "PART", 25)
+    threads, told = torch.get_num_threads(), []
+    torch.set_num_threads(1)
+    try:
+        request = FilmRequest(tmp_path / "killed.mp4", resumable=True)
+        write_film(face, portrait, motion(80), request, lambda done, _: told.append(done))
+        write_film(face, portrait, motion(80), replace(request, path=tmp_path / "whole.mp4"))
+    finally:
+        torch.set_num_threads(threads)
+    assert told[:2] == [25, 50]  # finished parts are told at once
+    assert np.array_equal(frames_of(tmp_path / "killed.mp4"), frames_of(tmp_path / "whole.mp4"))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["killed.mp4", "whole.mp4"]
+
+
+#: Run in a process of its own, whose whole life the figure is of: what the kernel says it had at the most. (The peak
+#: that getrusage tells begins with that of the process which started it.)
+PEAK = """
+import sys
+from pathlib import Path
+from playmate_core.cli import main
+words = ["render", *sys.argv[1:], "--crop", "whole", "--any-picture", "--batch", "64"]
+assert main(words) == 0
+print(next(line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")))
+"""
+needs_proc = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="there is no /proc to read memory from")
+
+
+def peak(folder: Path, face: Path, picture: Path, frames: int) -> int:
+    """The most memory, in kB, of `playmate render` with a motion of so many frames."""
+    played, film = folder / f"{frames}.safetensors", folder / f"{frames}.mp4"
+    save_performance(Performance(motion(frames)), played)
+    words = [sys.executable, "-c", PEAK, *map(str, [picture, played, "-o", film, "--face-weights", face])]
+    # An allocator told to keep what is freed would count what was there one after another as if at once.
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
+    done = subprocess.run(words, capture_output=True, text=True, cwd=Path(__file__).parents[1], env=kept)
+    assert not done.returncode, done.stderr
+    assert video_facts(film).frames == frames
+    return int(done.stdout.split()[-1])
+
+
+@needs_proc
+def test_memory_does_not_grow_with_the_film(tmp_path: Path, tiny_face: Path, portrait_picture: Path) -> None:
+    short, long = (peak(tmp_path, tiny_face, portrait_picture, frames) for frames in (200, 1000))
+    assert long < 1.1 * short
+
+
+@pytest.mark.slow
+@needs_proc
+def test_memory_of_one_ten_and_sixty_minutes(tmp_path: Path, tiny_face: Path, portrait_picture: Path) -> None:
+    one, ten, sixty = (peak(tmp_path, tiny_face, portrait_picture, 1500 * n) for n in (1, 10, 60))
+    assert max(one, ten, sixty) < 1.1 * min(one, ten, sixty), (one, ten, sixty)
+
+
+def test_batches_of_long_motions_join_without_a_seam(
+    face: FaceModel, portrait: Portrait, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = torch.cat(list(render(face, portrait, motion(11))))
+    monkeypatch.setattr(drawing, "KEYPOINTS_AT_ONCE", 4)
+    assert (torch.cat(list(render(face, portrait, motion(11)))).int() - whole.int()).abs().max() <= 1
