@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from playmate_core.face import FaceConfig, FaceModel, layers
 from playmate_core.face import fast as room
-from playmate_core.face.fast import bilinear, ear
+from playmate_core.face.fast import interrupt, winograd
 from playmate_core.face.fast.depth_taps import SliceByTap
 from playmate_core.face.fast.fft_conv import Spectrum
 from playmate_core.face.fast.folding import behind, kernel_of, with_norm
@@ -126,7 +126,7 @@ sizes = st.tuples(st.integers(1, 4), st.integers(1, 4), st.tuples(st.integers(1,
 
 @pytest.fixture(params=[1 << 21, 1], ids=["one block", "row by row"])
 def _blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(bilinear, "SCRATCH", request.param)
+    monkeypatch.setattr(winograd, "SCRATCH", request.param)
     yield
 
 
@@ -255,7 +255,7 @@ def test_a_picture_can_be_stopped_between_its_convolutions(profile: str, monkeyp
     face = lively(CONFIGS["wide mask"])
     volume, x_s, x_d = sitting(face, 1)
     fast, heard = room.prepare(face, profile), list[int]()
-    monkeypatch.setattr(ear, "_ears", [lambda: heard.append(1)])
+    monkeypatch.setattr(interrupt, "_ears", [lambda: heard.append(1)])
     with torch.inference_mode():
         fast.draw(volume, x_s, x_d)
         assert len(heard) > 30
@@ -263,6 +263,6 @@ def test_a_picture_can_be_stopped_between_its_convolutions(profile: str, monkeyp
         def stop() -> None:
             raise Stopped
 
-        ear.heard_by(stop)
+        interrupt.heard_by(stop)
         with pytest.raises(Stopped):
             fast.draw(volume, x_s, x_d)
