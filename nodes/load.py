@@ -55,7 +55,7 @@ class LoadFaceModel(io.ComfyNode):
     @plain
     def execute(cls, file: str, precision: str) -> io.NodeOutput:
         path = files.model_path("face", file)
-        return io.NodeOutput(manage(load_face(path).trunks_in(renderer_dtype(precision))))
+        return io.NodeOutput(manage(load_face(path).set_compute_dtype(renderer_dtype(precision))))
 
 
 class LoadMotionModel(io.ComfyNode):

@@ -99,7 +99,7 @@ def _posed(motion: Motion, pose: Pose | None) -> Motion:
 
 
 def _bundled_face() -> Managed:
-    return manage(load_face(files.model_path("face", files.BUNDLED)).trunks_in(renderer_dtype("auto")))
+    return manage(load_face(files.model_path("face", files.BUNDLED)).set_compute_dtype(renderer_dtype("auto")))
 
 
 def _bundled_motion() -> MotionModel:

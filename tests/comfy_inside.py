@@ -56,7 +56,7 @@ face_room, values, portrait_room, render_room = (
     import_module(f"{core.__name__}.{name}") for name in ("face", "values", "portrait", "render")
 )
 face = face_room.FaceModel(face_room.FaceConfig.tiny()).eval()
-artist = runtime.manage(face)
+managed = runtime.manage(face)
 person = portrait_room.read_portrait(face, torch.rand(64, 64, 3))
 scene = drawing.Scene(
     person,
@@ -75,7 +75,7 @@ def short(module: object, given: tuple) -> None:
 def drawn() -> int | str:
     """The frames that came, or what ComfyUI would take the error for."""
     try:
-        return sum(len(batch) for batch in drawing.frames(artist, scene, runtime.Bar()))
+        return sum(len(batch) for batch in drawing.frames(managed, scene, runtime.Bar()))
     except Exception as problem:
         return "out of memory" if isinstance(problem, mm.OOM_EXCEPTION) else repr(problem)
 

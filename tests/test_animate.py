@@ -26,14 +26,14 @@ from playmate_core.media.video_writer import VideoWriter
 from playmate_core.motion.driving import DrivingOptions
 from playmate_core.motion.edit import Regions
 from playmate_core.motion.motion_file import load_performance
-from playmate_core.pipelines.animate import AnimateRequest, animate, extract, film_keypoints
+from playmate_core.pipelines.animate import AnimateRequest, animate, extract, source_video_keypoints
 from playmate_core.rendering.portrait import read_portrait
-from playmate_core.rendering.source_video import FilmOptions, draw_footage, read_driving, read_footage
+from playmate_core.rendering.source_video import FaceVideoOptions, draw_source_video, read_driving, read_source_video
 from playmate_core.values import Motion
 from playmate_core.weights.files import load_face
 
 #: Takes any film for what it shows, asks no detector.
-PLAIN = FilmOptions(where="whole")
+PLAIN = FaceVideoOptions(where="whole")
 
 
 def scene(shift: int, height: int = 96, width: int = 96) -> np.ndarray:
@@ -178,13 +178,13 @@ def test_a_face_that_is_lost_moves_on_a_straight_line(tmp_path: Path, monkeypatc
     monkeypatch.setitem(detectors.DETECTORS, "lamp", lambda: sees)
     face: Any = Lamp()
     told: list[tuple[int, int]] = []
-    read = read_driving(face, film, FilmOptions("lamp"), lambda *step: told.append(step))
+    read = read_driving(face, film, FaceVideoOptions("lamp"), lambda *step: told.append(step))
     place = read.motion.pose.translation[:, 0]
     assert torch.allclose(place[3:7], torch.lerp(place[3], place[6], torch.arange(4) / 3), atol=1e-6)
     assert told[-1] == (24, 24) and told == sorted(told)
     monkeypatch.setitem(detectors.DETECTORS, "lamp", lambda: lambda image: sees(image) if image.mean() < 0.3 else ())
     with pytest.raises(UserError, match=r"frames \(4-11\)"):
-        read_driving(face, film, FilmOptions("lamp"))
+        read_driving(face, film, FaceVideoOptions("lamp"))
 
 
 @pytest.fixture
@@ -210,12 +210,14 @@ def test_a_film_of_somebody_is_driven_in_its_place(
     tmp_path: Path, tiny_face: Path, wide_film: Path, performance: Path, two_heads: None
 ) -> None:
     face = load_face(tiny_face)
-    options = FilmOptions("pair", Pick("left", 1), CropOptions(scale=1.3), batch=3)
-    footage = read_footage(face, wide_film, options)
-    assert len(footage) == 8 and footage.crops.shape == (8, 2, 3) and footage.keypoints.shape == (8, 21, 3)
+    options = FaceVideoOptions("pair", Pick("left", 1), CropOptions(scale=1.3), batch=3)
+    source_video = read_source_video(face, wide_film, options)
+    assert (
+        len(source_video) == 8 and source_video.crops.shape == (8, 2, 3) and source_video.keypoints.shape == (8, 21, 3)
+    )
     read = load_performance(performance).at(25.0)
-    x_s, x_d = film_keypoints(face, footage, read, DrivingOptions())
-    drawn = torch.cat(list(draw_footage(face, footage, x_s, x_d, 3)))
+    x_s, x_d = source_video_keypoints(face, source_video, read, DrivingOptions())
+    drawn = torch.cat(list(draw_source_video(face, source_video, x_s, x_d, 3)))
     plate = np.stack(pictures(wide_film))
     assert len(drawn) == len(x_d) == 8  # 10 frames at 30 last as long as 8 at 25
     assert np.array_equal(drawn[:, :, :96].numpy(), plate[:, :, :96])  # the other head, bit for bit
@@ -248,23 +250,23 @@ def test_a_face_at_the_edge_brings_no_darkness_into_the_picture(
             return super().appearance(image)
 
     face: Any = Watching()
-    read_driving(face, film, FilmOptions("corner"))
-    footage = read_footage(face, film, FilmOptions("corner", crop=CropOptions()))
+    read_driving(face, film, FaceVideoOptions("corner"))
+    source_video = read_source_video(face, film, FaceVideoOptions("corner", crop=CropOptions()))
     x = torch.zeros(3, 21, 3)
-    list(draw_footage(face, footage, x, x, profile="plain"))
+    list(draw_source_video(face, source_video, x, x, profile="plain"))
     read_portrait(face, torch.ones(64, 64, 3), corner[0].box)
     assert len(seen) == 5 and min(seen) > 0.97
 
 
 def test_a_film_nothing_drives_is_itself(tmp_path: Path, tiny_face: Path, film: Path, performance: Path) -> None:
     face = load_face(tiny_face)
-    footage = read_footage(face, film, PLAIN)
+    source_video = read_source_video(face, film, PLAIN)
     still = Regions(0.0, 0.0, 0.0, 0.0)
-    x_s, x_d = film_keypoints(
-        face, footage, load_performance(performance), DrivingOptions(regions=still, stitching=False)
+    x_s, x_d = source_video_keypoints(
+        face, source_video, load_performance(performance), DrivingOptions(regions=still, stitching=False)
     )
     assert torch.allclose(x_s, x_d, atol=1e-5)
-    assert torch.allclose(x_s[3], place_motion(footage.keypoints[3], footage.motion[3:4])[0], atol=1e-6)
+    assert torch.allclose(x_s[3], place_motion(source_video.keypoints[3], source_video.motion[3:4])[0], atol=1e-6)
 
 
 def test_the_mask_says_where_the_picture_may_change(

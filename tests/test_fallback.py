@@ -18,7 +18,7 @@ from playmate_core.media.video_writer import VideoWriter
 from playmate_core.rendering.fallback import Memory, managed_by, out_of_memory, spoilt
 from playmate_core.rendering.portrait import read_portrait
 from playmate_core.rendering.render import RenderOptions, draw
-from playmate_core.rendering.source_video import FilmOptions, draw_footage, read_footage
+from playmate_core.rendering.source_video import FaceVideoOptions, draw_source_video, read_source_video
 from playmate_core.values import Motion, Pose
 from playmate_core.weights.files import load_face
 
@@ -53,10 +53,12 @@ def way(request: pytest.FixtureRequest, tiny_face: Path, portrait_picture: Path,
     with VideoWriter(tmp_path / "film.mp4") as video:
         for i in range(FRAMES):
             video.write(image.roll(i % 3, 1)[None])
-    footage = read_footage(reader, tmp_path / "film.mp4", FilmOptions(where="whole"))
-    x_s = footage.keypoints
+    source_video = read_source_video(reader, tmp_path / "film.mp4", FaceVideoOptions(where="whole"))
+    x_s = source_video.keypoints
     x_d = x_s + 0.1 * torch.randn(FRAMES, 21, 3, generator=torch.Generator().manual_seed(4))
-    return lambda face, batch: [p.float() for p in draw_footage(face, footage, x_s, x_d, batch, profile="plain")]
+    return lambda face, batch: [
+        p.float() for p in draw_source_video(face, source_video, x_s, x_d, batch, profile="plain")
+    ]
 
 
 def drawing_by(face: FaceModel, draw: Callable[..., Tensor]) -> FaceModel:
@@ -94,7 +96,7 @@ def test_spoilt_half_precision_is_drawn_again(
     face: FaceModel, way: Way, caplog: pytest.LogCaptureFixture, flaw: float
 ) -> None:
     # With weights that half precision holds, what is drawn again is what the full precision draws.
-    wanted = torch.cat(way(face.trunks_in(torch.bfloat16).trunks_in(torch.float32), 3))
+    wanted = torch.cat(way(face.set_compute_dtype(torch.bfloat16).set_compute_dtype(torch.float32), 3))
 
     def spoiling(self: Any, volume: Tensor, x_s: Tensor, x_d: Tensor) -> Tensor:
         pictures = FaceModel.draw(self, volume, x_s, x_d)
@@ -103,7 +105,7 @@ def test_spoilt_half_precision_is_drawn_again(
         return pictures
 
     with caplog.at_level(logging.WARNING):
-        got = torch.cat(way(drawing_by(face.trunks_in(torch.bfloat16), spoiling), 3))
+        got = torch.cat(way(drawing_by(face.set_compute_dtype(torch.bfloat16), spoiling), 3))
     torch.testing.assert_close(got, wanted, atol=1e-3, rtol=0)
     assert np.isfinite(got.numpy()).all() and len(caplog.records) == 1 and "float32" in caplog.text
 

@@ -127,7 +127,7 @@ def test_weights_in_half_precision_are_folded_in_full(
 ) -> None:
     """On a card the maps between convolutions are half too; a CPU computes that as well, for a test."""
     exact = lively(CONFIGS[name])
-    face = copy.deepcopy(exact).trunks_in(torch.float16)
+    face = copy.deepcopy(exact).set_compute_dtype(torch.float16)
     volume, x_s, x_d = sitting(exact, 2)
     monkeypatch.setattr(room, "precision_of", lambda _face: Precision(torch.float16, maps))
     with torch.inference_mode():

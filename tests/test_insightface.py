@@ -23,7 +23,7 @@ from playmate_core.detection.detect import Pick, find_crop, find_face, square_of
 from playmate_core.detection.landmarks import Openings
 from playmate_core.detection.tracking import follow
 from playmate_core.errors import UserError
-from playmate_core.rendering.source_image import read_subject
+from playmate_core.rendering.source_image import read_source_portrait
 from playmate_core.weights.files import load_face
 
 for _package in ("insightface", "onnx", "onnxruntime"):
@@ -191,10 +191,10 @@ def test_pictures_are_cropped_by_106_points_and_films_by_203(models: Path, tiny_
     spread = (face.fine - face.fine.mean(0)).norm(dim=1) / (told - told.mean(0)).norm(dim=1)
     assert spread.tolist() == pytest.approx([side] * 203, rel=0.01)
     assert square_of(face) == square_of(detectors.Face.of(face.landmarks))
-    assert square_of(face.as_filmed()) == square_of(detectors.Face.of(face.fine))
+    assert square_of(face.in_video()) == square_of(detectors.Face.of(face.fine))
     track = follow([picture, picture], detectors.DETECTORS["insightface"]())
     assert astuple(track.box())[:3] == pytest.approx(astuple(square_from_landmarks(face.fine, DRIVING_CROP))[:3])
-    subject = read_subject(load_face(tiny_face), picture, "insightface")
+    subject = read_source_portrait(load_face(tiny_face), picture, "insightface")
     opened = Openings.of(face.fine[None])
     assert subject.openings is not None and opened is not None and track.openings is not None
     assert torch.equal(subject.openings.eyes, opened.eyes) and torch.equal(track.openings.lips[:1], opened.lips)

@@ -17,7 +17,7 @@ from playmate_core.media.video_reader import has_sound, read_frames
 from playmate_core.media.video_writer import VideoWriter
 from playmate_core.pipelines.animate import AnimateRequest, animate, extract
 from playmate_core.rendering import segments as room
-from playmate_core.rendering.source_video import FilmOptions
+from playmate_core.rendering.source_video import FaceVideoOptions
 
 ROOT = Path(__file__).resolve().parent.parent
 PART, FRAMES = 6, 20
@@ -69,7 +69,7 @@ def test_a_killed_command_goes_on_to_the_same_frames(
     driving = films["driving"]
     if command == "render":
         driving = tmp_path / "motion.safetensors"
-        extract(films["driving"], driving, FilmOptions("whole"), tiny_face)
+        extract(films["driving"], driving, FaceVideoOptions("whole"), tiny_face)
     out = tmp_path / "out"
     out.mkdir()
     words: list[Any] = [command, films[portrait], driving, "-o", out / "killed.mp4", "--face-weights", tiny_face]
@@ -92,7 +92,7 @@ def test_a_killed_command_goes_on_to_the_same_frames(
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     facts: dict[str, Any] = {"weights": tiny_face, "limits": None, "crop": "whole", "batch": 4, "resume": True}
-    facts["film"] = FilmOptions("whole", batch=4)
+    facts["film"] = FaceVideoOptions("whole", batch=4)
     try:
         animate(AnimateRequest(films[portrait], driving, out / "killed.mp4", **facts))
         assert begun == [f"{2 * PART:08d}.mp4", f"{3 * PART:08d}.mp4"]  # the finished two were kept

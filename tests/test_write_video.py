@@ -27,7 +27,7 @@ from playmate_core.rendering import segments as room
 from playmate_core.rendering.portrait import read_portrait
 from playmate_core.rendering.render import RenderOptions, render
 from playmate_core.rendering.segments import parts_folder
-from playmate_core.rendering.write_video import FilmRequest, write_film
+from playmate_core.rendering.write_video import VideoRequest, write_portrait_video
 from playmate_core.values import Motion, Portrait, Pose
 from playmate_core.weights.files import load_face
 
@@ -57,8 +57,8 @@ def frames_of(path: Path) -> np.ndarray:
 @pytest.mark.parametrize("pasted", [False, True])
 def test_a_film_shows_what_is_rendered(tmp_path: Path, face: FaceModel, portrait: Portrait, pasted: bool) -> None:
     told: list[tuple[int, int]] = []
-    request = FilmRequest(tmp_path / "a.mp4", pasted=pasted)
-    assert write_film(face, portrait, motion(20), request, lambda *step: told.append(step)) == 20
+    request = VideoRequest(tmp_path / "a.mp4", pasted=pasted)
+    assert write_portrait_video(face, portrait, motion(20), request, lambda *step: told.append(step)) == 20
     side = 96 if pasted else 64
     assert frames_of(request.path).shape == (20, side, side, 3)
     assert told == [(8, 20), (16, 20), (20, 20)] and not ours() and [p.name for p in tmp_path.iterdir()] == ["a.mp4"]
@@ -69,7 +69,7 @@ def test_cancelling_leaves_no_thread_and_no_file(tmp_path: Path, face: FaceModel
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        write_film(face, portrait, motion(40), FilmRequest(tmp_path / "a.mp4"), cancel)
+        write_portrait_video(face, portrait, motion(40), VideoRequest(tmp_path / "a.mp4"), cancel)
     assert not ours() and not list(tmp_path.iterdir())
 
 
@@ -89,8 +89,8 @@ def test_a_resumed_film_has_the_same_frames(
     """Stopped again and again at random places, against one that was not and could not have been."""
     monkeypatch.setattr(room, "PART", 10)
     rendering = replace(RenderOptions(batch=4), expression=expression)
-    whole = FilmRequest(tmp_path / "whole.mp4", speech_wave, rendering=rendering)
-    write_film(face, portrait, motion(33), whole)
+    whole = VideoRequest(tmp_path / "whole.mp4", speech_wave, rendering=rendering)
+    write_portrait_video(face, portrait, motion(33), whole)
     dice, again = random.Random(5), replace(whole, path=tmp_path / "again.mp4", resumable=True)
     drawn: list[int] = []
     for _ in range(4):
@@ -102,11 +102,11 @@ def test_a_resumed_film_has_the_same_frames(
                 raise Killed
 
         try:
-            write_film(face, portrait, motion(33), again, stop)
+            write_portrait_video(face, portrait, motion(33), again, stop)
         except Killed:
             pass
         drawn.append(len(drawn_now))
-    write_film(face, portrait, motion(33), again)
+    write_portrait_video(face, portrait, motion(33), again)
     assert np.array_equal(frames_of(again.path), frames_of(whole.path)) and len(frames_of(whole.path)) == 33
     assert sorted(p.name for p in tmp_path.iterdir()) == ["again.mp4", "whole.mp4"]
     times = [frame.time for frame in read_frames(again.path)]
@@ -133,8 +133,8 @@ def test_what_a_part_learned_of_the_memory_serves_the_next(
     face = copy.deepcopy(face)
     face.__class__ = type("Small", (FaceModel,), {"draw": small})
     with caplog.at_level(logging.WARNING):
-        request = FilmRequest(tmp_path / "a.mp4", rendering=RenderOptions(batch=4, profile="plain"))
-        assert write_film(face, portrait, motion(24), request) == 24
+        request = VideoRequest(tmp_path / "a.mp4", rendering=RenderOptions(batch=4, profile="plain"))
+        assert write_portrait_video(face, portrait, motion(24), request) == 24
     assert asked == [4] + [2] * 12 and len(caplog.records) == 1
 
 
@@ -146,21 +146,21 @@ def test_parts_of_another_film_are_not_used(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(room, "PART", 5)
-    request = FilmRequest(tmp_path / "a.mp4", resumable=True, rendering=RenderOptions(batch=5))
+    request = VideoRequest(tmp_path / "a.mp4", resumable=True, rendering=RenderOptions(batch=5))
 
     def stop(done: int, total: int) -> None:
         if done > 5:
             raise Killed
 
     with pytest.raises(Killed):
-        write_film(face, portrait, motion(12), request, stop)
+        write_portrait_video(face, portrait, motion(12), request, stop)
     assert (parts_folder(request.path) / "00000000.mp4").is_file()
     told: list[int] = []
     with caplog.at_level(logging.WARNING):
-        write_film(face, portrait, motion(13), request, lambda done, _: told.append(done))
+        write_portrait_video(face, portrait, motion(13), request, lambda done, _: told.append(done))
     assert told == [5, 10, 13] and "another film" in caplog.text
     other = motion(13)
-    write_film(face, portrait, other, replace(request, path=tmp_path / "b.mp4"))
+    write_portrait_video(face, portrait, other, replace(request, path=tmp_path / "b.mp4"))
     assert np.array_equal(frames_of(tmp_path / "a.mp4"), frames_of(tmp_path / "b.mp4"))
 
 
@@ -177,9 +177,9 @@ torch.set_num_threads(1)
 parts.PART = 25
 face = load_face(Path(sys.argv[1]))
 portrait = read_portrait(face, read_picture(sys.argv[2]), "whole")
-request = film.FilmRequest(Path(sys.argv[3]), resumable=True)
+request = film.VideoRequest(Path(sys.argv[3]), resumable=True)
 print("ready", flush=True)
-film.write_film(face, portrait, motion(int(sys.argv[4])), request, lambda done, _: print(done, flush=True))
+film.write_portrait_video(face, portrait, motion(int(sys.argv[4])), request, lambda done, _: print(done, flush=True))
 """
 
 
@@ -208,9 +208,9 @@ def test_a_killed_process_is_gone_on_from(
     threads, told = torch.get_num_threads(), []
     torch.set_num_threads(1)
     try:
-        request = FilmRequest(tmp_path / "killed.mp4", resumable=True)
-        write_film(face, portrait, motion(80), request, lambda done, _: told.append(done))
-        write_film(face, portrait, motion(80), replace(request, path=tmp_path / "whole.mp4"))
+        request = VideoRequest(tmp_path / "killed.mp4", resumable=True)
+        write_portrait_video(face, portrait, motion(80), request, lambda done, _: told.append(done))
+        write_portrait_video(face, portrait, motion(80), replace(request, path=tmp_path / "whole.mp4"))
     finally:
         torch.set_num_threads(threads)
     assert told[:2] == [25, 50]  # finished parts are told at once

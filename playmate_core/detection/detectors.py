@@ -1,6 +1,6 @@
 """Who can find faces: insightface and MediaPipe, both optional, imported when first used, never downloading.
 
-Where their model files are looked for, :mod:`places` says.
+Where their model files are looked for, :mod:`folders` says.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Face:
         """The landmarks that tell most."""
         return self.landmarks if self.fine is None else self.fine
 
-    def as_filmed(self) -> Face:
+    def in_video(self) -> Face:
         """The same face, measured as the frames of a film are."""
         return self if self.fine is None else replace(self, landmarks=self.fine)
 

@@ -1,7 +1,7 @@
 """A film moves a face: which of its motion is taken, and how, for a still portrait and for a film of one.
 
 LIVEPORTRAIT.md sections 7.1, 7.2 and 7.4, with a weight for each region in place of one region out of five. Every
-function returns a new value; what happens to keypoints after Eq. 1 is :mod:`keypoints`' business.
+function returns a new value; what happens to keypoints after Eq. 1 is :mod:`retarget`' business.
 """
 
 from __future__ import annotations

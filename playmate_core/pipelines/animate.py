@@ -25,22 +25,22 @@ from ..media.video_writer import VideoOptions, VideoWriter, check_output
 from ..motion.driving import ANIMAL, DrivingOptions, drive_clip
 from ..motion.liveportrait_template import TEMPLATE_SUFFIXES
 from ..motion.motion_file import LIVEPORTRAIT, Performance, check_performance_output, load_performance, save_performance
-from ..rendering.device import AUTO, require_device, settled
-from ..rendering.fallback import Brush
+from ..rendering.device import AUTO, require_device, to_device
+from ..rendering.fallback import FallbackRenderer
 from ..rendering.portrait import FaceLimits
 from ..rendering.render import draw_keypoints, paste_back
 from ..rendering.retarget import guide_keypoints, require_networks
 from ..rendering.segments import Scene, chosen, sign, write_at_once, write_parts
-from ..rendering.source_image import Subject, read_subject
+from ..rendering.source_image import SourcePortrait, read_source_portrait
 from ..rendering.source_video import (
-    FilmOptions,
-    Footage,
-    FootageArtist,
+    FaceVideoOptions,
+    SourceVideo,
+    SourceVideoRenderer,
     read_driving,
     read_driving_picture,
-    read_footage,
+    read_source_video,
 )
-from ..rendering.trajectory import still_course
+from ..rendering.trajectory import portrait_trajectory
 from ..rendering.write_video import Finish, encode, seen_in
 from ..values import Motion
 from ..weights.files import load_face, tensor_hash
@@ -51,7 +51,7 @@ from .talk import Clock, Progress
 MOTION_SUFFIXES = (".safetensors", *TEMPLATE_SUFFIXES)
 #: Of a driving file; whatever else is no motion is read as a film.
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
-FILM_SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".gif", ".mpg", ".mpeg", ".ts")
+VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".gif", ".mpg", ".mpeg", ".ts")
 Step = Callable[[int, int], None]
 log = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ class AnimateRequest:
     crop: Where = "auto"
     face: Pick | None = None
     around: CropOptions = field(default_factory=CropOptions)
-    film: FilmOptions = field(default_factory=FilmOptions)
+    film: FaceVideoOptions = field(default_factory=FaceVideoOptions)
     paste_back: bool = True
     mask: Path | None = None
     sound: Path | None = None
@@ -110,37 +110,43 @@ def animate(request: AnimateRequest, progress: Progress | None = None) -> JobRep
     performance = load_performance(request.driving) if is_motion(request.driving) else None
     with clock.stage("load models"):
         face = load_face(request.weights or bundled("face.safetensors"))
-        face = settled(face, request.device, request.precision)
+        face = to_device(face, request.device, request.precision)
         require_networks(face, request.how)
-    if is_film(request.portrait):
-        return _animate_film(request, face, performance, clock)
+    if is_video(request.portrait):
+        return _animate_video(request, face, performance, clock)
     with clock.stage("read portrait"):
         picture = read_picture(request.portrait, request.longest_side)
-        subject = read_subject(face, picture, request.crop, request.face, request.around, request.limits)
-        mask = None if request.mask is None else read_mask(request.mask, subject, request.longest_side)
+        source = read_source_portrait(face, picture, request.crop, request.face, request.around, request.limits)
+        mask = None if request.mask is None else read_mask(request.mask, source, request.longest_side)
     performance = performance or _read_driving(request, face, clock)
-    course = still_course(face, subject, _comparable(performance, face), request.how, request.fps)
-    finish: Finish = (lambda batches: paste_back(subject.portrait, batches, mask)) if request.paste_back else iter
+    trajectory = portrait_trajectory(face, source, _comparable(performance, face), request.how, request.fps)
+    finish: Finish = (lambda batches: paste_back(source.portrait, batches, mask)) if request.paste_back else iter
 
-    brush = cache(partial(Brush, face, request.batch))  # one for all parts, of the profile that they turn out to have
+    renderer = cache(
+        partial(FallbackRenderer, face, request.batch)
+    )  # one for all parts, of the profile that they turn out to have
 
     def give(video: VideoWriter, start: int, stop: int, profile: str, told: Step | None) -> None:
         frames = slice(start, stop)
-        encode(video, draw_keypoints(brush(profile), subject.portrait, course.x_s, course.x_d, frames, told), finish)
+        encode(
+            video,
+            draw_keypoints(renderer(profile), source.portrait, trajectory.x_s, trajectory.x_d, frames, told),
+            finish,
+        )
 
     def fingerprint() -> str:
         shown = [] if mask is None else [torch.from_numpy(mask)]
-        facts = (request.batch, request.paste_back, course.facts)
-        return sign(facts, [*course.tensors, *shown, *seen_in(subject.portrait, face)])
+        facts = (request.batch, request.paste_back, trajectory.facts)
+        return sign(facts, [*trajectory.tensors, *shown, *seen_in(source.portrait, face)])
 
-    scene = Scene(course.frames, course.fps, give, fingerprint, chosen(face, "auto"))
+    scene = Scene(trajectory.frames, trajectory.fps, give, fingerprint, chosen(face, "auto"))
     return _write(request, scene, clock)
 
 
 def extract(
     film: Path,
     output: Path,
-    options: FilmOptions | None = None,
+    options: FaceVideoOptions | None = None,
     weights: Path | None = None,
     fps: float | None = None,
     device: str = "cpu",
@@ -162,14 +168,14 @@ def extract(
     return JobReport(output, len(performance.motion), performance.motion.fps, tuple(clock.stages))
 
 
-def film_keypoints(
-    face: FaceModel, footage: Footage, performance: Performance, how: DrivingOptions
+def source_video_keypoints(
+    face: FaceModel, source_video: SourceVideo, performance: Performance, how: DrivingOptions
 ) -> tuple[Tensor, Tensor]:
     """Seen keypoints of a film (T, K, 3), by itself and driven; T is the shorter of the two."""
-    driven = drive_clip(footage.motion, performance.motion, how)
+    driven = drive_clip(source_video.motion, performance.motion, how)
     frames = slice(0, len(driven))
-    x_s, x_d = (_placed(footage.keypoints[frames], motion) for motion in (footage.motion[frames], driven))
-    own, other = footage.openings, performance.openings
+    x_s, x_d = (_placed(source_video.keypoints[frames], motion) for motion in (source_video.motion[frames], driven))
+    own, other = source_video.openings, performance.openings
     if len(performance.motion) > 1 and other is not None:
         other = other[frames]
     return x_s, guide_keypoints(face, x_s, x_d, how, 0, own and own[frames], other)
@@ -184,9 +190,9 @@ def check(request: AnimateRequest) -> None:
         check_file(path, what)
         _refuse_overwriting(request.output, path)
     for path in (request.portrait, request.driving):
-        if is_film(path):
+        if is_video(path):
             video_facts(path)
-    if not (is_motion(request.driving) or is_film(request.driving) or is_picture(request.driving)):
+    if not (is_motion(request.driving) or is_video(request.driving) or is_picture(request.driving)):
         video_facts(request.driving)  # an unusual name, or no film, which it says
     if request.fps is not None and not 1 <= request.fps <= 240:
         raise UserError(f"The frame rate is {request.fps:g}; please choose 1 to 240.")
@@ -205,14 +211,14 @@ def is_picture(path: Path) -> bool:
     return path.suffix.lower() in PICTURE_SUFFIXES
 
 
-def is_film(path: Path) -> bool:
+def is_video(path: Path) -> bool:
     """Whether a file is a film, by its name."""
-    return path.suffix.lower() in FILM_SUFFIXES
+    return path.suffix.lower() in VIDEO_SUFFIXES
 
 
-def read_mask(path: Path, subject: Subject, longest: int) -> NDArray[np.uint8]:
+def read_mask(path: Path, source: SourcePortrait, longest: int) -> NDArray[np.uint8]:
     """A mask as large as the portrait, as the mask of its crop. Raises UserError when it is of another shape."""
-    portrait = subject.portrait
+    portrait = source.portrait
     mask = read_picture(path, longest).mean(-1)
     if mask.shape != portrait.image.shape[:2]:
         (height, width), (rows, columns) = portrait.image.shape[:2], mask.shape
@@ -220,29 +226,31 @@ def read_mask(path: Path, subject: Subject, longest: int) -> NDArray[np.uint8]:
     return crop_mask(mask, portrait.crop_to_image, portrait.crop_size)
 
 
-def _animate_film(request: AnimateRequest, face: FaceModel, performance: Performance | None, clock: Clock) -> JobReport:
+def _animate_video(
+    request: AnimateRequest, face: FaceModel, performance: Performance | None, clock: Clock
+) -> JobReport:
     if request.mask is not None or not request.paste_back:
         raise UserError("A film portrait is always pasted back, and without a mask; please leave these out.")
     if request.how.mode == ANIMAL:
         raise UserError("The mode animal is for a picture; for a film portrait please choose relative or absolute.")
     options = replace(request.film, where=request.crop, pick=request.face, crop=request.around)
     with clock.stage("read portrait film") as step:
-        footage = read_footage(face, request.portrait, options, request.fps, step)
+        source_video = read_source_video(face, request.portrait, options, request.fps, step)
     performance = performance or _read_driving(request, face, clock)
-    performance = _comparable(performance, face).at(footage.motion.fps)
-    x_s, x_d = film_keypoints(face, footage, performance, request.how)
-    artist = FootageArtist(footage, x_s, x_d)
-    brush = cache(partial(Brush, face, request.batch))
+    performance = _comparable(performance, face).at(source_video.motion.fps)
+    x_s, x_d = source_video_keypoints(face, source_video, performance, request.how)
+    batch_renderer = SourceVideoRenderer(source_video, x_s, x_d)
+    renderer = cache(partial(FallbackRenderer, face, request.batch))
 
     def give(video: VideoWriter, start: int, stop: int, profile: str, told: Step | None) -> None:
-        encode(video, artist.show(brush(profile), start, stop, told), iter)
+        encode(video, batch_renderer.show(renderer(profile), start, stop, told), iter)
 
     def fingerprint() -> str:
-        file = hashlib.sha256(footage.path.read_bytes()).hexdigest()
-        tensors = [x_s, x_d, footage.crops, footage.shown, *face.state_dict().values()]
-        return sign((file, footage.crop_size, request.batch), tensors)
+        file = hashlib.sha256(source_video.path.read_bytes()).hexdigest()
+        tensors = [x_s, x_d, source_video.crops, source_video.shown, *face.state_dict().values()]
+        return sign((file, source_video.crop_size, request.batch), tensors)
 
-    return _write(request, Scene(len(x_d), footage.motion.fps, give, fingerprint, chosen(face, "auto")), clock)
+    return _write(request, Scene(len(x_d), source_video.motion.fps, give, fingerprint, chosen(face, "auto")), clock)
 
 
 def _read_driving(request: AnimateRequest, face: FaceModel, clock: Clock) -> Performance:

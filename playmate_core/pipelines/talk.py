@@ -28,11 +28,11 @@ from ..media.video_writer import check_folder, check_output
 from ..motion.plot import plot_motion
 from ..motion.pose import TURNS, apply_pose, fit, still
 from ..motion.pose_sources import Following, followed
-from ..rendering.device import AUTO, require_device, settled
+from ..rendering.device import AUTO, require_device, to_device
 from ..rendering.portrait import FaceLimits, read_motion
 from ..rendering.render import RenderOptions
-from ..rendering.source_image import read_subject
-from ..rendering.write_video import FilmRequest, write_film
+from ..rendering.source_image import read_source_portrait
+from ..rendering.write_video import VideoRequest, write_portrait_video
 from ..speech import make_encoder
 from ..values import FPS, AudioFeatures, Motion, Portrait, Pose
 from ..weights.files import load_emotion, load_face, load_motion
@@ -60,7 +60,7 @@ class Weights:
 class PoseSource:
     """Where the head pose comes from: "generated", "still" or a film, of which the movement is taken.
 
-    ``reference`` and ``fit`` as in :mod:`pose` and :mod:`tracks`; ``smoothing`` the observation variance of the
+    ``reference`` and ``fit`` as in :mod:`pose` and :mod:`interpolation`; ``smoothing`` the observation variance of the
     Kalman smoother that calms what the network reads from the film.
     """
 
@@ -72,7 +72,7 @@ class PoseSource:
 
 @dataclass(frozen=True)
 class TalkRequest:
-    """Everything that decides a talking video. ``emotion`` a name, "none", or a timeline (see :mod:`score`).
+    """Everything that decides a talking video. ``emotion`` a name, "none", or a timeline (see :mod:`emotion_schedule`).
 
     ``crop`` and ``face`` as in :func:`detect.find_crop`; ``limits`` None takes any picture for a face; ``plot`` is
     where a picture of the motion goes, if anywhere; ``resume`` keeps what is drawn when the job is stopped, and goes on
@@ -130,8 +130,8 @@ def talk(request: TalkRequest, progress: Progress | None = None) -> TalkReport:
     with clock.stage("load models"):
         models = load_models(request)
     with clock.stage("read portrait"):
-        subject = read_subject(models.face, picture, request.crop, request.face, limits=request.limits)
-        portrait = subject.portrait
+        source = read_source_portrait(models.face, picture, request.crop, request.face, limits=request.limits)
+        portrait = source.portrait
     with clock.stage("read speech"):
         sound = read_sound(request.speech)
     with clock.stage("listen") as step:
@@ -189,7 +189,7 @@ def load_models(request: TalkRequest) -> Models:
     if request.emotion.strip().lower() != NO_EMOTION:
         emotion = load_emotion(chosen.emotion or bundled("emotion.safetensors"), motion)
         emotion = emotion.to(request.device)
-    return Models(settled(face, request.device, request.precision), motion.to(request.device), emotion)
+    return Models(to_device(face, request.device, request.precision), motion.to(request.device), emotion)
 
 
 def listen(
@@ -237,8 +237,8 @@ def write_video(
     face: FaceModel, request: TalkRequest, portrait: Portrait, motion: Motion, step: Callable[[int, int], None]
 ) -> int:
     """Render and encode, with the speech as it was given; returns the number of frames."""
-    film = FilmRequest(request.output, request.speech, request.paste_back, request.resume, request.rendering)
-    return write_film(face, portrait, motion, film, step)
+    film = VideoRequest(request.output, request.speech, request.paste_back, request.resume, request.rendering)
+    return write_portrait_video(face, portrait, motion, film, step)
 
 
 def write_plot(path: Path, motion: Motion, audio: AudioFeatures) -> None:

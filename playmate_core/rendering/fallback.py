@@ -36,8 +36,8 @@ def managed_by(memory: Memory) -> None:
     _managers[:] = [memory]
 
 
-class Brush:
-    """Knows what to do when drawing with ``face`` fails, W and G arranged by a ``profile`` of :mod:`face.prepared`;
+class FallbackRenderer:
+    """Knows what to do when drawing with ``face`` fails, W and G arranged by a ``profile`` of :mod:`face.fast`;
     ``batch`` is how many frames it may be asked for at once.
 
     When memory runs out, the batch is halved. When half precision gives a picture that is black or no number, its batch

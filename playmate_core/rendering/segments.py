@@ -28,7 +28,7 @@ from .render import shifted
 #: Frames of a part; x264 begins a new group of pictures about as often.
 PART = 250
 Progress = Callable[[int, int], None]
-#: Gives a video the frames from one up to another, W and G arranged by a profile of :mod:`face.prepared`.
+#: Gives a video the frames from one up to another, W and G arranged by a profile of :mod:`face.fast`.
 Give = Callable[[VideoWriter, int, int, str, Progress | None], None]
 log = logging.getLogger(__name__)
 

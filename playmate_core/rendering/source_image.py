@@ -19,21 +19,21 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Subject:
+class SourcePortrait:
     """A portrait, and how open its eyes and lips are where the detector told."""
 
     portrait: Portrait
     openings: Openings | None = None
 
 
-def read_subject(
+def read_source_portrait(
     face: FaceModel,
     image: Tensor,
     where: Where = "auto",
     pick: Pick | None = None,
     options: CropOptions | None = None,
     limits: FaceLimits | None = None,
-) -> Subject:
+) -> SourcePortrait:
     """Find, crop and read the face of a picture (H, W, 3) in [0, 1]; see :func:`detect.find_face`.
 
     ``limits`` ask whether the crop behaves like a face, None takes any. A face that a detector found is let through
@@ -51,4 +51,4 @@ def read_subject(
                 raise
             log.warning("A face was found, but these weights hardly know it, and the result may look wrong. %s", doubt)
     finest = None if found is None else found.finest
-    return Subject(portrait, None if finest is None else Openings.of(finest[None]))
+    return SourcePortrait(portrait, None if finest is None else Openings.of(finest[None]))

@@ -17,11 +17,11 @@ from ..motion.pose import frontality
 from ..values import Motion
 from .render import KEYPOINTS_AT_ONCE, Keypoints
 from .retarget import guide_keypoints
-from .source_image import Subject
+from .source_image import SourcePortrait
 
 
 @dataclass(frozen=True)
-class Course:
+class KeypointTrajectory:
     """``frames`` frames at ``fps``: ``x_s`` (1, K, 3) are the picture's own seen keypoints, ``x_d`` makes the driven.
 
     ``facts`` and ``tensors`` decide them, for whoever must know whether two courses are the same.
@@ -35,7 +35,7 @@ class Course:
     tensors: tuple[Tensor, ...]
 
 
-class Timed:
+class ResampledClip:
     """A performance at another rate, of which only the frames asked for are made: see :meth:`Performance.at`."""
 
     def __init__(self, performance: Performance, fps: float) -> None:
@@ -61,13 +61,13 @@ class Timed:
         return int(torch.cat(facing).argmax())
 
 
-def still_course(
-    face: FaceModel, subject: Subject, performance: Performance, how: DrivingOptions, fps: float | None = None
-) -> Course:
+def portrait_trajectory(
+    face: FaceModel, source: SourcePortrait, performance: Performance, how: DrivingOptions, fps: float | None = None
+) -> KeypointTrajectory:
     """The course of a picture under a performance, at ``fps`` or at its own rate; one frame is held for a second."""
-    portrait = subject.portrait
+    portrait = source.portrait
     x_s = place_motion(portrait.keypoints, portrait.rest)
-    timed = Timed(performance, fps or performance.motion.fps)
+    timed = ResampledClip(performance, fps or performance.motion.fps)
     start = torch.tensor([timed.reference_frame(how.reference)])
     driven = _driven(portrait.rest, timed, how)
     led = replace(how, reference="first")
@@ -76,18 +76,18 @@ def still_course(
         """Every stretch is led by the reference frame, which the rest is measured from."""
         frames = torch.cat([start, torch.arange(first, last)]) if len(timed) > 1 else torch.zeros(1, dtype=torch.long)
         seen = place_motion(portrait.keypoints, driven(frames))
-        guided = guide_keypoints(face, x_s, seen, led, 0, subject.openings, timed[frames].openings)
+        guided = guide_keypoints(face, x_s, seen, led, 0, source.openings, timed[frames].openings)
         return guided[1:] if len(timed) > 1 else guided.expand(last - first, -1, -1)
 
     motion, openings = performance.motion, performance.openings
     tensors = [motion.pose.rotation, motion.pose.translation, motion.pose.scale, motion.expression]
     known = (*tensors, portrait.keypoints, x_s) + (() if openings is None else (openings.eyes, openings.lips))
-    own = subject.openings
+    own = source.openings
     facts = (asdict(how), motion.fps, timed.fps, own and (own.eyes.tolist(), own.lips.tolist()))
-    return Course(x_s, x_d, len(timed) if len(timed) > 1 else round(timed.fps), timed.fps, facts, known)
+    return KeypointTrajectory(x_s, x_d, len(timed) if len(timed) > 1 else round(timed.fps), timed.fps, facts, known)
 
 
-def _driven(rest: Motion, timed: Timed, how: DrivingOptions) -> Callable[[Tensor], Motion]:
+def _driven(rest: Motion, timed: ResampledClip, how: DrivingOptions) -> Callable[[Tensor], Motion]:
     """The portrait's motion at frames of which the first is the reference; a smoother has to see the whole at once."""
     if how.smoothing and len(timed) > 1:
         whole = drive_still(rest, timed[torch.arange(len(timed))].motion, how)

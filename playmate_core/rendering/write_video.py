@@ -15,7 +15,7 @@ from ..media.audio_files import Recording
 from ..media.prefetch import behind
 from ..media.video_writer import VideoOptions, VideoWriter
 from ..values import Motion, Portrait
-from .fallback import Brush
+from .fallback import FallbackRenderer
 from .render import RenderOptions, paste_back, relative_to_rest, render
 from .segments import Progress, Scene, chosen, sign, write_at_once, write_parts
 
@@ -24,7 +24,7 @@ Finish = Callable[[Iterator[Tensor]], Iterator[Tensor]]
 
 
 @dataclass(frozen=True)
-class FilmRequest:
+class VideoRequest:
     """What to write: ``pasted`` puts the face back into the whole picture; ``resumable`` keeps finished parts beside
     ``path`` when it is stopped or killed, and goes on from them when it is asked for again."""
 
@@ -36,8 +36,8 @@ class FilmRequest:
     encoding: VideoOptions = VideoOptions()
 
 
-def write_film(
-    face: FaceModel, portrait: Portrait, motion: Motion, request: FilmRequest, progress: Progress | None = None
+def write_portrait_video(
+    face: FaceModel, portrait: Portrait, motion: Motion, request: VideoRequest, progress: Progress | None = None
 ) -> int:
     """Write the film at the motion's rate, with the sound; returns the number of frames.
 
@@ -49,10 +49,12 @@ def write_film(
         motion, rendering = relative_to_rest(portrait, motion), replace(rendering, expression="absolute")
     finish: Finish = partial(paste_back, portrait) if request.pasted else iter
 
-    brush = cache(partial(Brush, face, rendering.batch))  # one for all parts, of the profile that they turn out to have
+    renderer = cache(
+        partial(FallbackRenderer, face, rendering.batch)
+    )  # one for all parts, of the profile that they turn out to have
 
     def give(video: VideoWriter, start: int, stop: int, profile: str, told: Progress | None) -> None:
-        encode(video, render(face, portrait, motion[start:stop], rendering, told, brush(profile)), finish)
+        encode(video, render(face, portrait, motion[start:stop], rendering, told, renderer(profile)), finish)
 
     def fingerprint() -> str:
         pose, rest = motion.pose, portrait.rest

@@ -121,7 +121,7 @@ def save(
 def load_face(path: str | Path) -> FaceModel:
     """A face model in eval mode, without gradients, float32 on the CPU. Raises UserError for any other file.
 
-    ``path`` is a Playmate file, or LivePortrait's public files: their folder or one of them (:mod:`published`).
+    ``path`` is a Playmate file, or LivePortrait's public files: their folder or one of them (:mod:`liveportrait`).
     """
     from ..face import FaceConfig, FaceModel
     from .liveportrait import is_published, load_published

@@ -1,6 +1,6 @@
 """G, prepared: modulations read from the small label, statistics from the small picture, shortcuts composed.
 
-Maps are (N, 1, H, W, C), channels last, as in :mod:`bilinear`.
+Maps are (N, 1, H, W, C), channels last, as in :mod:`winograd`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """W, prepared: norms folded, upsampling convolutions read from the small map, the wide mask convolution rearranged.
 
-Maps are (N, D, H, W, C), channels last, as in :mod:`bilinear`.
+Maps are (N, D, H, W, C), channels last, as in :mod:`winograd`.
 """
 
 from __future__ import annotations
