@@ -25,7 +25,7 @@ from playmate_core.media.video_reader import has_sound, read_frames, video_facts
 from playmate_core.media.video_writer import VideoWriter
 from playmate_core.motion.driving import DrivingOptions
 from playmate_core.motion.edit import Regions
-from playmate_core.motion.motion_file import load_performance
+from playmate_core.motion.motion_file import load_motion_clip
 from playmate_core.pipelines.animate import AnimateRequest, animate, extract, source_video_keypoints
 from playmate_core.rendering.portrait import read_portrait
 from playmate_core.rendering.source_video import FaceVideoOptions, draw_source_video, read_driving, read_source_video
@@ -58,7 +58,7 @@ def film(workshop: Path, speech_wave: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def performance(workshop: Path, tiny_face: Path, film: Path) -> Path:
+def motion_clip(workshop: Path, tiny_face: Path, film: Path) -> Path:
     path = workshop / "motion.safetensors"
     extract(film, path, PLAIN, tiny_face)
     return path
@@ -125,13 +125,13 @@ def test_a_film_drives_at_its_rate_and_shows_at_any(
 
 
 def test_the_three_commands_agree(
-    tmp_path: Path, tiny_face: Path, portrait_picture: Path, film: Path, performance: Path
+    tmp_path: Path, tiny_face: Path, portrait_picture: Path, film: Path, motion_clip: Path
 ) -> None:
-    """Reading a motion into a file and rendering that is what animate does at once, to the last bit."""
-    read = load_performance(performance)
+    """FrameInterpolation a motion into a file and rendering that is what animate does at once, to the last bit."""
+    read = load_motion_clip(motion_clip)
     assert len(read.motion) == 10 and read.motion.fps == 30 and read.source == "driving.mp4"
     animate(request(portrait_picture, film, tmp_path / "a.mp4", tiny_face))
-    animate(request(portrait_picture, performance, tmp_path / "b.mp4", tiny_face))
+    animate(request(portrait_picture, motion_clip, tmp_path / "b.mp4", tiny_face))
     assert not has_sound(tmp_path / "b.mp4")
     for one, other in zip(pictures(tmp_path / "a.mp4"), pictures(tmp_path / "b.mp4"), strict=True):
         assert np.array_equal(one, other)
@@ -207,7 +207,7 @@ def wide_film(tmp_path: Path, speech_wave: Path) -> Path:
 
 
 def test_a_film_of_somebody_is_driven_in_its_place(
-    tmp_path: Path, tiny_face: Path, wide_film: Path, performance: Path, two_heads: None
+    tmp_path: Path, tiny_face: Path, wide_film: Path, motion_clip: Path, two_heads: None
 ) -> None:
     face = load_face(tiny_face)
     options = FaceVideoOptions("pair", Pick("left", 1), CropOptions(scale=1.3), batch=3)
@@ -215,7 +215,7 @@ def test_a_film_of_somebody_is_driven_in_its_place(
     assert (
         len(source_video) == 8 and source_video.crops.shape == (8, 2, 3) and source_video.keypoints.shape == (8, 21, 3)
     )
-    read = load_performance(performance).at(25.0)
+    read = load_motion_clip(motion_clip).at(25.0)
     x_s, x_d = source_video_keypoints(face, source_video, read, DrivingOptions())
     drawn = torch.cat(list(draw_source_video(face, source_video, x_s, x_d, 3)))
     plate = np.stack(pictures(wide_film))
@@ -224,10 +224,10 @@ def test_a_film_of_somebody_is_driven_in_its_place(
     assert not np.array_equal(drawn[:, 30:70, 120:170].numpy(), plate[:, 30:70, 120:170])
     out = tmp_path / "out.mp4"
     changes = {"crop": "pair", "face": Pick("left", 1), "around": CropOptions(scale=1.3)}
-    report = animate(request(wide_film, performance, out, tiny_face, fps=50.0, **changes))
+    report = animate(request(wide_film, motion_clip, out, tiny_face, fps=50.0, **changes))
     assert report.frames == len(pictures(out)) == 16 and has_sound(out)
     with pytest.raises(UserError, match="always pasted back"):
-        animate(request(wide_film, performance, out, tiny_face, paste_back=False, **changes))
+        animate(request(wide_film, motion_clip, out, tiny_face, paste_back=False, **changes))
 
 
 def test_a_face_at_the_edge_brings_no_darkness_into_the_picture(
@@ -258,30 +258,30 @@ def test_a_face_at_the_edge_brings_no_darkness_into_the_picture(
     assert len(seen) == 5 and min(seen) > 0.97
 
 
-def test_a_film_nothing_drives_is_itself(tmp_path: Path, tiny_face: Path, film: Path, performance: Path) -> None:
+def test_a_film_nothing_drives_is_itself(tmp_path: Path, tiny_face: Path, film: Path, motion_clip: Path) -> None:
     face = load_face(tiny_face)
     source_video = read_source_video(face, film, PLAIN)
     still = Regions(0.0, 0.0, 0.0, 0.0)
     x_s, x_d = source_video_keypoints(
-        face, source_video, load_performance(performance), DrivingOptions(regions=still, stitching=False)
+        face, source_video, load_motion_clip(motion_clip), DrivingOptions(regions=still, stitching=False)
     )
     assert torch.allclose(x_s, x_d, atol=1e-5)
     assert torch.allclose(x_s[3], place_motion(source_video.keypoints[3], source_video.motion[3:4])[0], atol=1e-6)
 
 
 def test_the_mask_says_where_the_picture_may_change(
-    tmp_path: Path, tiny_face: Path, portrait_picture: Path, performance: Path
+    tmp_path: Path, tiny_face: Path, portrait_picture: Path, motion_clip: Path
 ) -> None:
     mask = np.zeros((96, 96), np.uint8)
     mask[60:76, 30:66] = 255
     cv2.imwrite(str(tmp_path / "mask.png"), mask)
-    animate(request(portrait_picture, performance, tmp_path / "o.mp4", tiny_face, mask=tmp_path / "mask.png"))
+    animate(request(portrait_picture, motion_clip, tmp_path / "o.mp4", tiny_face, mask=tmp_path / "mask.png"))
     plate = (read_picture(portrait_picture) * 255).round().numpy()
     changed = np.abs(pictures(tmp_path / "o.mp4")[5] - plate).max(-1)
     assert changed[:50].mean() < 3 and changed[62:74, 34:62].mean() > 30  # H.264 leaves its own traces
     cv2.imwrite(str(tmp_path / "mask.png"), mask[:90])
     with pytest.raises(UserError, match="mask is 96 x 90 and the portrait 96 x 96"):
-        animate(request(portrait_picture, performance, tmp_path / "o.mp4", tiny_face, mask=tmp_path / "mask.png"))
+        animate(request(portrait_picture, motion_clip, tmp_path / "o.mp4", tiny_face, mask=tmp_path / "mask.png"))
 
 
 def test_stopping_leaves_nothing(tmp_path: Path, tiny_face: Path, portrait_picture: Path, film: Path) -> None:
@@ -310,7 +310,7 @@ def broken(tmp_path: Path, film: Path) -> Iterator[dict[str, Path]]:
 
 
 def test_mistakes_are_told_before_the_slow_part(
-    tmp_path: Path, tiny_face: Path, portrait_picture: Path, film: Path, performance: Path, broken: dict[str, Path]
+    tmp_path: Path, tiny_face: Path, portrait_picture: Path, film: Path, motion_clip: Path, broken: dict[str, Path]
 ) -> None:
     out = tmp_path / "o.mp4"
     for driving, says in (
@@ -339,7 +339,7 @@ def test_mistakes_are_told_before_the_slow_part(
 
 
 def test_a_motion_of_other_networks_is_said(
-    tmp_path: Path, tiny_face: Path, portrait_picture: Path, performance: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, tiny_face: Path, portrait_picture: Path, motion_clip: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     from playmate_core.face import FaceModel
     from playmate_core.weights.files import save
@@ -347,8 +347,8 @@ def test_a_motion_of_other_networks_is_said(
     other = tmp_path / "other.safetensors"
     torch.manual_seed(9)
     save(FaceModel(FaceConfig.tiny()), other, license="none", data="none", training={})
-    animate(request(portrait_picture, performance, tmp_path / "o.mp4", tiny_face))
+    animate(request(portrait_picture, motion_clip, tmp_path / "o.mp4", tiny_face))
     assert not caplog.records
-    animate(request(portrait_picture, performance, tmp_path / "o.mp4", other))
+    animate(request(portrait_picture, motion_clip, tmp_path / "o.mp4", other))
     assert "another face model" in caplog.text
-    assert isinstance(load_performance(performance).motion, Motion)
+    assert isinstance(load_motion_clip(motion_clip).motion, Motion)

@@ -15,7 +15,7 @@ from playmate_core.face import FaceConfig, FaceModel
 from playmate_core.geometry import place_motion
 from playmate_core.motion.driving import ANIMAL, DrivingOptions, drive_still
 from playmate_core.motion.edit import Regions
-from playmate_core.motion.motion_file import Performance
+from playmate_core.motion.motion_file import MotionClip
 from playmate_core.motion.pose import reference_frame
 from playmate_core.rendering.retarget import guide_keypoints
 from playmate_core.rendering.trajectory import portrait_trajectory
@@ -64,10 +64,10 @@ WAYS = {
 @pytest.mark.parametrize("way", WAYS)
 def test_stretches_make_up_the_whole(face: FaceModel, subject: Any, way: str, fps: float, frames: int) -> None:
     how, portrait = WAYS[way], subject.portrait
-    performance = Performance(wandering(frames, 1), openings(frames, 2))
-    trajectory = portrait_trajectory(face, subject, performance, how, fps)
+    motion_clip = MotionClip(wandering(frames, 1), openings(frames, 2))
+    trajectory = portrait_trajectory(face, subject, motion_clip, how, fps)
 
-    whole = performance.at(fps)
+    whole = motion_clip.at(fps)
     x_s = place_motion(portrait.keypoints, portrait.rest)
     x_d = place_motion(portrait.keypoints, drive_still(portrait.rest, whole.motion, how))
     start = reference_frame(whole.motion.pose, how.reference)
@@ -80,11 +80,11 @@ def test_stretches_make_up_the_whole(face: FaceModel, subject: Any, way: str, fp
 
 
 def test_what_decides_a_course_is_told(face: FaceModel, subject: Any) -> None:
-    def known(performance: Performance, how: DrivingOptions, fps: float) -> list[object]:
-        trajectory = portrait_trajectory(face, subject, performance, how, fps)
+    def known(motion_clip: MotionClip, how: DrivingOptions, fps: float) -> list[object]:
+        trajectory = portrait_trajectory(face, subject, motion_clip, how, fps)
         return [trajectory.facts, *(tensor.tolist() for tensor in trajectory.tensors)]
 
-    one = Performance(wandering(5, 1), openings(5, 2))
+    one = MotionClip(wandering(5, 1), openings(5, 2))
     base = known(one, DrivingOptions(), 25.0)
     assert base == known(one, DrivingOptions(), 25.0)
     assert base != known(one, DrivingOptions(), 30.0) and base != known(one, DrivingOptions(multiplier=1.1), 25.0)

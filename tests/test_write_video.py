@@ -21,7 +21,7 @@ from torch import Tensor
 from playmate_core.face import FaceModel
 from playmate_core.media.images import read_picture
 from playmate_core.media.video_reader import read_frames, video_facts
-from playmate_core.motion.motion_file import Performance, save_performance
+from playmate_core.motion.motion_file import MotionClip, save_motion_clip
 from playmate_core.rendering import render as drawing
 from playmate_core.rendering import segments as room
 from playmate_core.rendering.portrait import read_portrait
@@ -234,7 +234,7 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="
 def peak(folder: Path, face: Path, picture: Path, frames: int) -> int:
     """The most memory, in kB, of `playmate render` with a motion of so many frames."""
     played, film = folder / f"{frames}.safetensors", folder / f"{frames}.mp4"
-    save_performance(Performance(motion(frames)), played)
+    save_motion_clip(MotionClip(motion(frames)), played)
     words = [sys.executable, "-c", PEAK, *map(str, [picture, played, "-o", film, "--face-weights", face])]
     # An allocator told to keep what is freed would count what was there one after another as if at once.
     kept = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}

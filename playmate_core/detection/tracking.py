@@ -109,7 +109,7 @@ def gaps(seen: Tensor) -> tuple[tuple[int, int], ...]:
     return tuple(zip(starts.tolist(), ends.tolist(), strict=True))
 
 
-def filled_reading(seen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def fill_gaps(seen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """For every frame the seen frames before and after it and the weight (T,) of the latter; the ends are held."""
     known = torch.nonzero(seen)[:, 0]
     at = torch.arange(len(seen))
@@ -172,6 +172,6 @@ def _filled(values: list[Tensor | None], seen: Tensor) -> Tensor:
     """The values of all frames, those that were not ``seen`` between their neighbours."""
     known = next(value for value in values if value is not None)
     held = torch.stack([known if value is None else value for value in values])
-    first, second, weight = (part[~seen] for part in filled_reading(seen))
+    first, second, weight = (part[~seen] for part in fill_gaps(seen))
     held[~seen] = torch.lerp(held[first], held[second], weight.float().reshape(-1, *[1] * known.ndim))
     return held

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ..interpolation import Reading, fit_reading, lerp, resample_reading, smooth_track
+from ..interpolation import FrameInterpolation, fit_frames, lerp, resample_frames, smooth_track
 from ..values import EYE_KEYPOINTS, KEYPOINTS, LIP_KEYPOINTS, AudioFeatures, Motion, expect_same_rate
 from .pose import mix_poses, read_frames, smooth, still
 
@@ -80,12 +80,12 @@ def rebase_expression(motion: Motion, rest: Motion, share: Regions) -> Motion:
 
 def resample_motion(motion: Motion, fps: float) -> Motion:
     """The same movement at another rate."""
-    return read_motion_at(motion, resample_reading(len(motion), motion.fps, fps), fps)
+    return interpolate_motion(motion, resample_frames(len(motion), motion.fps, fps), fps)
 
 
 def fit_motion(motion: Motion, frames: int, how: str = "hold") -> Motion:
     """Exactly ``frames`` frames, by one of ``tracks.FITS``."""
-    return read_motion_at(motion, fit_reading(len(motion), frames, how, motion.fps), motion.fps)
+    return interpolate_motion(motion, fit_frames(len(motion), frames, how, motion.fps), motion.fps)
 
 
 def smooth_motion(motion: Motion, observation_variance: float = 3e-7) -> Motion:
@@ -115,8 +115,8 @@ def rest_lips_in_silence(motion: Motion, rest: Motion, audio: AudioFeatures, gat
     return replace(motion, expression=lerp(motion.expression, rest.expression.expand_as(motion.expression), closed))
 
 
-def read_motion_at(motion: Motion, reading: Reading, fps: float) -> Motion:
-    """The frames of ``reading``, ``fps`` of them a second: rotations on the sphere, the rest on straight lines."""
-    weight = reading.weight[:, None, None]
-    expression = lerp(motion.expression[reading.first], motion.expression[reading.second], weight)
-    return Motion(read_frames(motion.pose, reading, fps), expression)
+def interpolate_motion(motion: Motion, frames_between: FrameInterpolation, fps: float) -> Motion:
+    """The frames of ``frames_between``, ``fps`` of them a second: rotations on the sphere, the rest on straight lines."""
+    weight = frames_between.weight[:, None, None]
+    expression = lerp(motion.expression[frames_between.first], motion.expression[frames_between.second], weight)
+    return Motion(read_frames(motion.pose, frames_between, fps), expression)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..geometry import euler_degrees, rotation_matrix
-from ..interpolation import Reading, fit_reading, lerp, monotone_cubic, resample_reading, slerp, smooth_track
+from ..interpolation import FrameInterpolation, fit_frames, lerp, monotone_cubic, resample_frames, slerp, smooth_track
 from ..values import FPS, Motion, Pose, expect_same_rate
 
 REFERENCES = ("first", "frontal")
@@ -71,23 +71,23 @@ def mix_poses(first: Pose, second: Pose, weight: float | Tensor) -> Pose:
     )
 
 
-def read_frames(pose: Pose, reading: Reading, fps: float) -> Pose:
-    """The frames that ``reading`` names, at rate ``fps``."""
+def read_frames(pose: Pose, frames_between: FrameInterpolation, fps: float) -> Pose:
+    """The frames that ``frames_between`` names, at rate ``fps``."""
 
     def at(index: Tensor) -> Pose:
         return Pose(pose.rotation[index], pose.translation[index], pose.scale[index], fps)
 
-    return mix_poses(at(reading.first), at(reading.second), reading.weight)
+    return mix_poses(at(frames_between.first), at(frames_between.second), frames_between.weight)
 
 
 def resample(pose: Pose, fps: float) -> Pose:
     """The same movement at another rate. Raises ValueError for a rate that is not positive."""
-    return read_frames(pose, resample_reading(len(pose), pose.fps, fps), fps)
+    return read_frames(pose, resample_frames(len(pose), pose.fps, fps), fps)
 
 
 def fit(pose: Pose, frames: int, how: str = "hold") -> Pose:
     """Exactly ``frames`` frames: hold the last, loop, bounce back and forth, or stretch; a longer track is cut."""
-    return read_frames(pose, fit_reading(len(pose), frames, how, pose.fps), pose.fps)
+    return read_frames(pose, fit_frames(len(pose), frames, how, pose.fps), pose.fps)
 
 
 def relative_pose(driving: Pose, rest: Pose, reference: str = "first", axes: PoseAxes = TURNS) -> Pose:

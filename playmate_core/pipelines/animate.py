@@ -24,7 +24,7 @@ from ..media.video_reader import has_sound, video_facts
 from ..media.video_writer import VideoOptions, VideoWriter, check_output
 from ..motion.driving import ANIMAL, DrivingOptions, drive_clip
 from ..motion.liveportrait_template import TEMPLATE_SUFFIXES
-from ..motion.motion_file import LIVEPORTRAIT, Performance, check_performance_output, load_performance, save_performance
+from ..motion.motion_file import LIVEPORTRAIT, MotionClip, check_motion_output, load_motion_clip, save_motion_clip
 from ..rendering.device import AUTO, require_device, to_device
 from ..rendering.fallback import FallbackRenderer
 from ..rendering.portrait import FaceLimits
@@ -107,19 +107,19 @@ def animate(request: AnimateRequest, progress: Progress | None = None) -> JobRep
     """
     clock = Clock(progress)
     check(request)
-    performance = load_performance(request.driving) if is_motion(request.driving) else None
+    motion_clip = load_motion_clip(request.driving) if is_motion(request.driving) else None
     with clock.stage("load models"):
         face = load_face(request.weights or bundled("face.safetensors"))
         face = to_device(face, request.device, request.precision)
         require_networks(face, request.how)
     if is_video(request.portrait):
-        return _animate_video(request, face, performance, clock)
+        return _animate_video(request, face, motion_clip, clock)
     with clock.stage("read portrait"):
         picture = read_picture(request.portrait, request.longest_side)
         source = read_source_portrait(face, picture, request.crop, request.face, request.around, request.limits)
         mask = None if request.mask is None else read_mask(request.mask, source, request.longest_side)
-    performance = performance or _read_driving(request, face, clock)
-    trajectory = portrait_trajectory(face, source, _comparable(performance, face), request.how, request.fps)
+    motion_clip = motion_clip or _read_driving(request, face, clock)
+    trajectory = portrait_trajectory(face, source, _comparable(motion_clip, face), request.how, request.fps)
     finish: Finish = (lambda batches: paste_back(source.portrait, batches, mask)) if request.paste_back else iter
 
     renderer = cache(
@@ -154,7 +154,7 @@ def extract(
 ) -> JobReport:
     """Read the motion of a film into one of our files; ``fps`` None keeps the film's rate. Raises UserError."""
     clock = Clock(progress)
-    check_performance_output(output)
+    check_motion_output(output)
     check_file(film, "driving video")
     _refuse_overwriting(output, film)
     require_device(device)
@@ -162,21 +162,21 @@ def extract(
     with clock.stage("load models"):
         face = load_face(weights or bundled("face.safetensors")).to(device)
     with clock.stage("read motion") as step:
-        performance = read_driving(face, film, options, step)
-    performance = performance.at(fps or performance.motion.fps)
-    save_performance(performance, output)
-    return JobReport(output, len(performance.motion), performance.motion.fps, tuple(clock.stages))
+        motion_clip = read_driving(face, film, options, step)
+    motion_clip = motion_clip.at(fps or motion_clip.motion.fps)
+    save_motion_clip(motion_clip, output)
+    return JobReport(output, len(motion_clip.motion), motion_clip.motion.fps, tuple(clock.stages))
 
 
 def source_video_keypoints(
-    face: FaceModel, source_video: SourceVideo, performance: Performance, how: DrivingOptions
+    face: FaceModel, source_video: SourceVideo, motion_clip: MotionClip, how: DrivingOptions
 ) -> tuple[Tensor, Tensor]:
     """Seen keypoints of a film (T, K, 3), by itself and driven; T is the shorter of the two."""
-    driven = drive_clip(source_video.motion, performance.motion, how)
+    driven = drive_clip(source_video.motion, motion_clip.motion, how)
     frames = slice(0, len(driven))
     x_s, x_d = (_placed(source_video.keypoints[frames], motion) for motion in (source_video.motion[frames], driven))
-    own, other = source_video.openings, performance.openings
-    if len(performance.motion) > 1 and other is not None:
+    own, other = source_video.openings, motion_clip.openings
+    if len(motion_clip.motion) > 1 and other is not None:
         other = other[frames]
     return x_s, guide_keypoints(face, x_s, x_d, how, 0, own and own[frames], other)
 
@@ -226,9 +226,7 @@ def read_mask(path: Path, source: SourcePortrait, longest: int) -> NDArray[np.ui
     return crop_mask(mask, portrait.crop_to_image, portrait.crop_size)
 
 
-def _animate_video(
-    request: AnimateRequest, face: FaceModel, performance: Performance | None, clock: Clock
-) -> JobReport:
+def _animate_video(request: AnimateRequest, face: FaceModel, motion_clip: MotionClip | None, clock: Clock) -> JobReport:
     if request.mask is not None or not request.paste_back:
         raise UserError("A film portrait is always pasted back, and without a mask; please leave these out.")
     if request.how.mode == ANIMAL:
@@ -236,9 +234,9 @@ def _animate_video(
     options = replace(request.film, where=request.crop, pick=request.face, crop=request.around)
     with clock.stage("read portrait film") as step:
         source_video = read_source_video(face, request.portrait, options, request.fps, step)
-    performance = performance or _read_driving(request, face, clock)
-    performance = _comparable(performance, face).at(source_video.motion.fps)
-    x_s, x_d = source_video_keypoints(face, source_video, performance, request.how)
+    motion_clip = motion_clip or _read_driving(request, face, clock)
+    motion_clip = _comparable(motion_clip, face).at(source_video.motion.fps)
+    x_s, x_d = source_video_keypoints(face, source_video, motion_clip, request.how)
     batch_renderer = SourceVideoRenderer(source_video, x_s, x_d)
     renderer = cache(partial(FallbackRenderer, face, request.batch))
 
@@ -253,7 +251,7 @@ def _animate_video(
     return _write(request, Scene(len(x_d), source_video.motion.fps, give, fingerprint, chosen(face, "auto")), clock)
 
 
-def _read_driving(request: AnimateRequest, face: FaceModel, clock: Clock) -> Performance:
+def _read_driving(request: AnimateRequest, face: FaceModel, clock: Clock) -> MotionClip:
     if is_picture(request.driving):
         with clock.stage("read driving picture"):
             return read_driving_picture(face, request.driving, request.film)
@@ -261,12 +259,12 @@ def _read_driving(request: AnimateRequest, face: FaceModel, clock: Clock) -> Per
         return read_driving(face, request.driving, request.film, step)
 
 
-def _comparable(performance: Performance, face: FaceModel) -> Performance:
+def _comparable(motion_clip: MotionClip, face: FaceModel) -> MotionClip:
     """The performance; warns where another network read it than the one that draws."""
-    foreign = performance.reader and performance.reader != tensor_hash(face.motion)
-    if foreign and not (performance.reader == LIVEPORTRAIT and face.config.motion_backbone == "convnext"):
+    foreign = motion_clip.reader and motion_clip.reader != tensor_hash(face.motion)
+    if foreign and not (motion_clip.reader == LIVEPORTRAIT and face.config.motion_backbone == "convnext"):
         log.warning("The motion was read by another face model than the one that draws; the result may look wrong.")
-    return performance
+    return motion_clip
 
 
 def _write(request: AnimateRequest, scene: Scene, clock: Clock) -> JobReport:

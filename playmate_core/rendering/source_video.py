@@ -15,13 +15,13 @@ from ..detection.detect import Pick, Where, crop_of, detector, fills, find_face
 from ..detection.detectors import available
 from ..detection.landmarks import Openings
 from ..detection.tiling import searching
-from ..detection.tracking import FaceTrack, GapLimits, filled_reading, follow
+from ..detection.tracking import FaceTrack, GapLimits, fill_gaps, follow
 from ..face import FaceModel
-from ..interpolation import Reading, steady_rate, timed_reading
+from ..interpolation import FrameInterpolation, frames_by_timestamp, steady_rate
 from ..media.images import Bytes, from_bytes, read_picture
 from ..media.video_reader import read_frames, video_facts
-from ..motion.edit import read_motion_at
-from ..motion.motion_file import Performance, read_openings
+from ..motion.edit import interpolate_motion
+from ..motion.motion_file import MotionClip, interpolate_openings
 from ..values import FPS, Motion
 from ..weights.files import tensor_hash
 from .fallback import FallbackRenderer
@@ -46,7 +46,7 @@ class FaceVideoOptions:
 
 def read_driving(
     face: FaceModel, path: Path, options: FaceVideoOptions | None = None, progress: Progress | None = None
-) -> Performance:
+) -> MotionClip:
     """What the face in a film does, at the film's rate (a film of no steady rate is read at its mean rate).
 
     One upright box holds the face throughout. Where the detector lost it, the motion lies between its neighbours.
@@ -60,17 +60,17 @@ def read_driving(
     motion, _ = read_crops(face, crops, facts.fps, options.batch, facts.frames, report)
     openings = None
     if track is not None:
-        first, second, weight = filled_reading(track.seen)
-        motion = read_motion_at(motion, Reading(first, second, weight), motion.fps)
+        first, second, weight = fill_gaps(track.seen)
+        motion = interpolate_motion(motion, FrameInterpolation(first, second, weight), motion.fps)
         openings = track.openings
-    seen = Performance(motion, openings, path.name, tensor_hash(face.motion))
+    seen = MotionClip(motion, openings, path.name, tensor_hash(face.motion))
     shown = torch.tensor(times, dtype=torch.float64)
     if steady_rate(shown, facts.fps):
         return seen
-    return seen.read_at(timed_reading(shown, facts.fps), facts.fps)
+    return seen.interpolate(frames_by_timestamp(shown, facts.fps), facts.fps)
 
 
-def read_driving_picture(face: FaceModel, path: Path, options: FaceVideoOptions | None = None) -> Performance:
+def read_driving_picture(face: FaceModel, path: Path, options: FaceVideoOptions | None = None) -> MotionClip:
     """What the face in a picture does, as one frame. Raises UserError when no face is found."""
     options = options or FaceVideoOptions()
     image = read_picture(path)
@@ -80,7 +80,7 @@ def read_driving_picture(face: FaceModel, path: Path, options: FaceVideoOptions 
     affine = crop_of(found and found.in_video(), height, width, size, options.crop)
     motion, _ = read_crops(face, [cut(image, affine, size, "edge")], FPS, 1, 1, None)
     openings = None if found is None or found.finest is None else Openings.of(found.finest[None])
-    return Performance(motion, openings, path.name, tensor_hash(face.motion))
+    return MotionClip(motion, openings, path.name, tensor_hash(face.motion))
 
 
 @dataclass(frozen=True)
@@ -131,19 +131,19 @@ def read_source_video(
     motion, keypoints = read_crops(face, crops(), facts.fps, options.batch, facts.frames, report)
     openings = None if track is None else track.openings
     if track is not None:
-        motion = read_motion_at(motion, Reading(*filled_reading(track.seen)), motion.fps)
+        motion = interpolate_motion(motion, FrameInterpolation(*fill_gaps(track.seen)), motion.fps)
     places = torch.stack(affines) if fixed is None else fixed.expand(len(motion), -1, -1)
     rate = fps or facts.fps
-    nearest = _nearest(timed_reading(torch.tensor(times, dtype=torch.float64), rate))
-    chosen = Reading(nearest, nearest, torch.zeros(len(nearest), dtype=torch.float64))
+    nearest = _nearest(frames_by_timestamp(torch.tensor(times, dtype=torch.float64), rate))
+    chosen = FrameInterpolation(nearest, nearest, torch.zeros(len(nearest), dtype=torch.float64))
     return SourceVideo(
         path,
         nearest,
         places[nearest],
         size,
         keypoints[nearest],
-        read_motion_at(motion, chosen, rate),
-        read_openings(openings, chosen),
+        interpolate_motion(motion, chosen, rate),
+        interpolate_openings(openings, chosen),
     )
 
 
@@ -258,7 +258,7 @@ def _images(path: Path, times: list[float]) -> Iterator[Tensor]:
         yield from_bytes(frame.picture)
 
 
-def _nearest(reading: Reading) -> Tensor:
+def _nearest(reading: FrameInterpolation) -> Tensor:
     return torch.where(reading.weight < 0.5, reading.first, reading.second)
 
 

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from ..face import FaceModel
 from ..geometry import place_motion
-from ..interpolation import Reading, resample_reading
+from ..interpolation import FrameInterpolation, resample_frames
 from ..motion.driving import DrivingOptions, drive_still
-from ..motion.motion_file import Performance
+from ..motion.motion_file import MotionClip
 from ..motion.pose import frontality
 from ..values import Motion
 from .render import KEYPOINTS_AT_ONCE, Keypoints
@@ -36,22 +36,24 @@ class KeypointTrajectory:
 
 
 class ResampledClip:
-    """A performance at another rate, of which only the frames asked for are made: see :meth:`Performance.at`."""
+    """A performance at another rate, of which only the frames asked for are made: see :meth:`MotionClip.at`."""
 
-    def __init__(self, performance: Performance, fps: float) -> None:
-        self._performance, self.fps = performance, fps
-        rate, frames = performance.motion.fps, len(performance)
-        self._reading = None if frames == 1 or abs(fps - rate) < 1e-6 else resample_reading(frames, rate, fps)
+    def __init__(self, motion_clip: MotionClip, fps: float) -> None:
+        self._performance, self.fps = motion_clip, fps
+        rate, frames = motion_clip.motion.fps, len(motion_clip)
+        self._reading = None if frames == 1 or abs(fps - rate) < 1e-6 else resample_frames(frames, rate, fps)
 
     def __len__(self) -> int:
         return len(self._performance) if self._reading is None else len(self._reading.first)
 
-    def __getitem__(self, frames: Tensor) -> Performance:
-        reading = self._reading
-        if reading is None:
+    def __getitem__(self, frames: Tensor) -> MotionClip:
+        frames_between = self._reading
+        if frames_between is None:
             return self._performance.at(self.fps)[frames]
-        part = Reading(reading.first[frames], reading.second[frames], reading.weight[frames])
-        return self._performance.read_at(part, self.fps)
+        part = FrameInterpolation(
+            frames_between.first[frames], frames_between.second[frames], frames_between.weight[frames]
+        )
+        return self._performance.interpolate(part, self.fps)
 
     def reference_frame(self, reference: str) -> int:
         """As :func:`pose.reference_frame`."""
@@ -62,12 +64,12 @@ class ResampledClip:
 
 
 def portrait_trajectory(
-    face: FaceModel, source: SourcePortrait, performance: Performance, how: DrivingOptions, fps: float | None = None
+    face: FaceModel, source: SourcePortrait, motion_clip: MotionClip, how: DrivingOptions, fps: float | None = None
 ) -> KeypointTrajectory:
     """The course of a picture under a performance, at ``fps`` or at its own rate; one frame is held for a second."""
     portrait = source.portrait
     x_s = place_motion(portrait.keypoints, portrait.rest)
-    timed = ResampledClip(performance, fps or performance.motion.fps)
+    timed = ResampledClip(motion_clip, fps or motion_clip.motion.fps)
     start = torch.tensor([timed.reference_frame(how.reference)])
     driven = _driven(portrait.rest, timed, how)
     led = replace(how, reference="first")
@@ -79,7 +81,7 @@ def portrait_trajectory(
         guided = guide_keypoints(face, x_s, seen, led, 0, source.openings, timed[frames].openings)
         return guided[1:] if len(timed) > 1 else guided.expand(last - first, -1, -1)
 
-    motion, openings = performance.motion, performance.openings
+    motion, openings = motion_clip.motion, motion_clip.openings
     tensors = [motion.pose.rotation, motion.pose.translation, motion.pose.scale, motion.expression]
     known = (*tensors, portrait.keypoints, x_s) + (() if openings is None else (openings.eyes, openings.lips))
     own = source.openings

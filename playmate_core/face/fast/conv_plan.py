@@ -31,7 +31,7 @@ class Form(Protocol):
 
 
 #: Mask logits (N, D, H, W, K+1) and occlusion logits (N, H, W, 1) from the hourglass's maps.
-Reading = Callable[[Tensor], tuple[Tensor, Tensor]]
+FrameInterpolation = Callable[[Tensor], tuple[Tensor, Tensor]]
 #: Makes of a kernel the form that computes it.
 Former = Callable[[Kernel], Form]
 
@@ -51,7 +51,7 @@ class Arrangement:
     doubled: Former
     quadrupled: Former
     after_quadrupled: Former
-    reading: Callable[[DenseMotion, int], Reading]
+    reading: Callable[[DenseMotion, int], FrameInterpolation]
     products: torch.dtype | None = None
     maps: torch.dtype | None = None
 
