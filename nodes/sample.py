@@ -7,7 +7,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..playmate_core.diffusion.emotion_schedule import EmotionScore
+from ..playmate_core.diffusion.emotion_schedule import EmotionSchedule
 from ..playmate_core.diffusion.generate import iterate, joined
 from ..playmate_core.diffusion.options import POSE_MEANS, STARTS, SamplingOptions, numbers
 from ..playmate_core.diffusion.samplers import SAMPLERS
@@ -54,7 +54,7 @@ class SampleMotion(io.ComfyNode):
         motion_model: MotionModel,
         portrait: Portrait,
         speech: AudioFeatures,
-        emotion: EmotionScore | None = None,
+        emotion: EmotionSchedule | None = None,
         previous: Motion | None = None,
         **options: Any,
     ) -> io.NodeOutput:
@@ -64,11 +64,11 @@ class SampleMotion(io.ComfyNode):
 
 @dataclass(frozen=True)
 class Task:
-    """What to sample: whose face, what is said, what is felt (an EmotionScore or None), how, and after what."""
+    """What to sample: whose face, what is said, what is felt (an EmotionSchedule or None), how, and after what."""
 
     portrait: Portrait
     speech: AudioFeatures
-    emotion: EmotionScore | None = None
+    emotion: EmotionSchedule | None = None
     options: SamplingOptions = DEFAULTS
     previous: Motion | None = None
 

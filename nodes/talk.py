@@ -8,7 +8,7 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..playmate_core.detection.detect import crop_of, find_face
-from ..playmate_core.diffusion.emotion_schedule import EmotionScore
+from ..playmate_core.diffusion.emotion_schedule import EmotionSchedule
 from ..playmate_core.diffusion.options import SamplingOptions
 from ..playmate_core.media.video_writer import VideoOptions
 from ..playmate_core.motion.pose import TURNS, apply_pose, fit, resample
@@ -70,7 +70,7 @@ class Talk(io.ComfyNode):
         sound, bar = recording(audio), Bar()
         face = wired.get("face_model") or _bundled_face()
         portrait = _portrait(face, one_picture(image), require_face)
-        score = wired.get("emotion_score") or EmotionScore.constant(emotion, intensity)
+        score = wired.get("emotion_score") or EmotionSchedule.constant(emotion, intensity)
         options = SamplingOptions(seed=seed, pose_amplitude=head_motion)
         speech = listen(None, sound, bar.part(0.0, LISTENED))
         task = Task(portrait, speech, score, options)

@@ -91,10 +91,10 @@ def test_a_resumed_film_has_the_same_frames(
     rendering = replace(RenderOptions(batch=4), expression=expression)
     whole = VideoRequest(tmp_path / "whole.mp4", speech_wave, rendering=rendering)
     write_portrait_video(face, portrait, motion(33), whole)
-    dice, again = random.Random(5), replace(whole, path=tmp_path / "again.mp4", resumable=True)
+    u, again = random.Random(5), replace(whole, path=tmp_path / "again.mp4", resumable=True)
     drawn: list[int] = []
     for _ in range(4):
-        limit, drawn_now = dice.randrange(1, 6), []
+        limit, drawn_now = u.randrange(1, 6), []
 
         def stop(done: int, total: int, limit: int = limit, now: list[int] = drawn_now) -> None:
             now.append(done)

@@ -79,15 +79,15 @@ class Stage1:
     def loss(self, batch: Windows, step: int, generator: torch.Generator) -> dict[str, Tensor]:
         """Two masked means, live expression channels and pose, so that 6 are not drowned by 46 (METHOD 1.9)."""
         c, target = self.config, self.config.model.target
-        dice = torch.rand(2, len(batch.motion), generator=generator)
+        u = torch.rand(2, len(batch.motion), generator=generator)
         noised = diffuse(
             batch,
             self.sampler.previous,
             target,
             self.schedule,
             c.prev_noise_max,
-            drop_audio=dice[0] < c.drop_audio,
-            drop_identity=dice[1] < c.drop_identity,
+            drop_audio=u[0] < c.drop_audio,
+            drop_identity=u[1] < c.drop_identity,
             generator=generator,
         )
         prediction = self.denoiser(noised.noisy, noised.t, noised.context).float()

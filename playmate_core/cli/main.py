@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..diffusion.emotion_schedule import NO_EMOTION
-from ..diffusion.options import POSE_ANCHORS, POSE_MEANS, STARTS, Keys, SamplingOptions
+from ..diffusion.options import POSE_ANCHORS, POSE_MEANS, STARTS, GuidanceKeys, SamplingOptions
 from ..diffusion.samplers import SAMPLERS, SPACINGS
 from ..errors import UserError
 from ..interpolation import FITS
@@ -132,10 +132,10 @@ def add_sampling_flags(to: argparse.ArgumentParser) -> None:
     choice(how, "--start", sampling.start, STARTS, "begin anywhere, or from the portrait's own face and pose")
 
 
-def guidance(text: str) -> float | Keys:
+def guidance(text: str) -> float | GuidanceKeys:
     """A number, or numbers from given seconds on."""
     try:
-        return Keys.written(text)
+        return GuidanceKeys.written(text)
     except UserError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 

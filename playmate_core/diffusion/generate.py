@@ -13,10 +13,10 @@ from ..errors import UserError
 from ..values import KEYPOINTS, AudioFeatures, EmotionCurve, Motion, Pose, expect, expect_same_rate
 from .denoiser import MotionDenoiser, WindowContext
 from .emotion import EmotionController
-from .guidance import Feeling, Scales, as_clean, guided
+from .guidance import EmotionCondition, Scales, as_clean, guided
 from .normalisation import EXPRESSION_CHANNELS, MOTION_CHANNELS, pose_channels, standardised_identity, to_expression
 from .options import SamplingOptions, window_noise, window_of
-from .pose_prior import ANGLE_LIMITS, HELD_BACK, POSE_LIMIT, Head
+from .pose_prior import ANGLE_LIMITS, POSE_CLAMPED, POSE_LIMIT, PosePrior
 from .samplers import Schedule, sample
 
 __all__ = ["SamplingOptions", "generate", "iterate", "joined"]
@@ -32,7 +32,7 @@ class _Plan:
     denoiser: MotionDenoiser
     controller: EmotionController | None
     identity: Tensor
-    head: Head
+    head: PosePrior
     audio: AudioFeatures
     emotion: tuple[Tensor, Tensor] | None
     options: SamplingOptions
@@ -94,7 +94,7 @@ def iterate(
     for name in ("cfg_audio", "cfg_audio_pose", "cfg_emotion"):
         window_of(name, getattr(options, name), len(audio), 0, 1, audio.fps)
     stride(config.window, options.overlap)
-    head = Head.of(rest, denoiser, options)
+    head = PosePrior.of(rest, denoiser, options)
     past = None
     if previous is not None:
         expect_same_rate(previous.fps, audio.fps, "The previous motion and the audio")
@@ -133,7 +133,7 @@ def _run(plan: _Plan, progress: Progress | None) -> Iterator[Motion]:
             anchor = pose[0]
         head_pose, held = plan.head.decode(pose - anchor, plan.audio.fps)
         if held and not warned:
-            log.warning(HELD_BACK, ANGLE_LIMITS)
+            log.warning(POSE_CLAMPED, ANGLE_LIMITS)
             warned = True
         yield Motion(head_pose, to_expression(kept, plan.denoiser.statistics))
 
@@ -145,9 +145,11 @@ def _window(plan: _Plan, index: int, past: Tensor | None, progress: Progress | N
     like = next(plan.denoiser.parameters())
     begin = index * plan.stride
     scales = Scales(*(_placed(s, like) for s in _scales(plan, begin)))
-    predict = guided(plan.denoiser, plan.controller, _context(plan, begin, past), _feeling(plan, begin), scales)
-    chance = window_noise(options.seed, index)
-    noise = torch.randn(1, config.window, MOTION_CHANNELS, generator=chance).to(like.device)
+    predict = guided(
+        plan.denoiser, plan.controller, _context(plan, begin, past), _emotion_condition(plan, begin), scales
+    )
+    generator = window_noise(options.seed, index)
+    noise = torch.randn(1, config.window, MOTION_CHANNELS, generator=generator).to(like.device)
 
     def report(step: int, steps: int) -> None:
         if progress is not None:
@@ -161,7 +163,7 @@ def _window(plan: _Plan, index: int, past: Tensor | None, progress: Progress | N
         sampler=options.sampler,
         spacing=options.spacing,
         eta=options.eta,
-        generator=chance,
+        generator=generator,
         progress=report,
     )[0].cpu()
     pose = model[:, EXPRESSION_CHANNELS:].clamp(-POSE_LIMIT, POSE_LIMIT)
@@ -189,14 +191,14 @@ def _context(plan: _Plan, begin: int, past: Tensor | None) -> WindowContext:
     )
 
 
-def _feeling(plan: _Plan, begin: int) -> Feeling | None:
+def _emotion_condition(plan: _Plan, begin: int) -> EmotionCondition | None:
     """What the window feels; past the end of the speech the last frame's emotion holds."""
     if plan.emotion is None:
         return None
     like = next(plan.denoiser.parameters())
     place = torch.arange(begin, begin + plan.denoiser.config.window).clamp(max=len(plan.audio) - 1)
     weights, intensity = (part[place][None].to(like) for part in plan.emotion)
-    return Feeling(weights, intensity)
+    return EmotionCondition(weights, intensity)
 
 
 def _scales(plan: _Plan, begin: int) -> Sequence[float | Tensor]:

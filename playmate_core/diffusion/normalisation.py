@@ -74,7 +74,7 @@ def measure_statistics(motions: Sequence[Motion], keypoints: Sequence[Tensor], s
     sigma = expression.std(0, correction=0)
     live = sigma > LIVE_SIGMA
     poses = [pose_channels(m.pose) for m in motions]
-    spread = torch.stack([pose.std(0, correction=0) for pose in poses])  # (clips, 6)
+    std = torch.stack([pose.std(0, correction=0) for pose in poses])  # (clips, 6)
     everything = torch.cat(poses)
     faces = torch.stack([k.flatten() for k in keypoints]).double()
     face_sigma = faces.std(0, correction=0)
@@ -83,8 +83,8 @@ def measure_statistics(motions: Sequence[Motion], keypoints: Sequence[Tensor], s
             "expression_mean": expression.mean(0),
             "expression_std": torch.where(live, sigma, torch.ones_like(sigma)),
             "live": live,
-            "pose_typical_std": spread.median(0).values.clamp(min=TINY),
-            "pose_percentiles": spread.quantile(torch.tensor(PERCENTILES, dtype=torch.float64), dim=0),
+            "pose_typical_std": std.median(0).values.clamp(min=TINY),
+            "pose_percentiles": std.quantile(torch.tensor(PERCENTILES, dtype=torch.float64), dim=0),
             "pose_global_mean": everything.mean(0),
             "pose_global_std": everything.std(0, correction=0).clamp(min=TINY),
             "identity_mean": faces.mean(0),

@@ -28,7 +28,7 @@ FONT = 0  # cv2.FONT_HERSHEY_SIMPLEX; OpenCV is imported where it draws
 
 
 @dataclass(frozen=True)
-class Curve:
+class PlotLine:
     """One line of a panel: its ``name``, ``values`` (T,) and colour."""
 
     name: str
@@ -41,7 +41,7 @@ class Panel:
     """Curves that share an axis; at least ``least`` of it is shown, so that tremor does not look like movement."""
 
     title: str
-    curves: tuple[Curve, ...]
+    curves: tuple[PlotLine, ...]
     least: float
 
 
@@ -52,10 +52,12 @@ def motion_panels(motion: Motion) -> tuple[Panel, ...]:
     lips = height[:, LOWER_LIP] - height[:, UPPER_LIP]
     eyes = height[:, list(LOWER_LIDS)].mean(1) - height[:, list(UPPER_LIDS)].mean(1)
     return (
-        Panel("head, deg", (Curve("pitch", pitch), Curve("yaw", yaw, ORANGE), Curve("roll", roll, GREEN)), 10.0),
-        Panel("lips", (Curve("open", lips),), 0.05),
-        Panel("eyes", (Curve("open", eyes),), 0.05),
-        Panel("brows", (Curve("raised", -height[:, list(BROWS)].mean(1)),), 0.03),
+        Panel(
+            "head, deg", (PlotLine("pitch", pitch), PlotLine("yaw", yaw, ORANGE), PlotLine("roll", roll, GREEN)), 10.0
+        ),
+        Panel("lips", (PlotLine("open", lips),), 0.05),
+        Panel("eyes", (PlotLine("open", eyes),), 0.05),
+        Panel("brows", (PlotLine("raised", -height[:, list(BROWS)].mean(1)),), 0.03),
     )
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from ..detection.detect import Pick, Where
 from ..diffusion.denoiser import MotionDenoiser
 from ..diffusion.emotion import EmotionController
-from ..diffusion.emotion_schedule import NO_EMOTION, emotion_curve, read_score
+from ..diffusion.emotion_schedule import NO_EMOTION, emotion_curve, read_emotion_schedule
 from ..diffusion.generate import generate
 from ..diffusion.options import SamplingOptions
 from ..errors import UserError
@@ -170,7 +170,7 @@ def check(request: TalkRequest) -> None:
         for target in (request.output, request.plot):
             if target and target.exists() and path.samefile(target):
                 raise UserError(f"The output {target} would overwrite the {what}; please choose another name.")
-    read_score(request.emotion, request.intensity)
+    read_emotion_schedule(request.emotion, request.intensity)
     if not shares_keypoints(request.weights.face, request.weights.motion):
         log.warning(POSE_ONLY)
     if request.pose.fit not in FITS:
@@ -224,7 +224,7 @@ def move(
     models: Models, request: TalkRequest, portrait: Portrait, audio: AudioFeatures, step: Callable[[int, int], None]
 ) -> Motion:
     """Generate the motion of the whole speech: 280 bytes a frame, an hour is 25 MB."""
-    curve = emotion_curve(read_score(request.emotion, request.intensity), len(audio), audio.fps)
+    curve = emotion_curve(read_emotion_schedule(request.emotion, request.intensity), len(audio), audio.fps)
     motion = generate(
         models.motion, models.emotion, portrait.keypoints, portrait.rest, audio, curve, request.sampling, progress=step
     )

@@ -29,13 +29,13 @@ def sampled(
     denoiser: MotionDenoiser, context: WindowContext, options: SamplingOptions, seed: int, **changes: object
 ) -> Tensor:
     """Every window of a context generated at once, emotion off: (B, W, 69) in model space."""
-    chance = torch.Generator().manual_seed(seed)
-    noise = torch.randn(len(context.audio), denoiser.config.window, MOTION_CHANNELS, generator=chance)
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.randn(len(context.audio), denoiser.config.window, MOTION_CHANNELS, generator=generator)
     scales = Scales(float(options.cfg_audio), float(options.cfg_audio_pose), 1.0)  # type: ignore[arg-type]
     schedule = Schedule.linear()
     predict = as_clean(denoiser, schedule, guided(denoiser, None, context, None, scales))
     how = {"steps": options.steps, "sampler": options.sampler, "spacing": options.spacing, **changes}
-    return sample(predict, schedule, noise, generator=chance, **how)  # type: ignore[arg-type]
+    return sample(predict, schedule, noise, generator=generator, **how)  # type: ignore[arg-type]
 
 
 def held_out_windows(denoiser: MotionDenoiser, clips: list[Clip], seed: int = 0) -> WindowContext:
