@@ -35,8 +35,8 @@ def lerp(first: Tensor, second: Tensor, weight: Tensor) -> Tensor:
 
 def slerp(first: Tensor, second: Tensor, weight: Tensor) -> Tensor:
     """Shortest turn between ``first`` and ``second``, degrees (T, 3), at ``weight`` (T, 1); exact at 0 and 1."""
-    start, turn = rotation_matrix(first.double()), rotation_matrix(second.double())
-    axis_angle = _axis_angle(start.transpose(-1, -2) @ turn)  # (T, 3)
+    start, rotation = rotation_matrix(first.double()), rotation_matrix(second.double())
+    axis_angle = _axis_angle(start.transpose(-1, -2) @ rotation)  # (T, 3)
     between = euler_degrees(start @ torch.linalg.matrix_exp(_cross(axis_angle * weight))).float()
     return _exact_at_ends(between, first, second, weight)
 

@@ -22,7 +22,7 @@ from playmate_core.face import FaceConfig, FaceModel, layers
 from playmate_core.face import fast as room
 from playmate_core.face.fast import interrupt, winograd
 from playmate_core.face.fast.depth_taps import SliceByTap
-from playmate_core.face.fast.fft_conv import Spectrum
+from playmate_core.face.fast.fft_conv import FFTConv
 from playmate_core.face.fast.folding import behind, kernel_of, with_norm
 from playmate_core.face.fast.warping import FoldedDepth
 from playmate_core.face.fast.winograd import (
@@ -31,8 +31,8 @@ from playmate_core.face.fast.winograd import (
     UPSAMPLED_4,
     WINOGRAD,
     Algorithm,
-    Convolution,
-    Direct,
+    TorchConv,
+    WinogradConv,
 )
 from playmate_core.geometry import place
 
@@ -138,7 +138,7 @@ def test_bilinear_algorithms_are_the_convolution(algorithm: Algorithm, scale: in
     @given(sizes)
     def check(size: tuple[int, int, tuple[int, int]]) -> None:
         maps, weight, bias = case(*size, algorithm, depth)
-        got = Convolution(weight, bias, algorithm)(maps)
+        got = WinogradConv(weight, bias, algorithm)(maps)
         torch.testing.assert_close(got, over(maps, weight, bias, scale), atol=1e-11, rtol=0)
 
     check()
@@ -149,15 +149,15 @@ def test_bilinear_algorithms_are_the_convolution(algorithm: Algorithm, scale: in
 def test_two_convolutions_over_a_map_enlarged_by_four(size: tuple[int, int, tuple[int, int]]) -> None:
     """Its four pixels a cell are left, inner, inner, right; the first makes the three, the second reads them."""
     maps, weight, bias = case(*size, UPSAMPLED_4)
-    thrice = Convolution(weight, bias, UPSAMPLED_4)(maps)
+    thrice = WinogradConv(weight, bias, UPSAMPLED_4)(maps)
     fully = over(maps, weight, bias, 4)
     kept = [slice(None)] * 2 + [torch.arange(fully.shape[2]) % 4 != 2]
     torch.testing.assert_close(
         thrice, fully[tuple(kept)][:, :, :, torch.arange(fully.shape[3]) % 4 != 2], atol=1e-11, rtol=0
     )
     again, bias = torch.randn(3, len(bias), 3, 3, dtype=torch.float64), torch.randn(3, dtype=torch.float64)
-    got = Convolution(again, bias, AFTER_UPSAMPLED_4)(thrice)
-    torch.testing.assert_close(got, Direct(again, bias)(fully), atol=1e-10, rtol=0)
+    got = WinogradConv(again, bias, AFTER_UPSAMPLED_4)(thrice)
+    torch.testing.assert_close(got, TorchConv(again, bias)(fully), atol=1e-10, rtol=0)
 
 
 @pytest.mark.parametrize("kernel, depth", [(3, 5), (5, 4), (7, 2), (7, 16)])
@@ -170,7 +170,7 @@ def test_mask_and_occlusion_three_ways(kernel: int, depth: int) -> None:
         volume = maps.movedim(-1, 1)
         wanted = mask(volume).movedim(1, -1), hides(volume.flatten(1, 2)).movedim(1, -1)
         by_slices = SliceByTap(kernel_of(mask))(maps), FoldedDepth(kernel_of(hides), depth)(maps)
-        by_spectrum = Spectrum(kernel_of(mask), kernel_of(hides), depth)(maps)
+        by_spectrum = FFTConv(kernel_of(mask), kernel_of(hides), depth)(maps)
     for got in (by_slices, by_spectrum):
         for one, other in zip(got, wanted, strict=True):
             torch.testing.assert_close(one, other, atol=1e-11, rtol=0)
@@ -220,11 +220,11 @@ def test_memory_decides_between_the_profiles(monkeypatch: pytest.MonkeyPatch) ->
         available = 0
 
     monkeypatch.setattr(room.psutil, "virtual_memory", Memory)
-    assert room.suitable(face) == "structure"
+    assert room.choose_profile(face) == "structure"
     monkeypatch.setattr(Memory, "available", 100 * size)
-    assert room.suitable(face) == "transforms"
-    assert room.suitable(copy.deepcopy(face).to("meta")) == "plain"
-    assert room.suitable(face.bfloat16()) == room.suitable(face.to("meta")) == "half"
+    assert room.choose_profile(face) == "transforms"
+    assert room.choose_profile(copy.deepcopy(face).to("meta")) == "plain"
+    assert room.choose_profile(face.bfloat16()) == room.choose_profile(face.to("meta")) == "half"
 
 
 def test_what_the_prepared_form_does_not_know_stays_plain() -> None:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from playmate_core.face import fast as room
 from playmate_core.face.fast.folding import Kernel
-from playmate_core.face.fast.half_precision import Halved, Phases, Precision, volumes_are_slow
+from playmate_core.face.fast.half_precision import HalfConv, PhaseConv, Precision, volumes_are_slow
 
 #: Half precision of twice the usual kind, so that only the arrangement can be wrong.
 DOUBLE = Precision(torch.float64, torch.float64)
@@ -45,7 +45,7 @@ def test_phases_are_the_convolution_of_the_enlarged_map(up: int, depth: int, pre
             torch.randn(shape, generator=random, dtype=torch.float64)
             for shape in ((2, depth, high, wide, inside), (outside, inside, *taps), (outside,))
         )
-        form, wanted = Phases(Kernel(weight, bias), up, precision), over(maps, weight, bias, up)
+        form, wanted = PhaseConv(Kernel(weight, bias), up, precision), over(maps, weight, bias, up)
         torch.testing.assert_close(form(maps), wanted, atol=1e-11, rtol=0)
         assert (form.side(high), form.outside) == (wanted.shape[2], wanted.shape[-1])
         pieces = torch.empty_like(wanted)
@@ -59,10 +59,10 @@ def test_phases_are_the_convolution_of_the_enlarged_map(up: int, depth: int, pre
 def test_a_bias_of_more_precision_is_added_behind_the_products() -> None:
     """1 + gamma in bfloat16 would forget a gamma of a thousandth."""
     maps, weight, bias = torch.ones(1, 1, 2, 2, 1), torch.zeros(1, 1, 3, 3), torch.tensor([1.001])
-    assert float(Halved(weight, bias, Precision(torch.bfloat16, torch.float32))(maps)[0, 0, 0, 0]) == pytest.approx(
+    assert float(HalfConv(weight, bias, Precision(torch.bfloat16, torch.float32))(maps)[0, 0, 0, 0]) == pytest.approx(
         1.001
     )
-    on_card = Halved(weight, bias, Precision(torch.bfloat16, torch.bfloat16))(maps.bfloat16())
+    on_card = HalfConv(weight, bias, Precision(torch.bfloat16, torch.bfloat16))(maps.bfloat16())
     assert on_card.dtype == torch.bfloat16 and float(on_card[0, 0, 0, 0]) == 1.0
 
 
@@ -134,7 +134,7 @@ def test_weights_in_half_precision_are_folded_in_full(
         fast = room.prepare(face, "half")
         warped = fast.warping(volume.half(), x_s, x_d)
         got, wanted = fast.draw(volume.half(), x_s, x_d), exact.draw(volume, x_s, x_d)
-    assert room.suitable(face) == "half" and room.halves(face, "auto") and fast is not face
+    assert room.choose_profile(face) == "half" and room.uses_half_precision(face, "auto") and fast is not face
     assert warped.deformation.dtype == warped.mask.dtype == torch.float32  # what says where is never half
     assert psnr(got, wanted) > 40
 

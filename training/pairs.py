@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from playmate_core.face.front import Where
+from playmate_core.face.front import HeadPlacement
 from playmate_core.geometry import place, rotation_matrix
 from training.data import Session, Sessions
 
@@ -39,11 +39,11 @@ class Blur:
     scale: float = 0.025
 
 
-def about(truth: Truth, blur: Blur, generator: torch.Generator) -> Where:
+def about(truth: Truth, blur: Blur, generator: torch.Generator) -> HeadPlacement:
     """The true pose, wrong by about as much as a first look is."""
     device = truth.rotation.device
     noise = torch.randn(len(truth.rotation), 7, generator=generator).to(device)
-    return Where(
+    return HeadPlacement(
         truth.rotation + blur.degrees * noise[:, :3],
         truth.translation + blur.shift * noise[:, 3:6] * torch.tensor([1.0, 1.0, 0.0], device=device),
         truth.scale * (blur.scale * noise[:, 6:]).exp(),

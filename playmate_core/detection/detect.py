@@ -16,7 +16,7 @@ from .landmarks import crop_points
 from .tiling import Windowed, searching
 
 #: Where a face is: "auto", "whole" (the picture is the crop), a detector's name, a face box, or landmarks (N, 2).
-Where = str | Box | Tensor
+FaceSource = str | Box | Tensor
 #: Up to this ratio of the sides, and without a detector, "auto" takes a picture for a face crop already.
 SQUARE_ENOUGH = 1.15
 #: A picture of about as many crops across, not far off its centre, is taken for a face crop as it is.
@@ -68,7 +68,7 @@ class Pick:
         return sorted(faces, key=lambda f: -f.area if self.order == "largest" else f.centre[0])[self.index]
 
 
-def find_face(image: Tensor, where: Where = "auto", pick: Pick | None = None) -> Face | None:
+def find_face(image: Tensor, where: FaceSource = "auto", pick: Pick | None = None) -> Face | None:
     """The face that is meant in a picture (H, W, 3) in [0, 1]; None where the picture itself is the crop.
 
     ``where`` "auto": whatever detector works here, and no detector for squarish pictures. Raises UserError when no face
@@ -118,7 +118,7 @@ def fills(square: Square, height: int, width: int) -> bool:
 
 
 def find_crop(
-    image: Tensor, size: int, how: Where = "auto", options: CropOptions | None = None, pick: Pick | None = None
+    image: Tensor, size: int, how: FaceSource = "auto", options: CropOptions | None = None, pick: Pick | None = None
 ) -> Tensor:
     """Affine (2, 3) from a face crop of ``size`` pixels to the picture (H, W, 3); see :func:`find_face`."""
     height, width = image.shape[:2]

@@ -56,7 +56,9 @@ class FaceTrack:
             return squares
         scale = sum(square.side for square in squares) / len(squares)
         turns = [(math.cos(square.angle), math.sin(square.angle)) for square in squares]
-        rows = [(q.x / scale, q.y / scale, q.side / scale, *turn) for q, turn in zip(squares, turns, strict=True)]
+        rows = [
+            (q.x / scale, q.y / scale, q.side / scale, *rotation) for q, rotation in zip(squares, turns, strict=True)
+        ]
         calm = smooth_track(torch.tensor(rows, dtype=torch.float64), smoothing).tolist()
         return [Square(x * scale, y * scale, side * scale, math.atan2(sin, cos)) for x, y, side, cos, sin in calm]
 

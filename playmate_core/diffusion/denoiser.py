@@ -211,18 +211,18 @@ class MotionDenoiser(nn.Module):
             mask, keep = seen[:, None, None, :], seen[..., None]
         return Prepared(self.audio_projection(context), previous, identity, mask, keep)
 
-    def run(self, noisy: Tensor, t: Tensor, prepared: Prepared) -> Tensor:
+    def run(self, noisy: Tensor, t: Tensor, cached_fast_face: Prepared) -> Tensor:
         """One evaluation on what :meth:`prepare` made: (B, W, 69), (B,) -> (B, P+W, d)."""
         current = self.motion_projection(torch.cat([noisy, torch.zeros_like(noisy[..., :1])], -1))
-        motion = torch.cat([prepared.previous, current], 1)  # (B, P+W, d)
+        motion = torch.cat([cached_fast_face.previous, current], 1)  # (B, P+W, d)
         if self.join is None:
-            x = motion + prepared.audio
+            x = motion + cached_fast_face.audio
         else:
-            x = self.join(torch.cat([motion, prepared.audio], -1))
+            x = self.join(torch.cat([motion, cached_fast_face.audio], -1))
         step = self.time_projection(sinusoids(t, self.config.width).to(x.dtype))  # (B, d)
-        x = x + (prepared.identity + step)[:, None]
+        x = x + (cached_fast_face.identity + step)[:, None]
         for block in self.blocks:
-            x = block(x, prepared.mask, prepared.keep)
+            x = block(x, cached_fast_face.mask, cached_fast_face.keep)
         return x
 
     def pose_head(self, hidden: Tensor) -> Tensor:

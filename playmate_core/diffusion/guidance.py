@@ -50,10 +50,10 @@ def guided(
     Without a ``controller`` or a ``emotion`` it is stage 1 alone. The pose does not depend on them in any bit. What
     stays the same over the steps is computed here, once.
     """
-    prepared = denoiser.prepare(_uncond_and_cond(context))
+    cached_fast_face = denoiser.prepare(_uncond_and_cond(context))
 
     def predict(noisy: Tensor, t: Tensor) -> Tensor:
-        uncond, cond = denoiser.run(torch.cat([noisy, noisy]), torch.cat([t, t]), prepared).chunk(2)
+        uncond, cond = denoiser.run(torch.cat([noisy, noisy]), torch.cat([t, t]), cached_fast_face).chunk(2)
         pose0, pose_a = denoiser.pose_head(uncond), denoiser.pose_head(cond)
         pose = pose0 + scales.pose * (pose_a - pose0)
         if controller is None or emotion is None:

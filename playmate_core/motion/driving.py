@@ -95,8 +95,8 @@ def drive_clip(source: Motion, driving: Motion, options: DrivingOptions) -> Moti
     if change is not None:
         change = change[:frames]
         start = rotation_matrix(driving.pose[_start(driving, options)].rotation.double())
-        turn = rotation_matrix(driving.pose.rotation.double()) @ start.transpose(-1, -2)
-        rotation = euler_degrees(turn @ rotation_matrix(own.rotation.double())).float()
+        rotation = rotation_matrix(driving.pose.rotation.double()) @ start.transpose(-1, -2)
+        rotation = euler_degrees(rotation @ rotation_matrix(own.rotation.double())).float()
         pose, expression = Pose(rotation, own.translation, own.scale, own.fps), source.expression
         taken = Motion(pose, expression + change)
     else:

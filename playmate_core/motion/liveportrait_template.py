@@ -127,8 +127,8 @@ def _motion(content: dict) -> Motion:
     frames, fps = content["motion"], float(content["output_fps"])
     if not frames or not 0 < fps < 1000:
         raise ValueError(f"{len(frames)} frames at {fps:g} fps")
-    turn = "R" if "R" in frames[0] else "R_d"
-    matrix = _stacked(frames, turn, 3, 3)
+    rotation = "R" if "R" in frames[0] else "R_d"
+    matrix = _stacked(frames, rotation, 3, 3)
     if not torch.allclose(matrix @ matrix.transpose(-1, -2), torch.eye(3), atol=0.05):
         raise ValueError("its rotations are none")
     pose = Pose(euler_degrees(matrix.double()).float(), _stacked(frames, "t", 3), _stacked(frames, "scale", 1), fps)

@@ -99,9 +99,9 @@ def relative_pose(driving: Pose, rest: Pose, reference: str = "first", axes: Pos
     zero = slice(reference_frame(driving, reference), None)
     start = driving[zero][:1]
     matrix = rotation_matrix(driving.rotation.double()) @ rotation_matrix(start.rotation.double()).transpose(-1, -2)
-    turned = euler_degrees(matrix @ rotation_matrix(rest.rotation.double())).float()
+    rotated = euler_degrees(matrix @ rotation_matrix(rest.rotation.double())).float()
     moved = Pose(
-        turned,
+        rotated,
         rest.translation + (driving.translation - start.translation),
         rest.scale * (driving.scale / start.scale),
         driving.fps,

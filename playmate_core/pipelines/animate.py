@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..detection.crop import CropOptions, crop_mask
-from ..detection.detect import Pick, Where
+from ..detection.detect import FaceSource, Pick
 from ..errors import UserError
 from ..face import FaceModel
 from ..geometry import place
@@ -30,7 +30,7 @@ from ..rendering.fallback import FallbackRenderer
 from ..rendering.portrait import FaceLimits
 from ..rendering.render import draw_keypoints, paste_back
 from ..rendering.retarget import guide_keypoints, require_networks
-from ..rendering.segments import Scene, chosen, sign, write_at_once, write_parts
+from ..rendering.segments import Scene, resolve_profile, sign, write_at_once, write_parts
 from ..rendering.source_image import SourcePortrait, read_source_portrait
 from ..rendering.source_video import (
     FaceVideoOptions,
@@ -74,7 +74,7 @@ class AnimateRequest:
     output: Path
     how: DrivingOptions = field(default_factory=DrivingOptions)
     fps: float | None = None
-    crop: Where = "auto"
+    crop: FaceSource = "auto"
     face: Pick | None = None
     around: CropOptions = field(default_factory=CropOptions)
     film: FaceVideoOptions = field(default_factory=FaceVideoOptions)
@@ -139,7 +139,7 @@ def animate(request: AnimateRequest, progress: Progress | None = None) -> JobRep
         facts = (request.batch, request.paste_back, trajectory.facts)
         return sign(facts, [*trajectory.tensors, *shown, *seen_in(source.portrait, face)])
 
-    scene = Scene(trajectory.frames, trajectory.fps, give, fingerprint, chosen(face, "auto"))
+    scene = Scene(trajectory.frames, trajectory.fps, give, fingerprint, resolve_profile(face, "auto"))
     return _write(request, scene, clock)
 
 
@@ -248,7 +248,9 @@ def _animate_video(request: AnimateRequest, face: FaceModel, motion_clip: Motion
         tensors = [x_s, x_d, source_video.crops, source_video.shown, *face.state_dict().values()]
         return sign((file, source_video.crop_size, request.batch), tensors)
 
-    return _write(request, Scene(len(x_d), source_video.motion.fps, give, fingerprint, chosen(face, "auto")), clock)
+    return _write(
+        request, Scene(len(x_d), source_video.motion.fps, give, fingerprint, resolve_profile(face, "auto")), clock
+    )
 
 
 def _read_driving(request: AnimateRequest, face: FaceModel, clock: Clock) -> MotionClip:

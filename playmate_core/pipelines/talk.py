@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
-from ..detection.detect import Pick, Where
+from ..detection.detect import FaceSource, Pick
 from ..diffusion.denoiser import MotionDenoiser
 from ..diffusion.emotion import EmotionController
 from ..diffusion.emotion_schedule import NO_EMOTION, emotion_curve, read_emotion_schedule
@@ -88,7 +88,7 @@ class TalkRequest:
     sampling: SamplingOptions = field(default_factory=SamplingOptions)
     rendering: RenderOptions = field(default_factory=RenderOptions)
     weights: Weights = field(default_factory=Weights)
-    crop: Where = "auto"
+    crop: FaceSource = "auto"
     face: Pick | None = None
     limits: FaceLimits | None = field(default_factory=FaceLimits)
     paste_back: bool = False
@@ -182,12 +182,12 @@ def check(request: TalkRequest) -> None:
 
 def load_models(request: TalkRequest) -> Models:
     """Load face, motion and, unless the emotion is "none", the emotion model onto the device."""
-    chosen = request.weights
-    face = load_face(chosen.face or bundled("face.safetensors"))
-    motion = load_motion(chosen.motion or bundled("motion.safetensors"))
+    resolve_profile = request.weights
+    face = load_face(resolve_profile.face or bundled("face.safetensors"))
+    motion = load_motion(resolve_profile.motion or bundled("motion.safetensors"))
     emotion = None
     if request.emotion.strip().lower() != NO_EMOTION:
-        emotion = load_emotion(chosen.emotion or bundled("emotion.safetensors"), motion)
+        emotion = load_emotion(resolve_profile.emotion or bundled("emotion.safetensors"), motion)
         emotion = emotion.to(request.device)
     return Models(to_device(face, request.device, request.precision), motion.to(request.device), emotion)
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..face import FaceModel
-from ..face.fast import halves, prepared
+from ..face.fast import cached_fast_face, uses_half_precision
 
 #: No sample above half a grey level: black.
 BLACK = 0.5 / 255
@@ -46,7 +46,7 @@ class FallbackRenderer:
 
     def __init__(self, face: FaceModel, batch: int, profile: str = "auto") -> None:
         self._face, self.batch = face, batch
-        self._quick, self._half = prepared(face, profile), halves(face, profile)
+        self._quick, self._half = cached_fast_face(face, profile), uses_half_precision(face, profile)
         self._exact: FaceModel | None = None
         self._short = False
 

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..detection.crop import CropOptions, at_size, cut, shrink
-from ..detection.detect import Pick, Where, find_crop
+from ..detection.detect import FaceSource, Pick, find_crop
 from ..errors import UserError
 from ..face import FaceModel, FaceReading
 from ..geometry import place
@@ -57,7 +57,7 @@ class FaceLimits:
 def read_portrait(
     face: FaceModel,
     image: Tensor,
-    crop: Where = "auto",
+    crop: FaceSource = "auto",
     pick: Pick | None = None,
     options: CropOptions | None = None,
 ) -> Portrait:
@@ -85,7 +85,7 @@ def read_motion(
     face: FaceModel,
     frames: Iterable[Bytes | Tensor],
     fps: float = FPS,
-    crop: Where = "auto",
+    crop: FaceSource = "auto",
     batch: int = 8,
     total: int = 0,
     progress: Progress | None = None,

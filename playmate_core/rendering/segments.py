@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from ..face import FaceModel
-from ..face.fast import suitable
+from ..face.fast import choose_profile
 from ..media.audio_files import Recording
 from ..media.concat import join
 from ..media.video_writer import VideoOptions, VideoWriter
@@ -97,9 +97,9 @@ def parts_folder(path: Path) -> Path:
     return path.with_name(f".{path.stem}.parts")
 
 
-def chosen(face: FaceModel, profile: str) -> str:
+def resolve_profile(face: FaceModel, profile: str) -> str:
     """The profile itself, or that which suits ``face`` here and now."""
-    return suitable(face) if profile == "auto" else profile
+    return choose_profile(face) if profile == "auto" else profile
 
 
 def sign(choices: object, tensors: Iterable[Tensor] = ()) -> str:

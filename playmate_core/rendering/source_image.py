@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ..detection.crop import CropOptions
-from ..detection.detect import Pick, Where, find_face
+from ..detection.detect import FaceSource, Pick, find_face
 from ..detection.landmarks import Openings
 from ..errors import UserError
 from ..face import FaceModel
@@ -29,7 +29,7 @@ class SourcePortrait:
 def read_source_portrait(
     face: FaceModel,
     image: Tensor,
-    where: Where = "auto",
+    where: FaceSource = "auto",
     pick: Pick | None = None,
     options: CropOptions | None = None,
     limits: FaceLimits | None = None,
@@ -41,7 +41,7 @@ def read_source_portrait(
     """
     found = find_face(image, where, pick)
     landmarks = None if found is None else found.landmarks
-    crop: Where = "whole" if found is None else found.box if landmarks is None else landmarks
+    crop: FaceSource = "whole" if found is None else found.box if landmarks is None else landmarks
     portrait = read_portrait(face, image, crop, options=options)
     if limits:
         try:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..detection.crop import DRIVING_CROP, CropOptions, Patch, crop_to_image, cut, shrink, whole_to_image
-from ..detection.detect import Pick, Where, crop_of, detector, fills, find_face
+from ..detection.detect import FaceSource, Pick, crop_of, detector, fills, find_face
 from ..detection.detectors import available
 from ..detection.landmarks import Openings
 from ..detection.tiling import searching
@@ -36,7 +36,7 @@ class FaceVideoOptions:
     the face, ``limits`` how often it may be missing, ``smoothing`` how calm the crops of a driven film are (the
     observation variance, in sides of the crop)."""
 
-    where: Where = "auto"
+    where: FaceSource = "auto"
     pick: Pick | None = None
     crop: CropOptions = DRIVING_CROP
     limits: GapLimits = field(default_factory=GapLimits)
@@ -135,15 +135,15 @@ def read_source_video(
     places = torch.stack(affines) if fixed is None else fixed.expand(len(motion), -1, -1)
     rate = fps or facts.fps
     nearest = _nearest(frames_by_timestamp(torch.tensor(times, dtype=torch.float64), rate))
-    chosen = FrameInterpolation(nearest, nearest, torch.zeros(len(nearest), dtype=torch.float64))
+    resolve_profile = FrameInterpolation(nearest, nearest, torch.zeros(len(nearest), dtype=torch.float64))
     return SourceVideo(
         path,
         nearest,
         places[nearest],
         size,
         keypoints[nearest],
-        interpolate_motion(motion, chosen, rate),
-        interpolate_openings(openings, chosen),
+        interpolate_motion(motion, resolve_profile, rate),
+        interpolate_openings(openings, resolve_profile),
     )
 
 

@@ -17,7 +17,7 @@ from ..media.video_writer import VideoOptions, VideoWriter
 from ..values import Motion, Portrait
 from .fallback import FallbackRenderer
 from .render import RenderOptions, paste_back, relative_to_rest, render
-from .segments import Progress, Scene, chosen, sign, write_at_once, write_parts
+from .segments import Progress, Scene, resolve_profile, sign, write_at_once, write_parts
 
 #: What is done to batches of pictures on their way to the encoder.
 Finish = Callable[[Iterator[Tensor]], Iterator[Tensor]]
@@ -62,7 +62,7 @@ def write_portrait_video(
         tensors += [rest.pose.rotation, rest.pose.translation, rest.pose.scale, rest.expression]
         return sign((asdict(rendering), request.pasted, motion.fps), [*tensors, *seen_in(portrait, face)])
 
-    scene = Scene(len(motion), motion.fps, give, fingerprint, chosen(face, rendering.profile))
+    scene = Scene(len(motion), motion.fps, give, fingerprint, resolve_profile(face, rendering.profile))
     write = write_parts if request.resumable else write_at_once
     return write(scene, request.path, request.sound, request.encoding, progress)
 

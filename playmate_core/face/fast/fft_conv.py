@@ -13,7 +13,7 @@ from .interrupt import hear
 TILE = 16
 
 
-class Spectrum:
+class FFTConv:
     """Mask and occlusion logits together, from the hourglass's maps (N, D, H, W, C); H and W divide by 16.
 
     The occlusion (a 2-D kernel over all depth) rides along as one more 3-D kernel, read at one depth of the result.

@@ -125,7 +125,7 @@ class Block:
         return whole.unflatten(1, (m, up)).unflatten(0, (m, up))
 
 
-class Convolution:
+class WinogradConv:
     """A 3x3 or 3x3x3 convolution with zero padding, computed by an :class:`Algorithm`.
 
     ``weight`` (O, C, 3, 3) or (O, C, 3, 3, 3), ``bias`` (O). Maps (N, D, H, W, C) -> (N, D, mH/s, mW/s, O) with m
@@ -204,7 +204,7 @@ class Convolution:
         return values if self._bias is None else values.add_(self._bias)
 
 
-class Direct:
+class TorchConv:
     """The convolution as PyTorch has it, in the same clothes: maps (N, D, H, W, C) -> (N, D, H, W, O)."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
