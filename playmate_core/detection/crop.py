@@ -243,8 +243,8 @@ class Paster:
             picture[self._patch.box] = self._patch.blend(frame, self._ground)
 
         # A card draws a frame faster than one core pastes it; what works here lets other threads run.
-        with ThreadPoolExecutor(min(len(frames), _cores())) as hands:
-            list(hands.map(put, pictures, frames.numpy()))
+        with ThreadPoolExecutor(min(len(frames), _cores())) as executor:
+            list(executor.map(put, pictures, frames.numpy()))
         return torch.from_numpy(pictures)
 
 

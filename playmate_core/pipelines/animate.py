@@ -28,7 +28,7 @@ from ..motion.motion_file import LIVEPORTRAIT, MotionClip, check_motion_output, 
 from ..rendering.device import AUTO, require_device, to_device
 from ..rendering.fallback import FallbackRenderer
 from ..rendering.portrait import FaceLimits
-from ..rendering.render import draw_keypoints, paste_back
+from ..rendering.render import paste_back, render_keypoints
 from ..rendering.retarget import guide_keypoints, require_networks
 from ..rendering.segments import Scene, resolve_profile, sign, write_at_once, write_parts
 from ..rendering.source_image import SourcePortrait, read_source_portrait
@@ -130,7 +130,7 @@ def animate(request: AnimateRequest, progress: Progress | None = None) -> JobRep
         frames = slice(start, stop)
         encode(
             video,
-            draw_keypoints(renderer(profile), source.portrait, trajectory.x_s, trajectory.x_d, frames, told),
+            render_keypoints(renderer(profile), source.portrait, trajectory.x_s, trajectory.x_d, frames, told),
             finish,
         )
 

@@ -22,7 +22,7 @@ from ..face import FaceModel
 from ..interpolation import FITS
 from ..media.audio_files import Sound, read_sound
 from ..media.images import check_file, read_picture
-from ..media.prefetch import ahead
+from ..media.prefetch import prefetch
 from ..media.video_reader import read_frames, video_facts
 from ..media.video_writer import check_folder, check_output
 from ..motion.plot import plot_motion
@@ -214,7 +214,7 @@ def read_pose(
     facts = video_facts(source.source)
     needed = int(frames / FPS * facts.fps) + 2  # what lies beyond the speech need not be read
     total = min(needed, facts.frames or needed)
-    with closing(ahead(frame.picture for frame in islice(read_frames(source.source), needed))) as pictures:
+    with closing(prefetch(frame.picture for frame in islice(read_frames(source.source), needed))) as pictures:
         seen = read_motion(face, pictures, facts.fps, total=total, progress=step).pose
     pose = followed(seen, portrait.rest.pose, Following(source.reference, source.smoothing, TURNS))
     return fit(pose, frames, source.fit)

@@ -99,15 +99,15 @@ def _develop(
     def x_d(start: int, stop: int) -> Tensor:
         return driving_keypoints(face, portrait, motion[start:stop], options)[1]
 
-    yield from draw_keypoints(renderer, portrait, x_s, x_d, slice(0, len(motion)), progress, develop)
+    yield from render_keypoints(renderer, portrait, x_s, x_d, slice(0, len(motion)), progress, develop)
 
 
-def shifted(progress: Progress | None, start: int, total: int) -> Progress | None:
+def offset_progress(progress: Progress | None, start: int, total: int) -> Progress | None:
     """``progress`` for a stretch that begins at frame ``start`` of ``total``."""
     return progress and (lambda done, _stretch: progress(start + done, total))
 
 
-def draw_keypoints(
+def render_keypoints(
     renderer: FallbackRenderer,
     portrait: Portrait,
     x_s: Tensor,
@@ -124,7 +124,7 @@ def draw_keypoints(
     for start in range(frames.start, frames.stop, KEYPOINTS_AT_ONCE):
         stretch = x_d(start, min(start + KEYPOINTS_AT_ONCE, frames.stop))
         yield from batch_renderer.show(
-            x_s, stretch, shifted(progress, start - frames.start, frames.stop - frames.start)
+            x_s, stretch, offset_progress(progress, start - frames.start, frames.stop - frames.start)
         )
 
 

@@ -23,7 +23,7 @@ from ..face.fast import choose_profile
 from ..media.audio_files import Recording
 from ..media.concat import join
 from ..media.video_writer import VideoOptions, VideoWriter
-from .render import shifted
+from .render import offset_progress
 
 #: Frames of a part; x264 begins a new group of pictures about as often.
 PART = 250
@@ -85,7 +85,7 @@ def _in_parts(
         parts.append(folder / f"{start:08d}.mp4")
         if not parts[-1].is_file():  # it got this name when it was whole
             with VideoWriter(parts[-1], scene.fps, None, options) as video:
-                scene.give(video, start, stop, profile, shifted(progress, start, scene.frames))
+                scene.give(video, start, stop, profile, offset_progress(progress, start, scene.frames))
         elif progress:
             progress(stop, scene.frames)
     join(parts, path, scene.fps, sound, options)

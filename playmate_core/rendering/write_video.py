@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..face import FaceModel
 from ..media.audio_files import Recording
-from ..media.prefetch import behind
+from ..media.prefetch import background_consumer
 from ..media.video_writer import VideoOptions, VideoWriter
 from ..values import Motion, Portrait
 from .fallback import FallbackRenderer
@@ -83,6 +83,6 @@ def encode(video: VideoWriter, batches: Iterable[Tensor], finish: Finish) -> Non
         for pictures in finish(made):
             video.write(pictures)
 
-    with behind(write) as give:
+    with background_consumer(write) as give:
         for batch in batches:
             give(batch)
