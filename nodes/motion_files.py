@@ -15,7 +15,7 @@ from ..playmate_core.values import Motion
 from ..playmate_core.weights.folders import bundled
 from . import sockets
 from .drawing import prefix_problem
-from .runtime import plain
+from .runtime import explain_missing_package
 
 #: Where Save Motion writes unless told otherwise, below the output folder.
 FOLDER = "motion"
@@ -100,7 +100,7 @@ class LoadMotion(io.ComfyNode):
         return f"{facts.st_mtime_ns} {facts.st_size}"
 
     @classmethod
-    @plain
+    @explain_missing_package
     def execute(cls, file: str) -> io.NodeOutput:
         return io.NodeOutput(load_motion_clip(motion_path(file)).motion)
 

@@ -14,8 +14,8 @@ from ..playmate_core.face import FaceModel
 from ..playmate_core.rendering.portrait import face_confidence, read_crop, read_motion, require_face
 from ..playmate_core.values import FaceCrop, Motion, Portrait
 from . import sockets
-from .media import Film, one_picture, to_image, told_faces
-from .runtime import Bar, Managed, loaded, plain
+from .media import VideoSource, one_picture, to_image, told_faces
+from .runtime import Bar, Managed, explain_missing_package, loaded
 
 #: Pixels of the crop that is found and shown; whoever reads it takes its own size of the same square.
 SIZE = 512
@@ -55,7 +55,7 @@ class CropPortrait(io.ComfyNode):
         )
 
     @classmethod
-    @plain
+    @explain_missing_package
     def execute(
         cls,
         image: Tensor,
@@ -101,7 +101,7 @@ class EncodePortrait(io.ComfyNode):
         )
 
     @classmethod
-    @plain
+    @explain_missing_package
     def execute(cls, face_model: Managed, crop: FaceCrop, require_face: bool) -> io.NodeOutput:
         with loaded(face_model) as (face,):
             return io.NodeOutput(read_face(face, crop, require_face))
@@ -115,7 +115,7 @@ def read_face(face: FaceModel, crop: FaceCrop, must_be_face: bool = True) -> Por
     return portrait
 
 
-def read_film(model: Managed, film: Film, crop: str) -> Motion:
+def read_driving_frames(model: Managed, film: VideoSource, crop: str) -> Motion:
     """What a face does in a film, with progress on the node."""
     with loaded(model) as (face,):
         return read_motion(face, film.frames, film.fps, crop, total=film.total, progress=Bar())

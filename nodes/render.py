@@ -25,7 +25,7 @@ from .drawing import (
 )
 from .inputs import limit_input, prefix_input
 from .media import colours, recording
-from .runtime import Bar, Managed, plain
+from .runtime import Bar, Managed, explain_missing_package
 
 DEFAULTS = RenderOptions()
 TO_FILE = "use Render To Video, which needs none of it, or make the motion shorter"
@@ -54,7 +54,7 @@ class Render(io.ComfyNode):
         )
 
     @classmethod
-    @plain
+    @explain_missing_package
     def execute(
         cls,
         face_model: Managed,
@@ -107,7 +107,7 @@ class RenderToVideo(io.ComfyNode):
         return prefix_problem(filename_prefix)
 
     @classmethod
-    @plain
+    @explain_missing_package
     def execute(
         cls,
         face_model: Managed,
@@ -147,7 +147,7 @@ class PasteBack(io.ComfyNode):
         )
 
     @classmethod
-    @plain
+    @explain_missing_package
     def execute(cls, portrait: Portrait, images: Tensor, max_gb: float) -> io.NodeOutput:
         height, width = portrait.image.shape[:2]
         refuse_too_many(len(images), height, width, max_gb, "let Render To Video paste back into a file")

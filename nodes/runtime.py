@@ -54,7 +54,7 @@ class MotionModel:
         return (self.denoiser,) if self.controller is None else (self.denoiser, self.controller)
 
 
-def ask_comfyui() -> None:
+def set_host_hooks() -> None:
     """While the core draws, ask ComfyUI whether Cancel was pressed between any two pieces of a picture, and when memory
     runs out whether it did, and let it give back what it holds."""
     managed_by(Memory(_run_out, mm.soft_empty_cache))
@@ -148,7 +148,7 @@ class Bar:
             yield batch
 
 
-def plain(execute: Run) -> Run:
+def explain_missing_package(execute: Run) -> Run:
     """Let a node answer a missing package with the sentence that says what to install."""
 
     @functools.wraps(execute)

@@ -17,7 +17,7 @@ from ..playmate_core.motion.plot import plot_motion
 from ..playmate_core.values import AudioFeatures, Motion, Portrait
 from . import sockets
 from .inputs import seed_input
-from .runtime import Bar, MotionModel, loaded, plain
+from .runtime import Bar, MotionModel, explain_missing_package, loaded
 
 DEFAULTS = SamplingOptions()
 GUIDANCE: dict[str, Any] = {"min": 0.0, "max": 10.0, "step": 0.1}
@@ -48,7 +48,7 @@ class SampleMotion(io.ComfyNode):
         return True
 
     @classmethod
-    @plain
+    @explain_missing_package
     def execute(
         cls,
         motion_model: MotionModel,

@@ -11,7 +11,7 @@ from ..playmate_core.detection.detect import crop_of, find_face
 from ..playmate_core.diffusion.emotion_schedule import EmotionSchedule
 from ..playmate_core.diffusion.options import SamplingOptions
 from ..playmate_core.media.video_writer import VideoOptions
-from ..playmate_core.motion.pose import TURNS, apply_pose, fit, resample
+from ..playmate_core.motion.pose import TURNS, apply_pose, fit, resample_pose
 from ..playmate_core.rendering.render import RenderOptions
 from ..playmate_core.values import FaceCrop, Motion, Portrait, Pose
 from ..playmate_core.weights.files import load_emotion, load_face, load_motion
@@ -21,7 +21,7 @@ from .encoders import listen
 from .inputs import emotion_inputs, prefix_input, seed_input
 from .media import one_picture, recording
 from .portrait import SIZE, read_face
-from .runtime import Bar, Managed, MotionModel, loaded, manage, plain, renderer_dtype
+from .runtime import Bar, Managed, MotionModel, explain_missing_package, loaded, manage, renderer_dtype
 from .sample import Task, sampled
 
 #: Where on the bar listening and sampling end; the rest is drawing.
@@ -53,7 +53,7 @@ class Talk(io.ComfyNode):
         return prefix_problem(filename_prefix)
 
     @classmethod
-    @plain
+    @explain_missing_package
     def execute(
         cls,
         image: Tensor,
@@ -95,7 +95,7 @@ def _portrait(model: Managed, picture: Tensor, must_be_face: bool) -> Portrait:
 def _posed(motion: Motion, pose: Pose | None) -> Motion:
     if pose is None:
         return motion
-    return apply_pose(motion, fit(resample(pose, motion.fps), len(motion), "bounce"), axes=TURNS)
+    return apply_pose(motion, fit(resample_pose(pose, motion.fps), len(motion), "bounce"), axes=TURNS)
 
 
 def _bundled_face() -> Managed:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..interpolation import FrameInterpolation, fit_frames, lerp, resample_frames, smooth_track
 from ..values import EYE_KEYPOINTS, KEYPOINTS, LIP_KEYPOINTS, AudioFeatures, Motion, expect_same_rate
-from .pose import mix_poses, read_frames, smooth, still
+from .pose import interpolate_pose, mix_poses, smooth, still
 
 VERTICAL = 1
 
@@ -119,4 +119,4 @@ def interpolate_motion(motion: Motion, frames_between: FrameInterpolation, fps: 
     """The frames of ``frames_between``, ``fps`` of them a second: rotations on the sphere, the rest on straight lines."""
     weight = frames_between.weight[:, None, None]
     expression = lerp(motion.expression[frames_between.first], motion.expression[frames_between.second], weight)
-    return Motion(read_frames(motion.pose, frames_between, fps), expression)
+    return Motion(interpolate_pose(motion.pose, frames_between, fps), expression)

@@ -71,7 +71,7 @@ def mix_poses(first: Pose, second: Pose, weight: float | Tensor) -> Pose:
     )
 
 
-def read_frames(pose: Pose, frames_between: FrameInterpolation, fps: float) -> Pose:
+def interpolate_pose(pose: Pose, frames_between: FrameInterpolation, fps: float) -> Pose:
     """The frames that ``frames_between`` names, at rate ``fps``."""
 
     def at(index: Tensor) -> Pose:
@@ -80,14 +80,14 @@ def read_frames(pose: Pose, frames_between: FrameInterpolation, fps: float) -> P
     return mix_poses(at(frames_between.first), at(frames_between.second), frames_between.weight)
 
 
-def resample(pose: Pose, fps: float) -> Pose:
+def resample_pose(pose: Pose, fps: float) -> Pose:
     """The same movement at another rate. Raises ValueError for a rate that is not positive."""
-    return read_frames(pose, resample_frames(len(pose), pose.fps, fps), fps)
+    return interpolate_pose(pose, resample_frames(len(pose), pose.fps, fps), fps)
 
 
 def fit(pose: Pose, frames: int, how: str = "hold") -> Pose:
     """Exactly ``frames`` frames: hold the last, loop, bounce back and forth, or stretch; a longer track is cut."""
-    return read_frames(pose, fit_frames(len(pose), frames, how, pose.fps), pose.fps)
+    return interpolate_pose(pose, fit_frames(len(pose), frames, how, pose.fps), pose.fps)
 
 
 def relative_pose(driving: Pose, rest: Pose, reference: str = "first", axes: PoseAxes = TURNS) -> Pose:

@@ -11,7 +11,7 @@ import torch
 from ..diffusion.pose_prior import ANGLE_LIMITS, POSE_CLAMPED, clamp_pose
 from ..errors import UserError
 from ..values import FPS, Pose
-from .pose import ALL_AXES, REFERENCES, PoseAxes, PoseKey, compose, keyframes, relative_pose, resample, smooth
+from .pose import ALL_AXES, REFERENCES, PoseAxes, PoseKey, compose, keyframes, relative_pose, resample_pose, smooth
 
 #: What a followed pose is seen from: a frame of the film, or nothing (its angles are taken as they are).
 ABSOLUTE = "absolute"
@@ -42,7 +42,7 @@ def followed(seen: Pose, rest: Pose | None, how: Following | None = None, fps: f
     Without a portrait the film's angles are taken as they are. Turns stay where the renderer is comfortable.
     """
     how = how or Following()
-    steady = resample(seen, fps)
+    steady = resample_pose(seen, fps)
     if how.smoothing > 0:
         steady = smooth(steady, how.smoothing)
     if rest is not None and how.seen_from != ABSOLUTE:
