@@ -116,7 +116,7 @@ def rest_lips_in_silence(motion: Motion, rest: Motion, audio: AudioFeatures, gat
 
 
 def interpolate_motion(motion: Motion, frames_between: FrameInterpolation, fps: float) -> Motion:
-    """The frames of ``frames_between``, ``fps`` of them a second: rotations on the sphere, the rest on straight lines."""
+    """The frames of ``frames_between``, ``fps`` of them a second: slerp for rotations, else linear."""
     weight = frames_between.weight[:, None, None]
     expression = lerp(motion.expression[frames_between.first], motion.expression[frames_between.second], weight)
     return Motion(interpolate_pose(motion.pose, frames_between, fps), expression)

@@ -1,7 +1,7 @@
-"""The prepared room: the same W and G, arranged for speed. The plain modules stay the truth; a test compares them.
+"""Fast inference forms of W and G. The plain modules are the reference; tests compare the two.
 
-:func:`cached_fast_face` makes of a face model one whose W and G are these, with everything that is constant folded in. It is
-made for the weights, the device and the dtype that the model has at that moment, and is not for training.
+:func:`cached_fast_face` returns a face model whose W and G are these forms, with all constants folded in. It is for
+the weights, device and dtype that the model has at that moment, and cannot be trained.
 """
 
 from __future__ import annotations
