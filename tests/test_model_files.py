@@ -367,4 +367,4 @@ def test_only_the_fetching_file_can_download_and_the_archive_leaves_it_out() -> 
     able = [p.name for p in (ROOT / "playmate_core").rglob("*.py") if "huggingface_hub" in p.read_text()]
     assert able == ["download.py"]
     users = [p.name for p in (ROOT / "playmate_core").rglob("*.py") if "weights.download import" in p.read_text()]
-    assert users == ["cli_weights.py"]
+    assert users == ["weights.py"]
