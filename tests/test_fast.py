@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from playmate_core.face import FaceConfig, FaceModel, layers
 from playmate_core.face import fast as room
-from playmate_core.face.fast import interrupt, winograd
+from playmate_core.face.fast import winograd
 from playmate_core.face.fast.depth_taps import SliceByTap
 from playmate_core.face.fast.fft_conv import FFTConv
 from playmate_core.face.fast.folding import behind, kernel_of, with_norm
@@ -35,6 +35,7 @@ from playmate_core.face.fast.winograd import (
     WinogradConv,
 )
 from playmate_core.geometry import place
+from playmate_core.host import HOST
 
 #: What the issue allows between prepared and plain pictures in [0, 1].
 WORST = 1e-4
@@ -255,7 +256,7 @@ def test_a_picture_can_be_stopped_between_its_convolutions(profile: str, monkeyp
     face = lively(CONFIGS["wide mask"])
     volume, x_s, x_d = sitting(face, 1)
     fast, heard = room.build_fast_face(face, profile), list[int]()
-    monkeypatch.setattr(interrupt, "_ears", [lambda: heard.append(1)])
+    monkeypatch.setattr(HOST, "_check_interrupted", lambda: heard.append(1))
     with torch.inference_mode():
         fast.draw(volume, x_s, x_d)
         assert len(heard) > 30
@@ -263,6 +264,6 @@ def test_a_picture_can_be_stopped_between_its_convolutions(profile: str, monkeyp
         def stop() -> None:
             raise Stopped
 
-        interrupt.heard_by(stop)
+        HOST.set_interrupt_check(stop)
         with pytest.raises(Stopped):
             fast.draw(volume, x_s, x_d)
