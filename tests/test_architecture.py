@@ -1,4 +1,4 @@
-"""Who may know whom, read from the source: the house of ARCHITECTURE.md as facts."""
+"""Who may know whom, read from the source: the house of docs/architecture.md as facts."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ from .audio_track import Soundtrack
 from .images import Bytes, to_bytes
 from .prefetch import Outcome
 
-#: Says in the file itself that nobody said or did this (METHOD 5, risk 21).
+#: Says in the file itself that nobody said or did this (docs/method.md 5, risk 21).
 PROVENANCE = "Synthetic video, made with Playmate: the face is animated by a computer."
 #: Seconds of waiting between two looks at what else there is to do.
 SLICE = 0.1
