@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from child_process import kill_where_it_waits, needs_sigkill
 
 from playmate_core.errors import UserError
 from playmate_core.geometry import place
@@ -36,6 +32,20 @@ SMALL = CorpusConfig(
 ROOT = Path(__file__).resolve().parent.parent
 
 
+#: The verb as it is, but that it waits before the second shard.
+KILLED = """
+import json
+from training import corpus
+make_shard = corpus.make_shard
+def wait_before_the_second(config, shard):
+    if any(shard.path.parent.glob("*.safetensors")):
+        wait_to_be_killed()
+    return make_shard(config, shard)
+corpus.make_shard = wait_before_the_second
+corpus.make_corpus(corpus.CorpusConfig(**json.loads(sys.argv[1])))
+"""
+
+
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("corpus")
@@ -52,18 +62,10 @@ def test_two_workers_write_the_same_bytes_as_one(corpus: Path, tmp_path: Path) -
     assert contents(tmp_path) == contents(corpus)
 
 
+@needs_sigkill
 def test_a_killed_run_goes_on_and_ends_the_same(corpus: Path, tmp_path: Path) -> None:
-    flags = [
-        f"--{name.replace('_', '-')}={value}" for name, value in dataclasses.asdict(SMALL).items() if name != "out"
-    ]
-    command = [sys.executable, "-m", "training", "corpus", "--out", str(tmp_path), *flags]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    run = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
-    while not list(tmp_path.glob("*.safetensors")) and run.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.01)
-    run.send_signal(signal.SIGKILL)
-    run.wait()
+    kill_where_it_waits(KILLED, [json.dumps(dataclasses.asdict(SMALL) | {"out": str(tmp_path)})])
+    assert [path.name for path in tmp_path.glob("*.safetensors")] == [next(plan(SMALL)).path.name]
     (tmp_path / ".train-clips-00002.safetensors.part").write_bytes(b"half a shard")
     make_corpus(dataclasses.replace(SMALL, out=str(tmp_path)))
     assert contents(tmp_path) == contents(corpus)
