@@ -21,7 +21,7 @@ from torch import Tensor
 from ..atomic_file import write_atomically
 from ..face import FaceModel
 from ..face.fast import choose_profile
-from ..media.audio_files import Recording
+from ..media.audio_track import AnySound
 from ..media.concat import join
 from ..media.video_writer import VideoOptions, VideoWriter
 from .render import offset_progress
@@ -46,9 +46,7 @@ class Scene:
     profile: str
 
 
-def write_at_once(
-    scene: Scene, path: Path, sound: Recording | str | Path | None, options: VideoOptions, progress: Progress | None
-) -> int:
+def write_at_once(scene: Scene, path: Path, sound: AnySound, options: VideoOptions, progress: Progress | None) -> int:
     """Write the film, the very frames that :func:`write_parts` writes; nothing is left when it is stopped. Returns the
     number of frames."""
     if scene.frames > PART:  # an encoder begins anew with each part, and what it makes of a frame depends on that
@@ -59,9 +57,7 @@ def write_at_once(
     return video.frames
 
 
-def write_parts(
-    scene: Scene, path: Path, sound: Recording | str | Path | None, options: VideoOptions, progress: Progress | None
-) -> int:
+def write_parts(scene: Scene, path: Path, sound: AnySound, options: VideoOptions, progress: Progress | None) -> int:
     """Write the film part by part, going on from the parts that are there. Returns the number of frames."""
     folder = parts_folder(path)
     profile = _enter(folder, sign((scene.sign(), options)), scene.profile)
@@ -75,7 +71,7 @@ def _in_parts(
     folder: Path,
     profile: str,
     path: Path,
-    sound: Recording | str | Path | None,
+    sound: AnySound,
     options: VideoOptions,
     progress: Progress | None,
 ) -> int:

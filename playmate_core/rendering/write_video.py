@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..face import FaceModel
-from ..media.audio_files import Recording
+from ..media.audio_track import AnySound
 from ..media.prefetch import background_consumer
 from ..media.video_writer import VideoOptions, VideoWriter
 from ..values import Motion, Portrait
@@ -29,7 +29,7 @@ class VideoRequest:
     ``path`` when it is stopped or killed, and goes on from them when it is asked for again."""
 
     path: Path
-    sound: Recording | str | Path | None = None
+    sound: AnySound = None
     pasted: bool = False
     resumable: bool = False
     rendering: RenderOptions = RenderOptions()
