@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ..atomic_file import AtomicFile, NotReplaced
 from ..errors import UserError
+from ..host import HOST
 from ..values import FPS
 from .audio_track import AnySound, Soundtrack
 from .container import ffmpeg_name
@@ -26,7 +27,7 @@ from .frame_colours import FromRgb
 from .images import Bytes, to_bytes
 from .prefetch import Outcome
 
-#: Says in the file itself that nobody said or did this (METHOD 5, risk 21).
+#: Says in the file itself that nobody said or did this (docs/method.md 5, risk 21).
 PROVENANCE = "Synthetic video, made with Playmate: the face is animated by a computer."
 #: Seconds of waiting between two looks at what else there is to do.
 SLICE = 0.1
@@ -95,7 +96,7 @@ class VideoWriter:
         fps: float = FPS,
         sound: AnySound = None,
         options: VideoOptions | None = None,
-        waiting: Callable[[], None] = lambda: None,
+        waiting: Callable[[], None] = HOST.check_interrupted,
     ) -> None:
         self.path = check_output(path)
         self._waiting = waiting
