@@ -45,7 +45,8 @@ class Slider:
             raise ValueError(f"A slider's range must hold 0, got {self.low:g} to {self.high:g}.")
 
 
-#: Sliders of the expression. ``frown`` is the lower half of ``eyebrow`` by itself, so that brows can rise and meet.
+#: Sliders of the expression. ``frown`` lets brows rise and meet at once, as in sorrow; in LivePortrait's space, where
+#: one direction is documented for both, it is the lower half of ``eyebrow`` by itself.
 SLIDERS: Mapping[str, Slider] = {
     "blink": Slider(-20.0, 8.0, "opens both eyes; -20 shuts them"),
     "eyebrow": Slider(-15.0, 15.0, "raises the brows; below 0 they lower and meet"),
@@ -91,11 +92,10 @@ _LIVEPORTRAIT_BELOW: Mapping[str, _Components] = {
 _DEMO_SMILE = {(14, X): -0.018, (17, X): 0.018, (14, Y): -0.038, (17, Y): -0.038, (17, Z): 0.006}
 _DEMO_SMILE |= {(3, X): -0.004, (7, X): 0.004, (3, Y): -0.018, (7, Y): -0.018, (13, Y): -0.008, (16, Y): -0.008}
 _DEMO_SMILE |= {(20, Y): -0.006, (0, X): -0.004, (4, X): 0.004}
-_DEMO_FROWN = {(1, X): 0.0012, (2, X): -0.0012, (1, Y): 0.002, (2, Y): 0.002, (18, Y): 0.001, (8, Y): 0.0006}
 _DEMO: Mapping[str, _Components] = {
     "blink": {(11, Y): -0.0034, (15, Y): -0.0034, (13, Y): 0.0008, (16, Y): 0.0008},
-    "eyebrow": {(1, Y): -0.003, (2, Y): -0.003, (18, Y): -0.0006, (8, Y): -0.0013},
-    "frown": _DEMO_FROWN,
+    "eyebrow": {(1, Y): -0.003, (2, Y): -0.003, (18, Y): -0.0007, (8, Y): -0.0013},
+    "frown": {(1, X): 0.0012, (2, X): -0.0012, (1, Y): 0.002, (2, Y): 0.002, (18, Y): 0.0002, (8, Y): 0.0004},
     "wink": {(11, Y): 0.0027, (13, Y): -0.0009, (14, X): -0.0010, (14, Y): -0.0024, (3, Y): -0.0010},
     "pupil_x": {(11, X): 0.0013, (15, X): 0.0013, (13, X): 0.0007, (16, X): 0.0007},
     "pupil_y": {(11, Y): -0.001, (15, Y): -0.001, (13, Y): -0.0007, (16, Y): -0.0007},
@@ -107,7 +107,9 @@ _DEMO: Mapping[str, _Components] = {
     | {(3, X): 0.0004, (7, X): -0.0004},
     "smile": _DEMO_SMILE,
 }
-_DEMO_BELOW: Mapping[str, _Components] = {"eyebrow": {place: -step for place, step in _DEMO_FROWN.items()}}
+_DEMO_BELOW: Mapping[str, _Components] = {
+    "eyebrow": {(1, X): -0.0006, (2, X): 0.0006, (1, Y): -0.0026, (2, Y): -0.0026, (18, Y): -0.001, (8, Y): -0.0006},
+}
 
 
 @dataclass(frozen=True)

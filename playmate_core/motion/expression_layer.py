@@ -28,8 +28,9 @@ _KIND, _VERSION, _LARGEST = "emotion layer", 1, 1_000_000
 _NO_SLIDER = 1e6
 #: An eye counts as open where its lids are nearest their usual distance, taken at this quantile of the clip.
 _OPEN_QUANTILE = 0.8
-#: Shares of a full closure between which the layer leaves an eye.
-_LEAVE, _LEFT = 0.2, 0.8
+#: The share of a full closure at which the layer has left an eye. It leaves in a straight line from the open eye on:
+#: however narrow an emotion makes it, up to this share, the lids then still come down in a blink and never up.
+_SHUT = 0.9
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ def eyes_open(motion: Motion, ways: Directions) -> Tensor:
         if not len(aperture):
             continue
         closure = (torch.quantile(aperture, _OPEN_QUANTILE) - aperture) / ways.lid_travel
-        share[:, [upper, lower], 0] = 1.0 - ((closure - _LEAVE) / (_LEFT - _LEAVE)).clamp(0.0, 1.0)[:, None]
+        share[:, [upper, lower], 0] = 1.0 - (closure / _SHUT).clamp(0.0, 1.0)[:, None]
     return share
 
 
