@@ -1,7 +1,8 @@
 """A small network that reads pose, expression, emotion and identity from pixels.
 
 It plays two parts, on different people: trained on the system's own identities its trunk is the perceptual network of
-the face losses where VGG19 is not at hand; trained on others, it is the independent judge of `evaluate` (METHOD 4.3).
+the face losses where VGG19 is not at hand; trained on others, it is the independent judge of `evaluate`
+(docs/method.md 4.3).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Stage 1, the motion denoiser: which motion goes with this voice (METHOD 1.7).
+"""Stage 1, the motion denoiser: which motion goes with this voice (docs/method.md 1.7).
 
 Four Proj modules turn motion, audio, identity and diffusion step into one sequence of P previous and W current
 frames; a Conformer works on it; Pose-MLP and Exp-MLP read the current frames. Letters: L audio layers, D audio width.
@@ -13,6 +13,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from ..errors import UserError
+from ..keypoint_space import PLAYMATE_DEMO
 from ..values import expect
 from .conformer import Conformer, Transformer, perceptron, sinusoids
 from .normalisation import (
@@ -57,6 +58,7 @@ class MotionConfig:
     fuse: str = "add"  # or "concat"
     target: str = "epsilon"  # or "x0", "v"
     pose_normalisation: str = "clip"  # Eq. 6; "global" is the ablation
+    keypoint_space: str = PLAYMATE_DEMO  # of the motion it learned; files that do not say are of our corpus
 
     def __post_init__(self) -> None:
         if self.width % (2 * self.heads):

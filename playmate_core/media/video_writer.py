@@ -19,13 +19,14 @@ from torch import Tensor
 
 from ..atomic_file import AtomicFile, NotReplaced
 from ..errors import UserError
+from ..host import HOST
 from ..values import FPS
 from .audio_files import Recording
 from .audio_track import Soundtrack
 from .images import Bytes, to_bytes
 from .prefetch import Outcome
 
-#: Says in the file itself that nobody said or did this (METHOD 5, risk 21).
+#: Says in the file itself that nobody said or did this (docs/method.md 5, risk 21).
 PROVENANCE = "Synthetic video, made with Playmate: the face is animated by a computer."
 #: Seconds of waiting between two looks at what else there is to do.
 SLICE = 0.1
@@ -94,7 +95,7 @@ class VideoWriter:
         fps: float = FPS,
         sound: Recording | str | Path | None = None,
         options: VideoOptions | None = None,
-        waiting: Callable[[], None] = lambda: None,
+        waiting: Callable[[], None] = HOST.check_interrupted,
     ) -> None:
         self.path = check_output(path)
         self._waiting = waiting
