@@ -10,10 +10,9 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from playmate_core.errors import UserError
+from playmate_core.keypoint_space import LIVEPORTRAIT, PLAYMATE_DEMO, UNKNOWN
 from playmate_core.motion.directions import (
-    DEMO,
     LIDS,
-    LIVEPORTRAIT,
     LOWER_LIP,
     SLIDERS,
     UPPER_LIP,
@@ -25,7 +24,7 @@ from playmate_core.motion.directions import (
     slider_values,
 )
 
-SPACES = (LIVEPORTRAIT, DEMO)
+SPACES = (LIVEPORTRAIT, PLAYMATE_DEMO)
 #: docs/liveportrait.md 11, written out a second time: slider, value, and what it adds where.
 DOCUMENTED = [
     ("pupil_x", 10.0, {(11, X): 0.007, (15, X): 0.010}),
@@ -102,6 +101,10 @@ def test_the_lip_lock_leaves_eyes_and_brows_alone(space: str) -> None:
     ways = directions(space)
     settings = slider_values({"blink": -10.0, "eyebrow": 8.0, "frown": 3.0, "pupil_x": 9.0, "pupil_y": 4.0})
     assert_close(ways.lip_locked(ways.offset(settings)), ways.offset(settings), rtol=0, atol=1e-12)
+
+
+def test_an_unknown_space_is_taken_for_liveportraits() -> None:
+    assert torch.equal(directions(UNKNOWN).above, directions(LIVEPORTRAIT).above)
 
 
 def test_what_no_slider_knows_is_refused() -> None:

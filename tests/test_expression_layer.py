@@ -15,8 +15,10 @@ from torch.testing import assert_close
 
 from playmate_core.diffusion.emotion_schedule import EmotionSchedule
 from playmate_core.errors import UserError
-from playmate_core.motion.directions import BROWS, DEMO, LIDS, LIP_CORNERS, LIVEPORTRAIT, SLIDERS, Y, directions
-from playmate_core.motion.expression_layer import TABLE, EmotionTable, LayerOptions, add_emotion
+from playmate_core.keypoint_space import LIVEPORTRAIT
+from playmate_core.keypoint_space import PLAYMATE_DEMO as DEMO
+from playmate_core.motion.directions import BROWS, LIDS, LIP_CORNERS, SLIDERS, Y, directions
+from playmate_core.motion.expression_layer import TABLE, EmotionTable, LayerOptions, add_emotion, add_emotion_to_pieces
 from playmate_core.values import EMOTIONS, EmotionCurve, Motion, Pose
 from playmate_core.weights.folders import bundled
 
@@ -48,9 +50,8 @@ def moving(seed: int, frames: int = 40, space: str = LIVEPORTRAIT, blinks: bool 
         expression[:, [upper, lower]] = 0.0
         expression[:, upper, Y] += closing * directions(space).lid_travel
     rotation = 20.0 * torch.randn(frames, 3, generator=draw)
-    return Motion(
-        Pose(rotation, torch.randn(frames, 3, generator=draw), torch.rand(frames, 1, generator=draw) + 0.5), expression
-    )
+    translation, scale = torch.randn(frames, 3, generator=draw), torch.rand(frames, 1, generator=draw) + 0.5
+    return Motion(Pose(rotation, translation, scale), expression, space)
 
 
 def held(name: str, intensity: float, frames: int = 40) -> EmotionCurve:
@@ -73,7 +74,7 @@ def aperture(motion: Motion, lids: tuple[int, int]) -> Tensor:
 
 @given(seed=seeds, name=st.sampled_from(EMOTIONS), space=spaces)
 def test_intensity_zero_returns_the_motion_bit_for_bit(seed: int, name: str, space: str) -> None:
-    motion = moving(seed)
+    motion = moving(seed, space=space)
     for curve, options in (
         (held(name, 0.0), LayerOptions()),
         (held(name, 1.0), LayerOptions(strength=0.0)),
@@ -81,14 +82,14 @@ def test_intensity_zero_returns_the_motion_bit_for_bit(seed: int, name: str, spa
         (None, LayerOptions()),
         (replace(held(name, 1.0), weights=torch.zeros(40, len(EMOTIONS))), LayerOptions()),
     ):
-        assert same_bits(add_emotion(motion, curve, space, options=options).expression, motion.expression)
+        assert same_bits(add_emotion(motion, curve, options=options).expression, motion.expression)
 
 
 @given(seed=seeds, name=emotions, intensity=st.floats(0.0, 1.0), space=spaces)
 def test_the_pose_and_the_input_are_untouched_in_every_bit(seed: int, name: str, intensity: float, space: str) -> None:
-    motion = moving(seed)
+    motion = moving(seed, space=space)
     before = motion.expression.clone()
-    pose = add_emotion(motion, held(name, intensity), space).pose
+    pose = add_emotion(motion, held(name, intensity)).pose
     for part in ("rotation", "translation", "scale"):
         assert same_bits(getattr(pose, part), getattr(motion.pose, part))
     assert pose.fps == motion.fps and same_bits(motion.expression, before)
@@ -97,7 +98,7 @@ def test_the_pose_and_the_input_are_untouched_in_every_bit(seed: int, name: str,
 @given(seed=seeds, name=emotions, intensity=st.floats(0.0, 1.0), space=spaces)
 def test_brows_lids_and_lip_corners_move_in_a_straight_line(seed: int, name: str, intensity: float, space: str) -> None:
     motion = moving(seed, blinks=True, space=space)
-    full, part = displaced(motion, held(name, 1.0), space), displaced(motion, held(name, intensity), space)
+    full, part = displaced(motion, held(name, 1.0)), displaced(motion, held(name, intensity))
     shown = list(SHOWN)
     assert_close(part[:, shown], intensity * full[:, shown], rtol=0, atol=2e-8)  # float32 near 0.1
 
@@ -105,8 +106,8 @@ def test_brows_lids_and_lip_corners_move_in_a_straight_line(seed: int, name: str
 @pytest.mark.parametrize("space", SPACES)
 @pytest.mark.parametrize("name", FELT)
 def test_more_intensity_moves_every_shown_group_further(name: str, space: str) -> None:
-    still = moving(0)
-    steps = torch.stack([displaced(still, held(name, i / 10), space)[0] for i in range(11)])  # (11, K, 3)
+    still = moving(0, space=space)
+    steps = torch.stack([displaced(still, held(name, i / 10))[0] for i in range(11)])  # (11, K, 3)
     groups = [BROWS, (*LIDS[0], *LIDS[1]), LIP_CORNERS]
     reach = torch.stack([steps[:, list(group)].flatten(1).norm(dim=-1) for group in groups])
     moves = reach[:, -1] > 1e-6
@@ -116,7 +117,7 @@ def test_more_intensity_moves_every_shown_group_further(name: str, space: str) -
 
 @given(seed=seeds, name=emotions, intensity=st.floats(0.0, 1.0), space=spaces)
 def test_lips_open_as_the_voice_wants_them(seed: int, name: str, intensity: float, space: str) -> None:
-    moved = displaced(moving(seed), held(name, intensity), space)
+    moved = displaced(moving(seed, space=space), held(name, intensity))
     change = (moved[:, 19, Y] - moved[:, 20, Y]).abs().max()
     assert float(change) <= 1e-6 < 0.03 * LIP_RANGE[space]
 
@@ -128,8 +129,8 @@ def test_without_the_lip_lock_a_smile_would_open_them() -> None:
 
 @pytest.mark.parametrize("space", SPACES)
 def test_the_eight_emotions_lie_apart(space: str) -> None:
-    motion = moving(0)
-    moved = torch.stack([displaced(motion, held(name, 1.0), space)[0].flatten() for name in EMOTIONS])
+    motion = moving(0, space=space)
+    moved = torch.stack([displaced(motion, held(name, 1.0))[0].flatten() for name in EMOTIONS])
     apart = torch.cdist(moved, moved) + torch.eye(len(EMOTIONS))
     assert float(apart.min()) >= MARGIN[space]
     felt = torch.nn.functional.normalize(moved[[EMOTIONS.index(name) for name in FELT]], dim=-1)
@@ -141,7 +142,7 @@ def test_the_eight_emotions_lie_apart(space: str) -> None:
 @example(name="contempt", intensity=1.0, space=LIVEPORTRAIT)  # the narrowest eye
 def test_blinks_stay_blinks(name: str, intensity: float, space: str) -> None:
     motion = moving(0, blinks=True, space=space)
-    felt = add_emotion(motion, held(name, intensity), space)
+    felt = add_emotion(motion, held(name, intensity))
     for lids in LIDS:
         for shut in (13, 28):  # the frame of a full closure
             assert same_bits(felt.expression[shut, list(lids)], motion.expression[shut, list(lids)])
@@ -166,10 +167,10 @@ def test_a_schedule_is_followed_frame_by_frame() -> None:
 
 @given(seed=seeds, first=emotions, second=emotions, space=spaces)
 def test_a_blend_adds_what_its_parts_add(seed: int, first: str, second: str, space: str) -> None:
-    motion = moving(seed)
+    motion = moving(seed, space=space)
     curve = EmotionSchedule.constant(first, 0.8).blended(EmotionSchedule.constant(second, 0.8), 0.5).curve(40)
-    parts = displaced(motion, held(first, 0.4), space) + displaced(motion, held(second, 0.4), space)
-    assert_close(displaced(motion, curve, space), parts, rtol=0, atol=1e-7)
+    parts = displaced(motion, held(first, 0.4)) + displaced(motion, held(second, 0.4))
+    assert_close(displaced(motion, curve), parts, rtol=0, atol=1e-7)
 
 
 def test_emotions_go_by_name_in_any_order() -> None:
@@ -189,7 +190,7 @@ def test_what_does_not_fit_the_motion_is_refused() -> None:
     with pytest.raises(UserError, match="does not know 'smug'.*happy"):
         add_emotion(motion, EmotionCurve(torch.ones(40, 1), torch.ones(40), ("smug",)))
     with pytest.raises(UserError, match="keypoints 'animal'"):
-        add_emotion(motion, held("happy", 1.0), "animal")
+        add_emotion(replace(motion, keypoint_space="animal"), held("happy", 1.0))
     for options in ({"strength": 2.5}, {"strength": float("nan")}, {"lip_lock": -0.1}):
         with pytest.raises(UserError, match="please give a number from 0"):
             LayerOptions(**options)
@@ -198,6 +199,30 @@ def test_what_does_not_fit_the_motion_is_refused() -> None:
 def test_one_frame_and_none_are_motions_too() -> None:
     assert float(displaced(moving(0, frames=1), held("happy", 1.0, 1)).abs().max()) > 0.01
     assert len(add_emotion(moving(0)[:0], held("happy", 1.0, 0))) == 0
+
+
+@given(seed=seeds, name=emotions, cut=st.integers(1, 39))
+def test_pieces_are_laid_over_as_the_whole_but_for_how_open_eyes_are(seed: int, name: str, cut: int) -> None:
+    motion, curve = moving(seed), held(name, 1.0)
+    pieces = list(add_emotion_to_pieces(iter([motion[:cut], motion[cut:]]), curve))
+    assert [len(piece) for piece in pieces] == [cut, 40 - cut]
+    whole = add_emotion(motion, curve).expression
+    elsewhere = [point for point in range(21) if point not in (*LIDS[0], *LIDS[1])]
+    assert torch.equal(torch.cat([piece.expression for piece in pieces])[:, elsewhere], whole[:, elsewhere])
+
+
+def test_the_lids_of_every_piece_go_by_those_of_the_first() -> None:
+    motion, curve = moving(0, blinks=True), held("surprised", 1.0)
+    shut = list(add_emotion_to_pieces([motion[:10], motion[12:15]], replace(curve)))[1]
+    lids = [*LIDS[0], *LIDS[1]]
+    assert same_bits(shut.expression[1, lids], motion.expression[13, lids])
+
+
+def test_pieces_without_emotion_pass_and_past_the_curve_are_refused() -> None:
+    motion = moving(0)
+    assert list(add_emotion_to_pieces([motion], None)) == [motion]
+    with pytest.raises(UserError, match="0 frames and the motion 40"):
+        list(add_emotion_to_pieces([motion, motion], held("happy", 1.0)))
 
 
 # The table

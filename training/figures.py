@@ -20,7 +20,6 @@ from playmate_core.errors import UserError
 from playmate_core.face import FaceModel
 from playmate_core.media.audio_files import read_sound
 from playmate_core.media.images import read_picture
-from playmate_core.motion.directions import DEMO
 from playmate_core.motion.edit import hold_rest
 from playmate_core.motion.expression_layer import add_emotion
 from playmate_core.motion.plot import FONT, INK, plot_motion
@@ -119,7 +118,7 @@ def layer_figure(studio: Studio) -> Bytes:
     tiles = []
     for motion, moment in ((rest, ""), (spoken, ", speaking")):
         for name in EMOTIONS:
-            felt = add_emotion(motion, EmotionCurve.constant(name, 1.0, 1, motion.fps), DEMO)
+            felt = add_emotion(motion, EmotionCurve.constant(name, 1.0, 1, motion.fps))
             tiles += small.show(felt, [name + moment], CLOSE_UP)
     return grid(tiles, 4)
 

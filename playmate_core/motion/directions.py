@@ -22,9 +22,9 @@ import torch
 from torch import Tensor
 
 from ..errors import UserError
+from ..keypoint_space import LIVEPORTRAIT, PLAYMATE_DEMO, UNKNOWN
 from ..values import KEYPOINTS
 
-LIVEPORTRAIT, DEMO = "liveportrait", "playmate-demo"
 X, Y, Z = 0, 1, 2
 UPPER_LIP, LOWER_LIP = 20, 19
 #: Upper and lower lid of either eye, left then right.
@@ -145,10 +145,14 @@ class Directions:
 
 @cache
 def directions(space: str = LIVEPORTRAIT) -> Directions:
-    """The sliders of a keypoint space. Raises UserError for a space whose directions nobody measured."""
+    """The sliders of a keypoint space; an unknown one is taken for LivePortrait's.
+
+    Raises UserError for a space whose directions nobody measured.
+    """
+    space = LIVEPORTRAIT if space == UNKNOWN else space
     if space not in _SPACES:
         raise UserError(
-            f"No editing directions are known for the keypoints {space!r}; please choose a face model with those of"
+            f"No editing directions are known for the keypoints {space!r}; please choose a model with those of"
             f" {' or '.join(_SPACES)}."
         )
     above, below = _SPACES[space]
@@ -193,5 +197,5 @@ def _tensor(table: Mapping[str, _Components]) -> Tensor:
 
 _SPACES: Mapping[str, tuple[Mapping[str, _Components], Mapping[str, _Components]]] = {
     LIVEPORTRAIT: (_LIVEPORTRAIT, _LIVEPORTRAIT_BELOW),
-    DEMO: (_DEMO, _DEMO_BELOW),
+    PLAYMATE_DEMO: (_DEMO, _DEMO_BELOW),
 }

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from enum import Enum
 
 from ..errors import UserError
 from ..values import EmotionCurve, Motion
-from .directions import LIVEPORTRAIT
-from .expression_layer import EmotionTable, LayerOptions, add_emotion
+from .expression_layer import EmotionTable, LayerOptions, add_emotion_to_pieces
 
-#: Samples a motion with this emotion, or with none.
-Sampler = Callable[[EmotionCurve | None], Motion]
+#: Samples a motion, piece by piece, with this emotion or with none.
+Sampler = Callable[[EmotionCurve | None], Iterable[Motion]]
 
 
 class EmotionBy(str, Enum):
@@ -35,15 +34,14 @@ def sample_with_emotion(
     by: EmotionBy | str = DEFAULT,
     *,
     has_own: bool,
-    space: str = LIVEPORTRAIT,
     table: EmotionTable | None = None,
     options: LayerOptions | None = None,
-) -> Motion:
-    """The motion that ``sample`` gives, with the emotion of ``curve`` shown by whom ``by`` says.
+) -> Iterator[Motion]:
+    """The pieces of motion that ``sample`` gives, with the emotion of ``curve`` shown by whom ``by`` says.
 
-    ``has_own``: the generator has an emotion of its own; where it has none, ``both`` is the layer alone. ``space`` is
-    the keypoint space of the motion; ``table`` and ``options`` as in :func:`add_emotion`. Raises UserError, before
-    anything is sampled, when a generator without emotion is to show one by itself.
+    ``has_own``: the generator has an emotion of its own; where it has none, ``both`` is the layer alone. ``table`` and
+    ``options`` as in :func:`add_emotion`. Raises UserError, before anything is sampled, when a generator without
+    emotion is to show one by itself.
     """
     own, laid = split_emotion(curve, by, has_own)
     options = options or LayerOptions()
@@ -51,7 +49,7 @@ def sample_with_emotion(
         options = replace(options, strength=BOTH_STRENGTH * options.strength)
     if laid is not None and table is None:
         table = EmotionTable.read()
-    return add_emotion(sample(own), laid, space, table, options)
+    return add_emotion_to_pieces(sample(own), laid, table, options)
 
 
 def split_emotion(

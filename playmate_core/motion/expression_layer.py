@@ -8,7 +8,7 @@ out of an eye that shuts, so that blinks stay blinks.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from torch import Tensor
 from ..errors import UserError
 from ..values import EMOTIONS, EmotionCurve, Motion, expect, expect_same_rate
 from ..weights.folders import bundled
-from .directions import LIDS, LIVEPORTRAIT, POSE_SLIDERS, SLIDERS, Directions, Y, directions, slider_values
+from .directions import LIDS, POSE_SLIDERS, SLIDERS, Directions, Y, directions, slider_values
 
 #: The table that comes with the package; artists copy it.
 TABLE = "emotion_layer.json"
@@ -84,41 +84,87 @@ class LayerOptions:
 def add_emotion(
     motion: Motion,
     curve: EmotionCurve | None,
-    space: str = LIVEPORTRAIT,
     table: EmotionTable | None = None,
     options: LayerOptions | None = None,
 ) -> Motion:
     """``motion`` with the emotion of ``curve`` (one row a frame; None is no emotion) laid over its expression.
 
-    ``space`` is the keypoint space of the motion, ``table`` None the bundled one. Wherever nothing is added, at
-    intensity 0 above all, the numbers come back bit for bit. Raises UserError for a curve of another length or rate,
-    one that is not finite, an emotion that the table lacks, or an unknown space.
+    ``table`` None is the bundled one. Wherever nothing is added, at intensity 0 above all, the numbers come back bit
+    for bit. Raises UserError for a curve of another length or rate, one that is not finite, an emotion that the table
+    lacks, or a keypoint space without directions.
     """
-    options = options or LayerOptions()
     if curve is None:
         return motion
-    ways, table = directions(space), table or EmotionTable.read()
-    amount = options.strength * _amount(curve, table, motion)  # (T, E)
-    reach = ways.lip_locked(ways.offset(table.values), options.lip_lock)  # (E, K, 3)
-    offset = torch.einsum("te,ekc->tkc", amount, reach) * eyes_open(motion, ways)
-    # Adding zero would turn -0.0 into 0.0; what is not moved is therefore taken over, not added to.
-    moved = (motion.expression.double() + offset).float()
-    return replace(motion, expression=torch.where(offset == 0, motion.expression, moved))
+    layer = EmotionLayer(table or EmotionTable.read(), options or LayerOptions(), directions(motion.keypoint_space))
+    return layer.added(motion, curve, open_lids(motion))
 
 
-def eyes_open(motion: Motion, ways: Directions) -> Tensor:
-    """How far the layer may act on every keypoint, (T, K, 1) in 0..1: 0 on the lids of an eye that is shut, else 1.
+def add_emotion_to_pieces(
+    pieces: Iterable[Motion],
+    curve: EmotionCurve | None,
+    table: EmotionTable | None = None,
+    options: LayerOptions | None = None,
+) -> Iterator[Motion]:
+    """:func:`add_emotion` for the pieces of one motion, in constant memory.
 
-    An eye is shut by how much nearer its lids are than usual in this clip; a clip of one frame counts as open.
+    How far eyes are open is read from the first piece and holds for the others, so that no joint shows. Raises
+    UserError as :func:`add_emotion` does, for the length where a piece goes past the end of the curve.
     """
-    share = torch.ones(*motion.expression.shape[:2], 1, dtype=torch.float64)
-    for upper, lower in LIDS:
-        aperture = (motion.expression[:, lower, Y] - motion.expression[:, upper, Y]).double()
-        if not len(aperture):
-            continue
-        closure = (torch.quantile(aperture, _OPEN_QUANTILE) - aperture) / ways.lid_travel
-        share[:, [upper, lower], 0] = 1.0 - (closure / _SHUT).clamp(0.0, 1.0)[:, None]
-    return share
+    if curve is None:
+        yield from pieces
+        return
+    table, options = table or EmotionTable.read(), options or LayerOptions()
+    lids: Tensor | None = None
+    start = 0
+    for piece in pieces:
+        lids = open_lids(piece) if lids is None else lids
+        part = slice(start, start + len(piece))
+        start += len(piece)
+        here = replace(curve, weights=curve.weights[part], intensity=curve.intensity[part])
+        yield EmotionLayer(table, options, directions(piece.keypoint_space)).added(piece, here, lids)
+
+
+@dataclass(frozen=True)
+class EmotionLayer:
+    """A table in one keypoint space."""
+
+    table: EmotionTable
+    options: LayerOptions
+    ways: Directions
+
+    @property
+    def reach(self) -> Tensor:
+        """What each emotion of the table adds at intensity 1 to open eyes, (E, K, 3) float64."""
+        return self.ways.lip_locked(self.ways.offset(self.table.values), self.options.lip_lock)
+
+    def added(self, motion: Motion, curve: EmotionCurve, lids: Tensor) -> Motion:
+        """``motion`` with the emotion of ``curve``; ``lids`` (2,) as :func:`open_lids`."""
+        amount = self.options.strength * _amount(curve, self.table, motion)  # (T, E)
+        offset = torch.einsum("te,ekc->tkc", amount, self.reach) * self.eyes_open(motion, lids)
+        # Adding zero would turn -0.0 into 0.0; what is not moved is therefore taken over, not added to.
+        moved = (motion.expression.double() + offset).float()
+        return replace(motion, expression=torch.where(offset == 0, motion.expression, moved))
+
+    def eyes_open(self, motion: Motion, lids: Tensor) -> Tensor:
+        """How far the layer may act on every keypoint, (T, K, 1) in 0..1: 0 on the lids of an eye that is shut."""
+        share = torch.ones(*motion.expression.shape[:2], 1, dtype=torch.float64)
+        for eye, points in enumerate(LIDS):
+            closure = (lids[eye] - _apertures(motion)[:, eye]) / self.ways.lid_travel
+            share[:, list(points), 0] = 1.0 - (closure / _SHUT).clamp(0.0, 1.0)[:, None]
+        return share
+
+
+def open_lids(motion: Motion) -> Tensor:
+    """How far apart the lids of either eye usually are in ``motion``, (2,) float64, left then right."""
+    if not len(motion):
+        return torch.zeros(2, dtype=torch.float64)
+    return torch.quantile(_apertures(motion), _OPEN_QUANTILE, dim=0)
+
+
+def _apertures(motion: Motion) -> Tensor:
+    """Lower minus upper lid of either eye, (T, 2) float64."""
+    upper, lower = (list(points) for points in zip(*LIDS, strict=True))
+    return (motion.expression[:, lower, Y] - motion.expression[:, upper, Y]).double()
 
 
 def _amount(curve: EmotionCurve, table: EmotionTable, motion: Motion) -> Tensor:

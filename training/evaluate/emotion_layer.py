@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from playmate_core.motion.directions import BROWS, DEMO, LIDS, LIP_CORNERS
+from playmate_core.diffusion.generate import joined
+from playmate_core.motion.directions import BROWS, LIDS, LIP_CORNERS
 from playmate_core.motion.emotion_by import EmotionBy, sample_with_emotion
 from playmate_core.values import EMOTIONS, EmotionCurve, Motion
 from training.evaluate.emotion_judge import EmotionJudge
@@ -49,4 +50,4 @@ def displacement(motion: Motion, quiet: Motion) -> float:
 def _shown(by: EmotionBy, name: str, quiet: Motion, felt: Motion) -> Motion:
     """One choice, from the motion of the voice alone and the one with the model's emotion."""
     curve = EmotionCurve.constant(name, 1.0, len(quiet), quiet.fps)
-    return sample_with_emotion(lambda own: quiet if own is None else felt, curve, by, has_own=True, space=DEMO)
+    return joined(list(sample_with_emotion(lambda own: [quiet if own is None else felt], curve, by, has_own=True)))
