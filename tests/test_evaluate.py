@@ -130,6 +130,7 @@ def test_one_command_writes_every_row_and_the_pictures(
         "lip-aperture correlation read from pixels",
         "emotion accuracy read from pixels",
         "probe on blurred truth: pose error, degrees",
+        "both: displacement of brows, lids and lip corners",
     ):
         assert name in rows
     # the same file stands for both models, so nothing may tell them apart
@@ -140,8 +141,18 @@ def test_one_command_writes_every_row_and_the_pictures(
 
 
 @pytest.mark.usefixtures("brief")
+def test_the_layer_shows_an_emotion_without_moving_the_lips(
+    corpus: Path, models: dict[str, str], tmp_path: Path
+) -> None:
+    evaluate.main([*settings(corpus, models, tmp_path), "--level", "layer"])
+    rows = rows_of(tmp_path)
+    assert abs(float(str(rows["layer: loss of lip correlation"]["value"]))) <= 0.001
+    assert float(str(rows["layer: displacement of brows, lids and lip corners"]["value"])) > 0.04
+
+
+@pytest.mark.usefixtures("brief")
 def test_a_level_is_chosen_by_name(corpus: Path, models: dict[str, str], tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="--level is '3', expected one of 1, long, 2, all"):
+    with pytest.raises(UserError, match="--level is '3', expected one of 1, long, 2, layer, all"):
         evaluate.main([*settings(corpus, models, tmp_path), "--level", "3"])
     assert not list(tmp_path.iterdir())
 

@@ -18,6 +18,7 @@ from training.config import parse
 from training.data import Sessions, corpus_config, corpus_hash, load_clips
 from training.evaluate import ablations, judge, leakage, level1, level2, pictures, samplers
 from training.evaluate.emotion_judge import fit_judge
+from training.evaluate.emotion_layer import emotion_layer_table
 from training.evaluate.filming import filmed
 from training.evaluate.pixel_emotion import fit_pixel_judge
 from training.evaluate.subjects import System, load_subjects, with_neutral_voice
@@ -27,7 +28,7 @@ from training.probe_stage import ProbeStageConfig, train_probe
 
 logger = logging.getLogger(__name__)
 
-LEVELS = ("1", "long", "2", "all")
+LEVELS = ("1", "long", "2", "layer", "all")
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class EvaluateConfig:
     close_steps: int = 2000
     oracle_steps: int = 1000  # of DDPM, against which the default sampler is measured
     rollout: float = 60.0  # seconds of the long run
-    level: str = "all"  # or "1" (motion), "long" (long runs, sampler, ablations), "2" (pixels)
+    level: str = "all"  # or "1" (motion), "long" (long runs, sampler, ablations), "2" (pixels), "layer" (emotion layer)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -73,6 +74,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         tables.append(long_runs(config, system))
     if config.level in ("2", "all"):
         tables.append(level_two(config, system))
+    if config.level in ("layer", "all"):
+        tables.append(layer_level(config, system))
     facts = {
         "corpus": corpus_hash(Path(config.corpus)),
         "motion": weights.tensor_hash(denoiser)[:12],
@@ -117,6 +120,14 @@ def long_runs(config: EvaluateConfig, system: System) -> Table:
     for name, variant in variants.items():
         rows += [ablations.jerk_row(name, variant, few), *ablations.fault_rows(name, variant, few)]
     return Table("Level 1: long runs, sampler, ablations", f"{len(few)} clips, seeds {ablations.SEEDS}.", tuple(rows))
+
+
+def layer_level(config: EvaluateConfig, system: System) -> Table:
+    """The emotion layer beside the model's own emotion."""
+    corpus = Path(config.corpus)
+    subjects = load_subjects(corpus, system.denoiser.config.audio_encoder, config.clips)
+    judge = fit_judge(load_clips(corpus, "train"), load_clips(corpus, "val") + load_clips(corpus, "test"))
+    return emotion_layer_table(system, with_neutral_voice(subjects, config.few), judge)
 
 
 def level_two(config: EvaluateConfig, system: System) -> Table:
