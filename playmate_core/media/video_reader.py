@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ import numpy as np
 from ..errors import UserError
 from .audio_files import check_whole, open_medium
 from .images import Bytes
+
+#: Seconds; what begins earlier is decoded from the start, which takes no longer than seeking.
+SEEK_FROM = 2.0
 
 
 @dataclass(frozen=True)
@@ -44,25 +48,42 @@ def video_facts(path: str | Path) -> VideoFacts:
         return VideoFacts(width, height, _rate(stream), stream.frames or _frames_by_duration(container, stream))
 
 
-def read_frames(path: str | Path) -> Iterator[Frame]:
+def read_frames(path: str | Path, begin: float = 0.0) -> Iterator[Frame]:
     """Yield the frames of the first video stream in order, turned upright, holding one at a time.
 
-    Raises UserError for a file that is missing, empty, cut short, damaged or without video; the part decoded before
-    the damage has been yielded by then.
+    With ``begin`` the first is a key frame at or before that second; times are counted from the film's first frame all
+    the same. Raises UserError for a file that is missing, empty, cut short, damaged or without video; the part decoded
+    before the damage has been yielded by then.
     """
     path = Path(path)
     with open_medium(path, "video") as container:
         stream = _video_stream(container, path)
         stream.thread_type = "AUTO"
-        fps, seen, start = _rate(stream), 0, None
-        for frame in container.decode(stream):
-            start = frame.time if start is None else start
+        fps, seen = _rate(stream), 0
+        start, frames = _from(container, stream, begin)
+        for frame in frames:
             time = seen / fps if frame.time is None or start is None else float(frame.time - start)
             seen += 1
             yield Frame(_upright(frame), time)
         if not seen:
             raise UserError(f"{path} has a video stream without a single frame; please give another file.")
         check_whole(container, stream, time + 1 / fps, path)
+
+
+def _from(container: Any, stream: Any, begin: float) -> tuple[float | None, Iterator[Any]]:
+    """The time stamp of the first frame, and the frames from a key frame at or before ``begin`` on."""
+    frames = container.decode(stream)
+    first = next(frames, None)
+    start = None if first is None else first.time
+    if first is None or start is None or begin < SEEK_FROM:
+        return start, frames if first is None else chain((first,), frames)
+    for wanted in (begin, 0.0):  # an index may be wrong; then everything is decoded
+        container.seek(round((start + wanted) / stream.time_base), stream=stream)
+        frames = container.decode(stream)
+        first = next(frames, None)
+        if first is not None and first.time is not None and (first.time <= start + wanted or not wanted):
+            break
+    return start, frames if first is None else chain((first,), frames)
 
 
 def has_sound(path: str | Path) -> bool:
