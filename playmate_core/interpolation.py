@@ -14,7 +14,7 @@ from .values import expect_rate
 FITS = ("hold", "loop", "bounce", "stretch")
 #: A loop cross-fades over at most this long, and at most a third of the track, so that its seam does not jump.
 LOOP_FADE_SECONDS = 0.4
-#: Process variance of LivePortrait's smoother (LIVEPORTRAIT 7.5).
+#: Process variance of LivePortrait's smoother (docs/liveportrait.md 7.5).
 PROCESS_VARIANCE = 1e-5
 
 

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 
 from playmate_core.face import FaceModel
+from playmate_core.host import HOST
 from playmate_core.media.images import read_picture
 from playmate_core.media.video_writer import VideoWriter
-from playmate_core.rendering.fallback import Memory, managed_by, out_of_memory, spoilt
+from playmate_core.rendering.fallback import out_of_memory, spoilt
 from playmate_core.rendering.portrait import read_portrait
 from playmate_core.rendering.render import RenderOptions, draw
 from playmate_core.rendering.source_video import FaceVideoOptions, draw_source_video, read_source_video
@@ -130,9 +131,9 @@ def test_a_host_knows_further_kinds_of_running_out_and_makes_room(face: FaceMode
 
     with pytest.raises(Full):
         way(drawing_by(face, small), 8)
-    managed_by(Memory(lambda problem: isinstance(problem, Full), lambda: rooms.append(asked[-1])))
+    HOST.set_memory_hooks(lambda problem: isinstance(problem, Full), lambda: rooms.append(asked[-1]))
     try:
         batches = way(face, 8)
     finally:
-        managed_by(Memory())
+        HOST.reset()
     assert rooms == [8] and sum(len(batch) for batch in batches) == FRAMES

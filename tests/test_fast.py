@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from playmate_core.face import FaceConfig, FaceModel, layers
 from playmate_core.face import fast as room
-from playmate_core.face.fast import interrupt, winograd
+from playmate_core.face.fast import winograd
 from playmate_core.face.fast.depth_taps import SliceByTap
 from playmate_core.face.fast.fft_conv import FFTConv
 from playmate_core.face.fast.folding import behind, kernel_of, with_norm
@@ -35,6 +35,7 @@ from playmate_core.face.fast.winograd import (
     WinogradConv,
 )
 from playmate_core.geometry import place
+from playmate_core.host import HOST
 
 #: What the issue allows between prepared and plain pictures in [0, 1].
 WORST = 1e-4
@@ -46,7 +47,7 @@ WORST = 1e-4
 def test_prepared_is_plain(name: str, profile: str, frames: int) -> None:
     face = lively(CONFIGS[name])
     volume, x_s, x_d = sitting(face, frames)
-    fast = room.prepare(face, profile)
+    fast = room.build_fast_face(face, profile)
     with torch.inference_mode():
         plain, quick = face.warping(volume, x_s, x_d), fast.warping(volume, x_s, x_d)
         for one, other in zip(vars(plain).values(), vars(quick).values(), strict=True):
@@ -60,7 +61,7 @@ def test_prepared_is_plain(name: str, profile: str, frames: int) -> None:
 @pytest.mark.parametrize("profile", ["structure", "transforms"])
 def test_a_model_that_carries_its_picture_stays_plain(profile: str) -> None:
     face = FaceModel(FaceConfig.small()).eval()
-    assert room.prepare(face, profile) is face
+    assert room.build_fast_face(face, profile) is face
 
 
 @pytest.mark.parametrize("profile", ["structure", "transforms"])
@@ -68,7 +69,7 @@ def test_in_double_precision_nothing_is_left_of_the_difference(profile: str) -> 
     face = lively(CONFIGS["wide mask"]).double()
     volume, x_s, x_d = (v.double() for v in sitting(lively(CONFIGS["wide mask"]), 2))
     with torch.inference_mode():
-        error = room.prepare(face, profile).draw(volume, x_s, x_d) - face.draw(volume, x_s, x_d)
+        error = room.build_fast_face(face, profile).draw(volume, x_s, x_d) - face.draw(volume, x_s, x_d)
     assert float(error.abs().max()) < 1e-11
 
 
@@ -95,7 +96,7 @@ def test_prepared_is_plain_at_the_published_size() -> None:
         volume = face.appearance(pictures[:1])
         plain = face.draw(volume, x_s, x_d)
         for profile in ("structure", "transforms"):
-            error = room.prepare(face, profile).draw(volume, x_s, x_d) - plain
+            error = room.build_fast_face(face, profile).draw(volume, x_s, x_d) - plain
             assert float(error.abs().max()) <= WORST, profile
 
 
@@ -190,23 +191,23 @@ def test_folding() -> None:
 
 def test_the_prepared_form_is_made_once_and_again_when_weights_change() -> None:
     face = lively(FaceConfig.tiny())
-    first = room.prepared(face)
-    assert room.prepared(face) is first and first is not face
+    first = room.cached_fast_face(face)
+    assert room.cached_fast_face(face) is first and first is not face
     with torch.no_grad():
         face.generator.fc.weight.mul_(0.5)
-    second = room.prepared(face)
+    second = room.cached_fast_face(face)
     assert second is not first
     volume, x_s, x_d = sitting(face, 1)
     with torch.inference_mode():
         torch.testing.assert_close(second.draw(volume, x_s, x_d), face.draw(volume, x_s, x_d), atol=WORST, rtol=0)
-    assert room.prepared(copy.deepcopy(face)) is not second
+    assert room.cached_fast_face(copy.deepcopy(face)) is not second
 
 
 @pytest.mark.parametrize("profile", room.PROFILES)
 def test_a_model_that_nobody_holds_is_gone(profile: str) -> None:
     face = lively(FaceConfig.tiny())
     held = weakref.ref(face)
-    room.prepared(face, profile)
+    room.cached_fast_face(face, profile)
     del face
     gc.collect()
     assert held() is None
@@ -230,17 +231,17 @@ def test_memory_decides_between_the_profiles(monkeypatch: pytest.MonkeyPatch) ->
 def test_what_the_prepared_form_does_not_know_stays_plain() -> None:
     face = lively(FaceConfig.tiny())
     face.generator.add_module("novelty", nn.Conv2d(1, 1, 1))
-    made = room.prepare(face, "transforms")
+    made = room.build_fast_face(face, "transforms")
     assert made.generator is face.generator and made.warping is not face.warping
     face.warping.dense_motion_network.add_module("novelty", nn.Conv2d(1, 1, 1))
-    assert room.prepare(face, "structure").warping is face.warping
+    assert room.build_fast_face(face, "structure").warping is face.warping
     with pytest.raises(ValueError, match="profile must be"):
-        room.prepare(face, "magic")
+        room.build_fast_face(face, "magic")
 
 
 def test_what_is_released_is_gone() -> None:
     face = lively(FaceConfig.tiny())
-    made = weakref.ref(room.prepared(face))
+    made = weakref.ref(room.cached_fast_face(face))
     room.release(face)
     gc.collect()
     assert made() is None
@@ -254,8 +255,8 @@ def test_a_picture_can_be_stopped_between_its_convolutions(profile: str, monkeyp
 
     face = lively(CONFIGS["wide mask"])
     volume, x_s, x_d = sitting(face, 1)
-    fast, heard = room.prepare(face, profile), list[int]()
-    monkeypatch.setattr(interrupt, "_ears", [lambda: heard.append(1)])
+    fast, heard = room.build_fast_face(face, profile), list[int]()
+    monkeypatch.setattr(HOST, "_check_interrupted", lambda: heard.append(1))
     with torch.inference_mode():
         fast.draw(volume, x_s, x_d)
         assert len(heard) > 30
@@ -263,6 +264,6 @@ def test_a_picture_can_be_stopped_between_its_convolutions(profile: str, monkeyp
         def stop() -> None:
             raise Stopped
 
-        interrupt.heard_by(stop)
+        HOST.set_interrupt_check(stop)
         with pytest.raises(Stopped):
             fast.draw(volume, x_s, x_d)

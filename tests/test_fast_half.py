@@ -71,7 +71,7 @@ def test_pictures_are_nearer_to_full_precision_than_autocast_comes(name: str, se
     face = lively(CONFIGS[name], seed)
     volume, x_s, x_d = sitting(face, 3 if name == "tiny" else 1)  # one tiny picture is too few pixels for a mean
     with torch.inference_mode():
-        wanted, got = face.draw(volume, x_s, x_d), room.prepare(face, "half").draw(volume, x_s, x_d)
+        wanted, got = face.draw(volume, x_s, x_d), room.build_fast_face(face, "half").draw(volume, x_s, x_d)
         with torch.autocast("cpu", torch.bfloat16):
             autocast = face.draw(volume, x_s, x_d)
     assert got.dtype == torch.float32 and not torch.equal(got, wanted)
@@ -83,7 +83,7 @@ def test_no_volume_is_asked_of_a_pytorch_that_is_slow_with_it(monkeypatch: pytes
     volume, x_s, x_d = sitting(face, 2)
     monkeypatch.setattr(room, "precision_of", lambda _face: replace(DOUBLE, by_slices=True))
     face = face.double()
-    fast = room.prepare(face, "half")
+    fast = room.build_fast_face(face, "half")
     with torch.inference_mode():
         wanted = face.draw(volume.double(), x_s.double(), x_d.double())
         compress = fast.warping._compress.weight  # type: ignore[attr-defined,union-attr]
@@ -116,7 +116,7 @@ def test_everything_is_where_the_model_is(profile: str) -> None:
     face = lively(CONFIGS["wide mask"]).to("meta")
     x_s, x_d = (torch.zeros(count, 21, 3, device="meta") for count in (1, 2))
     volume = face.appearance(torch.zeros(1, 3, *[face.config.image_size] * 2, device="meta"))
-    drawn = room.prepare(face, profile).draw(volume, x_s, x_d)
+    drawn = room.build_fast_face(face, profile).draw(volume, x_s, x_d)
     assert drawn.device.type == "meta" and drawn.shape == (2, 3, *[2 * face.config.image_size] * 2)
 
 
@@ -131,7 +131,7 @@ def test_weights_in_half_precision_are_folded_in_full(
     volume, x_s, x_d = sitting(exact, 2)
     monkeypatch.setattr(room, "precision_of", lambda _face: Precision(torch.float16, maps))
     with torch.inference_mode():
-        fast = room.prepare(face, "half")
+        fast = room.build_fast_face(face, "half")
         warped = fast.warping(volume.half(), x_s, x_d)
         got, wanted = fast.draw(volume.half(), x_s, x_d), exact.draw(volume, x_s, x_d)
     assert room.choose_profile(face) == "half" and room.uses_half_precision(face, "auto") and fast is not face

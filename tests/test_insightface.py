@@ -177,7 +177,7 @@ def test_from_insightface_to_the_crop(models: Path, side: int) -> None:
 
 
 def test_pictures_are_cropped_by_106_points_and_films_by_203(models: Path, tiny_face: Path) -> None:
-    """LIVEPORTRAIT 6.5, and the openings of both are measured on the 203."""
+    """docs/liveportrait.md 6.5, and the openings of both are measured on the 203."""
     write_landmark_net(models / "liveportrait" / "landmark.onnx")
     picture = painted(RIGHT)
     picture[250:254, 340:344, 2] = 1

@@ -90,7 +90,7 @@ happy = take(emotion=s.run("Emotion"))
 angry = take(emotion=s.run("Emotion", emotion="angry"))
 again = take(emotion=s.run("Emotion"))
 other = take(emotion=s.run("Emotion"), seed=1)
-# One step: from the second on, the network sees the emotion in the face it has begun (METHOD 1.10).
+# One step: from the second on, the network sees the emotion in the face it has begun (docs/method.md 1.10).
 glad, cross = (s.run("SampleMotion", motion_model=models, portrait=portrait, speech=heard, steps=1,
                      emotion=s.run("Emotion", emotion=name)) for name in ("happy", "angry"))
 blend = s.run("EmotionBlend", first=s.run("EmotionSchedule"), second=s.run("Emotion", emotion="sad"))

@@ -25,7 +25,8 @@ PART, FRAMES = 6, 20
 KILLED = """
 import os, signal, sys, torch
 torch.set_num_threads(1)
-from playmate_core import cli, parts
+from playmate_core.cli import main as cli
+from playmate_core.rendering import segments as parts
 parts.PART = int(sys.argv[1])
 whole = parts.VideoWriter.close
 def close(self):

@@ -169,10 +169,10 @@ import sys, torch
 sys.path.insert(0, sys.argv[5])
 from pathlib import Path
 from test_write_video import motion
-from playmate_core import film, parts
-from playmate_core.pictures import read_picture
-from playmate_core.portrait import read_portrait
-from playmate_core.weights import load_face
+from playmate_core.rendering import segments as parts, write_video as film
+from playmate_core.media.images import read_picture
+from playmate_core.rendering.portrait import read_portrait
+from playmate_core.weights.files import load_face
 torch.set_num_threads(1)
 parts.PART = 25
 face = load_face(Path(sys.argv[1]))
@@ -223,7 +223,7 @@ def test_a_killed_process_is_gone_on_from(
 PEAK = """
 import sys
 from pathlib import Path
-from playmate_core.cli import main
+from playmate_core.cli.main import main
 words = ["render", *sys.argv[1:], "--crop", "whole", "--any-picture", "--batch", "64"]
 assert main(words) == 0
 print(next(line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")))

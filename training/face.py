@@ -1,4 +1,7 @@
-"""Stage 0: train F, M, W and G from scratch on rendered sessions, or fine-tune them from given weights (METHOD 1.2)."""
+"""Stage 0: train F, M, W and G from scratch on rendered sessions, or fine-tune them from given weights.
+
+See docs/method.md 1.2.
+"""
 
 from __future__ import annotations
 

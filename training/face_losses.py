@@ -1,4 +1,5 @@
-"""The terms that teach F, M, W and G (METHOD 1.2): reconstruction, and the guides that keep it from collapsing."""
+"""The terms that teach F, M, W and G (docs/method.md 1.2): reconstruction, and the guides that keep it from
+collapsing."""
 
 from __future__ import annotations
 

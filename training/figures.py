@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from playmate_core.atomic_file import write_atomically
 from playmate_core.diffusion.options import SamplingOptions
 from playmate_core.media.audio_files import read_sound
 from playmate_core.media.images import read_picture
@@ -23,7 +24,6 @@ from playmate_core.rendering.render import render
 from playmate_core.values import EMOTIONS, AudioFeatures, Motion, Portrait, Pose
 from playmate_core.weights.folders import bundled
 from training.config import parse
-from training.data import write_whole
 
 logger = logging.getLogger(__name__)
 Bytes = NDArray[np.uint8]
@@ -135,7 +135,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     studio = open_studio(config)
     out.mkdir(parents=True, exist_ok=True)
     for name, draw in (("emotions", emotions_figure), ("pose_override", pose_figure), ("talk", talk_figure)):
-        write_whole(out / f"{name}.png", cv2.imencode(".png", draw(studio)[..., ::-1])[1].tobytes())
+        write_atomically(out / f"{name}.png", cv2.imencode(".png", draw(studio)[..., ::-1])[1].tobytes())
         logger.info("%s", out / f"{name}.png")
 
 

@@ -72,7 +72,8 @@ def draw_pairs(
 ) -> Pairs:
     """Draw ``count`` pairs, each from a random session, more than ``min_gap`` degrees apart where the session has such.
 
-    A near-static pair teaches Eq. 4 nothing (METHOD 1.2): of eight draws the first far enough apart is taken. A share
+    A near-static pair teaches Eq. 4 nothing (docs/method.md 1.2): of eight draws the first far enough apart is
+    taken. A share
     ``same_pose`` is drawn from frames of one pose and two faces instead, where the session has such.
     """
     picks: list[tuple[Session, int, int]] = []

@@ -1,6 +1,7 @@
 """Before stage 0: teach M alone to read faces, which needs no drawing and so sees many more pictures a minute.
 
-Supervised by the corpus: pose, keypoints and expression, as face-vid2vid supervises by a pose network (METHOD 1.2).
+Supervised by the corpus: pose, keypoints and expression, as face-vid2vid supervises by a pose network
+(docs/method.md 1.2).
 """
 
 from __future__ import annotations

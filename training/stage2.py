@@ -1,4 +1,4 @@
-"""Stage 2: emotion on top of a frozen stage 1 (METHOD 1.10 and 1.11). Only the emotion controller learns."""
+"""Stage 2: emotion on top of a frozen stage 1 (docs/method.md 1.10 and 1.11). Only the emotion controller learns."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Where the face lies in the picture, taking it out, and putting it back without a seam.
 
 An affine here is (2, 3) and maps homogeneous pixel positions (x, y, 1); pixel centres are at integers. Facts from
-shared/parity/LIVEPORTRAIT.md sections 6.3 to 6.5 and 9.
+shared/parity/docs/liveportrait.md 6.3 to 6.5 and 9.
 """
 
 from __future__ import annotations

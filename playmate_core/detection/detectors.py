@@ -39,7 +39,7 @@ class Face:
     """A face that was found: its ``box`` in pixels, ``landmarks`` (N, 2) in pixels where known, and a ``score``.
 
     ``fine`` are LivePortrait's 203 points, where its network looked. A picture is cropped by ``landmarks``, a film's
-    frames by ``fine`` (LIVEPORTRAIT.md section 6.5), and openings are measured on these.
+    frames by ``fine`` (docs/liveportrait.md 6.5), and openings are measured on these.
     """
 
     box: Box

@@ -63,7 +63,8 @@ class FaceTrack:
         return [Square(x * scale, y * scale, side * scale, math.atan2(sin, cos)) for x, y, side, cos, sin in calm]
 
     def box(self, options: CropOptions = DRIVING_CROP) -> Square:
-        """The one upright square for the whole film, the mean of all (LIVEPORTRAIT 6.6): in it the head still moves."""
+        """The one upright square for the whole film, the mean of all (docs/liveportrait.md 6.6): in it the head
+        still moves."""
         squares = self.squares(options)
         x, y, side = (sum(values) / len(squares) for values in zip(*((q.x, q.y, q.side) for q in squares), strict=True))
         return Square(x, y, side)

@@ -1,4 +1,4 @@
-"""Stage 1, the motion denoiser: which motion goes with this voice (METHOD 1.7).
+"""Stage 1, the motion denoiser: which motion goes with this voice (docs/method.md 1.7).
 
 Four Proj modules turn motion, audio, identity and diffusion step into one sequence of P previous and W current
 frames; a Conformer works on it; Pose-MLP and Exp-MLP read the current frames. Letters: L audio layers, D audio width.

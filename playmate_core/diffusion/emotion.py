@@ -1,4 +1,4 @@
-"""Stage 2, the emotion controller: two DiT blocks between the frozen Conformer and the Exp-MLP (METHOD 1.11).
+"""Stage 2, the emotion controller: two DiT blocks between the frozen Conformer and the Exp-MLP (docs/method.md 1.11).
 
 Every gate starts at zero (adaLN-zero), so an untrained controller changes no bit of stage 1; the pose never hears it.
 """

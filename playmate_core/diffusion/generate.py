@@ -1,4 +1,7 @@
-"""Motion for speech of any length: windows one after the other, each continuing the last (METHOD 1.4, 1.7, 1.12)."""
+"""Motion for speech of any length: windows one after the other, each continuing the last.
+
+See docs/method.md 1.4, 1.7, 1.12.
+"""
 
 from __future__ import annotations
 

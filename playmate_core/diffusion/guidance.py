@@ -1,4 +1,4 @@
-"""Classifier-free guidance over voice and emotion (Eq. 8, METHOD 1.10).
+"""Classifier-free guidance over voice and emotion (Eq. 8, docs/method.md 1.10).
 
 ``e0 + w_a (e_a - e0) + w_e (e_ae - e_a)``, from exactly three conditionings: nothing, the voice, the voice and the
 emotion. Emotion enters behind the Conformer, so the last two share it: two Conformer rows, not three. The weights sum

@@ -1,4 +1,5 @@
-"""Between motion and the space the denoiser works in: adaptive normalisation (Eq. 5 and 6 corrected, METHOD 1.3, 1.4).
+"""Between motion and the space the denoiser works in: adaptive normalisation (Eq. 5 and 6 corrected, docs/method.md
+1.3, 1.4).
 
 A model-space frame is 63 expression channels, standardised over the whole corpus, then 6 pose channels (pitch, yaw,
 roll, t_x, t_y, log s), standardised by the mean and spread of their own clip; t_z is carried, never modelled.
@@ -18,9 +19,9 @@ from ..values import FPS, KEYPOINTS, Motion, Pose
 EXPRESSION_CHANNELS = 3 * KEYPOINTS
 POSE_CHANNELS = 6
 MOTION_CHANNELS = EXPRESSION_CHANNELS + POSE_CHANNELS
-#: Below this spread an expression channel carries extractor noise, not expression (METHOD 1.3).
+#: Below this spread an expression channel carries extractor noise, not expression (docs/method.md 1.3).
 LIVE_SIGMA = 1e-4
-#: A clip's spread counts as at least this share of the typical one: less is a head held still (METHOD 1.4).
+#: A clip's spread counts as at least this share of the typical one: less is a head held still (docs/method.md 1.4).
 POSE_FLOOR = 0.1
 PERCENTILES = (0.10, 0.25, 0.75, 0.90)
 #: A face further than this from the corpus is taken for one at this distance.
@@ -160,6 +161,6 @@ def to_motion(
 
 
 def standardised_identity(keypoints: Tensor, statistics: MotionStatistics) -> Tensor:
-    """Canonical ``keypoints`` (K, 3) as f_id (63,), METHOD 1.6; limited to what was learned."""
+    """Canonical ``keypoints`` (K, 3) as f_id (63,), docs/method.md 1.6; limited to what was learned."""
     mean, std = statistics.identity_mean.to(keypoints), statistics.identity_std.to(keypoints)
     return ((keypoints.flatten() - mean) / std).clamp(-IDENTITY_LIMIT, IDENTITY_LIMIT)

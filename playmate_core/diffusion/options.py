@@ -57,10 +57,11 @@ STARTS = ("free", "portrait")
 
 @dataclass(frozen=True)
 class SamplingOptions:
-    """The defaults are PERFORMANCE 3's sampler and the paper's guidance.
+    """The defaults are docs/performance.md 3's sampler and the paper's guidance.
 
     ``cfg_audio``, ``cfg_emotion``: w_a and w_e of Eq. 8, a number, one for each frame, or keys. ``cfg_audio_pose``: w_a
-    on the head pose, 1 by default, because more exaggerates head motion (METHOD 1.10). ``pose_amplitude``: times the
+    on the head pose, 1 by default, because more exaggerates head motion (docs/method.md 1.10). ``pose_amplitude``:
+    times the
     typical spread, one number or six (pitch, yaw, roll, t_x, t_y, scale); 0 is a still head. ``pose_mean``: around the
     portrait's own pose, or facing the camera. ``pose_anchor``: the mean stands there, or the first frame. ``start``:
     begin anywhere, or from the portrait's own face and pose. ``overlap``: frames two windows share, faded from one to

@@ -1,4 +1,4 @@
-"""How the head of an unseen portrait moves, which has no clip to take pose statistics from (METHOD 1.4)."""
+"""How the head of an unseen portrait moves, which has no clip to take pose statistics from (docs/method.md 1.4)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .denoiser import MotionDenoiser
 from .normalisation import EXPRESSION_CHANNELS, MotionStatistics, pose_channels, pose_from_channels, to_model_space
 from .options import SamplingOptions
 
-#: The pose stays within so many typical spreads of its centre (METHOD 1.4).
+#: The pose stays within so many typical spreads of its centre (docs/method.md 1.4).
 POSE_LIMIT = 3.5
 #: Pitch, yaw, roll in degrees beyond which the renderer is not comfortable.
 ANGLE_LIMITS = (25.0, 35.0, 25.0)
@@ -23,7 +23,7 @@ POSE_CLAMPED = "The head would turn beyond %s degrees (pitch, yaw, roll) and is 
 
 
 def clamp_pose(angles: Tensor, rest: Tensor) -> tuple[Tensor, bool]:
-    """``angles`` (T, 3) held within ANGLE_LIMITS, and whether that changed any (METHOD 1.4, safety).
+    """``angles`` (T, 3) held within ANGLE_LIMITS, and whether that changed any (docs/method.md 1.4, safety).
 
     A portrait whose ``rest`` (3,) looks further aside than a limit may keep its pose.
     """

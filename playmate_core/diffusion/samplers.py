@@ -1,4 +1,4 @@
-"""Forward and reverse diffusion around any denoiser (METHOD 1.8 and 1.9, PERFORMANCE 3).
+"""Forward and reverse diffusion around any denoiser (docs/method.md 1.8 and 1.9, docs/performance.md 3).
 
 The noisy sample at step ``t`` is ``alpha_t x0 + sigma_t noise`` with ``alpha_t^2 = alpha_bar_t`` and
 ``alpha_t^2 + sigma_t^2 = 1``. A sampler sees the network only as ``predict_x0(noisy, t) -> x0``: what the network was
@@ -18,9 +18,9 @@ from torch import Tensor
 from ..errors import UserError
 
 TARGETS = ("epsilon", "x0", "v")
-#: Clean samples live in standardised space; nothing real lies beyond six standard deviations (METHOD 1.9).
+#: Clean samples live in standardised space; nothing real lies beyond six standard deviations (docs/method.md 1.9).
 X0_LIMIT = 6.0
-#: Largest noise that training puts on the previous motion: Hallo2's t < 50 on this schedule (METHOD 1.8).
+#: Largest noise that training puts on the previous motion: Hallo2's t < 50 on this schedule (docs/method.md 1.8).
 PREVIOUS_SIGMA = 0.17
 #: The step after the last one: no noise left.
 CLEAN = -1
@@ -84,7 +84,7 @@ def add_noise(schedule: Schedule, x0: Tensor, noise: Tensor, t: Tensor) -> Tenso
 def previous_noise(
     schedule: Schedule, previous: Tensor, sigma_max: float = PREVIOUS_SIGMA, generator: torch.Generator | None = None
 ) -> Tensor:
-    """Noise augmentation of the previous window's motion (B, P, C), corrected Eq. 9 (square root; METHOD 1.8).
+    """Noise augmentation of the previous window's motion (B, P, C), corrected Eq. 9 (square root; docs/method.md 1.8).
 
     Each sample draws its own step uniformly from 0 up to the step whose noise is nearest to ``sigma_max``; every frame
     and channel its own noise. Parametrised by sigma, so that another schedule means the same disturbance.

@@ -1,6 +1,6 @@
 """A film moves a face: which of its motion is taken, and how, for a still portrait and for a film of one.
 
-LIVEPORTRAIT.md sections 7.1, 7.2 and 7.4, with a weight for each region in place of one region out of five. Every
+docs/liveportrait.md 7.1, 7.2 and 7.4, with a weight for each region in place of one region out of five. Every
 function returns a new value; what happens to keypoints after Eq. 1 is :mod:`retarget`' business.
 """
 
@@ -17,10 +17,10 @@ from .edit import Regions, fit_motion, hold_rest, mix, smooth_motion
 from .pose import ALL_AXES, REFERENCES, reference_frame, relative_pose
 
 #: A closed and neutral mouth, by keypoint, as (y, z): what a single driving frame is compared with, for want of a first
-#: one (LIVEPORTRAIT 7.3, where the components not named here stay below 0.001).
+#: one (docs/liveportrait.md 7.3, where the components not named here stay below 0.001).
 CLOSED_MOUTH = {7: (0.0026, 0.0), 14: (-0.002, 0.0), 17: (-0.001, 0.0), 19: (-0.015, -0.0026), 20: (0.0056, 0.0027)}
 MODES = ("relative", "absolute")
-#: A third for keypoints of a picture only: LivePortrait's way with animals (the end of LIVEPORTRAIT 7.2).
+#: A third for keypoints of a picture only: LivePortrait's way with animals (the end of docs/liveportrait.md 7.2).
 ANIMAL = "animal"
 PRIORITIES = ("expression", "pose")
 
@@ -109,7 +109,7 @@ def drive_clip(source: Motion, driving: Motion, options: DrivingOptions) -> Moti
 
 
 def driven_components() -> Tensor:
-    """Which components of the expression (K, 3) a face takes from another's own values (LIVEPORTRAIT 7.2).
+    """Which components of the expression (K, 3) a face takes from another's own values (docs/liveportrait.md 7.2).
 
     The others differ between people rather than between expressions, or carry nothing.
     """

@@ -72,7 +72,7 @@ def no_blink(motion: Motion, rest: Motion) -> Motion:
 def rebase_expression(motion: Motion, rest: Motion, share: Regions) -> Motion:
     """Shift each region by ``share`` of what separates the motion's first frame from the portrait's rest.
 
-    All zero is "absolute" (Eq. 1); all one "relative"; ``Regions(lips=0)`` JoyVASA's "hybrid" (METHOD 1.12).
+    All zero is "absolute" (Eq. 1); all one "relative"; ``Regions(lips=0)`` JoyVASA's "hybrid" (docs/method.md 1.12).
     """
     shift = (rest.expression - motion.expression[:1]) * share.per_keypoint()
     return replace(motion, expression=motion.expression + shift)
@@ -89,7 +89,7 @@ def fit_motion(motion: Motion, frames: int, how: str = "hold") -> Motion:
 
 
 def smooth_motion(motion: Motion, observation_variance: float = 3e-7) -> Motion:
-    """LivePortrait's Kalman smoothing (LIVEPORTRAIT 7.5) of pose and expression."""
+    """LivePortrait's Kalman smoothing (docs/liveportrait.md 7.5) of pose and expression."""
     expression = smooth_track(motion.expression.flatten(1), observation_variance).float()
     return Motion(smooth(motion.pose, observation_variance), expression.unflatten(1, (KEYPOINTS, 3)))
 

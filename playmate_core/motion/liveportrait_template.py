@@ -2,7 +2,7 @@
 
 A template is a dict: ``n_frames``, ``output_fps``, ``motion`` (a list of dicts ``scale`` (1, 1), ``R`` (1, 3, 3),
 ``exp`` (1, 21, 3), ``t`` (1, 3)) and maybe ``c_eyes_lst`` (1, 2) and ``c_lip_lst`` (1, 1) for every frame; older ones
-write ``R_d``, ``c_d_eyes_lst``, ``c_d_lip_lst`` (LIVEPORTRAIT.md section 7).
+write ``R_d``, ``c_d_eyes_lst``, ``c_d_lip_lst`` (docs/liveportrait.md 7).
 """
 
 from __future__ import annotations

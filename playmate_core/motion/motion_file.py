@@ -15,11 +15,12 @@ from pathlib import Path
 from safetensors.torch import save as serialize
 from torch import Tensor
 
+from ..atomic_file import write_atomically
 from ..detection.landmarks import Openings
 from ..errors import UserError
 from ..interpolation import FrameInterpolation, lerp, resample_frames
 from ..values import KEYPOINTS, Motion, Pose
-from ..weights.tensor_file import differences, open_tensors, refuse_nonfinite, restored, seems_to_be, write_whole
+from ..weights.tensor_file import differences, open_tensors, refuse_nonfinite, restored, seems_to_be
 from .edit import interpolate_motion, resample_motion
 from .liveportrait_template import TEMPLATE_SUFFIXES, read_template
 
@@ -98,7 +99,7 @@ def save_motion_clip(motion_clip: MotionClip, path: str | Path) -> None:
     refuse_nonfinite(path, tensors)
     metadata = {"playmate.kind": KIND, "playmate.version": VERSION, "playmate.fps": repr(float(motion.fps))}
     metadata |= {"playmate.source": motion_clip.source, "playmate.reader": motion_clip.reader}
-    write_whole(path, serialize({name: value.contiguous() for name, value in tensors.items()}, metadata))
+    write_atomically(path, serialize({name: value.contiguous() for name, value in tensors.items()}, metadata))
 
 
 def check_motion_output(path: Path) -> None:

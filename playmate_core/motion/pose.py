@@ -30,7 +30,7 @@ class PoseAxes:
     scale: bool = False
 
 
-#: Turns only: a video seldom frames its head as the portrait does (METHOD 1.12).
+#: Turns only: a video seldom frames its head as the portrait does (docs/method.md 1.12).
 TURNS = PoseAxes()
 ALL_AXES = PoseAxes(translation=True, scale=True)
 
@@ -93,7 +93,8 @@ def fit(pose: Pose, frames: int, how: str = "hold") -> Pose:
 def relative_pose(driving: Pose, rest: Pose, reference: str = "first", axes: PoseAxes = TURNS) -> Pose:
     """The driving movement, seen from its reference frame, laid on a portrait's ``rest`` pose of one frame.
 
-    R = R_d R_d0^T R_s (transposed matrices), t = t_s + t_d - t_d0, s = s_s s_d / s_d0 (METHOD 1.12). ``reference``
+    R = R_d R_d0^T R_s (transposed matrices), t = t_s + t_d - t_d0, s = s_s s_d / s_d0 (docs/method.md 1.12).
+    ``reference``
     is the "first" frame or the most "frontal" one; there the result is the rest pose.
     """
     zero = slice(reference_frame(driving, reference), None)
@@ -157,7 +158,7 @@ def keyframes(keys: Sequence[PoseKey], frames: int, fps: float = FPS) -> Pose:
 
 
 def smooth(pose: Pose, observation_variance: float = 3e-7) -> Pose:
-    """LivePortrait's Kalman smoothing (LIVEPORTRAIT 7.5) of rotation matrices, translation and scale.
+    """LivePortrait's Kalman smoothing (docs/liveportrait.md 7.5) of rotation matrices, translation and scale.
 
     Matrices are made orthogonal again, which the reference leaves out. 3e-7 hardly smooths; 1e-3 does plainly.
     """

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
+from ..atomic_file import AtomicFile
 from ..detection.detect import FaceSource, Pick
 from ..diffusion.denoiser import MotionDenoiser
 from ..diffusion.emotion import EmotionController
@@ -143,7 +143,7 @@ def talk(request: TalkRequest, progress: Progress | None = None) -> TalkReport:
         motion = move(models, request, portrait, audio, step)
     if pose is not None:
         motion = apply_pose(motion, pose)
-    with _kept_if_whole(request.plot) as plot:
+    with AtomicFile(request.plot) if request.plot else nullcontext() as plot:
         if plot:
             write_plot(plot, motion, audio)
         with clock.stage("render and encode") as step:
@@ -247,20 +247,6 @@ def write_plot(path: Path, motion: Motion, audio: AudioFeatures) -> None:
 
     drawn = cv2.imencode(".png", plot_motion(motion, audio.energy)[..., ::-1])[1]
     path.write_bytes(drawn.tobytes())
-
-
-@contextmanager
-def _kept_if_whole(path: Path | None) -> Iterator[Path | None]:
-    """A name beside ``path`` to write to, which becomes ``path`` unless the block is left by an exception."""
-    if path is None:
-        yield None
-        return
-    part = path.with_name(f".{path.stem}.{os.getpid()}.part")
-    try:
-        yield part
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 class Clock:

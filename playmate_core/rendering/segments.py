@@ -18,6 +18,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ..atomic_file import write_atomically
 from ..face import FaceModel
 from ..face.fast import choose_profile
 from ..media.audio_files import Recording
@@ -125,7 +126,5 @@ def _enter(folder: Path, film: str, profile: str) -> str:
         pass
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    temporary = book.with_suffix(".part")
-    temporary.write_text(json.dumps({"film": film, "profile": profile}))
-    temporary.replace(book)
+    write_atomically(book, json.dumps({"film": film, "profile": profile}).encode())
     return profile

@@ -20,8 +20,9 @@ import torch
 from safetensors.torch import save as serialize
 from torch import Tensor, nn
 
+from ..atomic_file import write_atomically
 from ..errors import UserError
-from .tensor_file import differences, open_tensors, refuse_nonfinite, restored, seems_to_be, some, write_whole
+from .tensor_file import differences, open_tensors, refuse_nonfinite, restored, seems_to_be, some
 
 if TYPE_CHECKING:
     from ..diffusion.denoiser import MotionDenoiser
@@ -115,7 +116,7 @@ def save(
         metadata["playmate.base"] = tensor_hash(base)
     if audio:
         metadata["playmate.audio"] = audio
-    write_whole(path, serialize(stored, metadata))
+    write_atomically(path, serialize(stored, metadata))
 
 
 def load_face(path: str | Path) -> FaceModel:

@@ -1,6 +1,6 @@
 """LivePortrait's public checkpoints, official ``.pth`` or Kijai's safetensors, human or animal, read into a FaceModel.
 
-Layouts and names: LIVEPORTRAIT.md, section 2. The networks keep the published names, so a file needs little more than
+Layouts and names: docs/liveportrait.md 2. The networks keep the published names, so a file needs little more than
 its prefixes stripped; spectral norm is divided out once, here.
 """
 

@@ -1,4 +1,4 @@
-"""Level 1: generated motion against ground-truth motion, decoded exactly (METHOD 4.3, 4.4)."""
+"""Level 1: generated motion against ground-truth motion, decoded exactly (docs/method.md 4.3, 4.4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What a head does besides speaking: emotion, blinks, gaze, and how it moves (METHOD 4.1). Tracks run at 100 Hz."""
+"""What a head does besides speaking: emotion, blinks, gaze, and how it moves (docs/method.md 4.1). Tracks run at 100
+Hz."""
 
 from __future__ import annotations
 
