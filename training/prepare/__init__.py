@@ -18,6 +18,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from playmate_core.atomic_file import remove_stale, write_atomically
 from playmate_core.errors import UserError
 from training.config import parse
 from training.data import MANIFEST as CORPUS
@@ -29,7 +30,7 @@ from .entry import Item
 from .layouts import LAYOUTS, read_layout
 from .manifest import write_manifest
 from .shards import Placed, write_shards
-from .store import Store, write_apart
+from .store import Store
 from .summary import Summary, write_summary
 from .tracks import MakeDetector
 
@@ -48,12 +49,13 @@ def prepare(config: PrepareConfig, make_detector: MakeDetector | None = None) ->
     entries = read_layout(config.layout, Path(config.source), labels, config.license)
     plan = make_plan(config, make_detector)
     _settle(config, out)
+    remove_stale(out)
     items = [Item(entry, reason=entry.problem) for entry in entries]
     clips = judge(_done(config, plan, items), Store(plan.store), plan.limits)
     placed = write_shards(out, clips, Store(plan.store), config.shard_clips, config.shard_megabytes)
     write_manifest(out, clips, placed)
     summary = write_summary(out, clips, plan.limits)
-    write_apart(out / CORPUS, json.dumps(_card(config, summary, placed), indent=1).encode())
+    write_atomically(out / CORPUS, json.dumps(_card(config, summary, placed), indent=1).encode())
     return summary
 
 
@@ -85,7 +87,7 @@ def _settle(config: PrepareConfig, out: Path) -> None:
             raise UserError(
                 f"{out} holds a corpus of the {name} {before.get(name)!r}, not {told[name]!r}; give another --out."
             )
-    write_apart(path, json.dumps(told, indent=1).encode())
+    write_atomically(path, json.dumps(told, indent=1).encode())
 
 
 def _card(config: PrepareConfig, summary: Summary, placed: Mapping[str, Placed]) -> dict[str, object]:

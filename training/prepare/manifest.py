@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from playmate_core.atomic_file import write_atomically
 from playmate_core.errors import UserError
 
 from .corpus import Judged
 from .shards import Placed
-from .store import write_apart
 
 MANIFEST = "manifest.parquet"
 SCORES = (
@@ -63,7 +63,7 @@ def write_manifest(out: Path, clips: Sequence[Judged], placed: Mapping[str, Plac
     rows = [row(clip, placed.get(clip.item.id) if clip.kept else None) for clip in clips]
     blob = io.BytesIO()
     parquet.write_table(pa.Table.from_pylist(rows, schema=_schema(pa)), blob, compression="zstd")
-    write_apart(out / MANIFEST, blob.getvalue())
+    write_atomically(out / MANIFEST, blob.getvalue())
 
 
 def read_manifest(out: Path) -> list[dict[str, Any]]:

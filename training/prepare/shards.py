@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from playmate_core.atomic_file import AtomicFile, write_atomically
 from playmate_core.errors import UserError
 from training.prepared import JSON, MOTION, SOUND, VIDEO
 
 from .corpus import Judged
-from .store import Store, key_of, write_apart
+from .store import Store, key_of
 
 
 @dataclass(frozen=True)
@@ -98,20 +99,17 @@ def _write_shard(path: Path, clips: Sequence[Judged], store: Store) -> dict[str,
             return {key: Placed(path.name, key, sha256) for key, sha256 in before["clips"].items()}
     except (OSError, ValueError, KeyError):
         pass
-    temporary = path.with_name(f".{path.name}.part")
     hashes = {}
     try:
-        with tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT) as tar:
+        with AtomicFile(path) as temporary, tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT) as tar:
             for clip in clips:
                 hashes[clip.item.id] = _add(tar, clip, store)
-        temporary.replace(path)
     except OSError as problem:
-        temporary.unlink(missing_ok=True)
         raise UserError(
             f"Cannot write {path} ({problem.strerror}); free some space or give another --out."
         ) from problem
     content = {"made_of": made_of, "size": path.stat().st_size, "clips": hashes}
-    write_apart(told, json.dumps(content, sort_keys=True).encode())
+    write_atomically(told, json.dumps(content, sort_keys=True).encode())
     return {key: Placed(path.name, key, sha256) for key, sha256 in hashes.items()}
 
 

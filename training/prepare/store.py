@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from playmate_core.errors import UserError
+from playmate_core.atomic_file import write_atomically
 
 
 @dataclass(frozen=True)
@@ -53,16 +51,11 @@ class Store:
 
     def keep(self, where: str, results: Sequence[Result]) -> None:
         """Write results; their files first. Raises UserError where the disk refuses."""
-        path = self._path(where)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as problem:
-            raise UserError(f"Cannot write below {self.root} ({problem.strerror}); give another --out.") from problem
         for result in results:
             for name, content in result.files.items():
-                write_apart(self.file(where, name), content)
+                write_atomically(self.file(where, name), content)
         told = [{name: value for name, value in asdict(one).items() if name != "files"} for one in results]
-        write_apart(path.with_suffix(".json"), json.dumps(told, sort_keys=True).encode())
+        write_atomically(self._path(where).with_suffix(".json"), json.dumps(told, sort_keys=True).encode())
 
     def file(self, where: str, name: str) -> Path:
         """Where a file of a result lies."""
@@ -71,19 +64,3 @@ class Store:
     def _path(self, where: str) -> Path:
         step, _, key = where.partition("/")
         return self.root / step / key[:2] / key
-
-
-def write_apart(path: Path, content: bytes) -> None:
-    """Write under a name nobody else uses, then rename. Raises UserError where the disk refuses."""
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as problem:
-        temporary.unlink(missing_ok=True)
-        raise UserError(
-            f"Cannot write {path} ({problem.strerror}); free some space or give another --out."
-        ) from problem

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from playmate_core.atomic_file import write_atomically
 from playmate_core.values import FPS
 
 from .corpus import Judged
 from .filters import Limits
-from .store import write_apart
 
 #: What is drawn: a score, its limit's field, and what it is called.
 PANELS = (
@@ -84,8 +84,8 @@ def _counted(names: object) -> dict[str, int]:
 def write_summary(out: Path, clips: Sequence[Judged], limits: Limits) -> Summary:
     """Write ``summary.json`` and ``summary.png`` -> the summary."""
     summary = summarise(clips)
-    write_apart(out / "summary.json", json.dumps(asdict(summary), indent=1).encode())
-    write_apart(out / "summary.png", histograms(clips, limits))
+    write_atomically(out / "summary.json", json.dumps(asdict(summary), indent=1).encode())
+    write_atomically(out / "summary.png", histograms(clips, limits))
     return summary
 
 
