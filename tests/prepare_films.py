@@ -140,7 +140,19 @@ def write_film(path: Path, frames: Frames, voice: NDArray[np.int16] | None, film
         container.mux(stream.encode(None))
         if voice is not None:
             _write_sound(container, sound, np.concatenate([np.zeros(round(film.delay * 16000), np.int16), voice]))
+    if film.turned:
+        _turn(path)
     return path
+
+
+def _turn(path: Path) -> None:
+    """Say in the file that it is to be shown turned clockwise by 90 degrees."""
+    data = bytearray(path.read_bytes())
+    unit = np.array([1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30], ">i4").tobytes()
+    quarter = np.array([0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30], ">i4").tobytes()
+    at = data.find(unit, data.find(b"tkhd"))
+    data[at : at + 36] = quarter
+    path.write_bytes(data)
 
 
 def write_sound(path: Path, voice: NDArray[np.int16]) -> Path:
