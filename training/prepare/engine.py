@@ -24,7 +24,7 @@ from training.workers import worker_pool
 
 from .entry import Item
 from .filters import Limits
-from .steps import Step, apply_all
+from .steps import Step, apply_all, recall
 from .store import Store
 
 logger = logging.getLogger(__name__)
@@ -53,8 +53,13 @@ class Plan:
 
 def run_in_pool(plan: Plan, items: Sequence[Item], workers: int) -> Iterator[list[Item]]:
     """What came of each item, as it is finished. A film that ends a worker, twice, is rejected as "crashed"."""
-    waiting = [item.to_json() for item in items if not item.reason]
-    yield from ([item] for item in items if item.reason)
+    waiting: list[str] = []
+    for item in items:  # a finished corpus under other limits needs no worker at all
+        known = recall(plan.steps, item, Store(plan.store), plan.limits)
+        if known is None:
+            waiting.append(item.to_json())
+        else:
+            yield known
     while waiting:
         left: list[str] = []
         for done in _until_broken(plan, waiting, workers, left):

@@ -54,7 +54,7 @@ def apply(step: Step, item: Item, store: Store, limits: Limits, root: Path) -> l
     if item.reason:
         return [item]
     try:
-        where = f"{folder(step)}/{key_of(step.inputs(item))}"
+        where = _where(step, item)
     except UserError as problem:  # a file that went away
         return [item.rejected("unreadable", _portable(str(problem), root))]
     results = store.find(where)
@@ -76,6 +76,30 @@ def apply_all(steps: Sequence[Step], items: Iterable[Item], store: Store, limits
     for step in steps:
         done = [after for item in done for after in apply(step, item, store, limits, root)]
     return done
+
+
+def recall(steps: Sequence[Step], item: Item, store: Store, limits: Limits) -> list[Item] | None:
+    """What every step made of ``item`` before, without running any; None where one of them has not met it."""
+    items = [item]
+    for step in steps:
+        after: list[Item] = []
+        for one in items:
+            if one.reason:
+                after.append(one)
+                continue
+            try:
+                where = _where(step, one)
+            except UserError:
+                return None
+            if (results := store.find(where)) is None:
+                return None
+            after += [_next(step, where, one, result, limits) for result in results]
+        items = after
+    return items
+
+
+def _where(step: Step, item: Item) -> str:
+    return f"{folder(step)}/{key_of(step.inputs(item))}"
 
 
 def _next(step: Step, where: str, item: Item, result: Result, limits: Limits) -> Item:
