@@ -78,7 +78,7 @@ def test_a_killed_command_goes_on_to_the_same_frames(
     words += ["--driving-crop", "whole"] if command == "animate" else []
     killed = subprocess.run([sys.executable, "-c", KILLED, str(PART), *map(str, words)], cwd=ROOT, check=False)
     assert killed.returncode == -9
-    left = sorted(path.name for path in room.parts_folder(out / "killed.mp4").glob("*.mp4"))
+    left = sorted(path.name for path in room.segments_folder(out / "killed.mp4").glob("*.mp4"))
     assert left == ["00000000.mp4", f"{PART:08d}.mp4"] and not (out / "killed.mp4").exists()
 
     monkeypatch.setattr(room, "PART", PART)
@@ -131,7 +131,7 @@ def test_an_animation_that_is_begun_otherwise_begins_anew(
     )
     with pytest.raises(Stopped):
         animate(request, stop)
-    assert room.parts_folder(request.output).is_dir()
+    assert room.segments_folder(request.output).is_dir()
 
     other = replace(request, how=replace(request.how, multiplier=3.0))
     animate(other)
