@@ -12,8 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 from prepare_films import HEIGHT, WIDTH, Film, beside, drawn, marked, voice_of, write_film, write_sound
 
-MIDDLE = WIDTH // 2
-
 
 @dataclass(frozen=True)
 class Wanted:
