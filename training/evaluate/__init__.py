@@ -15,7 +15,7 @@ from playmate_core.weights.folders import bundled
 from training.close_probe import load_close_probe
 from training.close_stage import CloseStageConfig, train_close
 from training.config import parse
-from training.data import Sessions, corpus_config, corpus_hash, load_clips
+from training.data import Sessions, corpus_config, corpus_hash, load_synthetic_clips
 from training.evaluate import ablations, judge, leakage, level1, level2, pictures, samplers
 from training.evaluate.emotion_judge import fit_judge
 from training.evaluate.emotion_layer import emotion_layer_table
@@ -93,7 +93,10 @@ def level_one(config: EvaluateConfig, system: System) -> list[Table]:
     few = subjects[: config.few]
     logger.info("Level 1 on %d clips.", len(subjects))
     speech, made = level1.speech_table(system, subjects)
-    named = fit_judge(load_clips(corpus, "train"), load_clips(corpus, "val") + load_clips(corpus, "test"))
+    named = fit_judge(
+        load_synthetic_clips(corpus, "train"),
+        load_synthetic_clips(corpus, "val") + load_synthetic_clips(corpus, "test"),
+    )
     neutral = with_neutral_voice(subjects, config.few)
     emotion = level1.emotion_table(system, neutral, named, made)
     pictures.motion_curves(few[:4], made, Path(config.out))
@@ -107,7 +110,7 @@ def long_runs(config: EvaluateConfig, system: System) -> Table:
     few = load_subjects(corpus, encoder, config.few)
     speech_backend = str(corpus_config(corpus)["speech"])
     rows = ablations.rollout_rows(system, ablations.rollout_subject(encoder, config.rollout, speech_backend))
-    held_out = load_clips(corpus, "val") + load_clips(corpus, "test")
+    held_out = load_synthetic_clips(corpus, "val") + load_synthetic_clips(corpus, "test")
     rows += samplers.sampler_rows(system.denoiser, held_out, system.options, config.oracle_steps)
     variants = {"as shipped": system}
     for name, path in (
@@ -126,7 +129,8 @@ def layer_level(config: EvaluateConfig, system: System) -> Table:
     """The emotion layer beside the model's own emotion."""
     corpus = Path(config.corpus)
     subjects = load_subjects(corpus, system.denoiser.config.audio_encoder, config.clips)
-    judge = fit_judge(load_clips(corpus, "train"), load_clips(corpus, "val") + load_clips(corpus, "test"))
+    held_out = load_synthetic_clips(corpus, "val") + load_synthetic_clips(corpus, "test")
+    judge = fit_judge(load_synthetic_clips(corpus, "train"), held_out)
     return emotion_layer_table(system, with_neutral_voice(subjects, config.few), judge)
 
 
@@ -148,8 +152,8 @@ def level_two(config: EvaluateConfig, system: System) -> Table:
     subjects = load_subjects(corpus, system.denoiser.config.audio_encoder, config.clips)
     neutral = with_neutral_voice(subjects, config.few)
     cast = [filmed(subject, seed) for subject in neutral]
-    held_out = load_clips(corpus, "val") + load_clips(corpus, "test")
-    named = fit_pixel_judge(probe, seed, load_clips(corpus, "train"), held_out, judge.disturbed)
+    held_out = load_synthetic_clips(corpus, "val") + load_synthetic_clips(corpus, "test")
+    named = fit_pixel_judge(probe, seed, load_synthetic_clips(corpus, "train"), held_out, judge.disturbed)
     rows = [
         *judge.probe_rows(probe, sessions),
         *named.rows(),
