@@ -51,12 +51,13 @@ def write_tables(tables: list[Table], folder: Path, facts: dict[str, str]) -> No
     folder.mkdir(parents=True, exist_ok=True)
     head = "".join(f"- {key}: {value}\n" for key, value in facts.items())
     text = "# Evaluation\n\n" + head + "\n" + "\n".join(table.markdown() for table in tables)
-    _replace(folder / "evaluation.md", text)
+    replace_file(folder / "evaluation.md", text)
     content = {"facts": facts, "tables": [asdict(table) for table in tables]}
-    _replace(folder / "evaluation.json", json.dumps(content, indent=1))
+    replace_file(folder / "evaluation.json", json.dumps(content, indent=1))
 
 
-def _replace(path: Path, text: str) -> None:
+def replace_file(path: Path, text: str) -> None:
+    """Write a file through a temporary name, so that a kill leaves the old one or the new one."""
     temporary = path.with_suffix(path.suffix + ".tmp")
     temporary.write_text(text, encoding="utf-8")
     os.replace(temporary, path)
