@@ -57,8 +57,8 @@ class VideosConfig:
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure, print the table, store it as Markdown and JSON."""
     config = parse(VideosConfig, argv, __doc__ or "")
-    if config.models:
-        ask_too(lambda category: below([Path(config.models)], category))
+    named = [Path(config.models)] if config.models else []
+    ask_too(lambda category: below(named, category))
     pairs = pairs_of(config)
     stated = {"sampler": config.sampler, "seeds": config.seeds, "models": hashes(config.weights)}
     look = face_detector()
