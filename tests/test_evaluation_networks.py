@@ -13,6 +13,7 @@ from torch import nn
 
 from playmate_core.errors import UserError
 from playmate_core.weights.catalogue import JUDGES
+from training.evaluate.videos import lpips_figures
 from training.evaluate.videos.checkpoints import Skipped, find_weights, load_strictly, read_tensors
 from training.evaluate.videos.frechet import Moments, frechet_distance
 from training.evaluate.videos.i3d import InceptionI3d
@@ -178,6 +179,16 @@ def test_lpips_is_zero_for_itself_symmetric_and_grows() -> None:
         near, far = net(picture, picture + 0.05 * noise), net(picture, picture + 0.5 * noise)
         assert torch.allclose(near, net(picture + 0.05 * noise, picture))
     assert bool((far > near).all()) and bool((near > 0).all())
+
+
+def test_the_heads_of_lpips_are_the_published_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torchmetrics", reason="torchmetrics is not installed")
+    heads = lpips_figures.read_heads()
+    assert {key: tuple(value.shape) for key, value in heads.items()} == head_shapes()
+    assert all(bool((value >= 0).all()) for value in heads.values())  # distances never shrink
+    monkeypatch.setattr(lpips_figures, "HEADS_SHA256", "0" * 64)
+    with pytest.raises(Skipped, match="linear heads"):
+        lpips_figures.read_heads()
 
 
 @pytest.mark.parametrize("lag", [-5, 0, 5, 12])
