@@ -343,6 +343,16 @@ def test_a_network_that_misses_moved_sound_is_not_quoted(tmp_path: Path, monkeyp
         sync_figures.sync_figures([flickering(tmp_path, 0)], Brightness(blind=True), "")  # type: ignore[arg-type]
 
 
+def test_silent_films_take_no_part_in_sync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(syncnet, "mfcc", loudness_steps)
+    clip = flickering(tmp_path, 0)
+    silent = replace(clip, name="silent", films={k: replace(film, sound=None) for k, film in clip.films.items()})
+    found, _ = sync_figures.sync_figures([silent, clip], Brightness(), "")  # type: ignore[arg-type]
+    assert set(found.details["clips"]["generated"]) == {"one"}
+    with pytest.raises(Skipped, match="sound in any of the real films"):
+        sync_figures.sync_figures([silent], Brightness(), "")  # type: ignore[arg-type]
+
+
 def test_sound_is_moved_by_whole_frames() -> None:
     samples = np.arange(1, 6401, dtype=np.float32)
     assert np.array_equal(sync_figures.later(samples, 5)[3200:], samples[:3200])
