@@ -18,10 +18,10 @@ from torch import nn
 
 from playmate_core.detection.crop import inverse, move_points
 from playmate_core.errors import UserError
+from playmate_core.host import HOST
 from playmate_core.media.audio_files import Recording
 from playmate_core.media.video_reader import Frame
 from playmate_core.media.video_writer import VideoOptions, VideoWriter
-from playmate_core.weights import folders as model_folders
 from training.__main__ import main as training
 from training.evaluate import videos
 from training.evaluate.videos import checkpoints, frechet_figures, lpips_figures, report, sync_figures, syncnet
@@ -78,7 +78,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 @pytest.fixture(autouse=True)
 def no_host(monkeypatch: pytest.MonkeyPatch) -> None:
     """``--models`` is remembered for a process; here for a test."""
-    monkeypatch.setattr(model_folders, "_hosts", [])
+    monkeypatch.setattr(HOST, "_model_folders", lambda category: ())
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from playmate_core.media.prefetch import ahead, behind
+from playmate_core.media.prefetch import background_consumer, prefetch
 
 
 def ours() -> set[str]:
@@ -23,7 +23,7 @@ def test_ahead_overlaps_keeps_order_and_is_bounded() -> None:
             made.append(i)
             yield i
 
-    taken = ahead(source())
+    taken = prefetch(source())
     assert next(taken) == 0
     time.sleep(0.3)
     assert 2 <= len(made) <= 5  # on while nobody asks, but not far: two wait and one is in hand
@@ -40,7 +40,7 @@ def test_ahead_ends_with_either_side() -> None:
         finally:
             closed.set()
 
-    taken = ahead(endless())
+    taken = prefetch(endless())
     next(taken)
     taken.close()  # type: ignore[attr-defined]
     assert closed.is_set() and not ours()
@@ -51,14 +51,14 @@ def test_ahead_ends_with_either_side() -> None:
 
     seen = []
     with pytest.raises(OSError, match="ends here"):
-        for item in ahead(broken()):
+        for item in prefetch(broken()):
             seen.append(item)
     assert seen == [1] and not ours()
 
 
 def test_behind_consumes_everything_or_ends() -> None:
     got: list[int] = []
-    with behind(got.extend) as give:
+    with background_consumer(got.extend) as give:
         for i in range(20):
             give(i)
     assert got == list(range(20)) and not ours()
@@ -67,11 +67,11 @@ def test_behind_consumes_everything_or_ends() -> None:
         next(items)
         raise OSError("full")
 
-    with pytest.raises(OSError, match="full"), behind(refuse) as give:
+    with pytest.raises(OSError, match="full"), background_consumer(refuse) as give:
         for i in range(100):
             give(i)
-    with pytest.raises(OSError, match="full"), behind(refuse) as give:
+    with pytest.raises(OSError, match="full"), background_consumer(refuse) as give:
         give(1)  # told at the end at the latest
-    with pytest.raises(KeyboardInterrupt), behind(got.extend) as give:
+    with pytest.raises(KeyboardInterrupt), background_consumer(got.extend) as give:
         raise KeyboardInterrupt
     assert not ours()

@@ -209,7 +209,7 @@ def test_a_video_without_frames_is_refused(tmp_path: Path) -> None:
 FULL_DISK = """
 import resource, sys, torch
 from playmate_core.errors import UserError
-from playmate_core.writer import VideoWriter
+from playmate_core.media.video_writer import VideoWriter
 resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
 try:
     with VideoWriter(sys.argv[1]) as video:
@@ -250,8 +250,8 @@ def test_outputs_are_checked_before_slow_work(tmp_path: Path, monkeypatch: pytes
 
 MEMORY = """
 import resource, sys, torch
-from playmate_core.sound import Recording
-from playmate_core.writer import VideoWriter
+from playmate_core.media.audio_files import Recording
+from playmate_core.media.video_writer import VideoWriter
 import numpy as np
 with VideoWriter(sys.argv[1], sound=Recording(np.zeros((1, 16000), np.float32), 16000)) as video:
     for i in range(int(sys.argv[2]) // 8):

@@ -19,9 +19,10 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
+from playmate_core.atomic_file import write_atomically
 from playmate_core.errors import UserError
 from training.config import from_mapping, parse
-from training.data import shard_path, write_clips, write_manifest, write_sessions, write_whole
+from training.data import shard_path, write_clips, write_manifest, write_sessions
 from training.synthetic.clips import SPLITS, make_clip
 from training.synthetic.sessions import make_session
 from training.synthetic.speech import BACKENDS, VOICES, say
@@ -190,7 +191,7 @@ def _settle(config: CorpusConfig, out: Path) -> None:
         if old != new and name not in _FREE and not (name in _COUNTS and old == 0):
             flag = name.replace("_", "-")
             raise UserError(f"{out} was made with --{flag} {old}, not {new}; give that, or another --out.")
-    write_whole(path, json.dumps(dataclasses.asdict(config), indent=1).encode())
+    write_atomically(path, json.dumps(dataclasses.asdict(config), indent=1).encode())
 
 
 def main(argv: Sequence[str] | None = None) -> None:

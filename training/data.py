@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from playmate_core.atomic_file import write_atomically
 from playmate_core.errors import UserError
 from playmate_core.values import Motion, Pose
 from training.synthetic.clips import Clip
@@ -114,21 +114,7 @@ def write_sessions(path: Path, sessions: Sequence[Session]) -> None:
 def _write(path: Path, tensors: dict[str, Tensor], labels: list[dict[str, Any]]) -> None:
     """One file, complete or absent. A single metadata key: safetensors keeps no order among several."""
     blob = save({name: value.contiguous() for name, value in tensors.items()}, {"items": json.dumps(labels)})
-    write_whole(path, blob)
-
-
-def write_whole(path: Path, blob: bytes) -> None:
-    """Write under a temporary name, then rename. Raises UserError where the disk refuses."""
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(blob)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise UserError(f"Cannot write {path} ({error.strerror}); free some space or give another --out.") from error
+    write_atomically(path, blob)
 
 
 def load_clips(root: Path, split: str) -> list[Clip]:
@@ -211,7 +197,7 @@ def write_manifest(root: Path) -> str:
     found = sorted(Path(root).glob("*.safetensors"))
     hashes = {path.name: _file_hash(path) for path in found}
     digest = hashlib.sha256("".join(f"{name} {value}\n" for name, value in hashes.items()).encode()).hexdigest()
-    write_whole(Path(root) / MANIFEST, json.dumps({"hash": digest, "shards": hashes}, indent=1).encode())
+    write_atomically(Path(root) / MANIFEST, json.dumps({"hash": digest, "shards": hashes}, indent=1).encode())
     return digest
 
 

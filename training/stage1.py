@@ -1,4 +1,4 @@
-"""Stage 1: which motion goes with this voice (METHOD 1.4 to 1.10). Only the denoiser learns."""
+"""Stage 1: which motion goes with this voice (docs/method.md 1.4 to 1.10). Only the denoiser learns."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ DATA = "synthetic talking heads and espeak-ng speech, made by `python -m trainin
 
 @dataclass(frozen=True)
 class Stage1Config(MotionRecipe):
-    """The recipe of the shipped denoiser: some 20 minutes on one CPU core. METHOD 1.9 has the paper's."""
+    """The recipe of the shipped denoiser: some 20 minutes on one CPU core. docs/method.md 1.9 has the paper's."""
 
     out: str = "runs/stage1"
     # Saying epsilon or "v" a small network has to hand 46 channels of noise through itself: after 2000 steps lip
@@ -77,17 +77,17 @@ class Stage1:
         return self.sampler.draw(c.batch, c.at_start, c.start, c.repeat, generator)
 
     def loss(self, batch: Windows, step: int, generator: torch.Generator) -> dict[str, Tensor]:
-        """Two masked means, live expression channels and pose, so that 6 are not drowned by 46 (METHOD 1.9)."""
+        """Two masked means, live expression channels and pose, so that 6 are not drowned by 46 (docs/method.md 1.9)."""
         c, target = self.config, self.config.model.target
-        dice = torch.rand(2, len(batch.motion), generator=generator)
+        u = torch.rand(2, len(batch.motion), generator=generator)
         noised = diffuse(
             batch,
             self.sampler.previous,
             target,
             self.schedule,
             c.prev_noise_max,
-            drop_audio=dice[0] < c.drop_audio,
-            drop_identity=dice[1] < c.drop_identity,
+            drop_audio=u[0] < c.drop_audio,
+            drop_identity=u[1] < c.drop_identity,
             generator=generator,
         )
         prediction = self.denoiser(noised.noisy, noised.t, noised.context).float()

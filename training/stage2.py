@@ -1,4 +1,4 @@
-"""Stage 2: emotion on top of a frozen stage 1 (METHOD 1.10 and 1.11). Only the emotion controller learns."""
+"""Stage 2: emotion on top of a frozen stage 1 (docs/method.md 1.10 and 1.11). Only the emotion controller learns."""
 
 from __future__ import annotations
 
@@ -72,8 +72,8 @@ class Stage2:
     def loss(self, batch: Windows, step: int, generator: torch.Generator) -> dict[str, Tensor]:
         c, target = self.config, self.base.config.target
         self.base.to(batch.motion.device)
-        dice = torch.rand(len(batch.motion), generator=generator)
-        both, null = dice < c.drop_both, dice < c.drop_both + c.drop_emotion
+        u = torch.rand(len(batch.motion), generator=generator)
+        both, null = u < c.drop_both, u < c.drop_both + c.drop_emotion
         noised = diffuse(
             batch,
             self.sampler.previous,

@@ -1,4 +1,7 @@
-"""Motion for speech of any length: windows one after the other, each continuing the last (METHOD 1.4, 1.7, 1.12)."""
+"""Motion for speech of any length: windows one after the other, each continuing the last.
+
+See docs/method.md 1.4, 1.7, 1.12.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,11 @@ from ..errors import UserError
 from ..values import KEYPOINTS, AudioFeatures, EmotionCurve, Motion, Pose, expect, expect_same_rate
 from .denoiser import MotionDenoiser, WindowContext
 from .emotion import EmotionController
-from .guidance import Feeling, Scales, as_clean, guided
+from .guidance import EmotionCondition, Scales, as_clean, guided
 from .normalisation import EXPRESSION_CHANNELS, MOTION_CHANNELS, pose_channels, standardised_identity, to_expression
 from .options import SamplingOptions, window_noise, window_of
-from .pose_prior import ANGLE_LIMITS, HELD_BACK, POSE_LIMIT, Head
+from .pose_prior import ANGLE_LIMITS, POSE_CLAMPED, POSE_LIMIT, PosePrior
+from .request import GenerationRequest
 from .samplers import Schedule, sample
 
 __all__ = ["SamplingOptions", "generate", "iterate", "joined"]
@@ -32,7 +36,7 @@ class _Plan:
     denoiser: MotionDenoiser
     controller: EmotionController | None
     identity: Tensor
-    head: Head
+    head: PosePrior
     audio: AudioFeatures
     emotion: tuple[Tensor, Tensor] | None
     options: SamplingOptions
@@ -58,43 +62,32 @@ def stride(window: int, overlap: int) -> int:
 def generate(
     denoiser: MotionDenoiser,
     controller: EmotionController | None,
-    portrait_keypoints: Tensor,
-    rest: Motion,
-    audio: AudioFeatures,
-    emotion: EmotionCurve | None = None,
-    options: SamplingOptions = SamplingOptions(),  # noqa: B008  (frozen)
+    request: GenerationRequest,
     progress: Progress | None = None,
-    previous: Motion | None = None,
 ) -> Motion:
-    """One frame of motion for each frame of ``audio``.
+    """One frame of motion for each frame of the request's audio.
 
-    ``portrait_keypoints`` (K, 3) canonical and ``rest``, one frame, are the portrait. Without an ``emotion``, or with
-    weights that are all zero, stage 1 alone speaks. ``previous`` is a motion to continue (its voice is taken for
-    silent). ``progress(step, total)`` counts network evaluations over all windows and may raise to cancel. The same
-    seed gives the same motion. Raises UserError, before any slow work, for inputs that do not fit each other.
+    ``progress(step, total)`` counts network evaluations over all windows and may raise to cancel. The same seed gives
+    the same motion. Raises UserError, before any slow work, for inputs that do not fit each other.
     """
-    pieces = list(iterate(denoiser, controller, portrait_keypoints, rest, audio, emotion, options, progress, previous))
-    return joined(pieces)
+    return joined(list(iterate(denoiser, controller, request, progress)))
 
 
 def iterate(
     denoiser: MotionDenoiser,
     controller: EmotionController | None,
-    portrait_keypoints: Tensor,
-    rest: Motion,
-    audio: AudioFeatures,
-    emotion: EmotionCurve | None = None,
-    options: SamplingOptions = SamplingOptions(),  # noqa: B008  (frozen)
+    request: GenerationRequest,
     progress: Progress | None = None,
-    previous: Motion | None = None,
 ) -> Iterator[Motion]:
     """The pieces of :func:`generate`, window by window, in constant memory. Checks everything before it returns."""
-    _check_inputs(denoiser, controller, portrait_keypoints, rest, audio)
+    _check_inputs(denoiser, controller, request)
     config, statistics = denoiser.config, denoiser.statistics
+    audio, rest, previous = request.audio, request.rest, request.previous
+    options = request.options or SamplingOptions()
     for name in ("cfg_audio", "cfg_audio_pose", "cfg_emotion"):
         window_of(name, getattr(options, name), len(audio), 0, 1, audio.fps)
     stride(config.window, options.overlap)
-    head = Head.of(rest, denoiser, options)
+    head = PosePrior.of(rest, denoiser, options)
     past = None
     if previous is not None:
         expect_same_rate(previous.fps, audio.fps, "The previous motion and the audio")
@@ -104,10 +97,10 @@ def iterate(
     plan = _Plan(
         denoiser=denoiser,
         controller=controller,
-        identity=standardised_identity(portrait_keypoints.float().cpu(), statistics)[None],
+        identity=standardised_identity(request.portrait_keypoints.float().cpu(), statistics)[None],
         head=head,
         audio=audio,
-        emotion=_emotion(controller, emotion, audio),
+        emotion=_emotion(controller, request.emotion, audio),
         options=options,
         schedule=Schedule.linear(),
         past=past,
@@ -133,9 +126,9 @@ def _run(plan: _Plan, progress: Progress | None) -> Iterator[Motion]:
             anchor = pose[0]
         head_pose, held = plan.head.decode(pose - anchor, plan.audio.fps)
         if held and not warned:
-            log.warning(HELD_BACK, ANGLE_LIMITS)
+            log.warning(POSE_CLAMPED, ANGLE_LIMITS)
             warned = True
-        yield Motion(head_pose, to_expression(kept, plan.denoiser.statistics))
+        yield Motion(head_pose, to_expression(kept, plan.denoiser.statistics), plan.denoiser.config.keypoint_space)
 
 
 @torch.no_grad()
@@ -145,9 +138,11 @@ def _window(plan: _Plan, index: int, past: Tensor | None, progress: Progress | N
     like = next(plan.denoiser.parameters())
     begin = index * plan.stride
     scales = Scales(*(_placed(s, like) for s in _scales(plan, begin)))
-    predict = guided(plan.denoiser, plan.controller, _context(plan, begin, past), _feeling(plan, begin), scales)
-    chance = window_noise(options.seed, index)
-    noise = torch.randn(1, config.window, MOTION_CHANNELS, generator=chance).to(like.device)
+    predict = guided(
+        plan.denoiser, plan.controller, _context(plan, begin, past), _emotion_condition(plan, begin), scales
+    )
+    generator = window_noise(options.seed, index)
+    noise = torch.randn(1, config.window, MOTION_CHANNELS, generator=generator).to(like.device)
 
     def report(step: int, steps: int) -> None:
         if progress is not None:
@@ -161,7 +156,7 @@ def _window(plan: _Plan, index: int, past: Tensor | None, progress: Progress | N
         sampler=options.sampler,
         spacing=options.spacing,
         eta=options.eta,
-        generator=chance,
+        generator=generator,
         progress=report,
     )[0].cpu()
     pose = model[:, EXPRESSION_CHANNELS:].clamp(-POSE_LIMIT, POSE_LIMIT)
@@ -189,14 +184,14 @@ def _context(plan: _Plan, begin: int, past: Tensor | None) -> WindowContext:
     )
 
 
-def _feeling(plan: _Plan, begin: int) -> Feeling | None:
+def _emotion_condition(plan: _Plan, begin: int) -> EmotionCondition | None:
     """What the window feels; past the end of the speech the last frame's emotion holds."""
     if plan.emotion is None:
         return None
     like = next(plan.denoiser.parameters())
     place = torch.arange(begin, begin + plan.denoiser.config.window).clamp(max=len(plan.audio) - 1)
     weights, intensity = (part[place][None].to(like) for part in plan.emotion)
-    return Feeling(weights, intensity)
+    return EmotionCondition(weights, intensity)
 
 
 def _scales(plan: _Plan, begin: int) -> Sequence[float | Tensor]:
@@ -230,13 +225,8 @@ def _emotion(
     return torch.stack(columns, -1), curve.intensity
 
 
-def _check_inputs(
-    denoiser: MotionDenoiser,
-    controller: EmotionController | None,
-    keypoints: Tensor,
-    rest: Motion,
-    audio: AudioFeatures,
-) -> None:
+def _check_inputs(denoiser: MotionDenoiser, controller: EmotionController | None, request: GenerationRequest) -> None:
+    keypoints, rest, audio = request.portrait_keypoints, request.rest, request.audio
     if denoiser.training or (controller is not None and controller.training):
         raise ValueError("The motion model is in training mode, where dropout adds noise; call train(False) first.")
     expect("portrait_keypoints", keypoints, KEYPOINTS, 3)
@@ -268,4 +258,4 @@ def joined(pieces: Sequence[Motion]) -> Motion:
         torch.cat([getattr(m.pose, part) for m in pieces]) for part in ("rotation", "translation", "scale")
     )
     pose = Pose(rotation, translation, scale, pieces[0].fps)
-    return Motion(pose, torch.cat([m.expression for m in pieces]))
+    return Motion(pose, torch.cat([m.expression for m in pieces]), pieces[0].keypoint_space)

@@ -1,4 +1,4 @@
-"""Video in: one frame at a time, upright, in constant memory. Video out is :mod:`writer`'s."""
+"""Video in: one frame at a time, upright, in constant memory. Video out is :mod:`video_writer`'s."""
 
 from __future__ import annotations
 

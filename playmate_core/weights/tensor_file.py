@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -106,23 +104,3 @@ def some(names: Iterable[str], limit: int = 3) -> str:
     names = sorted(names)
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
     return ", ".join(names[:limit]) + more
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write beside the target, then rename: a full disk or a kill leaves the old file, or none, never half of one."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError as error:
-        raise UserError(
-            f"{path} could not be written ({error.strerror or error}, {len(data) / 1e6:.1f} MB wanted); "
-            "free some space or choose another folder."
-        ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink()

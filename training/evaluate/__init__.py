@@ -133,9 +133,9 @@ def level_two(config: EvaluateConfig, system: System) -> Table:
     probe_config = ProbeStageConfig(
         corpus=config.judges, split="judge", steps=config.probe_steps, batch=24, softened=0.5
     )
-    first_look = load_probe(train_probe(probe_config, out / "probe"))
+    coarse = load_probe(train_probe(probe_config, out / "probe"))
     close_config = CloseStageConfig(corpus=config.judges, steps=config.close_steps)
-    probe = load_close_probe(train_close(close_config, first_look, out / "close"), first_look)
+    probe = load_close_probe(train_close(close_config, coarse, out / "close"), coarse)
     sessions = Sessions(corpus, "test")
     seed = int(corpus_config(corpus)["seed"])
     logger.info("Level 2 on %d people.", len(sessions))

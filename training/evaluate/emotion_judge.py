@@ -1,4 +1,6 @@
-"""Which of the eight emotions a motion shows, judged by a linear discriminant fitted on ground truth (METHOD 4.5).
+"""Which of the eight emotions a motion shows, judged by a linear discriminant fitted on ground truth.
+
+See docs/method.md 4.5.
 
 It sees clip statistics of the decoded rig, nothing of the networks. It counts only when it names held-out ground truth,
 and ground truth disturbed as generated motion is, at least 95 times in a hundred.

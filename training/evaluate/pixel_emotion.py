@@ -1,5 +1,6 @@
 """Which of the eight emotions a clip's pictures show: the probe reads the rig of a few frames and of the same person at
-rest, and a discriminant names the median of their difference (METHOD 4.3). Thick brows or narrow eyes are not a mood:
+rest, and a discriminant names the median of their difference (docs/method.md 4.3). Thick brows or narrow eyes are
+not a mood:
 people who code faces look at the resting one, too. The judge counts only when it names rendered truth, and disturbed
 truth, 95 times in a hundred.
 """

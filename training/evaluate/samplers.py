@@ -29,13 +29,13 @@ def sampled(
     denoiser: MotionDenoiser, context: WindowContext, options: SamplingOptions, seed: int, **changes: object
 ) -> Tensor:
     """Every window of a context generated at once, emotion off: (B, W, 69) in model space."""
-    chance = torch.Generator().manual_seed(seed)
-    noise = torch.randn(len(context.audio), denoiser.config.window, MOTION_CHANNELS, generator=chance)
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.randn(len(context.audio), denoiser.config.window, MOTION_CHANNELS, generator=generator)
     scales = Scales(float(options.cfg_audio), float(options.cfg_audio_pose), 1.0)  # type: ignore[arg-type]
     schedule = Schedule.linear()
     predict = as_clean(denoiser, schedule, guided(denoiser, None, context, None, scales))
     how = {"steps": options.steps, "sampler": options.sampler, "spacing": options.spacing, **changes}
-    return sample(predict, schedule, noise, generator=chance, **how)  # type: ignore[arg-type]
+    return sample(predict, schedule, noise, generator=generator, **how)  # type: ignore[arg-type]
 
 
 def held_out_windows(denoiser: MotionDenoiser, clips: list[Clip], seed: int = 0) -> WindowContext:
@@ -56,7 +56,7 @@ def held_out_windows(denoiser: MotionDenoiser, clips: list[Clip], seed: int = 0)
     return WindowContext(**{name: torch.cat([value, value]) for name, value in vars(once).items()})
 
 
-def spread_of(motion: Tensor, denoiser: MotionDenoiser) -> Tensor:
+def std_of(motion: Tensor, denoiser: MotionDenoiser) -> Tensor:
     """Deviation of every live channel over frames and windows, windows' own means left in: (C,)."""
     live = torch.cat([denoiser.statistics.live, torch.ones(MOTION_CHANNELS - EXPRESSION_CHANNELS, dtype=torch.bool)])
     return motion[..., live].flatten(0, 1).std(0)
@@ -73,8 +73,8 @@ def sampler_rows(denoiser: MotionDenoiser, clips: list[Clip], options: SamplingO
     context = held_out_windows(denoiser, clips)
     oracle = sampled(denoiser, context, options, 0, sampler="ddpm", steps=oracle_steps, spacing="uniform")
     fast = sampled(denoiser, context, options, 1)
-    true, made = spread_of(oracle, denoiser), spread_of(fast, denoiser)
-    first, second = (spread_of(half, denoiser) for half in oracle.chunk(2))
+    true, made = std_of(oracle, denoiser), std_of(fast, denoiser)
+    first, second = (std_of(half, denoiser) for half in oracle.chunk(2))
     mean, off = float((made / true).mean()), float((made / true - 1.0).abs().mean())
     floor = float((first / second - 1.0).abs().mean())
     lips = lip_amplitude(fast, denoiser) / lip_amplitude(oracle, denoiser)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from playmate_core.atomic_file import write_atomically
 
 
 @dataclass(frozen=True)
@@ -51,13 +52,6 @@ def write_tables(tables: list[Table], folder: Path, facts: dict[str, str]) -> No
     folder.mkdir(parents=True, exist_ok=True)
     head = "".join(f"- {key}: {value}\n" for key, value in facts.items())
     text = "# Evaluation\n\n" + head + "\n" + "\n".join(table.markdown() for table in tables)
-    replace_file(folder / "evaluation.md", text)
+    write_atomically(folder / "evaluation.md", text.encode())
     content = {"facts": facts, "tables": [asdict(table) for table in tables]}
-    replace_file(folder / "evaluation.json", json.dumps(content, indent=1))
-
-
-def replace_file(path: Path, text: str) -> None:
-    """Write a file through a temporary name, so that a kill leaves the old one or the new one."""
-    temporary = path.with_suffix(path.suffix + ".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+    write_atomically(folder / "evaluation.json", json.dumps(content, indent=1).encode())

@@ -1,4 +1,4 @@
-"""Clips: a voice, the words' times, and the exact motion of the head that says them (METHOD 4.1). No pixels."""
+"""Clips: a voice, the words' times, and the exact motion of the head that says them (docs/method.md 4.1). No pixels."""
 
 from __future__ import annotations
 
@@ -168,7 +168,10 @@ def _pose(track: NDArray[np.float64]) -> Pose:
 
 
 def _expression(rng: Generator, identity: Identity, rig: Tensor) -> Tensor:
-    """Offsets (T, 21, 3); where nothing moves there is a millionth of noise, as in extracted motion (METHOD 1.3)."""
+    """Offsets (T, 21, 3); where nothing moves there is a millionth of noise, as in extracted motion.
+
+    See docs/method.md 1.3.
+    """
     delta = torch.from_numpy(expression_from_rig(identity, rig.numpy()))
     dust = torch.from_numpy(rng.normal(0, 1e-6, delta.shape)).float()
     return delta + dust * _DEAD

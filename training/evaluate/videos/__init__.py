@@ -15,8 +15,9 @@ from pathlib import Path
 from playmate_core.detection.detect import detector
 from playmate_core.detection.detectors import Detector, available
 from playmate_core.errors import UserError
+from playmate_core.host import HOST
 from playmate_core.values import EMOTIONS
-from playmate_core.weights.folders import ask_too, below
+from playmate_core.weights.folders import below
 from training.config import parse
 from training.evaluate.videos import report
 from training.evaluate.videos.checkpoints import file_hash
@@ -58,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Measure, print the table, store it as Markdown and JSON."""
     config = parse(VideosConfig, argv, __doc__ or "")
     named = [Path(config.models)] if config.models else []
-    ask_too(lambda category: below(named, category))
+    HOST.set_model_folders(lambda category: below(named, category))
     pairs = pairs_of(config)
     stated = {"sampler": config.sampler, "seeds": config.seeds, "models": hashes(config.weights)}
     look = face_detector()

@@ -14,8 +14,8 @@ from typing import Any
 
 import torch
 
+from playmate_core.atomic_file import write_atomically
 from playmate_core.media.audio_files import open_medium
-from training.evaluate.table import replace_file
 from training.evaluate.videos.checkpoints import file_hash
 from training.evaluate.videos.clips import SYSTEMS, Clip, Paths
 from training.evaluate.videos.figures import Figure
@@ -115,9 +115,9 @@ def shown(value: float) -> str:
 def write(folder: Path, figures: Sequence[Figure], facts: Mapping[str, Any]) -> None:
     """Write videos.md and videos.json, each whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
-    replace_file(folder / "videos.md", markdown(figures, facts))
+    write_atomically(folder / "videos.md", markdown(figures, facts).encode())
     content = {"facts": facts, "figures": [asdict(one) for one in figures]}
-    replace_file(folder / "videos.json", json.dumps(_plain(content), indent=1, allow_nan=False))
+    write_atomically(folder / "videos.json", json.dumps(_plain(content), indent=1, allow_nan=False).encode())
 
 
 def _plain(value: Any) -> Any:
