@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from motion_models import AUDIO, SMALL, WINDOW, controller, denoiser, rest
+from portrait_videos import write
 from torch import Tensor
 
 from playmate_core.diffusion.denoiser import MotionConfig, MotionDenoiser, Prepared, WindowContext
@@ -27,8 +28,9 @@ from playmate_core.motion.motion_file import MotionClip, save_motion_clip
 from playmate_core.pipelines.animate import AnimateRequest, animate
 from playmate_core.rendering import segments
 from playmate_core.rendering.portrait import read_portrait
+from playmate_core.rendering.render import RenderOptions
+from playmate_core.rendering.segments import VideoOutput
 from playmate_core.rendering.source_video import FaceVideoOptions, read_driving
-from playmate_core.rendering.write_video import VideoRequest, write_portrait_video
 from playmate_core.values import EMOTIONS, LIP_KEYPOINTS, AudioFeatures, EmotionCurve, Motion, Pose
 from playmate_core.weights.files import load_face
 
@@ -172,10 +174,10 @@ def test_every_part_of_a_long_video_begins_at_its_own_frame(
 ) -> None:
     face = load_face(tiny_face)
     portrait = replace(read_portrait(face, read_picture(portrait_picture), "whole"), rest=counting()[:1])
-    request = VideoRequest(tmp_path / "a.mp4", resumable=resumable)
-    request = replace(request, rendering=replace(request.rendering, batch=4, expression=expression, stitching=False))
-    write_portrait_video(face, portrait, counting(), request)
-    assert numbers_at(request.path, 32, 32) == list(range(SHOWN))
+    output = VideoOutput(tmp_path / "a.mp4", resumable=resumable)
+    rendering = replace(RenderOptions(batch=4), expression=expression, stitching=False)
+    write(face, portrait, counting(), output, rendering=rendering)
+    assert numbers_at(output.path, 32, 32) == list(range(SHOWN))
 
 
 @pytest.mark.usefixtures("short_parts")

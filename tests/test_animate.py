@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from source_videos import draw_source_video
 from torch import Tensor
 
 from playmate_core.detection import detectors
@@ -25,11 +27,10 @@ from playmate_core.media.video_reader import has_sound, read_frames, video_facts
 from playmate_core.media.video_writer import VideoWriter
 from playmate_core.motion.driving import DrivingOptions
 from playmate_core.motion.edit import Regions
-from playmate_core.motion.motion_file import load_motion_clip
+from playmate_core.motion.motion_file import load_motion_clip, save_motion_clip
 from playmate_core.pipelines.animate import AnimateRequest, animate, extract, source_video_keypoints
 from playmate_core.rendering.portrait import read_portrait
-from playmate_core.rendering.source_video import FaceVideoOptions, draw_source_video, read_driving, read_source_video
-from playmate_core.values import Motion
+from playmate_core.rendering.source_video import FaceVideoOptions, read_driving, read_source_video
 from playmate_core.weights.files import load_face
 
 #: Takes any film for what it shows, asks no detector.
@@ -62,6 +63,10 @@ def motion_clip(workshop: Path, tiny_face: Path, film: Path) -> Path:
     path = workshop / "motion.safetensors"
     extract(film, path, PLAIN, tiny_face)
     return path
+
+
+#: The head follows and the face stays as it is.
+POSE_ONLY = DrivingOptions(regions=Regions(lips=0.0, eyes=0.0, expression=0.0))
 
 
 def request(portrait: Path, driving: Path, output: Path, weights: Path, **changes: Any) -> AnimateRequest:
@@ -338,17 +343,16 @@ def test_mistakes_are_told_before_the_slow_part(
     assert not out.exists() and not (tmp_path / "m.safetensors").exists()
 
 
-def test_a_motion_of_other_networks_is_said(
+def test_a_motion_of_other_keypoints_moves_the_head_alone(
     tmp_path: Path, tiny_face: Path, portrait_picture: Path, motion_clip: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from playmate_core.face import FaceModel
-    from playmate_core.weights.files import save
-
-    other = tmp_path / "other.safetensors"
-    torch.manual_seed(9)
-    save(FaceModel(FaceConfig.tiny()), other, license="none", data="none", training={})
-    animate(request(portrait_picture, motion_clip, tmp_path / "o.mp4", tiny_face))
+    theirs, ours = tmp_path / "theirs.safetensors", tmp_path / "ours.mp4"
+    clip = load_motion_clip(motion_clip)
+    save_motion_clip(replace(clip, motion=replace(clip.motion, keypoint_space="liveportrait")), theirs)
+    animate(request(portrait_picture, motion_clip, ours, tiny_face))
     assert not caplog.records
-    animate(request(portrait_picture, motion_clip, tmp_path / "o.mp4", other))
-    assert "another face model" in caplog.text
-    assert isinstance(load_motion_clip(motion_clip).motion, Motion)
+    animate(request(portrait_picture, theirs, tmp_path / "foreign.mp4", tiny_face))
+    assert caplog.text.count("the head moves, the face keeps the portrait's expression") == 1
+    pose_only = replace(request(portrait_picture, motion_clip, tmp_path / "pose.mp4", tiny_face), how=POSE_ONLY)
+    animate(pose_only)
+    assert (tmp_path / "foreign.mp4").read_bytes() == (tmp_path / "pose.mp4").read_bytes() != ours.read_bytes()

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from source_videos import draw_source_video
 from torch import Tensor
 
 from playmate_core.face import FaceModel
@@ -19,7 +20,7 @@ from playmate_core.media.video_writer import VideoWriter
 from playmate_core.rendering.fallback import out_of_memory, spoilt
 from playmate_core.rendering.portrait import read_portrait
 from playmate_core.rendering.render import RenderOptions, draw
-from playmate_core.rendering.source_video import FaceVideoOptions, draw_source_video, read_source_video
+from playmate_core.rendering.source_video import FaceVideoOptions, read_source_video
 from playmate_core.values import Motion, Pose
 from playmate_core.weights.files import load_face
 

@@ -21,7 +21,7 @@ from playmate_core.detection.landmarks import Openings
 from playmate_core.errors import UserError
 from playmate_core.geometry import euler_degrees, rotation_matrix
 from playmate_core.interpolation import frames_by_timestamp, steady_rate
-from playmate_core.motion.motion_file import LIVEPORTRAIT, MotionClip, load_motion_clip, save_motion_clip
+from playmate_core.motion.motion_file import LIVEPORTRAIT_READER, MotionClip, load_motion_clip, save_motion_clip
 from playmate_core.values import Motion, Pose
 
 RATES = (24.0, 25.0, 30000 / 1001, 30.0, 60.0)
@@ -156,7 +156,8 @@ def test_templates_of_both_kinds(tmp_path: Path, old: bool, protocol: int) -> No
     path = tmp_path / "t.pkl"
     path.write_bytes(template(old, protocol))
     read = load_motion_clip(path)
-    assert len(read.motion) == 2 and read.motion.fps == 24 and read.reader == LIVEPORTRAIT
+    assert len(read.motion) == 2 and read.motion.fps == 24
+    assert read.reader == LIVEPORTRAIT_READER and read.motion.keypoint_space == "liveportrait"
     assert read.motion.pose.rotation[1].tolist() == pytest.approx([3.0, -20.0, 5.0], abs=1e-4)
     assert read.motion.pose.translation[0].tolist() == pytest.approx([0.1, 0.2, 0.0])
     assert read.openings is not None and read.openings.eyes[1].tolist() == pytest.approx([0.3, 0.3])

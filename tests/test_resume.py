@@ -12,7 +12,7 @@ import psutil
 import pytest
 import torch
 from child_process import needs_sigkill, run_script
-from video_motion import plenty_of_memory
+from portrait_videos import plenty_of_memory
 
 from playmate_core.media.video_reader import has_sound, read_frames
 from playmate_core.media.video_writer import VideoWriter
@@ -24,7 +24,7 @@ PART, FRAMES = 6, 20
 #: The command line as it is, but for short parts and a kill at the end of the third, before it is named.
 KILLED = """
 import os, psutil, signal, torch
-from video_motion import plenty_of_memory
+from portrait_videos import plenty_of_memory
 psutil.virtual_memory = plenty_of_memory
 torch.set_num_threads(1)
 from playmate_core.cli import main as cli
@@ -80,7 +80,7 @@ def test_a_killed_command_goes_on_to_the_same_frames(
     words += ["--driving-crop", "whole"] if command == "animate" else []
     killed = run_script(KILLED, [PART, *words])
     assert killed.returncode == -9, killed.stderr
-    left = sorted(path.name for path in room.parts_folder(out / "killed.mp4").glob("*.mp4"))
+    left = sorted(path.name for path in room.segments_folder(out / "killed.mp4").glob("*.mp4"))
     assert left == ["00000000.mp4", f"{PART:08d}.mp4"] and not (out / "killed.mp4").exists()
 
     monkeypatch.setattr(room, "PART", PART)
@@ -134,7 +134,7 @@ def test_an_animation_that_is_begun_otherwise_begins_anew(
     )
     with pytest.raises(Stopped):
         animate(request, stop)
-    assert room.parts_folder(request.output).is_dir()
+    assert room.segments_folder(request.output).is_dir()
 
     other = replace(request, how=replace(request.how, multiplier=3.0))
     animate(other)

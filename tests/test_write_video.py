@@ -13,8 +13,8 @@ import psutil
 import pytest
 import torch
 from child_process import kill_where_it_waits, needs_proc, needs_sigkill, peak_memory
+from portrait_videos import motion, plenty_of_memory, write
 from torch import Tensor
-from video_motion import motion, plenty_of_memory
 from worker_threads import ours
 
 from playmate_core.face import FaceModel
@@ -25,8 +25,7 @@ from playmate_core.rendering import render as drawing
 from playmate_core.rendering import segments as room
 from playmate_core.rendering.portrait import read_portrait
 from playmate_core.rendering.render import RenderOptions, render
-from playmate_core.rendering.segments import parts_folder
-from playmate_core.rendering.write_video import VideoRequest, write_portrait_video
+from playmate_core.rendering.segments import VideoOutput, segments_folder
 from playmate_core.values import Portrait
 from playmate_core.weights.files import load_face
 
@@ -48,10 +47,10 @@ def frames_of(path: Path) -> np.ndarray:
 @pytest.mark.parametrize("pasted", [False, True])
 def test_a_film_shows_what_is_rendered(tmp_path: Path, face: FaceModel, portrait: Portrait, pasted: bool) -> None:
     told: list[tuple[int, int]] = []
-    request = VideoRequest(tmp_path / "a.mp4", pasted=pasted)
-    assert write_portrait_video(face, portrait, motion(20), request, lambda *step: told.append(step)) == 20
+    output = VideoOutput(tmp_path / "a.mp4")
+    assert write(face, portrait, motion(20), output, lambda *step: told.append(step), pasted=pasted) == 20
     side = 96 if pasted else 64
-    assert frames_of(request.path).shape == (20, side, side, 3)
+    assert frames_of(output.path).shape == (20, side, side, 3)
     assert told == [(8, 20), (16, 20), (20, 20)] and not ours() and [p.name for p in tmp_path.iterdir()] == ["a.mp4"]
 
 
@@ -60,7 +59,7 @@ def test_cancelling_leaves_no_thread_and_no_file(tmp_path: Path, face: FaceModel
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        write_portrait_video(face, portrait, motion(40), VideoRequest(tmp_path / "a.mp4"), cancel)
+        write(face, portrait, motion(40), VideoOutput(tmp_path / "a.mp4"), cancel)
     assert not ours() and not list(tmp_path.iterdir())
 
 
@@ -80,8 +79,8 @@ def test_a_resumed_film_has_the_same_frames(
     """Stopped again and again at random places, against one that was not and could not have been."""
     monkeypatch.setattr(room, "PART", 10)
     rendering = replace(RenderOptions(batch=4), expression=expression)
-    whole = VideoRequest(tmp_path / "whole.mp4", speech_wave, rendering=rendering)
-    write_portrait_video(face, portrait, motion(33), whole)
+    whole = VideoOutput(tmp_path / "whole.mp4", speech_wave)
+    write(face, portrait, motion(33), whole, None, rendering)
     u, again = random.Random(5), replace(whole, path=tmp_path / "again.mp4", resumable=True)
     drawn: list[int] = []
     for _ in range(4):
@@ -93,11 +92,11 @@ def test_a_resumed_film_has_the_same_frames(
                 raise Killed
 
         try:
-            write_portrait_video(face, portrait, motion(33), again, stop)
+            write(face, portrait, motion(33), again, stop, rendering)
         except Killed:
             pass
         drawn.append(len(drawn_now))
-    write_portrait_video(face, portrait, motion(33), again)
+    write(face, portrait, motion(33), again, None, rendering)
     assert np.array_equal(frames_of(again.path), frames_of(whole.path)) and len(frames_of(whole.path)) == 33
     assert sorted(p.name for p in tmp_path.iterdir()) == ["again.mp4", "whole.mp4"]
     times = [frame.time for frame in read_frames(again.path)]
@@ -124,8 +123,8 @@ def test_what_a_part_learned_of_the_memory_serves_the_next(
     face = copy.deepcopy(face)
     face.__class__ = type("Small", (FaceModel,), {"draw": small})
     with caplog.at_level(logging.WARNING):
-        request = VideoRequest(tmp_path / "a.mp4", rendering=RenderOptions(batch=4, profile="plain"))
-        assert write_portrait_video(face, portrait, motion(24), request) == 24
+        rendering = RenderOptions(batch=4, profile="plain")
+        assert write(face, portrait, motion(24), VideoOutput(tmp_path / "a.mp4"), None, rendering) == 24
     assert asked == [4] + [2] * 12 and len(caplog.records) == 1
 
 
@@ -137,30 +136,30 @@ def test_parts_of_another_film_are_not_used(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(room, "PART", 5)
-    request = VideoRequest(tmp_path / "a.mp4", resumable=True, rendering=RenderOptions(batch=5))
+    output, rendering = VideoOutput(tmp_path / "a.mp4", resumable=True), RenderOptions(batch=5)
 
     def stop(done: int, total: int) -> None:
         if done > 5:
             raise Killed
 
     with pytest.raises(Killed):
-        write_portrait_video(face, portrait, motion(12), request, stop)
-    assert (parts_folder(request.path) / "00000000.mp4").is_file()
+        write(face, portrait, motion(12), output, stop, rendering)
+    assert (segments_folder(output.path) / "00000000.mp4").is_file()
     told: list[int] = []
     with caplog.at_level(logging.WARNING):
-        write_portrait_video(face, portrait, motion(13), request, lambda done, _: told.append(done))
-    assert told == [5, 10, 13] and "another film" in caplog.text
+        write(face, portrait, motion(13), output, lambda done, _: told.append(done), rendering)
+    assert told == [5, 10, 13] and "another video" in caplog.text
     other = motion(13)
-    write_portrait_video(face, portrait, other, replace(request, path=tmp_path / "b.mp4"))
+    write(face, portrait, other, replace(output, path=tmp_path / "b.mp4"), None, rendering)
     assert np.array_equal(frames_of(tmp_path / "a.mp4"), frames_of(tmp_path / "b.mp4"))
 
 
 KILLED_VIDEO = """
 import psutil, torch
 from pathlib import Path
-from video_motion import motion, plenty_of_memory
+from portrait_videos import motion, plenty_of_memory, write
 from playmate_core.media.images import read_picture
-from playmate_core.rendering import segments, write_video
+from playmate_core.rendering import segments
 from playmate_core.rendering.portrait import read_portrait
 from playmate_core.weights.files import load_face
 torch.set_num_threads(1)
@@ -168,11 +167,11 @@ psutil.virtual_memory = plenty_of_memory
 segments.PART = 25
 face = load_face(Path(sys.argv[1]))
 portrait = read_portrait(face, read_picture(sys.argv[2]), "whole")
-request = write_video.VideoRequest(Path(sys.argv[3]), resumable=True)
+output = segments.VideoOutput(Path(sys.argv[3]), resumable=True)
 def wait_in_the_third_part(done, total):
     if done > 50:
         wait_to_be_killed()
-write_video.write_portrait_video(face, portrait, motion(80), request, wait_in_the_third_part)
+write(face, portrait, motion(80), output, wait_in_the_third_part)
 """
 
 
@@ -193,9 +192,9 @@ def test_a_killed_process_is_gone_on_from(
     threads, told = torch.get_num_threads(), []
     torch.set_num_threads(1)
     try:
-        request = VideoRequest(tmp_path / "killed.mp4", resumable=True)
-        write_portrait_video(face, portrait, motion(80), request, lambda done, _: told.append(done))
-        write_portrait_video(face, portrait, motion(80), replace(request, path=tmp_path / "whole.mp4"))
+        output = VideoOutput(tmp_path / "killed.mp4", resumable=True)
+        write(face, portrait, motion(80), output, lambda done, _: told.append(done))
+        write(face, portrait, motion(80), replace(output, path=tmp_path / "whole.mp4"))
     finally:
         torch.set_num_threads(threads)
     assert told[:2] == [25, 50]  # finished parts are told at once

@@ -13,14 +13,19 @@ import torch
 from numpy.typing import NDArray
 
 from playmate_core.atomic_file import write_atomically
+from playmate_core.diffusion.emotion_schedule import EmotionSchedule
+from playmate_core.diffusion.generate import joined
 from playmate_core.diffusion.options import SamplingOptions
+from playmate_core.face import FaceModel
 from playmate_core.media.audio_files import read_sound
 from playmate_core.media.images import read_picture
 from playmate_core.motion.plot import FONT, INK, plot_motion
 from playmate_core.motion.pose import absolute_pose, apply_pose
-from playmate_core.pipelines.talk import Models, TalkRequest, Weights, listen, load_models, move
+from playmate_core.pipelines.stages import MotionModels, sample_motion
+from playmate_core.pipelines.talk import TalkRequest, Weights, load_models
 from playmate_core.rendering.portrait import read_portrait
 from playmate_core.rendering.render import render
+from playmate_core.speech import make_encoder
 from playmate_core.values import EMOTIONS, AudioFeatures, Motion, Portrait, Pose
 from playmate_core.weights.folders import bundled
 from training.config import parse
@@ -52,18 +57,21 @@ class Studio:
     """A portrait and a voice before the loaded models."""
 
     request: TalkRequest
-    models: Models
+    face: FaceModel
+    models: MotionModels
     portrait: Portrait
     audio: AudioFeatures
     tile: int
 
     def perform(self, emotion: str) -> Motion:
         """The whole speech in one emotion at full intensity."""
-        return move(self.models, replace(self.request, emotion=emotion), self.portrait, self.audio, _quiet)
+        schedule = EmotionSchedule.written(emotion, self.request.intensity)
+        pieces = sample_motion(self.models, self.portrait, self.audio, schedule, self.request.sampling)
+        return joined(list(pieces))
 
     def show(self, motion: Motion, captions: Sequence[str]) -> list[Bytes]:
         """One captioned tile for each frame of ``motion``."""
-        drawn = torch.cat(list(render(self.models.face, self.portrait, motion))).numpy()
+        drawn = torch.cat(list(render(self.face, self.portrait, motion))).numpy()
         return [captioned(picture, text, self.tile) for picture, text in zip(drawn, captions, strict=True)]
 
 
@@ -76,10 +84,11 @@ def open_studio(config: FiguresConfig) -> Studio:
         sampling=SamplingOptions(seed=config.seed),
         weights=Weights(_given(config.face), _given(config.motion), _given(config.emotion)),
     )
-    models = load_models(request)
-    portrait = read_portrait(models.face, read_picture(request.portrait))
-    audio = listen(models.motion, None, read_sound(request.speech), request.device, _quiet)
-    return Studio(request, models, portrait, audio, config.tile)
+    face, models = load_models(request)
+    portrait = read_portrait(face, read_picture(request.portrait))
+    sound = read_sound(request.speech)
+    audio = make_encoder(models.denoiser.config.audio_encoder).listen(sound.waveform, sound.rate)
+    return Studio(request, face, models, portrait, audio, config.tile)
 
 
 def emotions_figure(studio: Studio) -> Bytes:
@@ -148,7 +157,3 @@ def _repeated(pose: Pose, count: int) -> tuple[torch.Tensor, torch.Tensor, torch
         part.expand(count, -1).clone() for part in (pose.rotation, pose.translation, pose.scale)
     )
     return rotation, translation, scale
-
-
-def _quiet(done: int, total: int) -> None:
-    """Progress nobody watches."""

@@ -16,7 +16,8 @@ from ..diffusion.samplers import SAMPLERS, SPACINGS
 from ..errors import UserError
 from ..interpolation import FITS
 from ..motion.pose import REFERENCES
-from ..pipelines.talk import PoseSource, TalkReport, TalkRequest, Weights, talk
+from ..pipelines.stages import JobReport
+from ..pipelines.talk import PoseSource, TalkRequest, Weights, talk
 from ..rendering.portrait import FaceLimits
 from ..rendering.render import RenderOptions
 from ..values import EMOTIONS
@@ -207,7 +208,7 @@ def make(request: TalkRequest) -> None:
     say(summary(report))
 
 
-def summary(report: TalkReport) -> str:
+def summary(report: JobReport) -> str:
     """Where the file is, how long it is, and how long each stage took."""
     lines = [
         f"video    {report.path.resolve()}",

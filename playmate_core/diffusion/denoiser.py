@@ -13,6 +13,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from ..errors import UserError
+from ..keypoint_space import PLAYMATE_DEMO
 from ..values import expect
 from .conformer import Conformer, Transformer, perceptron, sinusoids
 from .normalisation import (
@@ -57,6 +58,7 @@ class MotionConfig:
     fuse: str = "add"  # or "concat"
     target: str = "epsilon"  # or "x0", "v"
     pose_normalisation: str = "clip"  # Eq. 6; "global" is the ablation
+    keypoint_space: str = PLAYMATE_DEMO  # of the motion it learned; files that do not say are of our corpus
 
     def __post_init__(self) -> None:
         if self.width % (2 * self.heads):

@@ -128,7 +128,7 @@ def _run(plan: _Plan, progress: Progress | None) -> Iterator[Motion]:
         if held and not warned:
             log.warning(POSE_CLAMPED, ANGLE_LIMITS)
             warned = True
-        yield Motion(head_pose, to_expression(kept, plan.denoiser.statistics))
+        yield Motion(head_pose, to_expression(kept, plan.denoiser.statistics), plan.denoiser.config.keypoint_space)
 
 
 @torch.no_grad()
@@ -258,4 +258,4 @@ def joined(pieces: Sequence[Motion]) -> Motion:
         torch.cat([getattr(m.pose, part) for m in pieces]) for part in ("rotation", "translation", "scale")
     )
     pose = Pose(rotation, translation, scale, pieces[0].fps)
-    return Motion(pose, torch.cat([m.expression for m in pieces]))
+    return Motion(pose, torch.cat([m.expression for m in pieces]), pieces[0].keypoint_space)

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ..atomic_file import AtomicFile, NotReplaced
 from ..errors import UserError
+from ..host import HOST
 from ..values import FPS
 from .audio_files import Recording
 from .audio_track import Soundtrack
@@ -94,7 +95,7 @@ class VideoWriter:
         fps: float = FPS,
         sound: Recording | str | Path | None = None,
         options: VideoOptions | None = None,
-        waiting: Callable[[], None] = lambda: None,
+        waiting: Callable[[], None] = HOST.check_interrupted,
     ) -> None:
         self.path = check_output(path)
         self._waiting = waiting

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..interpolation import FrameInterpolation, fit_frames, lerp, resample_frames, smooth_track
+from ..keypoint_space import adapt_motion
 from ..values import EYE_KEYPOINTS, KEYPOINTS, LIP_KEYPOINTS, AudioFeatures, Motion, expect_same_rate
 from .pose import interpolate_pose, mix_poses, smooth, still
 
@@ -42,13 +43,17 @@ class SilenceGate:
 
 def hold_rest(rest: Motion, frames: int, fps: float) -> Motion:
     """A motion of one frame held for ``frames``."""
-    return Motion(still(rest.pose, frames, fps), rest.expression.expand(frames, -1, -1).clone())
+    return Motion(still(rest.pose, frames, fps), rest.expression.expand(frames, -1, -1).clone(), rest.keypoint_space)
 
 
 def mix(first: Motion, second: Motion, share: Regions) -> Motion:
-    """``first`` and ``second``, equally long, blended region by region; a share of 0 is the first, 1 the second."""
+    """``first`` and ``second``, equally long, blended region by region; a share of 0 is the first, 1 the second.
+
+    A second motion of other keypoints lends its pose only.
+    """
+    second = adapt_motion(second, first)
     pose = mix_poses(first.pose, second.pose, share.pose)
-    return Motion(pose, lerp(first.expression, second.expression, share.per_keypoint()))
+    return replace(first, pose=pose, expression=lerp(first.expression, second.expression, share.per_keypoint()))
 
 
 def scale_regions(motion: Motion, rest: Motion, gains: Regions) -> Motion:
@@ -91,7 +96,8 @@ def fit_motion(motion: Motion, frames: int, how: str = "hold") -> Motion:
 def smooth_motion(motion: Motion, observation_variance: float = 3e-7) -> Motion:
     """LivePortrait's Kalman smoothing (docs/liveportrait.md 7.5) of pose and expression."""
     expression = smooth_track(motion.expression.flatten(1), observation_variance).float()
-    return Motion(smooth(motion.pose, observation_variance), expression.unflatten(1, (KEYPOINTS, 3)))
+    smoothed = expression.unflatten(1, (KEYPOINTS, 3))
+    return replace(motion, pose=smooth(motion.pose, observation_variance), expression=smoothed)
 
 
 def quiet_frames(audio: AudioFeatures, gate: SilenceGate | None = None) -> Tensor:
@@ -119,4 +125,4 @@ def interpolate_motion(motion: Motion, frames_between: FrameInterpolation, fps: 
     """The frames of ``frames_between``, ``fps`` of them a second: slerp for rotations, else linear."""
     weight = frames_between.weight[:, None, None]
     expression = lerp(motion.expression[frames_between.first], motion.expression[frames_between.second], weight)
-    return Motion(interpolate_pose(motion.pose, frames_between, fps), expression)
+    return replace(motion, pose=interpolate_pose(motion.pose, frames_between, fps), expression=expression)

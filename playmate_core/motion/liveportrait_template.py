@@ -23,6 +23,7 @@ from torch import Tensor
 from ..detection.landmarks import Openings
 from ..errors import UserError
 from ..geometry import euler_degrees
+from ..keypoint_space import LIVEPORTRAIT
 from ..media.images import read_bytes
 from ..values import KEYPOINTS, Motion, Pose
 
@@ -132,7 +133,7 @@ def _motion(content: dict) -> Motion:
     if not torch.allclose(matrix @ matrix.transpose(-1, -2), torch.eye(3), atol=0.05):
         raise ValueError("its rotations are none")
     pose = Pose(euler_degrees(matrix.double()).float(), _stacked(frames, "t", 3), _stacked(frames, "scale", 1), fps)
-    return Motion(pose, _stacked(frames, "exp", KEYPOINTS, 3))
+    return Motion(pose, _stacked(frames, "exp", KEYPOINTS, 3), LIVEPORTRAIT)
 
 
 def _openings(content: dict) -> Openings | None:

@@ -1,7 +1,8 @@
 """A performance: a motion on its way between films and portraits, with what was seen beside it, in one file.
 
 The file is safetensors and says what it is: ``playmate.kind`` performance, ``playmate.version``, ``playmate.fps``,
-``playmate.source`` the name of the film, ``playmate.reader`` the hash of the network that read it. It holds
+``playmate.source`` the name of the video, ``playmate.reader`` the hash of the network that read it,
+``playmate.keypoints`` the keypoint space. It holds
 ``rotation`` (T, 3), ``translation`` (T, 3), ``scale`` (T, 1), ``expression`` (T, K, 3) and, where they are known,
 ``eyes`` (T, 2) and ``lips`` (T, 1). An hour at 25 fps is 26 MB; there is no picture of anybody in it.
 """
@@ -19,6 +20,7 @@ from ..atomic_file import write_atomically
 from ..detection.landmarks import Openings
 from ..errors import UserError
 from ..interpolation import FrameInterpolation, lerp, resample_frames
+from ..keypoint_space import LIVEPORTRAIT, UNKNOWN
 from ..values import KEYPOINTS, Motion, Pose
 from ..weights.tensor_file import differences, open_tensors, refuse_nonfinite, restored, seems_to_be
 from .edit import interpolate_motion, resample_motion
@@ -27,7 +29,7 @@ from .liveportrait_template import TEMPLATE_SUFFIXES, read_template
 KIND, VERSION = "performance", "1"
 SUFFIX = ".safetensors"
 #: Who read the motion of a template: some copy of the published networks.
-LIVEPORTRAIT = "LivePortrait"
+LIVEPORTRAIT_READER = "LivePortrait"
 #: More frames a second than any film has: the file is damaged.
 MOST_FPS = 1000.0
 
@@ -36,8 +38,8 @@ MOST_FPS = 1000.0
 class MotionClip:
     """A ``motion``; how open eyes and lips were in it, where somebody measured; ``source`` names the film.
 
-    ``reader`` is the hash of the motion network that read it, or LIVEPORTRAIT: motions of different networks do not
-    mean the same.
+    ``reader`` is the hash of the motion network that read it, or LIVEPORTRAIT_READER. Which keypoints the
+    motion has is told by the motion itself.
     """
 
     motion: Motion
@@ -99,6 +101,7 @@ def save_motion_clip(motion_clip: MotionClip, path: str | Path) -> None:
     refuse_nonfinite(path, tensors)
     metadata = {"playmate.kind": KIND, "playmate.version": VERSION, "playmate.fps": repr(float(motion.fps))}
     metadata |= {"playmate.source": motion_clip.source, "playmate.reader": motion_clip.reader}
+    metadata["playmate.keypoints"] = motion.keypoint_space
     write_atomically(path, serialize({name: value.contiguous() for name, value in tensors.items()}, metadata))
 
 
@@ -115,7 +118,7 @@ def load_motion_clip(path: str | Path) -> MotionClip:
     path = Path(path)
     if path.suffix.lower() in TEMPLATE_SUFFIXES:
         motion, openings = read_template(path)
-        return MotionClip(motion, openings, path.name, LIVEPORTRAIT)
+        return MotionClip(motion, openings, path.name, LIVEPORTRAIT_READER)
     with open_tensors(path) as file:
         metadata, keys = file.metadata() or {}, list(file.keys())
         _expect_ours(path, metadata, keys)
@@ -126,7 +129,8 @@ def load_motion_clip(path: str | Path) -> MotionClip:
     pose = Pose(tensors["rotation"], tensors["translation"], tensors["scale"], _rate(path, metadata))
     openings = Openings(tensors["eyes"], tensors["lips"]) if "eyes" in tensors else None
     source, reader = metadata.get("playmate.source", ""), metadata.get("playmate.reader", "")
-    return MotionClip(Motion(pose, tensors["expression"]), openings, source, reader)
+    keypoints = metadata.get("playmate.keypoints", LIVEPORTRAIT if reader == LIVEPORTRAIT_READER else UNKNOWN)
+    return MotionClip(Motion(pose, tensors["expression"], keypoints), openings, source, reader)
 
 
 def _expect_ours(path: Path, metadata: Mapping[str, str], keys: list[str]) -> None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..geometry import place_motion
+from ..keypoint_space import adapt_motion
 from ..values import EYE_KEYPOINTS, KEYPOINTS, LIP_KEYPOINTS, Motion, Portrait
 
 Bytes = NDArray[np.uint8]
@@ -152,6 +153,7 @@ def draw_keypoints(portrait: Portrait, motion: Motion, size: int = 256) -> Itera
     """A portrait's keypoints under each frame of ``motion``, lips and eyes in colour: pictures (size, size, 3) RGB."""
     import cv2
 
+    motion = adapt_motion(motion, portrait.rest)
     placed = place_motion(portrait.keypoints, motion)[..., :2].double().numpy()  # (T, K, 2), the crop spans -1 to 1
     colours = [ORANGE if k in LIP_KEYPOINTS else BLUE if k in EYE_KEYPOINTS else INK for k in range(KEYPOINTS)]
     radius = max(2, size // 64)

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import logging
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -21,39 +16,34 @@ from ..face import FaceModel
 from ..geometry import place
 from ..media.images import check_file, read_picture
 from ..media.video_reader import has_sound, video_facts
-from ..media.video_writer import VideoOptions, VideoWriter, check_output
+from ..media.video_writer import check_output
 from ..motion.driving import ANIMAL, DrivingOptions, drive_clip
 from ..motion.liveportrait_template import TEMPLATE_SUFFIXES
-from ..motion.motion_file import LIVEPORTRAIT, MotionClip, check_motion_output, load_motion_clip, save_motion_clip
+from ..motion.motion_file import MotionClip, check_motion_output, load_motion_clip, save_motion_clip
 from ..rendering.device import AUTO, require_device, to_device
-from ..rendering.fallback import FallbackRenderer
 from ..rendering.portrait import FaceLimits
-from ..rendering.render import paste_back, render_keypoints
 from ..rendering.retarget import guide_keypoints, require_networks
-from ..rendering.segments import Scene, resolve_profile, sign, write_at_once, write_parts
+from ..rendering.segments import RenderJob, VideoOutput, write_video
 from ..rendering.source_image import SourcePortrait, read_source_portrait
 from ..rendering.source_video import (
     FaceVideoOptions,
     SourceVideo,
-    SourceVideoRenderer,
     read_driving,
     read_driving_picture,
     read_source_video,
 )
 from ..rendering.trajectory import portrait_trajectory
-from ..rendering.write_video import Finish, encode, seen_in
+from ..rendering.write_video import Composition, source_video_job, trajectory_job
 from ..values import Motion
-from ..weights.files import load_face, tensor_hash
+from ..weights.files import load_face
 from ..weights.folders import bundled
-from .talk import Clock, Progress
+from .stages import JobReport, StageClock, StageProgress
 
 #: Files that are motions already, by their names.
 MOTION_SUFFIXES = (".safetensors", *TEMPLATE_SUFFIXES)
 #: Of a driving file; whatever else is no motion is read as a film.
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".gif", ".mpg", ".mpeg", ".ts")
-Step = Callable[[int, int], None]
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -90,22 +80,12 @@ class AnimateRequest:
     precision: str = AUTO
 
 
-@dataclass(frozen=True)
-class JobReport:
-    """What was made: the file, its ``frames`` at ``fps``, and how long each stage took, in seconds."""
-
-    path: Path
-    frames: int
-    fps: float
-    stages: tuple[tuple[str, float], ...]
-
-
-def animate(request: AnimateRequest, progress: Progress | None = None) -> JobReport:
+def animate(request: AnimateRequest, progress: StageProgress | None = None) -> JobReport:
     """Make the video. Raises UserError for anything a person can put right, before the slow part wherever possible.
 
     Nothing is left at ``request.output`` unless the video is whole. Frames are drawn, pasted and encoded in batches.
     """
-    clock = Clock(progress)
+    clock = StageClock(progress)
     check(request)
     motion_clip = load_motion_clip(request.driving) if is_motion(request.driving) else None
     with clock.stage("load models"):
@@ -119,28 +99,9 @@ def animate(request: AnimateRequest, progress: Progress | None = None) -> JobRep
         source = read_source_portrait(face, picture, request.crop, request.face, request.around, request.limits)
         mask = None if request.mask is None else read_mask(request.mask, source, request.longest_side)
     motion_clip = motion_clip or _read_driving(request, face, clock)
-    trajectory = portrait_trajectory(face, source, _comparable(motion_clip, face), request.how, request.fps)
-    finish: Finish = (lambda batches: paste_back(source.portrait, batches, mask)) if request.paste_back else iter
-
-    renderer = cache(
-        partial(FallbackRenderer, face, request.batch)
-    )  # one for all parts, of the profile that they turn out to have
-
-    def give(video: VideoWriter, start: int, stop: int, profile: str, told: Step | None) -> None:
-        frames = slice(start, stop)
-        encode(
-            video,
-            render_keypoints(renderer(profile), source.portrait, trajectory.x_s, trajectory.x_d, frames, told),
-            finish,
-        )
-
-    def fingerprint() -> str:
-        shown = [] if mask is None else [torch.from_numpy(mask)]
-        facts = (request.batch, request.paste_back, trajectory.facts)
-        return sign(facts, [*trajectory.tensors, *shown, *seen_in(source.portrait, face)])
-
-    scene = Scene(trajectory.frames, trajectory.fps, give, fingerprint, resolve_profile(face, "auto"))
-    return _write(request, scene, clock)
+    trajectory = portrait_trajectory(face, source, motion_clip, request.how, request.fps)
+    composition = Composition(request.paste_back, mask)
+    return _write(request, trajectory_job(face, source.portrait, trajectory, request.batch, composition), clock)
 
 
 def extract(
@@ -150,10 +111,10 @@ def extract(
     weights: Path | None = None,
     fps: float | None = None,
     device: str = "cpu",
-    progress: Progress | None = None,
+    progress: StageProgress | None = None,
 ) -> JobReport:
     """Read the motion of a film into one of our files; ``fps`` None keeps the film's rate. Raises UserError."""
-    clock = Clock(progress)
+    clock = StageClock(progress)
     check_motion_output(output)
     check_file(film, "driving video")
     _refuse_overwriting(output, film)
@@ -226,7 +187,9 @@ def read_mask(path: Path, source: SourcePortrait, longest: int) -> NDArray[np.ui
     return crop_mask(mask, portrait.crop_to_image, portrait.crop_size)
 
 
-def _animate_video(request: AnimateRequest, face: FaceModel, motion_clip: MotionClip | None, clock: Clock) -> JobReport:
+def _animate_video(
+    request: AnimateRequest, face: FaceModel, motion_clip: MotionClip | None, clock: StageClock
+) -> JobReport:
     if request.mask is not None or not request.paste_back:
         raise UserError("A film portrait is always pasted back, and without a mask; please leave these out.")
     if request.how.mode == ANIMAL:
@@ -235,25 +198,12 @@ def _animate_video(request: AnimateRequest, face: FaceModel, motion_clip: Motion
     with clock.stage("read portrait film") as step:
         source_video = read_source_video(face, request.portrait, options, request.fps, step)
     motion_clip = motion_clip or _read_driving(request, face, clock)
-    motion_clip = _comparable(motion_clip, face).at(source_video.motion.fps)
+    motion_clip = motion_clip.at(source_video.motion.fps)
     x_s, x_d = source_video_keypoints(face, source_video, motion_clip, request.how)
-    batch_renderer = SourceVideoRenderer(source_video, x_s, x_d)
-    renderer = cache(partial(FallbackRenderer, face, request.batch))
-
-    def give(video: VideoWriter, start: int, stop: int, profile: str, told: Step | None) -> None:
-        encode(video, batch_renderer.show(renderer(profile), start, stop, told), iter)
-
-    def fingerprint() -> str:
-        file = hashlib.sha256(source_video.path.read_bytes()).hexdigest()
-        tensors = [x_s, x_d, source_video.crops, source_video.shown, *face.state_dict().values()]
-        return sign((file, source_video.crop_size, request.batch), tensors)
-
-    return _write(
-        request, Scene(len(x_d), source_video.motion.fps, give, fingerprint, resolve_profile(face, "auto")), clock
-    )
+    return _write(request, source_video_job(face, source_video, x_s, x_d, request.batch), clock)
 
 
-def _read_driving(request: AnimateRequest, face: FaceModel, clock: Clock) -> MotionClip:
+def _read_driving(request: AnimateRequest, face: FaceModel, clock: StageClock) -> MotionClip:
     if is_picture(request.driving):
         with clock.stage("read driving picture"):
             return read_driving_picture(face, request.driving, request.film)
@@ -261,21 +211,12 @@ def _read_driving(request: AnimateRequest, face: FaceModel, clock: Clock) -> Mot
         return read_driving(face, request.driving, request.film, step)
 
 
-def _comparable(motion_clip: MotionClip, face: FaceModel) -> MotionClip:
-    """The performance; warns where another network read it than the one that draws."""
-    foreign = motion_clip.reader and motion_clip.reader != tensor_hash(face.motion)
-    if foreign and not (motion_clip.reader == LIVEPORTRAIT and face.config.motion_backbone == "convnext"):
-        log.warning("The motion was read by another face model than the one that draws; the result may look wrong.")
-    return motion_clip
-
-
-def _write(request: AnimateRequest, scene: Scene, clock: Clock) -> JobReport:
-    films = (path for path in (request.driving, request.portrait) if not is_motion(path))
-    sound = request.sound or next((path for path in films if has_sound(path)), None)
-    write = write_parts if request.resume else write_at_once
+def _write(request: AnimateRequest, job: RenderJob, clock: StageClock) -> JobReport:
+    videos = (path for path in (request.driving, request.portrait) if not is_motion(path))
+    sound = request.sound or next((path for path in videos if has_sound(path)), None)
     with clock.stage("render and encode") as step:
-        frames = write(scene, request.output, sound, VideoOptions(), step)
-    return JobReport(request.output, frames, scene.fps, tuple(clock.stages))
+        frames = write_video(job, VideoOutput(request.output, sound, request.resume), step)
+    return JobReport(request.output, frames, job.fps, tuple(clock.stages))
 
 
 def _refuse_overwriting(output: Path, given: Path) -> None:

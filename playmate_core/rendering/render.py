@@ -16,6 +16,7 @@ from ..detection.crop import Paster
 from ..face import FaceModel
 from ..face.fast import PROFILES
 from ..geometry import place_motion
+from ..keypoint_space import adapt_motion
 from ..media.images import to_bytes
 from ..values import Motion, Portrait
 from .fallback import FallbackRenderer
@@ -92,6 +93,7 @@ def _develop(
     options: RenderOptions,
     progress: Progress | None,
 ) -> Iterator[Tensor]:
+    motion = adapt_motion(motion, portrait.rest)
     if options.expression == "relative":
         motion = relative_to_rest(portrait, motion)
     x_s = place_motion(portrait.keypoints, portrait.rest)

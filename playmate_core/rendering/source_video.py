@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..detection.crop import DRIVING_CROP, CropOptions, Patch, crop_to_image, cut, shrink, whole_to_image
-from ..detection.detect import FaceSource, Pick, crop_of, detector, fills, find_face
+from ..detection.detect import FaceSource, Pick, detector, fills, select_face
 from ..detection.detectors import available
 from ..detection.landmarks import Openings
 from ..detection.tiling import searching
@@ -32,8 +32,8 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class FaceVideoOptions:
-    """How a film of a face is read: ``where`` and ``pick`` as in :func:`detect.find_face`, ``crop`` what to take around
-    the face, ``limits`` how often it may be missing, ``smoothing`` how calm the crops of a driven film are (the
+    """How a film of a face is read: ``where`` and ``pick`` as in :func:`detect.select_face`, ``crop`` what to take
+    around the face, ``limits`` how often it may be missing, ``smoothing`` how calm the crops of a driven film are (the
     observation variance, in sides of the crop)."""
 
     where: FaceSource = "auto"
@@ -74,12 +74,13 @@ def read_driving_picture(face: FaceModel, path: Path, options: FaceVideoOptions 
     """What the face in a picture does, as one frame. Raises UserError when no face is found."""
     options = options or FaceVideoOptions()
     image = read_picture(path)
-    found = find_face(image, options.where, options.pick)
+    found = select_face(image, options.where, options.pick)
     size = face.config.reading_size
     height, width = image.shape[:2]
-    affine = crop_of(found and found.in_video(), height, width, size, options.crop)
+    found = replace(found, face=found.face and found.face.in_video())
+    affine = found.crop_to_image(height, width, size, options.crop)
     motion, _ = read_crops(face, [cut(image, affine, size, "edge")], FPS, 1, 1, None)
-    openings = None if found is None or found.finest is None else Openings.of(found.finest[None])
+    openings = None if found.face is None or found.face.finest is None else Openings.of(found.face.finest[None])
     return MotionClip(motion, openings, path.name, tensor_hash(face.motion))
 
 
@@ -135,15 +136,15 @@ def read_source_video(
     places = torch.stack(affines) if fixed is None else fixed.expand(len(motion), -1, -1)
     rate = fps or facts.fps
     nearest = _nearest(frames_by_timestamp(torch.tensor(times, dtype=torch.float64), rate))
-    resolve_profile = FrameInterpolation(nearest, nearest, torch.zeros(len(nearest), dtype=torch.float64))
+    chosen = FrameInterpolation(nearest, nearest, torch.zeros(len(nearest), dtype=torch.float64))
     return SourceVideo(
         path,
         nearest,
         places[nearest],
         size,
         keypoints[nearest],
-        interpolate_motion(motion, resolve_profile, rate),
-        interpolate_openings(openings, resolve_profile),
+        interpolate_motion(motion, chosen, rate),
+        interpolate_openings(openings, chosen),
     )
 
 
@@ -194,21 +195,6 @@ class SourceVideoRenderer:
         return torch.stack([torch.from_numpy(picture) for picture in pasted])
 
 
-def draw_source_video(
-    face: FaceModel,
-    source_video: SourceVideo,
-    x_s: Tensor,
-    x_d: Tensor,
-    batch: int = 8,
-    progress: Progress | None = None,
-    profile: str = "auto",
-) -> Iterator[Tensor]:
-    """All of it: see :class:`SourceVideoRenderer`."""
-    return SourceVideoRenderer(source_video, x_s, x_d).show(
-        FallbackRenderer(face, batch, profile), 0, len(x_d), progress
-    )
-
-
 def _track(
     path: Path, options: FaceVideoOptions, frames: int, progress: Progress | None
 ) -> tuple[FaceTrack | None, Progress | None]:
@@ -237,7 +223,7 @@ def _fixed_crop(path: Path, track: FaceTrack | None, options: FaceVideoOptions, 
     first = from_bytes(next(read_frames(path)).picture)
     height, width = first.shape[:2]
     if track is None:
-        return crop_of(find_face(first, options.where, options.pick), height, width, size, options.crop)
+        return select_face(first, options.where, options.pick).crop_to_image(height, width, size, options.crop)
     if _is_crop(path, track, options):
         return whole_to_image(height, width, size)
     return crop_to_image(track.box(options.crop), size)

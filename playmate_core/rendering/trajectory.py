@@ -11,7 +11,7 @@ from torch import Tensor
 from ..face import FaceModel
 from ..geometry import place_motion
 from ..interpolation import FrameInterpolation, resample_frames
-from ..motion.driving import DrivingOptions, drive_still
+from ..motion.driving import DrivingOptions, comparable, drive_still
 from ..motion.motion_file import MotionClip
 from ..motion.pose import frontality
 from ..values import Motion
@@ -68,6 +68,8 @@ def portrait_trajectory(
 ) -> KeypointTrajectory:
     """The course of a picture under a performance, at ``fps`` or at its own rate; one frame is held for a second."""
     portrait = source.portrait
+    motion, how = comparable(motion_clip.motion, portrait.rest, how)
+    motion_clip = replace(motion_clip, motion=motion)
     x_s = place_motion(portrait.keypoints, portrait.rest)
     timed = ResampledClip(motion_clip, fps or motion_clip.motion.fps)
     start = torch.tensor([timed.reference_frame(how.reference)])

@@ -6,7 +6,11 @@ from types import SimpleNamespace
 
 import torch
 
-from playmate_core.values import Motion, Pose
+from playmate_core.face import FaceModel
+from playmate_core.rendering.render import Progress, RenderOptions
+from playmate_core.rendering.segments import VideoOutput, write_video
+from playmate_core.rendering.write_video import Composition, portrait_job
+from playmate_core.values import Motion, Portrait, Pose
 
 
 def motion(frames: int) -> Motion:
@@ -15,6 +19,19 @@ def motion(frames: int) -> Motion:
     turns = torch.randn(frames, 3, generator=noise).mul_(5)
     pose = Pose(turns, torch.zeros(frames, 3), torch.ones(frames, 1))
     return Motion(pose, torch.randn(frames, 21, 3, generator=noise).mul_(0.05))
+
+
+def write(
+    face: FaceModel,
+    portrait: Portrait,
+    motion: Motion,
+    output: VideoOutput,
+    progress: Progress | None = None,
+    rendering: RenderOptions | None = None,
+    pasted: bool = False,
+) -> int:
+    """The portrait under the motion as a video; returns its number of frames."""
+    return write_video(portrait_job(face, portrait, motion, rendering, Composition(pasted)), output, progress)
 
 
 def plenty_of_memory() -> SimpleNamespace:
