@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import torch
 
 from playmate_core.face import FaceModel
-from playmate_core.rendering.render import Progress, RenderOptions
+from playmate_core.progress import Progress
+from playmate_core.rendering.render import RenderOptions
 from playmate_core.rendering.segments import VideoOutput, write_video
 from playmate_core.rendering.write_video import Composition, portrait_job
 from playmate_core.values import Motion, Portrait, Pose
