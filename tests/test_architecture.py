@@ -40,6 +40,11 @@ HEAVY = {
     "matplotlib",
     "scipy",
     "pandas",
+    "pyarrow",
+    "ray",
+    "scenedetect",
+    "silero_vad",
+    "soundfile",
 }
 #: Never imported by core at all (tqdm: only by its terminal).
 FOREIGN_TO_CORE = {"training", "nodes", "comfy", "comfy_api", "folder_paths", "accelerate", "playmate_core"}

@@ -14,7 +14,7 @@ from child_process import kill_where_it_waits, needs_sigkill
 from playmate_core.errors import UserError
 from playmate_core.geometry import place
 from training.corpus import CorpusConfig, make_corpus, plan, split_counts
-from training.data import Sessions, corpus_hash, load_clips
+from training.data import Sessions, corpus_hash, load_synthetic_clips
 from training.synthetic.clips import SPLITS, make_clip
 from training.synthetic.sessions import make_session
 
@@ -78,7 +78,7 @@ def test_existing_shards_are_not_made_again(corpus: Path) -> None:
 
 
 def test_clips_come_back_as_they_were_made(corpus: Path) -> None:
-    clips = {split: load_clips(corpus, split) for split in SPLITS}
+    clips = {split: load_synthetic_clips(corpus, split) for split in SPLITS}
     assert {split: len(found) for split, found in clips.items()} == split_counts(9)
     assert len({clip.id for found in clips.values() for clip in found}) == 9
     for read in (clips["train"][4], clips["test"][0]):
@@ -95,7 +95,7 @@ def test_clips_come_back_as_they_were_made(corpus: Path) -> None:
 
 
 def test_no_person_is_in_two_splits(corpus: Path) -> None:
-    people = [{clip.identity_seed for clip in load_clips(corpus, split)} for split in SPLITS]
+    people = [{clip.identity_seed for clip in load_synthetic_clips(corpus, split)} for split in SPLITS]
     people = [
         seen | {s.identity_seed for s in Sessions(corpus, split)} for seen, split in zip(people, SPLITS, strict=True)
     ]
@@ -115,7 +115,7 @@ def test_sessions_come_back_as_they_were_made_and_stay_on_disk(corpus: Path) -> 
 def test_writing_into_what_was_read_leaves_the_corpus_alone(corpus: Path) -> None:
     before = contents(corpus)
     Sessions(corpus, "val")[0].frames[:] = 0
-    load_clips(corpus, "val")[0].samples.zero_()
+    load_synthetic_clips(corpus, "val")[0].samples.zero_()
     assert contents(corpus) == before
 
 
@@ -171,7 +171,7 @@ def test_values_that_cannot_be_meant_leave_nothing_behind(tmp_path: Path, change
 
 def test_what_is_missing_is_told_with_the_command_that_makes_it(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="python -m training corpus"):
-        load_clips(tmp_path, "train")
+        load_synthetic_clips(tmp_path, "train")
     with pytest.raises(UserError, match="no finished corpus"):
         corpus_hash(tmp_path)
 

@@ -155,6 +155,19 @@ def test_films_are_turned_upright(tmp_path: Path) -> None:
     assert seen[:, -12:].mean() > 240 and seen[:, :40].mean() < 15  # the top has become the right-hand side
 
 
+def test_reading_from_the_middle_gives_the_same_frames_at_the_same_times(tmp_path: Path) -> None:
+    with VideoWriter(tmp_path / "long.mp4", 30.0) as video:
+        for part in frames(600).split(100):
+            video.write(part)
+    every = list(read_frames(tmp_path / "long.mp4"))
+    assert len(list(read_frames(tmp_path / "long.mp4", 1.0))) == 600  # too near the start to seek
+    for begin in (9.5, 17.2, 19.99, 60.0):
+        some = list(read_frames(tmp_path / "long.mp4", begin))
+        assert len(some) < 600 and some[0].time <= begin
+        for one, other in zip(every[-len(some) :], some, strict=True):
+            assert one.time == pytest.approx(other.time) and np.array_equal(one.picture, other.picture)
+
+
 @pytest.mark.parametrize("problem", [RuntimeError("render"), KeyboardInterrupt()])
 def test_an_interrupted_video_leaves_nothing(tmp_path: Path, problem: BaseException) -> None:
     (tmp_path / "out.mp4").write_bytes(b"the old one")
