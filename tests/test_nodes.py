@@ -186,11 +186,12 @@ said = {
     "film rate": s.refused("MotionFromVideo", face_model=face, video=film, crop="whole", fps=30.0),
     "pose rate": s.refused("PoseFromVideo", face_model=face, video=film, crop="whole", fps=24.0),
     "plot rate": s.refused("PlotMotion", motion=fast, speech=heard),
-    "memory": s.refused("Render", face_model=face, portrait=portrait, motion=motion, max_gb=1e-9),
     "outside": s.refused("RenderToVideo", face_model=face, portrait=portrait, motion=motion, filename_prefix="../x"),
     "motion file": s.refused("LoadMotion", file="../../etc/passwd [output]"),
 }
-mm.cancelled = True
+mm.free = 1.0
+said["memory"] = s.refused("Render", face_model=face, portrait=portrait, motion=motion)
+mm.cancelled, mm.free = True, 64e9
 said["cancel"] = s.refused("RenderToVideo", face_model=face, portrait=portrait, motion=motion)
 mm.cancelled = False
 from pathlib import Path
