@@ -8,7 +8,7 @@ from pathlib import Path
 
 import folder_paths
 
-from ..playmate_core.errors import UserError, with_article
+from ..playmate_core.errors import UserError, elided, with_article
 from ..playmate_core.host import HOST
 from ..playmate_core.weights.catalogue import HUMAN, SETS, ModelFile
 from ..playmate_core.weights.files import describe
@@ -72,7 +72,8 @@ def absent(what: str, choice: str, instead: str, *below: str) -> str:
     file = next((file for file in files if file.name == choice and file.folder in below), None)
     folders = " or ".join(folder_paths.get_folder_paths(below[0] if file is None else file.folder))
     facts = "" if file is None else f" ({_facts(file)}; from {file.url})"
-    return f"There is no {what} {choice!r}; please put the file{facts} into {folders}, or choose {instead!r}."
+    named = f"{what} {elided(repr(choice), 200)}"
+    return f"There is no {named}; please put the file{facts} into {folders}, or choose {instead!r}."
 
 
 def _facts(file: ModelFile) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import folder_paths
 from comfy_api.latest import io
 
-from ..playmate_core.errors import UserError
+from ..playmate_core.errors import UserError, elided
 from ..playmate_core.motion.liveportrait_template import TEMPLATE_SUFFIXES
 from ..playmate_core.motion.motion_file import SUFFIX, MotionClip, load_motion_clip, save_motion_clip
 from ..playmate_core.values import Motion
@@ -124,16 +124,22 @@ def motion_path(choice: str) -> Path:
         return bundled("motion_demo.safetensors")
     name, _, place = choice.rpartition(" [")
     root = _roots().get(place.removesuffix("]"))
-    try:
-        path = None if root is None else (root / name).resolve()
-        there = root is not None and path is not None and path.is_relative_to(root.resolve()) and path.is_file()
-    except (OSError, ValueError):  # a name too long for the system, or with a null byte in it
-        there = False
-    if path is None or not there:
+    path = None if root is None else _inside(root, name)
+    if path is None:
         raise UserError(
-            f"There is no motion file {choice!r}; please save one with Save Motion, or put one into the input folder."
+            f"There is no motion file {elided(repr(choice))}; please save one with Save Motion, or put one into the"
+            " input folder."
         )
     return path
+
+
+def _inside(root: Path, name: str) -> Path | None:
+    """The file of a ``name`` below ``root``, None where there is none."""
+    try:
+        path = (root / name).resolve()
+        return path if path.is_relative_to(root.resolve()) and path.is_file() else None
+    except (OSError, ValueError):  # too long a name, or a null byte in it
+        return None
 
 
 def _roots() -> dict[str, Path]:
