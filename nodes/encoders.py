@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..playmate_core.errors import UserError
 from ..playmate_core.media.audio_files import Recording
+from ..playmate_core.progress import Progress
 from ..playmate_core.speech import AudioEncoder, make_encoder
 from ..playmate_core.speech.encoders import ENCODERS, HiddenStates, Source
 from ..playmate_core.speech.waveform import SAMPLE_RATE
@@ -79,7 +80,7 @@ def load(choice: str) -> AudioEncoder:
     return ComfyEncoder(encoder)
 
 
-def listen(encoder: Any, sound: Recording, step: Callable[[int, int], None]) -> AudioFeatures:
+def listen(encoder: Any, sound: Recording, step: Progress) -> AudioFeatures:
     """Hear a recording with our encoder, ComfyUI's, or, where None is connected, log-mel; ``step`` hears Cancel."""
     preload_librosa(lambda: step(0, 1))
     return _listener(encoder).listen(sound.samples, sound.rate, step)

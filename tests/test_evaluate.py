@@ -19,7 +19,7 @@ from playmate_core.values import EMOTIONS
 from playmate_core.weights import files as weights
 from training import evaluate
 from training.corpus import CorpusConfig, make_corpus
-from training.data import Sessions, load_clips, shards, write_clips, write_manifest
+from training.data import Sessions, load_synthetic_clips, shards, write_clips, write_manifest
 from training.evaluate import ablations, judge, leakage, level1, level2, pixel_emotion, samplers
 from training.evaluate.leakage import leakage_rows
 from training.evaluate.subjects import System, load_subjects, with_neutral_voice
@@ -193,7 +193,7 @@ def test_a_corpus_without_what_is_needed_is_told(corpus: Path, tmp_path: Path) -
     loud = [replace(one, clip=replace(one.clip, prosody="emotional")) for one in subjects]
     with pytest.raises(UserError, match="has a neutral voice"):
         with_neutral_voice(loud, 2)
-    mute = [replace(clip, phones=()) for clip in load_clips(corpus, "test")[:2]]
+    mute = [replace(clip, phones=()) for clip in load_synthetic_clips(corpus, "test")[:2]]
     write_clips(tmp_path / "test-clips-00000.safetensors", mute)
     with pytest.raises(UserError, match="has speech"):
         load_subjects(tmp_path, "logmel", 2)

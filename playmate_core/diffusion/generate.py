@@ -6,13 +6,14 @@ See docs/method.md 1.4, 1.7, 1.12.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from ..errors import UserError
+from ..progress import Progress
 from ..values import KEYPOINTS, AudioFeatures, EmotionCurve, Motion, Pose, expect, expect_same_rate
 from .denoiser import MotionDenoiser, WindowContext
 from .emotion import EmotionController
@@ -25,7 +26,6 @@ from .samplers import Schedule, sample
 
 __all__ = ["SamplingOptions", "generate", "iterate", "joined"]
 
-Progress = Callable[[int, int], None]
 log = logging.getLogger(__name__)
 
 

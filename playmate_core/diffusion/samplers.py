@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from ..errors import UserError
+from ..progress import Progress
 
 TARGETS = ("epsilon", "x0", "v")
 #: Clean samples live in standardised space; nothing real lies beyond six standard deviations (docs/method.md 1.9).
@@ -26,7 +27,6 @@ PREVIOUS_SIGMA = 0.17
 CLEAN = -1
 
 Denoise = Callable[[Tensor, int], Tensor]
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ..atomic_file import AtomicFile
-from .audio_files import Recording
-from .audio_track import Soundtrack
+from .audio_track import AnySound, Soundtrack
+from .container import ffmpeg_name
 from .video_writer import PROVENANCE, VideoOptions, check_output, movflags
 
 
@@ -17,7 +17,7 @@ def join(
     parts: Sequence[Path],
     path: Path,
     fps: float,
-    sound: Recording | str | Path | None = None,
+    sound: AnySound = None,
     options: VideoOptions | None = None,
 ) -> Path:
     """Write the pictures of ``parts``, all encoded with the same ``options``, one after another as ``path``.
@@ -34,15 +34,13 @@ def join(
     return path
 
 
-def _concatenate(
-    parts: Sequence[Path], path: Path, rate: Fraction, sound: Recording | str | Path | None, options: VideoOptions
-) -> None:
+def _concatenate(parts: Sequence[Path], path: Path, rate: Fraction, sound: AnySound, options: VideoOptions) -> None:
     import av
 
-    with av.open(str(path), "w", format="mp4", options={"movflags": movflags(options)}) as container:
+    with av.open(ffmpeg_name(path), "w", format="mp4", options={"movflags": movflags(options)}) as container:
         container.metadata.update(options.tags, comment=PROVENANCE, description=PROVENANCE)
-        with av.open(str(parts[0])) as first:
-            stream = _like(container, first.streams.video[0])
+        with av.open(ffmpeg_name(parts[0])) as first:
+            stream = container.add_stream_from_template(first.streams.video[0])
         with Soundtrack.into(container, sound, options.bits_per_channel) as soundtrack:
             count = 0
             for part in parts:
@@ -56,7 +54,7 @@ def _copy(part: Path, container: Any, stream: Any, start: Fraction) -> int:
     import av
 
     count = 0
-    with av.open(str(part)) as source:
+    with av.open(ffmpeg_name(part)) as source:
         video: Any = source.streams.video[0]
         offset = round(start / video.time_base)
         packet: Any
@@ -68,10 +66,3 @@ def _copy(part: Path, container: Any, stream: Any, start: Fraction) -> int:
             container.mux(packet)
             count += 1
     return count
-
-
-def _like(container: Any, stream: Any) -> Any:
-    """An output stream that takes the packets of ``stream``; PyAV renamed how in its 14th version."""
-    if hasattr(container, "add_stream_from_template"):
-        return container.add_stream_from_template(stream)
-    return container.add_stream(template=stream)

@@ -21,8 +21,9 @@ from ..atomic_file import AtomicFile, NotReplaced
 from ..errors import UserError
 from ..host import HOST
 from ..values import FPS
-from .audio_files import Recording
-from .audio_track import Soundtrack
+from .audio_track import AnySound, Soundtrack
+from .container import ffmpeg_name
+from .frame_colours import FromRgb
 from .images import Bytes, to_bytes
 from .prefetch import Outcome
 
@@ -93,7 +94,7 @@ class VideoWriter:
         self,
         path: str | Path,
         fps: float = FPS,
-        sound: Recording | str | Path | None = None,
+        sound: AnySound = None,
         options: VideoOptions | None = None,
         waiting: Callable[[], None] = HOST.check_interrupted,
     ) -> None:
@@ -188,17 +189,19 @@ class VideoWriter:
         if first is None:
             return
         options = {"movflags": movflags(self._options)}
-        with av.open(str(self._file.temporary), "w", format="mp4", options=options) as container:
+        with av.open(ffmpeg_name(self._file.temporary), "w", format="mp4", options=options) as container:
             container.metadata.update(self._options.tags, comment=PROVENANCE, description=PROVENANCE)
             stream = self._video_stream(container, first)
             with Soundtrack.into(container, self._sound, self._options.bits_per_channel) as soundtrack:
                 batch: Bytes | None = first
-                count = 0
+                count, to_frame = 0, FromRgb()
                 while batch is not None:
                     for picture in batch:
                         if self._abandoned.is_set():  # a large batch takes seconds
                             return
-                        container.mux(stream.encode(_video_frame(picture, count, stream)))
+                        frame = to_frame(np.ascontiguousarray(picture[: stream.height, : stream.width]))
+                        frame.pts, frame.time_base = count, stream.codec_context.time_base
+                        container.mux(stream.encode(frame))
                         count += 1
                         soundtrack.write_until(count / self._fps)
                     batch = self._next()
@@ -235,7 +238,7 @@ class VideoWriter:
         import av
 
         try:
-            with av.open(str(self._file.temporary)) as container:
+            with av.open(ffmpeg_name(self._file.temporary)) as container:
                 found = container.streams.video[0].frames
         except (av.error.FFmpegError, IndexError):
             found = 0
@@ -247,15 +250,6 @@ class VideoWriter:
 
 _BT709 = 1
 _LIMITED = 1
-
-
-def _video_frame(picture: Bytes, index: int, stream: Any) -> Any:
-    import av
-
-    even = np.ascontiguousarray(picture[: stream.height, : stream.width])
-    frame = av.VideoFrame.from_ndarray(even, format="rgb24").reformat(format="yuv420p", dst_colorspace="ITU709")
-    frame.pts, frame.time_base = index, stream.codec_context.time_base
-    return frame
 
 
 def _held_back(stream: Any) -> Iterator[Any]:

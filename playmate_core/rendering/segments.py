@@ -23,12 +23,13 @@ from ..atomic_file import write_atomically
 from ..errors import UserError
 from ..face import FaceModel
 from ..face.fast import choose_profile
-from ..media.audio_files import Recording
+from ..media.audio_track import AnySound
 from ..media.concat import join
 from ..media.prefetch import background_consumer
 from ..media.video_writer import VideoOptions, VideoWriter
+from ..progress import Progress
 from .fallback import FallbackRenderer
-from .render import Progress, offset_progress
+from .render import offset_progress
 
 #: Frames of a segment; x264 begins a new group of pictures about as often.
 PART = 250
@@ -82,7 +83,7 @@ class VideoOutput:
     job is stopped or killed, and resumes from them when it is given again."""
 
     path: Path
-    sound: Recording | str | Path | None = None
+    sound: AnySound = None
     resumable: bool = False
     encoding: VideoOptions = field(default_factory=VideoOptions)
 

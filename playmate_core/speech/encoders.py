@@ -20,13 +20,12 @@ from einops import rearrange
 from torch import Tensor
 
 from ..errors import UserError
+from ..progress import Progress
 from ..values import AudioFeatures
 from .waveform import FRAME, SAMPLE_RATE, Speech, Waveform, loudness, speech_gain
 
 #: At most 30 s go through an encoder at once.
 CHUNK_FRAMES = 750
-
-Progress = Callable[[int, int], None]
 
 
 class AudioEncoder(Protocol):

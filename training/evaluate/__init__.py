@@ -1,4 +1,7 @@
-"""``python -m training evaluate``: every figure the system must show, from held-out people, voices and sentences."""
+"""``python -m training evaluate``: every figure the system must show, from held-out people, voices and sentences.
+
+With ``--videos GENERATED --truth REAL`` instead, any films are judged by the paper's metrics; see its own ``--help``.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +18,8 @@ from playmate_core.weights.folders import bundled
 from training.close_probe import load_close_probe
 from training.close_stage import CloseStageConfig, train_close
 from training.config import parse
-from training.data import Sessions, corpus_config, corpus_hash, load_clips
-from training.evaluate import ablations, judge, leakage, level1, level2, pictures, samplers
+from training.data import Sessions, corpus_config, corpus_hash, load_synthetic_clips
+from training.evaluate import ablations, judge, leakage, level1, level2, pictures, samplers, videos
 from training.evaluate.emotion_judge import fit_judge
 from training.evaluate.emotion_layer import emotion_layer_table
 from training.evaluate.filming import filmed
@@ -60,7 +63,11 @@ class EvaluateConfig:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure, print the tables, store them with the pictures a person would look at."""
-    config = parse(EvaluateConfig, argv, __doc__ or "")
+    words = list(sys.argv[1:] if argv is None else argv)
+    if any(word.split("=")[0] in ("--videos", "--truth") for word in words):
+        videos.main(words)
+        return
+    config = parse(EvaluateConfig, words, __doc__ or "")
     if config.level not in LEVELS:
         raise UserError(f"--level is {config.level!r}, expected one of {', '.join(LEVELS)}.")
     out = Path(config.out)
@@ -93,7 +100,10 @@ def level_one(config: EvaluateConfig, system: System) -> list[Table]:
     few = subjects[: config.few]
     logger.info("Level 1 on %d clips.", len(subjects))
     speech, made = level1.speech_table(system, subjects)
-    named = fit_judge(load_clips(corpus, "train"), load_clips(corpus, "val") + load_clips(corpus, "test"))
+    named = fit_judge(
+        load_synthetic_clips(corpus, "train"),
+        load_synthetic_clips(corpus, "val") + load_synthetic_clips(corpus, "test"),
+    )
     neutral = with_neutral_voice(subjects, config.few)
     emotion = level1.emotion_table(system, neutral, named, made)
     pictures.motion_curves(few[:4], made, Path(config.out))
@@ -107,7 +117,7 @@ def long_runs(config: EvaluateConfig, system: System) -> Table:
     few = load_subjects(corpus, encoder, config.few)
     speech_backend = str(corpus_config(corpus)["speech"])
     rows = ablations.rollout_rows(system, ablations.rollout_subject(encoder, config.rollout, speech_backend))
-    held_out = load_clips(corpus, "val") + load_clips(corpus, "test")
+    held_out = load_synthetic_clips(corpus, "val") + load_synthetic_clips(corpus, "test")
     rows += samplers.sampler_rows(system.denoiser, held_out, system.options, config.oracle_steps)
     variants = {"as shipped": system}
     for name, path in (
@@ -126,7 +136,8 @@ def layer_level(config: EvaluateConfig, system: System) -> Table:
     """The emotion layer beside the model's own emotion."""
     corpus = Path(config.corpus)
     subjects = load_subjects(corpus, system.denoiser.config.audio_encoder, config.clips)
-    judge = fit_judge(load_clips(corpus, "train"), load_clips(corpus, "val") + load_clips(corpus, "test"))
+    held_out = load_synthetic_clips(corpus, "val") + load_synthetic_clips(corpus, "test")
+    judge = fit_judge(load_synthetic_clips(corpus, "train"), held_out)
     return emotion_layer_table(system, with_neutral_voice(subjects, config.few), judge)
 
 
@@ -148,8 +159,8 @@ def level_two(config: EvaluateConfig, system: System) -> Table:
     subjects = load_subjects(corpus, system.denoiser.config.audio_encoder, config.clips)
     neutral = with_neutral_voice(subjects, config.few)
     cast = [filmed(subject, seed) for subject in neutral]
-    held_out = load_clips(corpus, "val") + load_clips(corpus, "test")
-    named = fit_pixel_judge(probe, seed, load_clips(corpus, "train"), held_out, judge.disturbed)
+    held_out = load_synthetic_clips(corpus, "val") + load_synthetic_clips(corpus, "test")
+    named = fit_pixel_judge(probe, seed, load_synthetic_clips(corpus, "train"), held_out, judge.disturbed)
     rows = [
         *judge.probe_rows(probe, sessions),
         *named.rows(),
