@@ -67,7 +67,8 @@ def check_file(path: Path, what: str) -> None:
             raise UserError(f"{path} is a folder; please give {with_article(what)} file.")
         if str(path) == "-" and not path.exists() or path.exists() and not path.is_file():
             raise UserError(
-                f"{path} is a pipe or a device, which can be read only once; please save it to {with_article(what)} file."
+                f"{path} is a pipe or a device, which can be read only once; please save it to"
+                f" {with_article(what)} file."
             )
         with path.open("rb") as file:
             if not file.read(1):
