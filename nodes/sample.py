@@ -10,6 +10,7 @@ from comfy_api.latest import io
 from ..playmate_core.diffusion.emotion_schedule import EmotionScore
 from ..playmate_core.diffusion.generate import iterate, joined
 from ..playmate_core.diffusion.options import POSE_MEANS, STARTS, SamplingOptions, numbers
+from ..playmate_core.diffusion.request import GenerationRequest
 from ..playmate_core.diffusion.samplers import SAMPLERS
 from ..playmate_core.errors import UserError
 from ..playmate_core.motion.edit import resample_motion
@@ -80,12 +81,11 @@ def sampled(models: MotionModel, task: Task, bar: Bar, begin: float = 0.0, end: 
     past = None  # a film's motion has the film's rate
     if task.previous is not None:
         past = resample_motion(task.previous, task.speech.fps)
+    request = GenerationRequest(person.keypoints, person.rest, task.speech, curve, task.options, past)
     pieces: list[Motion] = []
     with loaded(*models.parts) as (denoiser, *controller):
         upper = controller[0] if controller else None
-        for piece in iterate(
-            denoiser, upper, person.keypoints, person.rest, task.speech, curve, task.options, step, past
-        ):
+        for piece in iterate(denoiser, upper, request, step):
             pieces.append(piece)
             bar.show(plot_motion(joined(pieces), width=512, height=384))
     return joined(pieces)

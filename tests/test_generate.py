@@ -16,6 +16,7 @@ from playmate_core.diffusion import generate as generation
 from playmate_core.diffusion.emotion import EmotionConfig, EmotionController
 from playmate_core.diffusion.generate import SamplingOptions, generate, iterate
 from playmate_core.diffusion.options import Keys, window_noise
+from playmate_core.diffusion.request import GenerationRequest
 from playmate_core.errors import UserError
 from playmate_core.values import EMOTIONS, EmotionCurve, Motion
 
@@ -25,13 +26,14 @@ BASE, CONTROLLER = denoiser(), controller()
 
 
 def talk(frames: int = 2 * WINDOW, emotion: EmotionCurve | str | None = None, **changes: object) -> Motion:
-    """Options by name; ``previous``, ``progress``, ``base``, ``felt_by`` and ``heard`` are arguments of generate."""
-    passed = {name: changes.pop(name) for name in ("previous", "progress") if name in changes}
+    """Options by name; ``previous``, ``progress``, ``base``, ``felt_by`` and ``heard`` are what else generate takes."""
+    previous, progress = changes.pop("previous", None), changes.pop("progress", None)
     base, felt_by = changes.pop("base", BASE), changes.pop("felt_by", CONTROLLER)
     audio = changes.pop("heard", voice(frames))
     curve = EmotionCurve.constant(emotion, 1.0, frames) if isinstance(emotion, str) else emotion
     options = replace(FAST, **changes)  # type: ignore[arg-type]
-    return generate(base, felt_by, FACE, rest(), audio, curve, options, **passed)  # type: ignore[arg-type]
+    request = GenerationRequest(FACE, rest(), audio, curve, options, previous)  # type: ignore[arg-type]
+    return generate(base, felt_by, request, progress)  # type: ignore[arg-type]
 
 
 def flat(motion: Motion) -> Tensor:
@@ -62,7 +64,7 @@ def test_windows_and_seeds_draw_different_noise() -> None:
 
 def test_streaming_gives_the_same_bits_in_pieces_of_a_window() -> None:
     audio = voice(2 * WINDOW + 5)
-    pieces = list(iterate(BASE, None, FACE, rest(), audio, None, FAST))
+    pieces = list(iterate(BASE, None, GenerationRequest(FACE, rest(), audio, None, FAST)))
     assert [len(p) for p in pieces] == [WINDOW, WINDOW, 5]
     assert torch.equal(torch.cat([flat(p) for p in pieces]), flat(talk(2 * WINDOW + 5, felt_by=None)))
 
@@ -188,7 +190,8 @@ def test_the_head_is_held_inside_limits_and_says_so(caplog: pytest.LogCaptureFix
 
 
 def test_a_portrait_beyond_the_limit_keeps_its_pose() -> None:
-    turned = generate(BASE, None, FACE, rest(yaw=50.0), voice(5), None, replace(FAST, pose_amplitude=0.0))
+    still = replace(FAST, pose_amplitude=0.0)
+    turned = generate(BASE, None, GenerationRequest(FACE, rest(yaw=50.0), voice(5), None, still))
     assert bool((turned.pose.rotation[:, 1] == 50.0).all())
 
 
@@ -235,7 +238,8 @@ def test_what_was_given_is_left_as_it_was() -> None:
     audio, own = voice(WINDOW), rest()
     copies = audio.features.clone(), own.expression.clone(), own.pose.rotation.clone(), FACE.clone()
     before = {key: value.clone() for key, value in BASE.state_dict().items()}
-    generate(BASE, CONTROLLER, FACE, own, audio, EmotionCurve.constant("sad", 1.0, WINDOW), FAST, previous=own)
+    sad = EmotionCurve.constant("sad", 1.0, WINDOW)
+    generate(BASE, CONTROLLER, GenerationRequest(FACE, own, audio, sad, FAST, previous=own))
     assert all(
         torch.equal(a, b)
         for a, b in zip(copies, (audio.features, own.expression, own.pose.rotation, FACE), strict=True)

@@ -17,6 +17,7 @@ from .guidance import Feeling, Scales, as_clean, guided
 from .normalisation import EXPRESSION_CHANNELS, MOTION_CHANNELS, pose_channels, standardised_identity, to_expression
 from .options import SamplingOptions, window_noise, window_of
 from .pose_prior import ANGLE_LIMITS, HELD_BACK, POSE_LIMIT, Head
+from .request import GenerationRequest
 from .samplers import Schedule, sample
 
 __all__ = ["SamplingOptions", "generate", "iterate", "joined"]
@@ -58,39 +59,28 @@ def stride(window: int, overlap: int) -> int:
 def generate(
     denoiser: MotionDenoiser,
     controller: EmotionController | None,
-    portrait_keypoints: Tensor,
-    rest: Motion,
-    audio: AudioFeatures,
-    emotion: EmotionCurve | None = None,
-    options: SamplingOptions = SamplingOptions(),  # noqa: B008  (frozen)
+    request: GenerationRequest,
     progress: Progress | None = None,
-    previous: Motion | None = None,
 ) -> Motion:
-    """One frame of motion for each frame of ``audio``.
+    """One frame of motion for each frame of the request's audio.
 
-    ``portrait_keypoints`` (K, 3) canonical and ``rest``, one frame, are the portrait. Without an ``emotion``, or with
-    weights that are all zero, stage 1 alone speaks. ``previous`` is a motion to continue (its voice is taken for
-    silent). ``progress(step, total)`` counts network evaluations over all windows and may raise to cancel. The same
-    seed gives the same motion. Raises UserError, before any slow work, for inputs that do not fit each other.
+    ``progress(step, total)`` counts network evaluations over all windows and may raise to cancel. The same seed gives
+    the same motion. Raises UserError, before any slow work, for inputs that do not fit each other.
     """
-    pieces = list(iterate(denoiser, controller, portrait_keypoints, rest, audio, emotion, options, progress, previous))
-    return joined(pieces)
+    return joined(list(iterate(denoiser, controller, request, progress)))
 
 
 def iterate(
     denoiser: MotionDenoiser,
     controller: EmotionController | None,
-    portrait_keypoints: Tensor,
-    rest: Motion,
-    audio: AudioFeatures,
-    emotion: EmotionCurve | None = None,
-    options: SamplingOptions = SamplingOptions(),  # noqa: B008  (frozen)
+    request: GenerationRequest,
     progress: Progress | None = None,
-    previous: Motion | None = None,
 ) -> Iterator[Motion]:
     """The pieces of :func:`generate`, window by window, in constant memory. Checks everything before it returns."""
-    _check_inputs(denoiser, controller, portrait_keypoints, rest, audio)
+    _check_inputs(denoiser, controller, request)
     config, statistics = denoiser.config, denoiser.statistics
+    audio, rest, previous = request.audio, request.rest, request.previous
+    options = request.options or SamplingOptions()
     for name in ("cfg_audio", "cfg_audio_pose", "cfg_emotion"):
         window_of(name, getattr(options, name), len(audio), 0, 1, audio.fps)
     stride(config.window, options.overlap)
@@ -104,10 +94,10 @@ def iterate(
     plan = _Plan(
         denoiser=denoiser,
         controller=controller,
-        identity=standardised_identity(portrait_keypoints.float().cpu(), statistics)[None],
+        identity=standardised_identity(request.portrait_keypoints.float().cpu(), statistics)[None],
         head=head,
         audio=audio,
-        emotion=_emotion(controller, emotion, audio),
+        emotion=_emotion(controller, request.emotion, audio),
         options=options,
         schedule=Schedule.linear(),
         past=past,
@@ -230,13 +220,8 @@ def _emotion(
     return torch.stack(columns, -1), curve.intensity
 
 
-def _check_inputs(
-    denoiser: MotionDenoiser,
-    controller: EmotionController | None,
-    keypoints: Tensor,
-    rest: Motion,
-    audio: AudioFeatures,
-) -> None:
+def _check_inputs(denoiser: MotionDenoiser, controller: EmotionController | None, request: GenerationRequest) -> None:
+    keypoints, rest, audio = request.portrait_keypoints, request.rest, request.audio
     if denoiser.training or (controller is not None and controller.training):
         raise ValueError("The motion model is in training mode, where dropout adds noise; call train(False) first.")
     expect("portrait_keypoints", keypoints, KEYPOINTS, 3)

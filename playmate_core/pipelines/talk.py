@@ -17,6 +17,7 @@ from ..diffusion.emotion import EmotionController
 from ..diffusion.emotion_schedule import NO_EMOTION, emotion_curve, read_score
 from ..diffusion.generate import generate
 from ..diffusion.options import SamplingOptions
+from ..diffusion.request import GenerationRequest
 from ..errors import UserError
 from ..face import FaceModel
 from ..interpolation import FITS
@@ -225,9 +226,8 @@ def move(
 ) -> Motion:
     """Generate the motion of the whole speech: 280 bytes a frame, an hour is 25 MB."""
     curve = emotion_curve(read_score(request.emotion, request.intensity), len(audio), audio.fps)
-    motion = generate(
-        models.motion, models.emotion, portrait.keypoints, portrait.rest, audio, curve, request.sampling, progress=step
-    )
+    asked = GenerationRequest(portrait.keypoints, portrait.rest, audio, curve, request.sampling)
+    motion = generate(models.motion, models.emotion, asked, step)
     if shares_keypoints(request.weights.face, request.weights.motion):
         return motion
     return replace(motion, expression=portrait.rest.expression.expand_as(motion.expression).clone())

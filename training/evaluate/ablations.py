@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from playmate_core.diffusion.generate import generate, stride
+from playmate_core.diffusion.request import GenerationRequest
 from playmate_core.speech import make_encoder
 from playmate_core.values import EMOTIONS, AudioFeatures, Motion
 from training.evaluate import level1
@@ -95,7 +96,8 @@ def fault_left(system: System, subject: Subject, seed: int, after: Sequence[int]
     broken = Motion(before.pose, before.expression + FAULT * deviation)
 
     def roll(previous: Motion) -> Motion:
-        return generate(system.denoiser, None, clip.keypoints, clip.motion[:1], rest, None, options, None, previous)
+        request = GenerationRequest(clip.keypoints, clip.motion[:1], rest, None, options, previous)
+        return generate(system.denoiser, None, request)
 
     live = system.denoiser.statistics.live  # what never moves would dilute the mean
     scaled = ((roll(broken).expression - roll(before).expression) / deviation.clamp(min=1e-4)).flatten(1)[:, live]

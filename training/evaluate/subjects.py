@@ -13,6 +13,7 @@ from torch import Tensor
 from playmate_core.diffusion.denoiser import MotionDenoiser
 from playmate_core.diffusion.emotion import EmotionController
 from playmate_core.diffusion.generate import SamplingOptions, generate
+from playmate_core.diffusion.request import GenerationRequest
 from playmate_core.errors import UserError
 from playmate_core.speech import make_encoder
 from playmate_core.values import AudioFeatures, EmotionCurve, Motion
@@ -60,15 +61,8 @@ class System:
         """Generate for any voice on a subject's portrait; no emotion means the controller is off."""
         curve = EmotionCurve.constant(emotion, intensity, len(audio)) if emotion else None
         options = replace(self.options, **changes)
-        return generate(
-            self.denoiser,
-            self.controller if curve else None,
-            subject.clip.keypoints,
-            subject.rest,
-            audio,
-            curve,
-            options,
-        )
+        request = GenerationRequest(subject.clip.keypoints, subject.rest, audio, curve, options)
+        return generate(self.denoiser, self.controller if curve else None, request)
 
 
 def load_subjects(corpus: Path, encoder: str, count: int, split: str = "test") -> list[Subject]:
