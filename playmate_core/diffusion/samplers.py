@@ -26,6 +26,8 @@ PREVIOUS_SIGMA = 0.17
 CLEAN = -1
 
 Denoise = Callable[[Tensor, int], Tensor]
+#: Fresh unit noise, shaped and placed like what is given.
+Draw = Callable[[Tensor], Tensor]
 Progress = Callable[[int, int], None]
 
 
@@ -153,7 +155,17 @@ def log_snr_steps(schedule: Schedule, count: int) -> list[int]:
     return rising[::-1]
 
 
-SPACINGS: dict[str, Callable[[Schedule, int], list[int]]] = {"uniform": uniform_steps, "logsnr": log_snr_steps}
+def truncated_steps(schedule: Schedule, count: int) -> list[int]:
+    """``count`` of the count + 1 numbers evenly spaced from T - 1 to -1, without the last, cut to whole steps."""
+    # Single precision on purpose: that is where the published grids are cut.
+    return torch.linspace(-1, len(schedule) - 1, count + 1).int().flip(0)[:-1].tolist()
+
+
+SPACINGS: dict[str, Callable[[Schedule, int], list[int]]] = {
+    "uniform": uniform_steps,
+    "logsnr": log_snr_steps,
+    "truncated": truncated_steps,
+}
 
 
 # Samplers: from noise at the first step of the grid to the clean sample, one evaluation per step of the grid.
@@ -161,13 +173,10 @@ SPACINGS: dict[str, Callable[[Schedule, int], list[int]]] = {"uniform": uniform_
 
 @dataclass(frozen=True)
 class Chance:
-    """Where a sampler's fresh noise comes from: ``eta`` scales it (DDIM), ``generator`` is on the CPU."""
+    """Where a sampler's fresh noise comes from: ``eta`` scales it (DDIM), ``draw`` gives it."""
 
     eta: float
-    generator: torch.Generator | None
-
-    def draw(self, like: Tensor) -> Tensor:
-        return _normal(like, self.generator)
+    draw: Draw
 
 
 def ddpm(predict: Denoise, schedule: Schedule, x: Tensor, grid: Sequence[int], chance: Chance) -> Tensor:
@@ -183,13 +192,20 @@ def ddpm(predict: Denoise, schedule: Schedule, x: Tensor, grid: Sequence[int], c
     return x
 
 
+def ddim_factors(schedule: Schedule, t: int, following: int, eta: float) -> tuple[float, float, float]:
+    """What a step of DDIM multiplies the predicted clean sample, the predicted noise and the fresh noise by."""
+    (alpha, sigma), (alpha_next, sigma_next) = schedule.pair(t), schedule.pair(following)
+    fresh = eta * sigma_next / sigma * math.sqrt(1.0 - (alpha / alpha_next) ** 2)
+    return alpha_next, math.sqrt(sigma_next**2 - fresh**2), fresh
+
+
 def ddim(predict: Denoise, schedule: Schedule, x: Tensor, grid: Sequence[int], chance: Chance) -> Tensor:
     """DDIM (Song et al. 2021, Eq. 12): ``eta`` 0 is deterministic, 1 is DDPM."""
     for t, following in pairwise([*grid, CLEAN]):
-        (alpha, sigma), (alpha_next, sigma_next) = schedule.pair(t), schedule.pair(following)
-        fresh = chance.eta * sigma_next / sigma * math.sqrt(1.0 - (alpha / alpha_next) ** 2)
+        alpha, sigma = schedule.pair(t)
+        clean, noise, fresh = ddim_factors(schedule, t, following, chance.eta)
         x0 = predict(x, t)
-        x = alpha_next * x0 + (math.sqrt(sigma_next**2 - fresh**2) / sigma) * (x - alpha * x0)
+        x = clean * x0 + (noise / sigma) * (x - alpha * x0)
         if fresh > 0.0:
             x = x + fresh * chance.draw(x)
     return x
@@ -232,16 +248,16 @@ def sample(
     sampler: str,
     spacing: str,
     eta: float = 0.0,
-    generator: torch.Generator | None = None,
+    generator: torch.Generator | Draw | None = None,
     limit: float = X0_LIMIT,
     progress: Progress | None = None,
 ) -> Tensor:
     """Denoise ``noise`` (B, W, C), unit variance, in exactly ``steps`` evaluations of ``predict_x0(x_t, t)``.
 
     ``sampler`` is a name in SAMPLERS, ``spacing`` one in SPACINGS; ``eta`` concerns ``ddim`` alone. The prediction is
-    clamped to plus and minus ``limit``. Fresh noise (``ddpm``, or ``eta`` > 0) comes only from ``generator``, on the
-    CPU. ``progress(done, steps)`` follows each evaluation and may raise to cancel. Raises UserError for an unknown
-    name, a step count outside 1..T, or an eta outside [0, 1].
+    clamped to plus and minus ``limit``. Fresh noise (``ddpm``, or ``eta`` > 0) comes only from ``generator``: one on
+    the CPU, or whatever draws it. ``progress(done, steps)`` follows each evaluation and may raise to cancel. Raises
+    UserError for an unknown name, a step count outside 1..T, or an eta outside [0, 1].
     """
     _known("sampler", sampler, SAMPLERS)
     _known("spacing", spacing, SPACINGS)
@@ -262,7 +278,13 @@ def sample(
         return x0
 
     grid = SPACINGS[spacing](schedule, steps)
-    return SAMPLERS[sampler](predict, schedule, noise.float(), grid, Chance(eta, generator))
+    draw = generator if callable(generator) else drawn_from(generator)
+    return SAMPLERS[sampler](predict, schedule, noise.float(), grid, Chance(eta, draw))
+
+
+def drawn_from(generator: torch.Generator | None) -> Draw:
+    """Unit normal noise from one stream on the CPU."""
+    return lambda like: _normal(like, generator)
 
 
 def _normal(like: Tensor, generator: torch.Generator | None) -> Tensor:
