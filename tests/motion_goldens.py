@@ -15,6 +15,10 @@ from golden import SHARED
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from playmate_core.diffusion.noise import WindowNoise
+from playmate_core.face import FaceConfig
+from playmate_core.face.stitching import Stitching
+
 
 def needs(model: str) -> pytest.MarkDecorator:
     path = SHARED / f"{model}_golden.json"
@@ -90,6 +94,37 @@ class MotionGolden:
     def names(self, pattern: str) -> list[str]:
         """Cases whose name is like ``pattern``."""
         return [name for name in self.cases if re.fullmatch(pattern, name)]
+
+
+class GoldenNoise:
+    """A noise source that gives the golden numbers: ``start`` and ``steps`` name their recipes.
+
+    ``places`` are the {t} or {i} of the steps, in the order of their drawing.
+    """
+
+    def __init__(self, golden: MotionGolden, start: str, steps: str, places: Iterable[int]) -> None:
+        self.golden, self.start, self.steps, self.places = golden, start, steps, list(places)
+
+    def window(self, index: int) -> WindowNoise:
+        drawn = iter([self.golden(self.steps, w=index, t=place, i=place) for place in self.places])
+        return WindowNoise(lambda shape: self.golden(self.start, w=index), lambda like: next(drawn))
+
+
+def filled_stitching(golden: MotionGolden) -> Any:
+    """A face model of which there is but the stitching network, filled from its flat names without adjustment."""
+    net = Stitching(FaceConfig())
+    for part, name in (("stitching", "shoulder"), ("lip", "mouth"), ("eye", "eye")):
+        module, prefix = getattr(net, part), f"retarget_{name}_module."
+        shapes = {prefix + key: tuple(value.shape) for key, value in module.state_dict().items()}
+        values = golden.recipe.filled_state_dict(shapes, golden.seed)
+        module.load_state_dict({key.removeprefix(prefix): value for key, value in values.items()})
+
+    class Face(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stitching = net
+
+    return Face().eval().requires_grad_(False)
 
 
 def outputs_left(golden: MotionGolden, left_out: Iterable[str] = ()) -> list[str]:

@@ -13,12 +13,13 @@ from torch import Tensor, nn
 
 from ..errors import UserError
 from ..speech import AudioEncoder, make_encoder
-from ..values import KEYPOINTS, AudioFeatures, EmotionCurve, Motion, expect, expect_same_rate
+from ..values import AudioFeatures, EmotionCurve, Motion
+from .checks import check_curve, check_request, columns_by_name
 from .denoiser import MotionDenoiser, WindowContext
 from .emotion import EmotionController
 from .guidance import Feeling, Scales, as_clean, guided
 from .noise import FreshNoise
-from .normalisation import EXPRESSION_CHANNELS, MOTION_CHANNELS, pose_channels, standardised_identity, to_expression
+from .normalisation import EXPRESSION_CHANNELS, MOTION_CHANNELS, standardised_identity, to_expression
 from .options import SamplingOptions, window_of
 from .pose_prior import ANGLE_LIMITS, HELD_BACK, POSE_LIMIT, Head
 from .request import GenerationRequest, joined
@@ -109,7 +110,6 @@ def iterate(
     head = Head.of(rest, denoiser, options)
     past = None
     if previous is not None:
-        expect_same_rate(previous.fps, audio.fps, "The previous motion and the audio")
         past = last_frames(head.encode(previous, statistics), config.previous)
     elif options.start == "portrait":
         past = head.encode(rest, statistics).expand(config.previous, -1)
@@ -223,33 +223,16 @@ def _emotion(
         return None
     if controller is None:
         raise UserError("An emotion was asked for, but there is no emotion model; load one, or leave the emotion off.")
-    if len(curve) != len(audio):
-        raise UserError(f"The emotion has {len(curve)} frames and the audio {len(audio)}; give one row for each frame.")
-    expect_same_rate(curve.fps, audio.fps, "The emotion and the audio")
-    if not bool(curve.weights.isfinite().all() and curve.intensity.isfinite().all()):
-        raise UserError("The emotion holds NaN or infinite numbers; give weights and intensities from 0 to 1.")
-    known = controller.config.emotions
-    unknown = [name for i, name in enumerate(curve.names) if name not in known and bool(curve.weights[:, i].any())]
-    if unknown:
-        raise UserError(f"This emotion model does not know {unknown[0]!r}; choose one of {', '.join(known)}.")
-    columns = [curve.weights[:, curve.names.index(n)] if n in curve.names else torch.zeros(len(curve)) for n in known]
-    return torch.stack(columns, -1), curve.intensity
+    check_curve(curve, audio)
+    return columns_by_name(curve, controller.config.emotions), curve.intensity
 
 
 def _check_inputs(denoiser: MotionDenoiser, controller: EmotionController | None, request: GenerationRequest) -> None:
-    keypoints, rest, audio = request.portrait_keypoints, request.rest, request.audio
     if denoiser.training or (controller is not None and controller.training):
         raise ValueError("The motion model is in training mode, where dropout adds noise; call train(False) first.")
-    expect("portrait_keypoints", keypoints, KEYPOINTS, 3)
-    if len(rest) != 1:
-        raise ValueError(f"rest must be one frame, got {len(rest)}.")
-    if len(audio) == 0:
-        raise UserError("The audio has no frames; give a speech that lasts at least one frame.")
+    check_request(request)
+    audio = request.audio
     denoiser.refuse_other_audio(audio.encoder, audio.features.shape[1], audio.features.shape[2])
-    parts = {"audio": (audio.features,), "portrait": (keypoints, rest.expression, pose_channels(rest.pose))}
-    for name, tensors in parts.items():
-        if not all(bool(part.isfinite().all()) for part in tensors):
-            raise UserError(f"The {name} holds NaN or infinite numbers; read it again from an intact file.")
     if controller is not None and controller.config.width != denoiser.config.width:
         raise UserError(
             f"The emotion model has width {controller.config.width} and the motion model {denoiser.config.width}; "
