@@ -64,13 +64,16 @@ def motion_losses(
         transition = seam[:, 1:3].square().mean() + seam.diff(dim=1).square().mean()
         truth, made = torch.cat([previous, truth], 1), predicted
         kept = torch.cat([kept.new_ones(len(kept), previous.shape[1]), kept], 1)
-    terms: list[Tensor] = []
-    for part in (slice(0, EXPRESSION), slice(EXPRESSION, None)):
-        true, guess = truth[..., part], made[..., part]
-        pace = guess.diff(dim=1)
-        terms += [
-            (true - guess)[kept].square().mean(),
-            (true.diff(dim=1) - pace)[kept[:, 1:]].square().mean(),
-            pace.diff(dim=1)[kept[:, 2:]].square().mean(),
-        ]
-    return MotionLosses((truth - made)[kept].square().mean(), *terms, transition)
+    face = _part(truth[..., :EXPRESSION], made[..., :EXPRESSION], kept)
+    head = _part(truth[..., EXPRESSION:], made[..., EXPRESSION:], kept)
+    return MotionLosses((truth - made)[kept].square().mean(), *face, *head, transition)
+
+
+def _part(truth: Tensor, made: Tensor, kept: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Value, velocity against the truth's, and change of the predicted velocity."""
+    pace = made.diff(dim=1)
+    return (
+        (truth - made)[kept].square().mean(),
+        (truth.diff(dim=1) - pace)[kept[:, 1:]].square().mean(),
+        pace.diff(dim=1)[kept[:, 2:]].square().mean(),
+    )

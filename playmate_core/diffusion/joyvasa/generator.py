@@ -58,9 +58,15 @@ class JoyVasaGenerator:
     @property
     def defaults(self) -> SamplingOptions:
         """All the steps it was trained with, ancestral; its windows share no frames."""
-        steps = self.network.config.steps
-        guidance = {"cfg_audio": GUIDANCE, "cfg_audio_pose": GUIDANCE, "cfg_emotion": 0.0}
-        return SamplingOptions(steps=steps, sampler="ddpm", spacing="uniform", overlap=0, **guidance)
+        return SamplingOptions(
+            steps=self.network.config.steps,
+            sampler="ddpm",
+            spacing="uniform",
+            cfg_audio=GUIDANCE,
+            cfg_audio_pose=GUIDANCE,
+            cfg_emotion=0.0,
+            overlap=0,
+        )
 
     @property
     def modules(self) -> tuple[nn.Module, ...]:
