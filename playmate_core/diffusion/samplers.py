@@ -16,65 +16,18 @@ import torch
 from torch import Tensor
 
 from ..errors import UserError
+from .schedule import CLEAN, Schedule
 
 TARGETS = ("epsilon", "x0", "v")
 #: Clean samples live in standardised space; nothing real lies beyond six standard deviations (METHOD 1.9).
 X0_LIMIT = 6.0
 #: Largest noise that training puts on the previous motion: Hallo2's t < 50 on this schedule (METHOD 1.8).
 PREVIOUS_SIGMA = 0.17
-#: The step after the last one: no noise left.
-CLEAN = -1
 
 Denoise = Callable[[Tensor, int], Tensor]
 #: Fresh unit noise, shaped and placed like what is given.
 Draw = Callable[[Tensor], Tensor]
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True, eq=False)
-class Schedule:
-    """How much of the clean sample survives: ``alpha_bar`` (T,) float64 on the CPU, strictly falling inside (0, 1)."""
-
-    alpha_bar: Tensor
-
-    def __post_init__(self) -> None:
-        bar = self.alpha_bar
-        if bar.ndim != 1 or bar.dtype != torch.float64 or bar.device.type != "cpu" or len(bar) == 0:
-            raise ValueError(f"alpha_bar must be (T,) float64 on the CPU, got {tuple(bar.shape)} {bar.dtype}.")
-        if not (bool((bar > 0).all()) and bool((bar < 1).all()) and bool((bar.diff() < 0).all())):
-            raise ValueError("alpha_bar must fall strictly inside (0, 1).")
-
-    def __len__(self) -> int:
-        return len(self.alpha_bar)
-
-    @staticmethod
-    def linear(steps: int = 1000, first: float = 1e-4, last: float = 2e-2) -> Schedule:
-        """DDPM's schedule: noise variances rising linearly from ``first`` to ``last``."""
-        return Schedule((1.0 - torch.linspace(first, last, steps, dtype=torch.float64)).cumprod(0))
-
-    @property
-    def log_snr(self) -> Tensor:
-        """(T,) float64, ``log(alpha_t / sigma_t)``: half the logarithm of the signal-to-noise power ratio."""
-        return 0.5 * (self.alpha_bar.log() - torch.log1p(-self.alpha_bar))
-
-    @property
-    def sigma(self) -> Tensor:
-        """(T,) float64, the standard deviation of the noise at every step."""
-        return (1.0 - self.alpha_bar).sqrt()
-
-    def at(self, t: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
-        """``alpha`` and ``sigma`` at integer steps ``t`` (B,), float32, shaped to multiply ``like`` (B, ...)."""
-        shape = (-1,) + (1,) * (like.ndim - 1)
-        # Square roots in float64 on the CPU: not every device has float64, and 1 - alpha_bar cancels in float32.
-        alpha, sigma = (table.float().to(like.device)[t] for table in (self.alpha_bar.sqrt(), self.sigma))
-        return alpha.reshape(shape), sigma.reshape(shape)
-
-    def pair(self, t: int) -> tuple[float, float]:
-        """``alpha`` and ``sigma`` at one step as Python floats; ``CLEAN`` is (1, 0)."""
-        if t == CLEAN:
-            return 1.0, 0.0
-        bar = float(self.alpha_bar[t])
-        return math.sqrt(bar), math.sqrt(1.0 - bar)
 
 
 def add_noise(schedule: Schedule, x0: Tensor, noise: Tensor, t: Tensor) -> Tensor:
@@ -195,8 +148,9 @@ def ddpm(predict: Denoise, schedule: Schedule, x: Tensor, grid: Sequence[int], c
 def ddim_factors(schedule: Schedule, t: int, following: int, eta: float) -> tuple[float, float, float]:
     """What a step of DDIM multiplies the predicted clean sample, the predicted noise and the fresh noise by."""
     (alpha, sigma), (alpha_next, sigma_next) = schedule.pair(t), schedule.pair(following)
-    fresh = eta * sigma_next / sigma * math.sqrt(1.0 - (alpha / alpha_next) ** 2)
-    return alpha_next, math.sqrt(sigma_next**2 - fresh**2), fresh
+    fresh = schedule.rounded(eta * sigma_next / sigma * math.sqrt(1.0 - (alpha / alpha_next) ** 2))
+    kept = schedule.rounded(sigma_next**2) - schedule.rounded(fresh**2)
+    return alpha_next, math.sqrt(max(kept, 0.0)), fresh
 
 
 def ddim(predict: Denoise, schedule: Schedule, x: Tensor, grid: Sequence[int], chance: Chance) -> Tensor:
