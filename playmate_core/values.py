@@ -144,20 +144,22 @@ class AudioFeatures:
 
     ``features`` (T, L, D): L hidden layers (1 when there is but one, or when they were mixed), D = two 50 Hz tokens
     side by side or averaged. ``energy`` (T,): loudness in [0, 1], for silence gates and plots. ``encoder`` names who
-    listened. ``after`` (M, L, D): what an encoder of fixed windows heard beyond the last frame, which a generator may
-    look at and no frame shows.
+    listened. ``before`` and ``after`` (M, L, D): what an encoder heard before the first and beyond the last frame,
+    which a generator may look at and no frame shows.
     """
 
     features: Tensor
     energy: Tensor
     encoder: str
     fps: float = FPS
+    before: Tensor | None = None
     after: Tensor | None = None
 
     def __post_init__(self) -> None:
         expect("AudioFeatures.features", self.features, "T", "L", "D")
-        if self.after is not None:
-            expect("AudioFeatures.after", self.after, "M", *self.features.shape[1:])
+        for name, rows in (("before", self.before), ("after", self.after)):
+            if rows is not None:
+                expect(f"AudioFeatures.{name}", rows, "M", *self.features.shape[1:])
         expect("AudioFeatures.energy", self.energy, len(self.features))
         expect_rate("AudioFeatures.fps", self.fps)
 

@@ -16,13 +16,26 @@ from .options import SamplingOptions
 
 
 @dataclass(frozen=True)
+class PortraitDetails:
+    """What some generators know of a portrait beyond its motion, S frames each, as far as somebody read it.
+
+    ``angle_logits`` (S, 3, 66) of pitch, yaw, roll; ``eyes_open`` (S, 2) and ``eye_balls`` (S, 6) of
+    :func:`ditto.eyes.eye_features`.
+    """
+
+    angle_logits: Tensor | None = None
+    eyes_open: Tensor | None = None
+    eye_balls: Tensor | None = None
+
+
+@dataclass(frozen=True)
 class GenerationRequest:
     """One clip to be generated.
 
     ``portrait_keypoints`` (K, 3) canonical and ``rest``, one frame, are the portrait. ``audio`` are the features of the
     encoder that the generator was trained on. Without an ``emotion``, or with weights that are all zero, the voice
     alone decides. ``options`` None are the generator's own defaults. ``previous`` is a motion to continue (its voice is
-    taken for silent).
+    taken for silent). ``details`` are read by generators that are conditioned on them.
     """
 
     portrait_keypoints: Tensor
@@ -31,6 +44,7 @@ class GenerationRequest:
     emotion: EmotionCurve | None = None
     options: SamplingOptions | None = None
     previous: Motion | None = None
+    details: PortraitDetails | None = None
 
 
 class MotionGenerator(Protocol):

@@ -7,6 +7,7 @@ the 5 current frames are averaged in pairs. No chunk depends on another, so an h
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -63,11 +64,14 @@ def current_rows(tokens: Tensor) -> Tensor:
 
 
 class StreamingHubert:
-    """An :class:`AudioEncoder` around Ditto's ONNX file."""
+    """An :class:`AudioEncoder` around Ditto's ONNX file.
 
-    def __init__(self, name: str, row: Backend, source: Source) -> None:
+    With ``silence`` frames, sound is heard as it is streamed, after so many frames of encoded silence.
+    """
+
+    def __init__(self, name: str, row: Backend, source: Source, silence: int = 0) -> None:
         self.name, self.layers, self.width = name, row.layers, row.width
-        self.source = source
+        self.source, self.silence = source, silence
         self._session: Any = None
 
     def listen(self, waveform: Waveform, rate: int, progress: Progress | None = None) -> AudioFeatures:
@@ -75,15 +79,25 @@ class StreamingHubert:
         self.load()
         sound = hear(waveform, rate)
         power = Speech.hear(sound, SAMPLE_RATE).power()
-        count, frames = chunk_count(len(sound)), len(power)
-        rows = torch.empty(count * CURRENT, self.layers, self.width)
-        for index in range(count):
-            rows[index * CURRENT : (index + 1) * CURRENT, 0] = current_rows(self.encode(file_chunk(sound, index)))
+        frames = len(power)
+        if self.silence:
+            hush = np.zeros(self.silence * FRAME, np.float32)
+            before = self._rows([file_chunk(hush, i) for i in range(chunk_count(len(hush)))], None)[: self.silence]
+            count = stream_chunk_count(len(sound))
+            rows = self._rows((stream_chunk(sound, i) for i in range(count)), progress, count)
+            return AudioFeatures(rows[:frames], loudness(power), self.name, before=before, after=None)
+        count = chunk_count(len(sound))
+        rows = self._rows((file_chunk(sound, i) for i in range(count)), progress, count)
+        beyond = rows[frames : published_frames(len(sound))]
+        return AudioFeatures(rows[:frames], loudness(power), self.name, after=beyond)
+
+    def _rows(self, chunks: Iterable[np.ndarray], progress: Progress | None, count: int = 0) -> Tensor:
+        rows = []
+        for done, chunk in enumerate(chunks, start=1):
+            rows.append(current_rows(self.encode(chunk)))
             if progress is not None:
-                progress(index + 1, count)
-        return AudioFeatures(
-            rows[:frames], loudness(power), self.name, after=rows[frames : published_frames(len(sound))]
-        )
+                progress(done, count)
+        return torch.cat(rows)[:, None]
 
     def encode(self, chunk: np.ndarray) -> Tensor:
         """A chunk (6480,) as tokens (20, D)."""
