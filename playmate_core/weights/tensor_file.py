@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ FOREIGN = (
     ("dense_motion_network.", "LivePortrait's warping module"),
     ("G_middle_", "LivePortrait's generator"),
     ("retarget_shoulder", "LivePortrait's stitching module"),
+    ("denoising_net.", "JoyVASA's motion generator"),
+    ("seqTransDecoder.", "Ditto's motion generator"),
     ("encoder.layers.0.attention.k_proj", "a wav2vec2 or HuBERT audio encoder"),
     ("first_stage_model.", "a Stable Diffusion checkpoint"),
 )
@@ -93,8 +95,12 @@ def _finite(value: Tensor) -> bool:
     return value.numel() == 0 or all(bool(end.isfinite()) for end in value.aminmax())
 
 
-def differences(got: Mapping[str, tuple[int, ...]], wanted: Mapping[str, tuple[int, ...]]) -> str:
-    """How the tensors of a file differ from those a network has, as "it misses a; it has the unknown b", or ""."""
+def differences(got: Mapping[str, tuple[int, ...]], wanted: Mapping[str, tuple[int, ...]], prefix: str = "") -> str:
+    """How the tensors of a file differ from those a network has, as "it misses a; it has the unknown b", or "".
+
+    ``prefix`` is what the file writes before the names.
+    """
+    got, wanted = ({prefix + key: shape for key, shape in shapes.items()} for shapes in (got, wanted))
     missing, extra = set(wanted) - set(got), set(got) - set(wanted)
     other = [f"{k} {got[k]} instead of {wanted[k]}" for k in set(wanted) & set(got) if got[k] != wanted[k]]
     named = (("misses", missing), ("has the unknown", extra), ("has", other))
@@ -108,19 +114,37 @@ def some(names: Iterable[str], limit: int = 3) -> str:
     return ", ".join(names[:limit]) + more
 
 
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write a safetensors file, whole or not at all, without a second copy of its tensors in memory."""
+    from safetensors.torch import save_file
+
+    def write(part: Path) -> None:
+        save_file({key: value.contiguous() for key, value in tensors.items()}, part, dict(metadata))
+
+    _whole(path, write, sum(value.numel() * value.element_size() for value in tensors.values()))
+
+
 def write_whole(path: Path, data: bytes) -> None:
     """Write beside the target, then rename: a full disk or a kill leaves the old file, or none, never half of one."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+
+    def write(part: Path) -> None:
         with part.open("wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+
+    _whole(path, write, len(data))
+
+
+def _whole(path: Path, write: Callable[[Path], None], size: int) -> None:
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(part)
         part.replace(path)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         raise UserError(
-            f"{path} could not be written ({error.strerror or error}, {len(data) / 1e6:.1f} MB wanted); "
+            f"{path} could not be written ({getattr(error, 'strerror', None) or error}, {size / 1e6:.1f} MB wanted); "
             "free some space or choose another folder."
         ) from error
     finally:

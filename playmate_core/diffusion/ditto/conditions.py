@@ -7,11 +7,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ...values import EmotionCurve
+from ...values import KEYPOINTS, EmotionCurve
 from ..checks import NEUTRAL, columns_by_name
 from .layout import EMOTIONS
 from .source import SourceFace, back_and_forth
 
+#: Numbers of a row that are not the voice's: emotion, openings, eye balls, canonical keypoints.
+FACE_CONDITIONS = len(EMOTIONS) + 2 + 6 + 3 * KEYPOINTS
 #: What a chosen label weighs before the softmax.
 LOGIT = 8.0
 

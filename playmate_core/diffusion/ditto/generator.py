@@ -27,7 +27,7 @@ from ..windows import Progress, WindowPlan
 from .apply import Application
 from .blink import DISCARDED, blink_rows, fade_shares
 from .conditioning import Conditioned, continued, emotions_asked
-from .conditions import condition_rows, in_turn
+from .conditions import FACE_CONDITIONS, condition_rows, in_turn
 from .config import STEPS
 from .controls import Applying, FrameControls
 from .layout import EMOTIONS, POSE, BinnedMotion
@@ -84,7 +84,8 @@ class DittoGenerator:
         if path is None and self.encoder_missing:
             raise UserError(self.encoder_missing)
         silence = self.data.overlap if self.settings.run == "online" else 0
-        return StreamingHubert(self.encoder_name, ENCODERS[self.encoder_name], Source(path, device=device), silence)
+        row = replace(ENCODERS[self.encoder_name], width=self.network.config.condition - FACE_CONDITIONS)
+        return StreamingHubert(self.encoder_name, row, Source(path, device=device), silence)
 
     def iterate(self, request: GenerationRequest, progress: Progress | None = None) -> Iterator[Motion]:
         numbers = self.numbers(request, progress)
@@ -99,7 +100,7 @@ class DittoGenerator:
             raise ValueError("The motion model is in training mode, where dropout adds noise; call train(False) first.")
         check_request(request)
         audio, config = request.audio, self.network.config
-        check_encoder("Ditto", audio, self.encoder_name, config.condition - 79)
+        check_encoder("Ditto", audio, self.encoder_name, config.condition - FACE_CONDITIONS)
         if request.emotion is not None:
             check_curve(request.emotion, audio)
         options = request.options or self.defaults

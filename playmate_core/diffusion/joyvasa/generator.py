@@ -77,7 +77,7 @@ class JoyVasaGenerator:
         if self.audio_encoder is not None:
             self.audio_encoder.to(device)
         listening = Listening(self.settings.lead_frames, self.settings.waveform)
-        row = ENCODERS[self.encoder_name]
+        row = replace(ENCODERS[self.encoder_name], width=self.network.config.audio_width)
         return WindowedHubert(self.encoder_name, row, Source(module=self.audio_encoder), listening)
 
     def iterate(self, request: GenerationRequest, progress: Progress | None = None) -> Iterator[Motion]:
