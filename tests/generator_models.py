@@ -70,6 +70,8 @@ def template_arrays() -> dict[str, np.ndarray]:
         if name.startswith(("max", "std")):
             made[name] = -made[name]
     made |= {"min_scale": np.float32([1.2]), "max_scale": np.float32([1.4]), "mean_lip": np.float32([0.1])}
+    for name in ("pitch", "yaw", "roll"):
+        made |= {f"min_{name}": np.float32([-20]), f"max_{name}": np.float32([20])}
     return made
 
 

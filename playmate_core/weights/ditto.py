@@ -90,7 +90,7 @@ def _converted(file: GeneratorFile) -> tuple[DittoSettings, DittoData]:
         character = None
         if face:
             motion = BinnedMotion(**{name: face[name] for name in BinnedMotion.__dataclass_fields__})
-            character = SourceFace(motion, **{name: face[name] for name in _FACE})
+            character = SourceFace(motion, face["keypoints"], face["eyes_open"], face["eye_balls"])
         data = DittoData(
             tensors.get("emotions"),
             tensors.get("blink_table"),
