@@ -5,21 +5,31 @@
     python3 run.py check    run the tests, the linter and the type check
 
 Each makes its own virtual environment in .venv the first time. Any further words go to the command that runs.
+PLAYMATE_TORCH_INDEX in the environment says, that first time, where PyTorch comes from: cpu (the CPU build of PyTorch's
+own index), default (whatever index pip uses), or the address of an index.
 """
 
 from __future__ import annotations
 
 import hashlib
+import http.client
 import os
+import shutil
 import subprocess
 import sys
+import urllib.request
 import venv
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
-#: Named exactly: with a range pip may choose a build with several GB of GPU libraries.
+#: Named exactly, so that every environment computes with one version.
 TORCH = "torch==2.13.0"
+#: Builds without GPU libraries, about 200 MB. The Linux build of the ordinary index brings several GB of them.
+CPU_INDEX = "https://download.pytorch.org/whl/cpu"
+#: Chooses the index instead of us.
+INDEX_VARIABLE = "PLAYMATE_TORCH_INDEX"
 #: Let glibc keep what it was given: on virtual machines whose fresh pages are slow, networks run several times faster.
 ENVIRONMENT = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "100000000000"}
 
@@ -34,6 +44,49 @@ def call(*words: str) -> int:
     return subprocess.call([str(python()), *words], cwd=ROOT, env={**ENVIRONMENT, **os.environ})
 
 
+def has_nvidia() -> bool:
+    """Whether a driver for an NVIDIA card is installed."""
+    return shutil.which("nvidia-smi") is not None or Path("/proc/driver/nvidia").exists()
+
+
+def answers(index: str, seconds: float = 5.0) -> bool:
+    """Whether an index lists PyTorch: asked once, as pip would keep trying for minutes."""
+    try:
+        with urllib.request.urlopen(f"{index}/torch/", timeout=seconds):
+            return True
+    except (OSError, http.client.HTTPException):
+        return False
+
+
+def torch_index(chosen: str, needs_cpu_index: bool, reachable: Callable[[str], bool]) -> str:
+    """The index to take PyTorch from, "" for the one that pip uses anyway.
+
+    ``chosen`` is the variable's value, "" where it is not set; then the CPU build is taken where it is not what pip
+    would choose, no card is there to use the other, and its index is ``reachable``.
+    """
+    if chosen == "default":
+        return ""
+    if chosen == "cpu":
+        return CPU_INDEX
+    if chosen:
+        if not chosen.startswith(("https://", "http://", "file://")):
+            raise SystemExit(f"{INDEX_VARIABLE} is {chosen!r}; set it to cpu, default or the address of an index.")
+        return chosen
+    return CPU_INDEX if needs_cpu_index and reachable(CPU_INDEX) else ""
+
+
+def torch_packages() -> list[str]:
+    """What pip is told to install first, said to the person who waits for it."""
+    large = sys.platform == "linux" and not has_nvidia()
+    index = torch_index(os.environ.get(INDEX_VARIABLE, ""), large, answers)
+    if index:
+        print(f"PyTorch comes from {index if index == CPU_INDEX else INDEX_VARIABLE}.", flush=True)
+        return ["--index-url", index, TORCH]
+    if large:
+        print("PyTorch comes from pip's own index, whose Linux build has several GB of GPU libraries.", flush=True)
+    return [TORCH]
+
+
 def set_up(extras: str) -> None:
     """Make the environment, once for every change of pyproject.toml and set of extras."""
     wanted = hashlib.sha256((ROOT / "pyproject.toml").read_bytes() + (TORCH + extras).encode()).hexdigest()
@@ -44,9 +97,12 @@ def set_up(extras: str) -> None:
     if not python().exists():
         venv.create(VENV, with_pip=True)
     target = f".[{extras}]" if extras else "."
-    for packages in ([TORCH], ["-e", target]):
+    for packages in (torch_packages(), ["-e", target]):
         if call("-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages) != 0:
-            raise SystemExit(f"Installing {' '.join(packages)} failed; see pip's message above and try again.")
+            raise SystemExit(
+                f"Installing {packages[-1]} failed; see pip's message above and try again. PyTorch's own index is left "
+                f"out with {INDEX_VARIABLE}=default in the environment."
+            )
     if call("-c", "import cv2") != 0:
         raise SystemExit("OpenCV cannot be loaded; on Debian or Ubuntu: apt-get install libgl1 libglib2.0-0")
     stamp.write_text(wanted)

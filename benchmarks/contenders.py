@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from playmate_core.face import FaceModel
-from playmate_core.face.fast import prepare
+from playmate_core.face.fast import build_fast_face
 from playmate_core.rendering.device import multiplies_bf16
 from playmate_core.rendering.portrait import to_shown
 
@@ -55,7 +55,7 @@ def contenders(face: FaceModel, options: argparse.Namespace) -> dict[str, Conten
             found["compiled"] = Contender("reference, compiled, half", compiled, _as_they_do)
     deliver = _kept if on_cpu else to_shown
     for profile in options.profiles:
-        draw, half = prepare(face, profile).draw, profile == "half"
+        draw, half = build_fast_face(face, profile).draw, profile == "half"
         imitated = half and not able
         found[profile] = Contender(
             TITLES[profile], _imitated(draw) if imitated else draw, deliver, options.batch, not imitated

@@ -7,7 +7,7 @@ import copy
 from torch import Tensor
 
 from playmate_core.face import FaceModel
-from playmate_core.face.fast import prepare
+from playmate_core.face.fast import build_fast_face
 
 
 def exactly(face: FaceModel, volume: Tensor, x_s: Tensor, x_d: Tensor) -> list[Tensor]:
@@ -16,5 +16,5 @@ def exactly(face: FaceModel, volume: Tensor, x_s: Tensor, x_d: Tensor) -> list[T
     Drawn by the prepared form, which in float64 is the plain one to 1e-11 (tests/test_fast.py): the plain one's 3-D
     convolutions would take 25 GB in this precision.
     """
-    draw = prepare(copy.deepcopy(face).double(), "transforms").draw
+    draw = build_fast_face(copy.deepcopy(face).double(), "transforms").draw
     return [draw(volume.double(), x_s.double(), frame[None].double()) for frame in x_d]

@@ -23,7 +23,7 @@ from playmate_core.media.images import to_bytes
 from playmate_core.media.video_writer import VideoWriter
 from playmate_core.rendering.portrait import to_pictures
 from playmate_core.rendering.render import RenderOptions, driving_keypoints, paste_back, render
-from playmate_core.rendering.write_video import Finish, encode
+from playmate_core.rendering.segments import Finish, encode
 from playmate_core.values import Portrait
 
 from .subject import BUNDLED, Subject, make_subject

@@ -63,5 +63,5 @@ class PlaymateExtension(ComfyExtension):
 async def comfy_entrypoint() -> PlaymateExtension:
     """Called once by ComfyUI. Registers the model folders; makes none of them."""
     files.register()
-    runtime.ask_comfyui()
+    runtime.set_host_hooks()
     return PlaymateExtension()

@@ -9,7 +9,7 @@ from ..playmate_core.media.images import read_picture
 from ..playmate_core.weights.folders import bundled
 from . import sockets
 from .media import to_audio, to_image, to_video
-from .runtime import plain
+from .runtime import explain_missing_package
 
 
 class DemoMedia(io.ComfyNode):
@@ -42,7 +42,7 @@ class DemoMedia(io.ComfyNode):
         )
 
     @classmethod
-    @plain
+    @explain_missing_package
     def execute(cls, seconds: float) -> io.NodeOutput:
         voice = read_sound(bundled("speech.wav"), rate=None)
         speech = Recording(voice.waveform[None], voice.rate).part(0.0, seconds)

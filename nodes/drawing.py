@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from contextlib import contextmanager
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,9 @@ from torch import Tensor
 
 from ..playmate_core.errors import UserError
 from ..playmate_core.face.fast import release
-from ..playmate_core.media.audio_files import Recording
-from ..playmate_core.media.video_writer import VideoOptions, VideoWriter
-from ..playmate_core.rendering.render import RenderOptions, paste_back, render
+from ..playmate_core.rendering.render import RenderOptions
+from ..playmate_core.rendering.segments import RenderJob
+from ..playmate_core.rendering.write_video import Composition, portrait_job
 from ..playmate_core.values import Motion, Portrait
 from .media import to_image, to_video
 from .runtime import Bar, Managed, loaded
@@ -31,35 +32,19 @@ BYTES_PER_PIXEL = 2000
 BATCH_ON_CPU = 2
 
 
-@dataclass(frozen=True)
-class Scene:
-    """Who is drawn under which motion, and how."""
-
-    portrait: Portrait
-    motion: Motion
-    options: RenderOptions
-    into_picture: bool = False
-
-    def size(self, face: Any) -> tuple[int, int]:
-        """Height and width of a frame."""
-        height, width = self.portrait.image.shape[:2]
-        side = 2 * face.config.image_size
-        return (height, width) if self.into_picture else (side, side)
-
-
-def frames(model: Managed, scene: Scene, bar: Bar, begin: float = 0.0, end: float = 1.0) -> Iterator[Tensor]:
-    """Batches of frames (n, H, W, 3) uint8; each is shown on the node."""
+@contextmanager
+def render_job(
+    model: Managed, portrait: Portrait, motion: Motion, options: RenderOptions, composition: Composition, bar: Bar
+) -> Iterator[RenderJob]:
+    """The video of a portrait under a motion while its face model is loaded; each batch is shown on the node."""
     on_cpu = model.patcher.load_device.type == "cpu"
-    batch = min(scene.options.batch, BATCH_ON_CPU) if on_cpu else scene.options.batch
-    options = replace(scene.options, batch=batch)
-    height, width = scene.size(model.module)
+    batch = min(options.batch, BATCH_ON_CPU) if on_cpu else options.batch
+    height, width = composition.size(portrait)
     with loaded(model, memory=batch * height * width * BYTES_PER_PIXEL) as (face,):
-        drawn = render(face, scene.portrait, scene.motion, options, bar.part(begin, end))
-        shown = bar.watched(drawn)
+        job = portrait_job(face, portrait, motion, replace(options, batch=batch), composition)
         try:
-            yield from paste_back(scene.portrait, shown) if scene.into_picture else shown
+            yield replace(job, draw=lambda *asked: bar.watched(job.draw(*asked)))
         finally:
-            drawn.close()
             if not on_cpu:  # ComfyUI counts and frees the model's weights, not what was folded of them
                 release(face)
 
@@ -114,13 +99,6 @@ def recipe(hidden: Any) -> tuple[tuple[str, str], ...]:
         return ()
     extra = hidden.extra_pnginfo or {}
     return tuple((key, json.dumps(value)) for key, value in {**extra, "prompt": hidden.prompt}.items())
-
-
-def write(path: Path, batches: Iterator[Tensor], fps: float, sound: Recording | None, options: VideoOptions) -> None:
-    """Write a video that is there when it is whole, and not at all before."""
-    with VideoWriter(path, fps, sound, options, mm.throw_exception_if_processing_interrupted) as video:
-        for batch in batches:
-            video.write(batch)
 
 
 def saved_video(path: Path, saved: ui.SavedResult, *more: Any) -> io.NodeOutput:

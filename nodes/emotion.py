@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..playmate_core.diffusion.emotion_schedule import EmotionScore
+from ..playmate_core.diffusion import emotion_schedule
 from ..playmate_core.errors import UserError
 from ..playmate_core.values import EMOTIONS
 from . import sockets
@@ -32,7 +32,7 @@ class Emotion(io.ComfyNode):
 
     @classmethod
     def execute(cls, emotion: str, intensity: float) -> io.NodeOutput:
-        return io.NodeOutput(EmotionScore.constant(emotion, intensity))
+        return io.NodeOutput(emotion_schedule.EmotionSchedule.constant(emotion, intensity))
 
 
 class EmotionBlend(io.ComfyNode):
@@ -57,7 +57,9 @@ class EmotionBlend(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, first: EmotionScore, second: EmotionScore, blend: float) -> io.NodeOutput:
+    def execute(
+        cls, first: emotion_schedule.EmotionSchedule, second: emotion_schedule.EmotionSchedule, blend: float
+    ) -> io.NodeOutput:
         return io.NodeOutput(first.blended(second, blend))
 
 
@@ -88,11 +90,11 @@ class EmotionSchedule(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, schedule: str) -> str | bool:
         try:
-            EmotionScore.written(schedule, 1.0)
+            emotion_schedule.EmotionSchedule.written(schedule, 1.0)
         except UserError as refusal:
             return str(refusal)
         return True
 
     @classmethod
     def execute(cls, schedule: str, intensity: float) -> io.NodeOutput:
-        return io.NodeOutput(EmotionScore.written(schedule, intensity))
+        return io.NodeOutput(emotion_schedule.EmotionSchedule.written(schedule, intensity))

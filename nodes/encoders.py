@@ -81,11 +81,11 @@ def load(choice: str) -> AudioEncoder:
 
 def listen(encoder: Any, sound: Recording, step: Callable[[int, int], None]) -> AudioFeatures:
     """Hear a recording with our encoder, ComfyUI's, or, where None is connected, log-mel; ``step`` hears Cancel."""
-    _awake(lambda: step(0, 1))
+    preload_librosa(lambda: step(0, 1))
     return _listener(encoder).listen(sound.samples, sound.rate, step)
 
 
-def _awake(pause: Callable[[], None]) -> None:
+def preload_librosa(pause: Callable[[], None]) -> None:
     """Import librosa, and first what it stands on: else two deaf seconds in one piece, the first time."""
     import librosa  # loads its parts when they are used
 

@@ -9,9 +9,10 @@ from pathlib import Path
 import folder_paths
 
 from ..playmate_core.errors import UserError
+from ..playmate_core.host import HOST
 from ..playmate_core.weights.catalogue import HUMAN, SETS, ModelFile
 from ..playmate_core.weights.files import describe
-from ..playmate_core.weights.folders import ask_too, bundled, megabytes
+from ..playmate_core.weights.folders import bundled, megabytes
 from ..playmate_core.weights.liveportrait import PARTS, SUFFIXES, find_parts, is_published
 
 FOLDER, LIVEPORTRAIT = "playmate", "liveportrait"
@@ -29,7 +30,7 @@ def register() -> None:
     for folder, suffixes in ((FOLDER, {".safetensors"}), (LIVEPORTRAIT, set(SUFFIXES))):
         paths, known = folder_paths.folder_names_and_paths[folder]
         folder_paths.folder_names_and_paths[folder] = (paths, set(known) | suffixes)
-    ask_too(category_folders)
+    HOST.set_model_folders(category_folders)
 
 
 def category_folders(category: str) -> list[str]:

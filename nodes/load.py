@@ -9,7 +9,7 @@ from comfy_api.latest import io
 from ..playmate_core.rendering.device import AUTO, PRECISIONS
 from ..playmate_core.weights.files import load_emotion, load_face, load_motion
 from . import encoders, files, sockets
-from .runtime import MotionModel, manage, plain, renderer_dtype
+from .runtime import MotionModel, explain_missing_package, manage, renderer_dtype
 
 
 class LoadFaceModel(io.ComfyNode):
@@ -52,10 +52,10 @@ class LoadFaceModel(io.ComfyNode):
         return files.state("face", file)
 
     @classmethod
-    @plain
+    @explain_missing_package
     def execute(cls, file: str, precision: str) -> io.NodeOutput:
         path = files.model_path("face", file)
-        return io.NodeOutput(manage(load_face(path).trunks_in(renderer_dtype(precision))))
+        return io.NodeOutput(manage(load_face(path).set_compute_dtype(renderer_dtype(precision))))
 
 
 class LoadMotionModel(io.ComfyNode):
@@ -99,7 +99,7 @@ class LoadMotionModel(io.ComfyNode):
         return f"{files.state('motion', file)} {files.state('emotion', emotion)}"
 
     @classmethod
-    @plain
+    @explain_missing_package
     def execute(cls, file: str, emotion: str) -> io.NodeOutput:
         denoiser = load_motion(files.model_path("motion", file))
         if emotion == files.NONE:
@@ -140,6 +140,6 @@ class LoadAudioEncoder(io.ComfyNode):
         return encoders.state(encoder)
 
     @classmethod
-    @plain
+    @explain_missing_package
     def execute(cls, encoder: str) -> io.NodeOutput:
         return io.NodeOutput(encoders.load(encoder))

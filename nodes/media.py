@@ -23,7 +23,7 @@ RATE_STEP = 0.01
 
 
 @dataclass(frozen=True)
-class Film:
+class VideoSource:
     """Frames that come one at a time: pictures (H, W, 3), uint8 or float in [0, 1]; ``total`` of them (0: unknown)."""
 
     frames: Iterable[Tensor | Bytes]
@@ -132,22 +132,22 @@ def to_audio(sound: Recording) -> dict[str, Any]:
     return {"waveform": torch.from_numpy(np.ascontiguousarray(sound.samples))[None], "sample_rate": sound.rate}
 
 
-def film(source: Any, fps: float = FPS) -> Film:
+def film(source: Any, fps: float = FPS) -> VideoSource:
     """VIDEO, or IMAGE at ``fps``, as frames. A video on disk is read frame by frame and never held as a whole.
 
     Raises UserError where a VIDEO of another rate is given together with an ``fps`` that somebody chose.
     """
     if torch.is_tensor(source):
-        return Film((picture for picture in colours(source)), fps, len(source))
+        return VideoSource((picture for picture in colours(source)), fps, len(source))
     trimmed = any(getattr(source, "get_active_trim_window", lambda: (0.0, 0.0))())
     # Only a file is asked for its path: to name one, frames in memory would encode themselves, and 0.3.64 fails at it.
     path = source.get_stream_source() if isinstance(source, InputImpl.VideoFromFile) and not trimmed else None
     if isinstance(path, str):
         facts = video_facts(path)
-        return Film(_pictures(path), _own_rate(facts.fps, fps), facts.frames)
+        return VideoSource(_pictures(path), _own_rate(facts.fps, fps), facts.frames)
     parts = source.get_components()
     rate = _own_rate(float(parts.frame_rate), fps)
-    return Film((picture for picture in colours(parts.images)), rate, len(parts.images))
+    return VideoSource((picture for picture in colours(parts.images)), rate, len(parts.images))
 
 
 def _own_rate(own: float, told: float) -> float:

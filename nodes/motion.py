@@ -18,8 +18,8 @@ from . import sockets
 from .drawing import gathered, refuse_too_many
 from .inputs import SMOOTHING, crop_input, film_inputs, fps_input, limit_input, smooth_input
 from .media import RATE_STEP, film, to_image
-from .portrait import read_film
-from .runtime import Bar, Managed, plain
+from .portrait import read_driving_frames
+from .runtime import Bar, Managed, explain_missing_package
 
 DRIVING = DrivingOptions()
 REGIONS = {
@@ -70,7 +70,7 @@ class MotionFromVideo(io.ComfyNode):
         )
 
     @classmethod
-    @plain
+    @explain_missing_package
     def execute(
         cls,
         face_model: Managed,
@@ -82,7 +82,7 @@ class MotionFromVideo(io.ComfyNode):
         crop: str,
         portrait: Portrait | None = None,
     ) -> io.NodeOutput:
-        seen = read_film(face_model, film(video, fps), crop)
+        seen = read_driving_frames(face_model, film(video, fps), crop)
         if portrait is None:
             return io.NodeOutput(seen)
         options = DrivingOptions(mode, reference, smoothing=smooth * SMOOTHING)
@@ -138,7 +138,7 @@ class PlotMotion(io.ComfyNode):
         )
 
     @classmethod
-    @plain
+    @explain_missing_package
     def execute(cls, motion: Motion, width: int, height: int, speech: AudioFeatures | None = None) -> io.NodeOutput:
         loudness = None if speech is None else _loudness(speech, motion)
         return io.NodeOutput(to_image(plot_motion(motion, loudness, width, height)))
@@ -166,7 +166,7 @@ class PreviewKeypoints(io.ComfyNode):
         )
 
     @classmethod
-    @plain
+    @explain_missing_package
     def execute(cls, portrait: Portrait, motion: Motion, size: int, max_gb: float) -> io.NodeOutput:
         refuse_too_many(len(motion), size, size, max_gb, "make size smaller or the motion shorter")
         drawn = Bar().along(draw_keypoints(portrait, motion, size), len(motion))

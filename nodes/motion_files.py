@@ -10,12 +10,12 @@ from comfy_api.latest import io
 
 from ..playmate_core.errors import UserError
 from ..playmate_core.motion.liveportrait_template import TEMPLATE_SUFFIXES
-from ..playmate_core.motion.motion_file import SUFFIX, Performance, load_performance, save_performance
+from ..playmate_core.motion.motion_file import SUFFIX, MotionClip, load_motion_clip, save_motion_clip
 from ..playmate_core.values import Motion
 from ..playmate_core.weights.folders import bundled
 from . import sockets
 from .drawing import prefix_problem
-from .runtime import plain
+from .runtime import explain_missing_package
 
 #: Where Save Motion writes unless told otherwise, below the output folder.
 FOLDER = "motion"
@@ -56,7 +56,7 @@ class SaveMotion(io.ComfyNode):
             filename_prefix, folder_paths.get_output_directory()
         )
         file = f"{name}_{counter:05}_{SUFFIX}"
-        save_performance(Performance(motion), Path(folder) / file)
+        save_motion_clip(MotionClip(motion), Path(folder) / file)
         return io.NodeOutput(motion, ui={"text": [os.path.join(subfolder, file)]})
 
 
@@ -100,9 +100,9 @@ class LoadMotion(io.ComfyNode):
         return f"{facts.st_mtime_ns} {facts.st_size}"
 
     @classmethod
-    @plain
+    @explain_missing_package
     def execute(cls, file: str) -> io.NodeOutput:
-        return io.NodeOutput(load_performance(motion_path(file)).motion)
+        return io.NodeOutput(load_motion_clip(motion_path(file)).motion)
 
 
 def choices() -> list[str]:

@@ -8,17 +8,14 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..playmate_core.detection.crop import CropOptions, cut
-from ..playmate_core.detection.detect import ORDERS, Pick, crop_of, find_face
+from ..playmate_core.detection.detect import ORDERS, FaceSelection, Pick
 from ..playmate_core.detection.detectors import DETECTORS
-from ..playmate_core.face import FaceModel
-from ..playmate_core.rendering.portrait import face_confidence, read_crop, read_motion, require_face
-from ..playmate_core.values import FaceCrop, Motion, Portrait
+from ..playmate_core.rendering.portrait import FaceLimits, read_motion
+from ..playmate_core.rendering.source_image import CROP_SIZE, crop_face, read_face_crop
+from ..playmate_core.values import FaceCrop, Motion
 from . import sockets
-from .media import Film, one_picture, to_image, told_faces
-from .runtime import Bar, Managed, loaded, plain
-
-#: Pixels of the crop that is found and shown; whoever reads it takes its own size of the same square.
-SIZE = 512
+from .media import VideoSource, one_picture, to_image, told_faces
+from .runtime import Bar, Managed, explain_missing_package, loaded
 
 
 class CropPortrait(io.ComfyNode):
@@ -55,7 +52,7 @@ class CropPortrait(io.ComfyNode):
         )
 
     @classmethod
-    @plain
+    @explain_missing_package
     def execute(
         cls,
         image: Tensor,
@@ -67,13 +64,14 @@ class CropPortrait(io.ComfyNode):
         upright: bool,
         **told: Any,
     ) -> io.NodeOutput:
-        picture, pick = one_picture(image), Pick(order, index)
-        height, width = picture.shape[:2]
+        picture, pick, options = one_picture(image), Pick(order, index), CropOptions(scale, shift, upright)
         faces = told_faces(picture, **told)
-        face = find_face(picture, crop, pick) if faces is None else pick.of(faces)
-        found = crop_of(face, height, width, SIZE, CropOptions(scale, shift, upright))
-        seen = face is not None and face.landmarks is not None
-        return io.NodeOutput(FaceCrop(picture, found, SIZE, seen), to_image(cut(picture, found, SIZE)))
+        if faces is None:
+            found = crop_face(picture, crop, pick, options)
+        else:
+            face = pick.of(faces)
+            found = FaceSelection(face, detected=face.landmarks is not None).crop(picture, CROP_SIZE, options)
+        return io.NodeOutput(found, to_image(cut(picture, found.crop_to_image, found.size)))
 
 
 class EncodePortrait(io.ComfyNode):
@@ -101,21 +99,13 @@ class EncodePortrait(io.ComfyNode):
         )
 
     @classmethod
-    @plain
+    @explain_missing_package
     def execute(cls, face_model: Managed, crop: FaceCrop, require_face: bool) -> io.NodeOutput:
         with loaded(face_model) as (face,):
-            return io.NodeOutput(read_face(face, crop, require_face))
+            return io.NodeOutput(read_face_crop(face, crop, FaceLimits() if require_face else None).portrait)
 
 
-def read_face(face: FaceModel, crop: FaceCrop, must_be_face: bool = True) -> Portrait:
-    """Read a crop. Raises UserError if it shows no face, unless a detector saw one in it."""
-    portrait = read_crop(face, crop)
-    if must_be_face and not crop.detected:
-        require_face(face_confidence(face, portrait))
-    return portrait
-
-
-def read_film(model: Managed, film: Film, crop: str) -> Motion:
+def read_driving_frames(model: Managed, film: VideoSource, crop: str) -> Motion:
     """What a face does in a film, with progress on the node."""
     with loaded(model) as (face,):
         return read_motion(face, film.frames, film.fps, crop, total=film.total, progress=Bar())

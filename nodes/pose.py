@@ -8,7 +8,7 @@ from comfy_api.latest import io
 
 from ..playmate_core.errors import UserError
 from ..playmate_core.interpolation import FITS
-from ..playmate_core.motion.pose import APPLY_MODES, TURNS, PoseAxes, apply_pose, fit, resample
+from ..playmate_core.motion.pose import APPLY_MODES, TURNS, PoseAxes, apply_pose, fit, resample_pose
 from ..playmate_core.values import Motion, Pose
 from . import sockets
 from .pose_sources import pose_output
@@ -122,7 +122,7 @@ def _chosen(choice: int, poses: dict[str, Any]) -> Any:
 
 
 def _fitted(pose: Pose, motion: Motion, how: str) -> Pose:
-    return fit(resample(pose, motion.fps), len(motion), how)
+    return fit(resample_pose(pose, motion.fps), len(motion), how)
 
 
 def _axis(name: str, default: bool, tooltip: str) -> Any:

@@ -14,8 +14,8 @@ from ..playmate_core.values import Motion, Portrait, Pose
 from . import sockets
 from .inputs import SMOOTHING, crop_input, film_inputs, fps_input, smooth_input
 from .media import film, one_picture
-from .portrait import read_film
-from .runtime import Managed, loaded, plain
+from .portrait import read_driving_frames
+from .runtime import Managed, explain_missing_package, loaded
 
 DEFAULTS = Following()
 AROUND = "With a portrait connected, the numbers are counted from the pose in its picture, else from facing the camera."
@@ -47,7 +47,7 @@ class PoseFromVideo(io.ComfyNode):
         )
 
     @classmethod
-    @plain
+    @explain_missing_package
     def execute(
         cls,
         face_model: Managed,
@@ -58,7 +58,7 @@ class PoseFromVideo(io.ComfyNode):
         crop: str,
         portrait: Portrait | None = None,
     ) -> io.NodeOutput:
-        seen = read_film(face_model, film(video, fps), crop)
+        seen = read_driving_frames(face_model, film(video, fps), crop)
         return io.NodeOutput(followed(seen.pose, _rest_of(portrait), Following(seen_from, smooth * SMOOTHING)))
 
 
@@ -82,7 +82,7 @@ class PoseFromImage(io.ComfyNode):
         )
 
     @classmethod
-    @plain
+    @explain_missing_package
     def execute(cls, face_model: Managed, image: Tensor, crop: str) -> io.NodeOutput:
         with loaded(face_model) as (face,):
             seen = read_motion(face, [one_picture(image)], crop=crop)

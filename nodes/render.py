@@ -10,22 +10,14 @@ from torch import Tensor
 from ..playmate_core.media.images import to_bytes
 from ..playmate_core.media.video_writer import VideoOptions
 from ..playmate_core.rendering.render import RenderOptions, paste_back
+from ..playmate_core.rendering.segments import VideoOutput, write_video
+from ..playmate_core.rendering.write_video import Composition
 from ..playmate_core.values import Motion, Portrait
 from . import sockets
-from .drawing import (
-    Scene,
-    frames,
-    gathered,
-    output_file,
-    prefix_problem,
-    recipe,
-    refuse_too_many,
-    saved_video,
-    write,
-)
+from .drawing import gathered, output_file, prefix_problem, recipe, refuse_too_many, render_job, saved_video
 from .inputs import limit_input, prefix_input
 from .media import colours, recording
-from .runtime import Bar, Managed, plain
+from .runtime import Bar, Managed, explain_missing_package
 
 DEFAULTS = RenderOptions()
 TO_FILE = "use Render To Video, which needs none of it, or make the motion shorter"
@@ -54,7 +46,7 @@ class Render(io.ComfyNode):
         )
 
     @classmethod
-    @plain
+    @explain_missing_package
     def execute(
         cls,
         face_model: Managed,
@@ -63,9 +55,10 @@ class Render(io.ComfyNode):
         max_gb: float,
         **options: Any,
     ) -> io.NodeOutput:
-        scene = Scene(portrait, motion, RenderOptions(**options))
-        refuse_too_many(len(motion), *scene.size(face_model.module), max_gb, TO_FILE)
-        return io.NodeOutput(gathered(frames(face_model, scene, Bar()), len(motion)), motion.fps)
+        how, crop, bar = RenderOptions(**options), Composition(), Bar()
+        refuse_too_many(len(motion), *crop.size(portrait), max_gb, TO_FILE)
+        with render_job(face_model, portrait, motion, how, crop, bar) as job:
+            return io.NodeOutput(gathered(job.pictures(bar), job.frames), job.fps)
 
 
 class RenderToVideo(io.ComfyNode):
@@ -107,7 +100,7 @@ class RenderToVideo(io.ComfyNode):
         return prefix_problem(filename_prefix)
 
     @classmethod
-    @plain
+    @explain_missing_package
     def execute(
         cls,
         face_model: Managed,
@@ -119,11 +112,12 @@ class RenderToVideo(io.ComfyNode):
         audio: dict[str, Any] | None = None,
         **options: Any,
     ) -> io.NodeOutput:
-        scene = Scene(portrait, motion, RenderOptions(**options), paste_back)
+        how, composition, bar = RenderOptions(**options), Composition(paste_back), Bar()
+        path, saved = output_file(filename_prefix, *composition.size(portrait)[::-1])
         sound = None if audio is None else recording(audio)
-        height, width = scene.size(face_model.module)
-        path, saved = output_file(filename_prefix, width, height)
-        write(path, frames(face_model, scene, Bar()), motion.fps, sound, VideoOptions(crf, tags=recipe(cls.hidden)))
+        output = VideoOutput(path, sound, encoding=VideoOptions(crf, tags=recipe(cls.hidden)))
+        with render_job(face_model, portrait, motion, how, composition, bar) as job:
+            write_video(job, output, bar)
         return saved_video(path, saved)
 
 
@@ -147,7 +141,7 @@ class PasteBack(io.ComfyNode):
         )
 
     @classmethod
-    @plain
+    @explain_missing_package
     def execute(cls, portrait: Portrait, images: Tensor, max_gb: float) -> io.NodeOutput:
         height, width = portrait.image.shape[:2]
         refuse_too_many(len(images), height, width, max_gb, "let Render To Video paste back into a file")

@@ -18,9 +18,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from ..playmate_core.errors import UserError
-from ..playmate_core.face.fast.interrupt import heard_by
+from ..playmate_core.host import HOST
 from ..playmate_core.rendering.device import AUTO, PRECISIONS
-from ..playmate_core.rendering.fallback import Memory, managed_by
 
 Run = TypeVar("Run", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -54,11 +53,11 @@ class MotionModel:
         return (self.denoiser,) if self.controller is None else (self.denoiser, self.controller)
 
 
-def ask_comfyui() -> None:
+def set_host_hooks() -> None:
     """While the core draws, ask ComfyUI whether Cancel was pressed between any two pieces of a picture, and when memory
     runs out whether it did, and let it give back what it holds."""
-    managed_by(Memory(_run_out, mm.soft_empty_cache))
-    heard_by(mm.throw_exception_if_processing_interrupted)
+    HOST.set_memory_hooks(_run_out, mm.soft_empty_cache)
+    HOST.set_interrupt_check(mm.throw_exception_if_processing_interrupted)
 
 
 def _run_out(problem: BaseException) -> bool:
@@ -148,7 +147,7 @@ class Bar:
             yield batch
 
 
-def plain(execute: Run) -> Run:
+def explain_missing_package(execute: Run) -> Run:
     """Let a node answer a missing package with the sentence that says what to install."""
 
     @functools.wraps(execute)

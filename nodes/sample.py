@@ -7,18 +7,17 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..playmate_core.diffusion.emotion_schedule import EmotionScore
-from ..playmate_core.diffusion.generate import iterate, joined
+from ..playmate_core.diffusion.emotion_schedule import EmotionSchedule
+from ..playmate_core.diffusion.generate import joined
 from ..playmate_core.diffusion.options import POSE_MEANS, STARTS, SamplingOptions, numbers
-from ..playmate_core.diffusion.request import GenerationRequest
 from ..playmate_core.diffusion.samplers import SAMPLERS
 from ..playmate_core.errors import UserError
-from ..playmate_core.motion.edit import resample_motion
 from ..playmate_core.motion.plot import plot_motion
+from ..playmate_core.pipelines.stages import MotionModels, sample_motion
 from ..playmate_core.values import AudioFeatures, Motion, Portrait
 from . import sockets
 from .inputs import seed_input
-from .runtime import Bar, MotionModel, loaded, plain
+from .runtime import Bar, MotionModel, explain_missing_package, loaded
 
 DEFAULTS = SamplingOptions()
 GUIDANCE: dict[str, Any] = {"min": 0.0, "max": 10.0, "step": 0.1}
@@ -49,13 +48,13 @@ class SampleMotion(io.ComfyNode):
         return True
 
     @classmethod
-    @plain
+    @explain_missing_package
     def execute(
         cls,
         motion_model: MotionModel,
         portrait: Portrait,
         speech: AudioFeatures,
-        emotion: EmotionScore | None = None,
+        emotion: EmotionSchedule | None = None,
         previous: Motion | None = None,
         **options: Any,
     ) -> io.NodeOutput:
@@ -65,27 +64,23 @@ class SampleMotion(io.ComfyNode):
 
 @dataclass(frozen=True)
 class Task:
-    """What to sample: whose face, what is said, what is felt (an EmotionScore or None), how, and after what."""
+    """What to sample: whose face, what is said, what is felt (an EmotionSchedule or None), how, and after what."""
 
     portrait: Portrait
     speech: AudioFeatures
-    emotion: EmotionScore | None = None
+    emotion: EmotionSchedule | None = None
     options: SamplingOptions = DEFAULTS
     previous: Motion | None = None
 
 
 def sampled(models: MotionModel, task: Task, bar: Bar, begin: float = 0.0, end: float = 1.0) -> Motion:
     """Generate window by window; each window's curves are shown on the node."""
-    curve = None if task.emotion is None else task.emotion.curve(len(task.speech), task.speech.fps)
-    person, step = task.portrait, bar.part(begin, end)
-    past = None  # a film's motion has the film's rate
-    if task.previous is not None:
-        past = resample_motion(task.previous, task.speech.fps)
-    request = GenerationRequest(person.keypoints, person.rest, task.speech, curve, task.options, past)
-    pieces: list[Motion] = []
-    with loaded(*models.parts) as (denoiser, *controller):
-        upper = controller[0] if controller else None
-        for piece in iterate(denoiser, upper, request, step):
+    step, pieces = bar.part(begin, end), list[Motion]()
+    with loaded(*models.parts) as networks:
+        sampling = sample_motion(
+            MotionModels(*networks), task.portrait, task.speech, task.emotion, task.options, task.previous, step
+        )
+        for piece in sampling:
             pieces.append(piece)
             bar.show(plot_motion(joined(pieces), width=512, height=384))
     return joined(pieces)

@@ -14,7 +14,7 @@ AudioEncoder = io.Custom("PLAYMATE_AUDIO_ENCODER")  # playmate_core.speech.Audio
 Crop = io.Custom("PLAYMATE_CROP")  # FaceCrop
 Portrait = io.Custom("PLAYMATE_PORTRAIT")  # Portrait
 Audio = io.Custom("PLAYMATE_AUDIO")  # AudioFeatures
-Emotion = io.Custom("PLAYMATE_EMOTION")  # EmotionScore
+Emotion = io.Custom("PLAYMATE_EMOTION")  # EmotionSchedule
 Pose = io.Custom("PLAYMATE_POSE")  # Pose
 Motion = io.Custom("PLAYMATE_MOTION")  # Motion
 # ComfyUI's own, which older versions lack.

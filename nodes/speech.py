@@ -8,7 +8,7 @@ from comfy_api.latest import io
 
 from . import encoders, sockets
 from .media import recording, to_audio
-from .runtime import Bar, plain
+from .runtime import Bar, explain_missing_package
 
 
 class EncodeAudio(io.ComfyNode):
@@ -60,7 +60,7 @@ class EncodeAudio(io.ComfyNode):
         )
 
     @classmethod
-    @plain
+    @explain_missing_package
     def execute(
         cls, audio: dict[str, Any], start: float, duration: float, offset: float, audio_encoder: Any = None
     ) -> io.NodeOutput:

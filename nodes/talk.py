@@ -7,21 +7,23 @@ from typing import Any
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..playmate_core.detection.detect import crop_of, find_face
-from ..playmate_core.diffusion.emotion_schedule import EmotionScore
+from ..playmate_core.diffusion.emotion_schedule import EmotionSchedule
 from ..playmate_core.diffusion.options import SamplingOptions
 from ..playmate_core.media.video_writer import VideoOptions
-from ..playmate_core.motion.pose import TURNS, apply_pose, fit, resample
+from ..playmate_core.pipelines.stages import with_fitted_pose
+from ..playmate_core.rendering.portrait import FaceLimits
 from ..playmate_core.rendering.render import RenderOptions
-from ..playmate_core.values import FaceCrop, Motion, Portrait, Pose
+from ..playmate_core.rendering.segments import VideoOutput, write_video
+from ..playmate_core.rendering.source_image import read_source_portrait
+from ..playmate_core.rendering.write_video import Composition
+from ..playmate_core.values import Portrait
 from ..playmate_core.weights.files import load_emotion, load_face, load_motion
 from . import files, sockets
-from .drawing import Scene, frames, output_file, prefix_problem, recipe, saved_video, write
+from .drawing import output_file, prefix_problem, recipe, render_job, saved_video
 from .encoders import listen
 from .inputs import emotion_inputs, prefix_input, seed_input
 from .media import one_picture, recording
-from .portrait import SIZE, read_face
-from .runtime import Bar, Managed, MotionModel, loaded, manage, plain, renderer_dtype
+from .runtime import Bar, Managed, MotionModel, explain_missing_package, loaded, manage, renderer_dtype
 from .sample import Task, sampled
 
 #: Where on the bar listening and sampling end; the rest is drawing.
@@ -53,7 +55,7 @@ class Talk(io.ComfyNode):
         return prefix_problem(filename_prefix)
 
     @classmethod
-    @plain
+    @explain_missing_package
     def execute(
         cls,
         image: Tensor,
@@ -70,36 +72,27 @@ class Talk(io.ComfyNode):
         sound, bar = recording(audio), Bar()
         face = wired.get("face_model") or _bundled_face()
         portrait = _portrait(face, one_picture(image), require_face)
-        score = wired.get("emotion_score") or EmotionScore.constant(emotion, intensity)
+        score = wired.get("emotion_score") or EmotionSchedule.constant(emotion, intensity)
         options = SamplingOptions(seed=seed, pose_amplitude=head_motion)
         speech = listen(None, sound, bar.part(0.0, LISTENED))
         task = Task(portrait, speech, score, options)
         motion = sampled(wired.get("motion_model") or _bundled_motion(), task, bar, LISTENED, SAMPLED)
-        motion = _posed(motion, wired.get("pose"))
-        scene = Scene(portrait, motion, RenderOptions(), paste_back)
-        height, width = scene.size(face.module)
-        path, saved = output_file(filename_prefix, width, height)
-        drawn = frames(face, scene, bar, SAMPLED, 1.0)
-        write(path, drawn, motion.fps, sound, VideoOptions(tags=recipe(cls.hidden)))
+        motion = with_fitted_pose(motion, wired.get("pose"), portrait.rest.pose, "bounce")
+        composition = Composition(paste_back)
+        path, saved = output_file(filename_prefix, *composition.size(portrait)[::-1])
+        output = VideoOutput(path, sound, encoding=VideoOptions(tags=recipe(cls.hidden)))
+        with render_job(face, portrait, motion, RenderOptions(), composition, bar) as job:
+            write_video(job, output, bar.part(SAMPLED, 1.0))
         return saved_video(path, saved, motion)
 
 
 def _portrait(model: Managed, picture: Tensor, must_be_face: bool) -> Portrait:
-    found = find_face(picture)
-    height, width = picture.shape[:2]
-    square = crop_of(found, height, width, SIZE)
     with loaded(model) as (face,):
-        return read_face(face, FaceCrop(picture, square, SIZE, found is not None), must_be_face)
-
-
-def _posed(motion: Motion, pose: Pose | None) -> Motion:
-    if pose is None:
-        return motion
-    return apply_pose(motion, fit(resample(pose, motion.fps), len(motion), "bounce"), axes=TURNS)
+        return read_source_portrait(face, picture, limits=FaceLimits() if must_be_face else None).portrait
 
 
 def _bundled_face() -> Managed:
-    return manage(load_face(files.model_path("face", files.BUNDLED)).trunks_in(renderer_dtype("auto")))
+    return manage(load_face(files.model_path("face", files.BUNDLED)).set_compute_dtype(renderer_dtype("auto")))
 
 
 def _bundled_motion() -> MotionModel:

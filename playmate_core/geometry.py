@@ -37,10 +37,10 @@ def rotation_matrix(degrees: Tensor) -> Tensor:
 
 def euler_degrees(matrix: Tensor) -> Tensor:
     """Inverse of :func:`rotation_matrix` for yaw within +-90 degrees: (..., 3, 3) -> (..., 3)."""
-    turn = matrix.transpose(-1, -2)  # column-vector form Rz Ry Rx
-    yaw = torch.asin((-turn[..., 2, 0]).clamp(-1.0, 1.0))
-    pitch = torch.atan2(turn[..., 2, 1], turn[..., 2, 2])
-    roll = torch.atan2(turn[..., 1, 0], turn[..., 0, 0])
+    rotation = matrix.transpose(-1, -2)  # column-vector form Rz Ry Rx
+    yaw = torch.asin((-rotation[..., 2, 0]).clamp(-1.0, 1.0))
+    pitch = torch.atan2(rotation[..., 2, 1], rotation[..., 2, 2])
+    roll = torch.atan2(rotation[..., 1, 0], rotation[..., 0, 0])
     return torch.rad2deg(torch.stack([pitch, yaw, roll], -1))
 
 
@@ -55,9 +55,9 @@ def place(keypoints: Tensor, rotation: Tensor, expression: Tensor, translation: 
 
     ``rotation`` (..., 3) degrees, ``expression`` (..., K, 3), ``translation`` (..., 3), ``scale`` (..., 1).
     """
-    turned = keypoints @ rotation_matrix(rotation) + expression
+    rotated = keypoints @ rotation_matrix(rotation) + expression
     in_plane = torch.tensor([1.0, 1.0, 0.0], dtype=translation.dtype, device=translation.device)
-    return scale[..., None] * turned + (translation * in_plane)[..., None, :]
+    return scale[..., None] * rotated + (translation * in_plane)[..., None, :]
 
 
 def place_motion(keypoints: Tensor, motion: Motion) -> Tensor:

@@ -10,16 +10,16 @@ from torch import Tensor
 from .geometry import euler_degrees, rotation_matrix
 from .values import expect_rate
 
-#: How :func:`fit_reading` makes a track longer (a longer one is cut, except by "stretch").
+#: How :func:`fit_frames` makes a track longer (a longer one is cut, except by "stretch").
 FITS = ("hold", "loop", "bounce", "stretch")
 #: A loop cross-fades over at most this long, and at most a third of the track, so that its seam does not jump.
 LOOP_FADE_SECONDS = 0.4
-#: Process variance of LivePortrait's smoother (LIVEPORTRAIT 7.5).
+#: Process variance of LivePortrait's smoother (docs/liveportrait.md 7.5).
 PROCESS_VARIANCE = 1e-5
 
 
 @dataclass(frozen=True)
-class Reading:
+class FrameInterpolation:
     """Where new frames lie: between ``first`` and ``second`` (T,) int64, with ``weight`` (T,) of the second."""
 
     first: Tensor
@@ -35,30 +35,35 @@ def lerp(first: Tensor, second: Tensor, weight: Tensor) -> Tensor:
 
 def slerp(first: Tensor, second: Tensor, weight: Tensor) -> Tensor:
     """Shortest turn between ``first`` and ``second``, degrees (T, 3), at ``weight`` (T, 1); exact at 0 and 1."""
-    start, turn = rotation_matrix(first.double()), rotation_matrix(second.double())
-    axis_angle = _axis_angle(start.transpose(-1, -2) @ turn)  # (T, 3)
+    start, rotation = rotation_matrix(first.double()), rotation_matrix(second.double())
+    axis_angle = _axis_angle(start.transpose(-1, -2) @ rotation)  # (T, 3)
     between = euler_degrees(start @ torch.linalg.matrix_exp(_cross(axis_angle * weight))).float()
     return _exact_at_ends(between, first, second, weight)
 
 
-def resample_reading(length: int, from_fps: float, to_fps: float) -> Reading:
+def resample_frames(length: int, from_fps: float, to_fps: float) -> FrameInterpolation:
     """Frames at ``to_fps`` covering the same time as ``length`` frames at ``from_fps``; at least one."""
     expect_rate("fps", to_fps)
     frames = max(1, round(length * to_fps / from_fps))
-    return _reading_at(torch.arange(frames, dtype=torch.float64) * (from_fps / to_fps), length)
+    return _frames_at(torch.arange(frames, dtype=torch.float64) * (from_fps / to_fps), length)
 
 
-def timed_reading(times: Tensor, fps: float) -> Reading:
+def frames_by_timestamp(times: Tensor, fps: float) -> FrameInterpolation:
     """Frames at ``fps`` covering the same time as frames seen at ``times`` (T,) seconds from 0 on; at least one."""
     expect_rate("fps", fps)
     times = times.double()
     last = times.diff().median() if len(times) > 1 else torch.ones(()) / fps  # how long the last frame is shown
-    wanted = torch.arange(max(1, round(float(times[-1] + last) * fps)), dtype=torch.float64) / fps
+    return frames_at_times(times, torch.arange(max(1, round(float(times[-1] + last) * fps)), dtype=torch.float64) / fps)
+
+
+def frames_at_times(times: Tensor, wanted: Tensor) -> FrameInterpolation:
+    """Where the moments ``wanted`` (N,) lie between frames seen at rising ``times`` (T,); the ends are held."""
+    times, wanted = times.double(), wanted.double()
     first = (torch.searchsorted(times, wanted, right=True) - 1).clamp(0, len(times) - 1)
     second = (first + 1).clamp(max=len(times) - 1)
     span = times[second] - times[first]
     weight = torch.where(span > 0, (wanted - times[first]) / span.clamp(min=1e-9), torch.zeros_like(wanted))
-    return Reading(first, second, weight.clamp(0, 1))
+    return FrameInterpolation(first, second, weight.clamp(0, 1))
 
 
 def steady_rate(times: Tensor, fps: float) -> bool:
@@ -67,7 +72,7 @@ def steady_rate(times: Tensor, fps: float) -> bool:
     return bool((times.double() - ideal).abs().max() < 0.25 / fps)
 
 
-def fit_reading(length: int, frames: int, how: str, fps: float) -> Reading:
+def fit_frames(length: int, frames: int, how: str, fps: float) -> FrameInterpolation:
     """How ``length`` frames become ``frames``: one of FITS. Raises ValueError for another word or an empty track."""
     if how not in FITS:
         raise ValueError(f"Unknown fit {how!r}; choose one of {', '.join(FITS)}.")
@@ -75,13 +80,13 @@ def fit_reading(length: int, frames: int, how: str, fps: float) -> Reading:
         raise ValueError("An empty track cannot be fitted to a length.")
     index = torch.arange(frames)
     if how == "stretch":
-        return _reading_at(index.double() * (length - 1) / max(frames - 1, 1), length)
+        return _frames_at(index.double() * (length - 1) / max(frames - 1, 1), length)
     if how == "loop" and frames > length:
-        return _loop_reading(length, index, fps)
+        return _loop_frames(length, index, fps)
     if how == "bounce" and length > 1:
         index = index % (2 * (length - 1))
         index = torch.minimum(index, 2 * (length - 1) - index)
-    return _reading_at(index.double(), length)
+    return _frames_at(index.double(), length)
 
 
 def smooth_track(track: Tensor, observation_variance: float, process_variance: float = PROCESS_VARIANCE) -> Tensor:
@@ -123,20 +128,20 @@ def _exact_at_ends(between: Tensor, first: Tensor, second: Tensor, weight: Tenso
     return torch.where(weight == 0, first, torch.where(weight == 1, second, between))
 
 
-def _reading_at(position: Tensor, length: int) -> Reading:
+def _frames_at(position: Tensor, length: int) -> FrameInterpolation:
     position = position.clamp(0, length - 1)
     first = position.floor().long()
-    return Reading(first, (first + 1).clamp(max=length - 1), position - first)
+    return FrameInterpolation(first, (first + 1).clamp(max=length - 1), position - first)
 
 
-def _loop_reading(length: int, index: Tensor, fps: float) -> Reading:
+def _loop_frames(length: int, index: Tensor, fps: float) -> FrameInterpolation:
     fade = min(round(LOOP_FADE_SECONDS * fps), length // 3)
     period = length - fade
     phase = index % period
     # Past each cut the tail goes on underneath while the opening fades in, so that nothing jumps.
     fading = (phase < fade) & (index >= period)
     weight = torch.where(fading, (phase + 1) / (fade + 1), torch.ones(()))
-    return Reading(torch.where(fading, phase + period, phase), phase, weight.double())
+    return FrameInterpolation(torch.where(fading, phase + period, phase), phase, weight.double())
 
 
 def _axis_angle(matrix: Tensor) -> Tensor:

@@ -70,11 +70,13 @@ class Pose:
 class Motion:
     """Everything that moves: a ``pose`` and the ``expression`` (T, K, 3), offsets from the canonical keypoints.
 
-    A still is a motion of one frame; there is no second type for sequences.
+    A still is a motion of one frame; there is no second type for sequences. ``keypoint_space`` names the keypoints that
+    the expression belongs to (:mod:`keypoint_space`), "" where it is unknown.
     """
 
     pose: Pose
     expression: Tensor
+    keypoint_space: str = ""
 
     def __post_init__(self) -> None:
         expect("Motion.expression", self.expression, len(self.pose), KEYPOINTS, 3)
@@ -83,7 +85,7 @@ class Motion:
         return len(self.pose)
 
     def __getitem__(self, frames: slice | Tensor) -> Motion:
-        return Motion(self.pose[frames], self.expression[frames])
+        return replace(self, pose=self.pose[frames], expression=self.expression[frames])
 
     @property
     def fps(self) -> float:
@@ -100,13 +102,15 @@ class FaceCrop:
     """Where a face lies in a picture, before any network has seen it.
 
     ``image`` (H, W, 3) the whole picture; ``crop_to_image`` (2, 3) affine from pixels of a square crop of ``size``
-    pixels to picture pixels; ``detected`` says that somebody saw a face there and not merely chose the square.
+    pixels to picture pixels; ``detected`` says that a detector saw a face there and nobody merely chose the square;
+    ``landmarks`` (N, 2) are the finest that were seen, in pixels of the picture.
     """
 
     image: Tensor
     crop_to_image: Tensor
     size: int
     detected: bool = False
+    landmarks: Tensor | None = None
 
     def __post_init__(self) -> None:
         expect("FaceCrop.image", self.image, "H", "W", 3)
@@ -136,6 +140,11 @@ class Portrait:
         expect("Portrait.keypoints", self.keypoints, KEYPOINTS, 3)
         if len(self.rest) != 1:
             raise ValueError(f"Portrait.rest must be one frame, got {len(self.rest)}.")
+
+    @property
+    def keypoint_space(self) -> str:
+        """Which keypoints the portrait has: those of the face model that read it."""
+        return self.rest.keypoint_space
 
 
 @dataclass(frozen=True)

@@ -52,14 +52,14 @@ gc.collect()
 module_gone = last() is None
 
 core, drawing = (import_module(f"custom_pack.{name}") for name in ("playmate_core", "nodes.drawing"))
-face_room, values, portrait_room, render_room = (
-    import_module(f"{core.__name__}.{name}") for name in ("face", "values", "portrait", "render")
+face_room, values, portrait_room, render_room, video_room = (
+    import_module(f"{core.__name__}.{name}")
+    for name in ("face", "values", "rendering.portrait", "rendering.render", "rendering.write_video")
 )
 face = face_room.FaceModel(face_room.FaceConfig.tiny()).eval()
-artist = runtime.manage(face)
+managed = runtime.manage(face)
 person = portrait_room.read_portrait(face, torch.rand(64, 64, 3))
-scene = drawing.Scene(
-    person,
+motion, options = (
     values.Motion(values.Pose(torch.zeros(5, 3), torch.zeros(5, 3), torch.ones(5, 1)), torch.zeros(5, 21, 3)),
     render_room.RenderOptions(profile="plain"),
 )
@@ -75,7 +75,9 @@ def short(module: object, given: tuple) -> None:
 def drawn() -> int | str:
     """The frames that came, or what ComfyUI would take the error for."""
     try:
-        return sum(len(batch) for batch in drawing.frames(artist, scene, runtime.Bar()))
+        bar = runtime.Bar()
+        with drawing.render_job(managed, person, motion, options, video_room.Composition(), bar) as job:
+            return sum(len(batch) for batch in job.pictures(bar))
     except Exception as problem:
         return "out of memory" if isinstance(problem, mm.OOM_EXCEPTION) else repr(problem)
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from playmate_core.face import FaceConfig, FaceModel
-from playmate_core.face.fast.winograd import Direct
+from playmate_core.face.fast.winograd import TorchConv
 
 
 def lively(config: FaceConfig, seed: int = 0) -> FaceModel:
@@ -48,4 +48,4 @@ CONFIGS = {
 def over(maps: Tensor, weight: Tensor, bias: Tensor, scale: int) -> Tensor:
     """Enlarge by repeating pixels, then the plain convolution: (N, D, H, W, C) -> (N, D, sH, sW, O)."""
     large = maps.repeat_interleave(scale, 2).repeat_interleave(scale, 3)
-    return Direct(weight, bias)(large)
+    return TorchConv(weight, bias)(large)

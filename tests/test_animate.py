@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from source_videos import draw_source_video
 from torch import Tensor
 
 from playmate_core.detection import detectors
@@ -25,15 +27,14 @@ from playmate_core.media.video_reader import has_sound, read_frames, video_facts
 from playmate_core.media.video_writer import VideoWriter
 from playmate_core.motion.driving import DrivingOptions
 from playmate_core.motion.edit import Regions
-from playmate_core.motion.motion_file import load_performance
-from playmate_core.pipelines.animate import AnimateRequest, animate, extract, film_keypoints
+from playmate_core.motion.motion_file import load_motion_clip, save_motion_clip
+from playmate_core.pipelines.animate import AnimateRequest, animate, extract, source_video_keypoints
 from playmate_core.rendering.portrait import read_portrait
-from playmate_core.rendering.source_video import FilmOptions, draw_footage, read_driving, read_footage
-from playmate_core.values import Motion
+from playmate_core.rendering.source_video import FaceVideoOptions, read_driving, read_source_video
 from playmate_core.weights.files import load_face
 
 #: Takes any film for what it shows, asks no detector.
-PLAIN = FilmOptions(where="whole")
+PLAIN = FaceVideoOptions(where="whole")
 
 
 def scene(shift: int, height: int = 96, width: int = 96) -> np.ndarray:
@@ -58,10 +59,14 @@ def film(workshop: Path, speech_wave: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def performance(workshop: Path, tiny_face: Path, film: Path) -> Path:
+def motion_clip(workshop: Path, tiny_face: Path, film: Path) -> Path:
     path = workshop / "motion.safetensors"
     extract(film, path, PLAIN, tiny_face)
     return path
+
+
+#: The head follows and the face stays as it is.
+POSE_ONLY = DrivingOptions(regions=Regions(lips=0.0, eyes=0.0, expression=0.0))
 
 
 def request(portrait: Path, driving: Path, output: Path, weights: Path, **changes: Any) -> AnimateRequest:
@@ -125,13 +130,13 @@ def test_a_film_drives_at_its_rate_and_shows_at_any(
 
 
 def test_the_three_commands_agree(
-    tmp_path: Path, tiny_face: Path, portrait_picture: Path, film: Path, performance: Path
+    tmp_path: Path, tiny_face: Path, portrait_picture: Path, film: Path, motion_clip: Path
 ) -> None:
-    """Reading a motion into a file and rendering that is what animate does at once, to the last bit."""
-    read = load_performance(performance)
+    """FrameInterpolation a motion into a file and rendering that is what animate does at once, to the last bit."""
+    read = load_motion_clip(motion_clip)
     assert len(read.motion) == 10 and read.motion.fps == 30 and read.source == "driving.mp4"
     animate(request(portrait_picture, film, tmp_path / "a.mp4", tiny_face))
-    animate(request(portrait_picture, performance, tmp_path / "b.mp4", tiny_face))
+    animate(request(portrait_picture, motion_clip, tmp_path / "b.mp4", tiny_face))
     assert not has_sound(tmp_path / "b.mp4")
     for one, other in zip(pictures(tmp_path / "a.mp4"), pictures(tmp_path / "b.mp4"), strict=True):
         assert np.array_equal(one, other)
@@ -178,13 +183,13 @@ def test_a_face_that_is_lost_moves_on_a_straight_line(tmp_path: Path, monkeypatc
     monkeypatch.setitem(detectors.DETECTORS, "lamp", lambda: sees)
     face: Any = Lamp()
     told: list[tuple[int, int]] = []
-    read = read_driving(face, film, FilmOptions("lamp"), lambda *step: told.append(step))
+    read = read_driving(face, film, FaceVideoOptions("lamp"), lambda *step: told.append(step))
     place = read.motion.pose.translation[:, 0]
     assert torch.allclose(place[3:7], torch.lerp(place[3], place[6], torch.arange(4) / 3), atol=1e-6)
     assert told[-1] == (24, 24) and told == sorted(told)
     monkeypatch.setitem(detectors.DETECTORS, "lamp", lambda: lambda image: sees(image) if image.mean() < 0.3 else ())
     with pytest.raises(UserError, match=r"frames \(4-11\)"):
-        read_driving(face, film, FilmOptions("lamp"))
+        read_driving(face, film, FaceVideoOptions("lamp"))
 
 
 @pytest.fixture
@@ -207,25 +212,27 @@ def wide_film(tmp_path: Path, speech_wave: Path) -> Path:
 
 
 def test_a_film_of_somebody_is_driven_in_its_place(
-    tmp_path: Path, tiny_face: Path, wide_film: Path, performance: Path, two_heads: None
+    tmp_path: Path, tiny_face: Path, wide_film: Path, motion_clip: Path, two_heads: None
 ) -> None:
     face = load_face(tiny_face)
-    options = FilmOptions("pair", Pick("left", 1), CropOptions(scale=1.3), batch=3)
-    footage = read_footage(face, wide_film, options)
-    assert len(footage) == 8 and footage.crops.shape == (8, 2, 3) and footage.keypoints.shape == (8, 21, 3)
-    read = load_performance(performance).at(25.0)
-    x_s, x_d = film_keypoints(face, footage, read, DrivingOptions())
-    drawn = torch.cat(list(draw_footage(face, footage, x_s, x_d, 3)))
+    options = FaceVideoOptions("pair", Pick("left", 1), CropOptions(scale=1.3), batch=3)
+    source_video = read_source_video(face, wide_film, options)
+    assert (
+        len(source_video) == 8 and source_video.crops.shape == (8, 2, 3) and source_video.keypoints.shape == (8, 21, 3)
+    )
+    read = load_motion_clip(motion_clip).at(25.0)
+    x_s, x_d = source_video_keypoints(face, source_video, read, DrivingOptions())
+    drawn = torch.cat(list(draw_source_video(face, source_video, x_s, x_d, 3)))
     plate = np.stack(pictures(wide_film))
     assert len(drawn) == len(x_d) == 8  # 10 frames at 30 last as long as 8 at 25
     assert np.array_equal(drawn[:, :, :96].numpy(), plate[:, :, :96])  # the other head, bit for bit
     assert not np.array_equal(drawn[:, 30:70, 120:170].numpy(), plate[:, 30:70, 120:170])
     out = tmp_path / "out.mp4"
     changes = {"crop": "pair", "face": Pick("left", 1), "around": CropOptions(scale=1.3)}
-    report = animate(request(wide_film, performance, out, tiny_face, fps=50.0, **changes))
+    report = animate(request(wide_film, motion_clip, out, tiny_face, fps=50.0, **changes))
     assert report.frames == len(pictures(out)) == 16 and has_sound(out)
     with pytest.raises(UserError, match="always pasted back"):
-        animate(request(wide_film, performance, out, tiny_face, paste_back=False, **changes))
+        animate(request(wide_film, motion_clip, out, tiny_face, paste_back=False, **changes))
 
 
 def test_a_face_at_the_edge_brings_no_darkness_into_the_picture(
@@ -248,38 +255,38 @@ def test_a_face_at_the_edge_brings_no_darkness_into_the_picture(
             return super().appearance(image)
 
     face: Any = Watching()
-    read_driving(face, film, FilmOptions("corner"))
-    footage = read_footage(face, film, FilmOptions("corner", crop=CropOptions()))
+    read_driving(face, film, FaceVideoOptions("corner"))
+    source_video = read_source_video(face, film, FaceVideoOptions("corner", crop=CropOptions()))
     x = torch.zeros(3, 21, 3)
-    list(draw_footage(face, footage, x, x, profile="plain"))
+    list(draw_source_video(face, source_video, x, x, profile="plain"))
     read_portrait(face, torch.ones(64, 64, 3), corner[0].box)
     assert len(seen) == 5 and min(seen) > 0.97
 
 
-def test_a_film_nothing_drives_is_itself(tmp_path: Path, tiny_face: Path, film: Path, performance: Path) -> None:
+def test_a_film_nothing_drives_is_itself(tmp_path: Path, tiny_face: Path, film: Path, motion_clip: Path) -> None:
     face = load_face(tiny_face)
-    footage = read_footage(face, film, PLAIN)
+    source_video = read_source_video(face, film, PLAIN)
     still = Regions(0.0, 0.0, 0.0, 0.0)
-    x_s, x_d = film_keypoints(
-        face, footage, load_performance(performance), DrivingOptions(regions=still, stitching=False)
+    x_s, x_d = source_video_keypoints(
+        face, source_video, load_motion_clip(motion_clip), DrivingOptions(regions=still, stitching=False)
     )
     assert torch.allclose(x_s, x_d, atol=1e-5)
-    assert torch.allclose(x_s[3], place_motion(footage.keypoints[3], footage.motion[3:4])[0], atol=1e-6)
+    assert torch.allclose(x_s[3], place_motion(source_video.keypoints[3], source_video.motion[3:4])[0], atol=1e-6)
 
 
 def test_the_mask_says_where_the_picture_may_change(
-    tmp_path: Path, tiny_face: Path, portrait_picture: Path, performance: Path
+    tmp_path: Path, tiny_face: Path, portrait_picture: Path, motion_clip: Path
 ) -> None:
     mask = np.zeros((96, 96), np.uint8)
     mask[60:76, 30:66] = 255
     cv2.imwrite(str(tmp_path / "mask.png"), mask)
-    animate(request(portrait_picture, performance, tmp_path / "o.mp4", tiny_face, mask=tmp_path / "mask.png"))
+    animate(request(portrait_picture, motion_clip, tmp_path / "o.mp4", tiny_face, mask=tmp_path / "mask.png"))
     plate = (read_picture(portrait_picture) * 255).round().numpy()
     changed = np.abs(pictures(tmp_path / "o.mp4")[5] - plate).max(-1)
     assert changed[:50].mean() < 3 and changed[62:74, 34:62].mean() > 30  # H.264 leaves its own traces
     cv2.imwrite(str(tmp_path / "mask.png"), mask[:90])
     with pytest.raises(UserError, match="mask is 96 x 90 and the portrait 96 x 96"):
-        animate(request(portrait_picture, performance, tmp_path / "o.mp4", tiny_face, mask=tmp_path / "mask.png"))
+        animate(request(portrait_picture, motion_clip, tmp_path / "o.mp4", tiny_face, mask=tmp_path / "mask.png"))
 
 
 def test_stopping_leaves_nothing(tmp_path: Path, tiny_face: Path, portrait_picture: Path, film: Path) -> None:
@@ -308,7 +315,7 @@ def broken(tmp_path: Path, film: Path) -> Iterator[dict[str, Path]]:
 
 
 def test_mistakes_are_told_before_the_slow_part(
-    tmp_path: Path, tiny_face: Path, portrait_picture: Path, film: Path, performance: Path, broken: dict[str, Path]
+    tmp_path: Path, tiny_face: Path, portrait_picture: Path, film: Path, motion_clip: Path, broken: dict[str, Path]
 ) -> None:
     out = tmp_path / "o.mp4"
     for driving, says in (
@@ -336,17 +343,16 @@ def test_mistakes_are_told_before_the_slow_part(
     assert not out.exists() and not (tmp_path / "m.safetensors").exists()
 
 
-def test_a_motion_of_other_networks_is_said(
-    tmp_path: Path, tiny_face: Path, portrait_picture: Path, performance: Path, caplog: pytest.LogCaptureFixture
+def test_a_motion_of_other_keypoints_moves_the_head_alone(
+    tmp_path: Path, tiny_face: Path, portrait_picture: Path, motion_clip: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from playmate_core.face import FaceModel
-    from playmate_core.weights.files import save
-
-    other = tmp_path / "other.safetensors"
-    torch.manual_seed(9)
-    save(FaceModel(FaceConfig.tiny()), other, license="none", data="none", training={})
-    animate(request(portrait_picture, performance, tmp_path / "o.mp4", tiny_face))
+    theirs, ours = tmp_path / "theirs.safetensors", tmp_path / "ours.mp4"
+    clip = load_motion_clip(motion_clip)
+    save_motion_clip(replace(clip, motion=replace(clip.motion, keypoint_space="liveportrait")), theirs)
+    animate(request(portrait_picture, motion_clip, ours, tiny_face))
     assert not caplog.records
-    animate(request(portrait_picture, performance, tmp_path / "o.mp4", other))
-    assert "another face model" in caplog.text
-    assert isinstance(load_performance(performance).motion, Motion)
+    animate(request(portrait_picture, theirs, tmp_path / "foreign.mp4", tiny_face))
+    assert caplog.text.count("the head moves, the face keeps the portrait's expression") == 1
+    pose_only = replace(request(portrait_picture, motion_clip, tmp_path / "pose.mp4", tiny_face), how=POSE_ONLY)
+    animate(pose_only)
+    assert (tmp_path / "foreign.mp4").read_bytes() == (tmp_path / "pose.mp4").read_bytes() != ours.read_bytes()

@@ -10,9 +10,9 @@ import torch
 from playmate_core.cli.main import INTERRUPTED, MISTAKE, main
 from playmate_core.cli.terminal import Bars
 from playmate_core.detection import detectors
+from playmate_core.host import HOST
 from playmate_core.media.video_reader import has_sound, read_frames
 from playmate_core.media.video_writer import VideoWriter
-from playmate_core.weights import folders as places
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def test_models_folders_hold_weights_and_detectors(
 
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("PLAYMATE_MODELS", raising=False)
-    monkeypatch.setattr(places, "_hosts", [])
+    monkeypatch.setattr(HOST, "_model_folders", lambda category: ())
     monkeypatch.setitem(detectors.DETECTORS, "mine", mine)
     models = tmp_path / "models"
     for name in ("playmate/small.safetensors", "detection/mine.task"):

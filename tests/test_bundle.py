@@ -1,4 +1,4 @@
-"""The bundle, the README's pictures, and the README's own words: everything it tells a person to type exists."""
+"""The bundle, the documentation's pictures, and its words: everything it tells a person to type exists."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ from training import bundle, figures
 from training.bundle import BundleConfig
 
 ROOT = Path(__file__).resolve().parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-CODE = re.findall(r"```\n(.*?)```", README, re.S) + re.findall(
-    r"`([^`]+)`", re.sub(r"```\n.*?```", "", README, flags=re.S)
-)
+PAGES = {path.name: path.read_text(encoding="utf-8") for path in (*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"))}
+FENCED = re.compile(r"^```\w*\n(.*?)^```$", re.S | re.M)
+#: Every piece of code of every page.
+CODE = [block for page in PAGES.values() for block in FENCED.findall(page)]
+CODE += [code for page in PAGES.values() for code in re.findall(r"`([^`]+)`", FENCED.sub("", page))]
 FLAG = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*")
 
 
@@ -117,24 +118,39 @@ def test_figures_have_the_stated_sizes(
     tall = 128 + figures.CAPTION
     wanted = {
         "emotions": (2 * tall, 4 * 128),
+        "emotion_layer": (4 * (80 + figures.CAPTION), 4 * 80),
         "pose_override": (2 * tall, 5 * 128),
         "talk": (80 + figures.CAPTION + figures.PLOT_HEIGHT, figures.STRIP * 80),
     }
     for name, size in wanted.items():
         picture = cv2.imread(str(tmp_path / "docs" / f"{name}.png"))
         assert picture is not None and picture.shape[:2] == size, name
-    assert len(list((tmp_path / "docs").iterdir())) == 3
+    assert len(list((tmp_path / "docs").iterdir())) == len(wanted) == len(figures.FIGURES)
 
 
-def test_every_flag_of_talk_stands_once_in_the_readme_table() -> None:
-    rows = [line.split("|")[1] for line in README.splitlines() if line.startswith("| `-")]
+def test_one_figure_is_drawn_by_name(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no figure 'smiles'.*emotion_layer"):
+        figures.main(["--only", "smiles", "--out", str(tmp_path)])
+    figures.main(["--only", "emotion_layer", "--out", str(tmp_path)])
+    assert [path.name for path in tmp_path.iterdir()] == ["emotion_layer.png"]
+    drawn = cv2.imread(str(tmp_path / "emotion_layer.png")).astype(float)
+    tile, tall = 160, 160 + figures.CAPTION
+    faces = [drawn[tall * row :, tile * column :][:tile, :tile] for row in range(2) for column in range(4)]
+    apart = [np.abs(one - other).mean() for i, one in enumerate(faces) for other in faces[:i]]
+    assert min(apart) > 0.5, "two of the eight faces are drawn alike"
+
+
+@pytest.mark.parametrize(("heading", "verb"), [("talk and demo", "talk"), ("animate and render", "animate")])
+def test_every_flag_of_a_command_stands_once_in_its_table(heading: str, verb: str) -> None:
+    chapter = PAGES["cli.md"].split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
+    rows = [line.split("|")[1] for line in chapter.splitlines() if line.startswith("| `-")]
     shown = [flag for row in rows for flag in FLAG.findall(row)]
-    talk = cli.parser()._subparsers._group_actions[0].choices["talk"]  # type: ignore[union-attr,index,call-overload]
-    real = {flag for action in talk._actions for flag in action.option_strings if flag.startswith("--")}
+    command = cli.parser()._subparsers._group_actions[0].choices[verb]  # type: ignore[union-attr,index,call-overload]
+    real = {flag for action in command._actions for flag in action.option_strings if flag.startswith("--")}
     assert sorted(shown) == sorted(real - {"--help"})
 
 
-def test_playmate_commands_of_the_readme_parse() -> None:
+def test_playmate_commands_of_the_pages_parse() -> None:
     lines = [line for block in CODE for line in block.splitlines() if line.startswith("playmate ")]
     assert len(lines) >= 3
     for line in lines:
@@ -143,7 +159,7 @@ def test_playmate_commands_of_the_readme_parse() -> None:
 
 
 def training_commands() -> dict[str, set[str]]:
-    """Verb -> every flag the README gives it."""
+    """Verb -> every flag the pages give it."""
     found: dict[str, set[str]] = {}
     for block in CODE:
         starts = re.split(r"(?=python -m training |accelerate launch -m training )", block)
@@ -152,18 +168,50 @@ def training_commands() -> dict[str, set[str]]:
     return found
 
 
-def test_training_commands_of_the_readme_exist(capsys: pytest.CaptureFixture[str]) -> None:
+def test_training_commands_of_the_pages_exist(capsys: pytest.CaptureFixture[str]) -> None:
     commands = training_commands()
-    assert set(commands) == set(verbs.VERBS), "the README shows every verb, and no other"
+    assert set(commands) == set(verbs.VERBS), "the pages show every verb, and no other"
     for verb, flags in commands.items():
         with pytest.raises(SystemExit):
             importlib.import_module(f"training.{verb}").main(["--help"])
         assert flags <= set(FLAG.findall(capsys.readouterr().out)), verb
 
 
-def test_the_readme_names_every_room() -> None:
+def test_architecture_names_every_package_and_no_module_that_is_gone() -> None:
     core = ROOT / "playmate_core"
-    rooms = {path.stem for path in core.glob("*.py")} | {path.parent.name for path in core.glob("*/__init__.py")}
-    picture = next(block for block in CODE if "geometry  diffusion" in block)
-    words = set(re.findall(r"\w+", picture))
-    assert {room for room in rooms if not room.startswith("__")} <= words
+    rows = re.findall(r"^\| `?([a-z]+)`? \| (`[^|]+`) \|", PAGES["architecture.md"].split("\n## Packages\n")[1], re.M)
+    named = {package: re.findall(r"`(\w+)`", modules) for package, modules in rows}
+    assert set(named) == {"root", *(path.parent.name for path in core.glob("*/__init__.py"))}
+    for package, modules in named.items():
+        folder = core if package == "root" else core / package
+        assert not [name for name in modules if not (folder / f"{name}.py").is_file()], package
+    assert set(named["root"]) == {path.stem for path in core.glob("*.py") if not path.stem.startswith("__")}
+
+
+def test_links_of_the_pages_lead_somewhere() -> None:
+    """Files that exist, and headings of ours by the anchor that GitHub makes of them."""
+    for name, page in PAGES.items():
+        folder = ROOT / "docs" if (ROOT / "docs" / name).is_file() else ROOT
+        for target in re.findall(r"\]\(([^)\s]+)\)", FENCED.sub("", page)):
+            path, _, anchor = target.partition("#")
+            if ":" in path:
+                continue
+            file = folder / path if path else folder / name
+            assert file.exists(), f"{name}: {target}"
+            if anchor:
+                assert anchor in anchors(PAGES[file.name]), f"{name}: {target}"
+
+
+def anchors(page: str) -> set[str]:
+    """What GitHub calls the headings of a page in its address."""
+    headings = re.findall(r"^#+ (.+)$", FENCED.sub("", page), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("name", ["method.md", "liveportrait.md", "performance.md"])
+def test_sections_that_the_source_cites_exist(name: str) -> None:
+    numbers = set(re.findall(r"^#+ (\d+(?:\.\d+)?) ", PAGES[name], re.M))
+    places = ("playmate_core", "nodes", "training", "benchmarks", "tests", ".ci")
+    for path in (path for place in places for path in (ROOT / place).rglob("*.py")):
+        for cited in re.findall(rf"docs/{re.escape(name)} (\d+(?:\.\d+)?)", path.read_text(encoding="utf-8")):
+            assert cited in numbers, f"{path.relative_to(ROOT)} cites {name} {cited}"

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from playmate_core.errors import UserError
-from playmate_core.face.front import HEAD_HALF_AXES, Where, turned_to_front
+from playmate_core.face.front import HEAD_HALF_AXES, HeadPlacement, frontal_view
 from playmate_core.geometry import place
 from training.close_probe import CloseProbe, CloseProbeConfig, load_close_probe
 from training.close_stage import CloseStage, CloseStageConfig
@@ -31,8 +31,8 @@ def coordinates(side: int) -> Tensor:
 
 
 def test_the_turned_face_is_looked_up_where_the_ellipsoids_skin_is_placed() -> None:
-    where = Where(torch.tensor([[8.0, -20.0, 5.0]]), torch.tensor([[0.1, -0.05, 0.0]]), torch.tensor([[1.2]]))
-    seen = turned_to_front(coordinates(64), where, 9)[0, :2]
+    where = HeadPlacement(torch.tensor([[8.0, -20.0, 5.0]]), torch.tensor([[0.1, -0.05, 0.0]]), torch.tensor([[1.2]]))
+    seen = frontal_view(coordinates(64), where, 9)[0, :2]
     tip = torch.tensor([[[0.0, (-0.27 + 0.36) / 2, 0.0]]])
     tip[..., 2] = -HEAD_HALF_AXES[2] * (1.0 - (tip[0, 0, 1] / HEAD_HALF_AXES[1]) ** 2).sqrt()
     placed = place(tip, where.rotation, torch.zeros_like(tip), where.translation, where.scale)[0, 0, :2]
@@ -42,8 +42,8 @@ def test_the_turned_face_is_looked_up_where_the_ellipsoids_skin_is_placed() -> N
 def test_heads_in_every_pose_are_shown_alike(sessions: Sessions) -> None:
     """Of a picture painted on the ellipsoid itself the turned face is the same from every side."""
     pose = torch.tensor([[0.0, 0.0, 0.0], [10.0, 15.0, -10.0]])
-    where = Where(pose, torch.tensor([[0.0, 0.0, 0.0], [0.1, 0.05, 0.0]]), torch.tensor([[1.3], [1.1]]))
-    seen = turned_to_front(coordinates(64).expand(2, -1, -1, -1), where, 9)[:, :2].flatten(2).transpose(1, 2)
+    where = HeadPlacement(pose, torch.tensor([[0.0, 0.0, 0.0], [0.1, 0.05, 0.0]]), torch.tensor([[1.3], [1.1]]))
+    seen = frontal_view(coordinates(64).expand(2, -1, -1, -1), where, 9)[:, :2].flatten(2).transpose(1, 2)
     moved = (seen - where.translation[:, None, :2]) / where.scale[:, None]
     assert float((moved[0] - moved[1]).abs().max()) < 0.15  # what a turn of 15 degrees moves, seen from the front
 

@@ -24,7 +24,7 @@ from comfy_server import COMFY, PYTHON, ROOT, ComfyServer, Ended, Prompt
 
 from playmate_core.media.audio_files import read_sound
 from playmate_core.media.video_reader import video_facts
-from playmate_core.motion.motion_file import load_performance
+from playmate_core.motion.motion_file import load_motion_clip
 from playmate_core.values import LIP_KEYPOINTS, Motion
 
 API = sorted((ROOT / "workflows" / "api").glob("*.json"))
@@ -76,7 +76,7 @@ def only(prompt: Prompt, kind: str, saved_as: str) -> Prompt:
 def moved(comfy: ComfyServer, prompt: Prompt) -> Motion:
     ended = comfy.run(prompt)
     assert ended.status == "success", ended
-    return load_performance(comfy.saved(ended, ".safetensors")).motion
+    return load_motion_clip(comfy.saved(ended, ".safetensors")).motion
 
 
 @pytest.mark.parametrize("name", [path.stem for path in API])

@@ -23,7 +23,7 @@ from test_detect import mesh_at
 from torch import Tensor
 
 from playmate_core.detection.crop import CropOptions, cut
-from playmate_core.detection.detect import Face, crop_of
+from playmate_core.detection.detect import Face, FaceSelection
 from playmate_core.diffusion.denoiser import MotionConfig, MotionDenoiser
 from playmate_core.media.images import read_picture
 from playmate_core.weights.files import save
@@ -163,9 +163,9 @@ def preview(server: ComfyServer, **made: Any) -> Tensor:
 def assert_same(shown: Tensor, face: Face) -> None:
     """Within what eight bits and single precision leave of a picture."""
     picture = read_picture(bundled("portrait.png"))
-    wanted = cut(picture, crop_of(face, 512, 512, 512, CropOptions()), 512)
+    wanted = cut(picture, FaceSelection(face).crop_to_image(512, 512, 512, CropOptions()), 512)
     assert float((shown - wanted).abs().mean()) < 2 / 255
-    assert float((shown - cut(picture, crop_of(None, 512, 512, 512), 512)).abs().mean()) > 10 / 255
+    assert float((shown - cut(picture, FaceSelection(None).crop_to_image(512, 512, 512), 512)).abs().mean()) > 10 / 255
 
 
 def random_ears(path: Path) -> None:

@@ -1,7 +1,7 @@
 """ComfyUI's own page, in a headless Chromium, opens every workflow whole, runs one and shows its film.
 
 What test_comfy.py needs, and the package playwright and a Chromium on the path. ``COMFYUI_PICTURES=docs`` in the
-environment writes the README's pictures of ComfyUI anew.
+environment writes the documentation's pictures of ComfyUI anew.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ WORKFLOWS = sorted((ROOT / "workflows").glob("*.json"))
 PICTURES = os.environ.get("COMFYUI_PICTURES", "")
 #: How ComfyUI draws nodes.
 DRAWN = {"canvas": False, "nodes_2.0": True}
-#: What the README shows of the nodes: file -> classes.
+#: What docs/nodes.md shows of the nodes: file -> classes.
 ROWS = {
     "models": ("DemoMedia", "LoadFaceModel", "LoadMotionModel", "LoadAudioEncoder", "CropPortrait", "EncodePortrait"),
     "speech": ("EncodeAudio", "Emotion", "EmotionBlend", "EmotionSchedule", "SampleMotion"),

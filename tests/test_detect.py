@@ -15,7 +15,7 @@ from torch import Tensor
 
 from playmate_core.detection import detectors
 from playmate_core.detection.crop import crop_to_image, move_points, whole_to_image
-from playmate_core.detection.detect import Face, Pick, crop_of, find_crop, find_face, square_of
+from playmate_core.detection.detect import Face, Pick, find_crop, select_face, square_of
 from playmate_core.detection.landmarks import Openings, crop_points, eye_ratios, lip_ratio
 from playmate_core.errors import UserError
 from playmate_core.media.images import read_picture
@@ -54,13 +54,13 @@ def mesh_at(x: float, y: float, size: float) -> Tensor:
     [("largest", 350), ("left", 20), ("0", 20), ("1", 350), ("2", 730), ("690,300", 730), ("0,0", 20)],
 )
 def test_which_face_is_meant(three: None, words: str, x: float) -> None:
-    found = find_face(torch.zeros(400, 800, 3), "three", Pick.read(words))
+    found = select_face(torch.zeros(400, 800, 3), "three", Pick.read(words)).face
     assert found is not None and found.centre[0] == x
 
 
 def test_a_face_that_is_not_there_is_refused_with_those_that_are(three: None) -> None:
     with pytest.raises(UserError, match=r"number 3 .* 3 found, at 20,25; 350,150; 730,85"):
-        find_face(torch.zeros(400, 800, 3), "three", Pick.read("3"))
+        select_face(torch.zeros(400, 800, 3), "three", Pick.read("3"))
     for nonsense in ("right", "1,2,3", "-1", "1.5"):
         with pytest.raises(UserError, match="counted from the left"):
             Pick.read(nonsense)
@@ -71,29 +71,31 @@ def test_landmarks_and_boxes_of_the_caller(three: None) -> None:
     points = torch.tensor([[100.0, 100], [200, 100], [150, 150], [120, 200], [180, 200]])
     by_points = find_crop(image, 64, points)
     assert torch.equal(by_points, crop_to_image(square_of(Face.of(points)), 64))
-    assert find_face(image, (10.0, 20.0, 50.0, 60.0)) == Face((10.0, 20.0, 50.0, 60.0))
-    assert torch.equal(crop_of(None, 300, 400, 64), whole_to_image(300, 400, 64))
+    assert select_face(image, (10.0, 20.0, 50.0, 60.0)).face == Face((10.0, 20.0, 50.0, 60.0))
+    assert torch.equal(
+        select_face(torch.zeros(300, 400, 3), "whole").crop_to_image(300, 400, 64), whole_to_image(300, 400, 64)
+    )
     with pytest.raises(UserError, match=r"shape \(N, 2\)"):
-        find_face(image, torch.zeros(5, 3))
+        select_face(image, torch.zeros(5, 3))
     with pytest.raises(UserError, match="finite"):
-        find_face(image, torch.full((5, 2), float("nan")))
+        select_face(image, torch.full((5, 2), float("nan")))
 
 
 def test_auto_crops_what_is_no_crop_yet(monkeypatch: pytest.MonkeyPatch) -> None:
     image, here = torch.zeros(800, 800, 3), list[Face]()
     monkeypatch.setitem(detectors.DETECTORS, "mine", lambda: lambda image: tuple(here))
     monkeypatch.setattr("playmate_core.detection.detect.available", lambda: ("mine",))
-    assert find_face(image) is None  # nobody knows this face; the picture may still be a crop of it
+    assert select_face(image).whole  # nobody knows this face; the picture may still be a crop of it
     with pytest.raises(UserError, match="No face was found in the 900 x 800"):
-        find_face(torch.zeros(800, 950, 3)[:, :900], "mine")
+        select_face(torch.zeros(800, 950, 3)[:, :900], "mine")
     with pytest.raises(UserError, match="No face was found in the 950 x 800"):
-        find_face(torch.zeros(800, 950, 3))
+        select_face(torch.zeros(800, 950, 3))
     here.append(Face((300, 200, 400, 300)))
-    assert find_face(image) == here[0]  # a small face in a square picture
+    assert select_face(image).face == here[0]  # a small face in a square picture
     here[0] = Face((260, 300, 540, 580))
-    assert find_face(image) is None  # what would be cropped is the picture
-    assert find_face(image, pick=Pick()) == here[0]
-    assert find_face(torch.zeros(800, 950, 3)) == here[0]
+    assert select_face(image).whole  # what would be cropped is the picture
+    assert select_face(image, pick=Pick()).face == here[0]
+    assert select_face(torch.zeros(800, 950, 3)).face == here[0]
 
 
 def test_what_is_missing_is_said(no_models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,10 +104,10 @@ def test_what_is_missing_is_said(no_models: Path, monkeypatch: pytest.MonkeyPatc
         detectors.DETECTORS[name].cache_clear()  # type: ignore[attr-defined]
         monkeypatch.setattr(detectors, "installed", lambda package: False)
         with pytest.raises(UserError, match=f"pip install {name}"):
-            find_face(image, name)
+            select_face(image, name)
         monkeypatch.setattr(detectors, "installed", lambda package: True)
         with pytest.raises(UserError, match=str(no_models)):
-            find_face(image, name)
+            select_face(image, name)
     assert detectors.available() == ()
 
 
@@ -207,8 +209,8 @@ def mesh_model(no_models: Path) -> Iterator[None]:
 )
 def test_real_pictures(mesh_model: None, name: str, eyes: tuple[int, int], capfd: pytest.CaptureFixture) -> None:
     image = read_picture(MEDIA / f"{name}.jpg")
-    assert (find_face(image) is None) == (name == "portrait_cartoon")  # which is a crop already
-    face = find_face(image, "mediapipe")
+    assert select_face(image).whole == (name == "portrait_cartoon")  # which is a crop already
+    face = select_face(image, "mediapipe").face
     assert face is not None and face.landmarks is not None
     between = face.landmarks[[33, 133, 362, 263]].mean(0)
     left, top, right, bottom = face.box
@@ -219,7 +221,7 @@ def test_real_pictures(mesh_model: None, name: str, eyes: tuple[int, int], capfd
     two = torch.cat([image, image.flip(1)], 1)
     others = detectors.DETECTORS["mediapipe"]()(two)
     assert len(others) == 2
-    right_one = find_face(two, "mediapipe", Pick.read("1"))
+    right_one = select_face(two, "mediapipe", Pick.read("1")).face
     assert right_one is not None and right_one.centre[0] > image.shape[1]
 
 

@@ -13,7 +13,7 @@ from playmate_core.face import FaceConfig, FaceModel
 from playmate_core.media.video_writer import VideoWriter
 from playmate_core.pipelines.animate import AnimateRequest, animate
 from playmate_core.rendering import device
-from playmate_core.rendering.device import AUTO, multiplies_bf16, require_device, settled
+from playmate_core.rendering.device import AUTO, multiplies_bf16, require_device, to_device
 
 
 @pytest.fixture(params=[True, False], ids=["has bf16", "has not"])
@@ -38,11 +38,11 @@ def test_what_a_processor_would_imitate_is_refused(able: bool) -> None:
 
 def test_only_the_trunks_take_the_precision() -> None:
     face = FaceModel(FaceConfig.tiny())
-    assert settled(face, "cpu", "bf16") is face
+    assert to_device(face, "cpu", "bf16") is face
     kinds = {name: next(part.parameters()).dtype for name, part in face.named_children()}
     assert kinds["generator"] == kinds["warping"] == kinds["appearance"] == torch.bfloat16
     assert kinds["motion"] == torch.float32
-    assert next(settled(face, "cpu", AUTO).generator.parameters()).dtype == torch.float32
+    assert next(to_device(face, "cpu", AUTO).generator.parameters()).dtype == torch.float32
     assert isinstance(multiplies_bf16(), bool)
 
 

@@ -191,7 +191,7 @@ def test_relative_motion_starts_from_the_face_of_the_picture(reference: str) -> 
 
 
 def test_an_animal_takes_all_values_damped() -> None:
-    """x_d = s_s (x_c R_d + delta_d) + t_d, then x_s + m (x_d - x_d of the first frame) (LIVEPORTRAIT 7.2)."""
+    """x_d = s_s (x_c R_d + delta_d) + t_d, then x_s + m (x_d - x_d of the first frame) (docs/liveportrait.md 7.2)."""
     rest, driving = wandering(1, 0), wandering(6, 1)
     points, options = torch.randn(21, 3, generator=torch.Generator().manual_seed(3)), DrivingOptions(mode=ANIMAL)
     x_s = place_motion(points, rest)

@@ -7,21 +7,21 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from playmate_core.diffusion.emotion_schedule import EmotionKey, EmotionScore, emotion_curve, read_score
+from playmate_core.diffusion.emotion_schedule import EmotionKey, EmotionSchedule, emotion_curve, read_emotion_schedule
 from playmate_core.errors import UserError
 from playmate_core.values import EMOTIONS
 
 
 def test_a_name_is_held() -> None:
-    curve = emotion_curve(read_score("happy", 0.5), 10)
+    curve = emotion_curve(read_emotion_schedule("happy", 0.5), 10)
     assert curve is not None
     assert torch.equal(curve.weights[:, EMOTIONS.index("happy")], torch.ones(10))
     assert torch.equal(curve.intensity, torch.full((10,), 0.5))
-    assert emotion_curve(read_score("none", 1.0), 10) is None
+    assert emotion_curve(read_emotion_schedule("none", 1.0), 10) is None
 
 
 def test_a_timeline_changes_when_it_says() -> None:
-    keys = read_score("0:neutral, 2.5:Happy@0.8", 1.0)
+    keys = read_emotion_schedule("0:neutral, 2.5:Happy@0.8", 1.0)
     assert keys == (EmotionKey(0.0, "neutral", 1.0), EmotionKey(2.5, "happy", 0.8))
     curve = emotion_curve(keys, 100)
     assert curve is not None
@@ -34,7 +34,7 @@ def test_a_timeline_changes_when_it_says() -> None:
 @given(st.dictionaries(st.integers(0, 20), st.tuples(st.sampled_from(EMOTIONS), st.floats(0, 1)), min_size=1))
 def test_any_timeline_keeps_its_rows_whole(entries: dict[int, tuple[str, float]]) -> None:
     text = ",".join(f"{time}:{name}@{strength}" for time, (name, strength) in entries.items())
-    curve = emotion_curve(read_score(text, 1.0), 300)
+    curve = emotion_curve(read_emotion_schedule(text, 1.0), 300)
     assert curve is not None
     assert torch.allclose(curve.weights.sum(1), torch.ones(300), atol=1e-5)
     assert curve.weights.min() >= 0 and curve.intensity.min() >= 0 and curve.intensity.max() <= 1
@@ -56,12 +56,12 @@ def test_any_timeline_keeps_its_rows_whole(entries: dict[int, tuple[str, float]]
 )
 def test_what_cannot_be_read_is_refused_in_one_sentence(text: str, says: str) -> None:
     with pytest.raises(UserError, match=says) as refused:
-        read_score(text, 1.0)
+        read_emotion_schedule(text, 1.0)
     assert "\n" not in str(refused.value)
 
 
 def test_joined_names_share_the_face() -> None:
-    curve = emotion_curve(read_score("happy+surprised@0.6", 1.0), 2)
+    curve = emotion_curve(read_emotion_schedule("happy+surprised@0.6", 1.0), 2)
     assert curve is not None
     assert curve.weights[0, EMOTIONS.index("happy")] == curve.weights[0, EMOTIONS.index("surprised")] == 0.5
     assert curve.intensity.tolist() == pytest.approx([0.6, 0.6])
@@ -70,20 +70,20 @@ def test_joined_names_share_the_face() -> None:
 @pytest.mark.parametrize("text", ["happy+none", "happy+", "happy+blue"])
 def test_joined_names_must_be_emotions(text: str) -> None:
     with pytest.raises(UserError, match="Unknown emotion"):
-        read_score(text, 1.0)
+        read_emotion_schedule(text, 1.0)
 
 
 def test_a_score_may_stand_on_lines_with_remarks() -> None:
-    score = EmotionScore.written("# calm\n0: neutral\n\n2.5: happy@0.8,\n", 1.0)
-    assert score.layers == ((1.0, read_score("0:neutral,2.5:happy@0.8", 1.0)),)
+    score = EmotionSchedule.written("# calm\n0: neutral\n\n2.5: happy@0.8,\n", 1.0)
+    assert score.layers == ((1.0, read_emotion_schedule("0:neutral,2.5:happy@0.8", 1.0)),)
     with pytest.raises(UserError, match="empty"):
-        EmotionScore.written("# nothing\n", 1.0)
+        EmotionSchedule.written("# nothing\n", 1.0)
 
 
 @settings(max_examples=25, deadline=None)
 @given(share=st.floats(0, 1), first=st.floats(0, 1), second=st.floats(0, 1))
 def test_a_blend_adds_what_moves_the_face(share: float, first: float, second: float) -> None:
-    happy, sad = EmotionScore.constant("happy", first), EmotionScore.constant("sad", second)
+    happy, sad = EmotionSchedule.constant("happy", first), EmotionSchedule.constant("sad", second)
     curve = happy.blended(sad, share).curve(3)
     assert curve is not None
     amount = curve.weights * curve.intensity[:, None]
@@ -93,7 +93,7 @@ def test_a_blend_adds_what_moves_the_face(share: float, first: float, second: fl
 
 
 def test_a_blend_at_its_ends_is_one_of_the_two() -> None:
-    happy, sad = EmotionScore.constant("happy", 0.7), EmotionScore.constant("sad", 1.0)
+    happy, sad = EmotionSchedule.constant("happy", 0.7), EmotionSchedule.constant("sad", 1.0)
     assert happy.blended(sad, 0.0) == happy
     assert happy.blended(sad, 1.0) == sad
     with pytest.raises(UserError, match="blend"):
@@ -101,7 +101,7 @@ def test_a_blend_at_its_ends_is_one_of_the_two() -> None:
 
 
 def test_the_voice_alone_dilutes_a_blend() -> None:
-    curve = EmotionScore.constant("happy", 1.0).blended(EmotionScore.constant("none", 1.0), 0.25).curve(2)
+    curve = EmotionSchedule.constant("happy", 1.0).blended(EmotionSchedule.constant("none", 1.0), 0.25).curve(2)
     assert curve is not None
     assert curve.intensity[0].item() == pytest.approx(0.75)
-    assert EmotionScore.constant("none", 1.0).curve(2) is None
+    assert EmotionSchedule.constant("none", 1.0).curve(2) is None

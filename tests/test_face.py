@@ -20,8 +20,8 @@ from playmate_core.face import FaceConfig, FaceModel
 from playmate_core.face.canvas import Canvas, moved, picture_in
 from playmate_core.face.generator import Spade
 from playmate_core.face.layers import SpectralConv2d
-from playmate_core.face.motion import ResponseNorm, TwoLooksDetector
-from playmate_core.face.warping import DenseMotion, blend_to_origin, common_turn, heatmaps, identity_grid, sample
+from playmate_core.face.motion import CoarseToFineMotionExtractor, ResponseNorm
+from playmate_core.face.warping import DenseMotion, blend_to_origin, common_rotation, heatmaps, identity_grid, sample
 from playmate_core.geometry import place
 
 KEYS = json.loads((Path(__file__).parent / "data" / "liveportrait_keys.json").read_text())
@@ -243,9 +243,9 @@ def test_response_norm_and_spade_do_nothing_when_told_nothing() -> None:
 
 def test_the_second_look_mends_the_first_and_sees_the_head_from_the_front(small: FaceModel) -> None:
     detector = copy.deepcopy(small.motion.detector)
-    assert isinstance(detector, TwoLooksDetector)
+    assert isinstance(detector, CoarseToFineMotionExtractor)
     image = torch.rand(2, 3, 256, 256)
-    where, _ = detector.first_look(image)
+    where, _ = detector.coarse(image)
     for head in (detector.close_pose, detector.close_kp, detector.close_exp):
         nn.init.zeros_(head.weight)
         nn.init.zeros_(head.bias)
@@ -260,9 +260,9 @@ def test_the_second_look_mends_the_first_and_sees_the_head_from_the_front(small:
     )
     torch.testing.assert_close(mended.scale / where.scale, torch.full((2, 1), math.exp(0.04)))
     # Only what lies on the face is looked at a second time.
-    *_, turned = small.motion.detector.second_look(image, where)
+    *_, turned = small.motion.detector.fine(image, where)
     image[:, :, :20] = 0.0
-    *_, again = small.motion.detector.second_look(image, where)
+    *_, again = small.motion.detector.fine(image, where)
     assert torch.equal(turned, again)
 
 
@@ -301,11 +301,11 @@ def test_the_common_turn_is_the_rotation_and_scale_that_was_applied() -> None:
 
     first, angles = points(3, 7), torch.tensor([[10.0, -25.0, 8.0], [0.0, 0.0, 0.0], [-20.0, 35.0, 15.0]])
     wanted = 1.3 * rotation_matrix(angles)
-    turn = common_turn(first, first @ wanted + torch.tensor([0.1, -0.2, 0.0]))
+    turn = common_rotation(first, first @ wanted + torch.tensor([0.1, -0.2, 0.0]))
     torch.testing.assert_close(turn, wanted, atol=1e-5, rtol=0)
     spoken = first.clone()
     spoken[:, 19, 1] += 0.1  # a dropped jaw turns nobody's head
-    assert float((common_turn(spoken, first @ wanted) - wanted).abs().max()) < 0.12
+    assert float((common_rotation(spoken, first @ wanted) - wanted).abs().max()) < 0.12
 
 
 def test_turning_candidates_carry_a_rigid_motion_exactly_wherever_they_are_chosen(small: FaceModel) -> None:
@@ -334,7 +334,7 @@ def test_the_body_follows_the_heads_place_and_size_but_not_its_turn(
     moved = place(face, torch.tensor([angles]), 0 * face, torch.tensor([[*shift, 0.0]]), torch.tensor([[scale]]))
     first = place(face, still, 0 * face, still, torch.ones(1, 1))
     grid = identity_grid(2, 3, 3, face)
-    got = model.follow_body(grid, common_turn(moved, first), first, moved)[0]
+    got = model.follow_body(grid, common_rotation(moved, first), first, moved)[0]
     torch.testing.assert_close(got, (grid - torch.tensor([*shift, 0.0])) / scale, atol=2e-4, rtol=0)
 
 

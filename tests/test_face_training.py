@@ -12,7 +12,7 @@ from torch import Tensor
 
 from playmate_core.errors import UserError
 from playmate_core.face import FaceConfig, FaceModel
-from playmate_core.face.motion import TwoLooksDetector
+from playmate_core.face.motion import CoarseToFineMotionExtractor
 from playmate_core.weights import files as weights
 from training import face
 from training.__main__ import main
@@ -248,7 +248,7 @@ def test_an_m_that_looks_once_is_sent_to_the_stage_that_teaches_it(corpus: Path,
 
 def test_reading_starts_at_the_mean_face_in_units_of_its_spread(sessions: Sessions) -> None:
     detector = reader(sessions).motion.detector
-    assert isinstance(detector, TwoLooksDetector)
+    assert isinstance(detector, CoarseToFineMotionExtractor)
     people = torch.stack([sessions[i].keypoints for i in range(len(sessions))]).flatten(1)
     frames = torch.cat([sessions[i].expression for i in range(len(sessions))]).flatten(1)
     torch.testing.assert_close(detector.keypoint_mean, people.mean(0))

@@ -10,15 +10,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from source_videos import draw_source_video
 from torch import Tensor
 
 from playmate_core.face import FaceModel
+from playmate_core.host import HOST
 from playmate_core.media.images import read_picture
 from playmate_core.media.video_writer import VideoWriter
-from playmate_core.rendering.fallback import Memory, managed_by, out_of_memory, spoilt
+from playmate_core.rendering.fallback import out_of_memory, spoilt
 from playmate_core.rendering.portrait import read_portrait
 from playmate_core.rendering.render import RenderOptions, draw
-from playmate_core.rendering.source_video import FilmOptions, draw_footage, read_footage
+from playmate_core.rendering.source_video import FaceVideoOptions, read_source_video
 from playmate_core.values import Motion, Pose
 from playmate_core.weights.files import load_face
 
@@ -53,10 +55,12 @@ def way(request: pytest.FixtureRequest, tiny_face: Path, portrait_picture: Path,
     with VideoWriter(tmp_path / "film.mp4") as video:
         for i in range(FRAMES):
             video.write(image.roll(i % 3, 1)[None])
-    footage = read_footage(reader, tmp_path / "film.mp4", FilmOptions(where="whole"))
-    x_s = footage.keypoints
+    source_video = read_source_video(reader, tmp_path / "film.mp4", FaceVideoOptions(where="whole"))
+    x_s = source_video.keypoints
     x_d = x_s + 0.1 * torch.randn(FRAMES, 21, 3, generator=torch.Generator().manual_seed(4))
-    return lambda face, batch: [p.float() for p in draw_footage(face, footage, x_s, x_d, batch, profile="plain")]
+    return lambda face, batch: [
+        p.float() for p in draw_source_video(face, source_video, x_s, x_d, batch, profile="plain")
+    ]
 
 
 def drawing_by(face: FaceModel, draw: Callable[..., Tensor]) -> FaceModel:
@@ -94,7 +98,7 @@ def test_spoilt_half_precision_is_drawn_again(
     face: FaceModel, way: Way, caplog: pytest.LogCaptureFixture, flaw: float
 ) -> None:
     # With weights that half precision holds, what is drawn again is what the full precision draws.
-    wanted = torch.cat(way(face.trunks_in(torch.bfloat16).trunks_in(torch.float32), 3))
+    wanted = torch.cat(way(face.set_compute_dtype(torch.bfloat16).set_compute_dtype(torch.float32), 3))
 
     def spoiling(self: Any, volume: Tensor, x_s: Tensor, x_d: Tensor) -> Tensor:
         pictures = FaceModel.draw(self, volume, x_s, x_d)
@@ -103,7 +107,7 @@ def test_spoilt_half_precision_is_drawn_again(
         return pictures
 
     with caplog.at_level(logging.WARNING):
-        got = torch.cat(way(drawing_by(face.trunks_in(torch.bfloat16), spoiling), 3))
+        got = torch.cat(way(drawing_by(face.set_compute_dtype(torch.bfloat16), spoiling), 3))
     torch.testing.assert_close(got, wanted, atol=1e-3, rtol=0)
     assert np.isfinite(got.numpy()).all() and len(caplog.records) == 1 and "float32" in caplog.text
 
@@ -128,9 +132,9 @@ def test_a_host_knows_further_kinds_of_running_out_and_makes_room(face: FaceMode
 
     with pytest.raises(Full):
         way(drawing_by(face, small), 8)
-    managed_by(Memory(lambda problem: isinstance(problem, Full), lambda: rooms.append(asked[-1])))
+    HOST.set_memory_hooks(lambda problem: isinstance(problem, Full), lambda: rooms.append(asked[-1]))
     try:
         batches = way(face, 8)
     finally:
-        managed_by(Memory())
+        HOST.reset()
     assert rooms == [8] and sum(len(batch) for batch in batches) == FRAMES

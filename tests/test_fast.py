@@ -20,9 +20,9 @@ from torch import Tensor, nn
 
 from playmate_core.face import FaceConfig, FaceModel, layers
 from playmate_core.face import fast as room
-from playmate_core.face.fast import bilinear, ear
+from playmate_core.face.fast import winograd
 from playmate_core.face.fast.depth_taps import SliceByTap
-from playmate_core.face.fast.fft_conv import Spectrum
+from playmate_core.face.fast.fft_conv import FFTConv
 from playmate_core.face.fast.folding import behind, kernel_of, with_norm
 from playmate_core.face.fast.warping import FoldedDepth
 from playmate_core.face.fast.winograd import (
@@ -31,10 +31,11 @@ from playmate_core.face.fast.winograd import (
     UPSAMPLED_4,
     WINOGRAD,
     Algorithm,
-    Convolution,
-    Direct,
+    TorchConv,
+    WinogradConv,
 )
 from playmate_core.geometry import place
+from playmate_core.host import HOST
 
 #: What the issue allows between prepared and plain pictures in [0, 1].
 WORST = 1e-4
@@ -46,7 +47,7 @@ WORST = 1e-4
 def test_prepared_is_plain(name: str, profile: str, frames: int) -> None:
     face = lively(CONFIGS[name])
     volume, x_s, x_d = sitting(face, frames)
-    fast = room.prepare(face, profile)
+    fast = room.build_fast_face(face, profile)
     with torch.inference_mode():
         plain, quick = face.warping(volume, x_s, x_d), fast.warping(volume, x_s, x_d)
         for one, other in zip(vars(plain).values(), vars(quick).values(), strict=True):
@@ -60,7 +61,7 @@ def test_prepared_is_plain(name: str, profile: str, frames: int) -> None:
 @pytest.mark.parametrize("profile", ["structure", "transforms"])
 def test_a_model_that_carries_its_picture_stays_plain(profile: str) -> None:
     face = FaceModel(FaceConfig.small()).eval()
-    assert room.prepare(face, profile) is face
+    assert room.build_fast_face(face, profile) is face
 
 
 @pytest.mark.parametrize("profile", ["structure", "transforms"])
@@ -68,7 +69,7 @@ def test_in_double_precision_nothing_is_left_of_the_difference(profile: str) -> 
     face = lively(CONFIGS["wide mask"]).double()
     volume, x_s, x_d = (v.double() for v in sitting(lively(CONFIGS["wide mask"]), 2))
     with torch.inference_mode():
-        error = room.prepare(face, profile).draw(volume, x_s, x_d) - face.draw(volume, x_s, x_d)
+        error = room.build_fast_face(face, profile).draw(volume, x_s, x_d) - face.draw(volume, x_s, x_d)
     assert float(error.abs().max()) < 1e-11
 
 
@@ -95,7 +96,7 @@ def test_prepared_is_plain_at_the_published_size() -> None:
         volume = face.appearance(pictures[:1])
         plain = face.draw(volume, x_s, x_d)
         for profile in ("structure", "transforms"):
-            error = room.prepare(face, profile).draw(volume, x_s, x_d) - plain
+            error = room.build_fast_face(face, profile).draw(volume, x_s, x_d) - plain
             assert float(error.abs().max()) <= WORST, profile
 
 
@@ -126,7 +127,7 @@ sizes = st.tuples(st.integers(1, 4), st.integers(1, 4), st.tuples(st.integers(1,
 
 @pytest.fixture(params=[1 << 21, 1], ids=["one block", "row by row"])
 def _blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(bilinear, "SCRATCH", request.param)
+    monkeypatch.setattr(winograd, "SCRATCH", request.param)
     yield
 
 
@@ -138,7 +139,7 @@ def test_bilinear_algorithms_are_the_convolution(algorithm: Algorithm, scale: in
     @given(sizes)
     def check(size: tuple[int, int, tuple[int, int]]) -> None:
         maps, weight, bias = case(*size, algorithm, depth)
-        got = Convolution(weight, bias, algorithm)(maps)
+        got = WinogradConv(weight, bias, algorithm)(maps)
         torch.testing.assert_close(got, over(maps, weight, bias, scale), atol=1e-11, rtol=0)
 
     check()
@@ -149,15 +150,15 @@ def test_bilinear_algorithms_are_the_convolution(algorithm: Algorithm, scale: in
 def test_two_convolutions_over_a_map_enlarged_by_four(size: tuple[int, int, tuple[int, int]]) -> None:
     """Its four pixels a cell are left, inner, inner, right; the first makes the three, the second reads them."""
     maps, weight, bias = case(*size, UPSAMPLED_4)
-    thrice = Convolution(weight, bias, UPSAMPLED_4)(maps)
+    thrice = WinogradConv(weight, bias, UPSAMPLED_4)(maps)
     fully = over(maps, weight, bias, 4)
     kept = [slice(None)] * 2 + [torch.arange(fully.shape[2]) % 4 != 2]
     torch.testing.assert_close(
         thrice, fully[tuple(kept)][:, :, :, torch.arange(fully.shape[3]) % 4 != 2], atol=1e-11, rtol=0
     )
     again, bias = torch.randn(3, len(bias), 3, 3, dtype=torch.float64), torch.randn(3, dtype=torch.float64)
-    got = Convolution(again, bias, AFTER_UPSAMPLED_4)(thrice)
-    torch.testing.assert_close(got, Direct(again, bias)(fully), atol=1e-10, rtol=0)
+    got = WinogradConv(again, bias, AFTER_UPSAMPLED_4)(thrice)
+    torch.testing.assert_close(got, TorchConv(again, bias)(fully), atol=1e-10, rtol=0)
 
 
 @pytest.mark.parametrize("kernel, depth", [(3, 5), (5, 4), (7, 2), (7, 16)])
@@ -170,7 +171,7 @@ def test_mask_and_occlusion_three_ways(kernel: int, depth: int) -> None:
         volume = maps.movedim(-1, 1)
         wanted = mask(volume).movedim(1, -1), hides(volume.flatten(1, 2)).movedim(1, -1)
         by_slices = SliceByTap(kernel_of(mask))(maps), FoldedDepth(kernel_of(hides), depth)(maps)
-        by_spectrum = Spectrum(kernel_of(mask), kernel_of(hides), depth)(maps)
+        by_spectrum = FFTConv(kernel_of(mask), kernel_of(hides), depth)(maps)
     for got in (by_slices, by_spectrum):
         for one, other in zip(got, wanted, strict=True):
             torch.testing.assert_close(one, other, atol=1e-11, rtol=0)
@@ -190,23 +191,23 @@ def test_folding() -> None:
 
 def test_the_prepared_form_is_made_once_and_again_when_weights_change() -> None:
     face = lively(FaceConfig.tiny())
-    first = room.prepared(face)
-    assert room.prepared(face) is first and first is not face
+    first = room.cached_fast_face(face)
+    assert room.cached_fast_face(face) is first and first is not face
     with torch.no_grad():
         face.generator.fc.weight.mul_(0.5)
-    second = room.prepared(face)
+    second = room.cached_fast_face(face)
     assert second is not first
     volume, x_s, x_d = sitting(face, 1)
     with torch.inference_mode():
         torch.testing.assert_close(second.draw(volume, x_s, x_d), face.draw(volume, x_s, x_d), atol=WORST, rtol=0)
-    assert room.prepared(copy.deepcopy(face)) is not second
+    assert room.cached_fast_face(copy.deepcopy(face)) is not second
 
 
 @pytest.mark.parametrize("profile", room.PROFILES)
 def test_a_model_that_nobody_holds_is_gone(profile: str) -> None:
     face = lively(FaceConfig.tiny())
     held = weakref.ref(face)
-    room.prepared(face, profile)
+    room.cached_fast_face(face, profile)
     del face
     gc.collect()
     assert held() is None
@@ -220,27 +221,27 @@ def test_memory_decides_between_the_profiles(monkeypatch: pytest.MonkeyPatch) ->
         available = 0
 
     monkeypatch.setattr(room.psutil, "virtual_memory", Memory)
-    assert room.suitable(face) == "structure"
+    assert room.choose_profile(face) == "structure"
     monkeypatch.setattr(Memory, "available", 100 * size)
-    assert room.suitable(face) == "transforms"
-    assert room.suitable(copy.deepcopy(face).to("meta")) == "plain"
-    assert room.suitable(face.bfloat16()) == room.suitable(face.to("meta")) == "half"
+    assert room.choose_profile(face) == "transforms"
+    assert room.choose_profile(copy.deepcopy(face).to("meta")) == "plain"
+    assert room.choose_profile(face.bfloat16()) == room.choose_profile(face.to("meta")) == "half"
 
 
 def test_what_the_prepared_form_does_not_know_stays_plain() -> None:
     face = lively(FaceConfig.tiny())
     face.generator.add_module("novelty", nn.Conv2d(1, 1, 1))
-    made = room.prepare(face, "transforms")
+    made = room.build_fast_face(face, "transforms")
     assert made.generator is face.generator and made.warping is not face.warping
     face.warping.dense_motion_network.add_module("novelty", nn.Conv2d(1, 1, 1))
-    assert room.prepare(face, "structure").warping is face.warping
+    assert room.build_fast_face(face, "structure").warping is face.warping
     with pytest.raises(ValueError, match="profile must be"):
-        room.prepare(face, "magic")
+        room.build_fast_face(face, "magic")
 
 
 def test_what_is_released_is_gone() -> None:
     face = lively(FaceConfig.tiny())
-    made = weakref.ref(room.prepared(face))
+    made = weakref.ref(room.cached_fast_face(face))
     room.release(face)
     gc.collect()
     assert made() is None
@@ -254,8 +255,8 @@ def test_a_picture_can_be_stopped_between_its_convolutions(profile: str, monkeyp
 
     face = lively(CONFIGS["wide mask"])
     volume, x_s, x_d = sitting(face, 1)
-    fast, heard = room.prepare(face, profile), list[int]()
-    monkeypatch.setattr(ear, "_ears", [lambda: heard.append(1)])
+    fast, heard = room.build_fast_face(face, profile), list[int]()
+    monkeypatch.setattr(HOST, "_check_interrupted", lambda: heard.append(1))
     with torch.inference_mode():
         fast.draw(volume, x_s, x_d)
         assert len(heard) > 30
@@ -263,6 +264,6 @@ def test_a_picture_can_be_stopped_between_its_convolutions(profile: str, monkeyp
         def stop() -> None:
             raise Stopped
 
-        ear.heard_by(stop)
+        HOST.set_interrupt_check(stop)
         with pytest.raises(Stopped):
             fast.draw(volume, x_s, x_d)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from playmate_core.face import fast as room
 from playmate_core.face.fast.folding import Kernel
-from playmate_core.face.fast.half_precision import Halved, Phases, Precision, volumes_are_slow
+from playmate_core.face.fast.half_precision import HalfConv, PhaseConv, Precision, volumes_are_slow
 
 #: Half precision of twice the usual kind, so that only the arrangement can be wrong.
 DOUBLE = Precision(torch.float64, torch.float64)
@@ -45,7 +45,7 @@ def test_phases_are_the_convolution_of_the_enlarged_map(up: int, depth: int, pre
             torch.randn(shape, generator=random, dtype=torch.float64)
             for shape in ((2, depth, high, wide, inside), (outside, inside, *taps), (outside,))
         )
-        form, wanted = Phases(Kernel(weight, bias), up, precision), over(maps, weight, bias, up)
+        form, wanted = PhaseConv(Kernel(weight, bias), up, precision), over(maps, weight, bias, up)
         torch.testing.assert_close(form(maps), wanted, atol=1e-11, rtol=0)
         assert (form.side(high), form.outside) == (wanted.shape[2], wanted.shape[-1])
         pieces = torch.empty_like(wanted)
@@ -59,10 +59,10 @@ def test_phases_are_the_convolution_of_the_enlarged_map(up: int, depth: int, pre
 def test_a_bias_of_more_precision_is_added_behind_the_products() -> None:
     """1 + gamma in bfloat16 would forget a gamma of a thousandth."""
     maps, weight, bias = torch.ones(1, 1, 2, 2, 1), torch.zeros(1, 1, 3, 3), torch.tensor([1.001])
-    assert float(Halved(weight, bias, Precision(torch.bfloat16, torch.float32))(maps)[0, 0, 0, 0]) == pytest.approx(
+    assert float(HalfConv(weight, bias, Precision(torch.bfloat16, torch.float32))(maps)[0, 0, 0, 0]) == pytest.approx(
         1.001
     )
-    on_card = Halved(weight, bias, Precision(torch.bfloat16, torch.bfloat16))(maps.bfloat16())
+    on_card = HalfConv(weight, bias, Precision(torch.bfloat16, torch.bfloat16))(maps.bfloat16())
     assert on_card.dtype == torch.bfloat16 and float(on_card[0, 0, 0, 0]) == 1.0
 
 
@@ -71,7 +71,7 @@ def test_pictures_are_nearer_to_full_precision_than_autocast_comes(name: str, se
     face = lively(CONFIGS[name], seed)
     volume, x_s, x_d = sitting(face, 3 if name == "tiny" else 1)  # one tiny picture is too few pixels for a mean
     with torch.inference_mode():
-        wanted, got = face.draw(volume, x_s, x_d), room.prepare(face, "half").draw(volume, x_s, x_d)
+        wanted, got = face.draw(volume, x_s, x_d), room.build_fast_face(face, "half").draw(volume, x_s, x_d)
         with torch.autocast("cpu", torch.bfloat16):
             autocast = face.draw(volume, x_s, x_d)
     assert got.dtype == torch.float32 and not torch.equal(got, wanted)
@@ -83,7 +83,7 @@ def test_no_volume_is_asked_of_a_pytorch_that_is_slow_with_it(monkeypatch: pytes
     volume, x_s, x_d = sitting(face, 2)
     monkeypatch.setattr(room, "precision_of", lambda _face: replace(DOUBLE, by_slices=True))
     face = face.double()
-    fast = room.prepare(face, "half")
+    fast = room.build_fast_face(face, "half")
     with torch.inference_mode():
         wanted = face.draw(volume.double(), x_s.double(), x_d.double())
         compress = fast.warping._compress.weight  # type: ignore[attr-defined,union-attr]
@@ -116,7 +116,7 @@ def test_everything_is_where_the_model_is(profile: str) -> None:
     face = lively(CONFIGS["wide mask"]).to("meta")
     x_s, x_d = (torch.zeros(count, 21, 3, device="meta") for count in (1, 2))
     volume = face.appearance(torch.zeros(1, 3, *[face.config.image_size] * 2, device="meta"))
-    drawn = room.prepare(face, profile).draw(volume, x_s, x_d)
+    drawn = room.build_fast_face(face, profile).draw(volume, x_s, x_d)
     assert drawn.device.type == "meta" and drawn.shape == (2, 3, *[2 * face.config.image_size] * 2)
 
 
@@ -127,14 +127,14 @@ def test_weights_in_half_precision_are_folded_in_full(
 ) -> None:
     """On a card the maps between convolutions are half too; a CPU computes that as well, for a test."""
     exact = lively(CONFIGS[name])
-    face = copy.deepcopy(exact).trunks_in(torch.float16)
+    face = copy.deepcopy(exact).set_compute_dtype(torch.float16)
     volume, x_s, x_d = sitting(exact, 2)
     monkeypatch.setattr(room, "precision_of", lambda _face: Precision(torch.float16, maps))
     with torch.inference_mode():
-        fast = room.prepare(face, "half")
+        fast = room.build_fast_face(face, "half")
         warped = fast.warping(volume.half(), x_s, x_d)
         got, wanted = fast.draw(volume.half(), x_s, x_d), exact.draw(volume, x_s, x_d)
-    assert room.suitable(face) == "half" and room.halves(face, "auto") and fast is not face
+    assert room.choose_profile(face) == "half" and room.uses_half_precision(face, "auto") and fast is not face
     assert warped.deformation.dtype == warped.mask.dtype == torch.float32  # what says where is never half
     assert psnr(got, wanted) > 40
 

@@ -8,11 +8,11 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from playmate_core.face.fast import parted
+from playmate_core.face.fast import split_conv
 from playmate_core.face.fast.candidates import evidence, heat, interpolation, moved
 from playmate_core.face.fast.generator import normalised
 from playmate_core.face.fast.trilinear import gather
-from playmate_core.face.fast.winograd import Direct
+from playmate_core.face.fast.winograd import TorchConv
 from playmate_core.face.warping import DenseMotion, axis, heatmaps, identity_grid, sample
 
 shifts = st.floats(-9, 9)
@@ -81,12 +81,12 @@ def test_a_half_precision_volume_is_added_up_in_full() -> None:
 @pytest.mark.parametrize("depth", [0, 3])
 def test_a_parted_convolution_is_the_plain_one(depth: int, monkeypatch: pytest.MonkeyPatch) -> None:
     taps = (3,) * (3 if depth else 2)
-    monkeypatch.setattr(parted, "LONGEST", 2 * 3 ** len(taps))
+    monkeypatch.setattr(split_conv, "LONGEST", 2 * 3 ** len(taps))
     random = torch.Generator().manual_seed(5)
     weight, bias = (torch.randn(n, generator=random, dtype=torch.float64) for n in ((4, 7, *taps), (4,)))
     maps = torch.randn(2, depth or 1, 5, 6, 7, generator=random, dtype=torch.float64)
-    form = parted.Parted(weight, bias)
-    torch.testing.assert_close(form(maps), Direct(weight, bias)(maps), atol=1e-12, rtol=0)
+    form = split_conv.SplitChannelConv(weight, bias)
+    torch.testing.assert_close(form(maps), TorchConv(weight, bias)(maps), atol=1e-12, rtol=0)
     assert len(form._parts) == 4
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from playmate_core.diffusion import generate as generation
 from playmate_core.diffusion.emotion import EmotionConfig, EmotionController
 from playmate_core.diffusion.generate import SamplingOptions, generate, iterate
-from playmate_core.diffusion.options import Keys, window_noise
+from playmate_core.diffusion.options import GuidanceKeys, window_noise
 from playmate_core.diffusion.request import GenerationRequest
 from playmate_core.errors import UserError
 from playmate_core.values import EMOTIONS, EmotionCurve, Motion
@@ -317,13 +317,15 @@ def test_emotion_and_guidance_may_change_within_a_window() -> None:
 
 
 def test_guidance_keys_are_straight_lines_between_seconds_and_change_the_motion() -> None:
-    keys = Keys.written("1:3, 0:1")
-    assert keys == Keys(((0.0, 1.0), (1.0, 3.0))) and str(keys) == "0:1,1:3" and Keys.written("2") == 2.0
+    keys = GuidanceKeys.written("1:3, 0:1")
+    assert (
+        keys == GuidanceKeys(((0.0, 1.0), (1.0, 3.0))) and str(keys) == "0:1,1:3" and GuidanceKeys.written("2") == 2.0
+    )
     assert keys.values(51, 25.0)[::25] == (1.0, 3.0, 3.0) and keys.values(26, 25.0)[5] == pytest.approx(1.4)
     written_out = talk(WINDOW, cfg_audio=keys.values(WINDOW, 25.0))
     assert torch.equal(flat(talk(WINDOW, cfg_audio=keys)), flat(written_out))
     for text in ("0:1,0:2", "-1:2", "a:2", "1:2:3", "nan:1", ""):
         with pytest.raises(UserError, match="timeline"):
-            Keys.written(text)
+            GuidanceKeys.written(text)
     with pytest.raises(UserError, match="finite"):
-        SamplingOptions(cfg_audio=Keys.written("0:1,1:nan"))
+        SamplingOptions(cfg_audio=GuidanceKeys.written("0:1,1:nan"))

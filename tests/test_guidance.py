@@ -10,15 +10,15 @@ from motion_models import SMALL, WINDOW, context, controller, denoiser, noisy
 from torch import Tensor
 
 from playmate_core.diffusion.denoiser import WindowContext
-from playmate_core.diffusion.guidance import Feeling, Scales, guided
+from playmate_core.diffusion.guidance import EmotionCondition, Scales, guided
 from playmate_core.values import EMOTIONS
 
 BASE, CONTROLLER = denoiser(), controller()
 
 
-def feeling(rows: int, name: str = "happy", intensity: float = 1.0) -> Feeling:
+def emotion(rows: int, name: str = "happy", intensity: float = 1.0) -> EmotionCondition:
     weights = torch.eye(8)[EMOTIONS.index(name)].expand(rows, WINDOW, 8)
-    return Feeling(weights, torch.full((rows, WINDOW), intensity))
+    return EmotionCondition(weights, torch.full((rows, WINDOW), intensity))
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def test_guidance_is_equation_8_by_three_whole_passes(w_a: float, w_p: float, w_
     base, feels = denoiser().double(), controller().double()  # so that only the formula can differ
     x, t = noisy()[0].double(), noisy()[1]
     given = WindowContext(**{k: v.double() if v.is_floating_point() else v for k, v in vars(context()).items()})
-    felt = Feeling(feeling(3).weights.double(), feeling(3).intensity.double())
+    felt = EmotionCondition(emotion(3).weights.double(), emotion(3).intensity.double())
     got = guided(base, feels, given, felt, Scales(w_a, w_p, w_e))(x, t)
 
     def whole(heard: bool, moved: bool) -> Tensor:
@@ -48,10 +48,10 @@ def test_guidance_is_equation_8_by_three_whole_passes(w_a: float, w_p: float, w_
 @torch.no_grad()
 def test_a_curve_guides_each_frame_by_its_own_number() -> None:
     x, t = noisy()
-    low, high = (guided(BASE, CONTROLLER, context(), feeling(3), Scales(w, w, w))(x, t) for w in (1.0, 2.0))
+    low, high = (guided(BASE, CONTROLLER, context(), emotion(3), Scales(w, w, w))(x, t) for w in (1.0, 2.0))
     curve = torch.ones(WINDOW, 1)
     curve[4:] = 2.0
-    mixed = guided(BASE, CONTROLLER, context(), feeling(3), Scales(curve, curve, curve))(x, t)
+    mixed = guided(BASE, CONTROLLER, context(), emotion(3), Scales(curve, curve, curve))(x, t)
     assert torch.allclose(mixed[:, :4], low[:, :4], atol=1e-5) and torch.allclose(mixed[:, 4:], high[:, 4:], atol=1e-5)
 
 
@@ -71,7 +71,7 @@ def test_the_conformer_works_on_two_rows_and_the_controller_on_three() -> None:
     heard: list[int] = []
     hooks.append(BASE.audio_projection.register_forward_pre_hook(lambda *_: heard.append(1)))
     try:
-        predict = guided(BASE, CONTROLLER, context(1), feeling(1), Scales(1.5, 1.0, 1.5))
+        predict = guided(BASE, CONTROLLER, context(1), emotion(1), Scales(1.5, 1.0, 1.5))
         predict(x, t)
         predict(x, t)
     finally:
@@ -89,6 +89,6 @@ def test_pose_is_bit_identical_for_every_emotion_and_scale() -> None:
     plain = guided(BASE, None, context(), None, Scales(1.5, 1.5, 1.5))(x, t)
     for name in EMOTIONS:
         for w_e in (0.0, 1.5, 3.5):
-            got = guided(BASE, CONTROLLER, context(), feeling(3, name), Scales(1.5, 1.5, w_e))(x, t)
+            got = guided(BASE, CONTROLLER, context(), emotion(3, name), Scales(1.5, 1.5, w_e))(x, t)
             assert torch.equal(got[..., 63:], plain[..., 63:])
             assert not torch.allclose(got[..., :63], plain[..., :63], atol=1e-4)

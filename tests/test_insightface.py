@@ -19,11 +19,11 @@ from torch import Tensor
 
 from playmate_core.detection import detectors
 from playmate_core.detection.crop import DRIVING_CROP, CropOptions, square_from_landmarks
-from playmate_core.detection.detect import Pick, find_crop, find_face, square_of
+from playmate_core.detection.detect import Pick, find_crop, select_face, square_of
 from playmate_core.detection.landmarks import Openings
 from playmate_core.detection.tracking import follow
 from playmate_core.errors import UserError
-from playmate_core.rendering.source_image import read_subject
+from playmate_core.rendering.source_image import read_source_portrait
 from playmate_core.weights.files import load_face
 
 for _package in ("insightface", "onnx", "onnxruntime"):
@@ -170,18 +170,18 @@ def test_from_insightface_to_the_crop(models: Path, side: int) -> None:
         assert (got.x, got.y, got.side) == pytest.approx((square.x, square.y, square.side), abs=0.02 * cell)
     assert find_crop(picture, 512).equal(find_crop(picture, 512, large.landmarks))  # type: ignore[arg-type]
     for words, wanted in (("left", small), ("0", small), ("1", large), ("3,5", small), (f"{side},{side}", large)):
-        found = find_face(picture, "insightface", Pick.read(words))
+        found = select_face(picture, "insightface", Pick.read(words)).face
         assert found is not None and found.box == wanted.box
     with pytest.raises(UserError, match="No face was found"):
-        find_face(painted(side=side), "insightface")
+        select_face(painted(side=side), "insightface")
 
 
 def test_pictures_are_cropped_by_106_points_and_films_by_203(models: Path, tiny_face: Path) -> None:
-    """LIVEPORTRAIT 6.5, and the openings of both are measured on the 203."""
+    """docs/liveportrait.md 6.5, and the openings of both are measured on the 203."""
     write_landmark_net(models / "liveportrait" / "landmark.onnx")
     picture = painted(RIGHT)
     picture[250:254, 340:344, 2] = 1
-    face = find_face(picture, "insightface")
+    face = select_face(picture, "insightface").face
     assert face is not None and face.landmarks is not None and face.fine is not None
     assert face.landmarks.shape == (106, 2) and face.fine.shape == (203, 2)
     assert face.fine.mean(0).tolist() == pytest.approx([341.5, 251.5], abs=8)
@@ -191,10 +191,10 @@ def test_pictures_are_cropped_by_106_points_and_films_by_203(models: Path, tiny_
     spread = (face.fine - face.fine.mean(0)).norm(dim=1) / (told - told.mean(0)).norm(dim=1)
     assert spread.tolist() == pytest.approx([side] * 203, rel=0.01)
     assert square_of(face) == square_of(detectors.Face.of(face.landmarks))
-    assert square_of(face.as_filmed()) == square_of(detectors.Face.of(face.fine))
+    assert square_of(face.in_video()) == square_of(detectors.Face.of(face.fine))
     track = follow([picture, picture], detectors.DETECTORS["insightface"]())
     assert astuple(track.box())[:3] == pytest.approx(astuple(square_from_landmarks(face.fine, DRIVING_CROP))[:3])
-    subject = read_subject(load_face(tiny_face), picture, "insightface")
+    subject = read_source_portrait(load_face(tiny_face), picture, "insightface")
     opened = Openings.of(face.fine[None])
     assert subject.openings is not None and opened is not None and track.openings is not None
     assert torch.equal(subject.openings.eyes, opened.eyes) and torch.equal(track.openings.lips[:1], opened.lips)
@@ -208,7 +208,7 @@ def test_a_model_that_is_none_is_said(models: Path, name: str, content: bytes | 
     other = pack / {"det_10g.onnx": "2d106det.onnx", "2d106det.onnx": "det_10g.onnx"}[name]
     (pack / name).write_bytes(other.read_bytes() if content is None else content)
     with pytest.raises(UserError, match=f"{name}.*fetch"):
-        find_face(painted(LEFT), "insightface")
+        select_face(painted(LEFT), "insightface")
 
 
 @pytest.mark.parametrize("content", [b"", b"no network", None])
@@ -219,4 +219,4 @@ def test_a_landmark_net_that_is_none_is_said(models: Path, content: bytes | None
         (models / "insightface/models/buffalo_l/2d106det.onnx").read_bytes() if content is None else content
     )
     with pytest.raises(UserError, match="landmark.onnx"):
-        find_face(painted(LEFT), "insightface")
+        select_face(painted(LEFT), "insightface")

@@ -19,6 +19,7 @@ import pytest
 
 from playmate_core.cli import main as cli
 from playmate_core.errors import UserError
+from playmate_core.host import HOST
 from playmate_core.weights.catalogue import ANIMAL, HUMAN, SETS, ModelFile
 from playmate_core.weights.download import fetch, waiting_for
 from playmate_core.weights.folders import PACKAGE, Places, below, by_hand, insightface_folders, mismatch
@@ -152,9 +153,7 @@ def test_the_pack_looks_into_the_comfyui_it_lies_in(tmp_path: Path, monkeypatch:
         "playmate_core.weights.folders.PACKAGE", tmp_path / "ComfyUI/custom_nodes/playmate/playmate_core"
     )
     monkeypatch.delenv("PLAYMATE_MODELS", raising=False)
-    monkeypatch.setattr(
-        "playmate_core.weights.folders._hosts", [lambda category: below([tmp_path / "named"], category)]
-    )
+    monkeypatch.setattr(HOST, "_model_folders", lambda category: below([tmp_path / "named"], category))
     folders = Places.standard().folders["liveportrait"]
     assert folders[:2] == (tmp_path / "named/liveportrait", tmp_path / "ComfyUI/models/liveportrait")
     put(tmp_path / "ComfyUI/extra_model_paths.yaml", EXTRA.encode())
@@ -365,6 +364,6 @@ def test_only_the_fetching_file_can_download_and_the_archive_leaves_it_out() -> 
     ignored = (ROOT / ".comfyignore").read_text().split()
     assert "playmate_core/weights/download.py" in ignored
     able = [p.name for p in (ROOT / "playmate_core").rglob("*.py") if "huggingface_hub" in p.read_text()]
-    assert able == ["fetching.py"]
-    users = [p.name for p in (ROOT / "playmate_core").rglob("*.py") if "download import" in p.read_text()]
-    assert users == ["cli_weights.py"]
+    assert able == ["download.py"]
+    users = [p.name for p in (ROOT / "playmate_core").rglob("*.py") if "weights.download import" in p.read_text()]
+    assert users == ["weights.py"]

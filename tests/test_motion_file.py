@@ -20,26 +20,26 @@ from shared_facts import MEDIA, needs_shared
 from playmate_core.detection.landmarks import Openings
 from playmate_core.errors import UserError
 from playmate_core.geometry import euler_degrees, rotation_matrix
-from playmate_core.interpolation import steady_rate, timed_reading
-from playmate_core.motion.motion_file import LIVEPORTRAIT, Performance, load_performance, save_performance
+from playmate_core.interpolation import frames_by_timestamp, steady_rate
+from playmate_core.motion.motion_file import LIVEPORTRAIT_READER, MotionClip, load_motion_clip, save_motion_clip
 from playmate_core.values import Motion, Pose
 
 RATES = (24.0, 25.0, 30000 / 1001, 30.0, 60.0)
 
 
-def performance(frames: int = 7, fps: float = 30.0, seed: int = 0) -> Performance:
+def motion_clip(frames: int = 7, fps: float = 30.0, seed: int = 0) -> MotionClip:
     random = torch.Generator().manual_seed(seed)
     rotation, translation = (torch.randn(frames, 3, generator=random) * s for s in (9.0, 0.1))
     pose = Pose(rotation, translation, 1.3 + torch.rand(frames, 1, generator=random), fps)
     motion = Motion(pose, torch.randn(frames, 21, 3, generator=random) * 0.03)
     openings = Openings(torch.rand(frames, 2, generator=random), torch.rand(frames, 1, generator=random))
-    return Performance(motion, openings, "film.mp4", "abc")
+    return MotionClip(motion, openings, "film.mp4", "abc")
 
 
 def test_a_file_holds_everything(tmp_path: Path) -> None:
-    for written in (performance(fps=30000 / 1001), replace(performance(1), openings=None)):
-        save_performance(written, tmp_path / "m.safetensors")
-        read = load_performance(tmp_path / "m.safetensors")
+    for written in (motion_clip(fps=30000 / 1001), replace(motion_clip(1), openings=None)):
+        save_motion_clip(written, tmp_path / "m.safetensors")
+        read = load_motion_clip(tmp_path / "m.safetensors")
         assert torch.equal(read.motion.expression, written.motion.expression)
         for name in ("rotation", "translation", "scale", "fps"):
             a, b = (getattr(p.motion.pose, name) for p in (read, written))
@@ -63,35 +63,35 @@ def test_a_file_holds_everything(tmp_path: Path) -> None:
 )
 def test_a_file_is_read_strictly(tmp_path: Path, change: dict[str, torch.Tensor | None], says: str) -> None:
     path = tmp_path / "m.safetensors"
-    save_performance(performance(), path)
+    save_motion_clip(motion_clip(), path)
     facts = {"playmate.kind": "performance", "playmate.version": "1", "playmate.fps": "30"}
     tensors = {k: v for k, v in (load_file(path) | change).items() if v is not None}
     save_file(tensors, path, facts)
     with pytest.raises(UserError, match=says):
-        load_performance(path)
+        load_motion_clip(path)
 
 
 def test_what_is_no_motion_file_is_named(tmp_path: Path, tiny_face: Path) -> None:
     path = tmp_path / "m.safetensors"
     with pytest.raises(UserError, match="a face model"):
-        load_performance(tiny_face)
+        load_motion_clip(tiny_face)
     for facts, says in (
         ({}, "something else"),
         ({"playmate.kind": "performance", "playmate.version": "9"}, "version '9'"),
         ({"playmate.kind": "performance", "playmate.version": "1"}, "frame rate"),
         ({"playmate.kind": "performance", "playmate.version": "1", "playmate.fps": "nan"}, "frame rate"),
     ):
-        save_performance(performance(), path)
+        save_motion_clip(motion_clip(), path)
         save_file(load_file(path), path, facts or None)
         with pytest.raises(UserError, match=says):
-            load_performance(path)
+            load_motion_clip(path)
     path.write_bytes(b"half a file")
     with pytest.raises(UserError, match="not a complete safetensors"):
-        load_performance(path)
+        load_motion_clip(path)
     with pytest.raises(UserError, match="must end in .safetensors"):
-        save_performance(performance(), tmp_path / "m.pkl")
+        save_motion_clip(motion_clip(), tmp_path / "m.pkl")
     with pytest.raises(UserError, match="does not exist"):
-        save_performance(performance(), tmp_path / "nowhere" / "m.safetensors")
+        save_motion_clip(motion_clip(), tmp_path / "nowhere" / "m.safetensors")
 
 
 @pytest.mark.parametrize("start", RATES)
@@ -106,7 +106,7 @@ def test_any_rate_becomes_any_other_with_turns_on_the_sphere(start: float, to: f
         return euler_degrees(torch.linalg.matrix_exp(cross * (0.9 * seconds - 0.5)[:, None, None]))
 
     rotation = turned(torch.arange(frames) / start).float()
-    still = performance(frames, start)
+    still = motion_clip(frames, start)
     film = replace(still, motion=still.motion.with_pose(replace(still.motion.pose, rotation=rotation)))
     other = film.at(to)
     count = max(1, round(frames * to / start))
@@ -120,7 +120,7 @@ def test_any_rate_becomes_any_other_with_turns_on_the_sphere(start: float, to: f
 @settings(deadline=None, max_examples=60)
 def test_frames_of_no_steady_rate_keep_their_times(steps: list[float], fps: float) -> None:
     times = torch.tensor([0.0, *steps], dtype=torch.float64).cumsum(0)
-    reading = timed_reading(times, fps)
+    reading = frames_by_timestamp(times, fps)
     shown = torch.lerp(times[reading.first], times[reading.second], reading.weight)
     wanted = (torch.arange(len(shown), dtype=torch.float64) / fps).clamp(max=float(times[-1]))
     assert torch.allclose(shown, wanted, atol=1e-9)
@@ -155,8 +155,9 @@ def template(old: bool = False, protocol: int = 4, **change: Any) -> bytes:
 def test_templates_of_both_kinds(tmp_path: Path, old: bool, protocol: int) -> None:
     path = tmp_path / "t.pkl"
     path.write_bytes(template(old, protocol))
-    read = load_performance(path)
-    assert len(read.motion) == 2 and read.motion.fps == 24 and read.reader == LIVEPORTRAIT
+    read = load_motion_clip(path)
+    assert len(read.motion) == 2 and read.motion.fps == 24
+    assert read.reader == LIVEPORTRAIT_READER and read.motion.keypoint_space == "liveportrait"
     assert read.motion.pose.rotation[1].tolist() == pytest.approx([3.0, -20.0, 5.0], abs=1e-4)
     assert read.motion.pose.translation[0].tolist() == pytest.approx([0.1, 0.2, 0.0])
     assert read.openings is not None and read.openings.eyes[1].tolist() == pytest.approx([0.3, 0.3])
@@ -194,7 +195,7 @@ def test_a_pickle_can_do_nothing(tmp_path: Path) -> None:
     for name, data in bad.items():
         path.write_bytes(data)
         with pytest.raises(UserError, match="no LivePortrait motion template") as refused:
-            load_performance(path)
+            load_motion_clip(path)
         assert name in str(refused.value)
     assert not trace.exists()
 
@@ -207,14 +208,14 @@ def test_a_damaged_template_is_refused_or_read(workshop: Path, at: int, byte: in
     path = workshop / "damaged.pkl"
     path.write_bytes(bytes(data))
     try:
-        assert len(load_performance(path).motion) == 2
+        assert len(load_motion_clip(path).motion) == 2
     except UserError as refused:
         assert "motion template" in str(refused)
 
 
 @needs_shared
 def test_the_published_template() -> None:
-    read = load_performance(MEDIA / "motion_template.pkl")
+    read = load_motion_clip(MEDIA / "motion_template.pkl")
     assert len(read.motion) == 275 and read.motion.fps == 30 and read.openings is not None
     assert (read.motion.pose.rotation.abs() < 25).all() and (read.motion.expression.abs() < 0.1).all()
     assert (read.motion.pose.translation[:, 2] == 0).all() and read.motion.pose.scale.std() < 0.02

@@ -131,6 +131,14 @@ def test_what_was_given_is_left_as_it_was(any_generator: Any) -> None:
         assert all(torch.equal(value, before[key]) for key, value in module.state_dict().items())
 
 
+def test_the_motion_says_whose_keypoints_it_moves_and_other_keypoints_are_refused(joyvasa: Any, ditto: Any) -> None:
+    for generator in (joyvasa, ditto):
+        assert generator.generate(request_for(generator, 5)).keypoint_space == "liveportrait"
+        generator.iterate(request_for(generator, 5, rest=replace(rest(), keypoint_space="liveportrait")))
+        with pytest.raises(UserError, match="read it with LivePortrait's face weights"):
+            generator.iterate(request_for(generator, 5, rest=replace(rest(), keypoint_space="playmate-demo")))
+
+
 def test_a_still_head_and_a_head_that_faces_the_camera(any_generator: Any) -> None:
     still = any_generator.generate(request_for(any_generator, pose_amplitude=0.0)).pose
     own = rest().pose

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from node_process import in_subprocess
 
 from playmate_core.weights.catalogue import HUMAN, WAV2VEC2
 from playmate_core.weights.folders import megabytes
@@ -21,23 +19,6 @@ RELEASED: dict[str, Any] = json.loads((ROOT / "tests" / "data" / "released_nodes
 WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
 #: Differs from machine to machine: what lies in the model folders.
 FILE_CHOICES = {"file", "encoder", "emotion"}
-
-
-def in_subprocess(script: str, folder: Path) -> str:
-    """Run a script with the fakes of ComfyUI on its path and ``folder`` as its current one; returns what it says."""
-    paths = (ROOT / "tests" / "fakes", ROOT / "tests")
-    head = "import sys\n" + "".join(f"sys.path.insert(0, {str(path)!r})\n" for path in paths)
-    kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT") if name in os.environ}
-    done = subprocess.run(
-        [sys.executable, "-c", head + script],
-        cwd=folder,
-        env={**kept, "HOME": str(folder), "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
-    return done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +71,7 @@ happy = take(emotion=s.run("Emotion"))
 angry = take(emotion=s.run("Emotion", emotion="angry"))
 again = take(emotion=s.run("Emotion"))
 other = take(emotion=s.run("Emotion"), seed=1)
-# One step: from the second on, the network sees the emotion in the face it has begun (METHOD 1.10).
+# One step: from the second on, the network sees the emotion in the face it has begun (docs/method.md 1.10).
 glad, cross = (s.run("SampleMotion", motion_model=models, portrait=portrait, speech=heard, steps=1,
                      emotion=s.run("Emotion", emotion=name)) for name in ("happy", "angry"))
 blend = s.run("EmotionBlend", first=s.run("EmotionSchedule"), second=s.run("Emotion", emotion="sad"))

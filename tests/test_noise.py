@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from playmate_core.diffusion.noise import FreshNoise, NoiseSource, SharedStart, SharedSteps
+from playmate_core.diffusion.noise import ClipNoise, FreshNoise, SharedStart, SharedSteps
 from playmate_core.diffusion.windows import WindowPlan, cross_fade
 
 SHAPE = (1, 4, 3)
 
 
-def drawn(source: NoiseSource, window: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def drawn(source: ClipNoise, window: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     noise = source.window(window)
     start = noise.start(SHAPE)
     return start, noise.draw(start), noise.draw(start)

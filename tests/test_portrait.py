@@ -106,7 +106,7 @@ def test_a_lowered_model_reads_pose_and_keypoints_as_before() -> None:
     torch.manual_seed(0)
     face = FaceModel(FaceConfig.tiny()).eval()
     whole = read_portrait(face, image())
-    lowered = read_portrait(copy.deepcopy(face).trunks_in(torch.bfloat16), image())
+    lowered = read_portrait(copy.deepcopy(face).set_compute_dtype(torch.bfloat16), image())
     assert torch.equal(lowered.keypoints, whole.keypoints)
     assert torch.equal(lowered.rest.pose.rotation, whole.rest.pose.rotation)
     assert torch.equal(lowered.rest.expression, whole.rest.expression)
@@ -123,7 +123,7 @@ def test_an_appearance_that_half_precision_spoils_is_read_again(monkeypatch: pyt
 
     monkeypatch.setattr(AppearanceExtractor, "forward", overflowing)
     whole = read_portrait(face, image()).appearance
-    lowered = read_portrait(copy.deepcopy(face).trunks_in(torch.bfloat16), image()).appearance
+    lowered = read_portrait(copy.deepcopy(face).set_compute_dtype(torch.bfloat16), image()).appearance
     torch.testing.assert_close(lowered, whole, atol=0.1 * float(whole.abs().max()), rtol=0)
 
 

@@ -36,7 +36,7 @@ from playmate_core.motion.pose import (
     neutral_pose,
     reference_frame,
     relative_pose,
-    resample,
+    resample_pose,
     smooth,
     still,
 )
@@ -84,11 +84,11 @@ def test_slerp_turns_at_constant_speed_between_exact_ends(one: int, other: int, 
 @given(seeds, lengths, st.sampled_from([10.0, 24.0, 29.97, 30.0, 50.0, 60.0]))
 def test_resample_keeps_the_duration_and_the_first_frame(seed: int, frames: int, fps: float) -> None:
     pose = a_pose(seed, frames, fps)
-    got = resample(pose, 25.0)
+    got = resample_pose(pose, 25.0)
     assert abs(len(got) / 25.0 - frames / fps) <= 0.5 / 25.0 + 1e-9 or len(got) == 1
     assert torch.equal(got.rotation[0], pose.rotation[0])
-    assert_same_pose(resample(pose, fps), pose, atol=0)
-    again = resample(resample(pose, 4 * fps), fps)
+    assert_same_pose(resample_pose(pose, fps), pose, atol=0)
+    again = resample_pose(resample_pose(pose, 4 * fps), fps)
     assert_same_pose(again, pose, atol=1e-5)
 
 

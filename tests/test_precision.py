@@ -37,7 +37,7 @@ def wave(frames: int = 2) -> Motion:
 @pytest.mark.parametrize("name", CONFIGS)
 @pytest.mark.parametrize("half", HALVES, ids=str)
 def test_pictures_are_nearly_those_of_full_precision_and_readings_are_the_same(name: str, half: torch.dtype) -> None:
-    exact, fast = model(name), model(name).trunks_in(half)
+    exact, fast = model(name), model(name).set_compute_dtype(half)
     portraits = [read_portrait(face, picture()) for face in (exact, fast)]
     assert torch.equal(portraits[0].rest.expression, portraits[1].rest.expression)
     assert torch.equal(read_motion(exact, [picture()]).pose.rotation, read_motion(fast, [picture()]).pose.rotation)
@@ -52,7 +52,7 @@ def test_pictures_are_nearly_those_of_full_precision_and_readings_are_the_same(n
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_only_the_trunks_are_halved(name: str) -> None:
-    face = model(name).trunks_in(torch.bfloat16)
+    face = model(name).set_compute_dtype(torch.bfloat16)
     kinds = {part: {p.dtype for p in child.parameters()} for part, child in face.named_children()}
     trunks = {"appearance", "warping", "generator"}
     assert {part for part, kind in kinds.items() if kind == {torch.bfloat16}} == trunks
@@ -64,7 +64,7 @@ def test_only_the_trunks_are_halved(name: str) -> None:
 @pytest.mark.parametrize("name", CONFIGS)
 def test_a_place_is_not_rounded_to_half_precision(name: str) -> None:
     """Two places that are one number in bfloat16 are two to W, and the grid it looks up is float32."""
-    face = model(name).trunks_in(torch.bfloat16)
+    face = model(name).set_compute_dtype(torch.bfloat16)
     volume = read_portrait(face, picture()).appearance[None].bfloat16()
     somewhere = 0.5 + 0.25 * torch.rand(1, 21, 3, generator=torch.Generator().manual_seed(3))
     x = exact_to(face, somewhere.bfloat16().float())

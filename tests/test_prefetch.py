@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 
 import pytest
+from worker_threads import PATIENCE, ours
 
-from playmate_core.media.prefetch import ahead, behind
-
-
-def ours() -> set[str]:
-    return {thread.name for thread in threading.enumerate()} & {"ahead", "behind", "video encoder"}
+from playmate_core.media.prefetch import WAITING, background_consumer, prefetch
 
 
 def test_ahead_overlaps_keeps_order_and_is_bounded() -> None:
-    made: list[int] = []
+    ahead, too_far = threading.Event(), threading.Event()
 
     def source() -> Iterator[int]:
         for i in range(8):
-            made.append(i)
+            if i == 1 + WAITING:  # the first was taken, WAITING wait and this one is in hand
+                ahead.set()
+            if i > 1 + WAITING:
+                too_far.set()
             yield i
 
-    taken = ahead(source())
+    taken = prefetch(source())
     assert next(taken) == 0
-    time.sleep(0.3)
-    assert 2 <= len(made) <= 5  # on while nobody asks, but not far: two wait and one is in hand
+    assert ahead.wait(PATIENCE) and not too_far.wait(0.3), "on while nobody asks, but not far"
     assert list(taken) == list(range(1, 8)) and not ours()
 
 
@@ -40,7 +38,7 @@ def test_ahead_ends_with_either_side() -> None:
         finally:
             closed.set()
 
-    taken = ahead(endless())
+    taken = prefetch(endless())
     next(taken)
     taken.close()  # type: ignore[attr-defined]
     assert closed.is_set() and not ours()
@@ -51,14 +49,14 @@ def test_ahead_ends_with_either_side() -> None:
 
     seen = []
     with pytest.raises(OSError, match="ends here"):
-        for item in ahead(broken()):
+        for item in prefetch(broken()):
             seen.append(item)
     assert seen == [1] and not ours()
 
 
 def test_behind_consumes_everything_or_ends() -> None:
     got: list[int] = []
-    with behind(got.extend) as give:
+    with background_consumer(got.extend) as give:
         for i in range(20):
             give(i)
     assert got == list(range(20)) and not ours()
@@ -67,11 +65,11 @@ def test_behind_consumes_everything_or_ends() -> None:
         next(items)
         raise OSError("full")
 
-    with pytest.raises(OSError, match="full"), behind(refuse) as give:
+    with pytest.raises(OSError, match="full"), background_consumer(refuse) as give:
         for i in range(100):
             give(i)
-    with pytest.raises(OSError, match="full"), behind(refuse) as give:
+    with pytest.raises(OSError, match="full"), background_consumer(refuse) as give:
         give(1)  # told at the end at the latest
-    with pytest.raises(KeyboardInterrupt), behind(got.extend) as give:
+    with pytest.raises(KeyboardInterrupt), background_consumer(got.extend) as give:
         raise KeyboardInterrupt
     assert not ours()

@@ -1,4 +1,4 @@
-"""README's training recipe from its first line to its last, every run cut to a few steps, in a copy of the project."""
+"""The recipe of docs/training.md from its first line to its last, every run cut to a few steps, in a project's copy."""
 
 from __future__ import annotations
 
@@ -23,14 +23,15 @@ SHORT = {
 
 
 def recipe() -> list[list[str]]:
-    """The commands of the README's chapter, as words."""
-    chapter = (ROOT / "README.md").read_text().split("## Train everything", 1)[1].split("\n## ", 1)[0]
+    """The commands of the page's first chapter, as words."""
+    page = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    chapter = page.split("## Train everything", 1)[1].split("\n## ", 1)[0]
     lines = re.search(r"```\n(.*?)```", chapter, re.DOTALL)
     assert lines is not None
     return [shlex.split(line) for line in lines[1].splitlines()]
 
 
-def test_the_readmes_recipe_names_every_stage_in_order() -> None:
+def test_the_recipe_names_every_stage_in_order() -> None:
     verbs = [words[3] for words in recipe()]
     order = ("corpus", "reading", "face", "stage1", "stage2", "bundle", "driving", "figures", "thumbnails")
     assert list(dict.fromkeys(verbs)) == list(order)
@@ -42,7 +43,7 @@ def test_the_readmes_recipe_names_every_stage_in_order() -> None:
 
 
 @pytest.mark.slow
-def test_the_readmes_recipe_runs_from_end_to_end(tmp_path: Path) -> None:
+def test_the_recipe_runs_from_end_to_end(tmp_path: Path) -> None:
     kept = shutil.ignore_patterns(".git", ".venv", "data", "runs", "*.egg-info", "__pycache__", ".*_cache")
     project = tmp_path / "project"
     shutil.copytree(ROOT, project, ignore=kept)

@@ -15,7 +15,7 @@ from playmate_core.detection.detectors import Face
 from playmate_core.errors import UserError
 from playmate_core.face import FaceConfig, FaceModel
 from playmate_core.rendering.portrait import FaceLimits
-from playmate_core.rendering.source_image import read_subject
+from playmate_core.rendering.source_image import read_source_portrait
 
 NEVER = FaceLimits(reconstruction=1000.0)
 
@@ -40,18 +40,18 @@ def test_what_a_detector_found_is_let_through_with_a_warning(
     face: FaceModel, image: Tensor, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
-        subject = read_subject(face, image, "pair", limits=NEVER)
+        subject = read_source_portrait(face, image, "pair", limits=NEVER)
     assert "these weights hardly know it" in caplog.text
     assert subject.openings is not None and subject.openings.eyes.shape == (1, 2)
     for where in ("whole", (90.0, 30.0, 130.0, 70.0)):
         with pytest.raises(UserError, match="No face was recognised"):
-            read_subject(face, image, where, limits=NEVER)
-        plain: Any = read_subject(face, image, where)
+            read_source_portrait(face, image, where, limits=NEVER)
+        plain: Any = read_source_portrait(face, image, where)
         assert plain.openings is None and plain.portrait.keypoints.shape == (21, 3)
 
 
 def test_the_face_that_is_meant_is_cropped(face: FaceModel, image: Tensor) -> None:
-    large, small = (read_subject(face, image, "pair", Pick.read(words)).portrait for words in ("largest", "0"))
+    large, small = (read_source_portrait(face, image, "pair", Pick.read(words)).portrait for words in ("largest", "0"))
     centre = torch.tensor([32.0, 32.0, 1.0])
     assert float(large.crop_to_image[0] @ centre) > 85 > 45 > float(small.crop_to_image[0] @ centre)
     ratio = torch.linalg.det(large.crop_to_image[:, :2]) / torch.linalg.det(small.crop_to_image[:, :2])

@@ -189,10 +189,10 @@ def test_under_any_pose_the_iris_lies_between_the_lid_keypoints() -> None:
 
 def test_turning_the_head_hides_the_far_ear_and_keeps_the_shoulders() -> None:
     me, scene = make_identity(0), make_scene(0)
-    ahead = render(me, scene, rig(), ZERO, ZERO, 1.3).astype(int)
+    prefetch = render(me, scene, rig(), ZERO, ZERO, 1.3).astype(int)
     turned = render(me, scene, rig(), np.array([0.0, 30.0, 0.0]), ZERO, 1.3).astype(int)
-    assert np.abs(ahead - turned)[40:180].mean() > 3
-    assert np.abs(ahead - turned)[245:, :60].mean() < 1
+    assert np.abs(prefetch - turned)[40:180].mean() > 3
+    assert np.abs(prefetch - turned)[245:, :60].mean() < 1
 
 
 def test_pictures_are_exactly_reproducible_and_scale_with_size() -> None:

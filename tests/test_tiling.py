@@ -7,7 +7,7 @@ import torch
 from test_detect import mesh_model, no_models  # noqa: F401
 from torch import Tensor
 
-from playmate_core.detection.detect import Pick, find_face
+from playmate_core.detection.detect import Pick, select_face
 from playmate_core.detection.detectors import Face
 from playmate_core.detection.tiling import Windowed, looking_near, searching
 from playmate_core.detection.tracking import follow
@@ -72,7 +72,7 @@ def test_mediapipe_finds_three_portraits_in_a_wide_plate() -> None:
     eyes = ((178, 134), (845, 473), (1650, 636))  # read off the pictures
     for i, (x, y) in enumerate(eyes):
         for words in (str(i), f"{x},{y}"):
-            found = find_face(plate, "mediapipe", Pick.read(words))
+            found = select_face(plate, "mediapipe", Pick.read(words)).face
             assert found is not None and found.landmarks is not None
             between = found.landmarks[[33, 133, 362, 263]].mean(0)
             assert (between - torch.tensor([x, y])).norm() < 0.15 * (found.box[2] - found.box[0])

@@ -14,7 +14,7 @@ from playmate_core.detection.crop import DRIVING_CROP, CropOptions, square_from_
 from playmate_core.detection.detect import Pick, square_of
 from playmate_core.detection.detectors import Face
 from playmate_core.detection.landmarks import Openings
-from playmate_core.detection.tracking import FaceTrack, GapLimits, filled_reading, follow, gaps
+from playmate_core.detection.tracking import FaceTrack, GapLimits, fill_gaps, follow, gaps
 from playmate_core.errors import UserError
 
 
@@ -77,7 +77,7 @@ def test_gaps_and_readings_of_any_film(there: list[bool]) -> None:
     seen = torch.tensor(there)
     missing = [i for first, last in gaps(seen) for i in range(first, last + 1)]
     assert missing == [i for i, known in enumerate(there) if not known]
-    first, second, weight = filled_reading(seen)
+    first, second, weight = fill_gaps(seen)
     assert seen[first].all() and seen[second].all()
     position = torch.lerp(first.double(), second.double(), weight)
     known = torch.nonzero(seen)[:, 0]

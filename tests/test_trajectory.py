@@ -15,10 +15,10 @@ from playmate_core.face import FaceConfig, FaceModel
 from playmate_core.geometry import place_motion
 from playmate_core.motion.driving import ANIMAL, DrivingOptions, drive_still
 from playmate_core.motion.edit import Regions
-from playmate_core.motion.motion_file import Performance
+from playmate_core.motion.motion_file import MotionClip
 from playmate_core.motion.pose import reference_frame
 from playmate_core.rendering.retarget import guide_keypoints
-from playmate_core.rendering.trajectory import still_course
+from playmate_core.rendering.trajectory import portrait_trajectory
 from playmate_core.values import Motion, Pose
 
 
@@ -64,27 +64,27 @@ WAYS = {
 @pytest.mark.parametrize("way", WAYS)
 def test_stretches_make_up_the_whole(face: FaceModel, subject: Any, way: str, fps: float, frames: int) -> None:
     how, portrait = WAYS[way], subject.portrait
-    performance = Performance(wandering(frames, 1), openings(frames, 2))
-    course = still_course(face, subject, performance, how, fps)
+    motion_clip = MotionClip(wandering(frames, 1), openings(frames, 2))
+    trajectory = portrait_trajectory(face, subject, motion_clip, how, fps)
 
-    whole = performance.at(fps)
+    whole = motion_clip.at(fps)
     x_s = place_motion(portrait.keypoints, portrait.rest)
     x_d = place_motion(portrait.keypoints, drive_still(portrait.rest, whole.motion, how))
     start = reference_frame(whole.motion.pose, how.reference)
     wanted = guide_keypoints(face, x_s, x_d, how, start, subject.openings, whole.openings)
     wanted = wanted.expand(round(fps), -1, -1) if frames == 1 else wanted
 
-    assert course.fps == fps and course.frames == len(wanted) and torch.equal(course.x_s, x_s)
-    got = torch.cat([course.x_d(i, min(i + 7, len(wanted))) for i in range(0, len(wanted), 7)])
+    assert trajectory.fps == fps and trajectory.frames == len(wanted) and torch.equal(trajectory.x_s, x_s)
+    got = torch.cat([trajectory.x_d(i, min(i + 7, len(wanted))) for i in range(0, len(wanted), 7)])
     torch.testing.assert_close(got, wanted, atol=2e-6, rtol=1e-6)
 
 
 def test_what_decides_a_course_is_told(face: FaceModel, subject: Any) -> None:
-    def known(performance: Performance, how: DrivingOptions, fps: float) -> list[object]:
-        course = still_course(face, subject, performance, how, fps)
-        return [course.facts, *(tensor.tolist() for tensor in course.tensors)]
+    def known(motion_clip: MotionClip, how: DrivingOptions, fps: float) -> list[object]:
+        trajectory = portrait_trajectory(face, subject, motion_clip, how, fps)
+        return [trajectory.facts, *(tensor.tolist() for tensor in trajectory.tensors)]
 
-    one = Performance(wandering(5, 1), openings(5, 2))
+    one = MotionClip(wandering(5, 1), openings(5, 2))
     base = known(one, DrivingOptions(), 25.0)
     assert base == known(one, DrivingOptions(), 25.0)
     assert base != known(one, DrivingOptions(), 30.0) and base != known(one, DrivingOptions(multiplier=1.1), 25.0)

@@ -10,9 +10,13 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-import tomllib
 
 from training.thumbnails import SHOTS
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:  # pytest needs it there
+    import tomli as tomllib
 
 ROOT = Path(__file__).resolve().parent.parent
 NODES: dict[str, Any] = json.loads((ROOT / "tests" / "data" / "nodes.json").read_text(encoding="utf-8"))

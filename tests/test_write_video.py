@@ -4,31 +4,29 @@ from __future__ import annotations
 
 import copy
 import logging
-import os
 import random
-import signal
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import torch
-from test_prefetch import ours
+from child_process import kill_where_it_waits, needs_proc, needs_sigkill, peak_memory
 from torch import Tensor
+from video_motion import motion, plenty_of_memory, write
+from worker_threads import ours
 
 from playmate_core.face import FaceModel
 from playmate_core.media.images import read_picture
 from playmate_core.media.video_reader import read_frames, video_facts
-from playmate_core.motion.motion_file import Performance, save_performance
+from playmate_core.motion.motion_file import MotionClip, save_motion_clip
 from playmate_core.rendering import render as drawing
 from playmate_core.rendering import segments as room
 from playmate_core.rendering.portrait import read_portrait
 from playmate_core.rendering.render import RenderOptions, render
-from playmate_core.rendering.segments import parts_folder
-from playmate_core.rendering.write_video import FilmRequest, write_film
-from playmate_core.values import Motion, Portrait, Pose
+from playmate_core.rendering.segments import VideoOutput, segments_folder
+from playmate_core.values import Portrait
 from playmate_core.weights.files import load_face
 
 
@@ -42,14 +40,6 @@ def portrait(face: FaceModel, portrait_picture: Path) -> Portrait:
     return read_portrait(face, read_picture(portrait_picture), "whole")
 
 
-def motion(frames: int) -> Motion:
-    """In place: 25 MB an hour is what a motion is, and no copy of it belongs to a film's memory."""
-    noise = torch.Generator().manual_seed(3)
-    turns = torch.randn(frames, 3, generator=noise).mul_(5)
-    pose = Pose(turns, torch.zeros(frames, 3), torch.ones(frames, 1))
-    return Motion(pose, torch.randn(frames, 21, 3, generator=noise).mul_(0.05))
-
-
 def frames_of(path: Path) -> np.ndarray:
     return np.stack([frame.picture for frame in read_frames(path)])
 
@@ -57,10 +47,10 @@ def frames_of(path: Path) -> np.ndarray:
 @pytest.mark.parametrize("pasted", [False, True])
 def test_a_film_shows_what_is_rendered(tmp_path: Path, face: FaceModel, portrait: Portrait, pasted: bool) -> None:
     told: list[tuple[int, int]] = []
-    request = FilmRequest(tmp_path / "a.mp4", pasted=pasted)
-    assert write_film(face, portrait, motion(20), request, lambda *step: told.append(step)) == 20
+    output = VideoOutput(tmp_path / "a.mp4")
+    assert write(face, portrait, motion(20), output, lambda *step: told.append(step), pasted=pasted) == 20
     side = 96 if pasted else 64
-    assert frames_of(request.path).shape == (20, side, side, 3)
+    assert frames_of(output.path).shape == (20, side, side, 3)
     assert told == [(8, 20), (16, 20), (20, 20)] and not ours() and [p.name for p in tmp_path.iterdir()] == ["a.mp4"]
 
 
@@ -69,7 +59,7 @@ def test_cancelling_leaves_no_thread_and_no_file(tmp_path: Path, face: FaceModel
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        write_film(face, portrait, motion(40), FilmRequest(tmp_path / "a.mp4"), cancel)
+        write(face, portrait, motion(40), VideoOutput(tmp_path / "a.mp4"), cancel)
     assert not ours() and not list(tmp_path.iterdir())
 
 
@@ -89,12 +79,12 @@ def test_a_resumed_film_has_the_same_frames(
     """Stopped again and again at random places, against one that was not and could not have been."""
     monkeypatch.setattr(room, "PART", 10)
     rendering = replace(RenderOptions(batch=4), expression=expression)
-    whole = FilmRequest(tmp_path / "whole.mp4", speech_wave, rendering=rendering)
-    write_film(face, portrait, motion(33), whole)
-    dice, again = random.Random(5), replace(whole, path=tmp_path / "again.mp4", resumable=True)
+    whole = VideoOutput(tmp_path / "whole.mp4", speech_wave)
+    write(face, portrait, motion(33), whole, None, rendering)
+    u, again = random.Random(5), replace(whole, path=tmp_path / "again.mp4", resumable=True)
     drawn: list[int] = []
     for _ in range(4):
-        limit, drawn_now = dice.randrange(1, 6), []
+        limit, drawn_now = u.randrange(1, 6), []
 
         def stop(done: int, total: int, limit: int = limit, now: list[int] = drawn_now) -> None:
             now.append(done)
@@ -102,11 +92,11 @@ def test_a_resumed_film_has_the_same_frames(
                 raise Killed
 
         try:
-            write_film(face, portrait, motion(33), again, stop)
+            write(face, portrait, motion(33), again, stop, rendering)
         except Killed:
             pass
         drawn.append(len(drawn_now))
-    write_film(face, portrait, motion(33), again)
+    write(face, portrait, motion(33), again, None, rendering)
     assert np.array_equal(frames_of(again.path), frames_of(whole.path)) and len(frames_of(whole.path)) == 33
     assert sorted(p.name for p in tmp_path.iterdir()) == ["again.mp4", "whole.mp4"]
     times = [frame.time for frame in read_frames(again.path)]
@@ -133,8 +123,8 @@ def test_what_a_part_learned_of_the_memory_serves_the_next(
     face = copy.deepcopy(face)
     face.__class__ = type("Small", (FaceModel,), {"draw": small})
     with caplog.at_level(logging.WARNING):
-        request = FilmRequest(tmp_path / "a.mp4", rendering=RenderOptions(batch=4, profile="plain"))
-        assert write_film(face, portrait, motion(24), request) == 24
+        rendering = RenderOptions(batch=4, profile="plain")
+        assert write(face, portrait, motion(24), VideoOutput(tmp_path / "a.mp4"), None, rendering) == 24
     assert asked == [4] + [2] * 12 and len(caplog.records) == 1
 
 
@@ -146,44 +136,46 @@ def test_parts_of_another_film_are_not_used(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(room, "PART", 5)
-    request = FilmRequest(tmp_path / "a.mp4", resumable=True, rendering=RenderOptions(batch=5))
+    output, rendering = VideoOutput(tmp_path / "a.mp4", resumable=True), RenderOptions(batch=5)
 
     def stop(done: int, total: int) -> None:
         if done > 5:
             raise Killed
 
     with pytest.raises(Killed):
-        write_film(face, portrait, motion(12), request, stop)
-    assert (parts_folder(request.path) / "00000000.mp4").is_file()
+        write(face, portrait, motion(12), output, stop, rendering)
+    assert (segments_folder(output.path) / "00000000.mp4").is_file()
     told: list[int] = []
     with caplog.at_level(logging.WARNING):
-        write_film(face, portrait, motion(13), request, lambda done, _: told.append(done))
-    assert told == [5, 10, 13] and "another film" in caplog.text
+        write(face, portrait, motion(13), output, lambda done, _: told.append(done), rendering)
+    assert told == [5, 10, 13] and "another video" in caplog.text
     other = motion(13)
-    write_film(face, portrait, other, replace(request, path=tmp_path / "b.mp4"))
+    write(face, portrait, other, replace(output, path=tmp_path / "b.mp4"), None, rendering)
     assert np.array_equal(frames_of(tmp_path / "a.mp4"), frames_of(tmp_path / "b.mp4"))
 
 
-KILLED_FILM = """
-import sys, torch
-sys.path.insert(0, sys.argv[5])
+KILLED_VIDEO = """
+import psutil, torch
 from pathlib import Path
-from test_write_video import motion
-from playmate_core import film, parts
-from playmate_core.pictures import read_picture
-from playmate_core.portrait import read_portrait
-from playmate_core.weights import load_face
+from video_motion import motion, plenty_of_memory, write
+from playmate_core.media.images import read_picture
+from playmate_core.rendering import segments
+from playmate_core.rendering.portrait import read_portrait
+from playmate_core.weights.files import load_face
 torch.set_num_threads(1)
-parts.PART = 25
+psutil.virtual_memory = plenty_of_memory
+segments.PART = 25
 face = load_face(Path(sys.argv[1]))
 portrait = read_portrait(face, read_picture(sys.argv[2]), "whole")
-request = film.FilmRequest(Path(sys.argv[3]), resumable=True)
-print("ready", flush=True)
-film.write_film(face, portrait, motion(int(sys.argv[4])), request, lambda done, _: print(done, flush=True))
+output = segments.VideoOutput(Path(sys.argv[3]), resumable=True)
+def wait_in_the_third_part(done, total):
+    if done > 50:
+        wait_to_be_killed()
+write(face, portrait, motion(80), output, wait_in_the_third_part)
 """
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is POSIX's")
+@needs_sigkill
 def test_a_killed_process_is_gone_on_from(
     tmp_path: Path,
     face: FaceModel,
@@ -192,25 +184,17 @@ def test_a_killed_process_is_gone_on_from(
     tiny_face: Path,
     portrait_picture: Path,
 ) -> None:
-    """SIGKILL, which nothing can clean up after, somewhere in the midst of the third part."""
-    words = [tiny_face, portrait_picture, tmp_path / "killed.mp4", 80, Path(__file__).parent]
-    command = [sys.executable, "-c", KILLED_FILM, *map(str, words)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1])
-    assert process.stdout is not None
-    for line in process.stdout:
-        if line.strip().isdigit() and int(line) > 50:
-            break
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    process.stdout.close()
+    """SIGKILL, which nothing can clean up after, in the midst of the third part."""
+    kill_where_it_waits(KILLED_VIDEO, [tiny_face, portrait_picture, tmp_path / "killed.mp4"])
     assert not (tmp_path / "killed.mp4").exists()
     monkeypatch.setattr(room, "PART", 25)
+    monkeypatch.setattr(psutil, "virtual_memory", plenty_of_memory)
     threads, told = torch.get_num_threads(), []
     torch.set_num_threads(1)
     try:
-        request = FilmRequest(tmp_path / "killed.mp4", resumable=True)
-        write_film(face, portrait, motion(80), request, lambda done, _: told.append(done))
-        write_film(face, portrait, motion(80), replace(request, path=tmp_path / "whole.mp4"))
+        output = VideoOutput(tmp_path / "killed.mp4", resumable=True)
+        write(face, portrait, motion(80), output, lambda done, _: told.append(done))
+        write(face, portrait, motion(80), replace(output, path=tmp_path / "whole.mp4"))
     finally:
         torch.set_num_threads(threads)
     assert told[:2] == [25, 50]  # finished parts are told at once
@@ -218,30 +202,19 @@ def test_a_killed_process_is_gone_on_from(
     assert sorted(p.name for p in tmp_path.iterdir()) == ["killed.mp4", "whole.mp4"]
 
 
-#: Run in a process of its own, whose whole life the figure is of: what the kernel says it had at the most. (The peak
-#: that getrusage tells begins with that of the process which started it.)
-PEAK = """
-import sys
-from pathlib import Path
-from playmate_core.cli import main
-words = ["render", *sys.argv[1:], "--crop", "whole", "--any-picture", "--batch", "64"]
-assert main(words) == 0
-print(next(line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")))
+RENDER = """
+from playmate_core.cli.main import main
+assert main(["render", *sys.argv[1:], "--crop", "whole", "--any-picture", "--batch", "64"]) == 0
 """
-needs_proc = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="there is no /proc to read memory from")
 
 
 def peak(folder: Path, face: Path, picture: Path, frames: int) -> int:
     """The most memory, in kB, of `playmate render` with a motion of so many frames."""
-    played, film = folder / f"{frames}.safetensors", folder / f"{frames}.mp4"
-    save_performance(Performance(motion(frames)), played)
-    words = [sys.executable, "-c", PEAK, *map(str, [picture, played, "-o", film, "--face-weights", face])]
-    # An allocator told to keep what is freed would count what was there one after another as if at once.
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
-    done = subprocess.run(words, capture_output=True, text=True, cwd=Path(__file__).parents[1], env=kept)
-    assert not done.returncode, done.stderr
-    assert video_facts(film).frames == frames
-    return int(done.stdout.split()[-1])
+    played, video = folder / f"{frames}.safetensors", folder / f"{frames}.mp4"
+    save_motion_clip(MotionClip(motion(frames)), played)
+    most = peak_memory(RENDER, [picture, played, "-o", video, "--face-weights", face])
+    assert video_facts(video).frames == frames
+    return most
 
 
 @needs_proc

@@ -11,6 +11,7 @@ from playmate_core.errors import UserError
 
 VERBS = {
     "corpus": "make the synthetic talking heads",
+    "prepare": "make clips to train on from a folder of real videos",
     "reading": "train M alone to read faces",
     "face": "train the face networks F, M, W, G",
     "stage1": "train the motion denoiser",

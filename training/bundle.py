@@ -17,10 +17,10 @@ from safetensors import safe_open
 from safetensors.torch import save as serialize
 
 import playmate_core
+from playmate_core.atomic_file import write_atomically
 from playmate_core.errors import UserError
 from playmate_core.weights import files as weights
 from training.config import parse
-from training.data import write_whole
 from training.facts import portable
 from training.synthetic.identity import make_identity
 from training.synthetic.pixels import make_scene, render
@@ -132,7 +132,7 @@ def bundle(config: BundleConfig) -> Mapping[str, int]:
         raise UserError(f"The bundle would take {total:.1f} MB, expected at most {LIMIT_MB:g}; give smaller models.")
     out.mkdir(parents=True, exist_ok=True)
     for name, blob in blobs.items():
-        write_whole(out / name, blob)
+        write_atomically(out / name, blob)
     return {name: len(blob) for name, blob in blobs.items()}
 
 

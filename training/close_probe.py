@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from playmate_core.face.front import Where, turned_to_front
+from playmate_core.face.front import HeadPlacement, frontal_view
 from playmate_core.values import EMOTIONS
 from training.probe import Probe, ProbeReading, halving_stage, read_judge_file, write_judge_file
 from training.synthetic.rig import RIG
@@ -65,18 +65,18 @@ class CloseProbe(nn.Module):
         self.probe.eval()
         return self
 
-    def first_look(self, image: Tensor) -> tuple[Where, Tensor]:
+    def coarse(self, image: Tensor) -> tuple[HeadPlacement, Tensor]:
         """Where the head is in pictures (B, 3, S, S), and their identity (B, D)."""
         with torch.no_grad():
             seen = self.probe.coarse(image)
             reading = self.probe.read(seen)
         across, down, size = self.where(seen).split(1, -1)
         shift = torch.cat([across, down, torch.zeros_like(down)], -1) * SHIFT
-        return Where(reading.rotation, shift, (size * LOG_SCALE + MEAN_LOG_SCALE).exp()), reading.identity
+        return HeadPlacement(reading.rotation, shift, (size * LOG_SCALE + MEAN_LOG_SCALE).exp()), reading.identity
 
-    def close_look(self, image: Tensor, where: Where) -> tuple[Tensor, Tensor, Tensor]:
+    def close_look(self, image: Tensor, where: HeadPlacement) -> tuple[Tensor, Tensor, Tensor]:
         """Rig (B, 16), emotion logits (B, 8), and the rotation (B, 3) in degrees as corrected."""
-        hidden = self.trunk(self.stages(turned_to_front(image, where, self.config.size) * 2.0 - 1.0))
+        hidden = self.trunk(self.stages(frontal_view(image, where, self.config.size) * 2.0 - 1.0))
         return (
             self.rig(hidden) * self.spread,
             self.emotion(hidden),
@@ -84,7 +84,7 @@ class CloseProbe(nn.Module):
         )
 
     def forward(self, image: Tensor) -> ProbeReading:
-        where, identity = self.first_look(image)
+        where, identity = self.coarse(image)
         rig, emotion, rotation = self.close_look(image, where)
         return ProbeReading(rotation, rig, emotion, identity)
 

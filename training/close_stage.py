@@ -83,7 +83,7 @@ class CloseStage:
     def loss(self, batch: CloseBatch, step: int, generator: torch.Generator) -> Mapping[str, Tensor]:
         soft = float(torch.rand(1, generator=generator)) < self.config.softened
         image, true = half_detail(batch.image) if soft else batch.image, batch.truth
-        guess, _ = self.close.first_look(image)
+        guess, _ = self.close.coarse(image)
         flat = torch.tensor([1.0, 1.0, 0.0], device=image.device)
         shift = (guess.translation - true.translation * flat) / SHIFT
         size = (guess.scale.log() - true.scale.log()) / LOG_SCALE

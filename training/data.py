@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,19 +20,23 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from playmate_core.atomic_file import write_atomically
 from playmate_core.errors import UserError
 from playmate_core.values import Motion, Pose
-from training.synthetic.clips import Clip
+from training.clip import Clip
+from training.prepared import prepared_shards, read_shards
+from training.synthetic.clips import LICENSE, SyntheticClip
 from training.synthetic.sessions import Session
 from training.synthetic.speech import Phone
 
 __all__ = [
-    "Clip",
     "Session",
     "Sessions",
+    "SyntheticClip",
     "corpus_config",
     "corpus_hash",
     "load_clips",
+    "load_synthetic_clips",
     "shards",
     "write_clips",
     "write_sessions",
@@ -55,7 +58,8 @@ def shards(root: Path, split: str, kind: str) -> list[Path]:
     if not found:
         raise UserError(
             f"There are no {split} {kind} in {root}; make them with "
-            f"`python -m training corpus --out {root} --{kind} N` or point --corpus at a corpus that has them."
+            f"`python -m training corpus --out {root} --{kind} N`, or point --corpus at a corpus that has them "
+            "(real videos: `python -m training prepare`)."
         )
     return found
 
@@ -82,7 +86,7 @@ def corpus_config(root: Path) -> dict[str, Any]:
         ) from error
 
 
-def write_clips(path: Path, clips: Sequence[Clip]) -> None:
+def write_clips(path: Path, clips: Sequence[SyntheticClip]) -> None:
     """Write a shard of clips: frames of all clips laid end to end, labels in the metadata."""
     motion = [clip.motion for clip in clips]
     tensors = {
@@ -114,29 +118,24 @@ def write_sessions(path: Path, sessions: Sequence[Session]) -> None:
 def _write(path: Path, tensors: dict[str, Tensor], labels: list[dict[str, Any]]) -> None:
     """One file, complete or absent. A single metadata key: safetensors keeps no order among several."""
     blob = save({name: value.contiguous() for name, value in tensors.items()}, {"items": json.dumps(labels)})
-    write_whole(path, blob)
+    write_atomically(path, blob)
 
 
-def write_whole(path: Path, blob: bytes) -> None:
-    """Write under a temporary name, then rename. Raises UserError where the disk refuses."""
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(blob)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise UserError(f"Cannot write {path} ({error.strerror}); free some space or give another --out.") from error
+def load_clips(root: Path, split: str) -> Sequence[Clip]:
+    """All clips of a split, in order, of what `prepare` or `corpus` made; sound stays on disk until asked for.
+
+    Raises UserError where there are none.
+    """
+    tars = prepared_shards(root, split)
+    return read_shards(tars) if tars else load_synthetic_clips(root, split)
 
 
-def load_clips(root: Path, split: str) -> list[Clip]:
-    """All clips of a split, in order; sound stays on disk until asked for. Raises UserError where there are none."""
+def load_synthetic_clips(root: Path, split: str) -> list[SyntheticClip]:
+    """The clips of a split with all that their renderer knows. Raises UserError where there are none."""
     return [clip for path in shards(root, split, "clips") for clip in _read_clips(path)]
 
 
-def _read_clips(path: Path) -> list[Clip]:
+def _read_clips(path: Path) -> list[SyntheticClip]:
     labels, offsets = _header(path)
     sound = torch.from_numpy(_mapped(path, offsets["samples"], np.int16))
     with safe_open(path, framework="pt") as file:
@@ -147,8 +146,10 @@ def _read_clips(path: Path) -> list[Clip]:
         end = begin + label["frames"]
         pose = Pose(t["rotation"][begin:end], t["translation"][begin:end], t["scale"][begin:end])
         clips.append(
-            Clip(
+            SyntheticClip(
                 **{name: label[name] for name in _LABELS},
+                speaker=str(label["identity_seed"]),
+                license_tag=LICENSE,
                 phones=tuple(Phone(*phone) for phone in label["phones"]),
                 samples=sound[begin * per_frame : end * per_frame],
                 motion=Motion(pose, t["expression"][begin:end]),
@@ -211,7 +212,7 @@ def write_manifest(root: Path) -> str:
     found = sorted(Path(root).glob("*.safetensors"))
     hashes = {path.name: _file_hash(path) for path in found}
     digest = hashlib.sha256("".join(f"{name} {value}\n" for name, value in hashes.items()).encode()).hexdigest()
-    write_whole(Path(root) / MANIFEST, json.dumps({"hash": digest, "shards": hashes}, indent=1).encode())
+    write_atomically(Path(root) / MANIFEST, json.dumps({"hash": digest, "shards": hashes}, indent=1).encode())
     return digest
 
 

@@ -1,4 +1,7 @@
-"""Stage 0: train F, M, W and G from scratch on rendered sessions, or fine-tune them from given weights (METHOD 1.2)."""
+"""Stage 0: train F, M, W and G from scratch on rendered sessions, or fine-tune them from given weights.
+
+See docs/method.md 1.2.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from torch import Tensor, nn
 
 from playmate_core.errors import UserError
 from playmate_core.face import FaceConfig, FaceModel, FaceReading
-from playmate_core.face.motion import spread_of
+from playmate_core.face.motion import std_of
 from playmate_core.values import EYE_KEYPOINTS, LIP_KEYPOINTS
 from playmate_core.weights import files as weights
 from training import face_losses as losses
@@ -105,7 +108,7 @@ class FaceStage:
         self.reader_learns = "motion" not in config.frozen.split()
         if config.read_back > 0.0 and self.reader_learns:
             raise UserError("--read-back is over 0 while M learns, expected --frozen motion beside it.")
-        self.spread = spread_of(every_expression(sessions))
+        self.spread = std_of(every_expression(sessions))
 
     def modules(self) -> Mapping[str, nn.Module]:
         return {"face": self.model}

@@ -1,4 +1,5 @@
-"""The terms that teach F, M, W and G (METHOD 1.2): reconstruction, and the guides that keep it from collapsing."""
+"""The terms that teach F, M, W and G (docs/method.md 1.2): reconstruction, and the guides that keep it from
+collapsing."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from playmate_core.face import FaceReading, Warped
-from playmate_core.face.front import HEAD_HALF_AXES, Where
+from playmate_core.face.front import HEAD_HALF_AXES, HeadPlacement
 from playmate_core.geometry import ANGLE_BINS, DEGREES_PER_BIN, ZERO_BIN_DEGREES, rotation_matrix
 from training.pairs import Blur, Truth
 
@@ -18,7 +19,7 @@ SPREAD, KEYPOINT, EXPRESSION = Blur(degrees=10.0, shift=0.05, scale=0.1), 0.01, 
 BODY_TOP, BODY_HALF_WIDTH, ABOVE_BODY = 0.8, 0.5, 0.5
 
 
-def pose_supervision(seen: Where | FaceReading, angle_logits: Tensor, truth: Truth) -> Tensor:
+def pose_supervision(seen: HeadPlacement | FaceReading, angle_logits: Tensor, truth: Truth) -> Tensor:
     """L_H: angle bins by cross-entropy and degrees, translation and log scale by L1, all near one at the start."""
     position = (truth.rotation + ZERO_BIN_DEGREES) / DEGREES_PER_BIN
     low = position.floor().clamp(0, ANGLE_BINS - 2)
@@ -30,7 +31,7 @@ def pose_supervision(seen: Where | FaceReading, angle_logits: Tensor, truth: Tru
     return 0.1 * bins + pose_distance(seen, truth, SPREAD)
 
 
-def pose_distance(seen: Where | FaceReading, truth: Truth, unit: Blur) -> Tensor:
+def pose_distance(seen: HeadPlacement | FaceReading, truth: Truth, unit: Blur) -> Tensor:
     """Degrees, translation in the picture and scale by L1, each in its unit."""
     degrees = F.smooth_l1_loss(seen.rotation / unit.degrees, truth.rotation / unit.degrees, beta=0.2)
     shift = F.smooth_l1_loss(seen.translation[:, :2] / unit.shift, truth.translation[:, :2] / unit.shift, beta=0.2)

@@ -21,6 +21,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from playmate_core.atomic_file import AtomicFile, write_atomically
 from playmate_core.errors import UserError
 from training.config import LoopConfig, check, learning_rate
 
@@ -73,7 +74,7 @@ def train(stage: Stage, config: LoopConfig, run_dir: str | Path) -> int:
     run = _Run(stage, config, run_dir, accelerator.device)
     first = run.resume()
     if accelerator.is_main_process:
-        _write_text(run_dir / "config.json", run.config_json)
+        write_atomically(run_dir / "config.json", run.config_json.encode())
         logger.info("%s on %s from step %d: %s", stage.name, accelerator.device, first, run.config_json)
     bar = _bar(stage.name, first, config.steps, accelerator.is_main_process)
     step, saved = first, False
@@ -191,12 +192,10 @@ class _Run:
             "sums": self.sums,
             "count": self.count,
         }
-        partial = self.run_dir / "state.pt.partial"
-        with partial.open("wb") as file:
+        with AtomicFile(self.run_dir / "state.pt") as temporary, temporary.open("wb") as file:
             torch.save(state, file)
             file.flush()
             os.fsync(file.fileno())
-        partial.replace(self.run_dir / "state.pt")
 
     def resume(self) -> int:
         """Take up ``state.pt`` where there is one -> the step to go on from. Log lines after it are cut away."""
@@ -266,12 +265,6 @@ def _bar(name: str, first: int, steps: int, shown: bool) -> Any:
     return tqdm(initial=first, total=steps, desc=name, mininterval=interval, disable=not shown, dynamic_ncols=True)
 
 
-def _write_text(path: Path, text: str) -> None:
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text)
-    partial.replace(path)
-
-
 def _cut_log(path: Path, step: int) -> None:
     """Keep the lines up to ``step``; a half-written last line goes too."""
     if not path.exists():
@@ -283,4 +276,4 @@ def _cut_log(path: Path, step: int) -> None:
                 kept.append(line + "\n")
         except (ValueError, KeyError, TypeError):
             continue
-    _write_text(path, "".join(kept))
+    write_atomically(path, "".join(kept).encode())

@@ -18,7 +18,7 @@ EXPRESSION = 3 * KEYPOINTS
 
 @dataclass(frozen=True)
 class MotionRecipe(LoopConfig):
-    """What the two motion stages are told alike. The shares are METHOD 1.7's and 1.10's."""
+    """What the two motion stages are told alike. The shares are docs/method.md 1.7's and 1.10's."""
 
     corpus: str = "data/corpus"
     clips: int = 0  # train on that many clips only; 0: all

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from playmate_core.face.front import Where
+from playmate_core.face.front import HeadPlacement
 from playmate_core.geometry import place, rotation_matrix
 from training.data import Session, Sessions
 
@@ -39,11 +39,11 @@ class Blur:
     scale: float = 0.025
 
 
-def about(truth: Truth, blur: Blur, generator: torch.Generator) -> Where:
+def about(truth: Truth, blur: Blur, generator: torch.Generator) -> HeadPlacement:
     """The true pose, wrong by about as much as a first look is."""
     device = truth.rotation.device
     noise = torch.randn(len(truth.rotation), 7, generator=generator).to(device)
-    return Where(
+    return HeadPlacement(
         truth.rotation + blur.degrees * noise[:, :3],
         truth.translation + blur.shift * noise[:, 3:6] * torch.tensor([1.0, 1.0, 0.0], device=device),
         truth.scale * (blur.scale * noise[:, 6:]).exp(),
@@ -72,7 +72,8 @@ def draw_pairs(
 ) -> Pairs:
     """Draw ``count`` pairs, each from a random session, more than ``min_gap`` degrees apart where the session has such.
 
-    A near-static pair teaches Eq. 4 nothing (METHOD 1.2): of eight draws the first far enough apart is taken. A share
+    A near-static pair teaches Eq. 4 nothing (docs/method.md 1.2): of eight draws the first far enough apart is
+    taken. A share
     ``same_pose`` is drawn from frames of one pose and two faces instead, where the session has such.
     """
     picks: list[tuple[Session, int, int]] = []

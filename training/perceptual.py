@@ -2,7 +2,7 @@
 
 Two networks behind one interface, ``features(image) -> maps, coarse last``. ``vgg19`` is the paper's and needs its
 weights on disk. ``probe`` is the stated substitute where they are not: the frozen trunk of our own pose, expression and
-identity probe (METHOD 4.3), trained on the corpus first. A randomly initialised network is never used.
+identity probe (docs/method.md 4.3), trained on the corpus first. A randomly initialised network is never used.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ VGG19_LAYERS = (
     (10, 256, False), (12, 256, False), (14, 256, False), (16, 256, True),
     (19, 512, False), (21, 512, False), (23, 512, False), (25, 512, True), (28, 512, False),
 )  # fmt: skip
-#: relu1_1, 2_1, 3_1, 4_1, 5_1, the first-order-model set (METHOD 1.2).
+#: relu1_1, 2_1, 3_1, 4_1, 5_1, the first-order-model set (docs/method.md 1.2).
 VGG19_TAPS = (0, 5, 10, 19, 28)
 
 

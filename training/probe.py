@@ -1,13 +1,13 @@
 """A small network that reads pose, expression, emotion and identity from pixels.
 
 It plays two parts, on different people: trained on the system's own identities its trunk is the perceptual network of
-the face losses where VGG19 is not at hand; trained on others, it is the independent judge of `evaluate` (METHOD 4.3).
+the face losses where VGG19 is not at hand; trained on others, it is the independent judge of `evaluate`
+(docs/method.md 4.3).
 """
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -16,9 +16,10 @@ from typing import Any
 
 import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
+from playmate_core.atomic_file import write_atomically
 from playmate_core.errors import UserError
 from playmate_core.values import EMOTIONS
 from training.synthetic.rig import RIG
@@ -133,6 +134,4 @@ def read_judge_file(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, Te
 def write_judge_file(module: nn.Module, config: dict[str, Any], path: Path, kind: str) -> None:
     """Write a module's tensors with its config and what it is, under a temporary name first."""
     facts = {"playmate.kind": kind, "playmate.version": "1", "playmate.config": json.dumps(config)}
-    partial = path.with_name(path.name + ".partial")
-    save_file({key: value.contiguous() for key, value in module.state_dict().items()}, partial, facts)
-    os.replace(partial, path)
+    write_atomically(path, save({key: value.contiguous() for key, value in module.state_dict().items()}, facts))

@@ -1,6 +1,7 @@
 """Before stage 0: teach M alone to read faces, which needs no drawing and so sees many more pictures a minute.
 
-Supervised by the corpus: pose, keypoints and expression, as face-vid2vid supervises by a pose network (METHOD 1.2).
+Supervised by the corpus: pose, keypoints and expression, as face-vid2vid supervises by a pose network
+(docs/method.md 1.2).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 
 from playmate_core.errors import UserError
 from playmate_core.face import FaceConfig, FaceModel
-from playmate_core.face.motion import TwoLooksDetector
+from playmate_core.face.motion import CoarseToFineMotionExtractor
 from playmate_core.face.warping import blend_to_origin
 from playmate_core.weights import files as weights
 from training import face_losses as losses
@@ -70,7 +71,7 @@ class ReadingStage:
 
     def __init__(self, config: ReadingConfig, model: FaceModel, sessions: Sessions) -> None:
         """Raises UserError for a model whose M looks once."""
-        if not isinstance(model.motion.detector, TwoLooksDetector):
+        if not isinstance(model.motion.detector, CoarseToFineMotionExtractor):
             raise UserError(
                 f"--model-motion-backbone is {model.config.motion_backbone!r}, expected 'two-looks'; "
                 "an M that looks once learns with the rest: `python -m training face`."
@@ -98,7 +99,7 @@ class ReadingStage:
         config, detector, true = self.config, self.detector, batch.truth
         soft = float(torch.rand(1, generator=generator)) < config.softened
         image = half_detail(batch.image) if soft else batch.image
-        pose, keypoints, expression = detector.second_look(image, about(true, config.blur, generator))
+        pose, keypoints, expression = detector.fine(image, about(true, config.blur, generator))
         terms = {
             "pose": config.pose * losses.pose_distance(pose, true, config.blur),
             "keypoints": config.keypoints
@@ -107,7 +108,7 @@ class ReadingStage:
             * losses.standard_distance(expression, true.expression, detector.expression_spread),
         }
         if config.first > 0.0:
-            terms["first"] = config.first * losses.pose_supervision(*detector.first_look(image), true)
+            terms["first"] = config.first * losses.pose_supervision(*detector.coarse(image), true)
         degrees = (pose.rotation.detach() - true.rotation).abs().mean()
         return {"loss": torch.stack(list(terms.values())).sum(), "degrees": degrees, **terms}
 

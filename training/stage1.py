@@ -1,4 +1,4 @@
-"""Stage 1: which motion goes with this voice (METHOD 1.4 to 1.10). Only the denoiser learns."""
+"""Stage 1: which motion goes with this voice (docs/method.md 1.4 to 1.10). Only the denoiser learns."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ from playmate_core.diffusion.samplers import Schedule, predicted_x0
 from playmate_core.errors import UserError
 from playmate_core.speech import make_encoder
 from playmate_core.weights import files as weights
+from training.clip import Clip
 from training.config import parse
 from training.data import load_clips
+from training.data_card import DataCard, data_card
 from training.facts import training_facts
 from training.loop import train
 from training.objective import (
@@ -29,18 +31,14 @@ from training.objective import (
     masked_mean,
     snr_weight,
 )
-from training.synthetic.clips import Clip
 from training.windows import Windows, WindowSampler, clip_tensors, silence
 
 logger = logging.getLogger(__name__)
 
-LICENSE = "Apache-2.0"
-DATA = "synthetic talking heads and espeak-ng speech, made by `python -m training corpus`; no recorded person"
-
 
 @dataclass(frozen=True)
 class Stage1Config(MotionRecipe):
-    """The recipe of the shipped denoiser: some 20 minutes on one CPU core. METHOD 1.9 has the paper's."""
+    """The recipe of the shipped denoiser: some 20 minutes on one CPU core. docs/method.md 1.9 has the paper's."""
 
     out: str = "runs/stage1"
     # Saying epsilon or "v" a small network has to hand 46 channels of noise through itself: after 2000 steps lip
@@ -62,8 +60,11 @@ class Stage1:
 
     name = "stage1"
 
-    def __init__(self, config: Stage1Config, denoiser: MotionDenoiser, sampler: WindowSampler) -> None:
+    def __init__(
+        self, config: Stage1Config, denoiser: MotionDenoiser, sampler: WindowSampler, seen: DataCard | None = None
+    ) -> None:
         self.config, self.denoiser, self.sampler = config, denoiser, sampler
+        self.seen = seen or DataCard()
         self.schedule = Schedule.linear()
 
     def modules(self) -> Mapping[str, nn.Module]:
@@ -77,17 +78,17 @@ class Stage1:
         return self.sampler.draw(c.batch, c.at_start, c.start, c.repeat, generator)
 
     def loss(self, batch: Windows, step: int, generator: torch.Generator) -> dict[str, Tensor]:
-        """Two masked means, live expression channels and pose, so that 6 are not drowned by 46 (METHOD 1.9)."""
+        """Two masked means, live expression channels and pose, so that 6 are not drowned by 46 (docs/method.md 1.9)."""
         c, target = self.config, self.config.model.target
-        dice = torch.rand(2, len(batch.motion), generator=generator)
+        u = torch.rand(2, len(batch.motion), generator=generator)
         noised = diffuse(
             batch,
             self.sampler.previous,
             target,
             self.schedule,
             c.prev_noise_max,
-            drop_audio=dice[0] < c.drop_audio,
-            drop_identity=dice[1] < c.drop_identity,
+            drop_audio=u[0] < c.drop_audio,
+            drop_identity=u[1] < c.drop_identity,
             generator=generator,
         )
         prediction = self.denoiser(noised.noisy, noised.t, noised.context).float()
@@ -102,9 +103,9 @@ class Stage1:
         weights.save(
             self.denoiser,
             run_dir / "motion.safetensors",
-            license=LICENSE,
-            data=DATA,
-            training=training_facts(self.config, self.config.corpus, self.name, run_dir, step),
+            license=self.seen.license,
+            data=self.seen.data,
+            training=training_facts(self.config, self.config.corpus, self.name, run_dir, step, self.seen),
             audio=self.config.model.audio_encoder,
         )
 
@@ -124,7 +125,7 @@ class Stage1:
         return self._two_means(square, sure * batch.valid[:, 1:], batch)["loss"]
 
 
-def read_clips(config: MotionRecipe) -> list[Clip]:
+def read_clips(config: MotionRecipe) -> Sequence[Clip]:
     """The training clips the recipe asks for. Raises UserError where there are fewer."""
     clips = load_clips(Path(config.corpus), "train")
     if len(clips) < config.clips:
@@ -153,7 +154,8 @@ def build(config: Stage1Config, clips: Sequence[Clip]) -> Stage1:
     encoder = make_encoder(config.model.audio_encoder, config.audio_path or None)
     measured = measure_statistics([c.motion for c in clips], [c.keypoints for c in clips], silence(encoder))
     denoiser.statistics.load_state_dict(measured.state_dict())
-    return Stage1(config, denoiser, make_sampler(clips, denoiser.statistics, config.model, config.audio_path))
+    sampler = make_sampler(clips, denoiser.statistics, config.model, config.audio_path)
+    return Stage1(config, denoiser, sampler, data_card(Path(config.corpus), clips))
 
 
 def main(argv: Sequence[str]) -> None:

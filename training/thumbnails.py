@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 import torch
 
+from playmate_core.atomic_file import write_atomically
 from playmate_core.motion.pose import absolute_pose, apply_pose, still
 from training.config import parse
-from training.data import write_whole
 from training.figures import CAPTION, Bytes, FiguresConfig, Studio, grid, open_studio
 
 logger = logging.getLogger(__name__)
@@ -91,9 +91,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     for name, shots in SHOTS.items():
         row = rows[shots]
         path = Path(config.out) / f"{name}.jpg"
-        write_whole(path, cv2.imencode(".jpg", row[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes())
+        write_atomically(path, cv2.imencode(".jpg", row[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes())
         logger.info("%s", path)
     side = config.banner_tile
     shown = (cv2.resize(tile(studio, shot), (side, side), interpolation=cv2.INTER_AREA) for shot in BANNER)
     faces = grid([np.asarray(face, np.uint8) for face in shown], len(BANNER) // len(YAWS))
-    write_whole(Path(config.banner), cv2.imencode(".png", faces[..., ::-1])[1].tobytes())
+    write_atomically(Path(config.banner), cv2.imencode(".png", faces[..., ::-1])[1].tobytes())

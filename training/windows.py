@@ -17,7 +17,7 @@ from playmate_core.diffusion.normalisation import (
 )
 from playmate_core.speech import SAMPLE_RATE, AudioEncoder
 from playmate_core.values import EMOTIONS
-from training.synthetic.clips import Clip
+from training.clip import UNLABELLED, Clip
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class ClipTensors:
     motion: Tensor
     audio: Tensor
     identity: Tensor
-    emotion: int  # index into EMOTIONS
-    intensity: float
+    emotion: int  # index into EMOTIONS, -1 where nobody named it
+    intensity: float  # NaN where nobody said how strong
     pose_static: bool = False  # its head hardly moves: its pose, divided by a floor, is no target
 
 
@@ -44,7 +44,7 @@ def clip_tensors(
         motion=motion[:frames],
         audio=audio[:frames],
         identity=standardised_identity(clip.keypoints, statistics),
-        emotion=EMOTIONS.index(clip.emotion),
+        emotion=-1 if clip.emotion == UNLABELLED else EMOTIONS.index(clip.emotion),
         intensity=clip.intensity,
         pose_static=pose_is_static(clip.motion, statistics),
     )
@@ -102,15 +102,15 @@ class WindowSampler:
         ``repeat`` they are the frame before the window (at a clip's start its first frame) held still in silence, as
         when a video begins from a portrait.
         """
-        dice = torch.rand(4, count, generator=generator)
-        clip = torch.searchsorted(self.first + self.lengths, (dice[0] * self.frames).long(), right=True)
+        u = torch.rand(4, count, generator=generator)
+        clip = torch.searchsorted(self.first + self.lengths, (u[0] * self.frames).long(), right=True)
         clip = clip.clamp(max=len(self.lengths) - 1)
         lengths = self.lengths[clip]
         # the last windows of a video reach half past its end; a longer overhang would teach little
         choices = (lengths - self.window // 2).clamp(min=1)
-        begin = torch.where(dice[1] < at_start, 0, (dice[2] * choices).long())
-        repeated = dice[3] < repeat
-        started = ~repeated & ((begin < self.previous) | (dice[3] < repeat + start))
+        begin = torch.where(u[1] < at_start, 0, (u[2] * choices).long())
+        repeated = u[3] < repeat
+        started = ~repeated & ((begin < self.previous) | (u[3] < repeat + start))
         return self.gather(clip, begin, started, repeated)
 
     def gather(self, clip: Tensor, begin: Tensor, started: Tensor, repeated: Tensor) -> Windows:

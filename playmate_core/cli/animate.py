@@ -13,7 +13,7 @@ from ..motion.edit import Regions
 from ..motion.pose import REFERENCES
 from ..pipelines.animate import AnimateRequest, JobReport, animate, extract, is_motion
 from ..rendering.portrait import FaceLimits
-from ..rendering.source_video import FilmOptions
+from ..rendering.source_video import FaceVideoOptions
 from .terminal import Bars, choice, device_flag, face_flags, flag, precision_flag, say
 from .weights import add_models_flag, resolved
 
@@ -30,14 +30,14 @@ def add_animate_commands(commands: argparse._SubParsersAction) -> None:
     _add_flags(one)
     film = one.add_argument_group("how the driving video is read")
     face_flags(film, "driving video", "driving-")
-    _film_flags(film)
+    _face_video_flags(film)
     one.set_defaults(run=_run_animate)
     two = commands.add_parser("motion", help="read the motion of a video into a file")
     two.add_argument("video", metavar="VIDEO", type=Path, help="a video of a face")
     two.add_argument("-o", "--output", metavar="OUT.safetensors", type=Path, required=True)
     film = two.add_argument_group("how the video is read")
     face_flags(film, "video")
-    _film_flags(film)
+    _face_video_flags(film)
     two.add_argument("--fps", type=float, help="frames a second to keep (as many as the video has)")
     _run_flags(two)
     two.set_defaults(run=_run_motion)
@@ -89,8 +89,8 @@ def _add_flags(to: argparse.ArgumentParser) -> None:
     )
 
 
-def _film_flags(to: argparse._ArgumentGroup) -> None:
-    film = FilmOptions()
+def _face_video_flags(to: argparse._ArgumentGroup) -> None:
+    film = FaceVideoOptions()
     flag(to, "--missing", film.limits.share, "share of the frames in which the face may be lost")
     flag(to, "--longest-gap", film.limits.longest, "most frames in a row in which it may be")
 
@@ -105,7 +105,7 @@ def _run_flags(to: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     return run
 
 
-def _request(options: argparse.Namespace, film: FilmOptions) -> AnimateRequest:
+def _request(options: argparse.Namespace, film: FaceVideoOptions) -> AnimateRequest:
     try:
         how = DrivingOptions(
             mode=options.mode,
@@ -151,7 +151,7 @@ def _request(options: argparse.Namespace, film: FilmOptions) -> AnimateRequest:
 
 def _run_animate(options: argparse.Namespace) -> None:
     limits = GapLimits(options.missing, options.longest_gap)
-    film = FilmOptions(options.driving_crop, options.driving_face, limits=limits, batch=options.batch)
+    film = FaceVideoOptions(options.driving_crop, options.driving_face, limits=limits, batch=options.batch)
     request = _request(options, film)
     with Bars() as bars:
         report = animate(request, bars)
@@ -161,7 +161,7 @@ def _run_animate(options: argparse.Namespace) -> None:
 def _run_render(options: argparse.Namespace) -> None:
     if not is_motion(options.driving):
         raise UserError(f"{options.driving} is no motion file; please read it with `playmate motion`, or use animate.")
-    request = _request(options, FilmOptions())
+    request = _request(options, FaceVideoOptions())
     with Bars() as bars:
         report = animate(request, bars)
     say(summary("video", report))
@@ -169,7 +169,7 @@ def _run_render(options: argparse.Namespace) -> None:
 
 def _run_motion(options: argparse.Namespace) -> None:
     limits = GapLimits(options.missing, options.longest_gap)
-    film = FilmOptions(options.crop, options.face, limits=limits, batch=options.batch)
+    film = FaceVideoOptions(options.crop, options.face, limits=limits, batch=options.batch)
     with Bars() as bars:
         weights = resolved(options.face_weights)
         report = extract(options.video, options.output, film, weights, options.fps, options.device, bars)

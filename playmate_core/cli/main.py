@@ -11,12 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..diffusion.emotion_schedule import NO_EMOTION
-from ..diffusion.options import POSE_ANCHORS, POSE_MEANS, STARTS, Keys, SamplingOptions
+from ..diffusion.options import POSE_ANCHORS, POSE_MEANS, STARTS, GuidanceKeys, SamplingOptions
 from ..diffusion.samplers import SAMPLERS, SPACINGS
 from ..errors import UserError
 from ..interpolation import FITS
 from ..motion.pose import REFERENCES
-from ..pipelines.talk import PoseSource, TalkReport, TalkRequest, Weights, talk
+from ..pipelines.stages import JobReport
+from ..pipelines.talk import PoseSource, TalkRequest, Weights, talk
 from ..rendering.portrait import FaceLimits
 from ..rendering.render import RenderOptions
 from ..values import EMOTIONS
@@ -132,10 +133,10 @@ def add_sampling_flags(to: argparse.ArgumentParser) -> None:
     choice(how, "--start", sampling.start, STARTS, "begin anywhere, or from the portrait's own face and pose")
 
 
-def guidance(text: str) -> float | Keys:
+def guidance(text: str) -> float | GuidanceKeys:
     """A number, or numbers from given seconds on."""
     try:
-        return Keys.written(text)
+        return GuidanceKeys.written(text)
     except UserError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 
@@ -207,7 +208,7 @@ def make(request: TalkRequest) -> None:
     say(summary(report))
 
 
-def summary(report: TalkReport) -> str:
+def summary(report: JobReport) -> str:
     """Where the file is, how long it is, and how long each stage took."""
     lines = [
         f"video    {report.path.resolve()}",

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
+from ..host import HOST
 from ..weights.catalogue import SETS, ModelFile, ModelSet
-from ..weights.folders import VARIABLE, Places, ask_too, below, by_hand, megabytes, mismatch
+from ..weights.folders import VARIABLE, Places, below, by_hand, megabytes, mismatch
 
 
 def register(commands: argparse._SubParsersAction[Any]) -> None:
@@ -47,7 +48,7 @@ def add_models_flag(to: argparse.ArgumentParser | argparse._ArgumentGroup) -> No
 def search_first(options: argparse.Namespace) -> None:
     """Have the folders of ``--models`` searched before all others, by this command and by the detectors."""
     named = tuple(getattr(options, "models", ()))
-    ask_too(lambda category: below(named, category))
+    HOST.set_model_folders(lambda category: below(named, category))
 
 
 def resolved(weights: Path | None) -> Path | None:

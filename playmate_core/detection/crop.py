@@ -1,7 +1,7 @@
 """Where the face lies in the picture, taking it out, and putting it back without a seam.
 
 An affine here is (2, 3) and maps homogeneous pixel positions (x, y, 1); pixel centres are at integers. Facts from
-shared/parity/LIVEPORTRAIT.md sections 6.3 to 6.5 and 9.
+shared/parity/docs/liveportrait.md 6.3 to 6.5 and 9.
 """
 
 from __future__ import annotations
@@ -243,8 +243,8 @@ class Paster:
             picture[self._patch.box] = self._patch.blend(frame, self._ground)
 
         # A card draws a frame faster than one core pastes it; what works here lets other threads run.
-        with ThreadPoolExecutor(min(len(frames), _cores())) as hands:
-            list(hands.map(put, pictures, frames.numpy()))
+        with ThreadPoolExecutor(min(len(frames), _cores())) as executor:
+            list(executor.map(put, pictures, frames.numpy()))
         return torch.from_numpy(pictures)
 
 

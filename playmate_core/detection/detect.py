@@ -10,13 +10,14 @@ import torch
 from torch import Tensor
 
 from ..errors import UserError
+from ..values import FaceCrop
 from .crop import CropOptions, Square, crop_to_image, square_from_box, square_from_landmarks, whole_to_image
 from .detectors import DETECTORS, Box, Detector, Face, available
 from .landmarks import crop_points
 from .tiling import Windowed, searching
 
 #: Where a face is: "auto", "whole" (the picture is the crop), a detector's name, a face box, or landmarks (N, 2).
-Where = str | Box | Tensor
+FaceSource = str | Box | Tensor
 #: Up to this ratio of the sides, and without a detector, "auto" takes a picture for a face crop already.
 SQUARE_ENOUGH = 1.15
 #: A picture of about as many crops across, not far off its centre, is taken for a face crop as it is.
@@ -68,25 +69,46 @@ class Pick:
         return sorted(faces, key=lambda f: -f.area if self.order == "largest" else f.centre[0])[self.index]
 
 
-def find_face(image: Tensor, where: Where = "auto", pick: Pick | None = None) -> Face | None:
-    """The face that is meant in a picture (H, W, 3) in [0, 1]; None where the picture itself is the crop.
+@dataclass(frozen=True)
+class FaceSelection:
+    """Which face was chosen: ``face``, or None where nobody looked for one or none was seen. ``whole``: the picture is
+    a face crop already. ``detected``: a detector saw the face; otherwise a person named the place."""
+
+    face: Face | None
+    whole: bool = False
+    detected: bool = False
+
+    def crop_to_image(self, height: int, width: int, size: int, options: CropOptions | None = None) -> Tensor:
+        """Affine (2, 3) from a crop of ``size`` pixels to the picture."""
+        if self.whole or self.face is None:
+            return whole_to_image(height, width, size)
+        return crop_to_image(square_of(self.face, options), size)
+
+    def crop(self, image: Tensor, size: int, options: CropOptions | None = None) -> FaceCrop:
+        """The crop of a picture (H, W, 3)."""
+        affine = self.crop_to_image(image.shape[0], image.shape[1], size, options)
+        return FaceCrop(image, affine, size, self.detected, None if self.face is None else self.face.finest)
+
+
+def select_face(image: Tensor, where: FaceSource = "auto", pick: Pick | None = None) -> FaceSelection:
+    """The face that is meant in a picture (H, W, 3) in [0, 1].
 
     ``where`` "auto": whatever detector works here, and no detector for squarish pictures. Raises UserError when no face
     is found, or nothing can look for one.
     """
     height, width = image.shape[:2]
     if isinstance(where, Tensor):
-        return Face.of(_points(where))
+        return FaceSelection(Face.of(_points(where)))
     if not isinstance(where, str):
-        return Face(_inside(where, height, width))
+        return FaceSelection(Face(_inside(where, height, width)))
     if where == "whole":
-        return None
+        return FaceSelection(None, whole=True)
     if where == "auto":
         return _automatic(image, pick)
     faces = searching(detector(where))(image)
     if not faces:
         raise _no_face(height, width)
-    return (pick or Pick()).of(faces)
+    return FaceSelection((pick or Pick()).of(faces), detected=True)
 
 
 def detector(name: str) -> Detector:
@@ -95,11 +117,6 @@ def detector(name: str) -> Detector:
         raise UserError(f"Unknown face crop {name!r}; choose auto, whole, {', '.join(DETECTORS)} or a box.")
     found = DETECTORS[name]()
     return Windowed(found) if name in _NEAR_SIGHTED else found
-
-
-def crop_of(face: Face | None, height: int, width: int, size: int, options: CropOptions | None = None) -> Tensor:
-    """Affine (2, 3) from a crop of ``size`` pixels to the picture around a face; None is the whole picture."""
-    return whole_to_image(height, width, size) if face is None else crop_to_image(square_of(face, options), size)
 
 
 def square_of(face: Face, options: CropOptions | None = None) -> Square:
@@ -118,25 +135,25 @@ def fills(square: Square, height: int, width: int) -> bool:
 
 
 def find_crop(
-    image: Tensor, size: int, how: Where = "auto", options: CropOptions | None = None, pick: Pick | None = None
+    image: Tensor, size: int, how: FaceSource = "auto", options: CropOptions | None = None, pick: Pick | None = None
 ) -> Tensor:
-    """Affine (2, 3) from a face crop of ``size`` pixels to the picture (H, W, 3); see :func:`find_face`."""
-    height, width = image.shape[:2]
-    return crop_of(find_face(image, how, pick), height, width, size, options)
+    """Affine (2, 3) from a face crop of ``size`` pixels to the picture (H, W, 3); see :func:`select_face`."""
+    return select_face(image, how, pick).crop_to_image(image.shape[0], image.shape[1], size, options)
 
 
-def _automatic(image: Tensor, pick: Pick | None) -> Face | None:
+def _automatic(image: Tensor, pick: Pick | None) -> FaceSelection:
     height, width = image.shape[:2]
     squarish = max(height, width) <= SQUARE_ENOUGH * min(height, width)
     for name in available()[:1]:
         faces = searching(detector(name))(image)
         if faces:
             face = (pick or Pick()).of(faces)
-            return None if pick is None and fills(square_of(face), height, width) else face
+            already = pick is None and fills(square_of(face), height, width)
+            return FaceSelection(face, whole=already, detected=True)
         if not squarish or pick is not None:
             raise _no_face(height, width)
     if squarish:  # a drawing or an animal, which no detector knows, may still be a crop
-        return None
+        return FaceSelection(None, whole=True)
     raise UserError(
         f"The picture is {width} x {height}, not a square face picture, and no detector is here; please crop it to a"
         " square around the head, hair and shoulders included, or install mediapipe or insightface."

@@ -1,6 +1,6 @@
 """Who can find faces: insightface and MediaPipe, both optional, imported when first used, never downloading.
 
-Where their model files are looked for, :mod:`places` says.
+Where their model files are looked for, :mod:`folders` says.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Face:
     """A face that was found: its ``box`` in pixels, ``landmarks`` (N, 2) in pixels where known, and a ``score``.
 
     ``fine`` are LivePortrait's 203 points, where its network looked. A picture is cropped by ``landmarks``, a film's
-    frames by ``fine`` (LIVEPORTRAIT.md section 6.5), and openings are measured on these.
+    frames by ``fine`` (docs/liveportrait.md 6.5), and openings are measured on these.
     """
 
     box: Box
@@ -52,7 +52,7 @@ class Face:
         """The landmarks that tell most."""
         return self.landmarks if self.fine is None else self.fine
 
-    def as_filmed(self) -> Face:
+    def in_video(self) -> Face:
         """The same face, measured as the frames of a film are."""
         return self if self.fine is None else replace(self, landmarks=self.fine)
 

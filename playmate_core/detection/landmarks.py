@@ -1,6 +1,6 @@
 """Points on a face: what the layouts share, how open eyes and lips are, and LivePortrait's 203 points.
 
-Facts from LIVEPORTRAIT.md sections 6.1, 6.2 and 8.2. Left and right are those of the picture.
+Facts from docs/liveportrait.md 6.1, 6.2 and 8.2. Left and right are those of the picture.
 """
 
 from __future__ import annotations

@@ -56,12 +56,15 @@ class FaceTrack:
             return squares
         scale = sum(square.side for square in squares) / len(squares)
         turns = [(math.cos(square.angle), math.sin(square.angle)) for square in squares]
-        rows = [(q.x / scale, q.y / scale, q.side / scale, *turn) for q, turn in zip(squares, turns, strict=True)]
+        rows = [
+            (q.x / scale, q.y / scale, q.side / scale, *rotation) for q, rotation in zip(squares, turns, strict=True)
+        ]
         calm = smooth_track(torch.tensor(rows, dtype=torch.float64), smoothing).tolist()
         return [Square(x * scale, y * scale, side * scale, math.atan2(sin, cos)) for x, y, side, cos, sin in calm]
 
     def box(self, options: CropOptions = DRIVING_CROP) -> Square:
-        """The one upright square for the whole film, the mean of all (LIVEPORTRAIT 6.6): in it the head still moves."""
+        """The one upright square for the whole film, the mean of all (docs/liveportrait.md 6.6): in it the head
+        still moves."""
         squares = self.squares(options)
         x, y, side = (sum(values) / len(squares) for values in zip(*((q.x, q.y, q.side) for q in squares), strict=True))
         return Square(x, y, side)
@@ -109,7 +112,7 @@ def gaps(seen: Tensor) -> tuple[tuple[int, int], ...]:
     return tuple(zip(starts.tolist(), ends.tolist(), strict=True))
 
 
-def filled_reading(seen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def fill_gaps(seen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """For every frame the seen frames before and after it and the weight (T,) of the latter; the ends are held."""
     known = torch.nonzero(seen)[:, 0]
     at = torch.arange(len(seen))
@@ -172,6 +175,6 @@ def _filled(values: list[Tensor | None], seen: Tensor) -> Tensor:
     """The values of all frames, those that were not ``seen`` between their neighbours."""
     known = next(value for value in values if value is not None)
     held = torch.stack([known if value is None else value for value in values])
-    first, second, weight = (part[~seen] for part in filled_reading(seen))
+    first, second, weight = (part[~seen] for part in fill_gaps(seen))
     held[~seen] = torch.lerp(held[first], held[second], weight.float().reshape(-1, *[1] * known.ndim))
     return held

@@ -1,4 +1,4 @@
-"""Stage 1, the motion denoiser: which motion goes with this voice (METHOD 1.7).
+"""Stage 1, the motion denoiser: which motion goes with this voice (docs/method.md 1.7).
 
 Four Proj modules turn motion, audio, identity and diffusion step into one sequence of P previous and W current
 frames; a Conformer works on it; Pose-MLP and Exp-MLP read the current frames. Letters: L audio layers, D audio width.
@@ -13,6 +13,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from ..errors import UserError
+from ..keypoint_space import PLAYMATE_DEMO
 from ..values import expect
 from .conformer import Conformer, Transformer, perceptron, sinusoids
 from .normalisation import (
@@ -57,6 +58,7 @@ class MotionConfig:
     fuse: str = "add"  # or "concat"
     target: str = "epsilon"  # or "x0", "v"
     pose_normalisation: str = "clip"  # Eq. 6; "global" is the ablation
+    keypoint_space: str = PLAYMATE_DEMO  # of the motion it learned; files that do not say are of our corpus
 
     def __post_init__(self) -> None:
         if self.width % (2 * self.heads):
@@ -211,18 +213,18 @@ class MotionDenoiser(nn.Module):
             mask, keep = seen[:, None, None, :], seen[..., None]
         return Prepared(self.audio_projection(context), previous, identity, mask, keep)
 
-    def run(self, noisy: Tensor, t: Tensor, prepared: Prepared) -> Tensor:
+    def run(self, noisy: Tensor, t: Tensor, cached_fast_face: Prepared) -> Tensor:
         """One evaluation on what :meth:`prepare` made: (B, W, 69), (B,) -> (B, P+W, d)."""
         current = self.motion_projection(torch.cat([noisy, torch.zeros_like(noisy[..., :1])], -1))
-        motion = torch.cat([prepared.previous, current], 1)  # (B, P+W, d)
+        motion = torch.cat([cached_fast_face.previous, current], 1)  # (B, P+W, d)
         if self.join is None:
-            x = motion + prepared.audio
+            x = motion + cached_fast_face.audio
         else:
-            x = self.join(torch.cat([motion, prepared.audio], -1))
+            x = self.join(torch.cat([motion, cached_fast_face.audio], -1))
         step = self.time_projection(sinusoids(t, self.config.width).to(x.dtype))  # (B, d)
-        x = x + (prepared.identity + step)[:, None]
+        x = x + (cached_fast_face.identity + step)[:, None]
         for block in self.blocks:
-            x = block(x, prepared.mask, prepared.keep)
+            x = block(x, cached_fast_face.mask, cached_fast_face.keep)
         return x
 
     def pose_head(self, hidden: Tensor) -> Tensor:

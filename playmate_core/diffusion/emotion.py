@@ -1,4 +1,4 @@
-"""Stage 2, the emotion controller: two DiT blocks between the frozen Conformer and the Exp-MLP (METHOD 1.11).
+"""Stage 2, the emotion controller: two DiT blocks between the frozen Conformer and the Exp-MLP (docs/method.md 1.11).
 
 Every gate starts at zero (adaLN-zero), so an untrained controller changes no bit of stage 1; the pose never hears it.
 """
@@ -93,7 +93,7 @@ class EmotionController(nn.Module):
         expect("hidden", hidden, "B", "P+W", self.config.width)
         expect("weights", weights, rows, "W", len(self.config.emotions))
         expect("intensity", intensity, rows, frames)
-        felt = self._felt(weights, intensity, null)  # (B, W, d)
+        felt = self._emotion_embedding(weights, intensity, null)  # (B, W, d)
         felt = torch.cat([felt[:, :1].expand(-1, length - frames, -1), felt], 1)
         step = self.time_projection(sinusoids(t, self.config.width).to(hidden.dtype))
         c = felt + step[:, None]  # (B, P+W, d)
@@ -105,7 +105,7 @@ class EmotionController(nn.Module):
             x = block(x, c, mask)
         return x
 
-    def _felt(self, weights: Tensor, intensity: Tensor, null: Tensor) -> Tensor:
+    def _emotion_embedding(self, weights: Tensor, intensity: Tensor, null: Tensor) -> Tensor:
         """(B, W, d): a straight line from neutral to each emotion, along which intensity goes.
 
         So a weaker emotion lies between neutral and the full one, and neutral is the same at every intensity.

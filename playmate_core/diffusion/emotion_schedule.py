@@ -34,36 +34,36 @@ class EmotionKey:
         return torch.tensor([names.count(name) / len(names) for name in EMOTIONS])
 
 
-Keys = tuple[EmotionKey, ...]
+EmotionKeys = tuple[EmotionKey, ...]
 
 
 @dataclass(frozen=True)
-class EmotionScore:
+class EmotionSchedule:
     """Timelines laid over each other: ``layers`` of (weight, keys). It has no length until a voice gives it one."""
 
-    layers: tuple[tuple[float, Keys], ...]
+    layers: tuple[tuple[float, EmotionKeys], ...]
 
     @staticmethod
-    def constant(name: str, intensity: float) -> EmotionScore:
+    def constant(name: str, intensity: float) -> EmotionSchedule:
         """One emotion from beginning to end. Raises UserError for an unknown name or an intensity outside 0..1."""
-        return EmotionScore(((1.0, read_score(name, intensity)),))
+        return EmotionSchedule(((1.0, read_emotion_schedule(name, intensity)),))
 
     @staticmethod
-    def written(text: str, intensity: float) -> EmotionScore:
-        """The timeline of :func:`read_score`, on several lines where that is easier to read."""
+    def written(text: str, intensity: float) -> EmotionSchedule:
+        """The timeline of :func:`read_emotion_schedule`, on several lines where that is easier to read."""
         lines = [line.strip().strip(",") for line in text.splitlines()]
         joined = ",".join(line for line in lines if line and not line.startswith("#"))
         if not joined:
             raise UserError("The emotion timeline is empty; please write happy, or 0:neutral,2.5:happy@0.8.")
-        return EmotionScore(((1.0, read_score(joined, intensity)),))
+        return EmotionSchedule(((1.0, read_emotion_schedule(joined, intensity)),))
 
-    def blended(self, other: EmotionScore, share: float) -> EmotionScore:
+    def blended(self, other: EmotionSchedule, share: float) -> EmotionSchedule:
         """This score at ``share`` 0, the other at 1, both in between. Raises UserError outside 0..1."""
         if not 0.0 <= share <= 1.0:
             raise UserError(f"Got a blend of {share:g}; give a number from 0 (the first) to 1 (the second).")
         mine = tuple((weight * (1.0 - share), keys) for weight, keys in self.layers)
         theirs = tuple((weight * share, keys) for weight, keys in other.layers)
-        return EmotionScore(tuple(layer for layer in mine + theirs if layer[0] > 0))
+        return EmotionSchedule(tuple(layer for layer in mine + theirs if layer[0] > 0))
 
     def curve(self, frames: int, fps: float = FPS) -> EmotionCurve | None:
         """One row a frame; None where every layer leaves the emotion to the voice.
@@ -84,7 +84,7 @@ class EmotionScore:
         return replace(told[0][1], weights=weights, intensity=intensity.clamp(max=1.0))
 
 
-def read_score(text: str, intensity: float) -> Keys:
+def read_emotion_schedule(text: str, intensity: float) -> EmotionKeys:
     """Read "happy", "happy@0.8", "happy+surprised" or "0:neutral,2.5:happy@0.8".
 
     ``intensity`` holds where none is written. Keys come back ordered by time. Raises UserError for anything else,
@@ -99,7 +99,7 @@ def read_score(text: str, intensity: float) -> Keys:
     return tuple(keys)
 
 
-def emotion_curve(keys: Keys, frames: int, fps: float = FPS) -> EmotionCurve | None:
+def emotion_curve(keys: EmotionKeys, frames: int, fps: float = FPS) -> EmotionCurve | None:
     """The keys as one row a frame, blended over BLEND_SECONDS up to each key; None for NO_EMOTION."""
     if keys[0].name == NO_EMOTION:
         return None

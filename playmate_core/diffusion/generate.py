@@ -1,4 +1,7 @@
-"""Motion for speech of any length: windows one after the other, each continuing the last (METHOD 1.4, 1.7, 1.12)."""
+"""Motion for speech of any length: windows one after the other, each continuing the last.
+
+See docs/method.md 1.4, 1.7, 1.12.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +20,11 @@ from ..values import AudioFeatures, EmotionCurve, Motion
 from .checks import check_curve, check_request, columns_by_name
 from .denoiser import MotionDenoiser, WindowContext
 from .emotion import EmotionController
-from .guidance import Feeling, Scales, as_clean, guided
+from .guidance import EmotionCondition, Scales, as_clean, guided
 from .noise import FreshNoise
 from .normalisation import EXPRESSION_CHANNELS, MOTION_CHANNELS, standardised_identity, to_expression
 from .options import SamplingOptions, window_of
-from .pose_prior import ANGLE_LIMITS, HELD_BACK, POSE_LIMIT, Head
+from .pose_prior import ANGLE_LIMITS, POSE_CLAMPED, POSE_LIMIT, PosePrior
 from .request import GenerationRequest, joined
 from .samplers import Schedule, sample
 from .windows import Progress, WindowPlan, counted, cross_fade, last_frames, stride
@@ -38,7 +41,7 @@ class _Plan:
     denoiser: MotionDenoiser
     controller: EmotionController | None
     identity: Tensor
-    head: Head
+    head: PosePrior
     audio: AudioFeatures
     emotion: tuple[Tensor, Tensor] | None
     options: SamplingOptions
@@ -56,10 +59,13 @@ class PlaymateGenerator:
 
     denoiser: MotionDenoiser
     controller: EmotionController | None = None
-    keypoint_space: str = "playmate-demo"
 
     name: ClassVar[str] = "playmate"
     defaults: ClassVar[SamplingOptions] = SamplingOptions()
+
+    @property
+    def keypoint_space(self) -> str:
+        return self.denoiser.config.keypoint_space
 
     @property
     def emotions(self) -> tuple[str, ...]:
@@ -107,7 +113,7 @@ def iterate(
     for name in ("cfg_audio", "cfg_audio_pose", "cfg_emotion"):
         window_of(name, getattr(options, name), len(audio), 0, 1, audio.fps)
     stride(config.window, options.overlap)
-    head = Head.of(rest, denoiser, options)
+    head = PosePrior.of(rest, denoiser, options)
     past = None
     if previous is not None:
         past = last_frames(head.encode(previous, statistics), config.previous)
@@ -145,9 +151,9 @@ def _run(plan: _Plan, progress: Progress | None) -> Iterator[Motion]:
             anchor = pose[0]
         head_pose, held = plan.head.decode(pose - anchor, plan.audio.fps)
         if held and not warned:
-            log.warning(HELD_BACK, ANGLE_LIMITS)
+            log.warning(POSE_CLAMPED, ANGLE_LIMITS)
             warned = True
-        yield Motion(head_pose, to_expression(kept, plan.denoiser.statistics))
+        yield Motion(head_pose, to_expression(kept, plan.denoiser.statistics), plan.denoiser.config.keypoint_space)
 
 
 @torch.no_grad()
@@ -157,7 +163,9 @@ def _window(plan: _Plan, index: int, past: Tensor | None, progress: Progress | N
     like = next(plan.denoiser.parameters())
     begin = plan.windows.begin(index)
     scales = Scales(*(_placed(s, like) for s in _scales(plan, begin)))
-    predict = guided(plan.denoiser, plan.controller, _context(plan, begin, past), _feeling(plan, begin), scales)
+    predict = guided(
+        plan.denoiser, plan.controller, _context(plan, begin, past), _emotion_condition(plan, begin), scales
+    )
     noise = FreshNoise(options.seed).window(index)
     model = sample(
         as_clean(plan.denoiser, plan.schedule, predict),
@@ -195,14 +203,14 @@ def _context(plan: _Plan, begin: int, past: Tensor | None) -> WindowContext:
     )
 
 
-def _feeling(plan: _Plan, begin: int) -> Feeling | None:
+def _emotion_condition(plan: _Plan, begin: int) -> EmotionCondition | None:
     """What the window feels; past the end of the speech the last frame's emotion holds."""
     if plan.emotion is None:
         return None
     like = next(plan.denoiser.parameters())
     place = torch.arange(begin, begin + plan.denoiser.config.window).clamp(max=len(plan.audio) - 1)
     weights, intensity = (part[place][None].to(like) for part in plan.emotion)
-    return Feeling(weights, intensity)
+    return EmotionCondition(weights, intensity)
 
 
 def _scales(plan: _Plan, begin: int) -> Sequence[float | Tensor]:

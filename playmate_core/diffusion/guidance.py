@@ -1,4 +1,4 @@
-"""Classifier-free guidance over voice and emotion (Eq. 8, METHOD 1.10).
+"""Classifier-free guidance over voice and emotion (Eq. 8, docs/method.md 1.10).
 
 ``e0 + w_a (e_a - e0) + w_e (e_ae - e_a)``, from exactly three conditionings: nothing, the voice, the voice and the
 emotion. Emotion enters behind the Conformer, so the last two share it: two Conformer rows, not three. The weights sum
@@ -31,7 +31,7 @@ class Scales:
 
 
 @dataclass(frozen=True)
-class Feeling:
+class EmotionCondition:
     """What a window feels: ``weights`` (B, W, E) over the controller's emotions, ``intensity`` (B, W)."""
 
     weights: Tensor
@@ -42,24 +42,24 @@ def guided(
     denoiser: MotionDenoiser,
     controller: EmotionController | None,
     context: WindowContext,
-    feeling: Feeling | None,
+    emotion: EmotionCondition | None,
     scales: Scales,
 ) -> Predict:
     """A denoiser ``(noisy (B, W, 69), t (B,)) -> (B, W, 69)`` of the guided prediction of the target.
 
-    Without a ``controller`` or a ``feeling`` it is stage 1 alone. The pose does not depend on them in any bit. What
+    Without a ``controller`` or a ``emotion`` it is stage 1 alone. The pose does not depend on them in any bit. What
     stays the same over the steps is computed here, once.
     """
-    prepared = denoiser.prepare(_unheard_and_heard(context))
+    cached_fast_face = denoiser.prepare(_uncond_and_cond(context))
 
     def predict(noisy: Tensor, t: Tensor) -> Tensor:
-        unheard, heard = denoiser.run(torch.cat([noisy, noisy]), torch.cat([t, t]), prepared).chunk(2)
-        pose0, pose_a = denoiser.pose_head(unheard), denoiser.pose_head(heard)
+        uncond, cond = denoiser.run(torch.cat([noisy, noisy]), torch.cat([t, t]), cached_fast_face).chunk(2)
+        pose0, pose_a = denoiser.pose_head(uncond), denoiser.pose_head(cond)
         pose = pose0 + scales.pose * (pose_a - pose0)
-        if controller is None or feeling is None:
-            rows = (unheard, heard, heard)
+        if controller is None or emotion is None:
+            rows = (uncond, cond, cond)
         else:
-            rows = _felt(controller, unheard, heard, t, feeling, context.valid)
+            rows = _emotion_embedding(controller, uncond, cond, t, emotion, context.valid)
         # One call a row: a batched product may round a row by its place, and equal rows must give equal answers.
         e0, e_a, e_ae = (denoiser.expression_head(row) for row in rows)
         expression = e0 + scales.audio * (e_a - e0) + scales.emotion * (e_ae - e_a)
@@ -83,16 +83,16 @@ def as_clean(denoiser: MotionDenoiser, schedule: Schedule, predict: Predict) -> 
     return predict_x0
 
 
-def _felt(
-    controller: EmotionController, unheard: Tensor, heard: Tensor, t: Tensor, feeling: Feeling, valid: Tensor
+def _emotion_embedding(
+    controller: EmotionController, uncond: Tensor, cond: Tensor, t: Tensor, emotion: EmotionCondition, valid: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Nothing, voice, voice and emotion: three rows of the controller."""
-    null = torch.tensor([True, True, False], device=heard.device).repeat_interleave(len(heard))
+    null = torch.tensor([True, True, False], device=cond.device).repeat_interleave(len(cond))
     felt = controller(
-        torch.cat([unheard, heard, heard]),
+        torch.cat([uncond, cond, cond]),
         t.repeat(3),
-        feeling.weights.repeat(3, 1, 1),
-        feeling.intensity.repeat(3, 1),
+        emotion.weights.repeat(3, 1, 1),
+        emotion.intensity.repeat(3, 1),
         null,
         valid.repeat(3, 1),
     )
@@ -100,8 +100,8 @@ def _felt(
     return first, second, third
 
 
-def _unheard_and_heard(context: WindowContext) -> WindowContext:
+def _uncond_and_cond(context: WindowContext) -> WindowContext:
     """Twice the rows: first without, then with the current audio."""
     doubled = {name: torch.cat([value, value]) for name, value in vars(context).items()}
-    heard = context.drop_audio
-    return replace(context, **doubled | {"drop_audio": torch.cat([torch.ones_like(heard), heard])})
+    cond = context.drop_audio
+    return replace(context, **doubled | {"drop_audio": torch.cat([torch.ones_like(cond), cond])})

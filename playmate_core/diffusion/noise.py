@@ -25,7 +25,7 @@ class WindowNoise:
     draw: Draw
 
 
-class NoiseSource(Protocol):
+class ClipNoise(Protocol):
     """The noise of a whole clip, window by window."""
 
     def window(self, index: int) -> WindowNoise: ...

@@ -1,4 +1,5 @@
-"""Between motion and the space the denoiser works in: adaptive normalisation (Eq. 5 and 6 corrected, METHOD 1.3, 1.4).
+"""Between motion and the space the denoiser works in: adaptive normalisation (Eq. 5 and 6 corrected, docs/method.md
+1.3, 1.4).
 
 A model-space frame is 63 expression channels, standardised over the whole corpus, then 6 pose channels (pitch, yaw,
 roll, t_x, t_y, log s), standardised by the mean and spread of their own clip; t_z is carried, never modelled.
@@ -18,9 +19,9 @@ from ..values import FPS, KEYPOINTS, Motion, Pose
 EXPRESSION_CHANNELS = 3 * KEYPOINTS
 POSE_CHANNELS = 6
 MOTION_CHANNELS = EXPRESSION_CHANNELS + POSE_CHANNELS
-#: Below this spread an expression channel carries extractor noise, not expression (METHOD 1.3).
+#: Below this spread an expression channel carries extractor noise, not expression (docs/method.md 1.3).
 LIVE_SIGMA = 1e-4
-#: A clip's spread counts as at least this share of the typical one: less is a head held still (METHOD 1.4).
+#: A clip's spread counts as at least this share of the typical one: less is a head held still (docs/method.md 1.4).
 POSE_FLOOR = 0.1
 PERCENTILES = (0.10, 0.25, 0.75, 0.90)
 #: A face further than this from the corpus is taken for one at this distance.
@@ -74,7 +75,7 @@ def measure_statistics(motions: Sequence[Motion], keypoints: Sequence[Tensor], s
     sigma = expression.std(0, correction=0)
     live = sigma > LIVE_SIGMA
     poses = [pose_channels(m.pose) for m in motions]
-    spread = torch.stack([pose.std(0, correction=0) for pose in poses])  # (clips, 6)
+    std = torch.stack([pose.std(0, correction=0) for pose in poses])  # (clips, 6)
     everything = torch.cat(poses)
     faces = torch.stack([k.flatten() for k in keypoints]).double()
     face_sigma = faces.std(0, correction=0)
@@ -83,8 +84,8 @@ def measure_statistics(motions: Sequence[Motion], keypoints: Sequence[Tensor], s
             "expression_mean": expression.mean(0),
             "expression_std": torch.where(live, sigma, torch.ones_like(sigma)),
             "live": live,
-            "pose_typical_std": spread.median(0).values.clamp(min=TINY),
-            "pose_percentiles": spread.quantile(torch.tensor(PERCENTILES, dtype=torch.float64), dim=0),
+            "pose_typical_std": std.median(0).values.clamp(min=TINY),
+            "pose_percentiles": std.quantile(torch.tensor(PERCENTILES, dtype=torch.float64), dim=0),
             "pose_global_mean": everything.mean(0),
             "pose_global_std": everything.std(0, correction=0).clamp(min=TINY),
             "identity_mean": faces.mean(0),
@@ -160,6 +161,6 @@ def to_motion(
 
 
 def standardised_identity(keypoints: Tensor, statistics: MotionStatistics) -> Tensor:
-    """Canonical ``keypoints`` (K, 3) as f_id (63,), METHOD 1.6; limited to what was learned."""
+    """Canonical ``keypoints`` (K, 3) as f_id (63,), docs/method.md 1.6; limited to what was learned."""
     mean, std = statistics.identity_mean.to(keypoints), statistics.identity_std.to(keypoints)
     return ((keypoints.flatten() - mean) / std).clamp(-IDENTITY_LIMIT, IDENTITY_LIMIT)

@@ -16,13 +16,13 @@ from .samplers import SAMPLERS, SPACINGS
 
 
 @dataclass(frozen=True)
-class Keys:
+class GuidanceKeys:
     """A number that changes: (second, value) in the order of time, straight lines between, held at both ends."""
 
     keys: tuple[tuple[float, float], ...]
 
     @staticmethod
-    def written(text: str) -> float | Keys:
+    def written(text: str) -> float | GuidanceKeys:
         """Read "1.5", or "0:1.5,2.5:3" with a value from each second on. Raises UserError for anything else."""
         try:
             if ":" not in text:
@@ -32,7 +32,7 @@ class Keys:
             raise UserError(f"Cannot read {text!r}; write a number, or a timeline like 0:1.5,2.5:3.") from None
         if len({at for at, _ in keys}) < len(keys) or not keys[0][0] >= 0:
             raise UserError(f"The timeline {text!r} names a second twice or one before 0; give each its own.")
-        return Keys(keys)
+        return GuidanceKeys(keys)
 
     def __str__(self) -> str:
         return ",".join(f"{at:g}:{value:g}" for at, value in self.keys)
@@ -48,7 +48,7 @@ class Keys:
 
 
 #: One number for all frames, one for each frame, or keys between which it changes.
-Curve = float | tuple[float, ...] | Keys
+GuidanceScale = float | tuple[float, ...] | GuidanceKeys
 
 POSE_MEANS = ("source", "frontal")
 POSE_ANCHORS = ("mean", "first")
@@ -57,10 +57,11 @@ STARTS = ("free", "portrait")
 
 @dataclass(frozen=True)
 class SamplingOptions:
-    """The defaults are PERFORMANCE 3's sampler and the paper's guidance.
+    """The defaults are docs/performance.md 3's sampler and the paper's guidance.
 
     ``cfg_audio``, ``cfg_emotion``: w_a and w_e of Eq. 8, a number, one for each frame, or keys. ``cfg_audio_pose``: w_a
-    on the head pose, 1 by default, because more exaggerates head motion (METHOD 1.10). ``pose_amplitude``: times the
+    on the head pose, 1 by default, because more exaggerates head motion (docs/method.md 1.10). ``pose_amplitude``:
+    times the
     typical spread, one number or six (pitch, yaw, roll, t_x, t_y, scale); 0 is a still head. ``pose_mean``: around the
     portrait's own pose, or facing the camera. ``pose_anchor``: the mean stands there, or the first frame. ``start``:
     begin anywhere, or from the portrait's own face and pose. ``overlap``: frames two windows share, faded from one to
@@ -72,9 +73,9 @@ class SamplingOptions:
     sampler: str = "dpm++2m"
     spacing: str = "logsnr"
     eta: float = 0.0
-    cfg_audio: Curve = 1.5
-    cfg_audio_pose: Curve = 1.0
-    cfg_emotion: Curve = 1.5
+    cfg_audio: GuidanceScale = 1.5
+    cfg_audio_pose: GuidanceScale = 1.0
+    cfg_emotion: GuidanceScale = 1.5
     seed: int = 0
     pose_amplitude: float | tuple[float, ...] = 1.0
     pose_mean: str = "source"
@@ -120,20 +121,20 @@ class SamplingOptions:
         return torch.tensor(numbers(self.pose_amplitude), dtype=torch.float64).expand(POSE_CHANNELS)
 
 
-def numbers(curve: Curve) -> tuple[float, ...]:
+def numbers(curve: GuidanceScale) -> tuple[float, ...]:
     """One number as a tuple of one, keys as their values."""
-    if isinstance(curve, Keys):
+    if isinstance(curve, GuidanceKeys):
         return tuple(value for _, value in curve.keys)
     return tuple(curve) if isinstance(curve, tuple) else (curve,)
 
 
-def window_of(name: str, curve: Curve, frames: int, begin: int, end: int, fps: float = FPS) -> float | Tensor:
+def window_of(name: str, curve: GuidanceScale, frames: int, begin: int, end: int, fps: float = FPS) -> float | Tensor:
     """The part of a curve over ``frames`` that a window [begin, end) sees: a number, or (W, 1), held at both ends.
 
     Raises UserError for a curve of another length.
     """
     place = torch.arange(begin, end).clamp(0, frames - 1)
-    if isinstance(curve, Keys):
+    if isinstance(curve, GuidanceKeys):
         return curve.at(place, fps)[:, None]
     if not isinstance(curve, tuple):
         return float(curve)

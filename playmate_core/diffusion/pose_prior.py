@@ -1,4 +1,4 @@
-"""How the head of an unseen portrait moves, which has no clip to take pose statistics from (METHOD 1.4)."""
+"""How the head of an unseen portrait moves, which has no clip to take pose statistics from (docs/method.md 1.4)."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from .normalisation import (
 )
 from .options import SamplingOptions
 
-#: The pose stays within so many typical spreads of its centre (METHOD 1.4).
+#: The pose stays within so many typical spreads of its centre (docs/method.md 1.4).
 POSE_LIMIT = 3.5
 #: Pitch, yaw, roll in degrees beyond which the renderer is not comfortable.
 ANGLE_LIMITS = (25.0, 35.0, 25.0)
 
 
-#: What is logged when :func:`within_limits` had to act; takes ANGLE_LIMITS.
-HELD_BACK = "The head would turn beyond %s degrees (pitch, yaw, roll) and is held there."
+#: What is logged when :func:`clamp_pose` had to act; takes ANGLE_LIMITS.
+POSE_CLAMPED = "The head would turn beyond %s degrees (pitch, yaw, roll) and is held there."
 
 
-def within_limits(angles: Tensor, rest: Tensor) -> tuple[Tensor, bool]:
-    """``angles`` (T, 3) held within ANGLE_LIMITS, and whether that changed any (METHOD 1.4, safety).
+def clamp_pose(angles: Tensor, rest: Tensor) -> tuple[Tensor, bool]:
+    """``angles`` (T, 3) held within ANGLE_LIMITS, and whether that changed any (docs/method.md 1.4, safety).
 
     A portrait whose ``rest`` (3,) looks further aside than a limit may keep its pose.
     """
@@ -54,20 +54,20 @@ def as_asked(pose: Pose, rest: Pose, options: SamplingOptions) -> tuple[Pose, bo
         scale = rest.scale * (scale / rest.scale).clamp(min=TINY) ** amplitude[5]
     if options.pose_mean == "frontal":
         rotation = rotation - rest.rotation
-    rotation, held = within_limits(rotation, rest.rotation[0])
+    rotation, held = clamp_pose(rotation, rest.rotation[0])
     return Pose(rotation, translation, scale, pose.fps), held
 
 
 @dataclass(frozen=True)
-class Head:
-    """How a portrait's head moves: around ``mean`` (6,) by ``spread`` (6,), float64; ``depth`` (1, 1) is its t_z."""
+class PosePrior:
+    """How a portrait's head moves: around ``mean`` (6,) by ``std`` (6,), float64; ``depth`` (1, 1) is its t_z."""
 
     mean: Tensor
-    spread: Tensor
+    std: Tensor
     depth: Tensor
 
     @staticmethod
-    def of(rest: Motion, denoiser: MotionDenoiser, options: SamplingOptions) -> Head:
+    def of(rest: Motion, denoiser: MotionDenoiser, options: SamplingOptions) -> PosePrior:
         """The inference rule for an unseen portrait: its own pose, the typical spread times the amplitude."""
         statistics = denoiser.statistics
         own = pose_channels(rest.pose)[0]
@@ -77,18 +77,18 @@ class Head:
         if denoiser.config.pose_normalisation == "global":
             # The ablation learned absolute poses; around a portrait's own they would mean something else.
             mean = statistics.pose_global_mean.to(own)
-            return Head(mean, statistics.pose_global_std.to(own) * options.amplitude, rest.pose.translation[:, 2:])
-        return Head(mean, statistics.pose_typical_std.to(own) * options.amplitude, rest.pose.translation[:, 2:])
+            return PosePrior(mean, statistics.pose_global_std.to(own) * options.amplitude, rest.pose.translation[:, 2:])
+        return PosePrior(mean, statistics.pose_typical_std.to(own) * options.amplitude, rest.pose.translation[:, 2:])
 
     def encode(self, motion: Motion, statistics: MotionStatistics) -> Tensor:
         """A motion of this head in model space (T, 69); an axis that may not move reads as its mean."""
-        moves = self.spread > 0
-        model = to_model_space(motion, statistics, self.mean, self.spread.where(moves, torch.ones_like(self.mean)))
+        moves = self.std > 0
+        model = to_model_space(motion, statistics, self.mean, self.std.where(moves, torch.ones_like(self.mean)))
         pose = model[:, EXPRESSION_CHANNELS:].where(moves, torch.zeros(())).clamp(-POSE_LIMIT, POSE_LIMIT)
         return torch.cat([model[:, :EXPRESSION_CHANNELS], pose], -1)
 
     def decode(self, pose: Tensor, fps: float) -> tuple[Pose, bool]:
         """Model-space ``pose`` (T, 6) as a Pose, and whether it had to be held back."""
-        channels = self.mean + self.spread * pose.double()
-        angles, held = within_limits(channels[:, :3], self.mean[:3])
+        channels = self.mean + self.std * pose.double()
+        angles, held = clamp_pose(channels[:, :3], self.mean[:3])
         return pose_from_channels(torch.cat([angles, channels[:, 3:]], -1), self.depth, fps), held

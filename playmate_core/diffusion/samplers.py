@@ -1,4 +1,4 @@
-"""Forward and reverse diffusion around any denoiser (METHOD 1.8 and 1.9, PERFORMANCE 3).
+"""Forward and reverse diffusion around any denoiser (docs/method.md 1.8 and 1.9, docs/performance.md 3).
 
 The noisy sample at step ``t`` is ``alpha_t x0 + sigma_t noise`` with ``alpha_t^2 = alpha_bar_t`` and
 ``alpha_t^2 + sigma_t^2 = 1``. A sampler sees the network only as ``predict_x0(noisy, t) -> x0``: what the network was
@@ -19,9 +19,9 @@ from ..errors import UserError
 from .schedule import CLEAN, Schedule
 
 TARGETS = ("epsilon", "x0", "v")
-#: Clean samples live in standardised space; nothing real lies beyond six standard deviations (METHOD 1.9).
+#: Clean samples live in standardised space; nothing real lies beyond six standard deviations (docs/method.md 1.9).
 X0_LIMIT = 6.0
-#: Largest noise that training puts on the previous motion: Hallo2's t < 50 on this schedule (METHOD 1.8).
+#: Largest noise that training puts on the previous motion: Hallo2's t < 50 on this schedule (docs/method.md 1.8).
 PREVIOUS_SIGMA = 0.17
 
 Denoise = Callable[[Tensor, int], Tensor]
@@ -39,7 +39,7 @@ def add_noise(schedule: Schedule, x0: Tensor, noise: Tensor, t: Tensor) -> Tenso
 def previous_noise(
     schedule: Schedule, previous: Tensor, sigma_max: float = PREVIOUS_SIGMA, generator: torch.Generator | None = None
 ) -> Tensor:
-    """Noise augmentation of the previous window's motion (B, P, C), corrected Eq. 9 (square root; METHOD 1.8).
+    """Noise augmentation of the previous window's motion (B, P, C), corrected Eq. 9 (square root; docs/method.md 1.8).
 
     Each sample draws its own step uniformly from 0 up to the step whose noise is nearest to ``sigma_max``; every frame
     and channel its own noise. Parametrised by sigma, so that another schedule means the same disturbance.
@@ -125,14 +125,14 @@ SPACINGS: dict[str, Callable[[Schedule, int], list[int]]] = {
 
 
 @dataclass(frozen=True)
-class Chance:
+class NoiseSource:
     """Where a sampler's fresh noise comes from: ``eta`` scales it (DDIM), ``draw`` gives it."""
 
     eta: float
     draw: Draw
 
 
-def ddpm(predict: Denoise, schedule: Schedule, x: Tensor, grid: Sequence[int], chance: Chance) -> Tensor:
+def ddpm(predict: Denoise, schedule: Schedule, x: Tensor, grid: Sequence[int], noise_source: NoiseSource) -> Tensor:
     """Ancestral sampling with the posterior variance (Ho et al. 2020, Eq. 6 and 7), over any falling grid."""
     for t, following in pairwise([*grid, CLEAN]):
         (alpha, sigma), (alpha_next, sigma_next) = schedule.pair(t), schedule.pair(following)
@@ -141,7 +141,7 @@ def ddpm(predict: Denoise, schedule: Schedule, x: Tensor, grid: Sequence[int], c
         x0 = predict(x, t)
         x = (alpha_next * added / sigma**2) * x0 + (kept * sigma_next**2 / sigma**2) * x
         if following != CLEAN:
-            x = x + (sigma_next / sigma * math.sqrt(added)) * chance.draw(x)
+            x = x + (sigma_next / sigma * math.sqrt(added)) * noise_source.draw(x)
     return x
 
 
@@ -153,19 +153,21 @@ def ddim_factors(schedule: Schedule, t: int, following: int, eta: float) -> tupl
     return alpha_next, math.sqrt(max(kept, 0.0)), fresh
 
 
-def ddim(predict: Denoise, schedule: Schedule, x: Tensor, grid: Sequence[int], chance: Chance) -> Tensor:
+def ddim(predict: Denoise, schedule: Schedule, x: Tensor, grid: Sequence[int], noise_source: NoiseSource) -> Tensor:
     """DDIM (Song et al. 2021, Eq. 12): ``eta`` 0 is deterministic, 1 is DDPM."""
     for t, following in pairwise([*grid, CLEAN]):
         alpha, sigma = schedule.pair(t)
-        clean, noise, fresh = ddim_factors(schedule, t, following, chance.eta)
+        clean, noise, fresh = ddim_factors(schedule, t, following, noise_source.eta)
         x0 = predict(x, t)
         x = clean * x0 + (noise / sigma) * (x - alpha * x0)
         if fresh > 0.0:
-            x = x + fresh * chance.draw(x)
+            x = x + fresh * noise_source.draw(x)
     return x
 
 
-def dpm_solver_2m(predict: Denoise, schedule: Schedule, x: Tensor, grid: Sequence[int], chance: Chance) -> Tensor:
+def dpm_solver_2m(
+    predict: Denoise, schedule: Schedule, x: Tensor, grid: Sequence[int], noise_source: NoiseSource
+) -> Tensor:
     """DPM-Solver++(2M) (Lu et al. 2022, Algorithm 2): second order, one evaluation per step, deterministic.
 
     The first step has no history and is first order. The last runs to the clean sample, where log-SNR is infinite and
@@ -186,7 +188,7 @@ def dpm_solver_2m(predict: Denoise, schedule: Schedule, x: Tensor, grid: Sequenc
     return x
 
 
-SAMPLERS: dict[str, Callable[[Denoise, Schedule, Tensor, Sequence[int], Chance], Tensor]] = {
+SAMPLERS: dict[str, Callable[[Denoise, Schedule, Tensor, Sequence[int], NoiseSource], Tensor]] = {
     "ddpm": ddpm,
     "ddim": ddim,
     "dpm++2m": dpm_solver_2m,
@@ -233,7 +235,7 @@ def sample(
 
     grid = SPACINGS[spacing](schedule, steps)
     draw = generator if callable(generator) else drawn_from(generator)
-    return SAMPLERS[sampler](predict, schedule, noise.float(), grid, Chance(eta, draw))
+    return SAMPLERS[sampler](predict, schedule, noise.float(), grid, NoiseSource(eta, draw))
 
 
 def drawn_from(generator: torch.Generator | None) -> Draw:

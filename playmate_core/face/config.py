@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..keypoint_space import PLAYMATE_DEMO
 from ..values import KEYPOINTS
 
 
@@ -57,6 +58,8 @@ class FaceConfig:
     body_candidate: bool = False
     # S, stitching and retargeting
     with_stitching: bool = True
+    #: What M's keypoints mean; files of ours that do not say are of our procedural corpus.
+    keypoint_space: str = PLAYMATE_DEMO
 
     def __post_init__(self) -> None:
         # JSON has no tuples; a config read back from a checkpoint must still be hashable and equal.

@@ -20,19 +20,19 @@ HALF_WIDTH, TOP, BOTTOM = 0.29, -0.27, 0.36
 
 
 @dataclass(frozen=True)
-class Where:
+class HeadPlacement:
     """A head's pose as guessed: ``rotation`` (B, 3) degrees, ``translation`` (B, 3), ``scale`` (B, 1)."""
 
     rotation: Tensor
     translation: Tensor
     scale: Tensor
 
-    def fixed(self) -> Where:
+    def fixed(self) -> HeadPlacement:
         """The same, through which nothing learns."""
-        return Where(self.rotation.detach(), self.translation.detach(), self.scale.detach())
+        return HeadPlacement(self.rotation.detach(), self.translation.detach(), self.scale.detach())
 
 
-def turned_to_front(image: Tensor, where: Where, side: int) -> Tensor:
+def frontal_view(image: Tensor, where: HeadPlacement, side: int) -> Tensor:
     """The skin of the head's ellipsoid as seen from the front, out of pictures (B, 3, S, S): (B, 3, side, side)."""
     y, x = torch.meshgrid(
         torch.linspace(TOP, BOTTOM, side, device=image.device),

@@ -12,7 +12,7 @@ LONGEST_SUM = 256 * 27
 
 
 class ConvNorm2d(nn.Module):
-    """Convolution 3x3, batch norm, (leaky) ReLU: (B, in, h, w) -> (B, out, h, w)."""
+    """WinogradConv 3x3, batch norm, (leaky) ReLU: (B, in, h, w) -> (B, out, h, w)."""
 
     def __init__(self, inside: int, outside: int, slope: float = 0.0) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class Down2d(ConvNorm2d):
 
 
 class ConvNorm3d(nn.Module):
-    """Convolution 3x3x3, batch norm, ReLU: (B, in, D, h, w) -> (B, out, D, h, w)."""
+    """WinogradConv 3x3x3, batch norm, ReLU: (B, in, D, h, w) -> (B, out, D, h, w)."""
 
     def __init__(self, inside: int, outside: int) -> None:
         super().__init__()
@@ -103,7 +103,7 @@ class Residual3d(nn.Module):
 
 
 class SpectralConv2d(nn.Module):
-    """Convolution whose kernel is divided by its largest singular value, kept as published: weight_orig, u and v.
+    """WinogradConv whose kernel is divided by its largest singular value, kept as published: weight_orig, u and v.
 
     In training u and v take one power iteration a step; in eval the stored ones are used as they are (page 3.6).
     """

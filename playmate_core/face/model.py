@@ -25,7 +25,7 @@ class FaceModel(nn.Module):
         self.generator = Generator(config)
         self.stitching = Stitching(config) if config.with_stitching else None
 
-    def trunks_in(self, dtype: torch.dtype) -> FaceModel:
+    def set_compute_dtype(self, dtype: torch.dtype) -> FaceModel:
         """Let F, W and G compute in ``dtype`` from now on; returns the model itself.
 
         M, S and every place stay float32: in half precision a keypoint may only stand on a grid of a two-thousandth,

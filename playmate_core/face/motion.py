@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..geometry import ANGLE_BINS, degrees_from_bins
 from .config import FaceConfig
-from .front import Where, turned_to_front
+from .front import HeadPlacement, frontal_view
 
 NORM_EPS = 1e-6
 #: A face crop shows a head about this much larger than the canonical one; scale has no activation, so it starts here.
@@ -147,17 +147,17 @@ class PoseHeads(nn.Module):
             nn.init.zeros_(head.bias)
         nn.init.constant_(self.fc_scale.bias, SCALE_START)
 
-    def where(self, features: Tensor) -> tuple[Where, Tensor]:
+    def where(self, features: Tensor) -> tuple[HeadPlacement, Tensor]:
         """The pose, and the logits (B, 3, 66) from which its rotation was taken."""
         logits = torch.stack([self.fc_pitch(features), self.fc_yaw(features), self.fc_roll(features)], 1)
-        return Where(degrees_from_bins(logits), self.fc_t(features), self.fc_scale(features)), logits
+        return HeadPlacement(degrees_from_bins(logits), self.fc_t(features), self.fc_scale(features)), logits
 
     def fine_heads(self) -> tuple[nn.Linear, ...]:
         """The heads whose outputs are hundredths: they want a smaller step than the rest."""
         return self.fc_t, self.fc_scale
 
 
-class ConvNeXtDetector(ConvNeXt, PoseHeads):
+class ConvNeXtMotionExtractor(ConvNeXt, PoseHeads):
     """The published M: seven linear heads on one backbone (page 3.3)."""
 
     def __init__(self, config: FaceConfig) -> None:
@@ -185,7 +185,7 @@ class ConvNeXtDetector(ConvNeXt, PoseHeads):
         return FaceReading(keypoints, where.rotation, where.translation, where.scale, expression, logits)
 
 
-class TwoLooksDetector(PlainBackbone, PoseHeads):
+class CoarseToFineMotionExtractor(PlainBackbone, PoseHeads):
     """The M this repository trains from scratch: one look tells where the head is, a second reads its face.
 
     Brows are two pixels thick in the first look's picture, and nothing but jaw and lids was ever read there of people
@@ -225,29 +225,31 @@ class TwoLooksDetector(PlainBackbone, PoseHeads):
         """Measure in units of the spread of people (P, K, 3) and of frames (T, K, 3), from their means."""
         for name, seen in (("keypoint", keypoints), ("expression", expressions)):
             getattr(self, f"{name}_mean").copy_(seen.mean(0).flatten())
-            getattr(self, f"{name}_spread").copy_(spread_of(seen))
+            getattr(self, f"{name}_spread").copy_(std_of(seen))
 
     def first_parts(self) -> tuple[nn.Module, ...]:
         """All that the first look is made of."""
         return self.stages, self.join, self.fc_pitch, self.fc_yaw, self.fc_roll, self.fc_t, self.fc_scale
 
-    def first_look(self, image: Tensor) -> tuple[Where, Tensor]:
+    def coarse(self, image: Tensor) -> tuple[HeadPlacement, Tensor]:
         """Where the head is in pictures (B, 3, S, S), and the logits of its angles."""
         return self.where(self.features(F.interpolate(image, size=(self.size, self.size), mode="area")))
 
-    def second_look(self, image: Tensor, where: Where) -> tuple[Where, Tensor, Tensor]:
+    def fine(self, image: Tensor, where: HeadPlacement) -> tuple[HeadPlacement, Tensor, Tensor]:
         """The mended pose, keypoints and expression (B, K, 3) of pictures (B, 3, S, S) with heads about ``where``."""
-        seen = turned_to_front(image, where.fixed(), self.close_size)
+        seen = frontal_view(image, where.fixed(), self.close_size)
         x = self.close_join(self.close_stages(seen * 2.0 - 1.0))
-        turn, shift, size = (self.close_pose(x) * x.new_tensor(self.CORRECTIONS)).split((3, 2, 1), -1)
-        mended = Where(where.rotation + turn, where.translation + F.pad(shift, (0, 1)), where.scale * size.exp())
+        rotation, shift, size = (self.close_pose(x) * x.new_tensor(self.CORRECTIONS)).split((3, 2, 1), -1)
+        mended = HeadPlacement(
+            where.rotation + rotation, where.translation + F.pad(shift, (0, 1)), where.scale * size.exp()
+        )
         keypoints = self.keypoint_mean + self.keypoint_spread * self.close_kp(x)
         expression = self.expression_mean + self.expression_spread * self.close_exp(x)
         return mended, _points(keypoints), _points(expression)
 
     def forward(self, image: Tensor) -> FaceReading:
-        where, logits = self.first_look(image)
-        mended, keypoints, expression = self.second_look(image, where)
+        where, logits = self.coarse(image)
+        mended, keypoints, expression = self.fine(image, where)
         return FaceReading(keypoints, mended.rotation, mended.translation, mended.scale, expression, logits)
 
 
@@ -259,7 +261,7 @@ def _halving(inside: int, outside: int, deeper: int, bend: type[nn.Module]) -> n
     return nn.Sequential(*layers)
 
 
-def spread_of(points: Tensor) -> Tensor:
+def std_of(points: Tensor) -> Tensor:
     """Deviation of every coordinate over points (N, K, 3): (3 K,), nowhere below MOVES_NOT."""
     return points.flatten(1).std(0).clamp(min=MOVES_NOT)
 
@@ -268,9 +270,9 @@ def _points(flat: Tensor) -> Tensor:
     return flat.unflatten(-1, (-1, 3))
 
 
-DETECTORS: dict[str, type[ConvNeXtDetector] | type[TwoLooksDetector]] = {
-    "convnext": ConvNeXtDetector,
-    "two-looks": TwoLooksDetector,
+EXTRACTORS: dict[str, type[ConvNeXtMotionExtractor] | type[CoarseToFineMotionExtractor]] = {
+    "convnext": ConvNeXtMotionExtractor,
+    "two-looks": CoarseToFineMotionExtractor,
 }
 
 
@@ -279,7 +281,9 @@ class MotionExtractor(nn.Module):
 
     def __init__(self, config: FaceConfig) -> None:
         super().__init__()
-        self.detector: ConvNeXtDetector | TwoLooksDetector = DETECTORS[config.motion_backbone](config)
+        self.detector: ConvNeXtMotionExtractor | CoarseToFineMotionExtractor = EXTRACTORS[config.motion_backbone](
+            config
+        )
 
     def forward(self, image: Tensor) -> FaceReading:
         return self.detector(image)

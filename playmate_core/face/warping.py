@@ -124,7 +124,7 @@ class Hourglass(nn.Module):
 
 
 @torch.no_grad()
-def common_turn(x_from: Tensor, x_to: Tensor) -> Tensor:
+def common_rotation(x_from: Tensor, x_to: Tensor) -> Tensor:
     """The turn and scale J of least squares that takes one keypoint set to another about their centres, row vectors on
     the left (Kabsch 1976, Umeyama 1991): (B, K, 3) twice -> (B, 3, 3). A lifted brow or a dropped jaw hardly moves it.
     """
@@ -170,23 +170,23 @@ class DenseMotion(nn.Module):
         nn.init.constant_(self.occlusion.bias, OCCLUSION_START)
 
     def evidence(
-        self, compressed: Tensor, grid: Tensor, turned: Tensor, shift: Tensor, x_s: Tensor, x_d: Tensor, *body: Tensor
+        self, compressed: Tensor, grid: Tensor, rotated: Tensor, shift: Tensor, x_s: Tensor, x_d: Tensor, *body: Tensor
     ) -> Tensor:
         """Per candidate: where its keypoint went, then what it would bring -> (B, N (1+c), D, h, w)."""
         batch = len(x_d)
         depth, height, width = grid.shape[:3]
         still = grid.expand(batch, 1, *grid.shape)  # the first candidate stands still
         # All candidates lie along depth, so that one look-up serves them without copying the volume.
-        places = [still, turned[:, None] + shift[:, :, None, None, None, :], *(b[:, None] for b in body)]
+        places = [still, rotated[:, None] + shift[:, :, None, None, None, :], *(b[:, None] for b in body)]
         moved = sample(compressed.expand(batch, -1, -1, -1, -1), torch.cat(places, 1).flatten(1, 2))
         moved = moved.unflatten(2, (-1, depth)).movedim(2, 1)
         heat = heatmaps(x_d, depth, height, width) - heatmaps(x_s, depth, height, width)
         heat = F.pad(heat, (0, 0, 0, 0, 0, 0, 1, len(body))).to(moved.dtype)
         return torch.cat([heat[:, :, None], moved], 2).flatten(1, 2)
 
-    def follow_body(self, grid: Tensor, turn: Tensor, x_s: Tensor, x_d: Tensor) -> Tensor:
+    def follow_body(self, grid: Tensor, rotation: Tensor, x_s: Tensor, x_d: Tensor) -> Tensor:
         """Where each voxel came from if it moved and scaled with the head but did not turn: (B, D, h, w, 3)."""
-        scale = torch.linalg.det(turn.float()).clamp(min=1e-8).pow(1.0 / 3.0).to(turn.dtype)
+        scale = torch.linalg.det(rotation.float()).clamp(min=1e-8).pow(1.0 / 3.0).to(rotation.dtype)
         from_, to = (torch.einsum("k,bkc->bc", self.origin.to(x.dtype), x)[:, None, None, None] for x in (x_s, x_d))
         return from_ + scale[:, None, None, None, None] * (grid - to)
 
@@ -205,20 +205,20 @@ class DenseMotion(nn.Module):
         compressed = F.relu(self.norm(self.compress(volume)))
         depth, height, width = volume.shape[2:]
         grid = identity_grid(depth, height, width, x_d)
-        turned, shift = grid.expand(len(x_d), *grid.shape), x_s - x_d
-        turn = common_turn(x_d, x_s) if self.turns or self.has_body else x_d.new_empty(0)
-        body = (self.follow_body(grid, turn, x_s, x_d),) if self.has_body else ()
+        rotated, shift = grid.expand(len(x_d), *grid.shape), x_s - x_d
+        rotation = common_rotation(x_d, x_s) if self.turns or self.has_body else x_d.new_empty(0)
+        body = (self.follow_body(grid, rotation, x_s, x_d),) if self.has_body else ()
         if self.turns:
-            turned = (grid.flatten(0, 2) @ turn).unflatten(1, (depth, height, width))
-            shift = x_s - x_d @ turn
-        hidden = self.hourglass(self.evidence(compressed, grid, turned, shift, x_s, x_d, *body))
+            rotated = (grid.flatten(0, 2) @ rotation).unflatten(1, (depth, height, width))
+            shift = x_s - x_d @ rotation
+        hidden = self.hourglass(self.evidence(compressed, grid, rotated, shift, x_s, x_d, *body))
         mask = self.mask(hidden).to(x_d.dtype).softmax(1)
         # The mask sums to one, so the sum over candidate grids is a few grids and the mean shift.
         points = x_d.shape[1]
         deformation = torch.einsum("bkzyx,bkc->bzyxc", mask[:, 1 : points + 1], shift)
-        deformation = deformation + turned + mask[:, 0, ..., None] * (grid - turned)
+        deformation = deformation + rotated + mask[:, 0, ..., None] * (grid - rotated)
         for share, moved in zip(mask[:, points + 1 :].unbind(1), body, strict=True):
-            deformation = deformation + share[..., None] * (moved - turned)
+            deformation = deformation + share[..., None] * (moved - rotated)
         occlusion = self.occlusion(hidden.flatten(1, 2)).sigmoid()
         return deformation, mask, occlusion, hidden
 

@@ -2,48 +2,51 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from .audio_files import Recording
-from .audio_track import Soundtrack
-from .video_writer import PROVENANCE, VideoOptions, check_output
+from ..atomic_file import AtomicFile
+from .audio_track import AnySound, Soundtrack
+from .container import ffmpeg_name
+from .video_writer import PROVENANCE, VideoOptions, check_output, movflags
 
 
 def join(
     parts: Sequence[Path],
     path: Path,
     fps: float,
-    sound: Recording | str | Path | None = None,
+    sound: AnySound = None,
     options: VideoOptions | None = None,
 ) -> Path:
     """Write the pictures of ``parts``, all encoded with the same ``options``, one after another as ``path``.
 
     The file appears under its name only when it is whole. Raises UserError where the disk or the sound fails.
     """
+    file = AtomicFile(check_output(path))
+    try:
+        _concatenate(parts, file.temporary, Fraction(fps).limit_denominator(1001), sound, options or VideoOptions())
+    except BaseException:
+        file.discard()
+        raise
+    file.commit_or_keep()
+    return path
+
+
+def _concatenate(parts: Sequence[Path], path: Path, rate: Fraction, sound: AnySound, options: VideoOptions) -> None:
     import av
 
-    rate = Fraction(fps).limit_denominator(1001)
-    temporary = check_output(path).with_name(f".{path.stem}.{os.getpid()}.part")
-    try:
-        with av.open(str(temporary), "w", format="mp4", options={"movflags": "+faststart"}) as container:
-            container.metadata.update(comment=PROVENANCE, description=PROVENANCE)
-            with av.open(str(parts[0])) as first:
-                stream = _like(container, first.streams.video[0])
-            bits = (options or VideoOptions()).bits_per_channel
-            with Soundtrack.into(container, sound, bits) as soundtrack:
-                count = 0
-                for part in parts:
-                    count += _copy(part, container, stream, count / rate)
-                    soundtrack.write_until(count / rate)
-                soundtrack.finish(count / rate)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path
+    with av.open(ffmpeg_name(path), "w", format="mp4", options={"movflags": movflags(options)}) as container:
+        container.metadata.update(options.tags, comment=PROVENANCE, description=PROVENANCE)
+        with av.open(ffmpeg_name(parts[0])) as first:
+            stream = container.add_stream_from_template(first.streams.video[0])
+        with Soundtrack.into(container, sound, options.bits_per_channel) as soundtrack:
+            count = 0
+            for part in parts:
+                count += _copy(part, container, stream, count / rate)
+                soundtrack.write_until(count / rate)
+            soundtrack.finish(count / rate)
 
 
 def _copy(part: Path, container: Any, stream: Any, start: Fraction) -> int:
@@ -51,7 +54,7 @@ def _copy(part: Path, container: Any, stream: Any, start: Fraction) -> int:
     import av
 
     count = 0
-    with av.open(str(part)) as source:
+    with av.open(ffmpeg_name(part)) as source:
         video: Any = source.streams.video[0]
         offset = round(start / video.time_base)
         packet: Any
@@ -63,10 +66,3 @@ def _copy(part: Path, container: Any, stream: Any, start: Fraction) -> int:
             container.mux(packet)
             count += 1
     return count
-
-
-def _like(container: Any, stream: Any) -> Any:
-    """An output stream that takes the packets of ``stream``; PyAV renamed how in its 14th version."""
-    if hasattr(container, "add_stream_from_template"):
-        return container.add_stream_from_template(stream)
-    return container.add_stream(template=stream)

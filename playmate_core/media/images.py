@@ -65,6 +65,10 @@ def check_file(path: Path, what: str) -> None:
     try:
         if path.is_dir():
             raise UserError(f"{path} is a folder; please give a {what} file.")
+        if str(path) == "-" and not path.exists() or path.exists() and not path.is_file():
+            raise UserError(
+                f"{path} is a pipe or a device, which can be read only once; please save it to a {what} file."
+            )
         with path.open("rb") as file:
             if not file.read(1):
                 raise UserError(f"{path} is empty (0 bytes); please give a {what} file with content.")

@@ -65,7 +65,7 @@ class _Channel(Generic[T]):
                     return
 
 
-def ahead(items: Iterable[T]) -> Generator[T, None, None]:
+def prefetch(items: Iterable[T]) -> Generator[T, None, None]:
     """``items`` in order, made on a thread that runs a little ahead of whoever takes them.
 
     What goes wrong in making them is raised here. Closing this iterator ends the thread: take it in ``with closing``,
@@ -97,7 +97,7 @@ def ahead(items: Iterable[T]) -> Generator[T, None, None]:
 
 
 @contextmanager
-def behind(take: Callable[[Iterator[T]], object]) -> Iterator[Callable[[T], None]]:
+def background_consumer(take: Callable[[Iterator[T]], object]) -> Iterator[Callable[[T], None]]:
     """Let ``take`` consume, on a thread, what the block hands to the function it is given.
 
     Leaving the block waits until all is consumed; leaving it by an exception drops what waits. What goes wrong in

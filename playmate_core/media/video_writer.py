@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import queue
 import shutil
 import tempfile
@@ -18,14 +17,17 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from ..atomic_file import AtomicFile, NotReplaced
 from ..errors import UserError
+from ..host import HOST
 from ..values import FPS
-from .audio_files import Recording
-from .audio_track import Soundtrack
+from .audio_track import AnySound, Soundtrack
+from .container import ffmpeg_name
+from .frame_colours import FromRgb
 from .images import Bytes, to_bytes
 from .prefetch import Outcome
 
-#: Says in the file itself that nobody said or did this (METHOD 5, risk 21).
+#: Says in the file itself that nobody said or did this (docs/method.md 5, risk 21).
 PROVENANCE = "Synthetic video, made with Playmate: the face is animated by a computer."
 #: Seconds of waiting between two looks at what else there is to do.
 SLICE = 0.1
@@ -44,6 +46,11 @@ class VideoOptions:
     queued_batches: int = 4
     #: Further (key, text) pairs to store in the file, such as the recipe it was made by.
     tags: tuple[tuple[str, str], ...] = ()
+
+
+def movflags(options: VideoOptions) -> str:
+    """How the container is laid out: its index first, and with further tags where there are some."""
+    return "+faststart+use_metadata_tags" if options.tags else "+faststart"
 
 
 def check_output(path: str | Path) -> Path:
@@ -87,9 +94,9 @@ class VideoWriter:
         self,
         path: str | Path,
         fps: float = FPS,
-        sound: Recording | str | Path | None = None,
+        sound: AnySound = None,
         options: VideoOptions | None = None,
-        waiting: Callable[[], None] = lambda: None,
+        waiting: Callable[[], None] = HOST.check_interrupted,
     ) -> None:
         self.path = check_output(path)
         self._waiting = waiting
@@ -97,9 +104,7 @@ class VideoWriter:
         self._fps = Fraction(fps).limit_denominator(1001)
         self._options = options or VideoOptions()
         self._sound = sound
-        handle, name = tempfile.mkstemp(prefix=f".{self.path.stem}.", suffix=".part", dir=self.path.parent)
-        os.close(handle)
-        self._temporary = Path(name)
+        self._file = AtomicFile(self.path)
         self._outcome = Outcome()
         self._abandoned = threading.Event()
         self._queue: queue.Queue[Bytes | None] = queue.Queue(self._options.queued_batches)
@@ -125,8 +130,9 @@ class VideoWriter:
                 self._thread.join(SLICE)  # so that Ctrl-C is heard on every system
             self._raise_failure()
             self._check_written()
-            os.chmod(self._temporary, 0o666 & ~_umask())  # mkstemp keeps the file to its owner
-            os.replace(self._temporary, self.path)
+            self._file.commit_or_keep()
+        except NotReplaced:  # whole, and kept under another name
+            raise
         except BaseException:
             self.abandon()
             raise
@@ -141,7 +147,7 @@ class VideoWriter:
             except queue.Empty:
                 pass
             self._thread.join(0.05)
-        self._temporary.unlink(missing_ok=True)
+        self._file.discard()
 
     def __enter__(self) -> VideoWriter:
         return self
@@ -182,18 +188,20 @@ class VideoWriter:
         first = self._next()
         if first is None:
             return
-        flags = "+faststart+use_metadata_tags" if self._options.tags else "+faststart"
-        with av.open(str(self._temporary), "w", format="mp4", options={"movflags": flags}) as container:
+        options = {"movflags": movflags(self._options)}
+        with av.open(ffmpeg_name(self._file.temporary), "w", format="mp4", options=options) as container:
             container.metadata.update(self._options.tags, comment=PROVENANCE, description=PROVENANCE)
             stream = self._video_stream(container, first)
             with Soundtrack.into(container, self._sound, self._options.bits_per_channel) as soundtrack:
                 batch: Bytes | None = first
-                count = 0
+                count, to_frame = 0, FromRgb()
                 while batch is not None:
                     for picture in batch:
                         if self._abandoned.is_set():  # a large batch takes seconds
                             return
-                        container.mux(stream.encode(_video_frame(picture, count, stream)))
+                        frame = to_frame(np.ascontiguousarray(picture[: stream.height, : stream.width]))
+                        frame.pts, frame.time_base = count, stream.codec_context.time_base
+                        container.mux(stream.encode(frame))
                         count += 1
                         soundtrack.write_until(count / self._fps)
                     batch = self._next()
@@ -230,7 +238,7 @@ class VideoWriter:
         import av
 
         try:
-            with av.open(str(self._temporary)) as container:
+            with av.open(ffmpeg_name(self._file.temporary)) as container:
                 found = container.streams.video[0].frames
         except (av.error.FFmpegError, IndexError):
             found = 0
@@ -244,23 +252,8 @@ _BT709 = 1
 _LIMITED = 1
 
 
-def _video_frame(picture: Bytes, index: int, stream: Any) -> Any:
-    import av
-
-    even = np.ascontiguousarray(picture[: stream.height, : stream.width])
-    frame = av.VideoFrame.from_ndarray(even, format="rgb24").reformat(format="yuv420p", dst_colorspace="ITU709")
-    frame.pts, frame.time_base = index, stream.codec_context.time_base
-    return frame
-
-
 def _held_back(stream: Any) -> Iterator[Any]:
     """What the encoder still has to give, packet by packet."""
     for packet in stream.codec_context.encode_lazy(None):
         packet.stream = stream
         yield packet
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

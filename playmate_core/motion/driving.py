@@ -1,7 +1,7 @@
 """A film moves a face: which of its motion is taken, and how, for a still portrait and for a film of one.
 
-LIVEPORTRAIT.md sections 7.1, 7.2 and 7.4, with a weight for each region in place of one region out of five. Every
-function returns a new value; what happens to keypoints after Eq. 1 is :mod:`keypoints`' business.
+docs/liveportrait.md 7.1, 7.2 and 7.4, with a weight for each region in place of one region out of five. Every
+function returns a new value; what happens to keypoints after Eq. 1 is :mod:`retarget`' business.
 """
 
 from __future__ import annotations
@@ -12,15 +12,16 @@ import torch
 from torch import Tensor
 
 from ..geometry import euler_degrees, rotation_matrix
+from ..keypoint_space import same_keypoints
 from ..values import EYE_KEYPOINTS, KEYPOINTS, LIP_KEYPOINTS, Motion, Pose, expect_same_rate
 from .edit import Regions, fit_motion, hold_rest, mix, smooth_motion
 from .pose import ALL_AXES, REFERENCES, reference_frame, relative_pose
 
 #: A closed and neutral mouth, by keypoint, as (y, z): what a single driving frame is compared with, for want of a first
-#: one (LIVEPORTRAIT 7.3, where the components not named here stay below 0.001).
+#: one (docs/liveportrait.md 7.3, where the components not named here stay below 0.001).
 CLOSED_MOUTH = {7: (0.0026, 0.0), 14: (-0.002, 0.0), 17: (-0.001, 0.0), 19: (-0.015, -0.0026), 20: (0.0056, 0.0027)}
 MODES = ("relative", "absolute")
-#: A third for keypoints of a picture only: LivePortrait's way with animals (the end of LIVEPORTRAIT 7.2).
+#: A third for keypoints of a picture only: LivePortrait's way with animals (the end of docs/liveportrait.md 7.2).
 ANIMAL = "animal"
 PRIORITIES = ("expression", "pose")
 
@@ -66,25 +67,38 @@ class DrivingOptions:
         return self.retarget_eyes or self.retarget_lips
 
 
+def comparable(driving: Motion, source: Motion, options: DrivingOptions) -> tuple[Motion, DrivingOptions]:
+    """A driving motion that means the same in the source's keypoint space: itself, or its pose alone with a warning."""
+    if not same_keypoints(driving.keypoint_space, source.keypoint_space):
+        pose_only = Regions(lips=0.0, eyes=0.0, expression=0.0, pose=options.regions.pose)
+        options = replace(options, regions=pose_only)
+    return replace(driving, keypoint_space=source.keypoint_space), options
+
+
 def drive_still(rest: Motion, driving: Motion, options: DrivingOptions) -> Motion:
     """The motion of a still portrait: ``rest`` is one frame, the result as long as ``driving``."""
     if len(rest) != 1:
         raise ValueError(f"A still portrait's motion is one frame, got {len(rest)}.")
+    driving, options = comparable(driving, rest, options)
     held = hold_rest(rest, len(driving), driving.fps)
     if options.mode == "relative":
         pose = relative_pose(driving.pose, rest.pose, options.reference, ALL_AXES)
         scale = torch.lerp(held.pose.scale, pose.scale, float(options.size))
-        taken = Motion(replace(pose, scale=scale), rest.expression + _change(driving, options))
+        taken = replace(
+            driving, pose=replace(pose, scale=scale), expression=rest.expression + _change(driving, options)
+        )
     else:
         pose = replace(driving.pose, scale=held.pose.scale)
         whole = options.mode == ANIMAL
-        taken = Motion(pose, torch.where(driven_components() | whole, driving.expression, held.expression))
+        expression = torch.where(driven_components() | whole, driving.expression, held.expression)
+        taken = replace(driving, pose=pose, expression=expression)
     return mix(held, _calm(taken, options), options.regions)
 
 
 def drive_clip(source: Motion, driving: Motion, options: DrivingOptions) -> Motion:
     """The motion of a film of somebody, as long as the shorter of the two; a single driving frame is held."""
     expect_same_rate(source.fps, driving.fps, "The source and the driving motion")
+    driving, options = comparable(driving, source, options)
     single = len(driving) == 1
     change = _change(driving, options) if options.mode == "relative" else None
     if single:
@@ -95,21 +109,21 @@ def drive_clip(source: Motion, driving: Motion, options: DrivingOptions) -> Moti
     if change is not None:
         change = change[:frames]
         start = rotation_matrix(driving.pose[_start(driving, options)].rotation.double())
-        turn = rotation_matrix(driving.pose.rotation.double()) @ start.transpose(-1, -2)
-        rotation = euler_degrees(turn @ rotation_matrix(own.rotation.double())).float()
+        rotation = rotation_matrix(driving.pose.rotation.double()) @ start.transpose(-1, -2)
+        rotation = euler_degrees(rotation @ rotation_matrix(own.rotation.double())).float()
         pose, expression = Pose(rotation, own.translation, own.scale, own.fps), source.expression
-        taken = Motion(pose, expression + change)
+        taken = replace(source, pose=pose, expression=expression + change)
     else:
-        taken = Motion(replace(driving.pose, scale=own.scale), driving.expression)
+        taken = replace(driving, pose=replace(driving.pose, scale=own.scale))
     calm = _calm(taken, options)
     # What is smoothed is what the driving film brings; size and place stay the source's own, frame by frame.
     pose = replace(calm.pose, scale=own.scale, translation=taken.pose.translation)
-    driven = Motion(pose, torch.where(driven_components(), calm.expression, source.expression))
+    driven = replace(source, pose=pose, expression=torch.where(driven_components(), calm.expression, source.expression))
     return mix(source, driven, options.regions)
 
 
 def driven_components() -> Tensor:
-    """Which components of the expression (K, 3) a face takes from another's own values (LIVEPORTRAIT 7.2).
+    """Which components of the expression (K, 3) a face takes from another's own values (docs/liveportrait.md 7.2).
 
     The others differ between people rather than between expressions, or carry nothing.
     """

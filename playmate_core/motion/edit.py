@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ..interpolation import Reading, fit_reading, lerp, resample_reading, smooth_track
+from ..interpolation import FrameInterpolation, fit_frames, lerp, resample_frames, smooth_track
+from ..keypoint_space import adapt_motion
 from ..values import EYE_KEYPOINTS, KEYPOINTS, LIP_KEYPOINTS, AudioFeatures, Motion, expect_same_rate
-from .pose import mix_poses, read_frames, smooth, still
+from .pose import interpolate_pose, mix_poses, smooth, still
 
 VERTICAL = 1
 
@@ -42,13 +43,17 @@ class SilenceGate:
 
 def hold_rest(rest: Motion, frames: int, fps: float) -> Motion:
     """A motion of one frame held for ``frames``."""
-    return Motion(still(rest.pose, frames, fps), rest.expression.expand(frames, -1, -1).clone())
+    return Motion(still(rest.pose, frames, fps), rest.expression.expand(frames, -1, -1).clone(), rest.keypoint_space)
 
 
 def mix(first: Motion, second: Motion, share: Regions) -> Motion:
-    """``first`` and ``second``, equally long, blended region by region; a share of 0 is the first, 1 the second."""
+    """``first`` and ``second``, equally long, blended region by region; a share of 0 is the first, 1 the second.
+
+    A second motion of other keypoints lends its pose only.
+    """
+    second = adapt_motion(second, first)
     pose = mix_poses(first.pose, second.pose, share.pose)
-    return Motion(pose, lerp(first.expression, second.expression, share.per_keypoint()))
+    return replace(first, pose=pose, expression=lerp(first.expression, second.expression, share.per_keypoint()))
 
 
 def scale_regions(motion: Motion, rest: Motion, gains: Regions) -> Motion:
@@ -72,7 +77,7 @@ def no_blink(motion: Motion, rest: Motion) -> Motion:
 def rebase_expression(motion: Motion, rest: Motion, share: Regions) -> Motion:
     """Shift each region by ``share`` of what separates the motion's first frame from the portrait's rest.
 
-    All zero is "absolute" (Eq. 1); all one "relative"; ``Regions(lips=0)`` JoyVASA's "hybrid" (METHOD 1.12).
+    All zero is "absolute" (Eq. 1); all one "relative"; ``Regions(lips=0)`` JoyVASA's "hybrid" (docs/method.md 1.12).
     """
     shift = (rest.expression - motion.expression[:1]) * share.per_keypoint()
     return replace(motion, expression=motion.expression + shift)
@@ -80,18 +85,19 @@ def rebase_expression(motion: Motion, rest: Motion, share: Regions) -> Motion:
 
 def resample_motion(motion: Motion, fps: float) -> Motion:
     """The same movement at another rate."""
-    return read_motion_at(motion, resample_reading(len(motion), motion.fps, fps), fps)
+    return interpolate_motion(motion, resample_frames(len(motion), motion.fps, fps), fps)
 
 
 def fit_motion(motion: Motion, frames: int, how: str = "hold") -> Motion:
     """Exactly ``frames`` frames, by one of ``tracks.FITS``."""
-    return read_motion_at(motion, fit_reading(len(motion), frames, how, motion.fps), motion.fps)
+    return interpolate_motion(motion, fit_frames(len(motion), frames, how, motion.fps), motion.fps)
 
 
 def smooth_motion(motion: Motion, observation_variance: float = 3e-7) -> Motion:
-    """LivePortrait's Kalman smoothing (LIVEPORTRAIT 7.5) of pose and expression."""
+    """LivePortrait's Kalman smoothing (docs/liveportrait.md 7.5) of pose and expression."""
     expression = smooth_track(motion.expression.flatten(1), observation_variance).float()
-    return Motion(smooth(motion.pose, observation_variance), expression.unflatten(1, (KEYPOINTS, 3)))
+    smoothed = expression.unflatten(1, (KEYPOINTS, 3))
+    return replace(motion, pose=smooth(motion.pose, observation_variance), expression=smoothed)
 
 
 def quiet_frames(audio: AudioFeatures, gate: SilenceGate | None = None) -> Tensor:
@@ -115,8 +121,8 @@ def rest_lips_in_silence(motion: Motion, rest: Motion, audio: AudioFeatures, gat
     return replace(motion, expression=lerp(motion.expression, rest.expression.expand_as(motion.expression), closed))
 
 
-def read_motion_at(motion: Motion, reading: Reading, fps: float) -> Motion:
-    """The frames of ``reading``, ``fps`` of them a second: rotations on the sphere, the rest on straight lines."""
-    weight = reading.weight[:, None, None]
-    expression = lerp(motion.expression[reading.first], motion.expression[reading.second], weight)
-    return Motion(read_frames(motion.pose, reading, fps), expression)
+def interpolate_motion(motion: Motion, frames_between: FrameInterpolation, fps: float) -> Motion:
+    """The frames of ``frames_between``, ``fps`` of them a second: slerp for rotations, else linear."""
+    weight = frames_between.weight[:, None, None]
+    expression = lerp(motion.expression[frames_between.first], motion.expression[frames_between.second], weight)
+    return replace(motion, pose=interpolate_pose(motion.pose, frames_between, fps), expression=expression)

@@ -2,7 +2,7 @@
 
 A template is a dict: ``n_frames``, ``output_fps``, ``motion`` (a list of dicts ``scale`` (1, 1), ``R`` (1, 3, 3),
 ``exp`` (1, 21, 3), ``t`` (1, 3)) and maybe ``c_eyes_lst`` (1, 2) and ``c_lip_lst`` (1, 1) for every frame; older ones
-write ``R_d``, ``c_d_eyes_lst``, ``c_d_lip_lst`` (LIVEPORTRAIT.md section 7).
+write ``R_d``, ``c_d_eyes_lst``, ``c_d_lip_lst`` (docs/liveportrait.md 7).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from torch import Tensor
 from ..detection.landmarks import Openings
 from ..errors import UserError
 from ..geometry import euler_degrees
+from ..keypoint_space import LIVEPORTRAIT
 from ..media.images import read_bytes
 from ..values import KEYPOINTS, Motion, Pose
 from ..weights.plain_pickle import PROBLEMS, unpickled
@@ -41,12 +42,12 @@ def _motion(content: dict) -> Motion:
     frames, fps = content["motion"], float(content["output_fps"])
     if not frames or not 0 < fps < 1000:
         raise ValueError(f"{len(frames)} frames at {fps:g} fps")
-    turn = "R" if "R" in frames[0] else "R_d"
-    matrix = _stacked(frames, turn, 3, 3)
+    rotation = "R" if "R" in frames[0] else "R_d"
+    matrix = _stacked(frames, rotation, 3, 3)
     if not torch.allclose(matrix @ matrix.transpose(-1, -2), torch.eye(3), atol=0.05):
         raise ValueError("its rotations are none")
     pose = Pose(euler_degrees(matrix.double()).float(), _stacked(frames, "t", 3), _stacked(frames, "scale", 1), fps)
-    return Motion(pose, _stacked(frames, "exp", KEYPOINTS, 3))
+    return Motion(pose, _stacked(frames, "exp", KEYPOINTS, 3), LIVEPORTRAIT)
 
 
 def _openings(content: dict) -> Openings | None:

@@ -1,7 +1,8 @@
 """A performance: a motion on its way between films and portraits, with what was seen beside it, in one file.
 
 The file is safetensors and says what it is: ``playmate.kind`` performance, ``playmate.version``, ``playmate.fps``,
-``playmate.source`` the name of the film, ``playmate.reader`` the hash of the network that read it. It holds
+``playmate.source`` the name of the video, ``playmate.reader`` the hash of the network that read it,
+``playmate.keypoints`` the keypoint space. It holds
 ``rotation`` (T, 3), ``translation`` (T, 3), ``scale`` (T, 1), ``expression`` (T, K, 3) and, where they are known,
 ``eyes`` (T, 2) and ``lips`` (T, 1). An hour at 25 fps is 26 MB; there is no picture of anybody in it.
 """
@@ -15,28 +16,30 @@ from pathlib import Path
 from safetensors.torch import save as serialize
 from torch import Tensor
 
+from ..atomic_file import write_atomically
 from ..detection.landmarks import Openings
 from ..errors import UserError
-from ..interpolation import Reading, lerp, resample_reading
+from ..interpolation import FrameInterpolation, lerp, resample_frames
+from ..keypoint_space import LIVEPORTRAIT, UNKNOWN
 from ..values import KEYPOINTS, Motion, Pose
-from ..weights.tensor_file import differences, open_tensors, refuse_nonfinite, restored, seems_to_be, write_whole
-from .edit import read_motion_at, resample_motion
+from ..weights.tensor_file import differences, open_tensors, refuse_nonfinite, restored, seems_to_be
+from .edit import interpolate_motion, resample_motion
 from .liveportrait_template import TEMPLATE_SUFFIXES, read_template
 
 KIND, VERSION = "performance", "1"
 SUFFIX = ".safetensors"
 #: Who read the motion of a template: some copy of the published networks.
-LIVEPORTRAIT = "LivePortrait"
+LIVEPORTRAIT_READER = "LivePortrait"
 #: More frames a second than any film has: the file is damaged.
 MOST_FPS = 1000.0
 
 
 @dataclass(frozen=True)
-class Performance:
+class MotionClip:
     """A ``motion``; how open eyes and lips were in it, where somebody measured; ``source`` names the film.
 
-    ``reader`` is the hash of the motion network that read it, or LIVEPORTRAIT: motions of different networks do not
-    mean the same.
+    ``reader`` is the hash of the motion network that read it, or LIVEPORTRAIT_READER. Which keypoints the
+    motion has is told by the motion itself.
     """
 
     motion: Motion
@@ -51,54 +54,58 @@ class Performance:
     def __len__(self) -> int:
         return len(self.motion)
 
-    def __getitem__(self, frames: slice | Tensor) -> Performance:
+    def __getitem__(self, frames: slice | Tensor) -> MotionClip:
         return replace(self, motion=self.motion[frames], openings=self.openings and self.openings[frames])
 
-    def at(self, fps: float) -> Performance:
+    def at(self, fps: float) -> MotionClip:
         """The same performance at another rate: rotations on the sphere, the rest linearly; one frame stays."""
         if abs(fps - self.motion.fps) < 1e-6:
             return self
         if len(self.motion) == 1:
             pose = replace(self.motion.pose, fps=fps)
             return replace(self, motion=replace(self.motion, pose=pose))
-        reading = resample_reading(len(self.motion), self.motion.fps, fps)
-        return Performance(
-            resample_motion(self.motion, fps), read_openings(self.openings, reading), self.source, self.reader
+        frames_between = resample_frames(len(self.motion), self.motion.fps, fps)
+        return MotionClip(
+            resample_motion(self.motion, fps),
+            interpolate_openings(self.openings, frames_between),
+            self.source,
+            self.reader,
         )
 
-    def read_at(self, reading: Reading, fps: float) -> Performance:
-        """The frames of ``reading``, ``fps`` of them a second."""
-        motion = read_motion_at(self.motion, reading, fps)
-        return Performance(motion, read_openings(self.openings, reading), self.source, self.reader)
+    def interpolate(self, frames_between: FrameInterpolation, fps: float) -> MotionClip:
+        """The frames of ``frames_between``, ``fps`` of them a second."""
+        motion = interpolate_motion(self.motion, frames_between, fps)
+        return MotionClip(motion, interpolate_openings(self.openings, frames_between), self.source, self.reader)
 
 
-def read_openings(openings: Openings | None, reading: Reading) -> Openings | None:
+def interpolate_openings(openings: Openings | None, frames_between: FrameInterpolation) -> Openings | None:
     """Openings between frames."""
     if openings is None:
         return None
     parts = (
-        lerp(part[reading.first], part[reading.second], reading.weight[:, None])
+        lerp(part[frames_between.first], part[frames_between.second], frames_between.weight[:, None])
         for part in (openings.eyes, openings.lips)
     )
     return Openings(*parts)
 
 
-def save_performance(performance: Performance, path: str | Path) -> None:
+def save_motion_clip(motion_clip: MotionClip, path: str | Path) -> None:
     """Write the file, whole or not at all. Raises UserError when it cannot be written or holds no numbers."""
     path = Path(path)
-    check_performance_output(path)
-    motion, pose = performance.motion, performance.motion.pose
+    check_motion_output(path)
+    motion, pose = motion_clip.motion, motion_clip.motion.pose
     tensors = {"rotation": pose.rotation, "translation": pose.translation, "scale": pose.scale}
     tensors["expression"] = motion.expression
-    if performance.openings is not None:
-        tensors |= {"eyes": performance.openings.eyes, "lips": performance.openings.lips}
+    if motion_clip.openings is not None:
+        tensors |= {"eyes": motion_clip.openings.eyes, "lips": motion_clip.openings.lips}
     refuse_nonfinite(path, tensors)
     metadata = {"playmate.kind": KIND, "playmate.version": VERSION, "playmate.fps": repr(float(motion.fps))}
-    metadata |= {"playmate.source": performance.source, "playmate.reader": performance.reader}
-    write_whole(path, serialize({name: value.contiguous() for name, value in tensors.items()}, metadata))
+    metadata |= {"playmate.source": motion_clip.source, "playmate.reader": motion_clip.reader}
+    metadata["playmate.keypoints"] = motion.keypoint_space
+    write_atomically(path, serialize({name: value.contiguous() for name, value in tensors.items()}, metadata))
 
 
-def check_performance_output(path: Path) -> None:
+def check_motion_output(path: Path) -> None:
     """Raise UserError unless a performance may be written under this name."""
     if path.suffix.lower() != SUFFIX or path.is_dir():
         raise UserError(f"The motion file {path} must end in {SUFFIX}; please rename it.")
@@ -106,12 +113,12 @@ def check_performance_output(path: Path) -> None:
         raise UserError(f"The output folder {path.parent} does not exist; please make it first.")
 
 
-def load_performance(path: str | Path) -> Performance:
+def load_motion_clip(path: str | Path) -> MotionClip:
     """Read one of our files, or one of LivePortrait's ``.pkl`` templates. Raises UserError for anything else."""
     path = Path(path)
     if path.suffix.lower() in TEMPLATE_SUFFIXES:
         motion, openings = read_template(path)
-        return Performance(motion, openings, path.name, LIVEPORTRAIT)
+        return MotionClip(motion, openings, path.name, LIVEPORTRAIT_READER)
     with open_tensors(path) as file:
         metadata, keys = file.metadata() or {}, list(file.keys())
         _expect_ours(path, metadata, keys)
@@ -122,7 +129,8 @@ def load_performance(path: str | Path) -> Performance:
     pose = Pose(tensors["rotation"], tensors["translation"], tensors["scale"], _rate(path, metadata))
     openings = Openings(tensors["eyes"], tensors["lips"]) if "eyes" in tensors else None
     source, reader = metadata.get("playmate.source", ""), metadata.get("playmate.reader", "")
-    return Performance(Motion(pose, tensors["expression"]), openings, source, reader)
+    keypoints = metadata.get("playmate.keypoints", LIVEPORTRAIT if reader == LIVEPORTRAIT_READER else UNKNOWN)
+    return MotionClip(Motion(pose, tensors["expression"], keypoints), openings, source, reader)
 
 
 def _expect_ours(path: Path, metadata: Mapping[str, str], keys: list[str]) -> None:

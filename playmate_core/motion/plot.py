@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..geometry import place_motion
+from ..keypoint_space import adapt_motion
 from ..values import EYE_KEYPOINTS, KEYPOINTS, LIP_KEYPOINTS, Motion, Portrait
 
 Bytes = NDArray[np.uint8]
@@ -28,7 +29,7 @@ FONT = 0  # cv2.FONT_HERSHEY_SIMPLEX; OpenCV is imported where it draws
 
 
 @dataclass(frozen=True)
-class Curve:
+class PlotLine:
     """One line of a panel: its ``name``, ``values`` (T,) and colour."""
 
     name: str
@@ -41,7 +42,7 @@ class Panel:
     """Curves that share an axis; at least ``least`` of it is shown, so that tremor does not look like movement."""
 
     title: str
-    curves: tuple[Curve, ...]
+    curves: tuple[PlotLine, ...]
     least: float
 
 
@@ -52,10 +53,12 @@ def motion_panels(motion: Motion) -> tuple[Panel, ...]:
     lips = height[:, LOWER_LIP] - height[:, UPPER_LIP]
     eyes = height[:, list(LOWER_LIDS)].mean(1) - height[:, list(UPPER_LIDS)].mean(1)
     return (
-        Panel("head, deg", (Curve("pitch", pitch), Curve("yaw", yaw, ORANGE), Curve("roll", roll, GREEN)), 10.0),
-        Panel("lips", (Curve("open", lips),), 0.05),
-        Panel("eyes", (Curve("open", eyes),), 0.05),
-        Panel("brows", (Curve("raised", -height[:, list(BROWS)].mean(1)),), 0.03),
+        Panel(
+            "head, deg", (PlotLine("pitch", pitch), PlotLine("yaw", yaw, ORANGE), PlotLine("roll", roll, GREEN)), 10.0
+        ),
+        Panel("lips", (PlotLine("open", lips),), 0.05),
+        Panel("eyes", (PlotLine("open", eyes),), 0.05),
+        Panel("brows", (PlotLine("raised", -height[:, list(BROWS)].mean(1)),), 0.03),
     )
 
 
@@ -150,6 +153,7 @@ def draw_keypoints(portrait: Portrait, motion: Motion, size: int = 256) -> Itera
     """A portrait's keypoints under each frame of ``motion``, lips and eyes in colour: pictures (size, size, 3) RGB."""
     import cv2
 
+    motion = adapt_motion(motion, portrait.rest)
     placed = place_motion(portrait.keypoints, motion)[..., :2].double().numpy()  # (T, K, 2), the crop spans -1 to 1
     colours = [ORANGE if k in LIP_KEYPOINTS else BLUE if k in EYE_KEYPOINTS else INK for k in range(KEYPOINTS)]
     radius = max(2, size // 64)

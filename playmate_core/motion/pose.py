@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..geometry import carried_rotation, euler_degrees, rotation_matrix
-from ..interpolation import Reading, fit_reading, lerp, monotone_cubic, resample_reading, slerp, smooth_track
+from ..interpolation import FrameInterpolation, fit_frames, lerp, monotone_cubic, resample_frames, slerp, smooth_track
 from ..values import FPS, Motion, Pose, expect_same_rate
 
 REFERENCES = ("first", "frontal")
@@ -30,7 +30,7 @@ class PoseAxes:
     scale: bool = False
 
 
-#: Turns only: a video seldom frames its head as the portrait does (METHOD 1.12).
+#: Turns only: a video seldom frames its head as the portrait does (docs/method.md 1.12).
 TURNS = PoseAxes()
 ALL_AXES = PoseAxes(translation=True, scale=True)
 
@@ -71,29 +71,30 @@ def mix_poses(first: Pose, second: Pose, weight: float | Tensor) -> Pose:
     )
 
 
-def read_frames(pose: Pose, reading: Reading, fps: float) -> Pose:
-    """The frames that ``reading`` names, at rate ``fps``."""
+def interpolate_pose(pose: Pose, frames_between: FrameInterpolation, fps: float) -> Pose:
+    """The frames that ``frames_between`` names, at rate ``fps``."""
 
     def at(index: Tensor) -> Pose:
         return Pose(pose.rotation[index], pose.translation[index], pose.scale[index], fps)
 
-    return mix_poses(at(reading.first), at(reading.second), reading.weight)
+    return mix_poses(at(frames_between.first), at(frames_between.second), frames_between.weight)
 
 
-def resample(pose: Pose, fps: float) -> Pose:
+def resample_pose(pose: Pose, fps: float) -> Pose:
     """The same movement at another rate. Raises ValueError for a rate that is not positive."""
-    return read_frames(pose, resample_reading(len(pose), pose.fps, fps), fps)
+    return interpolate_pose(pose, resample_frames(len(pose), pose.fps, fps), fps)
 
 
 def fit(pose: Pose, frames: int, how: str = "hold") -> Pose:
     """Exactly ``frames`` frames: hold the last, loop, bounce back and forth, or stretch; a longer track is cut."""
-    return read_frames(pose, fit_reading(len(pose), frames, how, pose.fps), pose.fps)
+    return interpolate_pose(pose, fit_frames(len(pose), frames, how, pose.fps), pose.fps)
 
 
 def relative_pose(driving: Pose, rest: Pose, reference: str = "first", axes: PoseAxes = TURNS) -> Pose:
     """The driving movement, seen from its reference frame, laid on a portrait's ``rest`` pose of one frame.
 
-    R = R_d R_d0^T R_s (transposed matrices), t = t_s + t_d - t_d0, s = s_s s_d / s_d0 (METHOD 1.12). ``reference``
+    R = R_d R_d0^T R_s (transposed matrices), t = t_s + t_d - t_d0, s = s_s s_d / s_d0 (docs/method.md 1.12).
+    ``reference``
     is the "first" frame or the most "frontal" one; there the result is the rest pose.
     """
     zero = slice(reference_frame(driving, reference), None)
@@ -155,7 +156,7 @@ def keyframes(keys: Sequence[PoseKey], frames: int, fps: float = FPS) -> Pose:
 
 
 def smooth(pose: Pose, observation_variance: float = 3e-7) -> Pose:
-    """LivePortrait's Kalman smoothing (LIVEPORTRAIT 7.5) of rotation matrices, translation and scale.
+    """LivePortrait's Kalman smoothing (docs/liveportrait.md 7.5) of rotation matrices, translation and scale.
 
     Matrices are made orthogonal again, which the reference leaves out. 3e-7 hardly smooths; 1e-3 does plainly.
     """

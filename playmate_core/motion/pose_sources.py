@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from ..diffusion.pose_prior import ANGLE_LIMITS, HELD_BACK, within_limits
+from ..diffusion.pose_prior import ANGLE_LIMITS, POSE_CLAMPED, clamp_pose
 from ..errors import UserError
 from ..values import FPS, Pose
-from .pose import ALL_AXES, REFERENCES, PoseAxes, PoseKey, compose, keyframes, relative_pose, resample, smooth
+from .pose import ALL_AXES, REFERENCES, PoseAxes, PoseKey, compose, keyframes, relative_pose, resample_pose, smooth
 
 #: What a followed pose is seen from: a frame of the film, or nothing (its angles are taken as they are).
 ABSOLUTE = "absolute"
@@ -42,14 +42,14 @@ def followed(seen: Pose, rest: Pose | None, how: Following | None = None, fps: f
     Without a portrait the film's angles are taken as they are. Turns stay where the renderer is comfortable.
     """
     how = how or Following()
-    steady = resample(seen, fps)
+    steady = resample_pose(seen, fps)
     if how.smoothing > 0:
         steady = smooth(steady, how.smoothing)
     if rest is not None and how.seen_from != ABSOLUTE:
         steady = relative_pose(steady, rest, how.seen_from, how.axes)
-    angles, held = within_limits(steady.rotation, torch.zeros(3) if rest is None else rest.rotation[0])
+    angles, held = clamp_pose(steady.rotation, torch.zeros(3) if rest is None else rest.rotation[0])
     if held:
-        log.warning(HELD_BACK, ANGLE_LIMITS)
+        log.warning(POSE_CLAMPED, ANGLE_LIMITS)
     return replace(steady, rotation=angles)
 
 

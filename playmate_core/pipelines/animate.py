@@ -2,58 +2,48 @@
 
 from __future__ import annotations
 
-import hashlib
-import logging
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from ..detection.crop import CropOptions, crop_mask
-from ..detection.detect import Pick, Where
+from ..detection.detect import FaceSource, Pick
 from ..errors import UserError
 from ..face import FaceModel
 from ..geometry import place
 from ..media.images import check_file, read_picture
 from ..media.video_reader import has_sound, video_facts
-from ..media.video_writer import VideoOptions, VideoWriter, check_output
+from ..media.video_writer import check_output
 from ..motion.driving import ANIMAL, DrivingOptions, drive_clip
 from ..motion.liveportrait_template import TEMPLATE_SUFFIXES
-from ..motion.motion_file import LIVEPORTRAIT, Performance, check_performance_output, load_performance, save_performance
-from ..rendering.device import AUTO, require_device, settled
-from ..rendering.fallback import Brush
+from ..motion.motion_file import MotionClip, check_motion_output, load_motion_clip, save_motion_clip
+from ..rendering.device import AUTO, require_device, to_device
 from ..rendering.portrait import FaceLimits
-from ..rendering.render import draw_keypoints, paste_back
 from ..rendering.retarget import guide_keypoints, require_networks
-from ..rendering.segments import Scene, chosen, sign, write_at_once, write_parts
-from ..rendering.source_image import Subject, read_subject
+from ..rendering.segments import RenderJob, VideoOutput, write_video
+from ..rendering.source_image import SourcePortrait, read_source_portrait
 from ..rendering.source_video import (
-    FilmOptions,
-    Footage,
-    FootageArtist,
+    FaceVideoOptions,
+    SourceVideo,
     read_driving,
     read_driving_picture,
-    read_footage,
+    read_source_video,
 )
-from ..rendering.trajectory import still_course
-from ..rendering.write_video import Finish, encode, seen_in
+from ..rendering.trajectory import portrait_trajectory
+from ..rendering.write_video import Composition, source_video_job, trajectory_job
 from ..values import Motion
-from ..weights.files import load_face, tensor_hash
+from ..weights.files import load_face
 from ..weights.folders import bundled
-from .talk import Clock, Progress
+from .stages import JobReport, StageClock, StageProgress
 
 #: Files that are motions already, by their names.
 MOTION_SUFFIXES = (".safetensors", *TEMPLATE_SUFFIXES)
 #: Of a driving file; whatever else is no motion is read as a film.
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
-FILM_SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".gif", ".mpg", ".mpeg", ".ts")
-Step = Callable[[int, int], None]
-log = logging.getLogger(__name__)
+VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".gif", ".mpg", ".mpeg", ".ts")
 
 
 @dataclass(frozen=True)
@@ -74,10 +64,10 @@ class AnimateRequest:
     output: Path
     how: DrivingOptions = field(default_factory=DrivingOptions)
     fps: float | None = None
-    crop: Where = "auto"
+    crop: FaceSource = "auto"
     face: Pick | None = None
     around: CropOptions = field(default_factory=CropOptions)
-    film: FilmOptions = field(default_factory=FilmOptions)
+    film: FaceVideoOptions = field(default_factory=FaceVideoOptions)
     paste_back: bool = True
     mask: Path | None = None
     sound: Path | None = None
@@ -90,65 +80,42 @@ class AnimateRequest:
     precision: str = AUTO
 
 
-@dataclass(frozen=True)
-class JobReport:
-    """What was made: the file, its ``frames`` at ``fps``, and how long each stage took, in seconds."""
-
-    path: Path
-    frames: int
-    fps: float
-    stages: tuple[tuple[str, float], ...]
-
-
-def animate(request: AnimateRequest, progress: Progress | None = None) -> JobReport:
+def animate(request: AnimateRequest, progress: StageProgress | None = None) -> JobReport:
     """Make the video. Raises UserError for anything a person can put right, before the slow part wherever possible.
 
     Nothing is left at ``request.output`` unless the video is whole. Frames are drawn, pasted and encoded in batches.
     """
-    clock = Clock(progress)
+    clock = StageClock(progress)
     check(request)
-    performance = load_performance(request.driving) if is_motion(request.driving) else None
+    motion_clip = load_motion_clip(request.driving) if is_motion(request.driving) else None
     with clock.stage("load models"):
         face = load_face(request.weights or bundled("face.safetensors"))
-        face = settled(face, request.device, request.precision)
+        face = to_device(face, request.device, request.precision)
         require_networks(face, request.how)
-    if is_film(request.portrait):
-        return _animate_film(request, face, performance, clock)
+    if is_video(request.portrait):
+        return _animate_video(request, face, motion_clip, clock)
     with clock.stage("read portrait"):
         picture = read_picture(request.portrait, request.longest_side)
-        subject = read_subject(face, picture, request.crop, request.face, request.around, request.limits)
-        mask = None if request.mask is None else read_mask(request.mask, subject, request.longest_side)
-    performance = performance or _read_driving(request, face, clock)
-    course = still_course(face, subject, _comparable(performance, face), request.how, request.fps)
-    finish: Finish = (lambda batches: paste_back(subject.portrait, batches, mask)) if request.paste_back else iter
-
-    brush = cache(partial(Brush, face, request.batch))  # one for all parts, of the profile that they turn out to have
-
-    def give(video: VideoWriter, start: int, stop: int, profile: str, told: Step | None) -> None:
-        frames = slice(start, stop)
-        encode(video, draw_keypoints(brush(profile), subject.portrait, course.x_s, course.x_d, frames, told), finish)
-
-    def fingerprint() -> str:
-        shown = [] if mask is None else [torch.from_numpy(mask)]
-        facts = (request.batch, request.paste_back, course.facts)
-        return sign(facts, [*course.tensors, *shown, *seen_in(subject.portrait, face)])
-
-    scene = Scene(course.frames, course.fps, give, fingerprint, chosen(face, "auto"))
-    return _write(request, scene, clock)
+        source = read_source_portrait(face, picture, request.crop, request.face, request.around, request.limits)
+        mask = None if request.mask is None else read_mask(request.mask, source, request.longest_side)
+    motion_clip = motion_clip or _read_driving(request, face, clock)
+    trajectory = portrait_trajectory(face, source, motion_clip, request.how, request.fps)
+    composition = Composition(request.paste_back, mask)
+    return _write(request, trajectory_job(face, source.portrait, trajectory, request.batch, composition), clock)
 
 
 def extract(
     film: Path,
     output: Path,
-    options: FilmOptions | None = None,
+    options: FaceVideoOptions | None = None,
     weights: Path | None = None,
     fps: float | None = None,
     device: str = "cpu",
-    progress: Progress | None = None,
+    progress: StageProgress | None = None,
 ) -> JobReport:
     """Read the motion of a film into one of our files; ``fps`` None keeps the film's rate. Raises UserError."""
-    clock = Clock(progress)
-    check_performance_output(output)
+    clock = StageClock(progress)
+    check_motion_output(output)
     check_file(film, "driving video")
     _refuse_overwriting(output, film)
     require_device(device)
@@ -156,21 +123,21 @@ def extract(
     with clock.stage("load models"):
         face = load_face(weights or bundled("face.safetensors")).to(device)
     with clock.stage("read motion") as step:
-        performance = read_driving(face, film, options, step)
-    performance = performance.at(fps or performance.motion.fps)
-    save_performance(performance, output)
-    return JobReport(output, len(performance.motion), performance.motion.fps, tuple(clock.stages))
+        motion_clip = read_driving(face, film, options, step)
+    motion_clip = motion_clip.at(fps or motion_clip.motion.fps)
+    save_motion_clip(motion_clip, output)
+    return JobReport(output, len(motion_clip.motion), motion_clip.motion.fps, tuple(clock.stages))
 
 
-def film_keypoints(
-    face: FaceModel, footage: Footage, performance: Performance, how: DrivingOptions
+def source_video_keypoints(
+    face: FaceModel, source_video: SourceVideo, motion_clip: MotionClip, how: DrivingOptions
 ) -> tuple[Tensor, Tensor]:
     """Seen keypoints of a film (T, K, 3), by itself and driven; T is the shorter of the two."""
-    driven = drive_clip(footage.motion, performance.motion, how)
+    driven = drive_clip(source_video.motion, motion_clip.motion, how)
     frames = slice(0, len(driven))
-    x_s, x_d = (_placed(footage.keypoints[frames], motion) for motion in (footage.motion[frames], driven))
-    own, other = footage.openings, performance.openings
-    if len(performance.motion) > 1 and other is not None:
+    x_s, x_d = (_placed(source_video.keypoints[frames], motion) for motion in (source_video.motion[frames], driven))
+    own, other = source_video.openings, motion_clip.openings
+    if len(motion_clip.motion) > 1 and other is not None:
         other = other[frames]
     return x_s, guide_keypoints(face, x_s, x_d, how, 0, own and own[frames], other)
 
@@ -184,9 +151,9 @@ def check(request: AnimateRequest) -> None:
         check_file(path, what)
         _refuse_overwriting(request.output, path)
     for path in (request.portrait, request.driving):
-        if is_film(path):
+        if is_video(path):
             video_facts(path)
-    if not (is_motion(request.driving) or is_film(request.driving) or is_picture(request.driving)):
+    if not (is_motion(request.driving) or is_video(request.driving) or is_picture(request.driving)):
         video_facts(request.driving)  # an unusual name, or no film, which it says
     if request.fps is not None and not 1 <= request.fps <= 240:
         raise UserError(f"The frame rate is {request.fps:g}; please choose 1 to 240.")
@@ -205,14 +172,14 @@ def is_picture(path: Path) -> bool:
     return path.suffix.lower() in PICTURE_SUFFIXES
 
 
-def is_film(path: Path) -> bool:
+def is_video(path: Path) -> bool:
     """Whether a file is a film, by its name."""
-    return path.suffix.lower() in FILM_SUFFIXES
+    return path.suffix.lower() in VIDEO_SUFFIXES
 
 
-def read_mask(path: Path, subject: Subject, longest: int) -> NDArray[np.uint8]:
+def read_mask(path: Path, source: SourcePortrait, longest: int) -> NDArray[np.uint8]:
     """A mask as large as the portrait, as the mask of its crop. Raises UserError when it is of another shape."""
-    portrait = subject.portrait
+    portrait = source.portrait
     mask = read_picture(path, longest).mean(-1)
     if mask.shape != portrait.image.shape[:2]:
         (height, width), (rows, columns) = portrait.image.shape[:2], mask.shape
@@ -220,32 +187,23 @@ def read_mask(path: Path, subject: Subject, longest: int) -> NDArray[np.uint8]:
     return crop_mask(mask, portrait.crop_to_image, portrait.crop_size)
 
 
-def _animate_film(request: AnimateRequest, face: FaceModel, performance: Performance | None, clock: Clock) -> JobReport:
+def _animate_video(
+    request: AnimateRequest, face: FaceModel, motion_clip: MotionClip | None, clock: StageClock
+) -> JobReport:
     if request.mask is not None or not request.paste_back:
         raise UserError("A film portrait is always pasted back, and without a mask; please leave these out.")
     if request.how.mode == ANIMAL:
         raise UserError("The mode animal is for a picture; for a film portrait please choose relative or absolute.")
     options = replace(request.film, where=request.crop, pick=request.face, crop=request.around)
     with clock.stage("read portrait film") as step:
-        footage = read_footage(face, request.portrait, options, request.fps, step)
-    performance = performance or _read_driving(request, face, clock)
-    performance = _comparable(performance, face).at(footage.motion.fps)
-    x_s, x_d = film_keypoints(face, footage, performance, request.how)
-    artist = FootageArtist(footage, x_s, x_d)
-    brush = cache(partial(Brush, face, request.batch))
-
-    def give(video: VideoWriter, start: int, stop: int, profile: str, told: Step | None) -> None:
-        encode(video, artist.show(brush(profile), start, stop, told), iter)
-
-    def fingerprint() -> str:
-        file = hashlib.sha256(footage.path.read_bytes()).hexdigest()
-        tensors = [x_s, x_d, footage.crops, footage.shown, *face.state_dict().values()]
-        return sign((file, footage.crop_size, request.batch), tensors)
-
-    return _write(request, Scene(len(x_d), footage.motion.fps, give, fingerprint, chosen(face, "auto")), clock)
+        source_video = read_source_video(face, request.portrait, options, request.fps, step)
+    motion_clip = motion_clip or _read_driving(request, face, clock)
+    motion_clip = motion_clip.at(source_video.motion.fps)
+    x_s, x_d = source_video_keypoints(face, source_video, motion_clip, request.how)
+    return _write(request, source_video_job(face, source_video, x_s, x_d, request.batch), clock)
 
 
-def _read_driving(request: AnimateRequest, face: FaceModel, clock: Clock) -> Performance:
+def _read_driving(request: AnimateRequest, face: FaceModel, clock: StageClock) -> MotionClip:
     if is_picture(request.driving):
         with clock.stage("read driving picture"):
             return read_driving_picture(face, request.driving, request.film)
@@ -253,21 +211,12 @@ def _read_driving(request: AnimateRequest, face: FaceModel, clock: Clock) -> Per
         return read_driving(face, request.driving, request.film, step)
 
 
-def _comparable(performance: Performance, face: FaceModel) -> Performance:
-    """The performance; warns where another network read it than the one that draws."""
-    foreign = performance.reader and performance.reader != tensor_hash(face.motion)
-    if foreign and not (performance.reader == LIVEPORTRAIT and face.config.motion_backbone == "convnext"):
-        log.warning("The motion was read by another face model than the one that draws; the result may look wrong.")
-    return performance
-
-
-def _write(request: AnimateRequest, scene: Scene, clock: Clock) -> JobReport:
-    films = (path for path in (request.driving, request.portrait) if not is_motion(path))
-    sound = request.sound or next((path for path in films if has_sound(path)), None)
-    write = write_parts if request.resume else write_at_once
+def _write(request: AnimateRequest, job: RenderJob, clock: StageClock) -> JobReport:
+    videos = (path for path in (request.driving, request.portrait) if not is_motion(path))
+    sound = request.sound or next((path for path in videos if has_sound(path)), None)
     with clock.stage("render and encode") as step:
-        frames = write(scene, request.output, sound, VideoOptions(), step)
-    return JobReport(request.output, frames, scene.fps, tuple(clock.stages))
+        frames = write_video(job, VideoOutput(request.output, sound, request.resume), step)
+    return JobReport(request.output, frames, job.fps, tuple(clock.stages))
 
 
 def _refuse_overwriting(output: Path, given: Path) -> None:

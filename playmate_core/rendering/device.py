@@ -37,8 +37,8 @@ def multiplies_bf16() -> bool:
     return bool(facts.get("avx512_bf16") or facts.get("amx_bf16") or older())
 
 
-def settled(face: FaceModel, device: str, precision: str = AUTO) -> FaceModel:
+def to_device(face: FaceModel, device: str, precision: str = AUTO) -> FaceModel:
     """``face`` on ``device``, F, W and G computing in ``precision`` (AUTO or one of PRECISIONS)."""
     if precision == AUTO:
         precision = "fp16" if torch.device(device).type == "cuda" else "fp32"
-    return face.to(device).trunks_in(PRECISIONS[precision])
+    return face.to(device).set_compute_dtype(PRECISIONS[precision])

@@ -5,13 +5,13 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from ..face import FaceModel
-from ..face.fast import halves, prepared
+from ..face.fast import cached_fast_face, uses_half_precision
+from ..host import HOST
 
 #: No sample above half a grey level: black.
 BLACK = 0.5 / 255
@@ -20,24 +20,8 @@ Draw = Callable[[FaceModel], Tensor]
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Memory:
-    """Whoever manages the memory of this process: knows further kinds of having ``run_out``, and can ``make_room``."""
-
-    run_out: Callable[[BaseException], bool] = lambda problem: False
-    make_room: Callable[[], object] = lambda: None
-
-
-_managers = [Memory()]
-
-
-def managed_by(memory: Memory) -> None:
-    """Let a host manage the memory: ComfyUI does. There is one in a process; a second takes its place."""
-    _managers[:] = [memory]
-
-
-class Brush:
-    """Knows what to do when drawing with ``face`` fails, W and G arranged by a ``profile`` of :mod:`face.prepared`;
+class FallbackRenderer:
+    """Knows what to do when drawing with ``face`` fails, W and G arranged by a ``profile`` of :mod:`face.fast`;
     ``batch`` is how many frames it may be asked for at once.
 
     When memory runs out, the batch is halved. When half precision gives a picture that is black or no number, its batch
@@ -46,7 +30,7 @@ class Brush:
 
     def __init__(self, face: FaceModel, batch: int, profile: str = "auto") -> None:
         self._face, self.batch = face, batch
-        self._quick, self._half = prepared(face, profile), halves(face, profile)
+        self._quick, self._half = cached_fast_face(face, profile), uses_half_precision(face, profile)
         self._exact: FaceModel | None = None
         self._short = False
 
@@ -60,7 +44,7 @@ class Brush:
             if frames == 1 or not out_of_memory(problem):
                 raise
         # Outside the handler: the traceback would keep alive what was just too large.
-        _managers[0].make_room()
+        HOST.free_memory()
         self.batch = (frames + 1) // 2
         if not self._short:
             log.warning("The memory does not hold a whole batch; drawing %d frames at once from here.", self.batch)
@@ -84,4 +68,4 @@ def out_of_memory(problem: BaseException) -> bool:
     kinds = (MemoryError, getattr(torch, "OutOfMemoryError", MemoryError))
     words = ("out of memory", "not enough memory", "can't allocate memory")
     told = isinstance(problem, kinds) or any(word in str(problem) for word in words)
-    return _managers[0].run_out(problem) or told  # asked first: it may have to tidy up
+    return HOST.is_out_of_memory(problem) or told  # asked first: it may have to tidy up

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..detection.crop import CropOptions, at_size, cut, shrink
-from ..detection.detect import Pick, Where, find_crop
+from ..detection.detect import FaceSource, Pick, find_crop
 from ..errors import UserError
 from ..face import FaceModel, FaceReading
 from ..geometry import place
@@ -57,7 +57,7 @@ class FaceLimits:
 def read_portrait(
     face: FaceModel,
     image: Tensor,
-    crop: Where = "auto",
+    crop: FaceSource = "auto",
     pick: Pick | None = None,
     options: CropOptions | None = None,
 ) -> Portrait:
@@ -77,7 +77,7 @@ def read_crop(face: FaceModel, crop: FaceCrop) -> Portrait:
     with torch.inference_mode():
         appearance = _appearance(face, shrink(wide, face.config.image_size)[None])
         reading = face.read(to_reader(face, shrink(wide, face.config.reading_size)[None]))
-    rest = _as_motion(reading, FPS)
+    rest = _as_motion(face, reading, FPS)
     return Portrait(image, crop_to_image, size, _at_rest(appearance)[0], _at_rest(reading.keypoints)[0], rest)
 
 
@@ -85,7 +85,7 @@ def read_motion(
     face: FaceModel,
     frames: Iterable[Bytes | Tensor],
     fps: float = FPS,
-    crop: Where = "auto",
+    crop: FaceSource = "auto",
     batch: int = 8,
     total: int = 0,
     progress: Progress | None = None,
@@ -124,11 +124,12 @@ def read_crops(
             progress(done, max(total, done))
     if not readings:
         raise UserError("The driving video has no frame; please give a film of a face.")
-    motions = [_as_motion(reading, fps) for reading in readings]
+    motions = [_as_motion(face, reading, fps) for reading in readings]
     rotation, translation, scale = (
         torch.cat([getattr(m.pose, name) for m in motions]) for name in ("rotation", "translation", "scale")
     )
-    motion = Motion(Pose(rotation, translation, scale, fps), torch.cat([m.expression for m in motions]))
+    expression = torch.cat([m.expression for m in motions])
+    motion = Motion(Pose(rotation, translation, scale, fps), expression, face.config.keypoint_space)
     return motion, torch.cat([_at_rest(reading.keypoints) for reading in readings])
 
 
@@ -234,9 +235,9 @@ def _at_rest(value: Tensor) -> Tensor:
     return value.detach().to("cpu", torch.float32, copy=True)
 
 
-def _as_motion(reading: FaceReading, fps: float) -> Motion:
+def _as_motion(face: FaceModel, reading: FaceReading, fps: float) -> Motion:
     pose = Pose(_at_rest(reading.rotation), _at_rest(reading.translation), _at_rest(reading.scale), fps)
-    return Motion(pose, _at_rest(reading.expression))
+    return Motion(pose, _at_rest(reading.expression), face.config.keypoint_space)
 
 
 def _as_image(frame: Bytes | Tensor) -> Tensor:

@@ -16,9 +16,10 @@ from ..detection.crop import Paster
 from ..face import FaceModel
 from ..face.fast import PROFILES
 from ..geometry import place_motion
+from ..keypoint_space import adapt_motion
 from ..media.images import to_bytes
 from ..values import Motion, Portrait
-from .fallback import Brush
+from .fallback import FallbackRenderer
 from .portrait import exact_to, move_to, to_pictures, to_shown
 
 #: Frames whose keypoints are placed together: a clip's length must not show in the memory.
@@ -39,7 +40,7 @@ class RenderOptions:
     expression: Literal["absolute", "relative"] = "absolute"
     stitching: bool = True
     batch: int = 8
-    #: How W and G are arranged, "auto" or one of :data:`face.prepared.PROFILES`; only "half" rounds the pictures.
+    #: How W and G are arranged, "auto" or one of :data:`face.fast.PROFILES`; only "half" rounds the pictures.
     profile: str = "auto"
 
     def __post_init__(self) -> None:
@@ -57,17 +58,17 @@ def render(
     motion: Motion,
     options: RenderOptions | None = None,
     progress: Progress | None = None,
-    brush: Brush | None = None,
+    renderer: FallbackRenderer | None = None,
 ) -> Generator[Tensor, None, None]:
     """Yield the face crop under every frame of ``motion``: uint8 (n, S, S, 3), n at most ``options.batch``.
 
     I = G(W(F(I_s), x_s, x_d)) with x of Eq. 1 for the picture and for each frame. ``progress`` is told the frames done
     and their number after each batch; raising in it cancels. What is drawn does not depend on the batch size. A
-    ``brush`` of ``face`` goes on with what it has learned of the memory.
+    ``renderer`` of ``face`` goes on with what it has learned of the memory.
     """
     options = options or RenderOptions()
-    brush = brush or Brush(face, options.batch, options.profile)
-    yield from _develop(to_shown, brush, face, portrait, motion, options, progress)
+    renderer = renderer or FallbackRenderer(face, options.batch, options.profile)
+    yield from _develop(to_shown, renderer, face, portrait, motion, options, progress)
 
 
 def draw(
@@ -79,19 +80,20 @@ def draw(
 ) -> Iterator[Tensor]:
     """As :func:`render`, but float32 in [0, 1]."""
     options = options or RenderOptions()
-    brush = Brush(face, options.batch, options.profile)
-    yield from _develop(to_clamped, brush, face, portrait, motion, options, progress)
+    renderer = FallbackRenderer(face, options.batch, options.profile)
+    yield from _develop(to_clamped, renderer, face, portrait, motion, options, progress)
 
 
 def _develop(
     develop: Develop,
-    brush: Brush,
+    renderer: FallbackRenderer,
     face: FaceModel,
     portrait: Portrait,
     motion: Motion,
     options: RenderOptions,
     progress: Progress | None,
 ) -> Iterator[Tensor]:
+    motion = adapt_motion(motion, portrait.rest)
     if options.expression == "relative":
         motion = relative_to_rest(portrait, motion)
     x_s = place_motion(portrait.keypoints, portrait.rest)
@@ -99,16 +101,16 @@ def _develop(
     def x_d(start: int, stop: int) -> Tensor:
         return driving_keypoints(face, portrait, motion[start:stop], options)[1]
 
-    yield from draw_keypoints(brush, portrait, x_s, x_d, slice(0, len(motion)), progress, develop)
+    yield from render_keypoints(renderer, portrait, x_s, x_d, slice(0, len(motion)), progress, develop)
 
 
-def shifted(progress: Progress | None, start: int, total: int) -> Progress | None:
+def offset_progress(progress: Progress | None, start: int, total: int) -> Progress | None:
     """``progress`` for a stretch that begins at frame ``start`` of ``total``."""
     return progress and (lambda done, _stretch: progress(start + done, total))
 
 
-def draw_keypoints(
-    brush: Brush,
+def render_keypoints(
+    renderer: FallbackRenderer,
     portrait: Portrait,
     x_s: Tensor,
     x_d: Keypoints,
@@ -120,24 +122,26 @@ def draw_keypoints(
 
     As :func:`render`.
     """
-    artist = Artist(brush, portrait.appearance, develop)
+    batch_renderer = BatchRenderer(renderer, portrait.appearance, develop)
     for start in range(frames.start, frames.stop, KEYPOINTS_AT_ONCE):
         stretch = x_d(start, min(start + KEYPOINTS_AT_ONCE, frames.stop))
-        yield from artist.show(x_s, stretch, shifted(progress, start - frames.start, frames.stop - frames.start))
+        yield from batch_renderer.show(
+            x_s, stretch, offset_progress(progress, start - frames.start, frames.stop - frames.start)
+        )
 
 
-class Artist:
-    """Draws one portrait batch by batch; see :class:`brush.Brush` for when that fails."""
+class BatchRenderer:
+    """Draws one portrait batch by batch; see :class:`fallback.FallbackRenderer` for when that fails."""
 
-    def __init__(self, brush: Brush, appearance: Tensor, develop: Develop) -> None:
-        self._brush, self._appearance, self._develop = brush, appearance, develop
+    def __init__(self, renderer: FallbackRenderer, appearance: Tensor, develop: Develop) -> None:
+        self._renderer, self._appearance, self._develop = renderer, appearance, develop
 
     def show(self, x_s: Tensor, x_d: Tensor, progress: Progress | None = None) -> Iterator[Tensor]:
         """x_s (1, K, 3), x_d (T, K, 3) -> pictures (n, S, S, 3) as they are developed, n at most the batch."""
         done = 0
         while done < len(x_d):
-            batch = x_d[done : done + self._brush.batch]
-            pictures = self._brush.draw(partial(_drawn, self._appearance, x_s, batch), len(batch))
+            batch = x_d[done : done + self._renderer.batch]
+            pictures = self._renderer.draw(partial(_drawn, self._appearance, x_s, batch), len(batch))
             if pictures is None:
                 continue
             yield self._develop(pictures)

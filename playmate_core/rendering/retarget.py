@@ -1,4 +1,7 @@
-"""What happens to keypoints after Eq. 1: damped, retargeted, stitched, multiplied (LIVEPORTRAIT.md 7.1, 7.6 and 8)."""
+"""What happens to keypoints after Eq. 1: damped, retargeted, stitched, multiplied.
+
+See docs/liveportrait.md 7.1, 7.6 and 8.
+"""
 
 from __future__ import annotations
 
@@ -99,7 +102,7 @@ def _closing(face: FaceModel, x_s: Tensor, source: Openings | None) -> Tensor:
 
 
 def _holding(face: FaceModel, x_s: Tensor, source: Openings | None) -> Tensor:
-    """What opens the eyes of every frame of a film as far as those of the first (LIVEPORTRAIT 8.4)."""
+    """What opens the eyes of every frame of a film as far as those of the first (docs/liveportrait.md 8.4)."""
     if source is None:
         raise UserError(
             "Holding the eyes needs to know how open they are; please choose a detector that tells (mediapipe, or"

@@ -1,7 +1,7 @@
-"""A film written part by part: what is finished stays when the process is killed, and is gone on from.
+"""Videos written in segments: finished segments survive a kill, and the same job resumes from them.
 
-The parts lie in a hidden folder beside the film until it is whole; joining copies their packets, so that the frames do
-not depend on whether and how often the work was interrupted.
+Segments lie in a hidden folder beside the video until it is complete. Concatenation copies their packets, so the frames
+do not depend on whether and how often the job was interrupted.
 """
 
 from __future__ import annotations
@@ -9,123 +9,180 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import shutil
+import re
 import tempfile
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from ..atomic_file import write_atomically
+from ..errors import UserError
 from ..face import FaceModel
-from ..face.fast import suitable
-from ..media.audio_files import Recording
+from ..face.fast import choose_profile
+from ..media.audio_track import AnySound
 from ..media.concat import join
+from ..media.prefetch import background_consumer
 from ..media.video_writer import VideoOptions, VideoWriter
-from .render import shifted
+from .fallback import FallbackRenderer
+from .render import Progress, offset_progress
 
-#: Frames of a part; x264 begins a new group of pictures about as often.
+#: Frames of a segment; x264 begins a new group of pictures about as often.
 PART = 250
-Progress = Callable[[int, int], None]
-#: Gives a video the frames from one up to another, W and G arranged by a profile of :mod:`face.prepared`.
-Give = Callable[[VideoWriter, int, int, str, Progress | None], None]
+#: Draws the frames from one up to another: batches (n, H, W, 3) uint8.
+Draw = Callable[[FallbackRenderer, int, int, Progress | None], Iterator[Tensor]]
+#: What is done to batches of pictures on their way to the encoder.
+Finish = Callable[[Iterator[Tensor]], Iterator[Tensor]]
+#: Everything that this module writes into the folder of a job.
+_OURS = re.compile(r"^(film\.json|\d{8}\.mp4|\..*\.part)$")
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Scene:
-    """The pictures of a film: ``frames`` of them at ``fps``, given by ``give`` in order, part after part, from any
-    frame on. ``sign`` makes a hash of everything that decides them; ``profile`` is how W and G are arranged."""
+class RenderJob:
+    """The pictures of a video: ``frames`` of them at ``fps``, drawn with ``face`` in order, segment by segment, from
+    any frame on.
 
+    ``finish`` runs on another thread while the next batch is drawn. ``facts`` (values whose repr tells all of them) and
+    ``tensors``, with the weights and the batch size, decide every pixel. ``profile`` is how W and G are computed.
+    """
+
+    face: FaceModel
     frames: int
     fps: float
-    give: Give
-    sign: Callable[[], str]
-    profile: str
+    batch: int
+    draw: Draw
+    facts: object
+    tensors: Callable[[], Iterable[Tensor]]
+    finish: Finish = iter
+    profile: str = "auto"
+
+    def fingerprint(self) -> str:
+        """A hash of everything that decides the pictures."""
+        return fingerprint((self.facts, self.batch), [*self.tensors(), *self.face.state_dict().values()])
+
+    def pictures(self, progress: Progress | None = None) -> Iterator[Tensor]:
+        """All finished batches (n, H, W, 3) uint8, one after another."""
+        profile = resolve_profile(self)
+        return self.finish(self.draw(FallbackRenderer(self.face, self.batch, profile), 0, self.frames, progress))
+
+    def encode(
+        self, video: VideoWriter, renderer: FallbackRenderer, start: int, stop: int, progress: Progress | None
+    ) -> None:
+        """Draw the frames from ``start`` up to ``stop`` into ``video``."""
+        encode(video, self.draw(renderer, start, stop, progress), self.finish)
 
 
-def write_at_once(
-    scene: Scene, path: Path, sound: Recording | str | Path | None, options: VideoOptions, progress: Progress | None
-) -> int:
-    """Write the film, the very frames that :func:`write_parts` writes; nothing is left when it is stopped. Returns the
-    number of frames."""
-    if scene.frames > PART:  # an encoder begins anew with each part, and what it makes of a frame depends on that
-        with tempfile.TemporaryDirectory(prefix=f".{path.stem}.", dir=path.parent) as folder:
-            return _in_parts(scene, Path(folder), scene.profile, path, sound, options, progress)
-    with VideoWriter(path, scene.fps, sound, options) as video:
-        scene.give(video, 0, scene.frames, scene.profile, progress)
-    return video.frames
+@dataclass(frozen=True)
+class VideoOutput:
+    """Where a video goes: ``sound`` is laid under it; ``resumable`` keeps finished segments beside ``path`` when the
+    job is stopped or killed, and resumes from them when it is given again."""
+
+    path: Path
+    sound: AnySound = None
+    resumable: bool = False
+    encoding: VideoOptions = field(default_factory=VideoOptions)
 
 
-def write_parts(
-    scene: Scene, path: Path, sound: Recording | str | Path | None, options: VideoOptions, progress: Progress | None
-) -> int:
-    """Write the film part by part, going on from the parts that are there. Returns the number of frames."""
-    folder = parts_folder(path)
-    profile = _enter(folder, sign((scene.sign(), options)), scene.profile)
-    frames = _in_parts(scene, folder, profile, path, sound, options, progress)
-    shutil.rmtree(folder)
-    return frames
+def write_video(job: RenderJob, output: VideoOutput, progress: Progress | None = None) -> int:
+    """Draw and encode the video; returns its number of frames. Nothing is left when it is stopped, unless resumable.
+
+    ``progress`` is told the frames drawn and their number; raising in it cancels.
+    """
+    profile = resolve_profile(job)
+    if output.resumable:
+        folder = segments_folder(output.path)
+        profile = _enter(folder, fingerprint((job.fingerprint(), output.encoding)), profile)
+        _in_segments(job, profile, folder, output, progress)
+        _leave(folder)
+    elif job.frames > PART:  # an encoder restarts with each segment, and what it makes of a frame depends on that
+        with tempfile.TemporaryDirectory(prefix=f".{output.path.stem[:40]}.", dir=output.path.parent) as temporary:
+            _in_segments(job, profile, Path(temporary), output, progress)
+    else:
+        renderer = FallbackRenderer(job.face, job.batch, profile)
+        with VideoWriter(output.path, job.fps, output.sound, output.encoding) as video:
+            job.encode(video, renderer, 0, job.frames, progress)
+    return job.frames
 
 
-def _in_parts(
-    scene: Scene,
-    folder: Path,
-    profile: str,
-    path: Path,
-    sound: Recording | str | Path | None,
-    options: VideoOptions,
-    progress: Progress | None,
-) -> int:
-    """Write the parts that ``folder`` lacks and join all of them."""
-    parts = []
-    for start in range(0, scene.frames, PART):
-        stop = min(start + PART, scene.frames)
-        parts.append(folder / f"{start:08d}.mp4")
-        if not parts[-1].is_file():  # it got this name when it was whole
-            with VideoWriter(parts[-1], scene.fps, None, options) as video:
-                scene.give(video, start, stop, profile, shifted(progress, start, scene.frames))
-        elif progress:
-            progress(stop, scene.frames)
-    join(parts, path, scene.fps, sound, options)
-    return scene.frames
+def resolve_profile(job: RenderJob) -> str:
+    """How W and G of a job are computed: as it says, or as suits its face model here and now."""
+    return choose_profile(job.face) if job.profile == "auto" else job.profile
 
 
-def parts_folder(path: Path) -> Path:
-    """Where a film keeps its parts until it is whole."""
+def encode(video: VideoWriter, batches: Iterable[Tensor], finish: Finish) -> None:
+    """Hand batches of pictures (n, H, W, 3) to ``video`` after ``finish`` was done to them.
+
+    Whoever makes the batches goes on while a thread finishes and another encodes.
+    """
+
+    def write(drawn: Iterator[Tensor]) -> None:
+        for pictures in finish(drawn):
+            video.write(pictures)
+
+    with background_consumer(write) as put:
+        for batch in batches:
+            put(batch)
+
+
+def segments_folder(path: Path) -> Path:
+    """Where a resumable video keeps its segments until it is complete."""
     return path.with_name(f".{path.stem}.parts")
 
 
-def chosen(face: FaceModel, profile: str) -> str:
-    """The profile itself, or that which suits ``face`` here and now."""
-    return suitable(face) if profile == "auto" else profile
-
-
-def sign(choices: object, tensors: Iterable[Tensor] = ()) -> str:
-    """A hash of values that tell all of themselves when printed, and of tensors."""
-    digest = hashlib.sha256(repr(choices).encode())
+def fingerprint(facts: object, tensors: Iterable[Tensor] = ()) -> str:
+    """A hash of values whose repr tells all of them, and of tensors."""
+    digest = hashlib.sha256(repr(facts).encode())
     for tensor in tensors:
         digest.update(tensor.detach().cpu().flatten().contiguous().view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 
-def _enter(folder: Path, film: str, profile: str) -> str:
-    """Make the folder, or find it as it was left: of the same film, or emptied. Returns the profile of W and G that it
-    was begun with, whatever memory is free now."""
-    book = folder / "film.json"
+def _in_segments(job: RenderJob, profile: str, folder: Path, output: VideoOutput, progress: Progress | None) -> None:
+    """Write the segments that ``folder`` lacks and concatenate all of them."""
+    renderer = cache(lambda: FallbackRenderer(job.face, job.batch, profile))  # one for all that are still to be drawn
+    segments = []
+    for start in range(0, job.frames, PART):
+        stop = min(start + PART, job.frames)
+        segments.append(folder / f"{start:08d}.mp4")
+        if not segments[-1].is_file():  # it got this name when it was complete
+            with VideoWriter(segments[-1], job.fps, None, output.encoding) as video:
+                job.encode(video, renderer(), start, stop, offset_progress(progress, start, job.frames))
+        elif progress:
+            progress(stop, job.frames)
+    join(segments, output.path, job.fps, output.sound, output.encoding)
+
+
+def _enter(folder: Path, job: str, profile: str) -> str:
+    """Make the folder, or find it as it was left: of the same job, or emptied. Returns the profile of W and G that it
+    was begun with, whatever memory is free now. Raises UserError for a folder that holds anything else."""
+    begun = folder / "film.json"
+    if folder.exists() and (foreign := [path.name for path in folder.iterdir() if not _OURS.match(path.name)]):
+        raise UserError(
+            f"{folder} holds {foreign[0]}, which this program did not write; please move the folder away or choose"
+            " another output."
+        )
     try:
-        left = json.loads(book.read_text())
-        if left["film"] == film:
-            for cut in folder.glob("*.part"):  # what a killed encoder was at, also under a leading dot
+        left = json.loads(begun.read_text())
+        if left["film"] == job:
+            for cut in folder.glob(".*.part"):  # what a killed encoder was writing
                 cut.unlink()
             return str(left["profile"])
-        log.warning("The parts in %s are of another film; beginning anew.", folder)
-    except (OSError, ValueError, KeyError):
+        log.warning("The segments in %s are of another video; starting again.", folder)
+    except (OSError, ValueError, KeyError, TypeError):
         pass
-    shutil.rmtree(folder, ignore_errors=True)
+    _leave(folder)
     folder.mkdir()
-    temporary = book.with_suffix(".part")
-    temporary.write_text(json.dumps({"film": film, "profile": profile}))
-    temporary.replace(book)
+    write_atomically(begun, json.dumps({"film": job, "profile": profile}).encode())
     return profile
+
+
+def _leave(folder: Path) -> None:
+    """Delete a folder of segments, which holds nothing but what this module wrote."""
+    if folder.exists():
+        for path in folder.iterdir():
+            path.unlink()
+        folder.rmdir()

@@ -1,4 +1,4 @@
-"""Whose picture it is: the face found, cropped, read, and asked whether it is one."""
+"""A source picture becomes a portrait: the face selected, cropped, read, and checked for being one."""
 
 from __future__ import annotations
 
@@ -8,47 +8,57 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ..detection.crop import CropOptions
-from ..detection.detect import Pick, Where, find_face
+from ..detection.detect import FaceSource, Pick, select_face
 from ..detection.landmarks import Openings
 from ..errors import UserError
 from ..face import FaceModel
-from ..values import Portrait
-from .portrait import FaceLimits, face_confidence, read_portrait, require_face
+from ..values import FaceCrop, Portrait
+from .portrait import FaceLimits, face_confidence, read_crop, require_face
 
+#: Pixels of the crop that is selected; whoever reads it takes its own size of the same square.
+CROP_SIZE = 512
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Subject:
+class SourcePortrait:
     """A portrait, and how open its eyes and lips are where the detector told."""
 
     portrait: Portrait
     openings: Openings | None = None
 
 
-def read_subject(
-    face: FaceModel,
-    image: Tensor,
-    where: Where = "auto",
-    pick: Pick | None = None,
-    options: CropOptions | None = None,
-    limits: FaceLimits | None = None,
-) -> Subject:
-    """Find, crop and read the face of a picture (H, W, 3) in [0, 1]; see :func:`detect.find_face`.
+def crop_face(
+    image: Tensor, where: FaceSource = "auto", pick: Pick | None = None, options: CropOptions | None = None
+) -> FaceCrop:
+    """The crop around the face of a picture (H, W, 3) in [0, 1]; see :func:`detect.select_face`."""
+    return select_face(image, where, pick).crop(image, CROP_SIZE, options)
 
-    ``limits`` ask whether the crop behaves like a face, None takes any. A face that a detector found is let through
-    with a warning: it is one, though perhaps of a kind these weights never saw. Raises UserError otherwise.
+
+def read_face_crop(face: FaceModel, crop: FaceCrop, limits: FaceLimits | None = None) -> SourcePortrait:
+    """Read a crop. ``limits`` ask whether it behaves like a face, None takes any.
+
+    A face that a detector saw passes with a warning: it is one, though perhaps of a kind these weights never saw.
+    Raises UserError otherwise.
     """
-    found = find_face(image, where, pick)
-    landmarks = None if found is None else found.landmarks
-    crop: Where = "whole" if found is None else found.box if landmarks is None else landmarks
-    portrait = read_portrait(face, image, crop, options=options)
+    portrait = read_crop(face, crop)
     if limits:
         try:
             require_face(face_confidence(face, portrait), limits)
         except UserError as doubt:
-            if landmarks is None or isinstance(where, Tensor):
+            if not crop.detected:
                 raise
             log.warning("A face was found, but these weights hardly know it, and the result may look wrong. %s", doubt)
-    finest = None if found is None else found.finest
-    return Subject(portrait, None if finest is None else Openings.of(finest[None]))
+    return SourcePortrait(portrait, None if crop.landmarks is None else Openings.of(crop.landmarks[None]))
+
+
+def read_source_portrait(
+    face: FaceModel,
+    image: Tensor,
+    where: FaceSource = "auto",
+    pick: Pick | None = None,
+    options: CropOptions | None = None,
+    limits: FaceLimits | None = None,
+) -> SourcePortrait:
+    """Select, crop and read the face of a picture: :func:`crop_face`, then :func:`read_face_crop`."""
+    return read_face_crop(face, crop_face(image, where, pick, options), limits)

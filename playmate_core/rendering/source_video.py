@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
@@ -11,32 +11,32 @@ import torch
 from torch import Tensor
 
 from ..detection.crop import DRIVING_CROP, CropOptions, Patch, crop_to_image, cut, shrink, whole_to_image
-from ..detection.detect import Pick, Where, crop_of, detector, fills, find_face
+from ..detection.detect import FaceSource, Pick, detector, fills, select_face
 from ..detection.detectors import available
 from ..detection.landmarks import Openings
 from ..detection.tiling import searching
-from ..detection.tracking import FaceTrack, GapLimits, filled_reading, follow
+from ..detection.tracking import FaceTrack, GapLimits, fill_gaps, follow
 from ..face import FaceModel
-from ..interpolation import Reading, steady_rate, timed_reading
+from ..interpolation import FrameInterpolation, frames_by_timestamp, steady_rate
 from ..media.images import Bytes, from_bytes, read_picture
 from ..media.video_reader import read_frames, video_facts
-from ..motion.edit import read_motion_at
-from ..motion.motion_file import Performance, read_openings
+from ..motion.edit import interpolate_motion
+from ..motion.motion_file import MotionClip, interpolate_openings
 from ..values import FPS, Motion
 from ..weights.files import tensor_hash
-from .fallback import Brush
+from .fallback import FallbackRenderer
 from .portrait import exact_to, read_crops, to_network, to_shown
 
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class FilmOptions:
-    """How a film of a face is read: ``where`` and ``pick`` as in :func:`detect.find_face`, ``crop`` what to take around
-    the face, ``limits`` how often it may be missing, ``smoothing`` how calm the crops of a driven film are (the
+class FaceVideoOptions:
+    """How a film of a face is read: ``where`` and ``pick`` as in :func:`detect.select_face`, ``crop`` what to take
+    around the face, ``limits`` how often it may be missing, ``smoothing`` how calm the crops of a driven film are (the
     observation variance, in sides of the crop)."""
 
-    where: Where = "auto"
+    where: FaceSource = "auto"
     pick: Pick | None = None
     crop: CropOptions = DRIVING_CROP
     limits: GapLimits = field(default_factory=GapLimits)
@@ -45,13 +45,13 @@ class FilmOptions:
 
 
 def read_driving(
-    face: FaceModel, path: Path, options: FilmOptions | None = None, progress: Progress | None = None
-) -> Performance:
+    face: FaceModel, path: Path, options: FaceVideoOptions | None = None, progress: Progress | None = None
+) -> MotionClip:
     """What the face in a film does, at the film's rate (a film of no steady rate is read at its mean rate).
 
     One upright box holds the face throughout. Where the detector lost it, the motion lies between its neighbours.
     """
-    options = options or FilmOptions()
+    options = options or FaceVideoOptions()
     facts, times = video_facts(path), list[float]()
     track, report = _track(path, options, facts.frames, progress)
     size = face.config.reading_size
@@ -60,31 +60,32 @@ def read_driving(
     motion, _ = read_crops(face, crops, facts.fps, options.batch, facts.frames, report)
     openings = None
     if track is not None:
-        first, second, weight = filled_reading(track.seen)
-        motion = read_motion_at(motion, Reading(first, second, weight), motion.fps)
+        first, second, weight = fill_gaps(track.seen)
+        motion = interpolate_motion(motion, FrameInterpolation(first, second, weight), motion.fps)
         openings = track.openings
-    seen = Performance(motion, openings, path.name, tensor_hash(face.motion))
+    seen = MotionClip(motion, openings, path.name, tensor_hash(face.motion))
     shown = torch.tensor(times, dtype=torch.float64)
     if steady_rate(shown, facts.fps):
         return seen
-    return seen.read_at(timed_reading(shown, facts.fps), facts.fps)
+    return seen.interpolate(frames_by_timestamp(shown, facts.fps), facts.fps)
 
 
-def read_driving_picture(face: FaceModel, path: Path, options: FilmOptions | None = None) -> Performance:
+def read_driving_picture(face: FaceModel, path: Path, options: FaceVideoOptions | None = None) -> MotionClip:
     """What the face in a picture does, as one frame. Raises UserError when no face is found."""
-    options = options or FilmOptions()
+    options = options or FaceVideoOptions()
     image = read_picture(path)
-    found = find_face(image, options.where, options.pick)
+    found = select_face(image, options.where, options.pick)
     size = face.config.reading_size
     height, width = image.shape[:2]
-    affine = crop_of(found and found.as_filmed(), height, width, size, options.crop)
+    found = replace(found, face=found.face and found.face.in_video())
+    affine = found.crop_to_image(height, width, size, options.crop)
     motion, _ = read_crops(face, [cut(image, affine, size, "edge")], FPS, 1, 1, None)
-    openings = None if found is None or found.finest is None else Openings.of(found.finest[None])
-    return Performance(motion, openings, path.name, tensor_hash(face.motion))
+    openings = None if found.face is None or found.face.finest is None else Openings.of(found.face.finest[None])
+    return MotionClip(motion, openings, path.name, tensor_hash(face.motion))
 
 
 @dataclass(frozen=True)
-class Footage:
+class SourceVideo:
     """A film of somebody who is to be driven, ``motion.fps`` frames a second.
 
     ``shown`` (T,) is the number of the film's frame that each of them shows; ``crops`` (T, 2, 3) where the face lies in
@@ -103,18 +104,18 @@ class Footage:
         return len(self.shown)
 
 
-def read_footage(
+def read_source_video(
     face: FaceModel,
     path: Path,
-    options: FilmOptions | None = None,
+    options: FaceVideoOptions | None = None,
     fps: float | None = None,
     progress: Progress | None = None,
-) -> Footage:
+) -> SourceVideo:
     """Read a film of somebody, cropped anew in every frame unless it is a face crop already.
 
     ``fps`` is the rate it will be shown at, its own if None.
     """
-    options = options or FilmOptions(crop=CropOptions())
+    options = options or FaceVideoOptions(crop=CropOptions())
     facts, times = video_facts(path), list[float]()
     track, report = _track(path, options, facts.frames, progress)
     size = 2 * face.config.image_size
@@ -131,43 +132,45 @@ def read_footage(
     motion, keypoints = read_crops(face, crops(), facts.fps, options.batch, facts.frames, report)
     openings = None if track is None else track.openings
     if track is not None:
-        motion = read_motion_at(motion, Reading(*filled_reading(track.seen)), motion.fps)
+        motion = interpolate_motion(motion, FrameInterpolation(*fill_gaps(track.seen)), motion.fps)
     places = torch.stack(affines) if fixed is None else fixed.expand(len(motion), -1, -1)
     rate = fps or facts.fps
-    nearest = _nearest(timed_reading(torch.tensor(times, dtype=torch.float64), rate))
-    chosen = Reading(nearest, nearest, torch.zeros(len(nearest), dtype=torch.float64))
-    return Footage(
+    nearest = _nearest(frames_by_timestamp(torch.tensor(times, dtype=torch.float64), rate))
+    chosen = FrameInterpolation(nearest, nearest, torch.zeros(len(nearest), dtype=torch.float64))
+    return SourceVideo(
         path,
         nearest,
         places[nearest],
         size,
         keypoints[nearest],
-        read_motion_at(motion, chosen, rate),
-        read_openings(openings, chosen),
+        interpolate_motion(motion, chosen, rate),
+        interpolate_openings(openings, chosen),
     )
 
 
-class FootageArtist:
+class SourceVideoRenderer:
     """Draws a film with its face under other keypoints, part after part: the film is decoded once for all of them."""
 
-    def __init__(self, footage: Footage, x_s: Tensor, x_d: Tensor) -> None:
+    def __init__(self, source_video: SourceVideo, x_s: Tensor, x_d: Tensor) -> None:
         """``x_s`` and ``x_d`` (T, K, 3), the film's own keypoints and the driven; T may be less than the film has."""
-        self.footage, self._x_s, self._x_d = footage, x_s, x_d
+        self.source_video, self._x_s, self._x_d = source_video, x_s, x_d
         self._pictures: Iterator[Bytes] = iter(())
         self._next = -1
 
-    def show(self, brush: Brush, start: int, stop: int, progress: Progress | None = None) -> Iterator[Tensor]:
+    def show(
+        self, renderer: FallbackRenderer, start: int, stop: int, progress: Progress | None = None
+    ) -> Iterator[Tensor]:
         """Yield frames ``start`` up to ``stop``, the face put back: uint8 (n, H, W, 3), n at most ``brush.batch``."""
         if start != self._next:
-            self._pictures = _shown(self.footage, start, len(self._x_d))
+            self._pictures = _shown(self.source_video, start, len(self._x_d))
         self._next = start
         waiting: list[Bytes] = []  # a group that did not fit stays here and is drawn in two
         while self._next < stop:
-            count = min(brush.batch, stop - self._next)
+            count = min(renderer.batch, stop - self._next)
             waiting += islice(self._pictures, max(0, count - len(waiting)))
             group = waiting[:count]
             reach = slice(self._next, self._next + len(group))
-            pasted = self._pasted(brush, group, reach)
+            pasted = self._pasted(renderer, group, reach)
             if pasted is None:
                 continue
             yield pasted
@@ -175,15 +178,15 @@ class FootageArtist:
             if progress:
                 progress(reach.stop - start, stop - start)
 
-    def _pasted(self, brush: Brush, group: list[Bytes], reach: slice) -> Tensor | None:
-        size, places = self.footage.crop_size, self.footage.crops[reach]
+    def _pasted(self, renderer: FallbackRenderer, group: list[Bytes], reach: slice) -> Tensor | None:
+        size, places = self.source_video.crop_size, self.source_video.crops[reach]
         wide = [cut(from_bytes(p), a, size, "edge") for p, a in zip(group, places, strict=True)]
 
         def draw(face: FaceModel) -> Tensor:
             volume = face.appearance(to_network(face, torch.stack([shrink(w, face.config.image_size) for w in wide])))
             return face.draw(volume, exact_to(face, self._x_s[reach]), exact_to(face, self._x_d[reach]))
 
-        drawn = brush.draw(draw, len(group))
+        drawn = renderer.draw(draw, len(group))
         if drawn is None:
             return None
         crops = to_shown(drawn).numpy()
@@ -192,21 +195,8 @@ class FootageArtist:
         return torch.stack([torch.from_numpy(picture) for picture in pasted])
 
 
-def draw_footage(
-    face: FaceModel,
-    footage: Footage,
-    x_s: Tensor,
-    x_d: Tensor,
-    batch: int = 8,
-    progress: Progress | None = None,
-    profile: str = "auto",
-) -> Iterator[Tensor]:
-    """All of it: see :class:`FootageArtist`."""
-    return FootageArtist(footage, x_s, x_d).show(Brush(face, batch, profile), 0, len(x_d), progress)
-
-
 def _track(
-    path: Path, options: FilmOptions, frames: int, progress: Progress | None
+    path: Path, options: FaceVideoOptions, frames: int, progress: Progress | None
 ) -> tuple[FaceTrack | None, Progress | None]:
     """The face through the film, where a detector looks for it; and who is to be told of the second reading."""
     name = options.where
@@ -228,18 +218,18 @@ def _track(
     return follow(pictures, detector(name), options.pick, options.limits, frames, half), other_half
 
 
-def _fixed_crop(path: Path, track: FaceTrack | None, options: FilmOptions, size: int) -> Tensor:
+def _fixed_crop(path: Path, track: FaceTrack | None, options: FaceVideoOptions, size: int) -> Tensor:
     """One crop for the whole film."""
     first = from_bytes(next(read_frames(path)).picture)
     height, width = first.shape[:2]
     if track is None:
-        return crop_of(find_face(first, options.where, options.pick), height, width, size, options.crop)
+        return select_face(first, options.where, options.pick).crop_to_image(height, width, size, options.crop)
     if _is_crop(path, track, options):
         return whole_to_image(height, width, size)
     return crop_to_image(track.box(options.crop), size)
 
 
-def _is_crop(path: Path, track: FaceTrack, options: FilmOptions) -> bool:
+def _is_crop(path: Path, track: FaceTrack, options: FaceVideoOptions) -> bool:
     """Whether the film shows about what would be cropped, so that it need not be."""
     facts = video_facts(path)
     return (
@@ -254,15 +244,15 @@ def _images(path: Path, times: list[float]) -> Iterator[Tensor]:
         yield from_bytes(frame.picture)
 
 
-def _nearest(reading: Reading) -> Tensor:
+def _nearest(reading: FrameInterpolation) -> Tensor:
     return torch.where(reading.weight < 0.5, reading.first, reading.second)
 
 
-def _shown(footage: Footage, start: int, stop: int) -> Iterator[Bytes]:
+def _shown(source_video: SourceVideo, start: int, stop: int) -> Iterator[Bytes]:
     """The film's pictures from one on, each as often as it is shown."""
-    wanted = iter(footage.shown[start:stop].tolist())
+    wanted = iter(source_video.shown[start:stop].tolist())
     number = next(wanted, None)
-    for i, frame in enumerate(read_frames(footage.path)):
+    for i, frame in enumerate(read_frames(source_video.path)):
         while number == i:
             yield frame.picture
             number = next(wanted, None)

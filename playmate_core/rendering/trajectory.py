@@ -10,18 +10,18 @@ from torch import Tensor
 
 from ..face import FaceModel
 from ..geometry import place_motion
-from ..interpolation import Reading, resample_reading
-from ..motion.driving import DrivingOptions, drive_still
-from ..motion.motion_file import Performance
+from ..interpolation import FrameInterpolation, resample_frames
+from ..motion.driving import DrivingOptions, comparable, drive_still
+from ..motion.motion_file import MotionClip
 from ..motion.pose import frontality
 from ..values import Motion
 from .render import KEYPOINTS_AT_ONCE, Keypoints
 from .retarget import guide_keypoints
-from .source_image import Subject
+from .source_image import SourcePortrait
 
 
 @dataclass(frozen=True)
-class Course:
+class KeypointTrajectory:
     """``frames`` frames at ``fps``: ``x_s`` (1, K, 3) are the picture's own seen keypoints, ``x_d`` makes the driven.
 
     ``facts`` and ``tensors`` decide them, for whoever must know whether two courses are the same.
@@ -35,23 +35,25 @@ class Course:
     tensors: tuple[Tensor, ...]
 
 
-class Timed:
-    """A performance at another rate, of which only the frames asked for are made: see :meth:`Performance.at`."""
+class ResampledClip:
+    """A performance at another rate, of which only the frames asked for are made: see :meth:`MotionClip.at`."""
 
-    def __init__(self, performance: Performance, fps: float) -> None:
-        self._performance, self.fps = performance, fps
-        rate, frames = performance.motion.fps, len(performance)
-        self._reading = None if frames == 1 or abs(fps - rate) < 1e-6 else resample_reading(frames, rate, fps)
+    def __init__(self, motion_clip: MotionClip, fps: float) -> None:
+        self._performance, self.fps = motion_clip, fps
+        rate, frames = motion_clip.motion.fps, len(motion_clip)
+        self._reading = None if frames == 1 or abs(fps - rate) < 1e-6 else resample_frames(frames, rate, fps)
 
     def __len__(self) -> int:
         return len(self._performance) if self._reading is None else len(self._reading.first)
 
-    def __getitem__(self, frames: Tensor) -> Performance:
-        reading = self._reading
-        if reading is None:
+    def __getitem__(self, frames: Tensor) -> MotionClip:
+        frames_between = self._reading
+        if frames_between is None:
             return self._performance.at(self.fps)[frames]
-        part = Reading(reading.first[frames], reading.second[frames], reading.weight[frames])
-        return self._performance.read_at(part, self.fps)
+        part = FrameInterpolation(
+            frames_between.first[frames], frames_between.second[frames], frames_between.weight[frames]
+        )
+        return self._performance.interpolate(part, self.fps)
 
     def reference_frame(self, reference: str) -> int:
         """As :func:`pose.reference_frame`."""
@@ -61,13 +63,15 @@ class Timed:
         return int(torch.cat(facing).argmax())
 
 
-def still_course(
-    face: FaceModel, subject: Subject, performance: Performance, how: DrivingOptions, fps: float | None = None
-) -> Course:
+def portrait_trajectory(
+    face: FaceModel, source: SourcePortrait, motion_clip: MotionClip, how: DrivingOptions, fps: float | None = None
+) -> KeypointTrajectory:
     """The course of a picture under a performance, at ``fps`` or at its own rate; one frame is held for a second."""
-    portrait = subject.portrait
+    portrait = source.portrait
+    motion, how = comparable(motion_clip.motion, portrait.rest, how)
+    motion_clip = replace(motion_clip, motion=motion)
     x_s = place_motion(portrait.keypoints, portrait.rest)
-    timed = Timed(performance, fps or performance.motion.fps)
+    timed = ResampledClip(motion_clip, fps or motion_clip.motion.fps)
     start = torch.tensor([timed.reference_frame(how.reference)])
     driven = _driven(portrait.rest, timed, how)
     led = replace(how, reference="first")
@@ -76,18 +80,18 @@ def still_course(
         """Every stretch is led by the reference frame, which the rest is measured from."""
         frames = torch.cat([start, torch.arange(first, last)]) if len(timed) > 1 else torch.zeros(1, dtype=torch.long)
         seen = place_motion(portrait.keypoints, driven(frames))
-        guided = guide_keypoints(face, x_s, seen, led, 0, subject.openings, timed[frames].openings)
+        guided = guide_keypoints(face, x_s, seen, led, 0, source.openings, timed[frames].openings)
         return guided[1:] if len(timed) > 1 else guided.expand(last - first, -1, -1)
 
-    motion, openings = performance.motion, performance.openings
+    motion, openings = motion_clip.motion, motion_clip.openings
     tensors = [motion.pose.rotation, motion.pose.translation, motion.pose.scale, motion.expression]
     known = (*tensors, portrait.keypoints, x_s) + (() if openings is None else (openings.eyes, openings.lips))
-    own = subject.openings
+    own = source.openings
     facts = (asdict(how), motion.fps, timed.fps, own and (own.eyes.tolist(), own.lips.tolist()))
-    return Course(x_s, x_d, len(timed) if len(timed) > 1 else round(timed.fps), timed.fps, facts, known)
+    return KeypointTrajectory(x_s, x_d, len(timed) if len(timed) > 1 else round(timed.fps), timed.fps, facts, known)
 
 
-def _driven(rest: Motion, timed: Timed, how: DrivingOptions) -> Callable[[Tensor], Motion]:
+def _driven(rest: Motion, timed: ResampledClip, how: DrivingOptions) -> Callable[[Tensor], Motion]:
     """The portrait's motion at frames of which the first is the reference; a smoother has to see the whole at once."""
     if how.smoothing and len(timed) > 1:
         whole = drive_still(rest, timed[torch.arange(len(timed))].motion, how)

@@ -2,85 +2,104 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import hashlib
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
-from functools import cache, partial
-from pathlib import Path
+from functools import partial
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ..face import FaceModel
-from ..media.audio_files import Recording
-from ..media.prefetch import behind
-from ..media.video_writer import VideoOptions, VideoWriter
+from ..keypoint_space import adapt_motion
 from ..values import Motion, Portrait
-from .fallback import Brush
-from .render import RenderOptions, paste_back, relative_to_rest, render
-from .segments import Progress, Scene, chosen, sign, write_at_once, write_parts
-
-#: What is done to batches of pictures on their way to the encoder.
-Finish = Callable[[Iterator[Tensor]], Iterator[Tensor]]
+from .fallback import FallbackRenderer
+from .render import Progress, RenderOptions, paste_back, relative_to_rest, render, render_keypoints
+from .segments import Finish, RenderJob
+from .source_video import SourceVideo, SourceVideoRenderer
+from .trajectory import KeypointTrajectory
 
 
 @dataclass(frozen=True)
-class FilmRequest:
-    """What to write: ``pasted`` puts the face back into the whole picture; ``resumable`` keeps finished parts beside
-    ``path`` when it is stopped or killed, and goes on from them when it is asked for again."""
+class Composition:
+    """What a frame shows: the crop, or with ``pasted`` the whole picture with the face put back into it, where ``mask``
+    (S, S) of the crop says; None is the crop without its border."""
 
-    path: Path
-    sound: Recording | str | Path | None = None
     pasted: bool = False
-    resumable: bool = False
-    rendering: RenderOptions = RenderOptions()
-    encoding: VideoOptions = VideoOptions()
+    mask: NDArray[np.uint8] | None = None
+
+    def size(self, portrait: Portrait) -> tuple[int, int]:
+        """Height and width of a frame."""
+        height, width = portrait.image.shape[:2]
+        return (height, width) if self.pasted else (portrait.crop_size, portrait.crop_size)
+
+    def finish(self, portrait: Portrait) -> Finish:
+        """What is done to drawn crops."""
+        return partial(paste_back, portrait, mask=self.mask) if self.pasted else iter
 
 
-def write_film(
-    face: FaceModel, portrait: Portrait, motion: Motion, request: FilmRequest, progress: Progress | None = None
-) -> int:
-    """Write the film at the motion's rate, with the sound; returns the number of frames.
-
-    ``progress`` is told the frames drawn and their number; raising in it cancels. The frames do not depend on whether
-    a film is resumable, and how often it was interrupted.
-    """
-    rendering = request.rendering
-    if rendering.expression == "relative":  # against the whole motion's first frame, not a part's
+def portrait_job(
+    face: FaceModel,
+    portrait: Portrait,
+    motion: Motion,
+    rendering: RenderOptions | None = None,
+    composition: Composition | None = None,
+) -> RenderJob:
+    """The video of a portrait under ``motion``, at the motion's rate."""
+    rendering, composition = rendering or RenderOptions(), composition or Composition()
+    motion = adapt_motion(motion, portrait.rest)
+    if rendering.expression == "relative":  # against the whole motion's first frame, not a segment's
         motion, rendering = relative_to_rest(portrait, motion), replace(rendering, expression="absolute")
-    finish: Finish = partial(paste_back, portrait) if request.pasted else iter
 
-    brush = cache(partial(Brush, face, rendering.batch))  # one for all parts, of the profile that they turn out to have
+    def draw(renderer: FallbackRenderer, start: int, stop: int, progress: Progress | None) -> Iterator[Tensor]:
+        return render(face, portrait, motion[start:stop], rendering, progress, renderer)
 
-    def give(video: VideoWriter, start: int, stop: int, profile: str, told: Progress | None) -> None:
-        encode(video, render(face, portrait, motion[start:stop], rendering, told, brush(profile)), finish)
-
-    def fingerprint() -> str:
+    def tensors() -> list[Tensor]:
         pose, rest = motion.pose, portrait.rest
-        tensors = [pose.rotation, pose.translation, pose.scale, motion.expression, portrait.keypoints]
-        tensors += [rest.pose.rotation, rest.pose.translation, rest.pose.scale, rest.expression]
-        return sign((asdict(rendering), request.pasted, motion.fps), [*tensors, *seen_in(portrait, face)])
+        return [
+            *(pose.rotation, pose.translation, pose.scale, motion.expression, portrait.keypoints),
+            *(rest.pose.rotation, rest.pose.translation, rest.pose.scale, rest.expression),
+            *_decisive(portrait, composition),
+        ]
 
-    scene = Scene(len(motion), motion.fps, give, fingerprint, chosen(face, rendering.profile))
-    write = write_parts if request.resumable else write_at_once
-    return write(scene, request.path, request.sound, request.encoding, progress)
+    facts = (asdict(rendering), composition.pasted, motion.fps)
+    finish = composition.finish(portrait)
+    return RenderJob(face, len(motion), motion.fps, rendering.batch, draw, facts, tensors, finish, rendering.profile)
 
 
-def seen_in(portrait: Portrait, face: FaceModel) -> list[Tensor]:
+def trajectory_job(
+    face: FaceModel, portrait: Portrait, trajectory: KeypointTrajectory, batch: int, composition: Composition
+) -> RenderJob:
+    """The video of a portrait whose keypoints follow ``trajectory``."""
+
+    def draw(renderer: FallbackRenderer, start: int, stop: int, progress: Progress | None) -> Iterator[Tensor]:
+        x_s, x_d = trajectory.x_s, trajectory.x_d
+        return render_keypoints(renderer, portrait, x_s, x_d, slice(start, stop), progress)
+
+    def tensors() -> list[Tensor]:
+        return [*trajectory.tensors, *_decisive(portrait, composition)]
+
+    facts = (composition.pasted, trajectory.facts)
+    finish = composition.finish(portrait)
+    return RenderJob(face, trajectory.frames, trajectory.fps, batch, draw, facts, tensors, finish)
+
+
+def source_video_job(face: FaceModel, source: SourceVideo, x_s: Tensor, x_d: Tensor, batch: int) -> RenderJob:
+    """The video of somebody with their face under other keypoints: ``x_s`` their own (T, K, 3) and ``x_d`` the
+    driven."""
+    frames = SourceVideoRenderer(source, x_s, x_d)
+
+    def tensors() -> list[Tensor]:
+        return [x_s, x_d, source.crops, source.shown]
+
+    facts = (hashlib.sha256(source.path.read_bytes()).hexdigest(), source.crop_size)
+    return RenderJob(face, len(x_d), source.motion.fps, batch, frames.show, facts, tensors)
+
+
+def _decisive(portrait: Portrait, composition: Composition) -> list[Tensor]:
     """What decides a portrait's pictures beside keypoints."""
+    mask = [] if composition.mask is None else [torch.from_numpy(composition.mask)]
     size = torch.tensor(portrait.crop_size)
-    return [portrait.image, portrait.crop_to_image, size, portrait.appearance, *face.state_dict().values()]
-
-
-def encode(video: VideoWriter, batches: Iterable[Tensor], finish: Finish) -> None:
-    """Hand batches of pictures (n, H, W, 3) to ``video`` after ``finish`` was done to them.
-
-    Whoever makes the batches goes on while a thread finishes and another encodes.
-    """
-
-    def write(made: Iterator[Tensor]) -> None:
-        for pictures in finish(made):
-            video.write(pictures)
-
-    with behind(write) as give:
-        for batch in batches:
-            give(batch)
+    return [portrait.image, portrait.crop_to_image, size, portrait.appearance, *mask]

@@ -1,4 +1,4 @@
-"""Encoders: speech to one row of features per video frame (METHOD 1.5).
+"""Encoders: speech to one row of features per video frame (docs/method.md 1.5).
 
 Video frame i owns the 640 samples from 640 i on; its two 50 Hz tokens 2 i and 2 i + 1 lie symmetrically about its
 centre (token j is centred at sample 159.5 + 320 j). Long audio is encoded in chunks, so memory grows only with the

@@ -20,8 +20,9 @@ import torch
 from safetensors.torch import save as serialize
 from torch import Tensor, nn
 
+from ..atomic_file import write_atomically
 from ..errors import UserError
-from .tensor_file import differences, open_tensors, refuse_nonfinite, restored, seems_to_be, some, write_whole
+from .tensor_file import differences, open_tensors, refuse_nonfinite, restored, seems_to_be, some
 
 if TYPE_CHECKING:
     from ..diffusion.denoiser import MotionDenoiser
@@ -115,13 +116,13 @@ def save(
         metadata["playmate.base"] = tensor_hash(base)
     if audio:
         metadata["playmate.audio"] = audio
-    write_whole(path, serialize(stored, metadata))
+    write_atomically(path, serialize(stored, metadata))
 
 
 def load_face(path: str | Path) -> FaceModel:
     """A face model in eval mode, without gradients, float32 on the CPU. Raises UserError for any other file.
 
-    ``path`` is a Playmate file, or LivePortrait's public files: their folder or one of them (:mod:`published`).
+    ``path`` is a Playmate file, or LivePortrait's public files: their folder or one of them (:mod:`liveportrait`).
     """
     from ..face import FaceConfig, FaceModel
     from .liveportrait import is_published, load_published

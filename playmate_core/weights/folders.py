@@ -1,28 +1,26 @@
 """Where model files are looked for: the folders ComfyUI users already have, and those a person names.
 
 Folders go by ComfyUI's categories (``liveportrait``, ``audio_encoders``, ``insightface``, ``detection``, ``playmate``).
-Whoever runs the core names those to be searched first (:func:`ask_too`): nodes what ``folder_paths`` knows, the command
+The host names those to be searched first (:meth:`Host.set_model_folders`): nodes those of ``folder_paths``, the command
 line its ``--models`` flag. Then come the variable ``PLAYMATE_MODELS`` and the ComfyUI this pack lies in, with its
-``extra_model_paths.yaml``. No other room reads the environment.
+``extra_model_paths.yaml``. No other module reads the environment.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import UserError
+from ..host import HOST
 from .catalogue import SETS, ModelFile
 
 PACKAGE = Path(__file__).resolve().parents[1]
 #: Folders laid out like ComfyUI's ``models``, or its files of extra paths, separated as the system separates paths.
 VARIABLE = "PLAYMATE_MODELS"
-#: Who knows folders of a category.
-Host = Callable[[str], Iterable[str | Path]]
-_hosts: list[Host] = []
 CATEGORIES = tuple(sorted({file.folder for one in SETS.values() for file in one.files}))
 
 
@@ -63,18 +61,15 @@ def below(roots: Iterable[Path], category: str) -> tuple[Path, ...]:
     )
 
 
-def ask_too(host: Host) -> None:
-    """Let ``host`` name folders of a category, searched before all others: ComfyUI, which has read
-    ``extra_model_paths.yaml``, or the command line. There is one in a process; a second takes its place."""
-    _hosts[:] = [host]
-
-
 def category_folders(category: str) -> tuple[Path, ...]:
     """Where files of a category may lie: in the host's folders, then in its own below :func:`model_folders`, and
     insightface's also where that package keeps them."""
-    named = (Path(folder) for host in _hosts for folder in host(category))
     home = Path(_variable("INSIGHTFACE_HOME") or "~/.insightface").expanduser()
-    return (*named, *below(model_folders(), category), *([home] if category == "insightface" else []))
+    return (
+        *HOST.model_folders(category),
+        *below(model_folders(), category),
+        *([home] if category == "insightface" else []),
+    )
 
 
 def model_file(*names: str) -> Path | None:

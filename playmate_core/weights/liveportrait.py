@@ -1,6 +1,6 @@
 """LivePortrait's public checkpoints, official ``.pth`` or Kijai's safetensors, human or animal, read into a FaceModel.
 
-Layouts and names: LIVEPORTRAIT.md, section 2. The networks keep the published names, so a file needs little more than
+Layouts and names: docs/liveportrait.md 2. The networks keep the published names, so a file needs little more than
 its prefixes stripped; spectral norm is divided out once, here.
 """
 
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ..errors import UserError
 from ..face import FaceConfig, FaceModel
+from ..keypoint_space import LIVEPORTRAIT
 from .tensor_file import differences, open_tensors, refuse_nonfinite, restored, seems_to_be, some
 from .torch_file import PICKLES, read_torch_file, stripped, tensors_of
 
@@ -51,22 +52,12 @@ _BESIDE = (
     "../../liveportrait/retargeting_models",
     "../..",
 )
-#: Said when a motion model never saw the keypoints that the face networks draw.
-POSE_ONLY = (
-    "The bundled motion model knows the keypoints of the bundled face networks, not LivePortrait's: the head moves, the"
-    " face keeps the portrait's expression. Give --motion-weights that were trained on LivePortrait's keypoints."
-)
 log = logging.getLogger(__name__)
 
 
 def is_published(path: Path) -> bool:
     """Whether a path can only mean LivePortrait's layout: a folder, one of its file names, or a pickle."""
     return path.is_dir() or path.stem in PARTS or path.suffix.lower() in PICKLES
-
-
-def shares_keypoints(face: Path | None, motion: Path | None) -> bool:
-    """Whether a motion model's expressions mean the same to the face networks, as poses always do; None is bundled."""
-    return motion is not None or face is None or not is_published(face)
 
 
 def find_parts(path: Path) -> dict[str, Path]:
@@ -119,7 +110,8 @@ def load_published(path: Path, config: FaceConfig | None = None) -> FaceModel:
         log.warning("LivePortrait's %s is not there, so shoulders, eyes and lips cannot be corrected.", STITCHING)
     whole = config or FaceConfig()
     with torch.device("meta"):
-        model = FaceModel(replace(whole, spectral_norm=False, with_stitching=STITCHING in files))
+        sizes = replace(whole, spectral_norm=False, with_stitching=STITCHING in files, keypoint_space=LIVEPORTRAIT)
+        model = FaceModel(sizes)
     for name, file in sorted(files.items(), key=lambda item: -item[1].stat().st_size):
         network = model.get_submodule(PARTS[name][0])
         network.load_state_dict(_tensors_for(name, file, network), strict=True, assign=True)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from ..atomic_file import AtomicFile
 from ..errors import UserError
 
 #: What files that are not ours look like: a piece of a key, and the name a person knows it by.
@@ -118,35 +117,13 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
     """Write a safetensors file, whole or not at all, without a second copy of its tensors in memory."""
     from safetensors.torch import save_file
 
-    def write(part: Path) -> None:
-        save_file({key: value.contiguous() for key, value in tensors.items()}, part, dict(metadata))
-
-    _whole(path, write, sum(value.numel() * value.element_size() for value in tensors.values()))
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write beside the target, then rename: a full disk or a kill leaves the old file, or none, never half of one."""
-
-    def write(part: Path) -> None:
-        with part.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-
-    _whole(path, write, len(data))
-
-
-def _whole(path: Path, write: Callable[[Path], None], size: int) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    size = sum(value.numel() * value.element_size() for value in tensors.values())
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write(part)
-        part.replace(path)
-    except (OSError, SafetensorError) as error:
+        with AtomicFile(path) as temporary:
+            save_file({key: value.contiguous() for key, value in tensors.items()}, temporary, dict(metadata))
+    except (OSError, SafetensorError) as problem:
         raise UserError(
-            f"{path} could not be written ({getattr(error, 'strerror', None) or error}, {size / 1e6:.1f} MB wanted); "
-            "free some space or choose another folder."
-        ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink()
+            f"{path} could not be written ({getattr(problem, 'strerror', None) or problem}, {size / 1e6:.1f} MB"
+            " wanted); free some space or choose another folder."
+        ) from problem

@@ -15,9 +15,10 @@ from playmate_core.weights.folders import bundled
 from training.close_probe import load_close_probe
 from training.close_stage import CloseStageConfig, train_close
 from training.config import parse
-from training.data import Sessions, corpus_config, corpus_hash, load_clips
+from training.data import Sessions, corpus_config, corpus_hash, load_synthetic_clips
 from training.evaluate import ablations, judge, leakage, level1, level2, pictures, samplers
 from training.evaluate.emotion_judge import fit_judge
+from training.evaluate.emotion_layer import emotion_layer_table
 from training.evaluate.filming import filmed
 from training.evaluate.pixel_emotion import fit_pixel_judge
 from training.evaluate.subjects import System, load_subjects, with_neutral_voice
@@ -27,7 +28,7 @@ from training.probe_stage import ProbeStageConfig, train_probe
 
 logger = logging.getLogger(__name__)
 
-LEVELS = ("1", "long", "2", "all")
+LEVELS = ("1", "long", "2", "layer", "all")
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class EvaluateConfig:
     close_steps: int = 2000
     oracle_steps: int = 1000  # of DDPM, against which the default sampler is measured
     rollout: float = 60.0  # seconds of the long run
-    level: str = "all"  # or "1" (motion), "long" (long runs, sampler, ablations), "2" (pixels)
+    level: str = "all"  # or "1" (motion), "long" (long runs, sampler, ablations), "2" (pixels), "layer" (emotion layer)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -73,6 +74,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         tables.append(long_runs(config, system))
     if config.level in ("2", "all"):
         tables.append(level_two(config, system))
+    if config.level in ("layer", "all"):
+        tables.append(layer_level(config, system))
     facts = {
         "corpus": corpus_hash(Path(config.corpus)),
         "motion": weights.tensor_hash(denoiser)[:12],
@@ -90,7 +93,10 @@ def level_one(config: EvaluateConfig, system: System) -> list[Table]:
     few = subjects[: config.few]
     logger.info("Level 1 on %d clips.", len(subjects))
     speech, made = level1.speech_table(system, subjects)
-    named = fit_judge(load_clips(corpus, "train"), load_clips(corpus, "val") + load_clips(corpus, "test"))
+    named = fit_judge(
+        load_synthetic_clips(corpus, "train"),
+        load_synthetic_clips(corpus, "val") + load_synthetic_clips(corpus, "test"),
+    )
     neutral = with_neutral_voice(subjects, config.few)
     emotion = level1.emotion_table(system, neutral, named, made)
     pictures.motion_curves(few[:4], made, Path(config.out))
@@ -104,7 +110,7 @@ def long_runs(config: EvaluateConfig, system: System) -> Table:
     few = load_subjects(corpus, encoder, config.few)
     speech_backend = str(corpus_config(corpus)["speech"])
     rows = ablations.rollout_rows(system, ablations.rollout_subject(encoder, config.rollout, speech_backend))
-    held_out = load_clips(corpus, "val") + load_clips(corpus, "test")
+    held_out = load_synthetic_clips(corpus, "val") + load_synthetic_clips(corpus, "test")
     rows += samplers.sampler_rows(system.denoiser, held_out, system.options, config.oracle_steps)
     variants = {"as shipped": system}
     for name, path in (
@@ -119,6 +125,15 @@ def long_runs(config: EvaluateConfig, system: System) -> Table:
     return Table("Level 1: long runs, sampler, ablations", f"{len(few)} clips, seeds {ablations.SEEDS}.", tuple(rows))
 
 
+def layer_level(config: EvaluateConfig, system: System) -> Table:
+    """The emotion layer beside the model's own emotion."""
+    corpus = Path(config.corpus)
+    subjects = load_subjects(corpus, system.denoiser.config.audio_encoder, config.clips)
+    held_out = load_synthetic_clips(corpus, "val") + load_synthetic_clips(corpus, "test")
+    judge = fit_judge(load_synthetic_clips(corpus, "train"), held_out)
+    return emotion_layer_table(system, with_neutral_voice(subjects, config.few), judge)
+
+
 def level_two(config: EvaluateConfig, system: System) -> Table:
     """Pictures in, pictures out."""
     face = weights.load_face(config.face or bundled("face.safetensors"))
@@ -126,9 +141,9 @@ def level_two(config: EvaluateConfig, system: System) -> Table:
     probe_config = ProbeStageConfig(
         corpus=config.judges, split="judge", steps=config.probe_steps, batch=24, softened=0.5
     )
-    first_look = load_probe(train_probe(probe_config, out / "probe"))
+    coarse = load_probe(train_probe(probe_config, out / "probe"))
     close_config = CloseStageConfig(corpus=config.judges, steps=config.close_steps)
-    probe = load_close_probe(train_close(close_config, first_look, out / "close"), first_look)
+    probe = load_close_probe(train_close(close_config, coarse, out / "close"), coarse)
     sessions = Sessions(corpus, "test")
     seed = int(corpus_config(corpus)["seed"])
     logger.info("Level 2 on %d people.", len(sessions))
@@ -137,8 +152,8 @@ def level_two(config: EvaluateConfig, system: System) -> Table:
     subjects = load_subjects(corpus, system.denoiser.config.audio_encoder, config.clips)
     neutral = with_neutral_voice(subjects, config.few)
     cast = [filmed(subject, seed) for subject in neutral]
-    held_out = load_clips(corpus, "val") + load_clips(corpus, "test")
-    named = fit_pixel_judge(probe, seed, load_clips(corpus, "train"), held_out, judge.disturbed)
+    held_out = load_synthetic_clips(corpus, "val") + load_synthetic_clips(corpus, "test")
+    named = fit_pixel_judge(probe, seed, load_synthetic_clips(corpus, "train"), held_out, judge.disturbed)
     rows = [
         *judge.probe_rows(probe, sessions),
         *named.rows(),

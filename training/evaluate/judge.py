@@ -1,4 +1,7 @@
-"""Figures read back from pixels by an independent probe, trained on people the system never saw (METHOD 4.3)."""
+"""Figures read back from pixels by an independent probe, trained on people the system never saw.
+
+See docs/method.md 4.3.
+"""
 
 from __future__ import annotations
 

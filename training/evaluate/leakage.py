@@ -1,4 +1,4 @@
-"""How well pose and expression are kept apart by the face networks, which is what Eq. 4 is for (METHOD 3.2)."""
+"""How well pose and expression are kept apart by the face networks, which is what Eq. 4 is for (docs/method.md 3.2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Level 1: generated motion against ground-truth motion, decoded exactly (METHOD 4.3, 4.4)."""
+"""Level 1: generated motion against ground-truth motion, decoded exactly (docs/method.md 4.3, 4.4)."""
 
 from __future__ import annotations
 
@@ -199,13 +199,15 @@ def emotion_table(system: System, subjects: list[Subject], judge: EmotionJudge, 
     accuracy = float(np.mean([f.accuracy for f in figures]))
     truth, off = truth_of(speech.subjects), [judge.name(rig_of(s, m)) for s, m in speech.each()]
     happy = float(np.mean([name == "happy" for name in off]))
-    chance = 1.0 / len(EMOTIONS)
+    generator = 1.0 / len(EMOTIONS)
     alone = Pairing(subjects, [m for s, m in speech.each() if any(s is one for one in subjects)])
     loss = alone.mean(lip_correlation) - float(np.mean([f.lips for f in figures]))
     rows = [
         Row("judge on held-out truth", number(judge.on_truth), ">= 0.95", judge.on_truth >= 0.95),
         Row("judge on perturbed truth", number(judge.on_perturbed), ">= 0.95", judge.on_perturbed >= 0.95),
-        Row("emotion accuracy", number(accuracy), ">= 0.95", accuracy >= 0.95, number(judge.on_truth), number(chance)),
+        Row(
+            "emotion accuracy", number(accuracy), ">= 0.95", accuracy >= 0.95, number(judge.on_truth), number(generator)
+        ),
         Row(
             "floor: emotion accuracy from an emotional voice alone, emotion off",
             number(emotional_floor(judge, speech)),

@@ -1,4 +1,4 @@
-"""Level 2: rendered pictures in, our own networks, rendered pictures out (METHOD 4.3).
+"""Level 2: rendered pictures in, our own networks, rendered pictures out (docs/method.md 4.3).
 
 What is drawn is compared with the exact answer of the renderer. Ground truth is never an input: portraits and motions
 are read by M.

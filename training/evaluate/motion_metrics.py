@@ -1,4 +1,4 @@
-"""Motion-space metrics that need no trained network (METHOD 3.2). r = generated, g = ground truth, 25 fps."""
+"""Motion-space metrics that need no trained network (docs/method.md 3.2). r = generated, g = ground truth, 25 fps."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor
 
 from playmate_core.values import Motion
 
-#: Frames of lag searched on either side (METHOD 3.2).
+#: Frames of lag searched on either side (docs/method.md 3.2).
 LAG = 5
 
 

@@ -1,5 +1,6 @@
 """Which of the eight emotions a clip's pictures show: the probe reads the rig of a few frames and of the same person at
-rest, and a discriminant names the median of their difference (METHOD 4.3). Thick brows or narrow eyes are not a mood:
+rest, and a discriminant names the median of their difference (docs/method.md 4.3). Thick brows or narrow eyes are
+not a mood:
 people who code faces look at the resting one, too. The judge counts only when it names rendered truth, and disturbed
 truth, 95 times in a hundred.
 """
@@ -15,7 +16,7 @@ import torch
 from torch import Tensor
 
 from playmate_core.values import EMOTIONS
-from training.data import Clip
+from training.data import SyntheticClip
 from training.evaluate.emotion_judge import is_clear, summary
 from training.evaluate.filming import film, film_at_rest
 from training.evaluate.table import Row, number
@@ -60,7 +61,11 @@ def read_back(probe: Reader, pictures: Tensor, rest: Tensor) -> Tensor:
 
 
 def fit_pixel_judge(
-    probe: Reader, seed: int, train: list[Clip], held_out: list[Clip], disturbed: Callable[[Tensor], Tensor]
+    probe: Reader,
+    seed: int,
+    train: list[SyntheticClip],
+    held_out: list[SyntheticClip],
+    disturbed: Callable[[Tensor], Tensor],
 ) -> PixelJudge:
     """Fit on clear training clips as the probe reads them, then name clear clips of people that neither has met."""
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis

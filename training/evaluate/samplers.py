@@ -14,7 +14,7 @@ from playmate_core.diffusion.guidance import Scales, as_clean, guided
 from playmate_core.diffusion.normalisation import EXPRESSION_CHANNELS, MOTION_CHANNELS, to_expression
 from playmate_core.diffusion.options import SamplingOptions
 from playmate_core.diffusion.samplers import Schedule, sample
-from training.data import Clip
+from training.data import SyntheticClip
 from training.evaluate.table import Row, number
 from training.stage1 import make_sampler
 from training.synthetic.rig import lip_aperture
@@ -29,16 +29,16 @@ def sampled(
     denoiser: MotionDenoiser, context: WindowContext, options: SamplingOptions, seed: int, **changes: object
 ) -> Tensor:
     """Every window of a context generated at once, emotion off: (B, W, 69) in model space."""
-    chance = torch.Generator().manual_seed(seed)
-    noise = torch.randn(len(context.audio), denoiser.config.window, MOTION_CHANNELS, generator=chance)
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.randn(len(context.audio), denoiser.config.window, MOTION_CHANNELS, generator=generator)
     scales = Scales(float(options.cfg_audio), float(options.cfg_audio_pose), 1.0)  # type: ignore[arg-type]
     schedule = Schedule.linear()
     predict = as_clean(denoiser, schedule, guided(denoiser, None, context, None, scales))
     how = {"steps": options.steps, "sampler": options.sampler, "spacing": options.spacing, **changes}
-    return sample(predict, schedule, noise, generator=chance, **how)  # type: ignore[arg-type]
+    return sample(predict, schedule, noise, generator=generator, **how)  # type: ignore[arg-type]
 
 
-def held_out_windows(denoiser: MotionDenoiser, clips: list[Clip], seed: int = 0) -> WindowContext:
+def held_out_windows(denoiser: MotionDenoiser, clips: list[SyntheticClip], seed: int = 0) -> WindowContext:
     """WINDOWS windows of held-out clips with their true previous frames, each twice."""
     config = denoiser.config
     source = make_sampler(clips, denoiser.statistics, config)
@@ -56,7 +56,7 @@ def held_out_windows(denoiser: MotionDenoiser, clips: list[Clip], seed: int = 0)
     return WindowContext(**{name: torch.cat([value, value]) for name, value in vars(once).items()})
 
 
-def spread_of(motion: Tensor, denoiser: MotionDenoiser) -> Tensor:
+def std_of(motion: Tensor, denoiser: MotionDenoiser) -> Tensor:
     """Deviation of every live channel over frames and windows, windows' own means left in: (C,)."""
     live = torch.cat([denoiser.statistics.live, torch.ones(MOTION_CHANNELS - EXPRESSION_CHANNELS, dtype=torch.bool)])
     return motion[..., live].flatten(0, 1).std(0)
@@ -68,13 +68,15 @@ def lip_amplitude(motion: Tensor, denoiser: MotionDenoiser) -> float:
     return float(lip_aperture(expression).unflatten(0, motion.shape[:2]).std(1).mean())
 
 
-def sampler_rows(denoiser: MotionDenoiser, clips: list[Clip], options: SamplingOptions, oracle_steps: int) -> list[Row]:
+def sampler_rows(
+    denoiser: MotionDenoiser, clips: list[SyntheticClip], options: SamplingOptions, oracle_steps: int
+) -> list[Row]:
     """Spread of each channel and of the lips over DDPM's; beside it what two halves of DDPM's own samples differ by."""
     context = held_out_windows(denoiser, clips)
     oracle = sampled(denoiser, context, options, 0, sampler="ddpm", steps=oracle_steps, spacing="uniform")
     fast = sampled(denoiser, context, options, 1)
-    true, made = spread_of(oracle, denoiser), spread_of(fast, denoiser)
-    first, second = (spread_of(half, denoiser) for half in oracle.chunk(2))
+    true, made = std_of(oracle, denoiser), std_of(fast, denoiser)
+    first, second = (std_of(half, denoiser) for half in oracle.chunk(2))
     mean, off = float((made / true).mean()), float((made / true - 1.0).abs().mean())
     floor = float((first / second - 1.0).abs().mean())
     lips = lip_amplitude(fast, denoiser) / lip_amplitude(oracle, denoiser)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from playmate_core.atomic_file import write_atomically
 
 
 @dataclass(frozen=True)
@@ -51,12 +52,6 @@ def write_tables(tables: list[Table], folder: Path, facts: dict[str, str]) -> No
     folder.mkdir(parents=True, exist_ok=True)
     head = "".join(f"- {key}: {value}\n" for key, value in facts.items())
     text = "# Evaluation\n\n" + head + "\n" + "\n".join(table.markdown() for table in tables)
-    _replace(folder / "evaluation.md", text)
+    write_atomically(folder / "evaluation.md", text.encode())
     content = {"facts": facts, "tables": [asdict(table) for table in tables]}
-    _replace(folder / "evaluation.json", json.dumps(content, indent=1))
-
-
-def _replace(path: Path, text: str) -> None:
-    temporary = path.with_suffix(path.suffix + ".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+    write_atomically(folder / "evaluation.json", json.dumps(content, indent=1).encode())

@@ -1,1 +1,1 @@
-"""A procedural talking-head corpus with exact ground truth (design: METHOD.md 4.1)."""
+"""A procedural talking-head corpus with exact ground truth (design: docs/method.md 4.1)."""

@@ -1,4 +1,5 @@
-"""What a head does besides speaking: emotion, blinks, gaze, and how it moves (METHOD 4.1). Tracks run at 100 Hz."""
+"""What a head does besides speaking: emotion, blinks, gaze, and how it moves (docs/method.md 4.1). Tracks run at 100
+Hz."""
 
 from __future__ import annotations
 
@@ -140,10 +141,10 @@ def head_track(rng: Generator, identity: Identity, count: int, stresses: Sequenc
     nodding = [s + 0.04 for s in stresses if rng.random() < 0.7]
     nod = _bumps(count, nodding, 0.11)
     moves[:, 0] = 0.9 * moves[:, 0] + rng.uniform(0.6, 1.1) * (nod - nod.mean())
-    dice, style = rng.random(), "calm"
-    if dice < 0.05:
+    u, style = rng.random(), "calm"
+    if u < 0.05:
         style, moves = "static", moves * 0.02
-    elif dice < 0.10:
+    elif u < 0.10:
         style = "shaking"
         time = np.arange(count) / TRACK_RATE
         burst = smooth_process(rng, count, 0.8)[:, 0].clip(0.0, 1.5)

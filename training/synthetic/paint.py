@@ -1,4 +1,4 @@
-"""What is painted on the skin: eyes, brows, lips, mouth interior, cheeks, beard (numba; METHOD 4.1, Pixels).
+"""What is painted on the skin: eyes, brows, lips, mouth interior, cheeks, beard (numba; docs/method.md 4.1, Pixels).
 
 Colours are linear light. Every painter takes the colour beneath and gives the colour on top, with edges one pixel soft;
 (u, v) is the head's own frame, ``px`` one pixel there.

@@ -1,4 +1,7 @@
-"""One flat record of everything the renderer reads: an identity under a rig in a pose, as numbers (METHOD 4.1)."""
+"""One flat record of everything the renderer reads: an identity under a rig in a pose, as numbers.
+
+See docs/method.md 4.1.
+"""
 
 from __future__ import annotations
 

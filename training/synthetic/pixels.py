@@ -1,4 +1,4 @@
-"""A synthetic head becomes a picture: identity, scene, rig and pose in, RGB out (METHOD 4.1, Pixels)."""
+"""A synthetic head becomes a picture: identity, scene, rig and pose in, RGB out (docs/method.md 4.1, Pixels)."""
 
 from __future__ import annotations
 

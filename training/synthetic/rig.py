@@ -1,6 +1,6 @@
-"""The 16 numbers that move a synthetic face, and the fixed map from them to keypoint offsets (METHOD 4.1).
+"""The 16 numbers that move a synthetic face, and the fixed map from them to keypoint offsets (docs/method.md 4.1).
 
-Points sit where LivePortrait's sit (LIVEPORTRAIT.md 11, 13), "left" being the picture's left (x < 0):
+Points sit where LivePortrait's sit (docs/liveportrait.md 11, 13), "left" being the picture's left (x < 0):
 0 / 4 jaw angles, 1 / 2 brows, 3 / 7 cheeks, 5 throat, 6 philtrum, 8 forehead, 9 back of the head, 10 chin,
 11 / 15 upper lids (and gaze), 13 / 16 lower lids, 18 bridge of the nose, 12 groove under the lip, 14 / 17 mouth
 corners, 20 upper lip, 19 lower lip. Every entry of BASIS is the distance that feature is drawn to move, in canonical

@@ -1,4 +1,5 @@
-"""Where a synthetic head stands: the background and the light (METHOD 4.1). All backgrounds are soft on purpose."""
+"""Where a synthetic head stands: the background and the light (docs/method.md 4.1). All backgrounds are soft on
+purpose."""
 
 from __future__ import annotations
 

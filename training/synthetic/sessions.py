@@ -1,4 +1,4 @@
-"""Sessions for the face networks: one person in one place, poses and faces of every kind (METHOD 4.1)."""
+"""Sessions for the face networks: one person in one place, poses and faces of every kind (docs/method.md 4.1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Light on the solid head, and the loop over pixels (numba; METHOD 4.1, Pixels)."""
+"""Light on the solid head, and the loop over pixels (numba; docs/method.md 4.1, Pixels)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Synthetic speech with known phone times: espeak-ng, or a formant synthesiser that needs no program (METHOD 4.1)."""
+"""Synthetic speech with known phone times: espeak-ng, or a formant synthesiser that needs no program.
+
+See docs/method.md 4.1.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The solid head as a signed distance: face, nose, ears, hair, neck and shoulders (numba; METHOD 4.1, Pixels).
+"""The solid head as a signed distance: face, nose, ears, hair, neck and shoulders (numba; docs/method.md 4.1, Pixels).
 
 ``p`` is one record of ``parameters.RECORD``. (x, y, z) is the frame that does not turn with the head, scaled and
 shifted so that the head's origin is its origin; (u, v, w) is the head's own frame.

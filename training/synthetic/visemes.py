@@ -1,4 +1,7 @@
-"""Phones to mouth: 22 viseme classes, four mouth parameters, Gaussian dominance for coarticulation (METHOD 4.1)."""
+"""Phones to mouth: 22 viseme classes, four mouth parameters, Gaussian dominance for coarticulation.
+
+See docs/method.md 4.1.
+"""
 
 from __future__ import annotations
 

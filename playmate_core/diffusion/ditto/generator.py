@@ -14,14 +14,15 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import UserError
+from ...keypoint_space import LIVEPORTRAIT
 from ...speech import ENCODERS, AudioEncoder
 from ...speech.hubert_streaming import StreamingHubert
 from ...speech.listener import Source
 from ...values import Motion
-from ..checks import check_curve, check_encoder, check_request
-from ..noise import NoiseSource, SharedSteps
+from ..checks import check_curve, check_encoder, check_request, check_space
+from ..noise import ClipNoise, SharedSteps
 from ..options import SamplingOptions, window_of
-from ..pose_prior import ANGLE_LIMITS, HELD_BACK, as_asked
+from ..pose_prior import ANGLE_LIMITS, POSE_CLAMPED, as_asked
 from ..request import GenerationRequest, joined
 from ..windows import Progress, WindowPlan
 from .apply import Application
@@ -55,8 +56,8 @@ class DittoGenerator:
     settings: DittoSettings = field(default_factory=DittoSettings)
     encoder_file: Path | None = None
     encoder_missing: str = ""
-    noise: Callable[[int], NoiseSource] = SharedSteps
-    keypoint_space: str = "liveportrait"
+    noise: Callable[[int], ClipNoise] = SharedSteps
+    keypoint_space: str = LIVEPORTRAIT
 
     name: ClassVar[str] = "ditto"
     emotions: ClassVar[tuple[str, ...]] = EMOTIONS
@@ -99,6 +100,7 @@ class DittoGenerator:
         if self.network.training:
             raise ValueError("The motion model is in training mode, where dropout adds noise; call train(False) first.")
         check_request(request)
+        check_space("Ditto", self.keypoint_space, request.rest)
         audio, config = request.audio, self.network.config
         check_encoder("Ditto", audio, self.encoder_name, config.condition - FACE_CONDITIONS)
         if request.emotion is not None:
@@ -209,7 +211,7 @@ class DittoGenerator:
                 motion = lay(driving[part], torch.arange(begin, end), controls[begin:end])
                 pose, held = as_asked(motion.pose, request.rest.pose, options)
                 if held and not warned:
-                    log.warning(HELD_BACK, ANGLE_LIMITS)
+                    log.warning(POSE_CLAMPED, ANGLE_LIMITS)
                     warned = True
-                yield replace(motion, pose=pose)
+                yield replace(motion, pose=pose, keypoint_space=self.keypoint_space)
             shown += len(piece)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..noise import NoiseSource
+from ..noise import ClipNoise
 from ..options import SamplingOptions
 from ..samplers import sample
 from ..schedule import Schedule
@@ -47,7 +47,7 @@ def sampled(
     schedule: Schedule,
     clip: Clip,
     options: SamplingOptions,
-    noise: NoiseSource,
+    noise: ClipNoise,
     progress: Progress | None = None,
     seen: Callable[[Tensor], None] | None = None,
 ) -> Iterator[Tensor]:

@@ -13,14 +13,15 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import UserError
+from ...keypoint_space import LIVEPORTRAIT
 from ...speech import ENCODERS, AudioEncoder
 from ...speech.hubert_windows import Listening, WindowedHubert
 from ...speech.listener import Source
 from ...values import Motion
-from ..checks import check_encoder, check_request, refuse_emotion
-from ..noise import NoiseSource, SharedStart
+from ..checks import check_encoder, check_request, check_space, refuse_emotion
+from ..noise import ClipNoise, SharedStart
 from ..options import SamplingOptions, window_of
-from ..pose_prior import ANGLE_LIMITS, HELD_BACK, as_asked
+from ..pose_prior import ANGLE_LIMITS, POSE_CLAMPED, as_asked
 from ..request import GenerationRequest, joined
 from ..samplers import sample
 from ..windows import Progress, WindowPlan, counted, last_frames
@@ -49,8 +50,8 @@ class JoyVasaGenerator:
     audio_encoder: nn.Module | None = None
     settings: JoyVasaSettings = JoyVasaSettings()
     encoder_name: str = "joyvasa-hubert"
-    noise: Callable[[int], NoiseSource] = SharedStart
-    keypoint_space: str = "liveportrait"
+    noise: Callable[[int], ClipNoise] = SharedStart
+    keypoint_space: str = LIVEPORTRAIT
 
     name: ClassVar[str] = "joyvasa"
     emotions: ClassVar[tuple[str, ...]] = ()
@@ -92,6 +93,7 @@ class JoyVasaGenerator:
         if self.network.training:
             raise ValueError("The motion model is in training mode, where dropout adds noise; call train(False) first.")
         check_request(request)
+        check_space("JoyVASA", self.keypoint_space, request.rest)
         check_encoder("JoyVASA", request.audio, self.encoder_name, self.network.config.audio_width)
         refuse_emotion("JoyVASA", request.emotion)
         options = request.options or self.defaults
@@ -171,6 +173,6 @@ class JoyVasaGenerator:
             motion = combine(start, driving, first, self.settings.region, self.settings.subject)
             pose, held = as_asked(motion.pose, rest.pose, options)
             if held and not warned:
-                log.warning(HELD_BACK, ANGLE_LIMITS)
+                log.warning(POSE_CLAMPED, ANGLE_LIMITS)
                 warned = True
-            yield replace(motion, pose=pose)
+            yield replace(motion, pose=pose, keypoint_space=self.keypoint_space)

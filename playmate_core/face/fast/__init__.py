@@ -1,7 +1,7 @@
-"""The prepared room: the same W and G, arranged for speed. The plain modules stay the truth; a test compares them.
+"""Fast inference forms of W and G. The plain modules are the reference; tests compare the two.
 
-:func:`prepared` makes of a face model one whose W and G are these, with everything that is constant folded in. It is
-made for the weights, the device and the dtype that the model has at that moment, and is not for training.
+:func:`cached_fast_face` returns a face model whose W and G are these forms, with all constants folded in. It is for
+the weights, device and dtype that the model has at that moment, and cannot be trained.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from torch import nn
 
 from ..model import FaceModel
 from ..warping import DenseMotion
-from .conv_plan import Arrangement, Form
-from .fft_conv import TILE, Spectrum
+from .conv_plan import ConvImpl, ConvPlan
+from .fft_conv import TILE, FFTConv
 from .folding import Kernel, kernel_of
-from .generator import PreparedGenerator
-from .half_precision import Phases, Precision, volumes_are_slow
-from .split_conv import Parted
-from .warping import PreparedWarping, Straight
-from .winograd import AFTER_UPSAMPLED_4, UPSAMPLED_2, UPSAMPLED_4, WINOGRAD, Algorithm, Convolution, Direct
+from .generator import FastGenerator
+from .half_precision import PhaseConv, Precision, volumes_are_slow
+from .split_conv import SplitChannelConv
+from .warping import FastWarping, Straight
+from .winograd import AFTER_UPSAMPLED_4, UPSAMPLED_2, UPSAMPLED_4, WINOGRAD, Algorithm, TorchConv, WinogradConv
 
 #: From plain to fast. "structure" costs no memory; "transforms" keeps four times the weights and the spectra of a few;
 #: "half" multiplies in half precision and is the only one whose pictures are not the plain ones to rounding of float32.
@@ -42,14 +42,14 @@ log = logging.getLogger(__name__)
 _made: WeakKeyDictionary[FaceModel, tuple[object, FaceModel]] = WeakKeyDictionary()
 
 
-def prepared(face: FaceModel, profile: str = "auto") -> FaceModel:
-    """:func:`prepare`, made once and kept as long as ``face`` lives and its weights do not change."""
-    profile = suitable(face) if profile == "auto" else profile
+def cached_fast_face(face: FaceModel, profile: str = "auto") -> FaceModel:
+    """:func:`build_fast_face`, made once and kept as long as ``face`` lives and its weights do not change."""
+    profile = choose_profile(face) if profile == "auto" else profile
     stamp = (profile, *[(p.data_ptr(), 0 if p.is_inference() else p._version) for p in face.state_dict().values()])
     kept = _made.get(face)
     if kept is None or kept[0] != stamp:
         _made.pop(face, None)  # before the next is made: both together may not fit
-        kept = (stamp, prepare(face, profile))
+        kept = (stamp, build_fast_face(face, profile))
         if kept[1] is not face:  # kept as the value of its own key, it would live for ever
             _made[face] = kept
     return kept[1]
@@ -60,7 +60,7 @@ def release(face: FaceModel) -> None:
     _made.pop(face, None)
 
 
-def suitable(face: FaceModel) -> str:
+def choose_profile(face: FaceModel) -> str:
     """The profile for where ``face`` is and how it computes.
 
     On a CPU "transforms" with memory to spare and "structure" without, "half" for weights in half precision. On an
@@ -76,12 +76,12 @@ def suitable(face: FaceModel) -> str:
     return "transforms" if needed < SHARE_OF_MEMORY * psutil.virtual_memory().available else "structure"
 
 
-def halves(face: FaceModel, profile: str) -> bool:
+def uses_half_precision(face: FaceModel, profile: str) -> bool:
     """Whether W and G compute in half precision under a profile or "auto"."""
     return profile == "half" or torch.finfo(next(face.generator.parameters()).dtype).bits < 32
 
 
-def prepare(face: FaceModel, profile: str) -> FaceModel:
+def build_fast_face(face: FaceModel, profile: str) -> FaceModel:
     """``face`` with W and G arranged as ``profile`` says (one of PROFILES); F, M and S are the same objects.
 
     What is not published stays plain: a model that carries its picture, and a part of unknown children.
@@ -97,11 +97,11 @@ def prepare(face: FaceModel, profile: str) -> FaceModel:
     if unknown := _unknown_parts(face.generator, GENERATOR_PARTS | set(face.generator.middle)):
         log.info("G stays plain: its prepared form does not know %s", sorted(unknown))
     else:
-        made._modules["generator"] = PreparedGenerator(face.generator, arrangement)
+        made._modules["generator"] = FastGenerator(face.generator, arrangement)
     if unknown := _unknown_parts(face.warping.dense_motion_network, DENSE_PARTS):
         log.info("W stays plain: its prepared form does not know %s", sorted(unknown))
     else:
-        made._modules["warping"] = PreparedWarping(face.warping, face.config.volume_depth, arrangement)
+        made._modules["warping"] = FastWarping(face.warping, face.config.volume_depth, arrangement)
     return made
 
 
@@ -113,14 +113,14 @@ def _unknown_parts(module: nn.Module, known: set[str]) -> set[str]:
     return {name for name, _ in module.named_children()} - known
 
 
-def arranged(face: FaceModel, profile: str) -> Arrangement:
+def arranged(face: FaceModel, profile: str) -> ConvPlan:
     """What W and G are made of under a profile that is not plain."""
     if profile == "half":
         return _halved(precision_of(face))
     upsampled = (_by(UPSAMPLED_2), _by(UPSAMPLED_4), _by(AFTER_UPSAMPLED_4))
     if profile == "structure":
-        return Arrangement(direct, direct, *upsampled, Straight)
-    return Arrangement(direct, quickest, *upsampled, spectrum if _by_spectrum(face) else Straight)
+        return ConvPlan(direct, direct, *upsampled, Straight)
+    return ConvPlan(direct, quickest, *upsampled, spectrum if _by_spectrum(face) else Straight)
 
 
 def precision_of(face: FaceModel) -> Precision:
@@ -131,23 +131,23 @@ def precision_of(face: FaceModel) -> Precision:
     return Precision(products, torch.float32 if on_cpu else products, volumes_are_slow(weight.device))
 
 
-def _halved(precision: Precision) -> Arrangement:
+def _halved(precision: Precision) -> ConvPlan:
     """Products in half precision: plain convolutions, enlarged maps read before they are."""
 
-    def plain(kernel: Kernel) -> Form:
+    def plain(kernel: Kernel) -> ConvImpl:
         return precision.convolution(kernel.weight, kernel.bias)
 
-    doubled, quadrupled = (partial(Phases, up=up, precision=precision) for up in (2, 4))
+    doubled, quadrupled = (partial(PhaseConv, up=up, precision=precision) for up in (2, 4))
     reading = partial(Straight, mask=precision.convolution, occlusion=precision.convolution)
-    return Arrangement(plain, plain, doubled, quadrupled, plain, reading, precision.products, precision.maps)
+    return ConvPlan(plain, plain, doubled, quadrupled, plain, reading, precision.products, precision.maps)
 
 
-def direct(kernel: Kernel) -> Direct:
+def direct(kernel: Kernel) -> TorchConv:
     """The plain convolution, in the plane by short sums; in a volume, of fewer channels, those would cost time."""
-    return (Parted if kernel.weight.ndim == 4 else Direct)(kernel.weight, kernel.bias)
+    return (SplitChannelConv if kernel.weight.ndim == 4 else TorchConv)(kernel.weight, kernel.bias)
 
 
-def quickest(kernel: Kernel) -> Convolution | Direct:
+def quickest(kernel: Kernel) -> WinogradConv | TorchConv:
     """Winograd's where there are channels enough."""
     outside, inside, taps = *kernel.weight.shape[:2], kernel.weight[0, 0].numel() // 9
     if taps * inside * outside / (inside + outside) >= WORTH_TRANSFORMING:
@@ -155,13 +155,13 @@ def quickest(kernel: Kernel) -> Convolution | Direct:
     return direct(kernel)
 
 
-def _by(algorithm: Algorithm) -> Callable[[Kernel], Convolution]:
-    return lambda kernel: Convolution(kernel.weight, kernel.bias, algorithm)
+def _by(algorithm: Algorithm) -> Callable[[Kernel], WinogradConv]:
+    return lambda kernel: WinogradConv(kernel.weight, kernel.bias, algorithm)
 
 
-def spectrum(dense: DenseMotion, depth: int) -> Spectrum:
+def spectrum(dense: DenseMotion, depth: int) -> FFTConv:
     """Mask and occlusion by Fourier transform."""
-    return Spectrum(kernel_of(dense.mask), kernel_of(dense.occlusion), depth)
+    return FFTConv(kernel_of(dense.mask), kernel_of(dense.occlusion), depth)
 
 
 def _by_spectrum(face: FaceModel) -> bool:

@@ -14,7 +14,7 @@ from .folding import Kernel
 from .winograd import Block
 
 
-class Form(Protocol):
+class ConvImpl(Protocol):
     """A convolution of maps (N, D, H, W, C) -> (N, D, H', W', O)."""
 
     @property
@@ -31,13 +31,13 @@ class Form(Protocol):
 
 
 #: Mask logits (N, D, H, W, K+1) and occlusion logits (N, H, W, 1) from the hourglass's maps.
-Reading = Callable[[Tensor], tuple[Tensor, Tensor]]
+FrameInterpolation = Callable[[Tensor], tuple[Tensor, Tensor]]
 #: Makes of a kernel the form that computes it.
-Former = Callable[[Kernel], Form]
+ConvFactory = Callable[[Kernel], ConvImpl]
 
 
 @dataclass(frozen=True)
-class Arrangement:
+class ConvPlan:
     """Which form a convolution takes, by what it reads.
 
     ``plain`` where nothing is known of the map's sides, ``whole`` where they divide by four; ``doubled`` and
@@ -46,12 +46,12 @@ class Arrangement:
     multiplied and of what lies between convolutions; None for those of the weights and of what comes in.
     """
 
-    plain: Former
-    whole: Former
-    doubled: Former
-    quadrupled: Former
-    after_quadrupled: Former
-    reading: Callable[[DenseMotion, int], Reading]
+    plain: ConvFactory
+    whole: ConvFactory
+    doubled: ConvFactory
+    quadrupled: ConvFactory
+    after_quadrupled: ConvFactory
+    reading: Callable[[DenseMotion, int], FrameInterpolation]
     products: torch.dtype | None = None
     maps: torch.dtype | None = None
 

@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from .conv_plan import Form
+from .conv_plan import ConvImpl
 from .folding import Kernel
-from .winograd import Direct
+from .winograd import TorchConv
 
 #: Makes a plain convolution of a weight and a bias.
-Straightforward = Callable[[Tensor, "Tensor | None"], Form]
+Straightforward = Callable[[Tensor, "Tensor | None"], ConvImpl]
 
 
 class SliceByTap:
@@ -21,7 +21,7 @@ class SliceByTap:
     are of the bias's dtype.
     """
 
-    def __init__(self, kernel: Kernel, form: Straightforward = Direct) -> None:
+    def __init__(self, kernel: Kernel, form: Straightforward = TorchConv) -> None:
         self._taps, self.outside = kernel.weight.shape[2], len(kernel.bias)
         self._across = form(kernel.weight.permute(2, 0, 1, 3, 4).flatten(0, 1).contiguous(), None)
         self._bias = kernel.bias

@@ -6,14 +6,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ...host import HOST
 from .folding import Kernel
-from .interrupt import hear
 
 #: Side of a tile in map pixels; a 7-wide kernel makes its transform 22.
 TILE = 16
 
 
-class Spectrum:
+class FFTConv:
     """Mask and occlusion logits together, from the hourglass's maps (N, D, H, W, C); H and W divide by 16.
 
     The occlusion (a 2-D kernel over all depth) rides along as one more 3-D kernel, read at one depth of the result.
@@ -50,9 +50,9 @@ class Spectrum:
         seen = torch.fft.rfftn(tiles, dim=(-3, -2, -1))
         frequencies = seen.shape[-3:]
         pairs = torch.view_as_real(seen.flatten(2).permute(2, 0, 1)).movedim(-1, -2).flatten(2)  # (F, T, 2C)
-        hear()
+        HOST.check_interrupted()
         product = torch.bmm(pairs, self._kernels)  # (F, T, 2O)
-        hear()
+        HOST.check_interrupted()
         real, imaginary = product.unflatten(2, (2, -1)).permute(2, 1, 3, 0).contiguous()
         result = torch.fft.irfftn(torch.complex(real, imaginary).unflatten(-1, frequencies), s=size, dim=(-3, -2, -1))
         cut = result[..., :depth, :TILE, :TILE].unflatten(0, (height // TILE, -1))  # (h, w, O, D, 16, 16)

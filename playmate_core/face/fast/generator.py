@@ -1,6 +1,6 @@
 """G, prepared: modulations read from the small label, statistics from the small picture, shortcuts composed.
 
-Maps are (N, 1, H, W, C), channels last, as in :mod:`bilinear`.
+Maps are (N, 1, H, W, C), channels last, as in :mod:`winograd`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..generator import SLOPE, Generator, SpadeBlock
-from .conv_plan import Arrangement, Former
+from .conv_plan import ConvFactory, ConvPlan
 from .folding import Kernel, behind, kernel_of, side_by_side
 from .precision import exact
 from .winograd import pictures_at_once
@@ -34,7 +34,7 @@ def normalised(x: Tensor) -> Tensor:
 class Modulation:
     """What SPADE does to a normalised picture: times (1 + gamma), plus beta, both convolved from ``shared``."""
 
-    def __init__(self, gamma: Kernel, beta: Kernel, form: Former) -> None:
+    def __init__(self, gamma: Kernel, beta: Kernel, form: ConvFactory) -> None:
         self._convolution = form(side_by_side(Kernel(gamma.weight, gamma.bias + 1), beta))
         self._gammas = len(gamma.bias)
 
@@ -70,10 +70,10 @@ class Modulation:
 class Block:
     """A SPADE block, reading the picture before it is enlarged."""
 
-    def __init__(self, block: SpadeBlock, spread: Former, arrangement: Arrangement) -> None:
-        """``spread`` makes gammas and betas, the arrangement's ``whole`` the other convolutions."""
+    def __init__(self, block: SpadeBlock, std: ConvFactory, arrangement: ConvPlan) -> None:
+        """``std`` makes gammas and betas, the arrangement's ``whole`` the other convolutions."""
         self._norms = [
-            Modulation(kernel_of(norm.mlp_gamma), kernel_of(norm.mlp_beta), spread)
+            Modulation(kernel_of(norm.mlp_gamma), kernel_of(norm.mlp_beta), std)
             for norm in (block.norm_0, block.norm_1)
         ]
         self._convolutions = [arrangement.whole(kernel_of(conv)) for conv in (block.conv_0, block.conv_1)]
@@ -82,7 +82,7 @@ class Block:
             mix = kernel_of(block.conv_s).weight
             self._mix = mix.flatten(1).T.contiguous().to(arrangement.products or mix.dtype)
             beta = behind(kernel_of(block.norm_s.mlp_beta), mix)
-            self._norms.append(Modulation(kernel_of(block.norm_s.mlp_gamma), beta, spread))
+            self._norms.append(Modulation(kernel_of(block.norm_s.mlp_gamma), beta, std))
 
     def __call__(self, x: Tensor, shared: Tensor) -> Tensor:
         """x (N, 1, h, w, C) and what all its SPADEs share, side by side -> (N, 1, H, W, O)."""
@@ -97,10 +97,10 @@ class Block:
         return made
 
 
-class PreparedGenerator(nn.Module):
+class FastGenerator(nn.Module):
     """Label (N, C, h, w) -> picture (N, 3, 8h, 8w) in [0, 1], as :class:`Generator` draws it."""
 
-    def __init__(self, generator: Generator, arrangement: Arrangement) -> None:
+    def __init__(self, generator: Generator, arrangement: ConvPlan) -> None:
         super().__init__()
         self._arrangement = arrangement
         middle: list[Any] = [generator.get_submodule(name) for name in generator.middle]

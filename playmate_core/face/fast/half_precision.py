@@ -13,10 +13,10 @@ from itertools import product
 import torch
 from torch import Tensor
 
-from .conv_plan import Form
+from .conv_plan import ConvImpl
 from .depth_taps import SliceByTap
 from .folding import Kernel
-from .winograd import Block, Direct, in_cells
+from .winograd import Block, TorchConv, in_cells
 
 _SIDE_BY_SIDE = {2: torch.channels_last, 3: torch.channels_last_3d}
 
@@ -30,11 +30,11 @@ class Precision:
     maps: torch.dtype
     by_slices: bool = False
 
-    def convolution(self, weight: Tensor, bias: Tensor | None) -> Form:
+    def convolution(self, weight: Tensor, bias: Tensor | None) -> ConvImpl:
         """One of 1, 2, 3, ... taps a side, in the plane or in a volume."""
         if self.by_slices and weight.ndim == 5 and bias is not None:
-            return Sliced(Kernel(weight, bias), self)
-        return Halved(weight, bias, self)
+            return DepthSlicedConv(Kernel(weight, bias), self)
+        return HalfConv(weight, bias, self)
 
 
 def volumes_are_slow(device: torch.device) -> bool:
@@ -48,7 +48,7 @@ def volumes_are_slow(device: torch.device) -> bool:
     return (torch.backends.cudnn.version() or 0) < 91500
 
 
-class Sliced(SliceByTap):
+class DepthSlicedConv(SliceByTap):
     """A convolution in a volume by slices, as a form: sums are of the bias's dtype, the result is of the maps'."""
 
     def __init__(self, kernel: Kernel, precision: Precision) -> None:
@@ -66,7 +66,7 @@ class Sliced(SliceByTap):
         return in_cells(self, maps, cell)
 
 
-class Halved(Direct):
+class HalfConv(TorchConv):
     """The convolution as PyTorch has it, its products in half precision: (N, D, H, W, C) -> (N, D, H, W, O)."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None, precision: Precision) -> None:
@@ -101,7 +101,7 @@ def phases(up: int) -> tuple[tuple[Phase, ...], ...]:
     return ((first, last), (inner,)) if up > 2 else ((first, last),)
 
 
-class Phases:
+class PhaseConv:
     """A 3x3 or 3x3x3 convolution over a map enlarged by ``up`` (nearest), read from the small map.
 
     Where the kernel meets equal pixels its taps are added up beforehand: 16 products for 4 pixels instead of 36, 25 for

@@ -1,6 +1,6 @@
 """W, prepared: norms folded, upsampling convolutions read from the small map, the wide mask convolution rearranged.
 
-Maps are (N, D, H, W, C), channels last, as in :mod:`bilinear`.
+Maps are (N, D, H, W, C), channels last, as in :mod:`winograd`.
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ from torch import Tensor, nn
 
 from ..warping import Decoder, DenseMotion, Encoder, Warped, WarpingModule, identity_grid
 from .candidates import evidence
-from .conv_plan import Arrangement
+from .conv_plan import ConvPlan
 from .depth_taps import SliceByTap, Straightforward
 from .folding import Kernel, kernel_of, with_norm
 from .precision import finest
-from .split_conv import Parted
+from .split_conv import SplitChannelConv
 from .trilinear import gather
-from .winograd import Direct, pictures_at_once
+from .winograd import TorchConv, pictures_at_once
 
 
-class PreparedEncoder:
+class FastEncoder:
     """(N, D, H, W, C) -> every stage, from fine to coarse."""
 
-    def __init__(self, encoder: Encoder, arrangement: Arrangement) -> None:
+    def __init__(self, encoder: Encoder, arrangement: ConvPlan) -> None:
         levels = len(encoder.down_blocks)
         # A side divides by 2 ** levels; two levels before the last it still divides by four.
         self._convolutions = [
@@ -39,10 +39,10 @@ class PreparedEncoder:
         return stages
 
 
-class PreparedDecoder:
+class FastDecoder:
     """The stages -> (N, D, H, W, width)."""
 
-    def __init__(self, decoder: Decoder, arrangement: Arrangement) -> None:
+    def __init__(self, decoder: Decoder, arrangement: ConvPlan) -> None:
         self._ups = [
             arrangement.doubled(with_norm(up.conv, up.norm))  # type: ignore[arg-type]
             for up in decoder.up_blocks
@@ -69,7 +69,7 @@ def depth_first(weight: Tensor, depth: int) -> Tensor:
 class FoldedDepth:
     """The occlusion: a 2-D convolution over depth and channels together, (N, D, H, W, C) -> (N, H, W, 1)."""
 
-    def __init__(self, kernel: Kernel, depth: int, form: Straightforward = Direct) -> None:
+    def __init__(self, kernel: Kernel, depth: int, form: Straightforward = TorchConv) -> None:
         self._across = form(depth_first(kernel.weight, depth), kernel.bias)
 
     def __call__(self, maps: Tensor) -> Tensor:
@@ -80,7 +80,11 @@ class Straight:
     """Mask logits (N, D, H, W, K+1) and occlusion logits (N, H, W, 1), one convolution each."""
 
     def __init__(
-        self, dense: DenseMotion, depth: int, mask: Straightforward = Direct, occlusion: Straightforward = Parted
+        self,
+        dense: DenseMotion,
+        depth: int,
+        mask: Straightforward = TorchConv,
+        occlusion: Straightforward = SplitChannelConv,
     ) -> None:
         self._mask = SliceByTap(kernel_of(dense.mask), mask)
         self._occlusion = FoldedDepth(kernel_of(dense.occlusion), depth, occlusion)
@@ -89,17 +93,17 @@ class Straight:
         return self._mask(hidden), self._occlusion(hidden)
 
 
-class PreparedWarping(nn.Module):
+class FastWarping(nn.Module):
     """volume (B or 1, C, D, h, w), x_s and x_d (B, K, 3) -> Warped, as :class:`WarpingModule` gives it."""
 
-    def __init__(self, warping: WarpingModule, depth: int, arrangement: Arrangement) -> None:
+    def __init__(self, warping: WarpingModule, depth: int, arrangement: ConvPlan) -> None:
         super().__init__()
         self._arrangement = arrangement
         dense = warping.dense_motion_network
         self._plain = (warping, dense)  # in a tuple, or its parameters would be counted as ours
         self._compress = with_norm(dense.compress, dense.norm)
-        self._encoder = PreparedEncoder(dense.hourglass.encoder, arrangement)
-        self._decoder = PreparedDecoder(dense.hourglass.decoder, arrangement)
+        self._encoder = FastEncoder(dense.hourglass.encoder, arrangement)
+        self._decoder = FastDecoder(dense.hourglass.decoder, arrangement)
         self._read = arrangement.reading(dense, depth)
         third = with_norm(warping.third.conv, warping.third.norm)
         self._third = arrangement.whole(Kernel(depth_first(third.weight, depth), third.bias))

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .interrupt import hear
+from ...host import HOST
 
 #: Floats of scratch for a block of cells: what stays in a core's share of the cache while four passes go over it.
 SCRATCH = 1 << 21
@@ -125,7 +125,7 @@ class Block:
         return whole.unflatten(1, (m, up)).unflatten(0, (m, up))
 
 
-class Convolution:
+class WinogradConv:
     """A 3x3 or 3x3x3 convolution with zero padding, computed by an :class:`Algorithm`.
 
     ``weight`` (O, C, 3, 3) or (O, C, 3, 3, 3), ``bias`` (O). Maps (N, D, H, W, C) -> (N, D, mH/s, mW/s, O) with m
@@ -176,7 +176,7 @@ class Convolution:
         lay = (strides[2], strides[3], strides[1], s * strides[2], s * strides[3], 1)
         for picture in range(pictures):
             for first in range(0, high, step):
-                hear()
+                HOST.check_interrupted()
                 rows = min(step, high - first)
                 start = padded[picture, 0, first * s :].storage_offset()
                 seen = padded.as_strided((patch, patch, deep, rows, wide, inside), lay, start)
@@ -204,7 +204,7 @@ class Convolution:
         return values if self._bias is None else values.add_(self._bias)
 
 
-class Direct:
+class TorchConv:
     """The convolution as PyTorch has it, in the same clothes: maps (N, D, H, W, C) -> (N, D, H, W, O)."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
@@ -212,7 +212,7 @@ class Direct:
         self._bias = bias
 
     def __call__(self, maps: Tensor) -> Tensor:
-        hear()
+        HOST.check_interrupted()
         reach = [taps // 2 for taps in self._weight.shape[2:]]
         if len(reach) == 3:
             return F.conv3d(maps.movedim(-1, 1), self._weight, self._bias, padding=reach).movedim(1, -1)

@@ -1,0 +1,51 @@
+"""Keypoint spaces: what the 21 keypoints of a face model mean, and what happens when two values disagree about it.
+
+Expressions are offsets from canonical keypoints that a motion extractor was trained to find, so they mean nothing to
+a face model with other keypoints. Poses are angles, translation and scale and mean the same everywhere. A space is a
+name that travels with face models, portraits, motion models, motions and motion files; "" stands for unknown.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+import torch
+
+from .values import Motion
+
+#: LivePortrait's public networks, and everything that learned from their readings.
+LIVEPORTRAIT = "liveportrait"
+#: The networks of this repository's procedural corpus.
+PLAYMATE_DEMO = "playmate-demo"
+UNKNOWN = ""
+log = logging.getLogger(__name__)
+
+
+def same_keypoints(motion: str, face: str) -> bool:
+    """Whether expressions of space ``motion`` mean the same in space ``face``; warns where they do not.
+
+    An unknown space is taken for the other one.
+    """
+    if motion == face or UNKNOWN in (motion, face):
+        return True
+    log.warning(
+        "The motion is made for %s keypoints and the face model has %s keypoints: the head moves, the face keeps the"
+        " portrait's expression; choose a motion model or motion file for %s keypoints.",
+        *(motion, face, face),
+    )
+    return False
+
+
+def keep_expression(motion: Motion, rest: Motion) -> Motion:
+    """The pose of ``motion`` with the expression of ``rest``, frame by frame; its last frame is held."""
+    frames = torch.arange(len(motion)).clamp(max=len(rest) - 1)
+    return replace(motion, expression=rest.expression[frames], keypoint_space=rest.keypoint_space)
+
+
+def adapt_motion(motion: Motion, rest: Motion) -> Motion:
+    """``motion`` as a face with the motion ``rest`` can follow it: itself, or its pose alone, with a warning."""
+    if not same_keypoints(motion.keypoint_space, rest.keypoint_space):
+        return keep_expression(motion, rest)
+    space = rest.keypoint_space or motion.keypoint_space
+    return motion if motion.keypoint_space == space else replace(motion, keypoint_space=space)

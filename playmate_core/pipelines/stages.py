@@ -1,0 +1,125 @@
+"""The stages of speech to video that the command line and the nodes share: each door only converts and reports."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from ..diffusion.denoiser import MotionDenoiser
+from ..diffusion.emotion import EmotionController
+from ..diffusion.emotion_schedule import EmotionSchedule
+from ..diffusion.generate import iterate
+from ..diffusion.options import SamplingOptions
+from ..diffusion.request import GenerationRequest
+from ..face import FaceModel
+from ..keypoint_space import keep_expression, same_keypoints
+from ..media.images import Bytes
+from ..motion.edit import resample_motion
+from ..motion.pose import ALL_AXES, TURNS, apply_pose, choose_axes, fit, resample_pose, still
+from ..motion.pose_sources import Following, followed
+from ..rendering.portrait import read_motion
+from ..values import FPS, AudioFeatures, Motion, Portrait, Pose
+
+#: Told the stage, the steps done in it and their number; may raise to cancel.
+StageProgress = Callable[[str, int, int], None]
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class MotionModels:
+    """Stage 1 and, unless the emotion is left to the voice, stage 2."""
+
+    denoiser: MotionDenoiser
+    controller: EmotionController | None = None
+
+
+def sample_motion(
+    models: MotionModels,
+    portrait: Portrait,
+    audio: AudioFeatures,
+    emotion: EmotionSchedule | None = None,
+    options: SamplingOptions | None = None,
+    previous: Motion | None = None,
+    progress: Progress | None = None,
+) -> Iterator[Motion]:
+    """The motion of a whole speech, window by window, as ``portrait`` can follow it.
+
+    ``previous``, at any rate, is gone on from. Raises UserError, before the first window, for what does not fit.
+    """
+    shared = same_keypoints(models.denoiser.config.keypoint_space, portrait.keypoint_space)
+    request = GenerationRequest(
+        portrait.keypoints,
+        portrait.rest,
+        audio,
+        None if emotion is None else emotion.curve(len(audio), audio.fps),
+        options,
+        None if previous is None else resample_motion(previous, audio.fps),
+    )
+    pieces = iterate(models.denoiser, models.controller, request, progress)
+    return pieces if shared else (keep_expression(piece, portrait.rest) for piece in pieces)
+
+
+def follow_video(
+    face: FaceModel,
+    pictures: Iterable[Bytes],
+    fps: float,
+    rest: Pose,
+    how: Following,
+    frames: int,
+    known: int = 0,
+    progress: Progress | None = None,
+) -> Pose:
+    """The pose of a portrait at ``rest`` that follows the head in a video of ``fps``, for ``frames`` frames at 25 fps.
+
+    What lies beyond those frames is not read; ``known`` is the video's own number of frames, 0 where unknown.
+    """
+    needed = int(frames / FPS * fps) + 2
+    seen = read_motion(face, islice(pictures, needed), fps, total=min(needed, known or needed), progress=progress)
+    return followed(seen.pose, rest, how)
+
+
+def with_fitted_pose(motion: Motion, pose: Pose | None, rest: Pose, how: str) -> Motion:
+    """``motion`` with its head turned as ``pose`` says, at the motion's rate and length (:func:`pose.fit`), in the
+    place and at the size of ``rest``, one frame. None leaves the motion as it is."""
+    if pose is None:
+        return motion
+    turned = fit(resample_pose(pose, motion.fps), len(motion), how)
+    held = still(rest, len(motion), motion.fps)
+    return apply_pose(motion, choose_axes(turned, held, TURNS), axes=ALL_AXES)
+
+
+@dataclass(frozen=True)
+class JobReport:
+    """What was made: the file, its ``frames`` at ``fps``, and how long each stage took, in seconds."""
+
+    path: Path
+    frames: int
+    fps: float
+    stages: tuple[tuple[str, float], ...]
+
+    @property
+    def seconds(self) -> float:
+        """How long the video is."""
+        return self.frames / self.fps
+
+
+class StageClock:
+    """Times the stages of a job and passes their progress on under their names."""
+
+    def __init__(self, progress: StageProgress | None) -> None:
+        self.stages: list[tuple[str, float]] = []
+        self._progress = progress
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[Progress]:
+        def step(done: int, total: int) -> None:
+            if self._progress:
+                self._progress(name, done, total)
+
+        start = time.perf_counter()
+        yield step
+        self.stages.append((name, time.perf_counter() - start))
