@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 from motion_models import AUDIO, SMALL, WINDOW, controller, denoiser, rest
+from portrait_videos import write
 from torch import Tensor
-from video_motion import write
 
 from playmate_core.diffusion.denoiser import MotionConfig, MotionDenoiser, Prepared, WindowContext
 from playmate_core.diffusion.emotion import EmotionController
@@ -175,7 +175,7 @@ def test_every_part_of_a_long_video_begins_at_its_own_frame(
     face = load_face(tiny_face)
     portrait = replace(read_portrait(face, read_picture(portrait_picture), "whole"), rest=counting()[:1])
     output = VideoOutput(tmp_path / "a.mp4", resumable=resumable)
-    rendering = replace(RenderOptions(batch=4, stitching=False), expression=expression)
+    rendering = replace(RenderOptions(batch=4), expression=expression, stitching=False)
     write(face, portrait, counting(), output, rendering=rendering)
     assert numbers_at(output.path, 32, 32) == list(range(SHOWN))
 

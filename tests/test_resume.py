@@ -12,7 +12,7 @@ import psutil
 import pytest
 import torch
 from child_process import needs_sigkill, run_script
-from video_motion import plenty_of_memory
+from portrait_videos import plenty_of_memory
 
 from playmate_core.media.video_reader import has_sound, read_frames
 from playmate_core.media.video_writer import VideoWriter
@@ -24,7 +24,7 @@ PART, FRAMES = 6, 20
 #: The command line as it is, but for short parts and a kill at the end of the third, before it is named.
 KILLED = """
 import os, psutil, signal, torch
-from video_motion import plenty_of_memory
+from portrait_videos import plenty_of_memory
 psutil.virtual_memory = plenty_of_memory
 torch.set_num_threads(1)
 from playmate_core.cli import main as cli

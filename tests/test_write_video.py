@@ -13,8 +13,8 @@ import psutil
 import pytest
 import torch
 from child_process import kill_where_it_waits, needs_proc, needs_sigkill, peak_memory
+from portrait_videos import motion, plenty_of_memory, write
 from torch import Tensor
-from video_motion import motion, plenty_of_memory, write
 from worker_threads import ours
 
 from playmate_core.face import FaceModel
@@ -157,7 +157,7 @@ def test_parts_of_another_film_are_not_used(
 KILLED_VIDEO = """
 import psutil, torch
 from pathlib import Path
-from video_motion import motion, plenty_of_memory, write
+from portrait_videos import motion, plenty_of_memory, write
 from playmate_core.media.images import read_picture
 from playmate_core.rendering import segments
 from playmate_core.rendering.portrait import read_portrait

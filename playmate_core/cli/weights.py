@@ -60,12 +60,14 @@ def run_list(options: argparse.Namespace) -> None:
     """Print the table."""
     places = Places.standard()
     for one in SETS.values():
-        first = one.files[0]
-        source = f"{first.repository} at {first.revision[:12]}" if first.repository else first.address
-        _tell(f"{one.name}: {one.purpose}\n  {first.license}; {source}")
+        _tell(f"{one.name}: {one.purpose}")
+        origin = ""
         for file in one.files:
+            if (told := f"{file.license}; {_source(file)}") != origin:  # once for all files that follow
+                _tell(f"  {told}")
+                origin = told
             here = places.find(file)
-            size = megabytes(here.stat().st_size if here else file.size)
+            size = megabytes(here.stat().st_size if here else file.size or file.about)
             unknown = "no public checksum, only its size is checked" if file.size else "no checksum known"
             known = f"SHA-256 {file.sha256[:12]}..." if file.sha256 else unknown
             _tell(f"  {'here   ' if here else 'missing'} {size:>9}  {here or places.target(file)}  ({known})")
@@ -127,6 +129,10 @@ def _chosen(names: Iterable[str]) -> list[ModelSet]:
     if unknown:
         raise UserError(f"There is no set {', '.join(unknown)}; choose from {', '.join(SETS)}.")
     return [SETS[name] for name in dict.fromkeys(names)]
+
+
+def _source(file: ModelFile) -> str:
+    return f"{file.repository} at {file.revision[:12]}" if file.repository else file.address
 
 
 def _remark(file: ModelFile) -> str:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import UserError
+from ..progress import Progress
 from ..speech import AudioEncoder, make_encoder
 from ..values import AudioFeatures, EmotionCurve, Motion
 from .checks import check_curve, check_request, columns_by_name
@@ -27,7 +28,7 @@ from .options import SamplingOptions, window_of
 from .pose_prior import ANGLE_LIMITS, POSE_CLAMPED, POSE_LIMIT, PosePrior
 from .request import GenerationRequest, joined
 from .samplers import Schedule, sample
-from .windows import Progress, WindowPlan, counted, cross_fade, last_frames, stride
+from .windows import WindowPlan, counted, cross_fade, last_frames, stride
 
 __all__ = ["PlaymateGenerator", "SamplingOptions", "generate", "iterate", "joined", "stride"]
 

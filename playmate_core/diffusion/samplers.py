@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from ..errors import UserError
+from ..progress import Progress
 from .schedule import CLEAN, Schedule
 
 TARGETS = ("epsilon", "x0", "v")
@@ -27,7 +28,6 @@ PREVIOUS_SIGMA = 0.17
 Denoise = Callable[[Tensor, int], Tensor]
 #: Fresh unit noise, shaped and placed like what is given.
 Draw = Callable[[Tensor], Tensor]
-Progress = Callable[[int, int], None]
 
 
 def add_noise(schedule: Schedule, x0: Tensor, noise: Tensor, t: Tensor) -> Tensor:

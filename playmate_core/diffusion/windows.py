@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from ..errors import UserError
-
-Progress = Callable[[int, int], None]
+from ..progress import Progress
 
 
 @dataclass(frozen=True)

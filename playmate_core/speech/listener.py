@@ -12,13 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..progress import Progress
 from ..values import AudioFeatures
 from .waveform import Speech, Waveform, loudness
 
 #: At most 30 s go through an encoder at once.
 CHUNK_FRAMES = 750
-
-Progress = Callable[[int, int], None]
 
 
 class AudioEncoder(Protocol):

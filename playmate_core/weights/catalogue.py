@@ -6,62 +6,11 @@ empty, never guessed. ``playmate weights list`` shows the table.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-NON_COMMERCIAL = "non-commercial research only (insightface)"
-
-
-@dataclass(frozen=True)
-class Edition:
-    """Another version of a file under the same name: its ``size`` in bytes and ``sha256``, 0 and "" where unknown."""
-
-    when: str
-    size: int = 0
-    sha256: str = ""
-
-
-@dataclass(frozen=True)
-class ModelFile:
-    """One file: ``folder`` is ComfyUI's category below ``models``, ``name`` the path below it.
-
-    ``repository``, ``revision`` and ``source`` (the path there) name it on the Hugging Face hub; ``address`` is for
-    what lies elsewhere and is fetched by hand. ``size`` in bytes, 0 where unknown; ``sha256`` "" where unknown.
-    ``editions``: other versions that do as well.
-    """
-
-    folder: str
-    name: str
-    license: str
-    repository: str = ""
-    revision: str = ""
-    source: str = ""
-    address: str = ""
-    size: int = 0
-    sha256: str = ""
-    editions: tuple[Edition, ...] = ()
-
-    @property
-    def url(self) -> str:
-        """Where a person finds the file."""
-        if not self.repository:
-            return self.address
-        return f"https://huggingface.co/{self.repository}/resolve/{self.revision}/{self.source}"
-
-    @property
-    def below_models(self) -> str:
-        """The path below a ``models`` folder."""
-        return f"{self.folder}/{self.name}"
-
-
-@dataclass(frozen=True)
-class ModelSet:
-    """Files that are of use only together. ``purpose`` in a few words."""
-
-    name: str
-    purpose: str
-    files: tuple[ModelFile, ...]
-
+from .judge_networks import JUDGES
+from .model_file import NON_COMMERCIAL, Edition, ModelFile, ModelSet
 
 #: Kijai's conversion; it declares no licence of its own, LivePortrait's weights are MIT.
 _KIJAI = ModelFile("liveportrait", "", "MIT (LivePortrait)", "Kijai/LivePortrait_safetensors")
@@ -276,5 +225,6 @@ SETS = {
         WAV2VEC2,
         INSIGHTFACE,
         MEDIAPIPE,
+        JUDGES,
     )
 }

@@ -1,4 +1,7 @@
-"""``python -m training evaluate``: every figure the system must show, from held-out people, voices and sentences."""
+"""``python -m training evaluate``: every figure the system must show, from held-out people, voices and sentences.
+
+With ``--videos GENERATED --truth REAL`` instead, any films are judged by the paper's metrics; see its own ``--help``.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from training.close_probe import load_close_probe
 from training.close_stage import CloseStageConfig, train_close
 from training.config import parse
 from training.data import Sessions, corpus_config, corpus_hash, load_synthetic_clips
-from training.evaluate import ablations, judge, leakage, level1, level2, pictures, samplers
+from training.evaluate import ablations, judge, leakage, level1, level2, pictures, samplers, videos
 from training.evaluate.emotion_judge import fit_judge
 from training.evaluate.emotion_layer import emotion_layer_table
 from training.evaluate.filming import filmed
@@ -60,7 +63,11 @@ class EvaluateConfig:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure, print the tables, store them with the pictures a person would look at."""
-    config = parse(EvaluateConfig, argv, __doc__ or "")
+    words = list(sys.argv[1:] if argv is None else argv)
+    if any(word.split("=")[0] in ("--videos", "--truth") for word in words):
+        videos.main(words)
+        return
+    config = parse(EvaluateConfig, words, __doc__ or "")
     if config.level not in LEVELS:
         raise UserError(f"--level is {config.level!r}, expected one of {', '.join(LEVELS)}.")
     out = Path(config.out)

@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import torch
 
 from playmate_core.face import FaceModel
-from playmate_core.rendering.render import Progress, RenderOptions
+from playmate_core.progress import Progress
+from playmate_core.rendering.render import RenderOptions
 from playmate_core.rendering.segments import VideoOutput, write_video
 from playmate_core.rendering.write_video import Composition, portrait_job
 from playmate_core.values import Motion, Portrait, Pose
@@ -21,12 +22,6 @@ def motion(frames: int) -> Motion:
     return Motion(pose, torch.randn(frames, 21, 3, generator=noise).mul_(0.05))
 
 
-def plenty_of_memory() -> SimpleNamespace:
-    """What psutil says of the memory where nobody else uses it: how much is free decides how W and G are arranged, and
-    that decides the last bits of a picture."""
-    return SimpleNamespace(available=1 << 40)
-
-
 def write(
     face: FaceModel,
     portrait: Portrait,
@@ -36,5 +31,11 @@ def write(
     rendering: RenderOptions | None = None,
     pasted: bool = False,
 ) -> int:
-    """The video of a portrait under a motion; returns its number of frames."""
+    """The portrait under the motion as a video; returns its number of frames."""
     return write_video(portrait_job(face, portrait, motion, rendering, Composition(pasted)), output, progress)
+
+
+def plenty_of_memory() -> SimpleNamespace:
+    """What psutil says of the memory where nobody else uses it: how much is free decides how W and G are arranged, and
+    that decides the last bits of a picture."""
+    return SimpleNamespace(available=1 << 40)
