@@ -17,6 +17,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from ..playmate_core.diffusion.request import MotionGenerator
 from ..playmate_core.errors import UserError
 from ..playmate_core.host import HOST
 from ..playmate_core.progress import Progress
@@ -44,14 +45,14 @@ class Managed:
 
 @dataclass(frozen=True)
 class MotionModel:
-    """What makes motion: stage 1 and, unless emotions are left to the voice, stage 2."""
+    """What makes motion: a generator, and its networks in the care of ComfyUI's memory manager."""
 
-    denoiser: Managed
-    controller: Managed | None
+    generator: MotionGenerator
+    parts: tuple[Managed, ...]
 
-    @property
-    def parts(self) -> tuple[Managed, ...]:
-        return (self.denoiser,) if self.controller is None else (self.denoiser, self.controller)
+    @classmethod
+    def of(cls, generator: MotionGenerator) -> MotionModel:
+        return cls(generator, tuple(manage(module) for module in generator.modules))
 
 
 def set_host_hooks() -> None:

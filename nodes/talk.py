@@ -10,14 +10,16 @@ from torch import Tensor
 from ..playmate_core.diffusion.emotion_schedule import EmotionSchedule
 from ..playmate_core.diffusion.options import SamplingOptions
 from ..playmate_core.media.video_writer import VideoOptions
-from ..playmate_core.pipelines.stages import with_fitted_pose
+from ..playmate_core.pipelines.stages import check_generator, with_fitted_pose
 from ..playmate_core.rendering.portrait import FaceLimits
 from ..playmate_core.rendering.render import RenderOptions
 from ..playmate_core.rendering.segments import VideoOutput, write_video
 from ..playmate_core.rendering.source_image import read_source_portrait
 from ..playmate_core.rendering.write_video import Composition
 from ..playmate_core.values import Portrait
-from ..playmate_core.weights.files import load_emotion, load_face, load_motion
+from ..playmate_core.weights.files import load_face
+from ..playmate_core.weights.generator_file import Companions
+from ..playmate_core.weights.generators import load_generator
 from . import files, sockets
 from .drawing import recipe, render_job, saved_video
 from .encoders import listen
@@ -81,9 +83,10 @@ class Talk(io.ComfyNode):
         portrait = _portrait(face, one_picture(image), require_face)
         score = wired.get("emotion_score") or EmotionSchedule.constant(emotion, intensity)
         options = SamplingOptions(seed=seed, pose_amplitude=head_motion)
-        speech = listen(None, sound, bar.part(0.0, LISTENED))
-        task = Task(portrait, speech, score, options)
-        motion = sampled(wired.get("motion_model") or _bundled_motion(), task, bar, LISTENED, SAMPLED)
+        models = wired.get("motion_model") or _bundled_motion()
+        check_generator(models.generator, portrait.keypoint_space)
+        speech = listen(models.generator.encoder(), sound, bar.part(0.0, LISTENED))
+        motion = sampled(models, Task(portrait, speech, score, options), bar, LISTENED, SAMPLED)
         motion = with_fitted_pose(motion, wired.get("pose"), portrait.rest.pose, "bounce")
         composition = Composition(paste_back)
         path, saved = output_file(filename_prefix, ".mp4", *composition.size(portrait)[::-1])
@@ -103,9 +106,8 @@ def _bundled_face() -> Managed:
 
 
 def _bundled_motion() -> MotionModel:
-    denoiser, upper = load_motion(files.model_path("motion", files.BUNDLED)), files.model_path("emotion", files.BUNDLED)
-    controller = load_emotion(upper, denoiser)
-    return MotionModel(manage(denoiser), manage(controller))
+    upper = files.model_path("emotion", files.BUNDLED)
+    return MotionModel.of(load_generator(files.model_path("motion", files.BUNDLED), Companions(emotion=upper)))
 
 
 def _sockets() -> list[Any]:

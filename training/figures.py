@@ -16,6 +16,7 @@ from playmate_core.atomic_file import write_atomically
 from playmate_core.diffusion.emotion_schedule import NO_EMOTION, EmotionSchedule
 from playmate_core.diffusion.generate import joined
 from playmate_core.diffusion.options import SamplingOptions
+from playmate_core.diffusion.request import MotionGenerator
 from playmate_core.errors import UserError
 from playmate_core.face import FaceModel
 from playmate_core.media.audio_files import read_sound
@@ -24,11 +25,10 @@ from playmate_core.motion.edit import hold_rest
 from playmate_core.motion.expression_layer import add_emotion
 from playmate_core.motion.plot import FONT, INK, plot_motion
 from playmate_core.motion.pose import absolute_pose, apply_pose
-from playmate_core.pipelines.stages import MotionModels, sample_motion
+from playmate_core.pipelines.stages import sample_motion
 from playmate_core.pipelines.talk import TalkRequest, Weights, load_models
 from playmate_core.rendering.portrait import read_portrait
 from playmate_core.rendering.render import render
-from playmate_core.speech import make_encoder
 from playmate_core.values import EMOTIONS, AudioFeatures, EmotionCurve, Motion, Portrait, Pose
 from playmate_core.weights.folders import bundled
 from training.config import parse
@@ -65,7 +65,7 @@ class Studio:
 
     request: TalkRequest
     face: FaceModel
-    models: MotionModels
+    generator: MotionGenerator
     portrait: Portrait
     audio: AudioFeatures
     tile: int
@@ -73,7 +73,7 @@ class Studio:
     def perform(self, emotion: str) -> Motion:
         """The whole speech in one emotion at full intensity."""
         schedule = EmotionSchedule.written(emotion, self.request.intensity)
-        pieces = sample_motion(self.models, self.portrait, self.audio, schedule, self.request.sampling)
+        pieces = sample_motion(self.generator, self.portrait, self.audio, schedule, self.request.sampling)
         return joined(list(pieces))
 
     def show(
@@ -95,11 +95,11 @@ def open_studio(config: FiguresConfig) -> Studio:
         sampling=SamplingOptions(seed=config.seed),
         weights=Weights(_given(config.face), _given(config.motion), _given(config.emotion)),
     )
-    face, models = load_models(request)
+    face, generator = load_models(request)
     portrait = read_portrait(face, read_picture(request.portrait))
     sound = read_sound(request.speech)
-    audio = make_encoder(models.denoiser.config.audio_encoder).listen(sound.waveform, sound.rate)
-    return Studio(request, face, models, portrait, audio, config.tile)
+    audio = generator.encoder().listen(sound.waveform, sound.rate)
+    return Studio(request, face, generator, portrait, audio, config.tile)
 
 
 def emotions_figure(studio: Studio) -> Bytes:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from playmate_core.atomic_file import write_atomically
+from playmate_core.diffusion.options import SamplingOptions
 from playmate_core.motion.pose import absolute_pose, apply_pose, still
 from training.config import parse
 from training.figures import CAPTION, Bytes, FiguresConfig, Studio, grid, open_studio
@@ -71,7 +72,7 @@ class ThumbnailsConfig:
 
 def tile(studio: Studio, shot: Shot) -> Bytes:
     """One face without a caption: (tile, tile, 3) RGB."""
-    request = replace(studio.request, sampling=replace(studio.request.sampling, seed=shot.seed))
+    request = replace(studio.request, sampling=SamplingOptions(seed=shot.seed))
     motion = replace(studio, request=request).perform(shot.emotion)
     at = int(shot.moment * (len(motion) - 1))
     frame, rest = motion[at : at + 1], studio.portrait.rest.pose

@@ -15,6 +15,7 @@ from ..diffusion.options import POSE_ANCHORS, POSE_MEANS, STARTS, GuidanceKeys, 
 from ..diffusion.samplers import SAMPLERS, SPACINGS
 from ..errors import UserError
 from ..interpolation import FITS
+from ..motion.emotion_by import EmotionBy
 from ..motion.pose import REFERENCES
 from ..pipelines.stages import JobReport
 from ..pipelines.talk import PoseSource, TalkRequest, Weights, talk
@@ -85,6 +86,7 @@ def add_talk_flags(to: argparse.ArgumentParser) -> None:
     look = to.add_argument_group("what is seen")
     flag(look, "--emotion", request.emotion, f"{names}; or a timeline: 0:neutral,2.5:happy@0.8")
     flag(look, "--intensity", request.intensity, "of the emotion, 0 to 1")
+    choice(look, "--emotion-by", request.emotion_by.value, [by.value for by in EmotionBy], "who shows the emotion")
     look.add_argument("--pose", default=pose.source, help=f"generated, still, or a VIDEO to follow ({pose.source})")
     choice(look, "--pose-reference", pose.reference, REFERENCES, "which frame of that video is its rest")
     choice(look, "--pose-fit", pose.fit, FITS, "what that video does when the speech is longer")
@@ -100,8 +102,13 @@ def add_talk_flags(to: argparse.ArgumentParser) -> None:
     )
     device_flag(run, request.device)
     precision_flag(run)
-    for name in ("face", "motion", "emotion"):
-        run.add_argument(f"--{name}-weights", metavar="FILE", type=Path, help="instead of the bundled ones")
+    helps = {
+        "face": "a file, liveportrait or a folder of LivePortrait's files, instead of the bundled model",
+        "motion": "a file, joyvasa or ditto (which learned mostly Chinese and English), instead of the bundled model",
+        "emotion": "of Playmate's own motion models, instead of the bundled model",
+    }
+    for name, what in helps.items():
+        run.add_argument(f"--{name}-weights", metavar="FILE", type=Path, help=what)
     add_models_flag(run)
     run.add_argument("--audio-weights", metavar="FOLDER", help="of the audio encoder, for models that need one")
     run.add_argument("--plot", metavar="PNG", type=Path, help="also draw the motion's curves")
@@ -131,6 +138,8 @@ def add_sampling_flags(to: argparse.ArgumentParser) -> None:
     choice(how, "--pose-mean", sampling.pose_mean, POSE_MEANS, "around the portrait's pose, or facing the camera")
     choice(how, "--pose-anchor", sampling.pose_anchor, POSE_ANCHORS, "what stands in that pose: mean or first frame")
     choice(how, "--start", sampling.start, STARTS, "begin anywhere, or from the portrait's own face and pose")
+    for action in how._group_actions:  # what is not said is as the generator was published
+        action.default = None
 
 
 def guidance(text: str) -> float | GuidanceKeys:
@@ -155,7 +164,8 @@ def request_from(options: argparse.Namespace, portrait: Path, speech: Path) -> T
     names = ["steps", "sampler", "spacing", "cfg_audio", "cfg_audio_pose", "cfg_emotion", "seed"]
     names += ["pose_amplitude", "pose_mean", "pose_anchor", "start"]
     try:
-        sampling = replace(SamplingOptions(), **{name: getattr(options, name) for name in names})
+        changes = tuple((name, value) for name in names if (value := getattr(options, name)) is not None)
+        replace(SamplingOptions(), **dict(changes))  # refuses what cannot be meant
         rendering = replace(RenderOptions(), expression=options.expression, batch=options.batch)
     except ValueError as problem:
         raise UserError(str(problem)) from problem
@@ -166,7 +176,8 @@ def request_from(options: argparse.Namespace, portrait: Path, speech: Path) -> T
         emotion=options.emotion,
         intensity=options.intensity,
         pose=replace(PoseSource(), source=options.pose, reference=options.pose_reference, fit=options.pose_fit),
-        sampling=sampling,
+        emotion_by=EmotionBy(options.emotion_by),
+        sampling_changes=changes,
         rendering=rendering,
         weights=named_weights(options),
         crop=options.crop,
@@ -182,11 +193,11 @@ def request_from(options: argparse.Namespace, portrait: Path, speech: Path) -> T
 
 def named_weights(options: argparse.Namespace) -> Weights:
     """The models that the words name, by path or by where they lie below a models folder."""
-    face, motion, emotion = map(resolved, (options.face_weights, options.motion_weights, options.emotion_weights))
+    face, emotion = map(resolved, (options.face_weights, options.emotion_weights))
     audio = options.audio_weights
     if audio and (found := resolved(Path(audio))) and found.exists():
         audio = str(found)
-    return Weights(face, motion, emotion, audio)
+    return Weights(face, options.motion_weights, emotion, audio)
 
 
 def run_talk(options: argparse.Namespace) -> None:

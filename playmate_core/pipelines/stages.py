@@ -9,55 +9,61 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from ..diffusion.denoiser import MotionDenoiser
-from ..diffusion.emotion import EmotionController
 from ..diffusion.emotion_schedule import EmotionSchedule
-from ..diffusion.generate import iterate
 from ..diffusion.options import SamplingOptions
-from ..diffusion.request import GenerationRequest
+from ..diffusion.request import GenerationRequest, MotionGenerator
+from ..errors import UserError
 from ..face import FaceModel
-from ..keypoint_space import keep_expression, same_keypoints
+from ..keypoint_space import PLAYMATE_DEMO, UNKNOWN, keep_expression, same_keypoints
 from ..media.images import Bytes
 from ..motion.edit import resample_motion
+from ..motion.emotion_by import EmotionBy, sample_with_emotion
 from ..motion.pose import ALL_AXES, TURNS, apply_pose, choose_axes, fit, resample_pose, still
 from ..motion.pose_sources import Following, followed
 from ..progress import Progress, StageProgress
 from ..rendering.portrait import read_motion
-from ..values import FPS, AudioFeatures, Motion, Portrait, Pose
+from ..values import FPS, AudioFeatures, EmotionCurve, Motion, Portrait, Pose
 
 
-@dataclass(frozen=True)
-class MotionModels:
-    """Stage 1 and, unless the emotion is left to the voice, stage 2."""
+def check_generator(generator: MotionGenerator, face_space: str) -> None:
+    """Raise UserError where a generator cannot drive faces of ``face_space``, before any slow work.
 
-    denoiser: MotionDenoiser
-    controller: EmotionController | None = None
+    The demo's generator can lend its pose to any face (:mod:`keypoint_space`); the others know one space only.
+    """
+    known = UNKNOWN in (generator.keypoint_space, face_space) or generator.keypoint_space == face_space
+    if not known and generator.keypoint_space != PLAYMATE_DEMO:
+        raise UserError(
+            f"The motion model {generator.name} moves {generator.keypoint_space} keypoints and the face model has"
+            f" {face_space} keypoints; please choose LivePortrait's face weights."
+        )
 
 
 def sample_motion(
-    models: MotionModels,
+    generator: MotionGenerator,
     portrait: Portrait,
     audio: AudioFeatures,
     emotion: EmotionSchedule | None = None,
     options: SamplingOptions | None = None,
     previous: Motion | None = None,
+    by: EmotionBy = EmotionBy.BOTH,
     progress: Progress | None = None,
 ) -> Iterator[Motion]:
     """The motion of a whole speech, window by window, as ``portrait`` can follow it.
 
-    ``previous``, at any rate, is gone on from. Raises UserError, before the first window, for what does not fit.
+    ``previous``, at any rate, is gone on from. ``options`` None are those the generator was published with. ``by`` says
+    who shows the emotion (:mod:`emotion_by`). Raises UserError, before the first window, for what does not fit.
     """
-    shared = same_keypoints(models.denoiser.config.keypoint_space, portrait.keypoint_space)
-    request = GenerationRequest(
-        portrait.keypoints,
-        portrait.rest,
-        audio,
-        None if emotion is None else emotion.curve(len(audio), audio.fps),
-        options,
-        None if previous is None else resample_motion(previous, audio.fps),
-    )
-    pieces = iterate(models.denoiser, models.controller, request, progress)
-    return pieces if shared else (keep_expression(piece, portrait.rest) for piece in pieces)
+    check_generator(generator, portrait.keypoint_space)
+    shared = same_keypoints(generator.keypoint_space, portrait.keypoint_space)
+    curve = None if emotion is None else emotion.curve(len(audio), audio.fps)
+    past = None if previous is None else resample_motion(previous, audio.fps)
+
+    def sample(own: EmotionCurve | None) -> Iterator[Motion]:
+        request = GenerationRequest(portrait.keypoints, portrait.rest, audio, own, options, past)
+        pieces = generator.iterate(request, progress)
+        return pieces if shared else (keep_expression(piece, portrait.rest) for piece in pieces)
+
+    return sample_with_emotion(sample, curve, by, has_own=shared and bool(generator.emotions))
 
 
 def follow_video(

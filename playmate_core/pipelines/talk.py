@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from contextlib import closing, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from ..atomic_file import AtomicFile
 from ..detection.detect import FaceSource, Pick
 from ..diffusion.emotion_schedule import NO_EMOTION, EmotionSchedule, read_emotion_schedule
 from ..diffusion.generate import joined
 from ..diffusion.options import SamplingOptions
+from ..diffusion.request import MotionGenerator
 from ..errors import UserError
 from ..face import FaceModel
 from ..interpolation import FITS
@@ -19,6 +21,7 @@ from ..media.images import check_file, read_picture
 from ..media.prefetch import prefetch
 from ..media.video_reader import read_frames, video_facts
 from ..media.video_writer import check_folder, check_output
+from ..motion.emotion_by import EmotionBy
 from ..motion.plot import plot_motion
 from ..motion.pose import TURNS, still
 from ..motion.pose_sources import Following
@@ -29,14 +32,15 @@ from ..rendering.render import RenderOptions
 from ..rendering.segments import VideoOutput, write_video
 from ..rendering.source_image import read_source_portrait
 from ..rendering.write_video import Composition, portrait_job
-from ..speech import make_encoder
 from ..values import AudioFeatures, Motion, Portrait, Pose
-from ..weights.files import load_emotion, load_face, load_motion
+from ..weights.files import load_face
 from ..weights.folders import bundled
+from ..weights.generator_file import Companions
+from ..weights.generators import load_generator
 from .stages import (
     JobReport,
-    MotionModels,
     StageClock,
+    check_generator,
     follow_video,
     sample_motion,
     with_fitted_pose,
@@ -75,8 +79,9 @@ class TalkRequest:
     """Everything that decides a talking video. ``emotion`` a name, "none", or a timeline (see :mod:`emotion_schedule`).
 
     ``crop`` and ``face`` as in :func:`detect.find_crop`; ``limits`` None takes any picture for a face; ``plot`` is
-    where a picture of the motion goes, if anywhere; ``resume`` keeps what is drawn when the job is stopped, and goes on
-    from it when the job is given again.
+    where a picture of the motion goes, if anywhere; ``sampling`` None are the options the generator was published with,
+    but for ``sampling_changes``, (name, value) pairs; ``resume`` keeps what is drawn when the job is stopped, and
+    goes on from it when the job is given again.
     """
 
     portrait: Path
@@ -84,8 +89,10 @@ class TalkRequest:
     output: Path
     emotion: str = "neutral"
     intensity: float = 1.0
+    emotion_by: EmotionBy = EmotionBy.BOTH
     pose: PoseSource = field(default_factory=PoseSource)
-    sampling: SamplingOptions = field(default_factory=SamplingOptions)
+    sampling: SamplingOptions | None = None
+    sampling_changes: tuple[tuple[str, Any], ...] = ()
     rendering: RenderOptions = field(default_factory=RenderOptions)
     weights: Weights = field(default_factory=Weights)
     crop: FaceSource = "auto"
@@ -109,19 +116,22 @@ def talk(request: TalkRequest, progress: StageProgress | None = None) -> JobRepo
     with clock.stage("read picture"):
         picture = read_picture(request.portrait)
     with clock.stage("load models"):
-        face, models = load_models(request)
+        face, generator = load_models(request)
     with clock.stage("read portrait"):
         portrait = read_source_portrait(face, picture, request.crop, request.face, limits=request.limits).portrait
     with clock.stage("read speech"):
         sound = read_sound(request.speech)
     with clock.stage("listen") as step:
-        encoder = make_encoder(models.denoiser.config.audio_encoder, request.weights.audio, device=request.device)
+        encoder = generator.encoder(request.weights.audio, request.device)
         audio = encoder.listen(sound.waveform, sound.rate, step)
     with clock.stage("read pose") as step:
         pose = read_pose(face, request.pose, portrait, len(audio), step)
     with clock.stage("generate motion") as step:
         schedule = EmotionSchedule.written(request.emotion, request.intensity)
-        motion = joined(list(sample_motion(models, portrait, audio, schedule, request.sampling, progress=step)))
+        sampling = request.sampling or replace(generator.defaults, **dict(request.sampling_changes))
+        motion = joined(
+            list(sample_motion(generator, portrait, audio, schedule, sampling, by=request.emotion_by, progress=step))
+        )
     motion = with_fitted_pose(motion, pose, portrait.rest.pose, request.pose.fit)
     with AtomicFile(request.plot) if request.plot else nullcontext() as plot:
         if plot:
@@ -160,16 +170,21 @@ def check(request: TalkRequest) -> None:
     require_device(request.device, request.precision)
 
 
-def load_models(request: TalkRequest) -> tuple[FaceModel, MotionModels]:
-    """Load face, motion and, unless the emotion is "none", the emotion model onto the device."""
+def load_models(request: TalkRequest) -> tuple[FaceModel, MotionGenerator]:
+    """Load the face model and the motion generator onto the device. Raises UserError where one cannot drive the other.
+
+    Playmate's own generator is loaded without its emotion model where the emotion is "none".
+    """
     weights = request.weights
     face = load_face(weights.face or bundled("face.safetensors"))
-    denoiser = load_motion(weights.motion or bundled("motion.safetensors"))
-    controller = None
+    emotion = None
     if request.emotion.strip().lower() != NO_EMOTION:
-        controller = load_emotion(weights.emotion or bundled("emotion.safetensors"), denoiser).to(request.device)
-    models = MotionModels(denoiser.to(request.device), controller)
-    return to_device(face, request.device, request.precision), models
+        emotion = weights.emotion or bundled("emotion.safetensors")  # asked for by Playmate's own generator only
+    generator = load_generator(weights.motion or bundled("motion.safetensors"), Companions(emotion=emotion))
+    check_generator(generator, face.config.keypoint_space)
+    for module in generator.modules:
+        module.to(request.device)
+    return to_device(face, request.device, request.precision), generator
 
 
 def read_pose(face: FaceModel, source: PoseSource, portrait: Portrait, frames: int, step: Progress) -> Pose | None:

@@ -97,6 +97,10 @@ def load_generator(path: str | Path, companions: Companions = Companions()) -> M
     layouts = _layouts()
     if not found.is_file():
         raise UserError(f"There is no motion generator {found}; please check the path, or name {' or '.join(layouts)}.")
+    if not kind and (own := kind_and_names(found)[0]):
+        raise UserError(
+            f"{found.name} is a model of kind {own}, but a motion model belongs here; please choose another."
+        )
     if not kind:
         known = ("Playmate's own (kind motion)", *(f"{one.label} ({one.marker}...)" for one in layouts.values()))
         raise unknown_layout(found, known)
