@@ -36,11 +36,6 @@ class ModelFile:
             return self.address
         return f"https://huggingface.co/{self.repository}/resolve/{self.revision}/{self.source}"
 
-    @property
-    def below_models(self) -> str:
-        """The path below a ``models`` folder."""
-        return f"{self.folder}/{self.name}"
-
 
 @dataclass(frozen=True)
 class ModelSet:
