@@ -16,7 +16,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from model_places import below_models, put
+from model_places import put
 
 from playmate_core.cli import main as cli
 from playmate_core.errors import UserError
@@ -33,7 +33,7 @@ CONTENT = bytes(range(256)) * 4096  # 1 MiB
 REVISION = "0123456789" * 4
 
 
-@pytest.mark.parametrize("file", EVERY, ids=below_models)
+@pytest.mark.parametrize("file", EVERY, ids=lambda file: file.below_models)
 def test_facts_have_the_form_of_facts(file: ModelFile) -> None:
     assert re.fullmatch(r"[0-9a-f]{64}|", file.sha256)
     assert bool(file.repository) != bool(file.address)
@@ -44,7 +44,7 @@ def test_facts_have_the_form_of_facts(file: ModelFile) -> None:
 
 
 def test_no_two_files_have_one_place() -> None:
-    assert len({below_models(file) for file in EVERY}) == len(EVERY)
+    assert len({file.below_models for file in EVERY}) == len(EVERY)
 
 
 def safetensors_size(shapes: dict[str, list[int]]) -> int:
@@ -104,10 +104,10 @@ nothing:
 def test_files_are_found_in_order_and_bundled_ones_last(tmp_path: Path) -> None:
     places = Places.below([tmp_path / "a", tmp_path / "b"])
     lips = HUMAN.files[0]
-    assert places.find(lips) is None and places.target(lips) == tmp_path / "a" / below_models(lips)
-    second = put(tmp_path / "b" / below_models(lips))
+    assert places.find(lips) is None and places.target(lips) == tmp_path / "a" / lips.below_models
+    second = put(tmp_path / "b" / lips.below_models)
     assert places.find(lips) == second
-    first = put(tmp_path / "a" / below_models(lips))
+    first = put(tmp_path / "a" / lips.below_models)
     assert places.find(lips) == first
     face = next(file for file in SETS["playmate"].files if file.name == "face.safetensors")
     assert places.find(face) == PACKAGE / "bundled" / "face.safetensors"
@@ -220,7 +220,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
 
 
 def test_a_fetched_file_lies_whole_where_it_belongs_and_nothing_else(hub: Hub, file: ModelFile, tmp_path: Path) -> None:
-    target = tmp_path / below_models(file)
+    target = tmp_path / file.below_models
     assert fetch(file, target, hub.address) == target
     assert target.read_bytes() == CONTENT and mismatch(file, target) == ""
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [target]
@@ -231,7 +231,7 @@ def test_an_interrupted_fetch_goes_on_where_it_stopped(
 ) -> None:
     monkeypatch.setattr("time.sleep", lambda seconds: None)  # the client waits between its own tries
     monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 100_000)  # it keeps whole chunks, of 10 MB
-    target, hub.stop_at = tmp_path / below_models(file), 600_000
+    target, hub.stop_at = tmp_path / file.below_models, 600_000
     with pytest.raises(UserError, match="could not be fetched") as caught:
         fetch(file, target, hub.address)
     assert not target.exists()
@@ -246,14 +246,14 @@ def test_an_interrupted_fetch_goes_on_where_it_stopped(
 @pytest.mark.parametrize("spoilt", [CONTENT[:-1] + b"!", CONTENT + b"more"])
 def test_another_file_than_the_table_s_is_not_kept(hub: Hub, file: ModelFile, tmp_path: Path, spoilt: bytes) -> None:
     hub.content = spoilt
-    target = put(tmp_path / below_models(file), b"the old one")
+    target = put(tmp_path / file.below_models, b"the old one")
     with pytest.raises(UserError, match="not the file that was asked for"):
         fetch(file, target, hub.address)
     assert target.read_bytes() == b"the old one"
 
 
 def test_without_a_known_checksum_the_hub_s_own_is_asked_for(hub: Hub, file: ModelFile, tmp_path: Path) -> None:
-    unknown, target = replace(file, sha256="", size=0), tmp_path / below_models(file)
+    unknown, target = replace(file, sha256="", size=0), tmp_path / file.below_models
     put(waiting_for(unknown, target), b"?" * 1000)  # the start of another file
     with pytest.raises(UserError, match="SHA-256"):
         fetch(unknown, target, hub.address)
@@ -263,7 +263,7 @@ def test_without_a_known_checksum_the_hub_s_own_is_asked_for(hub: Hub, file: Mod
 
 
 def test_offline_it_says_what_to_put_where(file: ModelFile, tmp_path: Path) -> None:
-    target = tmp_path / below_models(file)
+    target = tmp_path / file.below_models
     with pytest.raises(UserError) as caught:
         fetch(file, target, "http://127.0.0.1:9")  # nobody listens there
     assert by_hand(file, target) in str(caught.value) and file.sha256 in str(caught.value)
@@ -275,7 +275,7 @@ def test_too_little_space_is_said_before_anything_is_fetched(
 ) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=len(CONTENT) - 1))
     with pytest.raises(UserError, match="needs 1.0 MB .* free some space"):
-        fetch(file, tmp_path / below_models(file), hub.address)
+        fetch(file, tmp_path / file.below_models, hub.address)
     assert hub.ranges == []
 
 
@@ -294,7 +294,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_list_tells_of_every_file_whether_it_is_here(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    here = put(home / ".playmate/models" / below_models(HUMAN.files[1]), b"x" * 60_000)
+    here = put(home / ".playmate/models" / HUMAN.files[1].below_models, b"x" * 60_000)
     assert cli.main(["weights", "list"]) == 0
     told = capsys.readouterr().out
     assert all(file.name in told for file in EVERY) and all(one.purpose in told for one in SETS.values())
@@ -308,8 +308,8 @@ def test_check_names_what_differs(
     assert cli.main(["weights", "check"]) == 0
     monkeypatch.setenv("PLAYMATE_MODELS", str(tmp_path / "extra"))
     mesh, config = SETS["mediapipe"].files[0], SETS["wav2vec2"].files[1]
-    put(tmp_path / "extra" / below_models(mesh), b"x" * mesh.size)
-    put(tmp_path / "flag" / below_models(config))
+    put(tmp_path / "extra" / mesh.below_models, b"x" * mesh.size)
+    put(tmp_path / "flag" / config.below_models)
     capsys.readouterr()
     assert cli.main(["weights", "check", "--models", str(tmp_path / "flag")]) == cli.MISTAKE
     out, err = capsys.readouterr()
@@ -328,7 +328,7 @@ def test_fetch_shows_everything_first_and_needs_a_set_s_name(
     assert cli.main(["weights", "fetch", "liveportrait"]) == cli.MISTAKE
     out, err = capsys.readouterr()
     models = home / ".playmate/models"
-    assert all(by_hand(file, models / below_models(file)) in out for file in HUMAN.files)
+    assert all(by_hand(file, models / file.below_models) in out for file in HUMAN.files)
     assert "520.7 MB" in out and "cannot fetch" in err
     assert cli.main(["weights", "fetch", "playmate"]) == 0
     assert "Everything is here" in capsys.readouterr().out
@@ -348,10 +348,10 @@ def test_fetch_puts_each_missing_file_into_the_first_folder(
 
     monkeypatch.setattr("huggingface_hub.get_hf_file_metadata", metadata)
     monkeypatch.setattr("huggingface_hub.file_download.http_get", download)
-    put(home / ".playmate/models" / below_models(ANIMAL.files[0]))
+    put(home / ".playmate/models" / ANIMAL.files[0].below_models)
     assert cli.main(["weights", "fetch", "liveportrait-animal", "--models", str(tmp_path / "models")]) == 0
     assert asked == [file.url for file in ANIMAL.files[1:]]
-    assert all((tmp_path / "models" / below_models(file)).read_bytes() == b"animal" for file in ANIMAL.files[1:])
+    assert all((tmp_path / "models" / file.below_models).read_bytes() == b"animal" for file in ANIMAL.files[1:])
     assert "no checksum is known" in capsys.readouterr().out
 
 

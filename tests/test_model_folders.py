@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from model_places import below_models, put
+from model_places import put
 
 from playmate_core.weights import folders
 from playmate_core.weights.catalogue import HUMAN
@@ -22,7 +22,7 @@ def test_folders_of_the_environment_come_before_those_of_comfyui(
     monkeypatch.setattr(Path, "home", lambda: home)
     monkeypatch.setenv("PLAYMATE_MODELS", os.pathsep.join([str(first), str(second)]))
     wanted = HUMAN.files[0]
-    places = [root / below_models(wanted) for root in (first, second, comfy / "models", home / ".playmate/models")]
+    places = [root / wanted.below_models for root in (first, second, comfy / "models", home / ".playmate/models")]
     for path in places:
         put(path)
     for path in places:

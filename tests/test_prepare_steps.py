@@ -17,7 +17,7 @@ from shared_facts import MESH, needs_shared
 
 from playmate_core.errors import UserError
 from playmate_core.weights.folders import bundled
-from training.prepare.corpus import HELD_OUT, split_of
+from training.prepare.corpus import HELD_OUT, Judged, split_of
 from training.prepare.encode import Encode, flac
 from training.prepare.entry import Entry, Item
 from training.prepare.film import frames_between, read_voice
@@ -28,6 +28,7 @@ from training.prepare.shots import Shots
 from training.prepare.speech import speech_scores
 from training.prepare.steps import apply, apply_all
 from training.prepare.store import Result, Store
+from training.prepare.summary import histograms
 from training.prepare.sync import lip_opening, offset_by_envelope, voice_envelope
 from training.prepare.syncnet import SyncNet, best_offset, load_syncnet, mfcc, offset_by_syncnet
 from training.prepare.tracks import Track
@@ -191,6 +192,15 @@ def test_splits_depend_on_the_speaker_alone_and_hold_a_part_out() -> None:
     assert names == [split_of(f"speaker {k}") for k in range(3600)]
     for held in ("val", "test"):
         assert names.count(held) == pytest.approx(3600 / HELD_OUT, rel=0.2)
+
+
+@pytest.mark.skipif(find_spec("matplotlib") is None, reason="matplotlib is not installed")
+@pytest.mark.filterwarnings("error")
+def test_histograms_of_one_value_and_of_nothing_are_drawn() -> None:
+    scores = {"face_px": 104.7, "vad": 0.4, "yaw_p95": 3.0}
+    clips = [Judged(Item(Entry("a", "a", "s", "mine"), scores=scores, reason=reason), "train") for reason in ("", "x")]
+    pictures = [histograms(some, Limits()) for some in (clips, clips[:1], [])]
+    assert all(picture.startswith(b"\x89PNG") for picture in pictures) and len(set(pictures)) == 3
 
 
 # ------------------------------------------------------------------------------------------------- store and apply

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from playmate_core.errors import UserError
-from playmate_core.media.audio_files import audio_stream, open_medium
+from playmate_core.media.container import open_medium
 from playmate_core.media.images import Bytes
+from playmate_core.media.sound_source import audio_streams
 from playmate_core.media.video_reader import Frame, read_frames
 from playmate_core.speech import SAMPLE_RATE
 
@@ -75,7 +76,7 @@ def read_voice(path: Path, begin: float, end: float, zero: float) -> NDArray[np.
     pieces: list[NDArray[np.float32]] = []
     first, gain = None, 1.0
     with open_medium(path, "speech") as container:
-        stream = audio_stream(container, path)
+        stream = audio_streams(container, path)[0]
         if stream.codec_context.layout.nb_channels > 1:
             gain = _MIX_GAIN
         if begin > 2 * _RUN_UP:

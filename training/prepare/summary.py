@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
+
 from playmate_core.atomic_file import write_atomically
 from playmate_core.values import FPS
 
@@ -30,6 +32,7 @@ PANELS = (
     ("z", "z", "farthest value, deviations"),
     ("jump", "jump", "longest step, deviations"),
 )
+COLOURS = {"kept": "#3b7dd8", "rejected": "#c9c9c9"}
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,7 @@ def histograms(clips: Sequence[Judged], limits: Limits) -> bytes:
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
+    from matplotlib.patches import Patch
 
     figure, axes = pyplot.subplots(3, 4, figsize=(14, 8), layout="constrained")
     for axis, (score, limit, title) in zip(axes.flat, PANELS, strict=True):
@@ -102,12 +106,18 @@ def histograms(clips: Sequence[Judged], limits: Limits) -> bytes:
             [clip.item.scores[score] for clip in clips if score in clip.item.scores and clip.kept == kept]
             for kept in (True, False)
         ]
+        at = float(getattr(limits, limit))
         if any(groups):
-            axis.hist(groups, bins=30, stacked=True, label=("kept", "rejected"), color=("#3b7dd8", "#c9c9c9"))
-            axis.axvline(getattr(limits, limit), color="#d8433b", linewidth=1)
+            low, high = min(at, *map(min, filter(None, groups))), max(at, *map(max, filter(None, groups)))
+            edges = np.linspace(low, high if high > low else low + 1.0, 31)
+            axis.hist(groups, bins=edges, stacked=True, color=list(COLOURS.values()))
+            axis.axvline(at, color="#d8433b", linewidth=1)
+        else:
+            axis.text(0.5, 0.5, "not measured", ha="center", va="center", transform=axis.transAxes, fontsize=9)
         axis.set_title(title, fontsize=9)
         axis.tick_params(labelsize=7)
-    axes.flat[0].legend(fontsize=8)
+    patches = [Patch(color=colour, label=name) for name, colour in COLOURS.items()]
+    figure.legend(handles=patches, loc="outside upper right", ncols=2, fontsize=8)
     blob = io.BytesIO()
     figure.savefig(blob, format="png", dpi=80, metadata={"Software": ""})
     pyplot.close(figure)
