@@ -367,7 +367,7 @@ def test_the_catalogue_knows_both_editions_and_says_where_only_a_size_is_known(
     path.parent.mkdir(parents=True)
     path.write_bytes(b"x" * JOYVASA_TEMPLATE.editions[0].size)
     assert mismatch(JOYVASA_TEMPLATE, path) == ""
-    path.write_bytes(b"x")
+    path.write_bytes(b"x" * JOYVASA_TEMPLATE.size)
     assert "SHA-256" in mismatch(JOYVASA_TEMPLATE, path)
     config = tmp_path / DITTO_CONFIG.below_models
     config.parent.mkdir(parents=True)

@@ -281,6 +281,20 @@ def test_two_lead_frames_are_the_published_lag(joyvasa: Any) -> None:
     assert abs(float(level.mean())) < 1e-4 and abs(float(level.std()) - 1) < 1e-3
 
 
+def test_wav2vec2s_base_model_is_the_same_network_as_huberts() -> None:
+    """So the variant on wav2vec2-base-960h needs no class of its own."""
+    from generator_models import tiny_hubert
+    from transformers import Wav2Vec2Config, Wav2Vec2Model
+
+    hubert = tiny_hubert()
+    told = {k: v for k, v in hubert.config.to_dict().items() if k in Wav2Vec2Config().to_dict() and k != "model_type"}
+    other = Wav2Vec2Model(Wav2Vec2Config(**told)).eval()
+    other.load_state_dict(hubert.state_dict(), strict=True)
+    sound = torch.randn(1, 6480, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        torch.testing.assert_close(hubert(sound)[0], other(sound)[0], atol=1e-6, rtol=0)
+
+
 def test_the_encoder_is_never_another(joyvasa: Any) -> None:
     from playmate_core.speech import make_encoder
 
@@ -408,6 +422,30 @@ def test_ditto_online_hears_silence_first(ditto: Any, runtime: None, file_of: An
     heard = online.encoder(file_of("a.onnx")).listen(np.ones(640 * 12, np.float32), 16000)
     assert heard.before is not None and len(heard.before) == 70 and not heard.before.any()
     assert len(online.generate(request_for(online, audio=heard))) == 12
+
+
+def test_a_real_graph_is_run_by_onnxruntime(ditto: Any, tmp_path: Path) -> None:
+    """A graph with the published one's input and output: the mean of the 400 samples each token covers."""
+    onnx, _ = pytest.importorskip("onnx"), pytest.importorskip("onnxruntime")
+    helper, kinds = onnx.helper, onnx.TensorProto
+    kernel = helper.make_tensor("kernel", kinds.FLOAT, [24, 1, 400], [1 / 400] * (24 * 400))
+    shape = helper.make_tensor("shape", kinds.INT64, [3], [1, 1, 6480])
+    nodes = [
+        helper.make_node("Reshape", ["input_values", "shape"], ["row"]),
+        helper.make_node("Conv", ["row", "kernel"], ["tokens"], strides=[320]),
+        helper.make_node("Transpose", ["tokens"], ["encoding_out"], perm=[0, 2, 1]),
+    ]
+    inside = helper.make_tensor_value_info("input_values", kinds.FLOAT, [1, 6480])
+    outside = helper.make_tensor_value_info("encoding_out", kinds.FLOAT, [1, 20, 24])
+    graph = helper.make_graph(nodes, "encoder", [inside], [outside], [kernel, shape])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    onnx.save(model, str(tmp_path / "encoder.onnx"))
+    sound = np.repeat(np.arange(1, 31, dtype=np.float32) / 1000, 640)
+    heard = ditto.encoder(tmp_path / "encoder.onnx").listen(sound, 16000)
+    assert bool(((heard.features[:, 0, 0] * 1000 - torch.arange(1, 31)).abs() < 1).all())
+    (tmp_path / "other.onnx").write_bytes(b"no graph")
+    with pytest.raises(UserError, match="is not Ditto's audio encoder"):
+        ditto.encoder(tmp_path / "other.onnx").listen(sound, 16000)
 
 
 def test_an_encoder_that_is_none_is_refused(ditto: Any, runtime: None, file_of: Any, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 import torch
@@ -23,6 +24,7 @@ from .options import SamplingOptions
 POSE_LIMIT = 3.5
 #: Pitch, yaw, roll in degrees beyond which the renderer is not comfortable.
 ANGLE_LIMITS = (25.0, 35.0, 25.0)
+log = logging.getLogger(__name__)
 
 
 #: What is logged when :func:`clamp_pose` had to act; takes ANGLE_LIMITS.
@@ -39,12 +41,26 @@ def clamp_pose(angles: Tensor, rest: Tensor) -> tuple[Tensor, bool]:
     return held, not torch.equal(held, angles)
 
 
-def as_asked(pose: Pose, rest: Pose, options: SamplingOptions) -> tuple[Pose, bool]:
-    """A generated ``pose`` around a portrait's own as the options want it, and whether it had to be held back.
+class ComfortableHead:
+    """Generated poses in degrees around a portrait's own as the options want them, held back where they must be.
 
-    For generators whose motion is already in degrees: ``pose_amplitude`` scales every departure from ``rest``, and
-    "frontal" turns the whole towards the camera. Without either wish the numbers stay as they are, but for the limits.
+    ``pose_amplitude`` scales every departure from ``rest``, and "frontal" turns the whole towards the camera. Without
+    either wish the numbers stay as they are, but for the limits, of which is told once.
     """
+
+    def __init__(self, rest: Pose, options: SamplingOptions) -> None:
+        self.rest, self.options = rest, options
+        self._told = False
+
+    def __call__(self, pose: Pose) -> Pose:
+        asked, held = _as_asked(pose, self.rest, self.options)
+        if held and not self._told:
+            log.warning(POSE_CLAMPED, ANGLE_LIMITS)
+            self._told = True
+        return asked
+
+
+def _as_asked(pose: Pose, rest: Pose, options: SamplingOptions) -> tuple[Pose, bool]:
     rotation, translation, scale = pose.rotation, pose.translation, pose.scale
     amplitude = options.amplitude.float()
     if bool((amplitude != 1.0).any()):

@@ -162,8 +162,9 @@ MEDIAPIPE = ModelSet(
         ),
     ),
 )
-#: Pinned by their checksums rather than by a revision.
-_JOYVASA = ModelFile("joyvasa", "", "MIT", "jdh-algo/JoyVASA", "main")
+#: The newest files: where no full revision is known, checksum or size tell whether they are the ones meant.
+NEWEST = "main"
+_JOYVASA = ModelFile("joyvasa", "", "MIT", "jdh-algo/JoyVASA", NEWEST)
 JOYVASA_MODEL = replace(
     _JOYVASA,
     name="motion_generator/motion_generator_hubert_chinese.pt",
@@ -178,6 +179,7 @@ JOYVASA_TEMPLATE = replace(
     _JOYVASA,
     name="motion_template/motion_template.pkl",
     source="motion_template/motion_template.pkl",
+    size=3_616,
     sha256="294ce67350b18031b375361756f654c76d5e14c8f1e319cf9ed07f759ef81a98",
     editions=(Edition("November 2024", 3_141),),
 )
@@ -186,7 +188,7 @@ JOYVASA = ModelSet(
     "motion generator for LivePortrait's faces, without emotions; hears Chinese and English best",
     (JOYVASA_MODEL, JOYVASA_TEMPLATE),
 )
-_DITTO = ModelFile("ditto", "", "Apache-2.0", "digital-avatar/ditto-talkinghead", "main")
+_DITTO = ModelFile("ditto", "", "Apache-2.0", "digital-avatar/ditto-talkinghead", NEWEST)
 
 
 def _ditto(source: str, size: int) -> ModelFile:

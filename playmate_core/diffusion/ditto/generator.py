@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -21,8 +20,9 @@ from ...speech.listener import Source
 from ...values import Motion
 from ..checks import check_curve, check_encoder, check_request, check_space
 from ..noise import ClipNoise, SharedSteps
-from ..options import SamplingOptions, window_of
-from ..pose_prior import ANGLE_LIMITS, POSE_CLAMPED, as_asked
+from ..one_condition import check_scales, guidance_scale
+from ..options import SamplingOptions
+from ..pose_prior import ComfortableHead
 from ..request import GenerationRequest, joined
 from ..windows import Progress, WindowPlan
 from .apply import Application
@@ -31,7 +31,7 @@ from .conditioning import Conditioned, continued, emotions_asked
 from .conditions import FACE_CONDITIONS, condition_rows, in_turn
 from .config import STEPS
 from .controls import Applying, FrameControls
-from .layout import EMOTIONS, POSE, BinnedMotion
+from .layout import COLUMNS, EMOTIONS, POSE, BinnedMotion
 from .network import DittoNetwork
 from .sampling import Clip, sampled
 from .schedule import cosine_schedule
@@ -39,7 +39,6 @@ from .settings import DittoData, DittoSettings
 from .source import SourceFace
 from .stitcher import Continuation
 
-log = logging.getLogger(__name__)
 #: The one guidance it was published with.
 GUIDANCE = 2.0
 
@@ -106,8 +105,7 @@ class DittoGenerator:
         if request.emotion is not None:
             check_curve(request.emotion, audio)
         options = request.options or self.defaults
-        for name in ("cfg_audio", "cfg_audio_pose"):
-            window_of(name, getattr(options, name), len(audio), 0, 1, audio.fps)
+        check_scales(options, audio)
         if options.overlap >= config.window:
             raise UserError(f"Got an overlap of {options.overlap} frames; Ditto's windows have {config.window}.")
         if self.settings.run == "online" and (audio.before is None or len(audio.before) != options.overlap):
@@ -130,7 +128,8 @@ class DittoGenerator:
         heard = torch.cat([rows for rows in (audio.before, audio.features, audio.after) if rows is not None])[:, 0]
         last = len(heard) - before - 1
         emotion = emotions_asked(request, self.data.emotions)
-        new = self.network.config.window - options.overlap
+        window = self.network.config.window
+        new = window - options.overlap
         face = replace(who.face, eyes_open=who.face.eyes_open[:1], eye_balls=who.face.eye_balls[:1])
         eyes = face if self.settings.hold_eyes else who.face
 
@@ -140,10 +139,10 @@ class DittoGenerator:
 
         # Every stride begins a window as long as there is a frame; online one more settles what is held back.
         beyond = new if online else options.overlap
-        plan = WindowPlan(len(heard) + beyond, self.network.config.window, options.overlap)
+        plan = WindowPlan(len(heard) + beyond, window, options.overlap)
         return Clip(
             rows=rows,
-            scale=lambda begin: self._scale(options, begin, request),
+            scale=lambda begin: guidance_scale(options, audio, (begin, begin + window), COLUMNS, POSE),
             source=who.numbers,
             begin=-before,
             windows=plan.count,
@@ -176,19 +175,6 @@ class DittoGenerator:
             return replace(made, eyes=table[blinks[torch.arange(frames) % DISCARDED]])
         return replace(made, eyes=table[blink_rows(frames, s.blinks, chance, len(table))])
 
-    def _scale(self, options: SamplingOptions, begin: int, request: GenerationRequest) -> float | Tensor:
-        """The guidance of a window: one number, or (W, C) where head and face differ or it changes over time."""
-        config, audio = self.network.config, request.audio
-        face, head = (
-            window_of(name, getattr(options, name), len(audio), begin, begin + config.window, audio.fps)
-            for name in ("cfg_audio", "cfg_audio_pose")
-        )
-        if isinstance(face, float) and face == head:
-            return face
-        scale = torch.ones(config.window, config.motion) * face
-        scale[:, POSE] = torch.ones(config.window, POSE.stop) * head
-        return scale.to(self.network.null_cond_hidden)
-
     def _applied(self, request: GenerationRequest, numbers: Iterator[Tensor]) -> Iterator[Motion]:
         options, audio = request.options or self.defaults, request.audio
         frames, after = len(audio), 0 if audio.after is None else len(audio.after)
@@ -198,7 +184,7 @@ class DittoGenerator:
             face = replace(face, binned=False)
             first = BinnedMotion.of(self.conditioned(replace(request, previous=None)).numbers[None])
         controls, lay = self.controls(frames + after, options.seed), None
-        shown, warned = 0 if audio.before is None else -len(audio.before), False
+        head, shown = ComfortableHead(request.rest.pose, options), 0 if audio.before is None else -len(audio.before)
         for piece in numbers:
             if not bool(piece.isfinite().all()):
                 raise UserError("The motion model answered with NaN; use another copy of its file, or other settings.")
@@ -209,9 +195,5 @@ class DittoGenerator:
             if end > begin and lay is not None:
                 part = slice(begin - shown, end - shown)
                 motion = lay(driving[part], torch.arange(begin, end), controls[begin:end])
-                pose, held = as_asked(motion.pose, request.rest.pose, options)
-                if held and not warned:
-                    log.warning(POSE_CLAMPED, ANGLE_LIMITS)
-                    warned = True
-                yield replace(motion, pose=pose, keypoint_space=self.keypoint_space)
+                yield replace(motion, pose=head(motion.pose), keypoint_space=self.keypoint_space)
             shown += len(piece)

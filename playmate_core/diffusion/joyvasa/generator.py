@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -20,8 +19,9 @@ from ...speech.listener import Source
 from ...values import Motion
 from ..checks import check_encoder, check_request, check_space, refuse_emotion
 from ..noise import ClipNoise, SharedStart
-from ..options import SamplingOptions, window_of
-from ..pose_prior import ANGLE_LIMITS, POSE_CLAMPED, as_asked
+from ..one_condition import check_scales, guidance_scale
+from ..options import SamplingOptions
+from ..pose_prior import ComfortableHead
 from ..request import GenerationRequest, joined
 from ..samplers import sample
 from ..windows import Progress, WindowPlan, counted, last_frames
@@ -33,7 +33,6 @@ from .settings import JoyVasaSettings
 from .smoothing import SMOOTHERS, Smoother
 from .template import POSE, MotionTemplate, columns_of, pose_of
 
-log = logging.getLogger(__name__)
 #: Guidance of the published command line.
 GUIDANCE = 2.8
 
@@ -99,8 +98,7 @@ class JoyVasaGenerator:
         options = request.options or self.defaults
         if options.steps > self.network.config.steps:
             raise UserError(f"Got {options.steps} steps; JoyVASA's model has {self.network.config.steps} at most.")
-        for name in ("cfg_audio", "cfg_audio_pose"):
-            window_of(name, getattr(options, name), len(request.audio), 0, 1, request.audio.fps)
+        check_scales(options, request.audio)
         return self._sampled(request, options, progress)
 
     def motion(self, numbers: Tensor, smoother: Smoother | None = None, fps: float = 25.0) -> Motion:
@@ -127,7 +125,8 @@ class JoyVasaGenerator:
             begin = plan.begin(index)
             rows = torch.arange(begin, begin + config.window).clamp(max=len(heard) - 1)
             features = self.network.audio_feature_map(heard[rows, 0].to(like))
-            scale = self._scale(options, begin, request)
+            reach = (begin, begin + config.window)
+            scale = guidance_scale(options, audio, reach, config.motion, POSE)
             predict = guided(self.network, features, past, past_audio, scale, self.settings.positions)
             noise = source.window(index)
             made = sample(
@@ -145,23 +144,10 @@ class JoyVasaGenerator:
             past, past_audio = made[-config.previous :].to(like), features[-config.previous :]
             yield made[: len(audio) - begin].cpu()
 
-    def _scale(self, options: SamplingOptions, begin: int, request: GenerationRequest) -> float | Tensor:
-        """The guidance of a window: one number, or (W, C) where head and face differ or it changes over time."""
-        config, audio = self.network.config, request.audio
-        face, head = (
-            window_of(name, getattr(options, name), len(audio), begin, begin + config.window, audio.fps)
-            for name in ("cfg_audio", "cfg_audio_pose")
-        )
-        if isinstance(face, float) and face == head:
-            return face
-        scale = torch.ones(config.window, config.motion) * face
-        scale[:, POSE] = torch.ones(config.window, POSE.stop - POSE.start) * head
-        return scale.to(self.network.start_motion_feat)
-
     def _combined(self, request: GenerationRequest, numbers: Iterator[Tensor]) -> Iterator[Motion]:
         options, rest = request.options or self.defaults, request.rest
         smoother = SMOOTHERS[self.settings.smoother](self.settings.smoothing)
-        start, first, warned = rest, None, False
+        start, first, head = rest, None, ComfortableHead(rest.pose, options)
         if request.previous is not None:  # goes on from there: what is generated is meant as it is
             start = first = request.previous[-1:]
             smoother(columns_of(start.pose))
@@ -171,8 +157,4 @@ class JoyVasaGenerator:
             driving = self.motion(window, smoother, request.audio.fps)
             first = driving[:1] if first is None else first
             motion = combine(start, driving, first, self.settings.region, self.settings.subject)
-            pose, held = as_asked(motion.pose, rest.pose, options)
-            if held and not warned:
-                log.warning(POSE_CLAMPED, ANGLE_LIMITS)
-                warned = True
-            yield replace(motion, pose=pose, keypoint_space=self.keypoint_space)
+            yield replace(motion, pose=head(motion.pose), keypoint_space=self.keypoint_space)
