@@ -18,6 +18,10 @@ EMOTIONS = ("angry", "disgusted", "contempt", "fear", "happy", "sad", "surprised
 #: Indices LivePortrait, JoyVASA and Ditto agree on.
 LIP_KEYPOINTS = (6, 12, 14, 17, 19, 20)
 EYE_KEYPOINTS = (11, 13, 15, 16, 18)
+UPPER_LIP, LOWER_LIP, LIP_CORNERS = 20, 19, (14, 17)
+#: Upper and lower lid of either eye, left then right.
+LIDS = ((11, 13), (15, 16))
+BROWS = (1, 2)
 
 
 def expect(name: str, value: Tensor, *shape: int | str) -> None:

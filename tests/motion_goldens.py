@@ -1,17 +1,15 @@
-"""The golden numbers of a public motion generator, ../shared/parity or the folder that ``PLAYMATE_PARITY`` names."""
+"""The golden numbers of a public motion generator, data/goldens or the folder that ``PLAYMATE_PARITY`` names."""
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 from collections.abc import Iterable
-from types import ModuleType
 from typing import Any
 
 import pytest
-import torch
-from golden import SHARED
+from golden import GOLDENS
+from golden_fill import filled_state_dict, seeded_uniform
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -20,26 +18,17 @@ from playmate_core.face import FaceConfig
 from playmate_core.face.stitching import Stitching
 
 
-def needs(model: str) -> pytest.MarkDecorator:
-    path = SHARED / f"{model}_golden.json"
-    return pytest.mark.skipif(not path.is_file(), reason=f"the golden numbers are not at {path}")
-
-
 class MotionGolden:
     """Inputs (stored, or drawn from their recipe), expected outputs, and filled networks of one model."""
 
     def __init__(self, model: str) -> None:
-        told = json.loads((SHARED / f"{model}_golden.json").read_text())
-        self.facts: dict[str, Any] = json.loads((SHARED / f"{model}.json").read_text())
+        told = json.loads((GOLDENS / f"{model}_golden.json").read_text())
+        self.facts: dict[str, Any] = json.loads((GOLDENS / f"{model}.json").read_text())
         self.told = told
         self.seed: int = told["seed"]
         self.cases: dict[str, Any] = {case["case"]: case for case in told["cases"]}
         self.about: dict[str, Any] = told["tensors"]
-        self.stored = load_file(SHARED / f"{model}_golden.safetensors")
-        spec = importlib.util.spec_from_file_location("parity_weights", SHARED / "weights.py")
-        assert spec is not None and spec.loader is not None
-        self.recipe: ModuleType = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(self.recipe)
+        self.stored = load_file(GOLDENS / f"{model}_golden.safetensors")
         self.checked: set[str] = set()
 
     def __call__(self, name: str, **numbers: int) -> Tensor:
@@ -50,15 +39,14 @@ class MotionGolden:
         key = recipe["key"]
         for letter, number in numbers.items():
             key = key.replace("{" + letter + "}", str(number))
-        drawn = self.recipe.seeded_uniform(tuple(recipe["shape"]), self.seed, key, recipe["low"], recipe["high"])
-        return torch.from_numpy(drawn)
+        return seeded_uniform(tuple(recipe["shape"]), self.seed, key, recipe["low"], recipe["high"])
 
     def group(self, prefix: str, *names: str) -> list[Tensor]:
         return [self(f"{prefix}/{name}") for name in names]
 
     def fill(self, shapes: dict[str, tuple[int, ...]]) -> dict[str, Tensor]:
         """Values for parameters by name, adjusted as the golden file says."""
-        values = self.recipe.filled_state_dict(shapes, self.seed)
+        values = filled_state_dict(shapes, self.seed)
         for ending, factor in self.told["adjust"]["factors"].items():
             for key in values:
                 if key.endswith(ending):
@@ -116,7 +104,7 @@ def filled_stitching(golden: MotionGolden) -> Any:
     for part, name in (("stitching", "shoulder"), ("lip", "mouth"), ("eye", "eye")):
         module, prefix = getattr(net, part), f"retarget_{name}_module."
         shapes = {prefix + key: tuple(value.shape) for key, value in module.state_dict().items()}
-        values = golden.recipe.filled_state_dict(shapes, golden.seed)
+        values = filled_state_dict(shapes, golden.seed)
         module.load_state_dict({key.removeprefix(prefix): value for key, value in values.items()})
 
     class Face(nn.Module):

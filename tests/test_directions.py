@@ -12,10 +12,7 @@ from torch.testing import assert_close
 from playmate_core.errors import UserError
 from playmate_core.keypoint_space import LIVEPORTRAIT, PLAYMATE_DEMO, UNKNOWN
 from playmate_core.motion.directions import (
-    LIDS,
-    LOWER_LIP,
     SLIDERS,
-    UPPER_LIP,
     Slider,
     X,
     Y,
@@ -23,6 +20,7 @@ from playmate_core.motion.directions import (
     directions,
     slider_values,
 )
+from playmate_core.values import LIDS, LOWER_LIP, UPPER_LIP
 
 SPACES = (LIVEPORTRAIT, PLAYMATE_DEMO)
 #: docs/liveportrait.md 11, written out a second time: slider, value, and what it adds where.

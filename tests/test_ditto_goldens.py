@@ -1,4 +1,4 @@
-"""Ditto's generator is the reference's: every golden case of ../shared/parity, if there."""
+"""Ditto's generator is the reference's: every golden case of data/goldens."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from motion_goldens import GoldenNoise, MotionGolden, filled_stitching, needs, outputs_left
+from motion_goldens import GoldenNoise, MotionGolden, filled_stitching, outputs_left
 from torch import Tensor
 
 from playmate_core.detection.ditto_pictures import limited_size, paste_mask
@@ -34,7 +34,7 @@ from playmate_core.diffusion.ditto.settings import DittoData, DittoSettings
 from playmate_core.diffusion.ditto.source import SourceFace, back_and_forth, centred_mean, smoothed
 from playmate_core.diffusion.options import SamplingOptions
 from playmate_core.diffusion.request import GenerationRequest, PortraitDetails, joined
-from playmate_core.diffusion.samplers import CLEAN, ddim_factors, predicted_noise, sample, truncated_steps
+from playmate_core.diffusion.samplers import CLEAN, ddim_factors, sample, truncated_steps
 from playmate_core.geometry import place
 from playmate_core.speech.hubert_streaming import (
     chunk_count,
@@ -46,7 +46,6 @@ from playmate_core.speech.hubert_streaming import (
 )
 from playmate_core.values import AudioFeatures
 
-pytestmark = needs("ditto")
 SCHEDULE = cosine_schedule(STEPS)
 
 
@@ -94,7 +93,8 @@ def test_one_call_of_the_denoiser(golden: MotionGolden, network: DittoNetwork) -
     golden.check("dec/conditional", heard)
     golden.check("dec/unconditional", unheard)
     golden.check("dec/guided", made)
-    golden.check("dec/eps", predicted_noise(SCHEDULE, "x0", made, x, steps))
+    alpha, sigma = SCHEDULE.at(steps, x)
+    golden.check("dec/eps", (x - alpha * made) / sigma)
 
 
 def test_guided_sampling(golden: MotionGolden, network: DittoNetwork) -> None:

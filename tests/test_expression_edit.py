@@ -14,11 +14,8 @@ from torch.testing import assert_close
 from playmate_core.errors import UserError
 from playmate_core.keypoint_space import LIVEPORTRAIT, PLAYMATE_DEMO
 from playmate_core.motion.directions import (
-    LIDS,
-    LOWER_LIP,
     POSE_SLIDERS,
     SLIDERS,
-    UPPER_LIP,
     Y,
     directions,
     slider_values,
@@ -27,7 +24,7 @@ from playmate_core.motion.expression_edit import ExpressionEdit, expression_edit
 from playmate_core.motion.expression_layer import lid_apertures
 from playmate_core.motion.lips_and_lids import Blinks, blink_profile, lip_gain, with_blinks
 from playmate_core.motion.pose_limits import PoseLimits, limit_pose
-from playmate_core.values import Motion, Pose
+from playmate_core.values import LIDS, LOWER_LIP, UPPER_LIP, Motion, Pose
 
 SPACES = (LIVEPORTRAIT, PLAYMATE_DEMO)
 FRAMES = 100

@@ -17,9 +17,9 @@ from playmate_core.diffusion.emotion_schedule import EmotionSchedule
 from playmate_core.errors import UserError
 from playmate_core.keypoint_space import LIVEPORTRAIT
 from playmate_core.keypoint_space import PLAYMATE_DEMO as DEMO
-from playmate_core.motion.directions import BROWS, LIDS, LIP_CORNERS, SLIDERS, Y, directions
+from playmate_core.motion.directions import SLIDERS, Y, directions
 from playmate_core.motion.expression_layer import TABLE, EmotionTable, LayerOptions, add_emotion, add_emotion_to_pieces
-from playmate_core.values import EMOTIONS, EmotionCurve, Motion, Pose
+from playmate_core.values import BROWS, EMOTIONS, LIDS, LIP_CORNERS, EmotionCurve, Motion, Pose
 from playmate_core.weights.folders import bundled
 
 SPACES = (LIVEPORTRAIT, DEMO)

@@ -1,4 +1,4 @@
-"""JoyVASA's generator is the reference's: every golden case of ../shared/parity, if there."""
+"""JoyVASA's generator is the reference's: every golden case of data/goldens."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from motion_goldens import GoldenNoise, MotionGolden, filled_stitching, needs, outputs_left
+from motion_goldens import GoldenNoise, MotionGolden, filled_stitching, outputs_left
 from torch import Tensor
 
 from playmate_core.diffusion.joyvasa.combine import combine
@@ -40,8 +40,6 @@ from playmate_core.speech.hubert_windows import (
 )
 from playmate_core.values import FPS, AudioFeatures, Motion, Pose
 from training.joyvasa_objective import motion_losses
-
-pytestmark = needs("joyvasa")
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from model_places import put
 
 from playmate_core.cli import main as cli
 from playmate_core.errors import UserError
@@ -99,12 +100,6 @@ others:
     liveportrait: /elsewhere/lp
 nothing:
 """
-
-
-def put(path: Path, content: bytes = b"x") -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
-    return path
 
 
 def test_files_are_found_in_order_and_bundled_ones_last(tmp_path: Path) -> None:

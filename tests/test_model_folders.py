@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from model_places import put
 
 from playmate_core.weights import folders
 from playmate_core.weights.catalogue import HUMAN
@@ -23,8 +24,7 @@ def test_folders_of_the_environment_come_before_those_of_comfyui(
     wanted = HUMAN.files[0]
     places = [root / wanted.below_models for root in (first, second, comfy / "models", home / ".playmate/models")]
     for path in places:
-        path.parent.mkdir(parents=True)
-        path.write_bytes(b"weights")
+        put(path)
     for path in places:
         assert Places.standard().find(wanted) == path == model_file(f"{wanted.folder}/{wanted.name}")
         path.unlink()

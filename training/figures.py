@@ -10,7 +10,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from playmate_core.atomic_file import write_atomically
 from playmate_core.diffusion.emotion_schedule import NO_EMOTION, EmotionSchedule
@@ -20,7 +19,7 @@ from playmate_core.diffusion.request import MotionGenerator
 from playmate_core.errors import UserError
 from playmate_core.face import FaceModel
 from playmate_core.media.audio_files import read_sound
-from playmate_core.media.images import read_picture
+from playmate_core.media.images import Bytes, read_picture
 from playmate_core.motion.edit import hold_rest
 from playmate_core.motion.expression_layer import add_emotion
 from playmate_core.motion.plot import FONT, INK, plot_motion
@@ -34,7 +33,7 @@ from playmate_core.weights.folders import bundled
 from training.config import parse
 
 logger = logging.getLogger(__name__)
-Bytes = NDArray[np.uint8]
+
 
 #: Requested angles in degrees, left to right.
 YAWS, PITCHES = (-25.0, -12.5, 0.0, 12.5, 25.0), (-15.0, -7.5, 0.0, 7.5, 15.0)

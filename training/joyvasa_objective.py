@@ -10,8 +10,8 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-#: Columns of the expression; all others are the head's.
-EXPRESSION = 63
+from playmate_core.diffusion.normalisation import EXPRESSION_CHANNELS
+
 #: Frames on each side of the seam between two clips.
 SEAM = 3
 
@@ -60,12 +60,12 @@ def motion_losses(
     transition = None
     made = predicted[:, -window:]
     if previous is not None:
-        seam = torch.cat([previous[:, -SEAM:], made[:, :SEAM]], 1)[..., EXPRESSION:].diff(dim=1).diff(dim=1)
+        seam = torch.cat([previous[:, -SEAM:], made[:, :SEAM]], 1)[..., EXPRESSION_CHANNELS:].diff(dim=1).diff(dim=1)
         transition = seam[:, 1:3].square().mean() + seam.diff(dim=1).square().mean()
         truth, made = torch.cat([previous, truth], 1), predicted
         kept = torch.cat([kept.new_ones(len(kept), previous.shape[1]), kept], 1)
-    face = _part(truth[..., :EXPRESSION], made[..., :EXPRESSION], kept)
-    head = _part(truth[..., EXPRESSION:], made[..., EXPRESSION:], kept)
+    face = _part(truth[..., :EXPRESSION_CHANNELS], made[..., :EXPRESSION_CHANNELS], kept)
+    head = _part(truth[..., EXPRESSION_CHANNELS:], made[..., EXPRESSION_CHANNELS:], kept)
     return MotionLosses((truth - made)[kept].square().mean(), *face, *head, transition)
 
 

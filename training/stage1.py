@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from playmate_core.diffusion.denoiser import MotionConfig, MotionDenoiser
-from playmate_core.diffusion.normalisation import MotionStatistics, measure_statistics
+from playmate_core.diffusion.normalisation import EXPRESSION_CHANNELS, MotionStatistics, measure_statistics
 from playmate_core.diffusion.samplers import Schedule, predicted_x0
 from playmate_core.errors import UserError
 from playmate_core.speech import make_encoder
@@ -23,7 +23,6 @@ from training.data_card import DataCard, data_card
 from training.facts import training_facts
 from training.loop import train
 from training.objective import (
-    EXPRESSION,
     MotionRecipe,
     Noised,
     diffuse,
@@ -114,8 +113,8 @@ class Stage1:
         per_channel = expression_weight(self.denoiser.statistics.live, self.config.lip_weight)
         valid = batch.valid[:, -weight.shape[1] :]
         moving = ~batch.pose_static[:, None] & valid
-        expression = masked_mean(square[..., :EXPRESSION] @ per_channel, weight, valid)
-        pose = masked_mean(square[..., EXPRESSION:].mean(-1), weight * moving, moving)
+        expression = masked_mean(square[..., :EXPRESSION_CHANNELS] @ per_channel, weight, valid)
+        pose = masked_mean(square[..., EXPRESSION_CHANNELS:].mean(-1), weight * moving, moving)
         return {"loss": expression + self.config.pose_weight * pose, "expression": expression, "pose": pose}
 
     def _velocity(self, prediction: Tensor, noised: Noised, batch: Windows) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from playmate_core.diffusion.denoiser import MotionDenoiser
 from playmate_core.diffusion.emotion import EmotionConfig, EmotionController
+from playmate_core.diffusion.normalisation import EXPRESSION_CHANNELS
 from playmate_core.diffusion.samplers import Schedule
 from playmate_core.errors import UserError
 from playmate_core.values import EMOTIONS
@@ -22,7 +23,6 @@ from training.data_card import DataCard, data_card
 from training.facts import training_facts
 from training.loop import train
 from training.objective import (
-    EXPRESSION,
     MotionRecipe,
     diffuse,
     expression_weight,
@@ -99,7 +99,7 @@ class Stage2:
             hidden = self.base.trunk(noised.noisy, noised.t, noised.context)
         felt = self.controller(hidden, noised.t, one_hot, intensity, null.to(hidden.device), batch.valid)
         prediction = self.base.expression_head(felt).float()
-        square = (prediction - noised.target[..., :EXPRESSION]).square()
+        square = (prediction - noised.target[..., :EXPRESSION_CHANNELS]).square()
         weight = batch.valid * snr_weight(self.schedule, target, c.snr_limit, noised.t)[:, None]
         per_channel = expression_weight(self.base.statistics.live, c.lip_weight)
         return {"loss": masked_mean(square @ per_channel, weight, batch.valid)}

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from build import Graph, Out
+from canvas import Graph, Out
 
 OWN = (
     "Runs as it is, on what comes with Playmate. For your own, replace **Demo Media** by **Load Image** and **Load"

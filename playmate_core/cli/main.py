@@ -22,6 +22,7 @@ from ..pipelines.talk import PoseSource, TalkRequest, Weights, talk
 from ..rendering.portrait import FaceLimits
 from ..rendering.render import RenderOptions
 from ..values import EMOTIONS
+from ..version import version
 from ..weights.files import describe
 from ..weights.folders import bundled
 from .animate import add_animate_commands
@@ -60,6 +61,7 @@ def main(words: Sequence[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     """The commands and their flags; every default is read from the dataclass it belongs to."""
     top = Parser(prog="playmate", description="A still portrait and a voice become a talking video.")
+    top.add_argument("--version", action="version", version=f"playmate {version()}")
     commands = top.add_subparsers(metavar="COMMAND", required=True)
     one = commands.add_parser("talk", help="make a talking video", formatter_class=argparse.RawTextHelpFormatter)
     one.add_argument("portrait", metavar="PORTRAIT", type=Path, help="a picture of a face")

@@ -71,17 +71,6 @@ def predicted_x0(schedule: Schedule, target: str, prediction: Tensor, noisy: Ten
     return alpha * noisy - sigma * prediction
 
 
-def predicted_noise(schedule: Schedule, target: str, prediction: Tensor, noisy: Tensor, t: Tensor) -> Tensor:
-    """The unit noise that a ``prediction`` of ``target`` implies for ``noisy`` (B, ...) at steps ``t`` (B,)."""
-    _known("prediction target", target, TARGETS)
-    if target == "epsilon":
-        return prediction
-    alpha, sigma = schedule.at(t, noisy)
-    if target == "x0":
-        return (noisy - alpha * prediction) / sigma
-    return sigma * noisy + alpha * prediction
-
-
 def clamp_x0(x0: Tensor, limit: float = X0_LIMIT) -> Tensor:
     """``x0`` inside plus and minus ``limit`` standard deviations."""
     return x0.clamp(-limit, limit)

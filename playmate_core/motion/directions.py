@@ -23,13 +23,9 @@ from torch import Tensor
 
 from ..errors import UserError
 from ..keypoint_space import LIVEPORTRAIT, PLAYMATE_DEMO, UNKNOWN
-from ..values import KEYPOINTS
+from ..values import KEYPOINTS, LIDS, LOWER_LIP, UPPER_LIP
 
 X, Y, Z = 0, 1, 2
-UPPER_LIP, LOWER_LIP = 20, 19
-#: Upper and lower lid of either eye, left then right.
-LIDS = ((11, 13), (15, 16))
-BROWS, LIP_CORNERS = (1, 2), (14, 17)
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 
 from ..errors import UserError
-from ..values import EMOTIONS, EmotionCurve, Motion, expect, expect_same_rate
+from ..values import EMOTIONS, LIDS, EmotionCurve, Motion, expect, expect_same_rate
 from ..weights.folders import bundled
-from .directions import LIDS, POSE_SLIDERS, SLIDERS, Directions, Y, directions, displaced, slider_values
+from .directions import POSE_SLIDERS, SLIDERS, Directions, Y, directions, displaced, slider_values
 
 #: The table that comes with the package; artists copy it.
 TABLE = "emotion_layer.json"

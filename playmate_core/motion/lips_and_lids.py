@@ -9,8 +9,8 @@ from torch import Tensor
 
 from ..errors import UserError
 from ..interpolation import lerp
-from ..values import Motion
-from .directions import LIDS, LOWER_LIP, SLIDERS, UPPER_LIP, Directions, Y, directions, displaced, slider_values
+from ..values import LIDS, LOWER_LIP, UPPER_LIP, Motion
+from .directions import SLIDERS, Directions, Y, directions, displaced, slider_values
 from .expression_layer import lid_apertures, open_lids
 
 BLINKS = ("keep", "add", "replace", "none")

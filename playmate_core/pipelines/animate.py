@@ -15,7 +15,7 @@ from ..errors import UserError
 from ..face import FaceModel
 from ..geometry import place
 from ..media.images import check_file, read_picture
-from ..media.video_reader import has_sound, video_facts
+from ..media.video_reader import has_pictures, has_sound, video_facts
 from ..media.video_writer import check_output
 from ..motion.driving import ANIMAL, DrivingOptions, drive_clip
 from ..motion.liveportrait_template import TEMPLATE_SUFFIXES
@@ -174,8 +174,10 @@ def is_picture(path: Path) -> bool:
 
 
 def is_video(path: Path) -> bool:
-    """Whether a file is a film, by its name."""
-    return path.suffix.lower() in VIDEO_SUFFIXES
+    """Whether a file is a film: by its name, or by what it holds where the name tells nothing."""
+    if path.suffix.lower() in VIDEO_SUFFIXES:
+        return True
+    return not (is_picture(path) or is_motion(path)) and has_pictures(path)
 
 
 def read_mask(path: Path, source: SourcePortrait, longest: int) -> NDArray[np.uint8]:

@@ -13,6 +13,9 @@ from torch import Tensor
 from ..atomic_file import AtomicFile
 from ..errors import UserError
 
+#: ``playmate.version`` of the files written here, models and motions alike: raised when an old program could not read
+#: what a new one writes.
+FORMAT_VERSION = "1"
 #: What files that are not ours look like: a piece of a key, and the name a person knows it by.
 FOREIGN = (
     ("appearance.resblocks_3d.", "a Playmate face model"),
@@ -26,6 +29,16 @@ FOREIGN = (
     ("encoder.layers.0.attention.k_proj", "a wav2vec2 or HuBERT audio encoder"),
     ("first_stage_model.", "a Stable Diffusion checkpoint"),
 )
+
+
+def refuse_other_format(path: Path, metadata: Mapping[str, str], otherwise: str) -> None:
+    """Raise UserError unless a file is of FORMAT_VERSION; ``otherwise`` is what helps beside a newer program."""
+    written = metadata.get("playmate.version")
+    if written != FORMAT_VERSION:
+        raise UserError(
+            f"{path.name} has format version {written!r} and this program reads {FORMAT_VERSION!r}; update the program"
+            f" or {otherwise}."
+        )
 
 
 def seems_to_be(keys: Iterable[str]) -> str:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from playmate_core.diffusion.generate import joined
-from playmate_core.motion.directions import BROWS, LIDS, LIP_CORNERS
 from playmate_core.motion.emotion_by import EmotionBy, sample_with_emotion
-from playmate_core.values import EMOTIONS, EmotionCurve, Motion
+from playmate_core.values import BROWS, EMOTIONS, LIDS, LIP_CORNERS, EmotionCurve, Motion
 from training.evaluate.emotion_judge import EmotionJudge
 from training.evaluate.level1 import lip_correlation, rig_of
 from training.evaluate.subjects import Subject, System

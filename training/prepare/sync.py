@@ -18,6 +18,7 @@ from torch import Tensor
 
 from playmate_core.errors import UserError
 from playmate_core.speech.waveform import FRAME, SAMPLE_RATE
+from playmate_core.values import LOWER_LIP, UPPER_LIP
 
 from .entry import Item
 from .film import frames_between, read_voice
@@ -26,7 +27,6 @@ from .syncnet import SyncNet, load_syncnet, offset_by_syncnet
 
 #: Frames searched either way, as SyncNet's authors do.
 REACH = 15
-UPPER_LIP, LOWER_LIP = 20, 19
 _BAND = (300.0, 3000.0)
 #: The loudness exponent: between the power, which bursts rule, and its logarithm, which room noise rules.
 _EXPONENT = 0.25
