@@ -7,6 +7,7 @@ features themselves. A new encoder of the wav2vec2 family is a row in ``ENCODERS
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,10 +22,11 @@ from torch import Tensor
 
 from ..errors import UserError
 from ..values import AudioFeatures
-from .waveform import FRAME, SAMPLE_RATE, Speech, Waveform, loudness, speech_gain
+from .waveform import FRAME, SAMPLE_RATE, Speech, Waveform, audible, loudness, speech_gain
 
 #: At most 30 s go through an encoder at once.
 CHUNK_FRAMES = 750
+log = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]
 
@@ -87,6 +89,8 @@ class Listener(ABC):
         self.load()
         speech = Speech.hear(waveform, rate)
         power = speech.power()
+        if not audible(power):
+            log.warning("The speech is silent, so the lips will hardly move; please check which sound was given.")
         gain, frames = np.float32(self.gain(power)), len(power)
         features = torch.empty(frames, self.layers, self.width)
         plan = chunk_plan(frames, self.chunk_frames, self.overlap)

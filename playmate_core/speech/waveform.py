@@ -36,6 +36,8 @@ def resample(waveform: np.ndarray, rate: int) -> np.ndarray:
 def mono(waveform: Waveform) -> np.ndarray:
     """(samples,) or (channels, samples), floats or integers, as the mean of its channels, float32.
 
+    Of channels that cancel each other out the loudest is taken alone.
+
     Raises UserError for empty or non-finite audio, another shape, or floats far outside -1..1.
     """
     sound = waveform.detach().cpu().numpy() if isinstance(waveform, Tensor) else np.asarray(waveform)
@@ -45,7 +47,7 @@ def mono(waveform: Waveform) -> np.ndarray:
         raise UserError("The audio is empty; give at least one sample.")
     unit = float(np.iinfo(sound.dtype).max) + 1.0 if np.issubdtype(sound.dtype, np.signedinteger) else 1.0
     if sound.ndim == 2:
-        sound = sound.mean(axis=0, dtype=np.float32)
+        sound = _mixed(sound)
     mixed = sound.astype(np.float32) / np.float32(unit) if unit > 1.0 else sound.astype(np.float32, copy=False)
     peak = max(float(mixed.max()), -float(mixed.min()))
     if not np.isfinite(peak):
@@ -53,6 +55,16 @@ def mono(waveform: Waveform) -> np.ndarray:
     if peak > 64.0:
         raise UserError(f"Got float samples up to {peak:g}; scale them to -1..1 (16-bit values: divide by 32768).")
     return mixed
+
+
+def _mixed(sound: np.ndarray) -> np.ndarray:
+    """The mean of the channels (C, samples), or the loudest where the mean has less than a hundredth of its power."""
+    mean = sound.mean(axis=0, dtype=np.float32)
+    if len(sound) == 1:
+        return mean
+    powers = [float(np.square(channel, dtype=np.float64).sum()) for channel in sound]
+    cancelled = float(np.square(mean, dtype=np.float64).sum()) < 0.01 * max(powers)
+    return sound[int(np.argmax(powers))] if cancelled else mean
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +106,11 @@ GATE_DB = -65.0
 
 def _decibels(power: np.ndarray) -> np.ndarray:
     return 10.0 * np.log10(np.maximum(power, 1e-10))
+
+
+def audible(power: np.ndarray) -> bool:
+    """Whether any frame of these powers (T,) is louder than the gate."""
+    return bool((power > 10.0 ** (GATE_DB / 10.0)).any())
 
 
 def speech_gain(power: np.ndarray) -> float:
