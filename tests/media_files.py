@@ -104,7 +104,7 @@ def _pictures(
 
 def _titles(container: Any, path: Path) -> list[Any]:
     with av.open(str(path)) as source:
-        stream = container.add_stream_from_template(source.streams[0])
+        stream = container.add_stream_from_template(source.streams[0], opaque=True)
         packets = [packet for packet in source.demux() if packet.dts is not None]
     for packet in packets:
         packet.stream = stream
