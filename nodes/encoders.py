@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..playmate_core.errors import UserError
 from ..playmate_core.media.audio_files import Recording
+from ..playmate_core.progress import Progress
 from ..playmate_core.speech import AudioEncoder, make_encoder
 from ..playmate_core.speech.encoders import ENCODERS, HiddenStates, Source
 from ..playmate_core.speech.waveform import SAMPLE_RATE
@@ -52,16 +53,15 @@ def choices() -> list[str]:
     return [LOGMEL, *folder_paths.get_filename_list(FOLDER)]
 
 
-def problem(choice: str) -> str | bool:
-    """True, or the sentence that says why the choice cannot be used."""
-    if choice == LOGMEL or folder_paths.get_full_path(FOLDER, choice) is not None:
-        return True
-    return absent("audio encoder", choice, LOGMEL, FOLDER)
+def check(choice: str) -> None:
+    """Raise UserError where the choice cannot be used."""
+    if choice != LOGMEL and folder_paths.get_full_path(FOLDER, choice) is None:
+        raise UserError(absent("audio encoder", choice, LOGMEL, FOLDER))
 
 
-def state(choice: str) -> str:
-    """Changes when the file behind a choice does."""
-    path = None if choice == LOGMEL else folder_paths.get_full_path(FOLDER, choice)
+def state(choice: str | None) -> str:
+    """Changes when the file behind a choice does; not for a linked one (None)."""
+    path = None if choice in (LOGMEL, None) else folder_paths.get_full_path(FOLDER, choice)
     return "" if path is None else f"{os.stat(path).st_mtime_ns} {os.stat(path).st_size}"
 
 
@@ -79,7 +79,7 @@ def load(choice: str) -> AudioEncoder:
     return ComfyEncoder(encoder)
 
 
-def listen(encoder: Any, sound: Recording, step: Callable[[int, int], None]) -> AudioFeatures:
+def listen(encoder: Any, sound: Recording, step: Progress) -> AudioFeatures:
     """Hear a recording with our encoder, ComfyUI's, or, where None is connected, log-mel; ``step`` hears Cancel."""
     preload_librosa(lambda: step(0, 1))
     return _listener(encoder).listen(sound.samples, sound.rate, step)

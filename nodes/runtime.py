@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from ..playmate_core.errors import UserError
 from ..playmate_core.host import HOST
+from ..playmate_core.progress import Progress
 from ..playmate_core.rendering.device import AUTO, PRECISIONS
 
 Run = TypeVar("Run", bound=Callable[..., Any])
@@ -119,7 +120,7 @@ class Bar:
     def __call__(self, done: int, total: int) -> None:
         self.part(0.0, 1.0)(done, total)
 
-    def part(self, begin: float, end: float) -> Callable[[int, int], None]:
+    def part(self, begin: float, end: float) -> Progress:
         """Progress of a stage that takes the bar from ``begin`` to ``end``, both in 0..1."""
 
         def step(done: int, total: int) -> None:
@@ -145,6 +146,14 @@ class Bar:
         for batch in batches:
             self.show(batch[-1])
             yield batch
+
+
+def show_text(hidden: Any, text: str) -> None:
+    """Show ``text`` on the node that runs; ``hidden`` holds its id."""
+    from server import PromptServer
+
+    if PromptServer.instance is not None and hidden is not None and hidden.unique_id is not None:
+        PromptServer.instance.send_progress_text(text, hidden.unique_id)
 
 
 def explain_missing_package(execute: Run) -> Run:

@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 #: Packages of core from the ground up: a file knows its own package and those before it, never one after it.
 PACKAGES = (
-    ("errors", "host", "atomic_file", "values", "keypoint_space", "geometry", "interpolation"),
+    ("errors", "host", "progress", "atomic_file", "values", "keypoint_space", "geometry", "interpolation"),
     ("speech",),
     ("diffusion",),
     ("media",),
@@ -40,6 +40,11 @@ HEAVY = {
     "matplotlib",
     "scipy",
     "pandas",
+    "pyarrow",
+    "ray",
+    "scenedetect",
+    "silero_vad",
+    "soundfile",
 }
 #: Never imported by core at all (tqdm: only by its terminal).
 FOREIGN_TO_CORE = {"training", "nodes", "comfy", "comfy_api", "folder_paths", "accelerate", "playmate_core"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from test_nodes import in_subprocess
+from node_process import in_subprocess
 
 from playmate_core.weights.catalogue import HUMAN
 

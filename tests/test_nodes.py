@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from node_process import in_subprocess
 
 from playmate_core.weights.catalogue import HUMAN, WAV2VEC2
 from playmate_core.weights.folders import megabytes
@@ -21,23 +19,6 @@ RELEASED: dict[str, Any] = json.loads((ROOT / "tests" / "data" / "released_nodes
 WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
 #: Differs from machine to machine: what lies in the model folders.
 FILE_CHOICES = {"file", "encoder", "emotion"}
-
-
-def in_subprocess(script: str, folder: Path) -> str:
-    """Run a script with the fakes of ComfyUI on its path and ``folder`` as its current one; returns what it says."""
-    paths = (ROOT / "tests" / "fakes", ROOT / "tests")
-    head = "import sys\n" + "".join(f"sys.path.insert(0, {str(path)!r})\n" for path in paths)
-    kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT") if name in os.environ}
-    done = subprocess.run(
-        [sys.executable, "-c", head + script],
-        cwd=folder,
-        env={**kept, "HOME": str(folder), "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
-    return done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -170,8 +151,9 @@ said = {
     "batch": s.refused("CropPortrait", image=torch.rand(3, 64, 64, 3)),
     "no detector": s.refused("CropPortrait", image=wide),
     "no face": s.refused("EncodePortrait", face_model=face, crop=s.run("CropPortrait", image=wide, crop="whole")[0]),
-    "empty mask": s.refused("CropPortrait", image=wide, mask=torch.zeros(1, 64, 256)),
-    "mask size": s.refused("CropPortrait", image=wide, mask=torch.zeros(1, 32, 32)),
+    "faint mask": s.refused("CropPortrait", image=wide, mask=torch.full((1, 64, 256), 0.2)),
+    "mask size": s.refused("CropPortrait", image=wide, mask=torch.ones(1, 32, 32)),
+    "long offset": s.refused("EncodeAudio", audio=speech, offset=-2.0),
     "landmarks": s.refused("CropPortrait", image=wide, landmarks={"frames": [[]], "image_size": (64, 64)}),
     "box": s.refused("CropPortrait", image=wide, box=[[{"x": 500, "y": 0, "width": 9, "height": 9}]]),
     "empty audio": s.refused("EncodeAudio", audio=blank),
@@ -186,11 +168,12 @@ said = {
     "film rate": s.refused("MotionFromVideo", face_model=face, video=film, crop="whole", fps=30.0),
     "pose rate": s.refused("PoseFromVideo", face_model=face, video=film, crop="whole", fps=24.0),
     "plot rate": s.refused("PlotMotion", motion=fast, speech=heard),
-    "memory": s.refused("Render", face_model=face, portrait=portrait, motion=motion, max_gb=1e-9),
     "outside": s.refused("RenderToVideo", face_model=face, portrait=portrait, motion=motion, filename_prefix="../x"),
     "motion file": s.refused("LoadMotion", file="../../etc/passwd [output]"),
 }
-mm.cancelled = True
+mm.free = 1.0
+said["memory"] = s.refused("Render", face_model=face, portrait=portrait, motion=motion)
+mm.cancelled, mm.free = True, 64e9
 said["cancel"] = s.refused("RenderToVideo", face_model=face, portrait=portrait, motion=motion)
 mm.cancelled = False
 from pathlib import Path
@@ -216,7 +199,8 @@ def test_mistakes_are_answered_with_one_sentence(tmp_path: Path, tiny_face: Path
         "batch": "3 pictures",
         "no detector": "no detector",
         "no face": "No face",
-        "empty mask": "no face",
+        "faint mask": "no face",
+        "long offset": "longer than the 0.20 s",
         "mask size": "32 x 32",
         "landmarks": "found in a 64 x 64 picture, but this one is 256 x 64",
         "box": "outside",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -12,13 +12,13 @@ from torch import Tensor
 from ..errors import UserError
 from ..interpolation import smooth_track
 from ..media.images import Bytes, from_bytes
+from ..progress import Progress
 from .crop import DRIVING_CROP, CropOptions, Square
 from .detect import Pick, square_of
 from .detectors import Detector, Face
 from .landmarks import Openings, crop_points
 from .tiling import looking_near, searching
 
-Progress = Callable[[int, int], None]
 #: A face that is so many times as long in the next frame is somebody else.
 _MOST_GROWTH = 2.0
 

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..errors import UserError
+from ..errors import UserError, with_article
 from .colour_profiles import decode_cmyk, embedded_profile, to_srgb
 from .heif import decode_heif, is_heif, read_heif
 from .input_files import Bytes, Floats, check_file
@@ -99,7 +99,7 @@ def read_bytes(path: Path, what: str) -> bytes:
     """The content of a small file. Raises UserError when it is missing, a folder, unreadable, empty or over 1 GiB."""
     check_file(path, what)
     if path.stat().st_size > MOST_BYTES:
-        raise UserError(f"{path} holds more than 1 GiB, too much for a {what}; please give a smaller file.")
+        raise UserError(f"{path} holds more than 1 GiB, too much for {with_article(what)}; please give a smaller file.")
     return path.read_bytes()
 
 

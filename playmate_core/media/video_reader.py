@@ -23,6 +23,9 @@ _STAYS = 1.75
 HIGHEST_RATE = 240.0
 log = logging.getLogger(__name__)
 
+#: Seconds; what begins earlier is decoded from the start, which takes no longer than seeking.
+SEEK_FROM = 2.0
+
 
 @dataclass(frozen=True)
 class VideoFacts:
@@ -58,23 +61,24 @@ def video_facts(path: str | Path) -> VideoFacts:
         return VideoFacts(width, height, _rate(stream), stream.frames or _frames_by_duration(container, stream))
 
 
-def read_frames(path: str | Path, warn: bool = True) -> Iterator[Frame]:
+def read_frames(path: str | Path, begin: float = 0.0, warn: bool = True) -> Iterator[Frame]:
     """Yield the frames of the first video stream in order, turned upright, holding two at a time.
 
-    The first is shown at 0. A last picture that stays is given once more, as late as it is seen. Damaged packets are
-    skipped, which is said unless ``warn`` is False. Raises UserError for a file that is missing, empty, cut short, of
-    another kind or without video.
+    The first is shown at 0. With ``begin`` the first that is yielded is a key frame at or before that second. A last
+    picture that stays is given once more, as late as it is seen. Damaged packets are skipped, which is said unless
+    ``warn`` is False. Raises UserError for a file that is missing, empty, cut short, of another kind or without video.
     """
     path = Path(path)
     with open_medium(path, "video") as container:
         stream = _video_stream(container, path)
         stream.thread_type = "AUTO"
+        start = _seek(container, stream, begin)
         ends, damage, to_rgb = _Ends(container), Damage(), ToRgb(stream, path)
         interval, timeline, last = 1 / _rate(stream), Timeline(0.0, stated_length(container)), None
         for frame in decoded(ends, stream, damage):
             if last is None:
-                timeline.origin = frame.time or 0.0
-                time = 0.0
+                timeline.origin = (frame.time or 0.0) if start is None else start
+                time = max(0.0, timeline.at(frame.time, 0.0))
             else:
                 time = max(last.time, timeline.at(frame.time, last.time + interval))
             last = Frame(_upright(frame, to_rgb), time)
@@ -111,6 +115,23 @@ def _warn_of_losses(path: Path, stream: Any, damage: Damage, seconds: float) -> 
     stated = float(stream.duration * stream.time_base)
     if seconds < 0.98 * stated - 0.2:
         log.warning("%s says that its pictures last %.2f s, but only %.2f s could be read.", path, stated, seconds)
+
+
+def _seek(container: Any, stream: Any, begin: float) -> float | None:
+    """Go to a key frame at or before ``begin`` seconds; returns the time stamp of the film's first frame, or None where
+    nothing was sought."""
+    if begin < SEEK_FROM:
+        return None
+    first = next(container.decode(stream), None)
+    start = None if first is None or first.time is None else float(first.time)
+    for wanted in (begin, 0.0):  # an index may be wrong; then everything is decoded
+        place = round(((start or 0.0) + wanted) / stream.time_base)
+        container.seek(place, stream=stream)
+        found = next(container.decode(stream), None)
+        container.seek(place, stream=stream)
+        if start is not None and found is not None and found.time is not None and found.time <= start + wanted:
+            break
+    return start
 
 
 def has_sound(path: str | Path) -> bool:

@@ -21,6 +21,7 @@ from ..media.video_writer import check_output
 from ..motion.driving import ANIMAL, DrivingOptions, drive_clip
 from ..motion.liveportrait_template import TEMPLATE_SUFFIXES
 from ..motion.motion_file import MotionClip, check_motion_output, load_motion_clip, save_motion_clip
+from ..progress import StageProgress
 from ..rendering.device import AUTO, require_device, to_device
 from ..rendering.portrait import FaceLimits
 from ..rendering.retarget import guide_keypoints, require_networks
@@ -38,7 +39,7 @@ from ..rendering.write_video import Composition, source_video_job, trajectory_jo
 from ..values import Motion
 from ..weights.files import load_face
 from ..weights.folders import bundled
-from .stages import JobReport, StageClock, StageProgress
+from .stages import JobReport, StageClock
 
 #: Files that are motions already, by their names.
 MOTION_SUFFIXES = (".safetensors", *TEMPLATE_SUFFIXES)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import takewhile
@@ -21,12 +21,9 @@ from ..media.video_reader import Frame
 from ..motion.edit import resample_motion
 from ..motion.pose import ALL_AXES, TURNS, apply_pose, choose_axes, fit, resample_pose, still
 from ..motion.pose_sources import Following, followed
+from ..progress import Progress, StageProgress
 from ..rendering.timed_motion import read_timed_motion
 from ..values import FPS, AudioFeatures, Motion, Portrait, Pose
-
-#: Told the stage, the steps done in it and their number; may raise to cancel.
-StageProgress = Callable[[str, int, int], None]
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from ..media.video_writer import check_folder, check_output
 from ..motion.plot import plot_motion
 from ..motion.pose import TURNS, still
 from ..motion.pose_sources import Following
+from ..progress import Progress, StageProgress
 from ..rendering.device import AUTO, require_device, to_device
 from ..rendering.portrait import FaceLimits
 from ..rendering.render import RenderOptions
@@ -38,9 +39,7 @@ from ..weights.folders import bundled
 from .stages import (
     JobReport,
     MotionModels,
-    Progress,
     StageClock,
-    StageProgress,
     follow_video,
     sample_motion,
     with_fitted_pose,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
 
@@ -17,9 +17,8 @@ from ..errors import UserError
 from ..face import FaceModel, FaceReading
 from ..geometry import place
 from ..media.images import Bytes, from_bytes, to_bytes
+from ..progress import Progress
 from ..values import FPS, FaceCrop, Motion, Portrait, Pose
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)

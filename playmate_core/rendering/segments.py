@@ -27,8 +27,9 @@ from ..media.audio_track import AnySound
 from ..media.concat import join
 from ..media.prefetch import background_consumer
 from ..media.video_writer import VideoOptions, VideoWriter
+from ..progress import Progress
 from .fallback import FallbackRenderer
-from .render import Progress, offset_progress
+from .render import offset_progress
 
 #: Frames of a segment; x264 begins a new group of pictures about as often.
 PART = 250

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -22,13 +22,12 @@ from ..media.images import Bytes, from_bytes, read_picture
 from ..media.video_reader import read_frames, video_facts
 from ..motion.edit import interpolate_motion
 from ..motion.motion_file import MotionClip, interpolate_openings
+from ..progress import Progress
 from ..values import FPS, Motion
 from ..weights.files import tensor_hash
 from .face_checks import FaceSamples
 from .fallback import FallbackRenderer
 from .portrait import exact_to, read_crops, to_network, to_shown
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)

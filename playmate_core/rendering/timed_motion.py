@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor
@@ -13,11 +13,10 @@ from ..interpolation import frames_by_timestamp, steady_rate
 from ..media.images import Bytes
 from ..media.video_reader import Frame
 from ..motion.edit import interpolate_motion
+from ..progress import Progress
 from ..values import FPS, Motion
 from .face_checks import FaceSamples
 from .portrait import fixed_crops, read_crops
-
-Progress = Callable[[int, int], None]
 
 
 def read_timed_motion(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,7 @@ FRAME = round(SAMPLE_RATE / FPS)
 LOWEST_RATE, HIGHEST_RATE = 8_000, 192_000
 
 Waveform = np.ndarray | Tensor
+log = logging.getLogger(__name__)
 
 
 def frame_count(samples: int, rate: int) -> int:
@@ -67,6 +69,17 @@ def _mixed(sound: np.ndarray) -> np.ndarray:
     return sound[int(np.argmax(powers))] if cancelled else mean
 
 
+def hear(waveform: Waveform, rate: int) -> np.ndarray:
+    """Any waveform at any rate from 8 to 192 kHz as (samples,) float32, mono, 16 kHz, otherwise as it is.
+
+    Raises UserError for a rate outside, and whatever :func:`mono` does.
+    """
+    if int(rate) != rate or not LOWEST_RATE <= rate <= HIGHEST_RATE:
+        raise UserError(f"Got a sample rate of {rate} Hz; give a whole number from {LOWEST_RATE} to {HIGHEST_RATE}.")
+    mixed = mono(waveform)
+    return resample(mixed, int(rate))[: frame_count(len(mixed), int(rate)) * FRAME]
+
+
 @dataclass(frozen=True, eq=False)
 class Speech:
     """``samples`` (640 T,) float32, mono, 16 kHz, zero mean, the last frame completed with silence."""
@@ -75,17 +88,18 @@ class Speech:
 
     @staticmethod
     def hear(waveform: Waveform, rate: int) -> Speech:
-        """Any waveform at any rate from 8 to 192 kHz. Raises UserError for a rate outside, and whatever mono does."""
-        if int(rate) != rate or not LOWEST_RATE <= rate <= HIGHEST_RATE:
-            raise UserError(
-                f"Got a sample rate of {rate} Hz; give a whole number from {LOWEST_RATE} to {HIGHEST_RATE}."
-            )
-        mixed = mono(waveform)
-        frames = frame_count(len(mixed), int(rate))
-        heard = resample(mixed, int(rate))[: frames * FRAME]
+        """Any waveform at any rate from 8 to 192 kHz; warns where it is silent.
+
+        Raises UserError for a rate outside, and whatever mono does.
+        """
+        heard = hear(waveform, rate)
+        frames = frame_count(len(heard), SAMPLE_RATE)
         samples = np.zeros(frames * FRAME, np.float32)
         np.subtract(heard, np.float32(heard.mean(dtype=np.float64)), out=samples[: len(heard)])
-        return Speech(samples)
+        speech = Speech(samples)
+        if not audible(speech.power()):
+            log.warning("The speech is silent, so the lips will hardly move; please check which sound was given.")
+        return speech
 
     def power(self) -> np.ndarray:
         """(T,) float64 mean square of each video frame."""
