@@ -49,7 +49,6 @@ class Track:
     sound: NDArray[np.float32]
     start: float = 0.0
     hole: tuple[float, float] = (0.0, 0.0)
-    default: bool = True
 
 
 def make_film(
@@ -71,8 +70,6 @@ def make_film(
             packets += _pictures(container, times, picture, codecs[0], setup, pixels)
         outputs = [container.add_stream(codecs[1], rate=RATE, layout=_layout(track)) for track in tracks]
         for track, stream in zip(tracks, outputs, strict=True):
-            if not track.default and hasattr(stream, "disposition"):
-                stream.disposition = av.stream.Disposition(0)
             packets += _sound(stream, track)
         if titles:
             packets += _titles(container, titles)
@@ -107,7 +104,7 @@ def _pictures(
 
 def _titles(container: Any, path: Path) -> list[Any]:
     with av.open(str(path)) as source:
-        stream = container.add_stream_from_template(source.streams[0])
+        stream = container.add_stream_from_template(source.streams[0], opaque=True)
         packets = [packet for packet in source.demux() if packet.dts is not None]
     for packet in packets:
         packet.stream = stream

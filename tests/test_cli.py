@@ -102,7 +102,7 @@ def test_a_pose_film_of_any_rate_is_held_within_limits(
         turn = torch.stack([0 * seconds, 60 * seconds, 0 * seconds], 1)  # 60 degrees of yaw a second
         return Motion(Pose(turn, turn * 0, torch.ones(len(turn), 1), fps), torch.zeros(len(turn), 21, 3))
 
-    monkeypatch.setattr(stages, "read_motion", turning)
+    monkeypatch.setattr(stages, "read_timed_motion", turning)
     assert cli.main([*words, "--pose", str(film), "--steps", "1"]) == 0
     yaw = motions[0].pose.rotation[:, 1]
     assert len(yaw) == FRAMES and float(yaw.max()) == 35.0

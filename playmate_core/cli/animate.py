@@ -14,7 +14,7 @@ from ..motion.pose import REFERENCES
 from ..pipelines.animate import AnimateRequest, JobReport, animate, extract, is_motion
 from ..rendering.portrait import FaceLimits
 from ..rendering.source_video import FaceVideoOptions
-from .terminal import Bars, choice, device_flag, face_flags, flag, precision_flag, say
+from .terminal import Bars, audio_track_flag, choice, device_flag, face_flags, flag, precision_flag, say
 from .weights import add_models_flag, resolved
 
 REGIONS = ("lips", "eyes", "expression", "pose")
@@ -64,6 +64,7 @@ def _add_flags(to: argparse.ArgumentParser) -> None:
     )
     flag(look, "--longest-side", request.longest_side, "of the picture, in pixels; larger ones are shrunk")
     look.add_argument("--fps", type=float, help="frames a second (as many as the video or the motion has)")
+    audio_track_flag(look, "the sound")
     look.add_argument("--sound", type=Path, metavar="FILE", help="instead of that of the driving video")
     moves = to.add_argument_group("how the face is driven")
     ways = (*MODES, ANIMAL)
@@ -139,6 +140,7 @@ def _request(options: argparse.Namespace, film: FaceVideoOptions) -> AnimateRequ
         paste_back=not options.only_crop,
         mask=options.mask,
         sound=options.sound,
+        audio_track=options.audio_track,
         weights=resolved(options.face_weights),
         limits=None if options.any_picture else FaceLimits(),
         longest_side=options.longest_side,

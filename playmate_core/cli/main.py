@@ -26,7 +26,7 @@ from ..version import version
 from ..weights.files import describe
 from ..weights.folders import bundled
 from .animate import add_animate_commands
-from .terminal import Bars, Parser, choice, device_flag, face_flags, flag, precision_flag, say
+from .terminal import Bars, Parser, audio_track_flag, choice, device_flag, face_flags, flag, precision_flag, say
 from .weights import add_models_flag, register, resolved, search_first
 
 #: Exit codes: a person's mistake, as argparse has it, and Ctrl-C, as shells have it.
@@ -96,6 +96,8 @@ def add_talk_flags(to: argparse.ArgumentParser) -> None:
     look.add_argument("--any-picture", action="store_true", help="do not ask whether the picture shows a face")
     look.add_argument("--paste-back", action="store_true", help="put the face back into the whole picture")
     flag(look, "--expression", request.rendering.expression, "absolute, or relative to the portrait's own")
+    flag(look, "--longest-side", request.longest_side, "of the whole picture, in pixels; larger ones are shrunk")
+    audio_track_flag(look, "the speech")
     add_sampling_flags(to)
     run = to.add_argument_group("how it is run")
     flag(run, "--batch", request.rendering.batch, "frames drawn at once")
@@ -186,6 +188,8 @@ def request_from(options: argparse.Namespace, portrait: Path, speech: Path) -> T
         face=options.face,
         limits=None if options.any_picture else FaceLimits(),
         paste_back=options.paste_back,
+        longest_side=options.longest_side,
+        audio_track=options.audio_track,
         resume=options.resume,
         device=options.device,
         precision=options.precision,

@@ -68,6 +68,12 @@ def precision_flag(to: argparse._ArgumentGroup) -> None:
     choice(to, "--precision", AUTO, (AUTO, *PRECISIONS), "of the renderer; bf16 on processors that have it")
 
 
+def audio_track_flag(to: argparse._ArgumentGroup, what: str) -> None:
+    """Which sound of a file with several."""
+    which = f"of {what}, counted from 0 (the one marked as default, or the first that is not silent)"
+    to.add_argument("--audio-track", type=int, metavar="NUMBER", help=which)
+
+
 def face_flags(to: argparse._ArgumentGroup, what: str, prefix: str = "") -> None:
     """Where the face of ``what`` is and which of several."""
     where = f"of the {what}: auto, whole, left,top,right,bottom of the face, or who finds it: mediapipe, insightface"

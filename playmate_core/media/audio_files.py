@@ -133,9 +133,7 @@ def _read_mono(source: SoundSource, rate: int | None, channel: int | None) -> tu
 def _warn_of_losses(path: Path, sound: GaplessSound, stream: Any, not_finite: int) -> None:
     """Say what of a recording could not be used. Raises UserError where its header counts far more samples."""
     heard = sound.samples / sound.rate
-    if sound.damage.skipped:
-        silent = sound.silent / sound.rate
-        log.warning("%s: %s and were skipped; %.2f s are silent there.", path, sound.damage, silent)
+    sound.report(path)
     if not_finite:
         log.warning("%s holds %d samples that are no numbers or infinite; they are silenced.", path, not_finite)
     if stream.duration is None:

@@ -56,6 +56,8 @@ class Soundtrack:
                 stream = _audio_out(container, heard.codec_context.sample_rate, _layout(heard), bits_per_channel)
                 frames = GaplessSound(medium, heard, sound.origin, Damage())
                 yield Soundtrack(container, stream, _converted(_decoded(frames, sound.path), stream))
+                if not sound.reported:
+                    frames.report(sound.path)
             return
         layout = _UNNAMED.get(len(sound.samples), "stereo")
         stream = _audio_out(container, sound.rate, layout, bits_per_channel)

@@ -40,7 +40,8 @@ def _concatenate(parts: Sequence[Path], path: Path, rate: Fraction, sound: AnySo
     with av.open(ffmpeg_name(path), "w", format="mp4", options={"movflags": movflags(options)}) as container:
         container.metadata.update(options.tags, comment=PROVENANCE, description=PROVENANCE)
         with av.open(ffmpeg_name(parts[0])) as first:
-            stream = container.add_stream_from_template(first.streams.video[0])
+            # Opaque: PyAV 14 would open an encoder, whose header takes the place of the one that is copied.
+            stream = container.add_stream_from_template(first.streams.video[0], opaque=True)
         with Soundtrack.into(container, sound, options.bits_per_channel) as soundtrack:
             count = 0
             for part in parts:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
-from .images import check_file
+from .input_files import check_file
 from .truncation import check_complete
 
 #: Attempts to go on reading after the demuxer failed without giving a single packet in between.

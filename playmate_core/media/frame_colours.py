@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .images import Bytes
+from .input_files import Bytes
 from .wide_colour import WideColour, wide_colour
 
 _MATRICES = {1: "bt709", 4: "fcc", 5: "bt470", 6: "smpte170m", 7: "smpte240m", 9: "bt2020", 10: "bt2020"}
@@ -29,8 +29,9 @@ log = logging.getLogger(__name__)
 class ToRgb:
     """The frames of a video stream as sRGB pictures with square pixels."""
 
-    def __init__(self, stream: Any, path: Path) -> None:
-        self._context, self._path = stream.codec_context, path
+    def __init__(self, stream: Any, path: Path, still: bool = False) -> None:
+        """``still``: of a picture file, which is BT.601 in full range where it does not say (ISO/IEC 23000-22)."""
+        self._context, self._still = stream.codec_context, still
         self._shape = _pixel_shape(stream, path)
         self._kind: tuple[object, ...] | None = None
         self._graph: Any = None
@@ -49,8 +50,10 @@ class ToRgb:
         return self._wide.to_srgb(picture.to_ndarray())
 
     def _scaler(self, frame: Any) -> Any:
-        matrix = _MATRICES.get(int(frame.colorspace)) or guessed_matrix(frame.width, frame.height)
-        full = int(frame.color_range) == _FULL_RANGE or frame.format.name.startswith("yuvj")
+        guess = "smpte170m" if self._still else guessed_matrix(frame.width, frame.height)
+        matrix = _MATRICES.get(int(frame.colorspace)) or guess
+        said = int(frame.color_range)
+        full = said == _FULL_RANGE or frame.format.name.startswith("yuvj") or (self._still and not said)
         width, height = square_size(frame.width, frame.height, self._shape)
         how = f"w={width}:h={height}:in_color_matrix={matrix}:in_range={'pc' if full else 'tv'}"
         return _scale_graph(frame, how, "rgb24" if self._wide is None else "rgb48le")

@@ -24,11 +24,12 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True)
 class SoundSource:
     """Audio stream number ``track`` of a file, from 0. It begins at ``origin``, a timestamp in seconds, None: with its
-    first sample."""
+    first sample. ``reported``: whoever reads it first said what of it is damaged."""
 
     path: Path
     track: int = 0
     origin: float | None = None
+    reported: bool = False
 
 
 def find_sound(path: str | Path, track: int | None = None, keep_lead: bool = False) -> SoundSource:

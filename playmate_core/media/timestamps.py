@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 from .container import Damage, decoded, film_stream
@@ -18,6 +20,7 @@ _RESTART_SECONDS = 1.0
 _LONGEST_GAP_SECONDS = 60.0
 #: Silence is inserted in pieces of at most so many samples.
 _BLOCK = 48_000
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -83,23 +86,28 @@ class GaplessSound:
     def __iter__(self) -> Iterator[Any]:
         timeline: Timeline | None = None
         for frame in decoded(self.container, self.stream, self.damage):
-            begun = timeline is not None
+            expected = self.samples / self.rate if self.samples else None
             if timeline is None:
                 first = 0.0 if frame.time is None else float(frame.time)
                 timeline = Timeline(first if self.origin is None else self.origin, stated_length(self.container))
-            expected = self.samples / self.rate
-            begins = timeline.at(None if frame.time is None else float(frame.time), expected if begun else None)
+            begins = timeline.at(None if frame.time is None else float(frame.time), expected)
             gap = round(begins * self.rate) - self.samples
-            if begun and abs(gap) <= TOLERANCE_SECONDS * self.rate:
+            if expected is not None and abs(gap) <= TOLERANCE_SECONDS * self.rate:
                 gap = 0
             if gap > 0:
                 yield from self._silence(frame, gap)
-                self.silent += gap if begun else 0
+                self.silent += gap if expected is not None else 0
             # Damage and broadcasts change the rate midway; samples are counted at the stream's.
             cut = max(0, -gap) * frame.sample_rate // self.rate
             if cut < frame.samples:
                 kept = _without(frame, cut) if cut else frame
                 yield self._given(kept, round(kept.samples * self.rate / frame.sample_rate))
+
+    def report(self, path: Path) -> None:
+        """Say how many packets were skipped."""
+        if self.damage.skipped:
+            silent = self.silent / self.rate
+            log.warning("%s: %s and were skipped; %.2f s of its sound are silent.", path, self.damage, silent)
 
     def _silence(self, like: Any, samples: int) -> Iterator[Any]:
         import av

@@ -40,9 +40,12 @@ class VideoFacts:
 
 @dataclass(frozen=True)
 class Frame:
-    """One decoded ``picture`` (H, W, 3) uint8 RGB, upright, and the ``time`` in seconds at which it is shown."""
+    """One ``picture`` (H, W, 3), RGB, upright, and the ``time`` in seconds at which it is shown.
 
-    picture: Bytes
+    Decoded ones are uint8, those of somebody else may be floats in [0, 1].
+    """
+
+    picture: Any
     time: float
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .images import Bytes, Floats
+from .input_files import Bytes, Floats
 
 _PQ, _HLG = 16, 18
 _BT2020, _P3_DCI, _P3_D65 = 9, 11, 12

@@ -14,7 +14,8 @@ from ..detection.detect import FaceSource, Pick
 from ..errors import UserError
 from ..face import FaceModel
 from ..geometry import place
-from ..media.images import check_file, read_picture
+from ..media.images import check_file, read_picture, read_shown_picture
+from ..media.sound_source import SoundSource, find_sound
 from ..media.video_reader import has_pictures, has_sound, video_facts
 from ..media.video_writer import check_output
 from ..motion.driving import ANIMAL, DrivingOptions, drive_clip
@@ -43,8 +44,9 @@ from .stages import JobReport, StageClock
 #: Files that are motions already, by their names.
 MOTION_SUFFIXES = (".safetensors", *TEMPLATE_SUFFIXES)
 #: Of a driving file; whatever else is no motion is read as a film.
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
-VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".gif", ".mpg", ".mpeg", ".ts")
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif")
+_VIDEO_NAMES = "mp4 mov m4v mkv webm avi gif mpg mpeg ts wmv flv 3gp 3g2 mts m2ts ogv vob asf f4v mxf qt"
+VIDEO_SUFFIXES = tuple(f".{name}" for name in _VIDEO_NAMES.split())
 
 
 @dataclass(frozen=True)
@@ -54,10 +56,10 @@ class AnimateRequest:
     ``portrait`` is a picture, or a film of somebody; ``driving`` a film, a picture, one of our motion files or a
     LivePortrait template; under a single frame a picture is held for a second. ``crop``, ``face`` and ``around`` say
     which face of the portrait and how much around it, ``film`` how a driving film is read. ``fps`` None keeps the rate
-    of the film portrait, else of the driving. ``mask`` is a picture
-    as large as the portrait, white where the animation may show. ``sound`` None takes that of the driving film, or of
-    the film portrait. ``longest_side`` limits the picture, and so the video. ``resume`` keeps what is drawn when the
-    job is stopped, and goes on from it when the job is given again.
+    of the film portrait, else of the driving. ``mask`` is a picture as large as the portrait, white where the animation
+    may show. ``sound`` None takes that of the driving film, or of the film portrait; of several tracks it takes number
+    ``audio_track``, or chooses as :func:`find_sound` does. ``longest_side`` limits the picture, and so the video.
+    ``resume`` keeps what is drawn when the job is stopped, and goes on from it when the job is given again.
     """
 
     portrait: Path
@@ -72,6 +74,7 @@ class AnimateRequest:
     paste_back: bool = True
     mask: Path | None = None
     sound: Path | None = None
+    audio_track: int | None = None
     weights: Path | None = None
     limits: FaceLimits | None = field(default_factory=FaceLimits)
     longest_side: int = 4096
@@ -88,21 +91,22 @@ def animate(request: AnimateRequest, progress: StageProgress | None = None) -> J
     """
     clock = StageClock(progress)
     check(request)
+    sound = find_request_sound(request)
     motion_clip = load_motion_clip(request.driving) if is_motion(request.driving) else None
     with clock.stage("load models"):
         face = load_face(request.weights or bundled("face.safetensors"))
         face = to_device(face, request.device, request.precision)
         require_networks(face, request.how)
     if is_video(request.portrait):
-        return _animate_video(request, face, motion_clip, clock)
+        return _animate_video(request, face, motion_clip, sound, clock)
     with clock.stage("read portrait"):
-        picture = read_picture(request.portrait, request.longest_side)
+        picture = read_shown_picture(request.portrait, request.longest_side)
         source = read_source_portrait(face, picture, request.crop, request.face, request.around, request.limits)
         mask = None if request.mask is None else read_mask(request.mask, source, request.longest_side)
     motion_clip = motion_clip or _read_driving(request, face, clock)
     trajectory = portrait_trajectory(face, source, motion_clip, request.how, request.fps)
     composition = Composition(request.paste_back, mask)
-    return _write(request, trajectory_job(face, source.portrait, trajectory, request.batch, composition), clock)
+    return _write(request, trajectory_job(face, source.portrait, trajectory, request.batch, composition), sound, clock)
 
 
 def extract(
@@ -191,7 +195,11 @@ def read_mask(path: Path, source: SourcePortrait, longest: int) -> NDArray[np.ui
 
 
 def _animate_video(
-    request: AnimateRequest, face: FaceModel, motion_clip: MotionClip | None, clock: StageClock
+    request: AnimateRequest,
+    face: FaceModel,
+    motion_clip: MotionClip | None,
+    sound: SoundSource | None,
+    clock: StageClock,
 ) -> JobReport:
     if request.mask is not None or not request.paste_back:
         raise UserError("A film portrait is always pasted back, and without a mask; please leave these out.")
@@ -203,7 +211,7 @@ def _animate_video(
     motion_clip = motion_clip or _read_driving(request, face, clock)
     motion_clip = motion_clip.at(source_video.motion.fps)
     x_s, x_d = source_video_keypoints(face, source_video, motion_clip, request.how)
-    return _write(request, source_video_job(face, source_video, x_s, x_d, request.batch), clock)
+    return _write(request, source_video_job(face, source_video, x_s, x_d, request.batch), sound, clock)
 
 
 def _read_driving(request: AnimateRequest, face: FaceModel, clock: StageClock) -> MotionClip:
@@ -214,12 +222,19 @@ def _read_driving(request: AnimateRequest, face: FaceModel, clock: StageClock) -
         return read_driving(face, request.driving, request.film, step)
 
 
-def _write(request: AnimateRequest, job: RenderJob, clock: StageClock) -> JobReport:
-    videos = (path for path in (request.driving, request.portrait) if not is_motion(path))
-    sound = request.sound or next((path for path in videos if has_sound(path)), None)
+def _write(request: AnimateRequest, job: RenderJob, sound: SoundSource | None, clock: StageClock) -> JobReport:
     with clock.stage("render and encode") as step:
         frames = write_video(job, VideoOutput(request.output, sound, request.resume), step)
     return JobReport(request.output, frames, job.fps, tuple(clock.stages))
+
+
+def find_request_sound(request: AnimateRequest) -> SoundSource | None:
+    """What the video sounds like. Raises UserError where the track that is asked for is not there."""
+    videos = (path for path in (request.driving, request.portrait) if not is_motion(path))
+    path = request.sound or next((path for path in videos if has_sound(path)), None)
+    if path is None and request.audio_track is not None:
+        raise UserError(f"There is no sound, so no audio track {request.audio_track}; please give a --sound.")
+    return None if path is None else find_sound(path, request.audio_track)
 
 
 def _refuse_overwriting(output: Path, given: Path) -> None:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
+from itertools import takewhile
 from pathlib import Path
 
 from ..diffusion.emotion_schedule import EmotionSchedule
@@ -15,13 +15,13 @@ from ..diffusion.request import GenerationRequest, MotionGenerator
 from ..errors import UserError
 from ..face import FaceModel
 from ..keypoint_space import PLAYMATE_DEMO, UNKNOWN, keep_expression, same_keypoints
-from ..media.images import Bytes
+from ..media.video_reader import Frame
 from ..motion.edit import resample_motion
 from ..motion.emotion_by import EmotionBy, sample_with_emotion
 from ..motion.pose import ALL_AXES, TURNS, apply_pose, choose_axes, fit, resample_pose, still
 from ..motion.pose_sources import Following, followed
 from ..progress import Progress, StageProgress
-from ..rendering.portrait import read_motion
+from ..rendering.timed_motion import read_timed_motion
 from ..values import FPS, AudioFeatures, EmotionCurve, Motion, Portrait, Pose
 
 
@@ -68,7 +68,7 @@ def sample_motion(
 
 def follow_video(
     face: FaceModel,
-    pictures: Iterable[Bytes],
+    seen: Iterable[Frame],
     fps: float,
     rest: Pose,
     how: Following,
@@ -78,11 +78,14 @@ def follow_video(
 ) -> Pose:
     """The pose of a portrait at ``rest`` that follows the head in a video of ``fps``, for ``frames`` frames at 25 fps.
 
-    What lies beyond those frames is not read; ``known`` is the video's own number of frames, 0 where unknown.
+    Where the video has no steady rate, what it shows is laid along its timestamps. What lies beyond those frames is not
+    read; ``known`` is the video's own number of frames, 0 where unknown.
     """
     needed = int(frames / FPS * fps) + 2
-    seen = read_motion(face, islice(pictures, needed), fps, total=min(needed, known or needed), progress=progress)
-    return followed(seen.pose, rest, how)
+    beyond = frames / FPS + 2 / fps
+    wanted = takewhile(lambda frame: frame.time <= beyond, seen)
+    motion = read_timed_motion(face, wanted, fps, total=min(needed, known or needed), progress=progress)
+    return followed(motion.pose, rest, how)
 
 
 def with_fitted_pose(motion: Motion, pose: Pose | None, rest: Pose, how: str) -> Motion:

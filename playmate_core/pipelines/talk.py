@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from ..atomic_file import AtomicFile
 from ..detection.detect import FaceSource, Pick
 from ..diffusion.emotion_schedule import NO_EMOTION, EmotionSchedule, read_emotion_schedule
@@ -17,8 +19,9 @@ from ..errors import UserError
 from ..face import FaceModel
 from ..interpolation import FITS
 from ..media.audio_files import read_sound
-from ..media.images import check_file, read_picture
+from ..media.images import check_file, read_picture, read_shown_picture
 from ..media.prefetch import prefetch
+from ..media.sound_source import find_sound
 from ..media.video_reader import read_frames, video_facts
 from ..media.video_writer import check_folder, check_output
 from ..motion.emotion_by import EmotionBy
@@ -81,7 +84,8 @@ class TalkRequest:
     ``crop`` and ``face`` as in :func:`detect.find_crop`; ``limits`` None takes any picture for a face; ``plot`` is
     where a picture of the motion goes, if anywhere; ``sampling`` None are the options the generator was published with,
     but for ``sampling_changes``, (name, value) pairs; ``resume`` keeps what is drawn when the job is stopped, and
-    goes on from it when the job is given again.
+    goes on from it when the job is given again. ``audio_track`` None chooses as :func:`find_sound` does;
+    ``longest_side`` limits the whole picture, where ``paste_back`` shows it.
     """
 
     portrait: Path
@@ -99,6 +103,8 @@ class TalkRequest:
     face: Pick | None = None
     limits: FaceLimits | None = field(default_factory=FaceLimits)
     paste_back: bool = False
+    longest_side: int = 4096
+    audio_track: int | None = None
     resume: bool = False
     device: str = "cpu"
     precision: str = AUTO
@@ -113,14 +119,15 @@ def talk(request: TalkRequest, progress: StageProgress | None = None) -> JobRepo
     """
     clock = StageClock(progress)
     check(request)
+    speech = find_sound(request.speech, request.audio_track, keep_lead=True)
     with clock.stage("read picture"):
-        picture = read_picture(request.portrait)
+        picture = _read_portrait_picture(request)
     with clock.stage("load models"):
         face, generator = load_models(request)
     with clock.stage("read portrait"):
         portrait = read_source_portrait(face, picture, request.crop, request.face, limits=request.limits).portrait
     with clock.stage("read speech"):
-        sound = read_sound(request.speech)
+        sound = read_sound(speech)
     with clock.stage("listen") as step:
         encoder = generator.encoder(request.weights.audio, request.device)
         audio = encoder.listen(sound.waveform, sound.rate, step)
@@ -138,8 +145,15 @@ def talk(request: TalkRequest, progress: StageProgress | None = None) -> JobRepo
             write_plot(plot, motion, audio)
         with clock.stage("render and encode") as step:
             job = portrait_job(face, portrait, motion, request.rendering, Composition(request.paste_back))
-            frames = write_video(job, VideoOutput(request.output, request.speech, request.resume), step)
+            frames = write_video(job, VideoOutput(request.output, replace(speech, reported=True), request.resume), step)
     return JobReport(request.output, frames, motion.fps, tuple(clock.stages))
+
+
+def _read_portrait_picture(request: TalkRequest) -> Tensor:
+    """The portrait, as large as it is shown: only pasting back shows more than the crop."""
+    if request.paste_back:
+        return read_shown_picture(request.portrait, request.longest_side)
+    return read_picture(request.portrait)
 
 
 def check(request: TalkRequest) -> None:
@@ -199,8 +213,8 @@ def read_pose(face: FaceModel, source: PoseSource, portrait: Portrait, frames: i
         return still(rest, frames)
     facts = video_facts(source.source)
     how = Following(source.reference, source.smoothing, TURNS)
-    with closing(prefetch(frame.picture for frame in read_frames(source.source))) as pictures:
-        return follow_video(face, pictures, facts.fps, rest, how, frames, facts.frames, step)
+    with closing(prefetch(read_frames(source.source))) as seen:
+        return follow_video(face, seen, facts.fps, rest, how, frames, facts.frames, step)
 
 
 def write_plot(path: Path, motion: Motion, audio: AudioFeatures) -> None:
