@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..errors import UserError
+from ..host import HOST
 from ..interpolation import smooth_track
 from ..media.images import Bytes, from_bytes
 from .crop import DRIVING_CROP, CropOptions, Square
@@ -87,7 +88,7 @@ def follow(
     openings: list[Openings | None] = []
     search, near = searching(detector), looking_near(detector)
     last, lost = None, 0
-    for frame in frames:
+    for frame in HOST.interruptible(frames):
         image = frame if isinstance(frame, Tensor) and frame.is_floating_point() else from_bytes(frame)
         face = _next((search if last is None else detector)(image), last, lost, pick)
         if face is None and last is not None:

@@ -16,6 +16,7 @@ from ..detection.detect import FaceSource, Pick, find_crop
 from ..errors import UserError
 from ..face import FaceModel, FaceReading
 from ..geometry import place
+from ..host import HOST
 from ..media.images import Bytes, from_bytes, to_bytes
 from ..values import FPS, FaceCrop, Motion, Portrait, Pose
 
@@ -95,7 +96,7 @@ def read_motion(
     The crop is found in the first frame and kept, or the head would no longer move in it. ``progress`` is told the
     frames done and ``total``. Raises UserError when there is no frame.
     """
-    pictures = (_as_image(frame) for frame in frames)
+    pictures = (_as_image(frame) for frame in HOST.interruptible(frames))
     first = next(pictures, None)
     if first is None:
         raise UserError("The driving video has no frame; please give a film of a face.")
@@ -116,7 +117,7 @@ def read_crops(
     """The motion of face crops (S, S, 3) in [0, 1], and the canonical keypoints (T, K, 3) of each."""
     readings: list[FaceReading] = []
     done = 0
-    for group in _batches(iter(crops), batch):
+    for group in _batches(HOST.interruptible(crops), batch):
         with torch.inference_mode():
             readings.append(face.read(to_reader(face, torch.stack(group))))
         done += len(group)
