@@ -13,6 +13,7 @@ from ..errors import UserError
 from ..host import HOST
 from ..interpolation import smooth_track
 from ..media.images import Bytes, from_bytes
+from ..ranges import check_ranges, ranged
 from .crop import DRIVING_CROP, CropOptions, Square
 from .detect import Pick, square_of
 from .detectors import Detector, Face
@@ -28,8 +29,11 @@ _MOST_GROWTH = 2.0
 class GapLimits:
     """How much of a face may be missing: ``share`` of all frames, and ``longest`` frames in a row."""
 
-    share: float = 0.25
-    longest: int = 30
+    share: float = ranged(0.25, 0.0, 1.0, "of all frames")
+    longest: int = ranged(30, 0, 1_000_000, "frames")
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -21,6 +22,7 @@ from ..media.images import Bytes, from_bytes, to_bytes
 from ..values import FPS, FaceCrop, Motion, Portrait, Pose
 
 Progress = Callable[[int, int], None]
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -177,10 +179,10 @@ def require_face(confidence: FaceConfidence, limits: FaceLimits | None = None) -
         or confidence.reconstruction < limits.reconstruction
         or confidence.shift > limits.shift
     ):
+        log.info("no face: %s", confidence)
         raise UserError(
             "No face was recognised in the portrait; please give a picture of one face, frontal and large, cropped to a"
-            f" square around the head (mirror test {confidence.flip_degrees:.1f} degrees, redrawn at"
-            f" {confidence.reconstruction:.1f} dB, moved {confidence.shift:.2f} amiss)."
+            " square around the head."
         )
 
 
