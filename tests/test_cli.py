@@ -179,7 +179,7 @@ def test_files_too_large_for_the_disk_are_one_sentence(words: list[str], tmp_pat
         (["--pose-amplitude", "1,2"], "six for pitch"),
         (["--pose-amplitude", "wide"], "not a number"),
         (["--cfg-audio", "loud"], "write a number, or a timeline like 0:1.5,2.5:3"),
-        (["--steps", "many"], "invalid int value"),
+        (["--steps", "many"], "a whole number from 1 to 1000"),
         (["--sampler", "euler"], "choose from"),
         (["--batch", "0"], "batch"),
         (["--crop", "1,2,three,4"], "left,top,right,bottom"),

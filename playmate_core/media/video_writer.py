@@ -20,6 +20,7 @@ from torch import Tensor
 from ..atomic_file import AtomicFile, NotReplaced
 from ..errors import UserError
 from ..host import HOST
+from ..ranges import check_ranges, ranged
 from ..values import FPS
 from .audio_track import AnySound, Soundtrack
 from .container import ffmpeg_name
@@ -39,13 +40,16 @@ LEAST_FREE_BYTES = 32 << 20
 class VideoOptions:
     """How to encode: x264's constant rate factor and preset; AAC bits a second for each channel."""
 
-    crf: int = 18
+    crf: int = ranged(18, 0, 51)
     preset: str = "faster"
-    bits_per_channel: int = 96_000
+    bits_per_channel: int = ranged(96_000, 8_000, 512_000, "bits a second")
     #: Batches waiting for the encoder before the renderer has to wait: enough to overlap, little to hold.
-    queued_batches: int = 4
+    queued_batches: int = ranged(4, 1, 1024, "batches")
     #: Further (key, text) pairs to store in the file, such as the recipe it was made by.
     tags: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 def movflags(options: VideoOptions) -> str:

@@ -22,6 +22,7 @@ from ..motion.driving import ANIMAL, DrivingOptions, drive_clip
 from ..motion.liveportrait_template import TEMPLATE_SUFFIXES
 from ..motion.motion_file import MotionClip, check_motion_output, load_motion_clip, save_motion_clip
 from ..progress import StageProgress
+from ..ranges import check_ranges, ranged
 from ..rendering.device import AUTO, require_device, to_device
 from ..rendering.portrait import FaceLimits
 from ..rendering.retarget import guide_keypoints, require_networks
@@ -66,7 +67,7 @@ class AnimateRequest:
     driving: Path
     output: Path
     how: DrivingOptions = field(default_factory=DrivingOptions)
-    fps: float | None = None
+    fps: float | None = ranged(None, 1.0, 240.0, "frames a second")
     crop: FaceSource = "auto"
     face: Pick | None = None
     around: CropOptions = field(default_factory=CropOptions)
@@ -77,11 +78,14 @@ class AnimateRequest:
     audio_track: int | None = None
     weights: Path | None = None
     limits: FaceLimits | None = field(default_factory=FaceLimits)
-    longest_side: int = 4096
-    batch: int = 8
+    longest_side: int = ranged(4096, 64, 16384, "pixels")
+    batch: int = ranged(8, 1, 1024, "frames")
     resume: bool = False
     device: str = "cpu"
     precision: str = AUTO
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 def animate(request: AnimateRequest, progress: StageProgress | None = None) -> JobReport:
@@ -150,7 +154,8 @@ def source_video_keypoints(
 def check(request: AnimateRequest) -> None:
     """Raise UserError for whatever can be known to be wrong before any slow work."""
     check_output(request.output)
-    inputs = [(request.portrait, "portrait"), (request.driving, "driving video")]
+    driving = "motion" if is_motion(request.driving) else "driving video"
+    inputs = [(request.portrait, "portrait"), (request.driving, driving)]
     inputs += [(path, what) for path, what in ((request.mask, "mask"), (request.sound, "sound")) if path is not None]
     for path, what in inputs:
         check_file(path, what)
@@ -160,8 +165,6 @@ def check(request: AnimateRequest) -> None:
             video_facts(path)
     if not (is_motion(request.driving) or is_video(request.driving) or is_picture(request.driving)):
         video_facts(request.driving)  # an unusual name, or no film, which it says
-    if request.fps is not None and not 1 <= request.fps <= 240:
-        raise UserError(f"The frame rate is {request.fps:g}; please choose 1 to 240.")
     if request.sound is not None and not has_sound(request.sound):
         raise UserError(f"{request.sound} has no audio in it; please give another sound.")
     require_device(request.device, request.precision)

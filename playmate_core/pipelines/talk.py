@@ -15,7 +15,7 @@ from ..diffusion.emotion_schedule import NO_EMOTION, EmotionSchedule, read_emoti
 from ..diffusion.generate import joined
 from ..diffusion.options import SamplingOptions
 from ..diffusion.request import MotionGenerator
-from ..errors import UserError
+from ..errors import UserError, suggestion
 from ..face import FaceModel
 from ..interpolation import FITS
 from ..media.audio_files import read_sound
@@ -29,6 +29,7 @@ from ..motion.plot import plot_motion
 from ..motion.pose import TURNS, still
 from ..motion.pose_sources import Following
 from ..progress import Progress, StageProgress
+from ..ranges import check_ranges, ranged
 from ..rendering.device import AUTO, require_device, to_device
 from ..rendering.portrait import FaceLimits
 from ..rendering.render import RenderOptions
@@ -74,7 +75,10 @@ class PoseSource:
     source: str = GENERATED
     reference: str = "first"
     fit: str = "bounce"
-    smoothing: float = 3e-6
+    smoothing: float = ranged(3e-6, 0.0, 1.0)
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 @dataclass(frozen=True)
@@ -92,7 +96,7 @@ class TalkRequest:
     speech: Path
     output: Path
     emotion: str = "neutral"
-    intensity: float = 1.0
+    intensity: float = ranged(1.0, 0.0, 1.0)
     emotion_by: EmotionBy = EmotionBy.BOTH
     pose: PoseSource = field(default_factory=PoseSource)
     sampling: SamplingOptions | None = None
@@ -103,12 +107,15 @@ class TalkRequest:
     face: Pick | None = None
     limits: FaceLimits | None = field(default_factory=FaceLimits)
     paste_back: bool = False
-    longest_side: int = 4096
+    longest_side: int = ranged(4096, 64, 16384, "pixels")
     audio_track: int | None = None
     resume: bool = False
     device: str = "cpu"
     precision: str = AUTO
     plot: Path | None = None
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 def talk(request: TalkRequest, progress: StageProgress | None = None) -> JobReport:
@@ -166,9 +173,10 @@ def check(request: TalkRequest) -> None:
     inputs = [(request.portrait, "portrait"), (request.speech, "speech")]
     if request.pose.source not in (GENERATED, STILL):
         if not Path(request.pose.source).exists():
+            named = repr(request.pose.source)
             raise UserError(
-                f"The pose {request.pose.source!r} is neither {GENERATED} nor {STILL}, nor a video file that exists;"
-                " please check the path."
+                f"The pose {named}{suggestion(named, (GENERATED, STILL))} is neither {GENERATED} nor {STILL}, nor a"
+                " video file that exists; please check the path."
             )
         inputs.append((Path(request.pose.source), "pose video"))
     for path, what in inputs:
