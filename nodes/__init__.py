@@ -19,9 +19,10 @@ from . import (
     sample,
     speech,
     talk,
+    widgets,
 )
 
-NODES: tuple[type[io.ComfyNode], ...] = (
+_CLASSES: tuple[type[io.ComfyNode], ...] = (
     talk.Talk,
     load.LoadFaceModel,
     load.LoadMotionModel,
@@ -51,6 +52,8 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     render.PasteBack,
     demo.DemoMedia,
 )
+#: All of them judge what arrives at their widgets by a link as they judge what is typed there.
+NODES = tuple(map(widgets.checked, _CLASSES))
 
 
 class PlaymateExtension(ComfyExtension):

@@ -1,9 +1,8 @@
-"""From motion to frames: batches, memory, and where a video goes."""
+"""From motion to frames: batches, memory, and the video that is shown."""
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import comfy.model_management as mm
-import folder_paths
 from comfy_api.latest import io, ui
 from torch import Tensor
 
@@ -24,6 +22,7 @@ from ..playmate_core.rendering.write_video import Composition, portrait_job
 from ..playmate_core.values import Motion, Portrait
 from .media import to_image, to_video
 from .runtime import Bar, Managed, loaded
+from .saving import SAVED
 
 GIGABYTE = 1e9
 #: Room to ask for while drawing, for each pixel of a batch.
@@ -74,23 +73,6 @@ def gathered(batches: Iterator[Tensor], count: int) -> Tensor:
     return pictures
 
 
-def output_file(prefix: str, width: int, height: int) -> tuple[Path, ui.SavedResult]:
-    """The next free name in the output folder, and how the page finds it."""
-    folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(
-        prefix, folder_paths.get_output_directory(), width, height
-    )
-    file = f"{name}_{counter:05}_.mp4"
-    return Path(folder) / file, ui.SavedResult(file, subfolder, io.FolderType.output)
-
-
-def prefix_problem(prefix: str) -> str | bool:
-    """True, or why a file name prefix is refused: it must stay inside the output folder."""
-    inside = os.path.normpath(prefix)
-    if not prefix.strip() or os.path.isabs(inside) or inside.startswith("..") or inside == ".":
-        return f"The name {prefix!r} leaves the output folder; please give a name such as video/Playmate."
-    return True
-
-
 def recipe(hidden: Any) -> tuple[tuple[str, str], ...]:
     """The graph, to be stored in the file so that dropping it on the canvas opens it again; () where switched off."""
     from comfy.cli_args import args
@@ -101,6 +83,7 @@ def recipe(hidden: Any) -> tuple[tuple[str, str], ...]:
     return tuple((key, json.dumps(value)) for key, value in {**extra, "prompt": hidden.prompt}.items())
 
 
-def saved_video(path: Path, saved: ui.SavedResult, *more: Any) -> io.NodeOutput:
-    """VIDEO from a file that was just written, shown on the node."""
+def saved_video(hidden: Any, path: Path, saved: ui.SavedResult, *more: Any) -> io.NodeOutput:
+    """VIDEO from a file that the node with these ``hidden`` inputs has just written, shown on it."""
+    SAVED.add(hidden, path)
     return io.NodeOutput(to_video(str(path)), *more, ui=ui.PreviewVideo([saved]))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..playmate_core.diffusion import emotion_schedule
-from ..playmate_core.errors import UserError
 from ..playmate_core.values import EMOTIONS
 from . import sockets
 from .inputs import INTENSITY, emotion_inputs
+from .widgets import verdict
 
 EXAMPLE = "0: neutral\n1.0: happy@0.8\n2.2: surprised"
 
@@ -89,11 +89,7 @@ class EmotionSchedule(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, schedule: str) -> str | bool:
-        try:
-            emotion_schedule.EmotionSchedule.written(schedule, 1.0)
-        except UserError as refusal:
-            return str(refusal)
-        return True
+        return verdict(lambda text: emotion_schedule.EmotionSchedule.written(text, 1.0), schedule)
 
     @classmethod
     def execute(cls, schedule: str, intensity: float) -> io.NodeOutput:

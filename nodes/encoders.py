@@ -52,16 +52,15 @@ def choices() -> list[str]:
     return [LOGMEL, *folder_paths.get_filename_list(FOLDER)]
 
 
-def problem(choice: str) -> str | bool:
-    """True, or the sentence that says why the choice cannot be used."""
-    if choice == LOGMEL or folder_paths.get_full_path(FOLDER, choice) is not None:
-        return True
-    return absent("audio encoder", choice, LOGMEL, FOLDER)
+def check(choice: str) -> None:
+    """Raise UserError where the choice cannot be used."""
+    if choice != LOGMEL and folder_paths.get_full_path(FOLDER, choice) is None:
+        raise UserError(absent("audio encoder", choice, LOGMEL, FOLDER))
 
 
-def state(choice: str) -> str:
-    """Changes when the file behind a choice does."""
-    path = None if choice == LOGMEL else folder_paths.get_full_path(FOLDER, choice)
+def state(choice: str | None) -> str:
+    """Changes when the file behind a choice does; not for a linked one (None)."""
+    path = None if choice in (LOGMEL, None) else folder_paths.get_full_path(FOLDER, choice)
     return "" if path is None else f"{os.stat(path).st_mtime_ns} {os.stat(path).st_size}"
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import folder_paths
 
-from ..playmate_core.errors import UserError
+from ..playmate_core.errors import UserError, elided, with_article
 from ..playmate_core.host import HOST
 from ..playmate_core.weights.catalogue import HUMAN, SETS, ModelFile
 from ..playmate_core.weights.files import describe
@@ -72,7 +72,8 @@ def absent(what: str, choice: str, instead: str, *below: str) -> str:
     file = next((file for file in files if file.name == choice and file.folder in below), None)
     folders = " or ".join(folder_paths.get_folder_paths(below[0] if file is None else file.folder))
     facts = "" if file is None else f" ({_facts(file)}; from {file.url})"
-    return f"There is no {what} {choice!r}; please put the file{facts} into {folders}, or choose {instead!r}."
+    named = f"{what} {elided(repr(choice), 200)}"
+    return f"There is no {named}; please put the file{facts} into {folders}, or choose {instead!r}."
 
 
 def _facts(file: ModelFile) -> str:
@@ -91,32 +92,29 @@ def _incomplete(path: Path) -> str:
     return f"LivePortrait's files are not complete; please put {names} from {page} ({licence}) into {path.parent}."
 
 
-def problem(kind: str, choice: str) -> str | bool:
-    """True, or why ``choice`` cannot be a model of ``kind``: what ``validate_inputs`` wants."""
-    try:
-        path = model_path(kind, choice)
-        if kind == "face" and is_published(path):
-            return _whole(path)
-        found = describe(path).kind
-    except UserError as refusal:
-        return str(refusal)
-    if found != kind:
-        return f"{choice} is a model of kind {found}, but a {kind} model belongs here; please choose another."
-    return True
+def check(kind: str, choice: str) -> None:
+    """Raise UserError where ``choice`` cannot be a model of ``kind``."""
+    path = model_path(kind, choice)
+    if kind == "face" and is_published(path):
+        _check_whole(path)
+    elif (found := describe(path).kind) != kind:
+        wanted = with_article(f"{kind} model")
+        raise UserError(f"{choice} is a model of kind {found}, but {wanted} belongs here; please choose another.")
 
 
-def _whole(path: Path) -> str | bool:
+def _check_whole(path: Path) -> None:
     try:
         find_parts(path)
     except UserError:
         if lacking := _incomplete(path):
-            return lacking
+            raise UserError(lacking) from None
         raise
-    return True
 
 
-def state(kind: str, choice: str) -> str:
-    """Changes when the file behind a choice does, so that ComfyUI loads it again."""
+def state(kind: str, choice: str | None) -> str:
+    """Changes when the file behind a choice does, so that ComfyUI loads it again; not for a linked one (None)."""
+    if choice is None:
+        return "linked"
     try:
         path = model_path(kind, choice)
         parts = find_parts(path).values() if kind == "face" and is_published(path) else [path]

@@ -90,9 +90,9 @@ def limit_input() -> Any:
     )
 
 
-def prefix_input() -> Any:
+def prefix_input(default: str = "video/Playmate") -> Any:
     return io.String.Input(
         "filename_prefix",
-        default="video/Playmate",
+        default=default,
         tooltip="Name in ComfyUI's output folder, before the number. %date:yyyy-MM-dd% and the like work.",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from comfy_api.latest import io
@@ -10,6 +11,7 @@ from ..playmate_core.rendering.device import AUTO, PRECISIONS
 from ..playmate_core.weights.files import load_emotion, load_face, load_motion
 from . import encoders, files, sockets
 from .runtime import MotionModel, explain_missing_package, manage, renderer_dtype
+from .widgets import verdict
 
 
 class LoadFaceModel(io.ComfyNode):
@@ -45,7 +47,7 @@ class LoadFaceModel(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, file: str) -> str | bool:
-        return files.problem("face", file)
+        return verdict(partial(files.check, "face"), file)
 
     @classmethod
     def fingerprint_inputs(cls, file: str, **rest: Any) -> str:
@@ -90,9 +92,10 @@ class LoadMotionModel(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, file: str, emotion: str) -> str | bool:
-        found = files.problem("motion", file)
-        return found if found is not True or emotion == files.NONE else files.problem("emotion", emotion)
+    def validate_inputs(cls, file: str) -> str | bool:
+        """Of one widget only: ComfyUI shows what is said here on each widget that is asked for. It looks itself whether
+        the emotion model is one of those listed."""
+        return verdict(partial(files.check, "motion"), file)
 
     @classmethod
     def fingerprint_inputs(cls, file: str, emotion: str) -> str:
@@ -133,7 +136,7 @@ class LoadAudioEncoder(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, encoder: str) -> str | bool:
-        return encoders.problem(encoder)
+        return verdict(encoders.check, encoder)
 
     @classmethod
     def fingerprint_inputs(cls, encoder: str) -> str:

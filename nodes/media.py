@@ -46,14 +46,14 @@ def told_faces(
     box: Any = None,
     mask: Tensor | None = None,
 ) -> list[Face] | None:
-    """The faces that FACE_LANDMARKS, BOUNDING_BOX or MASK speak of; None where none of them is connected."""
+    """The faces that FACE_LANDMARKS, BOUNDING_BOX or MASK speak of; None where none is connected or a mask is empty."""
     if landmarks is not None:
         _expect_same_size(picture, *landmarks.get("image_size", picture.shape[:2]))
         found = landmarks["frames"][0] if landmarks["frames"] else []
         faces = [Face.of(torch.as_tensor(face["landmarks_xy"]).float()) for face in found]
     elif box is not None:
         faces = [_boxed(picture, one) for one in _boxes(box)]
-    elif mask is not None:
+    elif mask is not None and bool(mask.any()):  # Load Image hands on an empty one for a picture without transparency
         faces = _masked(picture, mask)
     else:
         return None

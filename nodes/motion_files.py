@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import folder_paths
 from comfy_api.latest import io
 
-from ..playmate_core.errors import UserError
+from ..playmate_core.errors import UserError, elided
 from ..playmate_core.motion.liveportrait_template import TEMPLATE_SUFFIXES
 from ..playmate_core.motion.motion_file import SUFFIX, MotionClip, load_motion_clip, save_motion_clip
 from ..playmate_core.values import Motion
 from ..playmate_core.weights.folders import bundled
 from . import sockets
-from .drawing import prefix_problem
-from .runtime import explain_missing_package
+from .inputs import prefix_input
+from .runtime import explain_missing_package, show_text
+from .saving import SAVED, check_prefix, output_file
+from .widgets import verdict
 
 #: Where Save Motion writes unless told otherwise, below the output folder.
 FOLDER = "motion"
@@ -36,28 +39,29 @@ class SaveMotion(io.ComfyNode):
             description="Saves a motion into ComfyUI's output folder: 280 bytes a frame, no picture of anybody.",
             inputs=[
                 sockets.Motion.Input("motion", tooltip="Any motion."),
-                io.String.Input(
-                    "filename_prefix",
-                    default=f"{FOLDER}/Playmate",
-                    tooltip="Name in ComfyUI's output folder, before the number.",
-                ),
+                prefix_input(f"{FOLDER}/Playmate"),
             ],
             outputs=[sockets.Motion.Output(display_name="motion", tooltip="The same motion, to go on with.")],
             is_output_node=True,
+            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
     def validate_inputs(cls, filename_prefix: str) -> str | bool:
-        return prefix_problem(filename_prefix)
+        return verdict(check_prefix, filename_prefix)
+
+    @classmethod
+    def fingerprint_inputs(cls, **given: Any) -> str:
+        return SAVED.fingerprint(cls.hidden)
 
     @classmethod
     def execute(cls, motion: Motion, filename_prefix: str) -> io.NodeOutput:
-        folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(
-            filename_prefix, folder_paths.get_output_directory()
-        )
-        file = f"{name}_{counter:05}_{SUFFIX}"
-        save_motion_clip(MotionClip(motion), Path(folder) / file)
-        return io.NodeOutput(motion, ui={"text": [os.path.join(subfolder, file)]})
+        path, saved = output_file(filename_prefix, SUFFIX)
+        save_motion_clip(MotionClip(motion), path)
+        SAVED.add(cls.hidden, path)
+        name = os.path.join(saved["subfolder"], saved["filename"])
+        show_text(cls.hidden, name)
+        return io.NodeOutput(motion, ui={"text": [name]})
 
 
 class LoadMotion(io.ComfyNode):
@@ -85,14 +89,12 @@ class LoadMotion(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, file: str) -> str | bool:
-        try:
-            motion_path(file)
-        except UserError as refusal:
-            return str(refusal)
-        return True
+        return verdict(motion_path, file)
 
     @classmethod
-    def fingerprint_inputs(cls, file: str) -> str:
+    def fingerprint_inputs(cls, file: str | None) -> str:
+        if file is None:
+            return "linked"
         try:
             facts = motion_path(file).stat()
         except (UserError, OSError):
@@ -122,12 +124,22 @@ def motion_path(choice: str) -> Path:
         return bundled("motion_demo.safetensors")
     name, _, place = choice.rpartition(" [")
     root = _roots().get(place.removesuffix("]"))
-    path = None if root is None else (root / name).resolve()
-    if root is None or path is None or not path.is_relative_to(root.resolve()) or not path.is_file():
+    path = None if root is None else _inside(root, name)
+    if path is None:
         raise UserError(
-            f"There is no motion file {choice!r}; please save one with Save Motion, or put one into the input folder."
+            f"There is no motion file {elided(repr(choice))}; please save one with Save Motion, or put one into the"
+            " input folder."
         )
     return path
+
+
+def _inside(root: Path, name: str) -> Path | None:
+    """The file of a ``name`` below ``root``, None where there is none."""
+    try:
+        path = (root / name).resolve()
+        return path if path.is_relative_to(root.resolve()) and path.is_file() else None
+    except (OSError, ValueError):  # too long a name, or a null byte in it
+        return None
 
 
 def _roots() -> dict[str, Path]:

@@ -106,7 +106,7 @@ class PoseSwitch(io.ComfyNode):
 
     @classmethod
     def check_lazy_status(cls, choice: int, **poses: Any) -> list[str]:
-        wanted = f"pose_{choice}"
+        wanted = f"pose_{_number(choice)}"
         return [wanted] if wanted in poses and poses[wanted] is None else []
 
     @classmethod
@@ -119,6 +119,12 @@ def _chosen(choice: int, poses: dict[str, Any]) -> Any:
     if pose is None:
         raise UserError(f"Nothing is connected to pose_{choice}; please connect a pose, or choose another number.")
     return pose
+
+
+def _number(choice: Any) -> Any:
+    """A linked choice as the whole number that execute will take it for."""
+    text = str(choice).strip().removesuffix(".0")
+    return text if text.isdecimal() else choice
 
 
 def _fitted(pose: Pose, motion: Motion, how: str) -> Pose:

@@ -7,7 +7,6 @@ from typing import Any
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..playmate_core.errors import UserError
 from ..playmate_core.motion.pose_sources import SEEN_FROM, Following, followed, posed, read_keys, written_pose
 from ..playmate_core.rendering.portrait import read_motion
 from ..playmate_core.values import Motion, Portrait, Pose
@@ -16,6 +15,7 @@ from .inputs import SMOOTHING, crop_input, film_inputs, fps_input, smooth_input
 from .media import film, one_picture
 from .portrait import read_driving_frames
 from .runtime import Managed, explain_missing_package, loaded
+from .widgets import verdict
 
 DEFAULTS = Following()
 AROUND = "With a portrait connected, the numbers are counted from the pose in its picture, else from facing the camera."
@@ -152,11 +152,7 @@ class PoseKeyframes(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, keys: str) -> str | bool:
-        try:
-            read_keys(keys)
-        except UserError as refusal:
-            return str(refusal)
-        return True
+        return verdict(read_keys, keys)
 
     @classmethod
     def execute(cls, keys: str, portrait: Portrait | None = None) -> io.NodeOutput:

@@ -14,10 +14,12 @@ from ..playmate_core.rendering.segments import VideoOutput, write_video
 from ..playmate_core.rendering.write_video import Composition
 from ..playmate_core.values import Motion, Portrait
 from . import sockets
-from .drawing import gathered, output_file, prefix_problem, recipe, refuse_too_many, render_job, saved_video
+from .drawing import gathered, recipe, refuse_too_many, render_job, saved_video
 from .inputs import limit_input, prefix_input
 from .media import colours, recording
 from .runtime import Bar, Managed, explain_missing_package
+from .saving import SAVED, check_prefix, output_file
+from .widgets import verdict
 
 DEFAULTS = RenderOptions()
 TO_FILE = "use Render To Video, which needs none of it, or make the motion shorter"
@@ -93,11 +95,16 @@ class RenderToVideo(io.ComfyNode):
             ],
             outputs=[io.Video.Output(display_name="video", tooltip="The file, for any node that takes a video.")],
             is_output_node=True,
+            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
     def validate_inputs(cls, filename_prefix: str) -> str | bool:
-        return prefix_problem(filename_prefix)
+        return verdict(check_prefix, filename_prefix)
+
+    @classmethod
+    def fingerprint_inputs(cls, **given: Any) -> str:
+        return SAVED.fingerprint(cls.hidden)
 
     @classmethod
     @explain_missing_package
@@ -113,12 +120,12 @@ class RenderToVideo(io.ComfyNode):
         **options: Any,
     ) -> io.NodeOutput:
         how, composition, bar = RenderOptions(**options), Composition(paste_back), Bar()
-        path, saved = output_file(filename_prefix, *composition.size(portrait)[::-1])
+        path, saved = output_file(filename_prefix, ".mp4", *composition.size(portrait)[::-1])
         sound = None if audio is None else recording(audio)
         output = VideoOutput(path, sound, encoding=VideoOptions(crf, tags=recipe(cls.hidden)))
         with render_job(face_model, portrait, motion, how, composition, bar) as job:
             write_video(job, output, bar)
-        return saved_video(path, saved)
+        return saved_video(cls.hidden, path, saved)
 
 
 class PasteBack(io.ComfyNode):

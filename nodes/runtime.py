@@ -148,6 +148,14 @@ class Bar:
             yield batch
 
 
+def show_text(hidden: Any, text: str) -> None:
+    """Show ``text`` on the node that runs; ``hidden`` holds its id."""
+    from server import PromptServer
+
+    if PromptServer.instance is not None and hidden is not None and hidden.unique_id is not None:
+        PromptServer.instance.send_progress_text(text, hidden.unique_id)
+
+
 def explain_missing_package(execute: Run) -> Run:
     """Let a node answer a missing package with the sentence that says what to install."""
 

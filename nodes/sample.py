@@ -11,13 +11,13 @@ from ..playmate_core.diffusion.emotion_schedule import EmotionSchedule
 from ..playmate_core.diffusion.generate import joined
 from ..playmate_core.diffusion.options import POSE_MEANS, STARTS, SamplingOptions, numbers
 from ..playmate_core.diffusion.samplers import SAMPLERS
-from ..playmate_core.errors import UserError
 from ..playmate_core.motion.plot import plot_motion
 from ..playmate_core.pipelines.stages import MotionModels, sample_motion
 from ..playmate_core.values import AudioFeatures, Motion, Portrait
 from . import sockets
 from .inputs import seed_input
 from .runtime import Bar, MotionModel, explain_missing_package, loaded
+from .widgets import verdict
 
 DEFAULTS = SamplingOptions()
 GUIDANCE: dict[str, Any] = {"min": 0.0, "max": 10.0, "step": 0.1}
@@ -40,12 +40,8 @@ class SampleMotion(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, sampler: str, steps: int) -> str | bool:
-        try:
-            SamplingOptions(sampler=sampler, steps=steps)
-        except UserError as refusal:
-            return str(refusal)
-        return True
+    def validate_inputs(cls, sampler: str) -> str | bool:
+        return verdict(lambda name: SamplingOptions(sampler=name), sampler)
 
     @classmethod
     @explain_missing_package

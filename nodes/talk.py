@@ -19,12 +19,14 @@ from ..playmate_core.rendering.write_video import Composition
 from ..playmate_core.values import Portrait
 from ..playmate_core.weights.files import load_emotion, load_face, load_motion
 from . import files, sockets
-from .drawing import output_file, prefix_problem, recipe, render_job, saved_video
+from .drawing import recipe, render_job, saved_video
 from .encoders import listen
 from .inputs import emotion_inputs, prefix_input, seed_input
 from .media import one_picture, recording
 from .runtime import Bar, Managed, MotionModel, explain_missing_package, loaded, manage, renderer_dtype
 from .sample import Task, sampled
+from .saving import SAVED, check_prefix, output_file
+from .widgets import verdict
 
 #: Where on the bar listening and sampling end; the rest is drawing.
 LISTENED, SAMPLED = 0.02, 0.3
@@ -48,11 +50,16 @@ class Talk(io.ComfyNode):
                 sockets.Motion.Output(display_name="motion", tooltip="Its motion, to plot, edit or render again."),
             ],
             is_output_node=True,
+            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
     def validate_inputs(cls, filename_prefix: str) -> str | bool:
-        return prefix_problem(filename_prefix)
+        return verdict(check_prefix, filename_prefix)
+
+    @classmethod
+    def fingerprint_inputs(cls, **given: Any) -> str:
+        return SAVED.fingerprint(cls.hidden)
 
     @classmethod
     @explain_missing_package
@@ -79,11 +86,11 @@ class Talk(io.ComfyNode):
         motion = sampled(wired.get("motion_model") or _bundled_motion(), task, bar, LISTENED, SAMPLED)
         motion = with_fitted_pose(motion, wired.get("pose"), portrait.rest.pose, "bounce")
         composition = Composition(paste_back)
-        path, saved = output_file(filename_prefix, *composition.size(portrait)[::-1])
+        path, saved = output_file(filename_prefix, ".mp4", *composition.size(portrait)[::-1])
         output = VideoOutput(path, sound, encoding=VideoOptions(tags=recipe(cls.hidden)))
         with render_job(face, portrait, motion, RenderOptions(), composition, bar) as job:
             write_video(job, output, bar.part(SAMPLED, 1.0))
-        return saved_video(path, saved, motion)
+        return saved_video(cls.hidden, path, saved, motion)
 
 
 def _portrait(model: Managed, picture: Tensor, must_be_face: bool) -> Portrait:

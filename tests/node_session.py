@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib.util
+import inspect
 import json
 import sys
 from pathlib import Path
@@ -47,14 +48,15 @@ class Session:
     def __init__(self) -> None:
         self.nodes = node_classes(load_pack())
 
-    def run(self, name: str, **given: Any) -> Any:
+    def run(self, name: str, linked: tuple[str, ...] = (), **given: Any) -> Any:
+        """``linked``: widgets whose value comes by a link; a server does not know it while it validates."""
         node = self.nodes[name]
         wired = {"optional": {}, **node.define_schema().described()["input"]}
         values = {key: spec[1]["default"] for key, spec in wired["required"].items() if "default" in spec[1]}
         values = {**values, **given}
         if hasattr(node, "validate_inputs"):
-            names = node.validate_inputs.__func__.__code__.co_varnames[1 : node.validate_inputs.__code__.co_argcount]
-            verdict = node.validate_inputs(**{key: values[key] for key in names})
+            names = inspect.getfullargspec(node.validate_inputs).args[1:]
+            verdict = node.validate_inputs(**{key: None if key in linked else values[key] for key in names})
             if verdict is not True:
                 raise ValueError(verdict)
         found = node.execute(**values).args

@@ -151,8 +151,9 @@ said = {
     "batch": s.refused("CropPortrait", image=torch.rand(3, 64, 64, 3)),
     "no detector": s.refused("CropPortrait", image=wide),
     "no face": s.refused("EncodePortrait", face_model=face, crop=s.run("CropPortrait", image=wide, crop="whole")[0]),
-    "empty mask": s.refused("CropPortrait", image=wide, mask=torch.zeros(1, 64, 256)),
-    "mask size": s.refused("CropPortrait", image=wide, mask=torch.zeros(1, 32, 32)),
+    "faint mask": s.refused("CropPortrait", image=wide, mask=torch.full((1, 64, 256), 0.2)),
+    "mask size": s.refused("CropPortrait", image=wide, mask=torch.ones(1, 32, 32)),
+    "long offset": s.refused("EncodeAudio", audio=speech, offset=-2.0),
     "landmarks": s.refused("CropPortrait", image=wide, landmarks={"frames": [[]], "image_size": (64, 64)}),
     "box": s.refused("CropPortrait", image=wide, box=[[{"x": 500, "y": 0, "width": 9, "height": 9}]]),
     "empty audio": s.refused("EncodeAudio", audio=blank),
@@ -167,11 +168,12 @@ said = {
     "film rate": s.refused("MotionFromVideo", face_model=face, video=film, crop="whole", fps=30.0),
     "pose rate": s.refused("PoseFromVideo", face_model=face, video=film, crop="whole", fps=24.0),
     "plot rate": s.refused("PlotMotion", motion=fast, speech=heard),
-    "memory": s.refused("Render", face_model=face, portrait=portrait, motion=motion, max_gb=1e-9),
     "outside": s.refused("RenderToVideo", face_model=face, portrait=portrait, motion=motion, filename_prefix="../x"),
     "motion file": s.refused("LoadMotion", file="../../etc/passwd [output]"),
 }
-mm.cancelled = True
+mm.free = 1.0
+said["memory"] = s.refused("Render", face_model=face, portrait=portrait, motion=motion)
+mm.cancelled, mm.free = True, 64e9
 said["cancel"] = s.refused("RenderToVideo", face_model=face, portrait=portrait, motion=motion)
 mm.cancelled = False
 from pathlib import Path
@@ -197,7 +199,8 @@ def test_mistakes_are_answered_with_one_sentence(tmp_path: Path, tiny_face: Path
         "batch": "3 pictures",
         "no detector": "no detector",
         "no face": "No face",
-        "empty mask": "no face",
+        "faint mask": "no face",
+        "long offset": "longer than the 0.20 s",
         "mask size": "32 x 32",
         "landmarks": "found in a 64 x 64 picture, but this one is 256 x 64",
         "box": "outside",

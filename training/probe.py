@@ -20,7 +20,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from playmate_core.atomic_file import write_atomically
-from playmate_core.errors import UserError
+from playmate_core.errors import UserError, with_article
 from playmate_core.values import EMOTIONS
 from training.synthetic.rig import RIG
 
@@ -127,7 +127,8 @@ def read_judge_file(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, Te
     except (OSError, SafetensorError) as error:
         raise UserError(f"Cannot read {path} ({error}); expected the {kind} that its stage saves.") from None
     if facts.get("playmate.kind") != kind:
-        raise UserError(f"{path} holds {facts.get('playmate.kind', 'no Playmate model')}, expected a {kind}.")
+        found = facts.get("playmate.kind", "no Playmate model")
+        raise UserError(f"{path} holds {found}, expected {with_article(kind)}.")
     return json.loads(facts["playmate.config"]), state
 
 

@@ -15,8 +15,8 @@ from ..weights.folders import VARIABLE, Places, below, by_hand, megabytes, misma
 
 
 def register(commands: argparse._SubParsersAction[Any]) -> None:
-    """Add ``weights`` and its three actions to the commands."""
-    weights = commands.add_parser("weights", help="list, fetch and check the model files this program can use")
+    """Add ``weights`` and its actions to the commands."""
+    weights = commands.add_parser("weights", help="list, fetch, check and convert the model files this program can use")
     actions = weights.add_subparsers(metavar="ACTION", required=True)
     shown = actions.add_parser("list", help="every file: what for, size, licence, source, and whether it is here")
     shown.set_defaults(run=run_list)
@@ -26,7 +26,13 @@ def register(commands: argparse._SubParsersAction[Any]) -> None:
     checked = actions.add_parser("check", help="compare the files that are here with their known size and SHA-256")
     checked.add_argument("sets", metavar="SET", nargs="*", help="only these; all that are here if none is named")
     checked.set_defaults(run=run_check)
-    for action in (shown, wanted, checked):
+    made = actions.add_parser("convert", help="one self-describing .safetensors of a published motion generator")
+    made.add_argument("source", metavar="FILE", help="its file, or joyvasa or ditto wherever that lies")
+    made.add_argument("-o", "--output", metavar="FILE", type=Path, required=True, help="the .safetensors to write")
+    made.add_argument("--template", metavar="FILE", type=Path, help="JoyVASA's motion_template.pkl, if not beside it")
+    made.add_argument("--configuration", metavar="FILE", type=Path, help="Ditto's configuration, if not beside it")
+    made.set_defaults(run=run_convert)
+    for action in (shown, wanted, checked, made):
         add_models_flag(action)
 
 
@@ -62,7 +68,8 @@ def run_list(options: argparse.Namespace) -> None:
                 origin = told
             here = places.find(file)
             size = megabytes(here.stat().st_size if here else file.size or file.about)
-            known = f"SHA-256 {file.sha256[:12]}..." if file.sha256 else "no checksum known"
+            unknown = "no public checksum, only its size is checked" if file.size else "no checksum known"
+            known = f"SHA-256 {file.sha256[:12]}..." if file.sha256 else unknown
             _tell(f"  {'here   ' if here else 'missing'} {size:>9}  {here or places.target(file)}  ({known})")
 
 
@@ -108,6 +115,15 @@ def run_check(options: argparse.Namespace) -> None:
         raise UserError(f"{faults} of the files above must be fetched again: remove what is wrong, then fetch its set.")
 
 
+def run_convert(options: argparse.Namespace) -> None:
+    """Write a published motion generator as one file of tensors."""
+    from ..weights.generator_file import Companions
+    from ..weights.generators import convert_generator
+
+    companions = Companions(template=options.template, configuration=options.configuration)
+    _tell(f"written  {convert_generator(options.source, options.output, companions)}")
+
+
 def _chosen(names: Iterable[str]) -> list[ModelSet]:
     unknown = [name for name in names if name not in SETS]
     if unknown:
@@ -120,7 +136,10 @@ def _source(file: ModelFile) -> str:
 
 
 def _remark(file: ModelFile) -> str:
-    return "" if file.sha256 else "  (no checksum is known to compare it with)"
+    if file.sha256:
+        return ""
+    how = "only its size was compared: no checksum is known" if file.size else "no checksum is known to compare it with"
+    return f"  ({how})"
 
 
 def _tell(line: str) -> None:

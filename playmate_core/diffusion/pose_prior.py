@@ -9,7 +9,14 @@ from torch import Tensor
 
 from ..values import Motion, Pose
 from .denoiser import MotionDenoiser
-from .normalisation import EXPRESSION_CHANNELS, MotionStatistics, pose_channels, pose_from_channels, to_model_space
+from .normalisation import (
+    EXPRESSION_CHANNELS,
+    TINY,
+    MotionStatistics,
+    pose_channels,
+    pose_from_channels,
+    to_model_space,
+)
 from .options import SamplingOptions
 
 #: The pose stays within so many typical spreads of its centre (docs/method.md 1.4).
@@ -30,6 +37,25 @@ def clamp_pose(angles: Tensor, rest: Tensor) -> tuple[Tensor, bool]:
     limits = torch.maximum(torch.tensor(ANGLE_LIMITS).to(angles), rest.to(angles).abs())
     held = angles.clamp(-limits, limits)
     return held, not torch.equal(held, angles)
+
+
+def as_asked(pose: Pose, rest: Pose, options: SamplingOptions) -> tuple[Pose, bool]:
+    """A generated ``pose`` around a portrait's own as the options want it, and whether it had to be held back.
+
+    For generators whose motion is already in degrees: ``pose_amplitude`` scales every departure from ``rest``, and
+    "frontal" turns the whole towards the camera. Without either wish the numbers stay as they are, but for the limits.
+    """
+    rotation, translation, scale = pose.rotation, pose.translation, pose.scale
+    amplitude = options.amplitude.float()
+    if bool((amplitude != 1.0).any()):
+        shares = torch.cat([amplitude[3:5], amplitude.new_ones(1)])  # depth is carried, never modelled
+        rotation = rest.rotation + amplitude[:3] * (rotation - rest.rotation)
+        translation = rest.translation + shares * (translation - rest.translation)
+        scale = rest.scale * (scale / rest.scale).clamp(min=TINY) ** amplitude[5]
+    if options.pose_mean == "frontal":
+        rotation = rotation - rest.rotation
+    rotation, held = clamp_pose(rotation, rest.rotation[0])
+    return Pose(rotation, translation, scale, pose.fps), held
 
 
 @dataclass(frozen=True)

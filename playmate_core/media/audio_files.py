@@ -42,6 +42,10 @@ class Sound:
         return len(self.waveform) / self.rate
 
 
+#: A day: no recording begins later or lasts longer.
+MOST_SECONDS = 86400.0
+
+
 @dataclass(frozen=True)
 class Recording:
     """Sound as it was given: ``samples`` (channels, N) float32, about -1 ... 1, at ``rate`` samples a second."""
@@ -60,6 +64,9 @@ class Recording:
 
     def part(self, start: float, seconds: float = 0.0) -> Recording:
         """From ``start`` on, ``seconds`` long or, at 0, to the end. Raises UserError where nothing is left."""
+        for name, value in (("start", start), ("duration", seconds)):
+            if not 0 <= value <= MOST_SECONDS:
+                raise UserError(f"The {name} is {value:g} s; please give a number from 0 to {MOST_SECONDS:g}.")
         begin = round(start * self.rate)
         end = begin + round(seconds * self.rate) if seconds > 0 else self.samples.shape[1]
         piece = self.samples[:, begin:end]
@@ -70,11 +77,16 @@ class Recording:
         return Recording(piece, self.rate)
 
     def delayed(self, seconds: float) -> Recording:
-        """Later by ``seconds`` of silence in front, or earlier (negative) by that much cut off."""
-        if seconds < 0:
-            return self.part(-seconds)
-        quiet = np.zeros((len(self.samples), round(seconds * self.rate)), np.float32)
-        return Recording(np.concatenate([quiet, self.samples], 1), self.rate)
+        """Later by ``seconds``, or earlier (negative), and as long as before: what leaves at one end is replaced by
+        silence at the other. Raises UserError where nothing would be left."""
+        if not abs(seconds) < self.seconds:
+            raise UserError(
+                f"The offset of {seconds:g} s is longer than the {self.seconds:.2f} s of audio; please make it smaller."
+            )
+        shift = round(seconds * self.rate)
+        length = self.samples.shape[1]
+        kept = self.samples[:, max(0, -shift) : length - max(0, shift)]
+        return Recording(np.pad(kept, ((0, 0), (max(0, shift), max(0, -shift)))), self.rate)
 
 
 def read_sound(source: SoundSource | str | Path, rate: int | None = SAMPLE_RATE) -> Sound:

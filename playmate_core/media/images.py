@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..errors import UserError
+from ..errors import UserError, with_article
 
 #: LivePortrait limits the source picture to this before anything else happens to it.
 LONGEST_SIDE = 1280
@@ -56,7 +56,7 @@ def read_bytes(path: Path, what: str) -> bytes:
     """The content of a small file. Raises UserError when it is missing, a folder, unreadable, empty or over 1 GiB."""
     check_file(path, what)
     if path.stat().st_size > MOST_BYTES:
-        raise UserError(f"{path} holds more than 1 GiB, too much for a {what}; please give a smaller file.")
+        raise UserError(f"{path} holds more than 1 GiB, too much for {with_article(what)}; please give a smaller file.")
     return path.read_bytes()
 
 
@@ -64,14 +64,15 @@ def check_file(path: Path, what: str) -> None:
     """Raise UserError unless ``path`` is a readable file with something in it; ``what`` names its role."""
     try:
         if path.is_dir():
-            raise UserError(f"{path} is a folder; please give a {what} file.")
+            raise UserError(f"{path} is a folder; please give {with_article(what)} file.")
         if str(path) == "-" and not path.exists() or path.exists() and not path.is_file():
             raise UserError(
-                f"{path} is a pipe or a device, which can be read only once; please save it to a {what} file."
+                f"{path} is a pipe or a device, which can be read only once; please save it to"
+                f" {with_article(what)} file."
             )
         with path.open("rb") as file:
             if not file.read(1):
-                raise UserError(f"{path} is empty (0 bytes); please give a {what} file with content.")
+                raise UserError(f"{path} is empty (0 bytes); please give {with_article(what)} file with content.")
     except FileNotFoundError:
         raise UserError(f"There is no {what} file at {path}; please check the path.") from None
     except OSError as problem:

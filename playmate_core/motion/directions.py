@@ -186,6 +186,12 @@ def check_slider(name: str, value: float, sliders: Mapping[str, Slider]) -> None
         raise UserError(f"The slider {name} is {value:g}; please give a number from {slider.low:g} to {slider.high:g}.")
 
 
+def displaced(value: Tensor, offset: Tensor) -> Tensor:
+    """float32 ``value`` plus float64 ``offset``. What is not moved is taken over and not added to, so that it keeps
+    every bit: -0.0 + 0.0 would be 0.0."""
+    return torch.where(offset == 0, value, (value.double() + offset).float())
+
+
 def _tensor(table: Mapping[str, _Components]) -> Tensor:
     """(S, K, 3) float64 in the order of SLIDERS."""
     steps = torch.zeros(len(SLIDERS), KEYPOINTS, 3, dtype=torch.float64)

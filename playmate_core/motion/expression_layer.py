@@ -19,7 +19,7 @@ from torch import Tensor
 from ..errors import UserError
 from ..values import EMOTIONS, EmotionCurve, Motion, expect, expect_same_rate
 from ..weights.folders import bundled
-from .directions import LIDS, POSE_SLIDERS, SLIDERS, Directions, Y, directions, slider_values
+from .directions import LIDS, POSE_SLIDERS, SLIDERS, Directions, Y, directions, displaced, slider_values
 
 #: The table that comes with the package; artists copy it.
 TABLE = "emotion_layer.json"
@@ -141,15 +141,13 @@ class EmotionLayer:
         """``motion`` with the emotion of ``curve``; ``lids`` (2,) as :func:`open_lids`."""
         amount = self.options.strength * _amount(curve, self.table, motion)  # (T, E)
         offset = torch.einsum("te,ekc->tkc", amount, self.reach) * self.eyes_open(motion, lids)
-        # Adding zero would turn -0.0 into 0.0; what is not moved is therefore taken over, not added to.
-        moved = (motion.expression.double() + offset).float()
-        return replace(motion, expression=torch.where(offset == 0, motion.expression, moved))
+        return replace(motion, expression=displaced(motion.expression, offset))
 
     def eyes_open(self, motion: Motion, lids: Tensor) -> Tensor:
         """How far the layer may act on every keypoint, (T, K, 1) in 0..1: 0 on the lids of an eye that is shut."""
         share = torch.ones(*motion.expression.shape[:2], 1, dtype=torch.float64)
         for eye, points in enumerate(LIDS):
-            closure = (lids[eye] - _apertures(motion)[:, eye]) / self.ways.lid_travel
+            closure = (lids[eye] - lid_apertures(motion)[:, eye]) / self.ways.lid_travel
             share[:, list(points), 0] = 1.0 - (closure / _SHUT).clamp(0.0, 1.0)[:, None]
         return share
 
@@ -158,10 +156,10 @@ def open_lids(motion: Motion) -> Tensor:
     """How far apart the lids of either eye usually are in ``motion``, (2,) float64, left then right."""
     if not len(motion):
         return torch.zeros(2, dtype=torch.float64)
-    return torch.quantile(_apertures(motion), _OPEN_QUANTILE, dim=0)
+    return torch.quantile(lid_apertures(motion), _OPEN_QUANTILE, dim=0)
 
 
-def _apertures(motion: Motion) -> Tensor:
+def lid_apertures(motion: Motion) -> Tensor:
     """Lower minus upper lid of either eye, (T, 2) float64."""
     upper, lower = (list(points) for points in zip(*LIDS, strict=True))
     return (motion.expression[:, lower, Y] - motion.expression[:, upper, Y]).double()

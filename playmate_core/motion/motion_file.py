@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ..atomic_file import write_atomically
 from ..detection.landmarks import Openings
-from ..errors import UserError
+from ..errors import UserError, with_article
 from ..interpolation import FrameInterpolation, lerp, resample_frames
 from ..keypoint_space import LIVEPORTRAIT, UNKNOWN
 from ..values import KEYPOINTS, Motion, Pose
@@ -136,7 +136,7 @@ def load_motion_clip(path: str | Path) -> MotionClip:
 def _expect_ours(path: Path, metadata: Mapping[str, str], keys: list[str]) -> None:
     kind = metadata.get("playmate.kind", "")
     if kind != KIND:
-        seems = f"a {kind} model" if kind else seems_to_be(keys) or "something else"
+        seems = with_article(f"{kind} model") if kind else seems_to_be(keys) or "something else"
         raise UserError(f"{path.name} is no motion file, it seems to be {seems}; choose one `playmate motion` wrote.")
     if metadata.get("playmate.version") != VERSION:
         raise UserError(

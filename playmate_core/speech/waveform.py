@@ -58,6 +58,17 @@ def mono(waveform: Waveform) -> np.ndarray:
     return mixed
 
 
+def hear(waveform: Waveform, rate: int) -> np.ndarray:
+    """Any waveform at any rate from 8 to 192 kHz as (samples,) float32, mono, 16 kHz, otherwise as it is.
+
+    Raises UserError for a rate outside, and whatever :func:`mono` does.
+    """
+    if int(rate) != rate or not LOWEST_RATE <= rate <= HIGHEST_RATE:
+        raise UserError(f"Got a sample rate of {rate} Hz; give a whole number from {LOWEST_RATE} to {HIGHEST_RATE}.")
+    mixed = mono(waveform)
+    return resample(mixed, int(rate))[: frame_count(len(mixed), int(rate)) * FRAME]
+
+
 @dataclass(frozen=True, eq=False)
 class Speech:
     """``samples`` (640 T,) float32, mono, 16 kHz, zero mean, the last frame completed with silence."""
@@ -67,13 +78,8 @@ class Speech:
     @staticmethod
     def hear(waveform: Waveform, rate: int) -> Speech:
         """Any waveform at any rate from 8 to 192 kHz. Raises UserError for a rate outside, and whatever mono does."""
-        if int(rate) != rate or not LOWEST_RATE <= rate <= HIGHEST_RATE:
-            raise UserError(
-                f"Got a sample rate of {rate} Hz; give a whole number from {LOWEST_RATE} to {HIGHEST_RATE}."
-            )
-        mixed = mono(waveform)
-        frames = frame_count(len(mixed), int(rate))
-        heard = resample(mixed, int(rate))[: frames * FRAME]
+        heard = hear(waveform, rate)
+        frames = frame_count(len(heard), SAMPLE_RATE)
         samples = np.zeros(frames * FRAME, np.float32)
         np.subtract(heard, np.float32(heard.mean(dtype=np.float64)), out=samples[: len(heard)])
         return Speech(samples)

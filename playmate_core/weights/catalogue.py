@@ -6,53 +6,11 @@ empty, never guessed. ``playmate weights list`` shows the table.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-NON_COMMERCIAL = "non-commercial research only (insightface)"
-
-
-@dataclass(frozen=True)
-class ModelFile:
-    """One file: ``folder`` is ComfyUI's category below ``models``, ``name`` the path below it.
-
-    ``repository``, ``revision`` and ``source`` (the path there) name it on the Hugging Face hub; ``address`` is for
-    what lies elsewhere and is fetched by hand. ``size`` in bytes, 0 where unknown; ``sha256`` "" where unknown.
-    ``about``: bytes to expect where nobody states the exact size, for people and never compared with a file.
-    """
-
-    folder: str
-    name: str
-    license: str
-    repository: str = ""
-    revision: str = ""
-    source: str = ""
-    address: str = ""
-    size: int = 0
-    sha256: str = ""
-    about: int = 0
-
-    @property
-    def url(self) -> str:
-        """Where a person finds the file."""
-        if not self.repository:
-            return self.address
-        return f"https://huggingface.co/{self.repository}/resolve/{self.revision}/{self.source}"
-
-    @property
-    def below_models(self) -> str:
-        """The path below a ``models`` folder."""
-        return f"{self.folder}/{self.name}"
-
-
-@dataclass(frozen=True)
-class ModelSet:
-    """Files that are of use only together. ``purpose`` in a few words."""
-
-    name: str
-    purpose: str
-    files: tuple[ModelFile, ...]
-
+from .judge_networks import JUDGES
+from .model_file import NON_COMMERCIAL, Edition, ModelFile, ModelSet
 
 #: Kijai's conversion; it declares no licence of its own, LivePortrait's weights are MIT.
 _KIJAI = ModelFile("liveportrait", "", "MIT (LivePortrait)", "Kijai/LivePortrait_safetensors")
@@ -204,6 +162,45 @@ MEDIAPIPE = ModelSet(
         ),
     ),
 )
+#: Pinned by their checksums rather than by a revision.
+_JOYVASA = ModelFile("joyvasa", "", "MIT", "jdh-algo/JoyVASA", "main")
+JOYVASA_MODEL = replace(
+    _JOYVASA,
+    name="motion_generator/motion_generator_hubert_chinese.pt",
+    source="motion_generator/motion_generator_hubert_chinese.pt",
+    size=414_067_833,
+    sha256="9dd869329725caedf5f0c13dd383abec1e385f566d8afe2047b141f604844e80",
+    editions=(
+        Edition("November 2024", 414_086_265, "d7401b53a095eed55f4ed63470ba65a85b6f5c0fb3a1a4f936acb14a6628849c"),
+    ),
+)
+JOYVASA_TEMPLATE = replace(
+    _JOYVASA,
+    name="motion_template/motion_template.pkl",
+    source="motion_template/motion_template.pkl",
+    sha256="294ce67350b18031b375361756f654c76d5e14c8f1e319cf9ed07f759ef81a98",
+    editions=(Edition("November 2024", 3_141),),
+)
+JOYVASA = ModelSet(
+    "joyvasa",
+    "motion generator for LivePortrait's faces, without emotions; hears Chinese and English best",
+    (JOYVASA_MODEL, JOYVASA_TEMPLATE),
+)
+_DITTO = ModelFile("ditto", "", "Apache-2.0", "digital-avatar/ditto-talkinghead", "main")
+
+
+def _ditto(source: str, size: int) -> ModelFile:
+    return replace(_DITTO, name=source, source=source, size=size)
+
+
+DITTO_MODEL = _ditto("ditto_pytorch/models/lmdm_v0.4_hubert.pth", 191_247_715)
+DITTO_CONFIG = _ditto("ditto_cfg/v0.4_hubert_cfg_pytorch.pkl", 31_002)
+DITTO_ENCODER = _ditto("ditto_pytorch/aux_models/hubert_streaming_fix_kv.onnx", 1_460_740_880)
+DITTO = ModelSet(
+    "ditto",
+    "motion generator for LivePortrait's faces with eight emotions; hears Chinese and English best (needs onnxruntime)",
+    (DITTO_MODEL, DITTO_CONFIG, DITTO_ENCODER),
+)
 PLAYMATE = ModelSet(
     "playmate",
     "the small models trained here; they come with the program",
@@ -212,65 +209,20 @@ PLAYMATE = ModelSet(
         for name in ("face", "motion", "emotion")
     ),
 )
-#: The networks of the paper's metrics, for `python -m training evaluate --videos`; it leaves out what is not here.
-_JUDGE = ModelFile("evaluation", "", "")
-JUDGES = ModelSet(
-    "evaluation",
-    "the networks of FID, FVD, Sync-C/D, CSIM, LPIPS and Emo-A, for `python -m training evaluate --videos`",
-    (
-        replace(
-            _JUDGE,
-            name="pt_inception-2015-12-05-6726825d.pth",
-            license="Apache-2.0 (TensorFlow's Inception, ported)",
-            address="https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/"
-            "pt_inception-2015-12-05-6726825d.pth",
-            size=95_628_359,
-            sha256="6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
-        ),
-        replace(
-            _JUDGE,
-            name="i3d_pretrained_400.pt",
-            license="Apache-2.0 (DeepMind's I3D, ported)",
-            address="https://huggingface.co/spaces/LanguageBind/Open-Sora-Plan-v1.0.0/resolve/"
-            "810fa8c4bdb3a4c8eec9bd57375c29bde6fb46de/opensora/eval/fvd/videogpt/i3d_pretrained_400.pt",
-            about=51_000_000,
-        ),
-        replace(
-            _JUDGE,
-            name="syncnet_v2.model",
-            license="stated for research by VGG, Oxford; the code is MIT",
-            address="https://www.robots.ox.ac.uk/~vgg/software/lipsync/data/syncnet_v2.model",
-            size=54_573_114,
-            sha256="961e8696f888fce4f3f3a6c3d5b3267cf5b343100b238e79b2659bff2c605442",
-        ),
-        replace(
-            _JUDGE,
-            folder="insightface",
-            name="models/buffalo_l/w600k_r50.onnx",
-            license=NON_COMMERCIAL,
-            address="https://github.com/deepinsight/insightface/releases/download/v0.7/buffalo_l.zip",
-            size=174_383_860,
-            sha256="4c06341c33c2ca1f86781dab0e829f88ad5b64be9fba56e56bc9ebdefc619e43",
-        ),
-        replace(
-            _JUDGE,
-            name="alexnet-owt-7be5be79.pth",
-            license="BSD-3-Clause (torchvision); trained on ImageNet",
-            address="https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
-            size=244_408_911,
-            sha256="7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02",
-        ),
-        replace(
-            _JUDGE,
-            name="enet_b0_8_best_vgaf.onnx",
-            license="Apache-2.0 (hsemotion); trained on AffectNet",
-            address="https://github.com/av-savchenko/hsemotion-onnx/raw/bd500bd3a685013d18883c349e8940d020cacd98/"
-            "models/affectnet_emotions/onnx/enet_b0_8_best_vgaf.onnx",
-            about=16_000_000,
-        ),
-    ),
-)
 SETS = {
     one.name: one
-    for one in (PLAYMATE, HUMAN, ANIMAL, OFFICIAL, OFFICIAL_ANIMAL, LANDMARKS, WAV2VEC2, INSIGHTFACE, MEDIAPIPE, JUDGES)
+    for one in (
+        PLAYMATE,
+        HUMAN,
+        ANIMAL,
+        OFFICIAL,
+        OFFICIAL_ANIMAL,
+        JOYVASA,
+        DITTO,
+        LANDMARKS,
+        WAV2VEC2,
+        INSIGHTFACE,
+        MEDIAPIPE,
+        JUDGES,
+    )
 }

@@ -21,7 +21,7 @@ from safetensors.torch import save as serialize
 from torch import Tensor, nn
 
 from ..atomic_file import write_atomically
-from ..errors import UserError
+from ..errors import UserError, with_article
 from .tensor_file import differences, open_tensors, refuse_nonfinite, restored, seems_to_be, some
 
 if TYPE_CHECKING:
@@ -204,10 +204,8 @@ def _json_object(path: Path, name: str, metadata: Mapping[str, str]) -> dict[str
 def _load(path: Path, kind: str, config_class: type, module_class: Callable[[Any], nn.Module]) -> nn.Module:
     facts = describe(path)
     if facts.kind != kind:
-        article = "an" if kind[0] in "aeiou" else "a"
-        raise UserError(
-            f"{path.name} is a model of kind {facts.kind}, but {article} {kind} model belongs here; choose another."
-        )
+        wanted = with_article(f"{kind} model")
+        raise UserError(f"{path.name} is a model of kind {facts.kind}, but {wanted} belongs here; choose another.")
     config = _config(path, config_class, facts.config)
     with torch.device("meta"):
         module = module_class(config)

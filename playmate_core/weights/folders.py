@@ -157,9 +157,12 @@ def by_hand(file: ModelFile, target: Path) -> str:
 def mismatch(file: ModelFile, path: Path) -> str:
     """How a file on disk differs from the catalogue's, "" if it does not as far as the catalogue knows."""
     size = path.stat().st_size
+    for edition in file.editions:
+        if size == edition.size and (not edition.sha256 or file_hash(path) == edition.sha256):
+            return ""
     if file.size and size != file.size:
         return f"it has {size:,} bytes instead of {file.size:,}"
-    if file.sha256 and (digest := _sha256(path)) != file.sha256:
+    if file.sha256 and (digest := file_hash(path)) != file.sha256:
         return f"its SHA-256 is {digest[:16]}... instead of {file.sha256[:16]}..."
     return ""
 
@@ -169,7 +172,8 @@ def megabytes(size: int) -> str:
     return f"{size / 1e6:.1f} MB" if size >= 50_000 else f"{size / 1e3:.1f} kB" if size else "?"
 
 
-def _sha256(path: Path) -> str:
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(1 << 22):

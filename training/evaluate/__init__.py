@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from playmate_core.diffusion.options import SamplingOptions
@@ -26,6 +26,7 @@ from training.evaluate.filming import filmed
 from training.evaluate.pixel_emotion import fit_pixel_judge
 from training.evaluate.subjects import System, load_subjects, with_neutral_voice
 from training.evaluate.table import Table, write_tables
+from training.evaluate.videos import VideosConfig
 from training.probe import load_probe
 from training.probe_stage import ProbeStageConfig, train_probe
 
@@ -61,13 +62,19 @@ class EvaluateConfig:
     level: str = "all"  # or "1" (motion), "long" (long runs, sampler, ablations), "2" (pixels), "layer" (emotion layer)
 
 
+#: What the help adds, since the flags of videos have a parser of their own.
+OF_VIDEOS = (
+    "Videos of any maker are judged with " + ", ".join(f"--{field.name}" for field in fields(VideosConfig)) + "."
+)
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure, print the tables, store them with the pictures a person would look at."""
     words = list(sys.argv[1:] if argv is None else argv)
     if any(word.split("=")[0] in ("--videos", "--truth") for word in words):
         videos.main(words)
         return
-    config = parse(EvaluateConfig, words, __doc__ or "")
+    config = parse(EvaluateConfig, words, f"{__doc__ or ''} {OF_VIDEOS}")
     if config.level not in LEVELS:
         raise UserError(f"--level is {config.level!r}, expected one of {', '.join(LEVELS)}.")
     out = Path(config.out)

@@ -10,11 +10,12 @@ from typing import Any
 class Input:
     def __init__(self, id: str, optional: bool = False, extra_dict: dict[str, Any] | None = None, **options: Any):
         self.id, self.optional = id, optional
-        self.options = {k: v for k, v in {**options, **(extra_dict or {})}.items() if v is not None and k != "lazy"}
+        self.__dict__.update(options)
         self.lazy = options.get("lazy")
+        self._shown = {k: v for k, v in {**options, **(extra_dict or {})}.items() if v is not None and k != "lazy"}
 
     def described(self, kind: str) -> list[Any]:
-        return [kind, self.options | ({"lazy": True} if self.lazy else {})]
+        return [kind, self._shown | ({"lazy": True} if self.lazy else {})]
 
 
 class Output:
@@ -61,6 +62,7 @@ class Schema:
     outputs: list[Any] = field(default_factory=list)
     is_output_node: bool = False
     search_aliases: list[str] = field(default_factory=list)
+    hidden: list[str] = field(default_factory=list)
 
     def described(self) -> dict[str, Any]:
         """The part of /object_info that old and new servers agree on."""
@@ -87,7 +89,7 @@ class NodeOutput:
 
 
 class ComfyNode:
-    hidden = SimpleNamespace(prompt=None, extra_pnginfo=None)
+    hidden = SimpleNamespace(prompt=None, extra_pnginfo=None, unique_id="1")
 
 
 class ComfyExtension:
@@ -112,6 +114,7 @@ io = SimpleNamespace(
     Schema=Schema,
     ComfyNode=ComfyNode,
     NodeOutput=NodeOutput,
+    Hidden=SimpleNamespace(unique_id="UNIQUE_ID"),
     FolderType=SimpleNamespace(output="output", temp="temp"),
     Combo=SimpleNamespace(Input=ComboInput, io_type="COMBO"),
     MultiType=SimpleNamespace(Input=MultiInput),

@@ -1,0 +1,105 @@
+"""Files in ComfyUI's output folder: how their names are written, where they go, and whether they are still there."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import folder_paths
+from comfy_api.latest import io, ui
+
+from ..playmate_core.errors import UserError, elided
+
+#: Bytes of one name before the number: file systems take 255 with the number, the suffix and the mark of a half file.
+LONGEST_NAME = 200
+#: Saved files whose absence is noticed, for each node.
+MOST_REMEMBERED = 100
+_DATE = re.compile(r"%date:(.*?)%")
+_DATE_PARTS = re.compile(r"yyyy|yy|MM?|dd?|hh?|mm?|ss?")
+_NOT_IN_NAMES = re.compile(r'[\x00-\x1f\x7f<>:"|?*\\]')
+
+
+def with_dates(prefix: str, now: time.struct_time | None = None) -> str:
+    """``%date:yyyy-MM-dd hh-mm-ss%`` filled in, as ComfyUI's page does it for its own nodes: yyyy, yy, M, d, h, m, s,
+    two letters with a leading zero. What a file name cannot hold becomes a dash."""
+    now = now or time.localtime()
+    numbers = {"M": now.tm_mon, "d": now.tm_mday, "h": now.tm_hour, "m": now.tm_min, "s": now.tm_sec}
+
+    def part(found: re.Match[str]) -> str:
+        letters = found[0]
+        if letters[0] == "y":
+            return str(now.tm_year)[-len(letters) :]
+        return str(numbers[letters[0]]).zfill(len(letters))
+
+    return _DATE.sub(lambda found: _NOT_IN_NAMES.sub("-", _DATE_PARTS.sub(part, found[1])), prefix)
+
+
+def check_prefix(prefix: str) -> None:
+    """Raise UserError unless ``prefix`` names a place for a file inside the output folder."""
+    shown, inside = elided(repr(prefix)), os.path.normpath(with_dates(prefix))
+    remedy = "please give a name such as video/Playmate"
+    if any(ord(letter) < 32 for letter in prefix):
+        raise UserError(f"The name {shown} holds a character that no file name can hold; {remedy}.")
+    outside = os.path.isabs(inside) or os.path.splitdrive(inside)[0] or inside.split(os.sep)[0] == os.pardir
+    if not prefix.strip() or outside or inside == os.curdir:
+        raise UserError(f"The name {shown} leaves the output folder; {remedy}.")
+    longest = max(len(os.fsencode(name)) for name in inside.split(os.sep))
+    if longest > LONGEST_NAME:
+        raise UserError(f"The name {shown} has a part of {longest} bytes, of which {LONGEST_NAME} are taken; {remedy}.")
+    root, folder = Path(folder_paths.get_output_directory()), Path(inside).parent
+    file = next((path for path in (folder, *folder.parents) if (root / path).is_file()), None)
+    if file is not None:
+        raise UserError(f"{file} in the output folder is a file, so that {shown} cannot lie in it; {remedy}.")
+
+
+def output_file(prefix: str, suffix: str, width: int = 0, height: int = 0) -> tuple[Path, ui.SavedResult]:
+    """The next free name in the output folder, and how the page finds it. Raises UserError where it cannot be."""
+    check_prefix(prefix)
+    root = folder_paths.get_output_directory()
+    try:
+        folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(with_dates(prefix), root, width, height)
+    except OSError as problem:
+        shown = elided(repr(prefix))
+        raise UserError(
+            f"{shown} cannot be made in the output folder ({problem.strerror}); please change it."
+        ) from None
+    file = f"{name}_{counter:05}_{suffix}"
+    return Path(folder) / file, ui.SavedResult(file, subfolder, io.FolderType.output)
+
+
+class SavedFiles:
+    """What nodes have saved, by their id in the graph, so that a cached run whose file was deleted runs again.
+
+    ComfyUI keeps a result as long as a node's inputs and its fingerprint stay the same; the file may be gone by then.
+    """
+
+    def __init__(self) -> None:
+        self._files: dict[str, list[Path]] = {}
+        self._lost: dict[str, int] = {}
+
+    def add(self, hidden: Any, path: Path) -> None:
+        """The node that runs has saved ``path``."""
+        files = self._files.setdefault(_node_id(hidden), [])
+        files.append(path)
+        del files[:-MOST_REMEMBERED]
+
+    def fingerprint(self, hidden: Any) -> str:
+        """How often files of this node were found to be gone: another number makes ComfyUI run it again."""
+        node = _node_id(hidden)
+        files = self._files.get(node, [])
+        there = [path for path in files if path.is_file()]
+        if len(there) < len(files):
+            self._files[node] = there
+            self._lost[node] = self._lost.get(node, 0) + 1
+        return str(self._lost.get(node, 0))
+
+
+def _node_id(hidden: Any) -> str:
+    return str(getattr(hidden, "unique_id", None))
+
+
+#: Of this process.
+SAVED = SavedFiles()
