@@ -9,6 +9,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 from ..diffusion.emotion_schedule import NO_EMOTION
 from ..diffusion.options import POSE_ANCHORS, POSE_MEANS, STARTS, GuidanceKeys, SamplingOptions
@@ -24,7 +25,18 @@ from ..values import EMOTIONS
 from ..weights.files import describe
 from ..weights.folders import bundled
 from .animate import add_animate_commands
-from .terminal import Bars, Parser, choice, device_flag, face_flags, flag, precision_flag, say
+from .terminal import (
+    Bars,
+    Parser,
+    choice,
+    close_streams,
+    device_flag,
+    face_flags,
+    flag,
+    open_streams,
+    precision_flag,
+    say,
+)
 from .weights import add_models_flag, register, resolved, search_first
 
 #: Exit codes: a person's mistake, as argparse has it, and Ctrl-C, as shells have it.
@@ -33,10 +45,35 @@ MISTAKE, INTERRUPTED = 2, 130
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code. A person's mistake is one sentence on stderr, never a traceback."""
+    open_streams()
+    try:
+        return _run(words)
+    finally:
+        close_streams()
+
+
+def _stop_when_told() -> None:
+    """Being told to end, or the terminal being closed, is Ctrl-C too; a second such signal does not stop the tidying.
+
+    `nohup` says that a closed terminal shall not matter.
+    """
+    told = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
+    told = [one for one in told if signal.getsignal(one) != signal.SIG_IGN]
+
+    def stop(number: int, frame: object) -> NoReturn:
+        for one in told:
+            signal.signal(one, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    for one in told:
+        signal.signal(one, stop)
+
+
+def _run(words: Sequence[str] | None) -> int:
     options = argparse.Namespace()
     try:
         if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, signal.default_int_handler)  # being told to end is Ctrl-C too
+            _stop_when_told()
         options = parser().parse_args(words)
         search_first(options)
         options.run(options)

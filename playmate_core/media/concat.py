@@ -10,7 +10,8 @@ from typing import Any
 from ..atomic_file import AtomicFile
 from .audio_track import AnySound, Soundtrack
 from .container import ffmpeg_name
-from .video_writer import PROVENANCE, VideoOptions, check_output, movflags
+from .output_file import check_output
+from .video_writer import PROVENANCE, VideoOptions, movflags
 
 
 def join(

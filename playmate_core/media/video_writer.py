@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import errno
 import queue
-import shutil
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -25,14 +23,13 @@ from .audio_track import AnySound, Soundtrack
 from .container import ffmpeg_name
 from .frame_colours import FromRgb
 from .images import Bytes, to_bytes
+from .output_file import check_output
 from .prefetch import Outcome
 
 #: Says in the file itself that nobody said or did this (docs/method.md 5, risk 21).
 PROVENANCE = "Synthetic video, made with Playmate: the face is animated by a computer."
 #: Seconds of waiting between two looks at what else there is to do.
 SLICE = 0.1
-#: Less free space than this and the video is not begun.
-LEAST_FREE_BYTES = 32 << 20
 
 
 @dataclass(frozen=True)
@@ -51,33 +48,6 @@ class VideoOptions:
 def movflags(options: VideoOptions) -> str:
     """How the container is laid out: its index first, and with further tags where there are some."""
     return "+faststart+use_metadata_tags" if options.tags else "+faststart"
-
-
-def check_output(path: str | Path) -> Path:
-    """Raise UserError unless a video can be written to ``path``; to be called before any slow work."""
-    path = Path(path)
-    if path.suffix.lower() != ".mp4":
-        raise UserError(f"The output {path} must end in .mp4; please rename it.")
-    if path.is_dir():
-        raise UserError(f"The output {path} is a folder; please name a file in it.")
-    check_folder(path.parent)
-    return path
-
-
-def check_folder(folder: Path) -> None:
-    """Raise UserError unless ``folder`` exists, can be written and has room."""
-    if not folder.is_dir():
-        raise UserError(f"The output folder {folder} does not exist; please make it first.")
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-        free = shutil.disk_usage(folder).free
-    except OSError as problem:
-        raise UserError(
-            f"The output folder {folder} cannot be written ({problem.strerror}); please choose another."
-        ) from problem
-    if free < LEAST_FREE_BYTES:
-        raise UserError(f"The disk of {folder} is full ({free >> 20} MB free); please make room or choose another.")
 
 
 class VideoWriter:

@@ -15,11 +15,11 @@ from ..errors import UserError
 from ..face import FaceModel
 from ..geometry import place
 from ..media.images import check_file, read_picture
+from ..media.output_file import OutputLock, check_output
 from ..media.video_reader import has_sound, video_facts
-from ..media.video_writer import check_output
 from ..motion.driving import ANIMAL, DrivingOptions, drive_clip
 from ..motion.liveportrait_template import TEMPLATE_SUFFIXES
-from ..motion.motion_file import MotionClip, check_motion_output, load_motion_clip, save_motion_clip
+from ..motion.motion_file import SUFFIX, MotionClip, load_motion_clip, save_motion_clip
 from ..progress import StageProgress
 from ..rendering.device import AUTO, require_device, to_device
 from ..rendering.portrait import FaceLimits
@@ -86,8 +86,12 @@ def animate(request: AnimateRequest, progress: StageProgress | None = None) -> J
 
     Nothing is left at ``request.output`` unless the video is whole. Frames are drawn, pasted and encoded in batches.
     """
-    clock = StageClock(progress)
     check(request)
+    with OutputLock(request.output):
+        return _animate(request, StageClock(progress))
+
+
+def _animate(request: AnimateRequest, clock: StageClock) -> JobReport:
     motion_clip = load_motion_clip(request.driving) if is_motion(request.driving) else None
     with clock.stage("load models"):
         face = load_face(request.weights or bundled("face.safetensors"))
@@ -116,17 +120,18 @@ def extract(
 ) -> JobReport:
     """Read the motion of a film into one of our files; ``fps`` None keeps the film's rate. Raises UserError."""
     clock = StageClock(progress)
-    check_motion_output(output)
+    check_output(output, SUFFIX)
     check_file(film, "driving video")
     _refuse_overwriting(output, film)
     require_device(device)
     video_facts(film)
-    with clock.stage("load models"):
-        face = load_face(weights or bundled("face.safetensors")).to(device)
-    with clock.stage("read motion") as step:
-        motion_clip = read_driving(face, film, options, step)
-    motion_clip = motion_clip.at(fps or motion_clip.motion.fps)
-    save_motion_clip(motion_clip, output)
+    with OutputLock(output):
+        with clock.stage("load models"):
+            face = load_face(weights or bundled("face.safetensors")).to(device)
+        with clock.stage("read motion") as step:
+            motion_clip = read_driving(face, film, options, step)
+        motion_clip = motion_clip.at(fps or motion_clip.motion.fps)
+        save_motion_clip(motion_clip, output)
     return JobReport(output, len(motion_clip.motion), motion_clip.motion.fps, tuple(clock.stages))
 
 

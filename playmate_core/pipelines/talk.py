@@ -16,9 +16,9 @@ from ..face import FaceModel
 from ..interpolation import FITS
 from ..media.audio_files import read_sound
 from ..media.images import check_file, read_picture
+from ..media.output_file import OutputLock, check_output
 from ..media.prefetch import prefetch
 from ..media.video_reader import read_frames, video_facts
-from ..media.video_writer import check_folder, check_output
 from ..motion.plot import plot_motion
 from ..motion.pose import TURNS, still
 from ..motion.pose_sources import Following
@@ -104,8 +104,12 @@ def talk(request: TalkRequest, progress: StageProgress | None = None) -> JobRepo
     Nothing is left at ``request.output`` or ``request.plot`` unless the video is whole. Memory does not grow with
     the pictures. What is quick to refuse comes first: an hour of speech is read after the portrait is known to do.
     """
-    clock = StageClock(progress)
     check(request)
+    with OutputLock(request.output):
+        return _talk(request, StageClock(progress))
+
+
+def _talk(request: TalkRequest, clock: StageClock) -> JobReport:
     with clock.stage("read picture"):
         picture = read_picture(request.portrait)
     with clock.stage("load models"):
@@ -136,9 +140,7 @@ def check(request: TalkRequest) -> None:
     """Raise UserError for whatever can be known to be wrong before any slow work."""
     check_output(request.output)
     if request.plot:
-        if request.plot.suffix.lower() != ".png" or request.plot.is_dir():
-            raise UserError(f"The plot {request.plot} must be a .png; please rename it.")
-        check_folder(request.plot.parent)
+        check_output(request.plot, ".png")
     inputs = [(request.portrait, "portrait"), (request.speech, "speech")]
     if request.pose.source not in (GENERATED, STILL):
         if not Path(request.pose.source).exists():
