@@ -14,7 +14,7 @@ from ..motion.pose import REFERENCES
 from ..pipelines.animate import AnimateRequest, JobReport, animate, extract, is_motion
 from ..rendering.portrait import FaceLimits
 from ..rendering.source_video import FaceVideoOptions
-from .terminal import Bars, choice, device_flag, face_flags, flag, precision_flag, say
+from .terminal import Bars, choice, device_flag, face_flags, flag, mark_flag, precision_flag, say
 from .weights import add_models_flag, resolved
 
 REGIONS = ("lips", "eyes", "expression", "pose")
@@ -84,6 +84,7 @@ def _add_flags(to: argparse.ArgumentParser) -> None:
     moves.add_argument("--hold-eyes", action="store_true", help="keep a video portrait's eyes as open as at its start")
     run = _run_flags(to)
     precision_flag(run)
+    mark_flag(run)
     run.add_argument(
         "--resume", action="store_true", help="keep what is drawn when stopped; given again, go on from it"
     )
@@ -146,6 +147,7 @@ def _request(options: argparse.Namespace, film: FaceVideoOptions) -> AnimateRequ
         resume=options.resume,
         device=options.device,
         precision=options.precision,
+        mark=not options.no_mark,
     )
 
 

@@ -16,7 +16,9 @@ from ..diffusion.options import POSE_ANCHORS, POSE_MEANS, STARTS, GuidanceKeys, 
 from ..diffusion.samplers import SAMPLERS, SPACINGS
 from ..errors import UserError
 from ..interpolation import FITS
+from ..media.provenance import read_account
 from ..motion.pose import REFERENCES
+from ..pipelines.animate import is_video
 from ..pipelines.stages import JobReport
 from ..pipelines.talk import PoseSource, TalkRequest, Weights, talk
 from ..rendering.portrait import FaceLimits
@@ -33,6 +35,7 @@ from .terminal import (
     device_flag,
     face_flags,
     flag,
+    mark_flag,
     open_streams,
     precision_flag,
     say,
@@ -108,7 +111,9 @@ def parser() -> argparse.ArgumentParser:
     add_talk_flags(demo)
     demo.set_defaults(run=run_demo)
     add_animate_commands(commands)
-    about = commands.add_parser("describe", help="say what a model file is, how it was trained and its licence")
+    about = commands.add_parser(
+        "describe", help="say what a model file is and its licence, or who made a video and how"
+    )
     about.add_argument("file", metavar="FILE", type=Path)
     about.set_defaults(run=run_describe)
     register(commands)
@@ -137,6 +142,7 @@ def add_talk_flags(to: argparse.ArgumentParser) -> None:
     )
     device_flag(run, request.device)
     precision_flag(run)
+    mark_flag(run)
     for name in ("face", "motion", "emotion"):
         run.add_argument(f"--{name}-weights", metavar="FILE", type=Path, help="instead of the bundled ones")
     add_models_flag(run)
@@ -214,6 +220,7 @@ def request_from(options: argparse.Namespace, portrait: Path, speech: Path) -> T
         device=options.device,
         precision=options.precision,
         plot=options.plot,
+        mark=not options.no_mark,
     )
 
 
@@ -235,7 +242,7 @@ def run_demo(options: argparse.Namespace) -> None:
 
 
 def run_describe(options: argparse.Namespace) -> None:
-    say(str(describe(options.file)))
+    say(str(read_account(options.file) if is_video(options.file) else describe(options.file)))
 
 
 def make(request: TalkRequest) -> None:

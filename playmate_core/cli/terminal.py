@@ -78,6 +78,11 @@ def precision_flag(to: argparse._ArgumentGroup) -> None:
     choice(to, "--precision", AUTO, (AUTO, *PRECISIONS), "of the renderer; bf16 on processors that have it")
 
 
+def mark_flag(to: argparse._ArgumentGroup) -> None:
+    """Whether the video says that it is synthetic."""
+    to.add_argument("--no-mark", action="store_true", help="do not store in the video that it is synthetic, nor how")
+
+
 def face_flags(to: argparse._ArgumentGroup, what: str, prefix: str = "") -> None:
     """Where the face of ``what`` is and which of several."""
     where = f"of the {what}: auto, whole, left,top,right,bottom of the face, or who finds it: mediapipe, insightface"

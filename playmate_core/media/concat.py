@@ -11,7 +11,7 @@ from ..atomic_file import AtomicFile
 from .audio_track import AnySound, Soundtrack
 from .container import ffmpeg_name
 from .output_file import check_output
-from .video_writer import PROVENANCE, VideoOptions, movflags
+from .video_writer import VideoOptions, finish_file, movflags
 
 
 def join(
@@ -26,8 +26,10 @@ def join(
     The file appears under its name only when it is whole. Raises UserError where the disk or the sound fails.
     """
     file = AtomicFile(check_output(path))
+    options = options or VideoOptions()
     try:
-        _concatenate(parts, file.temporary, Fraction(fps).limit_denominator(1001), sound, options or VideoOptions())
+        _concatenate(parts, file.temporary, Fraction(fps).limit_denominator(1001), sound, options)
+        finish_file(file.temporary, options)
     except BaseException:
         file.discard()
         raise
@@ -39,9 +41,10 @@ def _concatenate(parts: Sequence[Path], path: Path, rate: Fraction, sound: AnySo
     import av
 
     with av.open(ffmpeg_name(path), "w", format="mp4", options={"movflags": movflags(options)}) as container:
-        container.metadata.update(options.tags, comment=PROVENANCE, description=PROVENANCE)
+        container.metadata.update(options.metadata())
         with av.open(ffmpeg_name(parts[0])) as first:
-            stream = container.add_stream_from_template(first.streams.video[0])
+            # Opaque: PyAV 14 and 15 open an encoder else, whose header then stands in the file instead of the parts'.
+            stream = container.add_stream_from_template(first.streams.video[0], opaque=True)
         with Soundtrack.into(container, sound, options.bits_per_channel) as soundtrack:
             count = 0
             for part in parts:

@@ -6,7 +6,7 @@ import errno
 import queue
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -25,9 +25,8 @@ from .frame_colours import FromRgb
 from .images import Bytes, to_bytes
 from .output_file import check_output
 from .prefetch import Outcome
+from .provenance import Mark
 
-#: Says in the file itself that nobody said or did this (docs/method.md 5, risk 21).
-PROVENANCE = "Synthetic video, made with Playmate: the face is animated by a computer."
 #: Seconds of waiting between two looks at what else there is to do.
 SLICE = 0.1
 
@@ -43,11 +42,23 @@ class VideoOptions:
     queued_batches: int = 4
     #: Further (key, text) pairs to store in the file, such as the recipe it was made by.
     tags: tuple[tuple[str, str], ...] = ()
+    #: What the file says of itself; None is nothing.
+    mark: Mark | None = field(default_factory=Mark)
+
+    def metadata(self) -> dict[str, str]:
+        """All tags of the container."""
+        return {**dict(self.tags), **(self.mark.tags() if self.mark else {})}
 
 
 def movflags(options: VideoOptions) -> str:
     """How the container is laid out: its index first, and with further tags where there are some."""
-    return "+faststart+use_metadata_tags" if options.tags else "+faststart"
+    return "+faststart+use_metadata_tags" if options.metadata() else "+faststart"
+
+
+def finish_file(path: Path, options: VideoOptions) -> None:
+    """Add to a complete file what FFmpeg does not write: the XMP packet."""
+    if options.mark:
+        options.mark.append_to(path)
 
 
 class VideoWriter:
@@ -100,6 +111,7 @@ class VideoWriter:
                 self._thread.join(SLICE)  # so that Ctrl-C is heard on every system
             self._raise_failure()
             self._check_written()
+            finish_file(self._file.temporary, self._options)
             self._file.commit_or_keep()
         except NotReplaced:  # whole, and kept under another name
             raise
@@ -160,7 +172,7 @@ class VideoWriter:
             return
         options = {"movflags": movflags(self._options)}
         with av.open(ffmpeg_name(self._file.temporary), "w", format="mp4", options=options) as container:
-            container.metadata.update(self._options.tags, comment=PROVENANCE, description=PROVENANCE)
+            container.metadata.update(self._options.metadata())
             stream = self._video_stream(container, first)
             with Soundtrack.into(container, self._sound, self._options.bits_per_channel) as soundtrack:
                 batch: Bytes | None = first

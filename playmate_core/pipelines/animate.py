@@ -16,7 +16,9 @@ from ..face import FaceModel
 from ..geometry import place
 from ..media.images import check_file, read_picture
 from ..media.output_file import OutputLock, check_output
+from ..media.provenance import COMPOSITE, DRAWN
 from ..media.video_reader import has_sound, video_facts
+from ..media.video_writer import VideoOptions
 from ..motion.driving import ANIMAL, DrivingOptions, drive_clip
 from ..motion.liveportrait_template import TEMPLATE_SUFFIXES
 from ..motion.motion_file import SUFFIX, MotionClip, load_motion_clip, save_motion_clip
@@ -38,6 +40,7 @@ from ..rendering.write_video import Composition, source_video_job, trajectory_jo
 from ..values import Motion
 from ..weights.files import load_face
 from ..weights.folders import bundled
+from .recipe import recipe_mark
 from .stages import JobReport, StageClock
 
 #: Files that are motions already, by their names.
@@ -79,6 +82,7 @@ class AnimateRequest:
     resume: bool = False
     device: str = "cpu"
     precision: str = AUTO
+    mark: bool = True
 
 
 def animate(request: AnimateRequest, progress: StageProgress | None = None) -> JobReport:
@@ -221,7 +225,9 @@ def _write(request: AnimateRequest, job: RenderJob, clock: StageClock) -> JobRep
     videos = (path for path in (request.driving, request.portrait) if not is_motion(path))
     sound = request.sound or next((path for path in videos if has_sound(path)), None)
     with clock.stage("render and encode") as step:
-        frames = write_video(job, VideoOutput(request.output, sound, request.resume), step)
+        kind = COMPOSITE if request.paste_back else DRAWN
+        marked = VideoOptions(mark=recipe_mark("animate", request, kind))
+        frames = write_video(job, VideoOutput(request.output, sound, request.resume, marked), step)
     return JobReport(request.output, frames, job.fps, tuple(clock.stages))
 
 

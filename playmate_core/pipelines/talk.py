@@ -18,7 +18,9 @@ from ..media.audio_files import read_sound
 from ..media.images import check_file, read_picture
 from ..media.output_file import OutputLock, check_output
 from ..media.prefetch import prefetch
+from ..media.provenance import COMPOSITE, DRAWN
 from ..media.video_reader import read_frames, video_facts
+from ..media.video_writer import VideoOptions
 from ..motion.plot import plot_motion
 from ..motion.pose import TURNS, still
 from ..motion.pose_sources import Following
@@ -33,6 +35,7 @@ from ..speech import make_encoder
 from ..values import AudioFeatures, Motion, Portrait, Pose
 from ..weights.files import load_emotion, load_face, load_motion
 from ..weights.folders import bundled
+from .recipe import recipe_mark
 from .stages import (
     JobReport,
     MotionModels,
@@ -96,6 +99,7 @@ class TalkRequest:
     device: str = "cpu"
     precision: str = AUTO
     plot: Path | None = None
+    mark: bool = True
 
 
 def talk(request: TalkRequest, progress: StageProgress | None = None) -> JobReport:
@@ -132,7 +136,8 @@ def _talk(request: TalkRequest, clock: StageClock) -> JobReport:
             write_plot(plot, motion, audio)
         with clock.stage("render and encode") as step:
             job = portrait_job(face, portrait, motion, request.rendering, Composition(request.paste_back))
-            frames = write_video(job, VideoOutput(request.output, request.speech, request.resume), step)
+            marked = VideoOptions(mark=recipe_mark("talk", request, COMPOSITE if request.paste_back else DRAWN))
+            frames = write_video(job, VideoOutput(request.output, request.speech, request.resume, marked), step)
     return JobReport(request.output, frames, motion.fps, tuple(clock.stages))
 
 
