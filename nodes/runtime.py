@@ -28,7 +28,7 @@ Run = TypeVar("Run", bound=Callable[..., Any])
 T = TypeVar("T")
 
 #: The package that brings a module, where the names differ.
-PACKAGES = {"cv2": "opencv-python", "av": "av", "librosa": "librosa", "transformers": "transformers"}
+PACKAGES = {"cv2": "opencv-python", "av": "av", "soxr": "soxr", "transformers": "transformers"}
 #: Progress bars count to this, so that several stages can share one.
 FULL = 1000
 

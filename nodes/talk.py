@@ -21,9 +21,9 @@ from ..playmate_core.weights.files import load_face
 from ..playmate_core.weights.generator_file import Companions
 from ..playmate_core.weights.generators import load_generator
 from . import files, sockets
-from .drawing import recipe, render_job, saved_video
+from .drawing import node_mark, recipe, render_job, saved_video
 from .encoders import listen
-from .inputs import emotion_inputs, prefix_input, seed_input
+from .inputs import emotion_inputs, mark_input, prefix_input, seed_input
 from .media import one_picture, recording
 from .runtime import Bar, Managed, MotionModel, explain_missing_package, loaded, manage, renderer_dtype
 from .sample import Task, sampled
@@ -75,11 +75,14 @@ class Talk(io.ComfyNode):
         paste_back: bool,
         filename_prefix: str,
         require_face: bool,
+        mark: bool = True,
         **wired: Any,
     ) -> io.NodeOutput:
         sound, bar = recording(audio), Bar()
         face = wired.get("face_model") or _bundled_face()
         portrait = _portrait(face, one_picture(image), require_face)
+        composition = Composition(paste_back)
+        path, saved = output_file(filename_prefix, ".mp4", *composition.size(portrait)[::-1])
         score = wired.get("emotion_score") or EmotionSchedule.constant(emotion, intensity)
         options = SamplingOptions(seed=seed, pose_amplitude=head_motion)
         models = wired.get("motion_model") or _bundled_motion()
@@ -87,9 +90,8 @@ class Talk(io.ComfyNode):
         speech = listen(models.generator.encoder(), sound, bar.part(0.0, LISTENED))
         motion = sampled(models, Task(portrait, speech, score, options), bar, LISTENED, SAMPLED)
         motion = with_fitted_pose(motion, wired.get("pose"), portrait.rest.pose, "bounce")
-        composition = Composition(paste_back)
-        path, saved = output_file(filename_prefix, ".mp4", *composition.size(portrait)[::-1])
-        output = VideoOutput(path, sound, encoding=VideoOptions(tags=recipe(cls.hidden)))
+        encoding = VideoOptions(tags=recipe(cls.hidden), mark=node_mark(mark, paste_back))
+        output = VideoOutput(path, sound, encoding=encoding)
         with render_job(face, portrait, motion, RenderOptions(), composition, bar) as job:
             write_video(job, output, bar.part(SAMPLED, 1.0))
         return saved_video(path, saved, motion)
@@ -143,4 +145,5 @@ def _widgets() -> list[Any]:
             " strange.",
             **sockets.advanced(io.Boolean.Input),
         ),
+        mark_input(),
     ]

@@ -43,7 +43,7 @@ FLOOR = {name: floor for floor, names in enumerate(PACKAGES) for name in names}
 HEAVY = {
     "cv2",
     "transformers",
-    "librosa",
+    "soxr",
     "insightface",
     "onnxruntime",
     "mediapipe",

@@ -185,7 +185,7 @@ def test_files_too_large_for_the_disk_are_one_sentence(words: list[str], tmp_pat
         (["--crop", "1,2,three,4"], "left,top,right,bottom"),
         (["--crop", "10,10,5,5"], "inside the 96 x 96 picture"),
         (["--crop", "middle"], "auto, whole"),
-        (["--plot", "curves.jpg"], "must be a .png"),
+        (["--plot", "curves.jpg"], "must end in .png"),
         (["--device", "abacus"], "cannot be used here"),
         (["--face-weights", "none.safetensors"], "no model file"),
         (["--colour", "blue"], "Unrecognized arguments: --colour blue"),

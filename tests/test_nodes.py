@@ -231,7 +231,7 @@ WITHOUT = """
 import sys, node_session
 class Missing:
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in ("cv2", "librosa", "av", "transformers", "insightface", "mediapipe"):
+        if name.split(".")[0] in ("cv2", "soxr", "av", "transformers", "insightface", "mediapipe"):
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 sys.meta_path.insert(0, Missing())
 import threading

@@ -20,6 +20,7 @@ from .terminal import (
     command,
     device_flag,
     face_flags,
+    mark_flag,
     precision_flag,
     resume_flag,
     say,
@@ -73,6 +74,7 @@ def _add_flags(to: argparse.ArgumentParser) -> None:
     _drive_flags(to.add_argument_group("how the face is driven"))
     run = _run_flags(to)
     precision_flag(run)
+    mark_flag(run)
     resume_flag(run)
 
 
@@ -168,6 +170,7 @@ def _request(options: argparse.Namespace, film: FaceVideoOptions) -> AnimateRequ
         resume=options.resume,
         device=options.device,
         precision=options.precision,
+        mark=not options.no_mark,
     )
 
 

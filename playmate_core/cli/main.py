@@ -9,16 +9,19 @@ import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 from ..diffusion.emotion_schedule import NO_EMOTION
 from ..diffusion.options import POSE_ANCHORS, POSE_MEANS, STARTS, SamplingOptions
 from ..diffusion.samplers import SAMPLERS, SPACINGS
 from ..errors import UserError, elided
 from ..interpolation import FITS
+from ..media.provenance import read_account
 from ..motion.emotion_by import EmotionBy
 from ..motion.liveportrait_template import TEMPLATE_SUFFIXES
 from ..motion.motion_file import KIND, describe_motion
 from ..motion.pose import REFERENCES
+from ..pipelines.animate import is_video
 from ..pipelines.stages import JobReport
 from ..pipelines.talk import GENERATED, STILL, PoseSource, TalkRequest, Weights, talk
 from ..rendering.portrait import FaceLimits
@@ -33,9 +36,12 @@ from .terminal import (
     Bars,
     Parser,
     audio_track_flag,
+    close_streams,
     command,
     device_flag,
     face_flags,
+    mark_flag,
+    open_streams,
     precision_flag,
     prepared,
     resume_flag,
@@ -56,10 +62,35 @@ TALK_EXAMPLES = (
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code. A person's mistake is one sentence on stderr, never a traceback."""
+    open_streams()
+    try:
+        return _run(words)
+    finally:
+        close_streams()
+
+
+def _stop_when_told() -> None:
+    """Being told to end, or the terminal being closed, is Ctrl-C too; a second such signal does not stop the tidying.
+
+    `nohup` says that a closed terminal shall not matter.
+    """
+    told = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
+    told = [one for one in told if signal.getsignal(one) != signal.SIG_IGN]
+
+    def stop(number: int, frame: object) -> NoReturn:
+        for one in told:
+            signal.signal(one, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    for one in told:
+        signal.signal(one, stop)
+
+
+def _run(words: Sequence[str] | None) -> int:
     options = argparse.Namespace()
     try:
         if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, signal.default_int_handler)  # being told to end is Ctrl-C too
+            _stop_when_told()
         options = parser().parse_args(prepared(sys.argv[1:] if words is None else words))
         search_first(options)
         options.run(options)
@@ -100,9 +131,9 @@ def parser() -> argparse.ArgumentParser:
     add_talk_flags(demo)
     demo.set_defaults(run=run_demo)
     add_animate_commands(commands)
-    what = "say what a model or motion file is, how it was made and its licence"
+    what = "say what a model, motion or video file is, how it was made and its licence"
     about = command(commands, "describe", what, "playmate describe my_motion.safetensors")
-    about.add_argument("file", metavar="FILE", type=path, help="a model or motion file")
+    about.add_argument("file", metavar="FILE", type=path, help="a model, motion or video file")
     about.set_defaults(run=run_describe)
     register(commands)
     return top
@@ -136,6 +167,7 @@ def add_talk_flags(to: argparse.ArgumentParser) -> None:
     resume_flag(run)
     device_flag(run, request.device)
     precision_flag(run)
+    mark_flag(run)
     for name in ("face", "motion", "emotion"):
         weights_flag(run, name)
     add_models_flag(run)
@@ -196,6 +228,7 @@ def request_from(options: argparse.Namespace, portrait: Path, speech: Path) -> T
         device=options.device,
         precision=options.precision,
         plot=options.plot,
+        mark=not options.no_mark,
     )
 
 
@@ -218,7 +251,9 @@ def run_demo(options: argparse.Namespace) -> None:
 
 def run_describe(options: argparse.Namespace) -> None:
     file = options.file
-    if file.suffix.lower() in TEMPLATE_SUFFIXES or (facts := describe(file)).kind == KIND:
+    if is_video(file):
+        say(str(read_account(file)))
+    elif file.suffix.lower() in TEMPLATE_SUFFIXES or (facts := describe(file)).kind == KIND:
         say(describe_motion(file))
     else:
         say(str(facts))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import io
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -87,10 +89,15 @@ class Bars:
         self._name = ""
 
     def __call__(self, name: str, done: int, total: int) -> None:
-        if name != self._name:
+        try:
+            self._show(name, done, total)
+        except OSError:  # nobody reads them any more; the job goes on
+            _silence(sys.stderr)
+
+    def _show(self, name: str, done: int, total: int) -> None:
+        if name != self._name or self._bar is None:
             self.close()
             self._name, self._bar = name, tqdm(total=total, desc=name, leave=False, dynamic_ncols=True)
-        assert self._bar is not None
         self._bar.total = total
         self._bar.update(done - self._bar.n)
 
@@ -101,9 +108,12 @@ class Bars:
         self.close()
 
     def close(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
-        self._bar, self._name = None, ""
+        bar, self._bar, self._name = self._bar, None, ""
+        if bar is not None:
+            try:
+                bar.close()
+            except OSError:
+                _silence(sys.stderr)
 
 
 def device_flag(to: argparse._ActionsContainer, default: str) -> None:
@@ -123,6 +133,11 @@ def audio_track_flag(to: argparse._ActionsContainer, what: str) -> None:
     to.add_argument("--audio-track", type=int, metavar="NUMBER", help=which)
 
 
+def mark_flag(to: argparse._ActionsContainer) -> None:
+    """Whether the video says that it is synthetic."""
+    to.add_argument("--no-mark", action="store_true", help="do not store in the video that it is synthetic, nor how")
+
+
 def face_flags(to: argparse._ActionsContainer, what: str, prefix: str = "") -> None:
     """Where the face of ``what`` is and which of several."""
     where = f"where the face of the {what} is: auto, whole, left,top,right,bottom of it in pixels, or who finds it: "
@@ -134,7 +149,45 @@ def face_flags(to: argparse._ActionsContainer, what: str, prefix: str = "") -> N
 
 
 def say(text: str, to: TextIO | None = None) -> None:
-    """Write one line of text for the person at the terminal."""
+    """Write one line of text for the person at the terminal; somebody who left is no reason to fail."""
     stream = to or sys.stdout
-    stream.write(text + "\n")
-    stream.flush()
+    try:
+        stream.write(text + "\n")
+        stream.flush()
+    except OSError:  # `| head -1`, a terminal that was closed, a full disk
+        _silence(stream)
+
+
+def open_streams() -> None:
+    """Make standard output and error usable whatever they are: closed ones lead nowhere, and what their encoding
+    lacks is written as escapes."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:  # or the next file that is opened gets this number, and the words of libraries with it
+            os.open(os.devnull, os.O_RDWR)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w", encoding="utf-8"))  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def close_streams() -> None:
+    """Write out what is left, so that the interpreter does not complain at its end of a reader that has gone."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            _silence(stream)
+
+
+def _silence(stream: TextIO) -> None:
+    """Let a stream lead nowhere from now on."""
+    try:
+        number = stream.fileno()
+    except (OSError, ValueError):
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, number)
+    os.close(nowhere)

@@ -15,12 +15,14 @@ from ..errors import UserError
 from ..face import FaceModel
 from ..geometry import place
 from ..media.images import check_file, read_picture, read_shown_picture
+from ..media.output_file import OutputLock, check_output
+from ..media.provenance import COMPOSITE, DRAWN
 from ..media.sound_source import SoundSource, find_sound
 from ..media.video_reader import has_pictures, has_sound, video_facts
-from ..media.video_writer import check_output
+from ..media.video_writer import VideoOptions
 from ..motion.driving import ANIMAL, DrivingOptions, drive_clip
 from ..motion.liveportrait_template import TEMPLATE_SUFFIXES
-from ..motion.motion_file import MotionClip, check_motion_output, load_motion_clip, save_motion_clip
+from ..motion.motion_file import SUFFIX, MotionClip, load_motion_clip, save_motion_clip
 from ..progress import StageProgress
 from ..ranges import check_ranges, ranged
 from ..rendering.device import AUTO, require_device, to_device
@@ -40,6 +42,7 @@ from ..rendering.write_video import Composition, source_video_job, trajectory_jo
 from ..values import Motion
 from ..weights.files import load_face
 from ..weights.folders import bundled
+from .recipe import recipe_mark
 from .stages import JobReport, StageClock
 
 #: Files that are motions already, by their names.
@@ -83,6 +86,7 @@ class AnimateRequest:
     resume: bool = False
     device: str = "cpu"
     precision: str = AUTO
+    mark: bool = True
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -93,8 +97,12 @@ def animate(request: AnimateRequest, progress: StageProgress | None = None) -> J
 
     Nothing is left at ``request.output`` unless the video is whole. Frames are drawn, pasted and encoded in batches.
     """
-    clock = StageClock(progress)
     check(request)
+    with OutputLock(request.output):
+        return _animate(request, StageClock(progress))
+
+
+def _animate(request: AnimateRequest, clock: StageClock) -> JobReport:
     sound = find_request_sound(request)
     motion_clip = load_motion_clip(request.driving) if is_motion(request.driving) else None
     with clock.stage("load models"):
@@ -124,17 +132,18 @@ def extract(
 ) -> JobReport:
     """Read the motion of a film into one of our files; ``fps`` None keeps the film's rate. Raises UserError."""
     clock = StageClock(progress)
-    check_motion_output(output)
+    check_output(output, SUFFIX)
     check_file(film, "driving video")
     _refuse_overwriting(output, film)
     require_device(device)
     video_facts(film)
-    with clock.stage("load models"):
-        face = load_face(weights or bundled("face.safetensors")).to(device)
-    with clock.stage("read motion") as step:
-        motion_clip = read_driving(face, film, options, step)
-    motion_clip = motion_clip.at(fps or motion_clip.motion.fps)
-    save_motion_clip(motion_clip, output)
+    with OutputLock(output):
+        with clock.stage("load models"):
+            face = load_face(weights or bundled("face.safetensors")).to(device)
+        with clock.stage("read motion") as step:
+            motion_clip = read_driving(face, film, options, step)
+        motion_clip = motion_clip.at(fps or motion_clip.motion.fps)
+        save_motion_clip(motion_clip, output)
     return JobReport(output, len(motion_clip.motion), motion_clip.motion.fps, tuple(clock.stages))
 
 
@@ -227,7 +236,9 @@ def _read_driving(request: AnimateRequest, face: FaceModel, clock: StageClock) -
 
 def _write(request: AnimateRequest, job: RenderJob, sound: SoundSource | None, clock: StageClock) -> JobReport:
     with clock.stage("render and encode") as step:
-        frames = write_video(job, VideoOutput(request.output, sound, request.resume), step)
+        kind = COMPOSITE if request.paste_back else DRAWN
+        marked = VideoOptions(mark=recipe_mark("animate", request, kind))
+        frames = write_video(job, VideoOutput(request.output, sound, request.resume, marked), step)
     return JobReport(request.output, frames, job.fps, tuple(clock.stages))
 
 

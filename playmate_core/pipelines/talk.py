@@ -20,10 +20,12 @@ from ..face import FaceModel
 from ..interpolation import FITS
 from ..media.audio_files import read_sound
 from ..media.images import check_file, read_picture, read_shown_picture
+from ..media.output_file import OutputLock, check_output
 from ..media.prefetch import prefetch
+from ..media.provenance import COMPOSITE, DRAWN
 from ..media.sound_source import find_sound
 from ..media.video_reader import read_frames, video_facts
-from ..media.video_writer import check_folder, check_output
+from ..media.video_writer import VideoOptions
 from ..motion.emotion_by import EmotionBy
 from ..motion.plot import plot_motion
 from ..motion.pose import TURNS, still
@@ -41,6 +43,7 @@ from ..weights.files import load_face
 from ..weights.folders import bundled
 from ..weights.generator_file import Companions
 from ..weights.generators import load_generator
+from .recipe import recipe_mark
 from .stages import (
     JobReport,
     StageClock,
@@ -113,6 +116,7 @@ class TalkRequest:
     device: str = "cpu"
     precision: str = AUTO
     plot: Path | None = None
+    mark: bool = True
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -124,8 +128,12 @@ def talk(request: TalkRequest, progress: StageProgress | None = None) -> JobRepo
     Nothing is left at ``request.output`` or ``request.plot`` unless the video is whole. Memory does not grow with
     the pictures. What is quick to refuse comes first: an hour of speech is read after the portrait is known to do.
     """
-    clock = StageClock(progress)
     check(request)
+    with OutputLock(request.output):
+        return _talk(request, StageClock(progress))
+
+
+def _talk(request: TalkRequest, clock: StageClock) -> JobReport:
     speech = find_sound(request.speech, request.audio_track, keep_lead=True)
     with clock.stage("read picture"):
         picture = _read_portrait_picture(request)
@@ -152,7 +160,9 @@ def talk(request: TalkRequest, progress: StageProgress | None = None) -> JobRepo
             write_plot(plot, motion, audio)
         with clock.stage("render and encode") as step:
             job = portrait_job(face, portrait, motion, request.rendering, Composition(request.paste_back))
-            frames = write_video(job, VideoOutput(request.output, replace(speech, reported=True), request.resume), step)
+            marked = VideoOptions(mark=recipe_mark("talk", request, COMPOSITE if request.paste_back else DRAWN))
+            output = VideoOutput(request.output, replace(speech, reported=True), request.resume, marked)
+            frames = write_video(job, output, step)
     return JobReport(request.output, frames, motion.fps, tuple(clock.stages))
 
 
@@ -167,9 +177,7 @@ def check(request: TalkRequest) -> None:
     """Raise UserError for whatever can be known to be wrong before any slow work."""
     check_output(request.output)
     if request.plot:
-        if request.plot.suffix.lower() != ".png" or request.plot.is_dir():
-            raise UserError(f"The plot {request.plot} must be a .png; please rename it.")
-        check_folder(request.plot.parent)
+        check_output(request.plot, ".png")
     inputs = [(request.portrait, "portrait"), (request.speech, "speech")]
     if request.pose.source not in (GENERATED, STILL):
         if not Path(request.pose.source).exists():
