@@ -208,7 +208,7 @@ def test_mistakes_are_answered_with_one_sentence(tmp_path: Path, tiny_face: Path
         "empty audio": "empty",
         "two voices": "2 recordings",
         "late": "9 s",
-        "emotion": "no emotion model",
+        "emotion": "no emotion of its own",
         "name": "bored",
         "schedule": "later",
         "keys": "0: 1 2",
