@@ -16,6 +16,7 @@ from ..playmate_core.values import Motion, Portrait
 from . import sockets
 from .drawing import gathered, output_file, prefix_problem, recipe, refuse_too_many, render_job, saved_video
 from .inputs import limit_input, prefix_input
+from .live_frame import LiveFrames
 from .media import colours, recording
 from .runtime import Bar, Managed, explain_missing_package
 
@@ -112,7 +113,7 @@ class RenderToVideo(io.ComfyNode):
         audio: dict[str, Any] | None = None,
         **options: Any,
     ) -> io.NodeOutput:
-        how, composition, bar = RenderOptions(**options), Composition(paste_back), Bar()
+        how, composition, bar = RenderOptions(**options), Composition(paste_back), Bar(LiveFrames())
         path, saved = output_file(filename_prefix, *composition.size(portrait)[::-1])
         sound = None if audio is None else recording(audio)
         output = VideoOutput(path, sound, encoding=VideoOptions(crf, tags=recipe(cls.hidden)))

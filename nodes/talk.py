@@ -22,6 +22,7 @@ from . import files, sockets
 from .drawing import output_file, prefix_problem, recipe, render_job, saved_video
 from .encoders import listen
 from .inputs import emotion_inputs, prefix_input, seed_input
+from .live_frame import LiveFrames
 from .media import one_picture, recording
 from .runtime import Bar, Managed, MotionModel, explain_missing_package, loaded, manage, renderer_dtype
 from .sample import Task, sampled
@@ -69,7 +70,7 @@ class Talk(io.ComfyNode):
         require_face: bool,
         **wired: Any,
     ) -> io.NodeOutput:
-        sound, bar = recording(audio), Bar()
+        sound, bar = recording(audio), Bar(LiveFrames())
         face = wired.get("face_model") or _bundled_face()
         portrait = _portrait(face, one_picture(image), require_face)
         score = wired.get("emotion_score") or EmotionSchedule.constant(emotion, intensity)

@@ -1,6 +1,7 @@
 """ComfyUI's own page, in a headless Chromium, opens every workflow whole, runs one and shows its film.
 
-What test_comfy.py needs, and the package playwright and a Chromium on the path. ``COMFYUI_PICTURES=docs`` in the
+What test_comfy.py needs, and the package playwright and a Chromium on the path; every frontend in COMFYUI_FRONTENDS is
+tried. ``COMFYUI_PICTURES=docs`` in the
 environment writes the documentation's pictures of ComfyUI anew.
 """
 
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from comfy_page import HAS_PAGE, ComfyPage, chromium, comfy_page
-from comfy_server import COMFY, PACK, PYTHON, ROOT, ComfyServer
+from comfy_server import COMFY, FRONTENDS, PACK, PYTHON, ROOT, ComfyServer
 from test_comfy import TINY, graph
 
 if TYPE_CHECKING:
@@ -41,6 +42,19 @@ pytestmark = [
     pytest.mark.skipif(not (COMFY and PYTHON), reason="COMFYUI_PATH and COMFYUI_PYTHON name no ComfyUI"),
     pytest.mark.skipif(not HAS_PAGE, reason="needs the package playwright and a Chromium on the path"),
 ]
+
+
+def _version(frontend: str) -> str:
+    return "-".join(Path(frontend).parts[-3:-2]) or "installed"
+
+
+@pytest.fixture(scope="module", params=FRONTENDS, ids=_version)
+def comfy(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, comfy_models: Path
+) -> Iterator[ComfyServer]:
+    """A server that shows one of the frontends."""
+    with ComfyServer(tmp_path_factory.mktemp("page"), comfy_models, frontend=request.param) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +150,17 @@ def test_run_shows_the_film_and_not_its_last_still(comfy: ComfyServer, page: Com
         page.run({**TINY, "PlaymateRenderToVideo.batch": 1, **changes}, film=prefix)
     seen = page.look()
     assert (seen.red, seen.boxes, seen.console) == ((), (), ())
+
+
+@pytest.mark.parametrize("drawn", DRAWN)
+@pytest.mark.parametrize("frontend", FRONTENDS, ids=_version)
+def test_the_film_is_shown_where_paid_nodes_are_on_and_no_policy_is_set(
+    frontend: str, drawn: str, browser: Browser, tmp_path: Path, comfy_models: Path
+) -> None:
+    with ComfyServer(tmp_path / "server", comfy_models, frontend=frontend, api_nodes=True) as server:
+        with comfy_page(browser, server, **{"Comfy.VueNodes.Enabled": DRAWN[drawn]}) as page:
+            page.open(ROOT / "workflows" / "talk_one_box.json")
+            page.run({**TINY, "PlaymateTalk.filename_prefix": "video/paid"}, film="paid")
 
 
 def test_the_bundled_models_talk_and_the_pictures_are_taken(

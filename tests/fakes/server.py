@@ -1,0 +1,17 @@
+"""A server that remembers what it sent; a test makes the ``instance``."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class PromptServer:
+    instance: ClassVar[PromptServer | None] = None
+
+    def __init__(self, client_id: str | None, *features: str) -> None:
+        self.client_id = client_id
+        self.sockets_metadata = {client_id: {"feature_flags": dict.fromkeys(features, True)}}
+        self.sent: list[tuple[str, dict[str, Any], str]] = []
+
+    def send_sync(self, event: str, data: dict[str, Any], sid: str) -> None:
+        self.sent.append((event, data, sid))
