@@ -17,6 +17,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
+import wave
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +27,8 @@ import psutil
 from archive import ROOT, published
 
 COMFY, PYTHON = os.environ.get("COMFYUI_PATH", ""), os.environ.get("COMFYUI_PYTHON", "")
+#: An input file of every server, with the first seconds of the bundled speech.
+SHORT, SECONDS = "short.wav", 0.4
 #: "" is the installed one.
 FRONTENDS = os.environ.get("COMFYUI_FRONTENDS", "").split(os.pathsep)
 PACK = "playmate-portrait"
@@ -64,6 +67,10 @@ class ComfyServer:
         for name in published():  # what the registry would install, and not a file more
             (pack / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, pack / name)
+        with wave.open(str(ROOT / "playmate_core" / "bundled" / "speech.wav")) as whole:
+            with wave.open(str(base / "input" / SHORT), "wb") as short:
+                short.setparams(whole.getparams())
+                short.writeframes(whole.readframes(int(whole.getframerate() * SECONDS)))
         self.log = base / "server.log"
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
