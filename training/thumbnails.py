@@ -85,12 +85,12 @@ def tile(studio: Studio, shot: Shot) -> Bytes:
 
 def wide(faces: Sequence[Bytes]) -> Bytes:
     """One picture (H, 16 / 9 H, 3) that square faces (H, H, 3) fill: columns beside each other, from eight on in two
-    rows; a single one continues to both sides."""
+    rows; the background of a single one goes on to both sides."""
     height = len(faces[0])
     width = height * 16 // 9
     if len(faces) == 1:
         side = (width - height) // 2
-        return np.asarray(cv2.copyMakeBorder(faces[0], 0, 0, side, width - height - side, cv2.BORDER_REFLECT))
+        return np.asarray(cv2.copyMakeBorder(faces[0], 0, 0, side, width - height - side, cv2.BORDER_REPLICATE))
     rows = 2 if len(faces) >= 8 else 1
     columns, size = len(faces) // rows, height // rows
     edges = [round(width * n / columns) for n in range(columns + 1)]
