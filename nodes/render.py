@@ -16,6 +16,7 @@ from ..playmate_core.values import Motion, Portrait
 from . import sockets
 from .drawing import gathered, node_mark, recipe, refuse_too_many, render_job, saved_video
 from .inputs import limit_input, mark_input, prefix_input
+from .live_frame import LiveFrames
 from .media import colours, recording
 from .runtime import Bar, Managed, explain_missing_package
 from .saving import SAVED, check_prefix, output_file
@@ -120,7 +121,7 @@ class RenderToVideo(io.ComfyNode):
         audio: dict[str, Any] | None = None,
         **options: Any,
     ) -> io.NodeOutput:
-        how, composition, bar = RenderOptions(**options), Composition(paste_back), Bar()
+        how, composition, bar = RenderOptions(**options), Composition(paste_back), Bar(LiveFrames())
         path, saved = output_file(filename_prefix, ".mp4", *composition.size(portrait)[::-1])
         sound = None if audio is None else recording(audio)
         encoding = VideoOptions(crf, tags=recipe(cls.hidden), mark=node_mark(mark, paste_back))

@@ -23,6 +23,7 @@ from ..playmate_core.errors import UserError
 from ..playmate_core.host import HOST
 from ..playmate_core.progress import Progress
 from ..playmate_core.rendering.device import AUTO, PRECISIONS
+from .live_frame import SIDE, LiveFrames
 
 Run = TypeVar("Run", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -115,8 +116,9 @@ def _hear_cancel(module: nn.Module, arguments: Any) -> None:
 class Bar:
     """One node's progress bar. Call it as the core's progress; :meth:`part` gives a stage its share of the whole."""
 
-    def __init__(self) -> None:
-        self._bar = comfy.utils.ProgressBar(FULL)
+    def __init__(self, live_frames: LiveFrames | None = None) -> None:
+        """``live_frames`` for a node that shows a video in the end, which may have no previews of ComfyUI's own."""
+        self._bar, self._live_frames = comfy.utils.ProgressBar(FULL), live_frames
         self._picture: tuple[str, Image.Image, int] | None = None
 
     def __call__(self, done: int, total: int) -> None:
@@ -135,7 +137,9 @@ class Bar:
 
     def show(self, picture: Tensor | np.ndarray) -> None:
         """The next step shows ``picture`` (H, W, 3) uint8 on the node."""
-        self._picture = ("JPEG", Image.fromarray(np.asarray(picture)), 512)
+        image = Image.fromarray(np.asarray(picture))
+        if self._live_frames is None or not self._live_frames.send(image):
+            self._picture = ("JPEG", image, SIDE)
 
     def along(self, things: Iterable[T], total: int) -> Iterator[T]:
         """``total`` things one by one; the bar is full when the last was used."""

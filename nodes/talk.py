@@ -24,6 +24,7 @@ from . import files, sockets
 from .drawing import node_mark, recipe, render_job, saved_video
 from .encoders import listen
 from .inputs import emotion_inputs, mark_input, prefix_input, seed_input
+from .live_frame import LiveFrames
 from .media import one_picture, recording
 from .runtime import Bar, Managed, MotionModel, explain_missing_package, loaded, manage, renderer_dtype
 from .sample import Task, sampled
@@ -78,7 +79,7 @@ class Talk(io.ComfyNode):
         mark: bool = True,
         **wired: Any,
     ) -> io.NodeOutput:
-        sound, bar = recording(audio), Bar()
+        sound, bar = recording(audio), Bar(LiveFrames())
         face = wired.get("face_model") or _bundled_face()
         portrait = _portrait(face, one_picture(image), require_face)
         composition = Composition(paste_back)
