@@ -83,7 +83,7 @@ def recipe(hidden: Any) -> tuple[tuple[str, str], ...]:
     return tuple((key, json.dumps(value)) for key, value in {**extra, "prompt": hidden.prompt}.items())
 
 
-def saved_video(hidden: Any, path: Path, saved: ui.SavedResult, *more: Any) -> io.NodeOutput:
-    """VIDEO from a file that the node with these ``hidden`` inputs has just written, shown on it."""
-    SAVED.add(hidden, path)
+def saved_video(path: Path, saved: ui.SavedResult, *more: Any) -> io.NodeOutput:
+    """VIDEO from a file that the node has just written, shown on it."""
+    SAVED.add(path)
     return io.NodeOutput(to_video(str(path)), *more, ui=ui.PreviewVideo([saved]))

@@ -95,7 +95,6 @@ class RenderToVideo(io.ComfyNode):
             ],
             outputs=[io.Video.Output(display_name="video", tooltip="The file, for any node that takes a video.")],
             is_output_node=True,
-            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
@@ -104,7 +103,7 @@ class RenderToVideo(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, **given: Any) -> str:
-        return SAVED.fingerprint(cls.hidden)
+        return SAVED.fingerprint()
 
     @classmethod
     @explain_missing_package
@@ -125,7 +124,7 @@ class RenderToVideo(io.ComfyNode):
         output = VideoOutput(path, sound, encoding=VideoOptions(crf, tags=recipe(cls.hidden)))
         with render_job(face_model, portrait, motion, how, composition, bar) as job:
             write_video(job, output, bar)
-        return saved_video(cls.hidden, path, saved)
+        return saved_video(path, saved)
 
 
 class PasteBack(io.ComfyNode):

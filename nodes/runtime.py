@@ -14,6 +14,7 @@ import comfy.model_patcher
 import comfy.utils
 import numpy as np
 import torch
+from comfy_execution.utils import get_executing_context
 from PIL import Image
 from torch import Tensor, nn
 
@@ -149,12 +150,19 @@ class Bar:
             yield batch
 
 
-def show_text(hidden: Any, text: str) -> None:
-    """Show ``text`` on the node that runs; ``hidden`` holds its id."""
+def node_id() -> str:
+    """The id of the node that runs, or whose fingerprint is taken, "" where none does; 0.3.64 has no hidden inputs for
+    the latter."""
+    context = get_executing_context()
+    return "" if context is None else context.node_id
+
+
+def show_text(text: str) -> None:
+    """Show ``text`` on the node that runs."""
     from server import PromptServer
 
-    if PromptServer.instance is not None and hidden is not None and hidden.unique_id is not None:
-        PromptServer.instance.send_progress_text(text, hidden.unique_id)
+    if PromptServer.instance is not None:
+        PromptServer.instance.send_progress_text(text, node_id())
 
 
 def explain_missing_package(execute: Run) -> Run:

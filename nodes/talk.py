@@ -52,7 +52,6 @@ class Talk(io.ComfyNode):
                 sockets.Motion.Output(display_name="motion", tooltip="Its motion, to plot, edit or render again."),
             ],
             is_output_node=True,
-            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
@@ -61,7 +60,7 @@ class Talk(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, **given: Any) -> str:
-        return SAVED.fingerprint(cls.hidden)
+        return SAVED.fingerprint()
 
     @classmethod
     @explain_missing_package
@@ -93,7 +92,7 @@ class Talk(io.ComfyNode):
         output = VideoOutput(path, sound, encoding=VideoOptions(tags=recipe(cls.hidden)))
         with render_job(face, portrait, motion, RenderOptions(), composition, bar) as job:
             write_video(job, output, bar.part(SAMPLED, 1.0))
-        return saved_video(cls.hidden, path, saved, motion)
+        return saved_video(path, saved, motion)
 
 
 def _portrait(model: Managed, picture: Tensor, must_be_face: bool) -> Portrait:

@@ -30,9 +30,13 @@ from training.prepare.manifest import read_manifest
 from training.prepared import members, prepared_shards, read_shards
 
 MISSING = [name for name in ("scenedetect", "silero_vad", "pyarrow", "matplotlib", "numba") if find_spec(name) is None]
-pytestmark = pytest.mark.skipif(
-    bool(MISSING), reason=f"{', '.join(MISSING)} not installed: pip install 'playmate-portrait[train]'"
-)
+#: Four minutes of films; the single steps and the layouts are tested in every run.
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        bool(MISSING), reason=f"{', '.join(MISSING)} not installed: pip install 'playmate-portrait[train]'"
+    ),
+]
 ROOT = Path(__file__).resolve().parent.parent
 #: The drawn heads are small, to be drawn quickly; everything else is as shipped.
 LIMITS = Limits(face_px=60)
