@@ -248,7 +248,7 @@ def _is_crop(path: Path, track: FaceTrack, options: FaceVideoOptions) -> bool:
 
 def _images(path: Path, times: list[float], warn: bool) -> Iterator[Tensor]:
     """The pictures of a film as floats; when each is shown is noted in ``times``."""
-    for frame in read_frames(path, warn):
+    for frame in read_frames(path, warn=warn):
         times.append(frame.time)
         yield from_bytes(frame.picture)
 
