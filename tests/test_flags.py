@@ -64,6 +64,7 @@ def required(command: str, portrait: Path, speech: Path) -> list[str]:
         "weights list": [],
         "weights fetch": ["liveportrait"],
         "weights check": [],
+        "weights convert": ["joyvasa", "-o", "out.safetensors"],
     }[command]
 
 
