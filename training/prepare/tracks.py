@@ -19,6 +19,7 @@ from playmate_core.detection.tiling import looking_near, searching
 from playmate_core.detection.tracking import FaceTrack, GapLimits, follow, gaps
 from playmate_core.errors import UserError
 from playmate_core.media.images import Bytes
+from playmate_core.ranges import range_of
 
 from .entry import Entry, Item
 from .film import frames_between
@@ -31,6 +32,9 @@ _HEIGHTS = (240, 360, 480, 720, 1080, 1440, 2160, 4320)
 WHOLE = "whole"
 
 MakeDetector = Callable[[], Detector]
+
+#: However often a face is missing; what is too often is for the filters to say.
+ANY_GAPS = GapLimits(share=1.0, longest=int(range_of(GapLimits, "longest").most))
 
 
 @dataclass
@@ -99,7 +103,7 @@ class Track:
         watched = Watched(_made(self.make))
         pick = which_face(item.entry, item.facts["width"], item.facts["height"])
         try:
-            track = follow(pictures, watched, pick, GapLimits(share=1.0, longest=1 << 30))
+            track = follow(pictures, watched, pick, ANY_GAPS)
         except UserError as problem:
             return [Result(reason="no_face" if times else "unreadable", detail=str(problem))]
         return [self._result(item, times, track, watched, pick)]
