@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import torch
 
+from .errors import UserError
 from .values import Motion
 
 #: LivePortrait's public networks, and everything that learned from their readings.
@@ -35,6 +36,15 @@ def same_keypoints(motion: str, face: str) -> bool:
         *(motion, face, face),
     )
     return False
+
+
+def require_keypoints(model: str, space: str, face: str) -> None:
+    """Raise UserError where a motion model of ``space`` cannot drive faces of space ``face``; an unknown one passes."""
+    if space != face and UNKNOWN not in (space, face):
+        raise UserError(
+            f"{model}'s model moves {space} keypoints, and this portrait was read by a face model with {face}"
+            " keypoints; read it with LivePortrait's face weights."
+        )
 
 
 def keep_expression(motion: Motion, rest: Motion) -> Motion:

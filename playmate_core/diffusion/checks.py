@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from ..errors import UserError
-from ..keypoint_space import UNKNOWN
-from ..values import KEYPOINTS, AudioFeatures, EmotionCurve, Motion, expect, expect_same_rate
+from ..values import KEYPOINTS, AudioFeatures, EmotionCurve, expect, expect_same_rate
 from .request import GenerationRequest
 
 #: An emotion that asks for nothing.
@@ -31,15 +30,6 @@ def check_request(request: GenerationRequest) -> None:
             raise UserError(f"The {name} holds NaN or infinite numbers; read it again from an intact file.")
     if request.previous is not None:
         expect_same_rate(request.previous.fps, audio.fps, "The previous motion and the audio")
-
-
-def check_space(model: str, space: str, rest: Motion) -> None:
-    """Raise UserError for a portrait whose keypoints are others than a generator's; unknown ones pass."""
-    if rest.keypoint_space not in (UNKNOWN, space):
-        raise UserError(
-            f"{model}'s model moves {space} keypoints, and this portrait was read by a face model with"
-            f" {rest.keypoint_space} keypoints; read it with LivePortrait's face weights."
-        )
 
 
 def check_encoder(model: str, audio: AudioFeatures, encoder: str, width: int) -> None:

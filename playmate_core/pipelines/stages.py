@@ -12,9 +12,8 @@ from pathlib import Path
 from ..diffusion.emotion_schedule import EmotionSchedule
 from ..diffusion.options import SamplingOptions
 from ..diffusion.request import GenerationRequest, MotionGenerator
-from ..errors import UserError
 from ..face import FaceModel
-from ..keypoint_space import PLAYMATE_DEMO, UNKNOWN, keep_expression, same_keypoints
+from ..keypoint_space import PLAYMATE_DEMO, keep_expression, require_keypoints, same_keypoints
 from ..media.video_reader import Frame
 from ..motion.edit import resample_motion
 from ..motion.emotion_by import EmotionBy, sample_with_emotion
@@ -30,12 +29,8 @@ def check_generator(generator: MotionGenerator, face_space: str) -> None:
 
     The demo's generator can lend its pose to any face (:mod:`keypoint_space`); the others know one space only.
     """
-    known = UNKNOWN in (generator.keypoint_space, face_space) or generator.keypoint_space == face_space
-    if not known and generator.keypoint_space != PLAYMATE_DEMO:
-        raise UserError(
-            f"The motion model {generator.name} moves {generator.keypoint_space} keypoints and the face model has"
-            f" {face_space} keypoints; please choose LivePortrait's face weights."
-        )
+    if generator.keypoint_space != PLAYMATE_DEMO:
+        require_keypoints(generator.name, generator.keypoint_space, face_space)
 
 
 def sample_motion(

@@ -13,12 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import UserError
-from ...keypoint_space import LIVEPORTRAIT
+from ...keypoint_space import LIVEPORTRAIT, require_keypoints
 from ...speech import ENCODERS, AudioEncoder
 from ...speech.hubert_streaming import StreamingHubert
 from ...speech.listener import Source
 from ...values import Motion
-from ..checks import check_curve, check_encoder, check_request, check_space
+from ..checks import check_curve, check_encoder, check_request
 from ..noise import ClipNoise, SharedSteps
 from ..one_condition import check_scales, guidance_scale
 from ..options import SamplingOptions
@@ -99,7 +99,7 @@ class DittoGenerator:
         if self.network.training:
             raise ValueError("The motion model is in training mode, where dropout adds noise; call train(False) first.")
         check_request(request)
-        check_space("Ditto", self.keypoint_space, request.rest)
+        require_keypoints("Ditto", self.keypoint_space, request.rest.keypoint_space)
         audio, config = request.audio, self.network.config
         check_encoder("Ditto", audio, self.encoder_name, config.condition - FACE_CONDITIONS)
         if request.emotion is not None:

@@ -12,12 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import UserError
-from ...keypoint_space import LIVEPORTRAIT
+from ...keypoint_space import LIVEPORTRAIT, require_keypoints
 from ...speech import ENCODERS, AudioEncoder
 from ...speech.hubert_windows import Listening, WindowedHubert
 from ...speech.listener import Source
 from ...values import Motion
-from ..checks import check_encoder, check_request, check_space, refuse_emotion
+from ..checks import check_encoder, check_request, refuse_emotion
 from ..noise import ClipNoise, SharedStart
 from ..one_condition import check_scales, guidance_scale
 from ..options import SamplingOptions
@@ -92,7 +92,7 @@ class JoyVasaGenerator:
         if self.network.training:
             raise ValueError("The motion model is in training mode, where dropout adds noise; call train(False) first.")
         check_request(request)
-        check_space("JoyVASA", self.keypoint_space, request.rest)
+        require_keypoints("JoyVASA", self.keypoint_space, request.rest.keypoint_space)
         check_encoder("JoyVASA", request.audio, self.encoder_name, self.network.config.audio_width)
         refuse_emotion("JoyVASA", request.emotion)
         options = request.options or self.defaults
