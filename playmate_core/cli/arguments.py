@@ -21,6 +21,8 @@ from ..diffusion.options import GuidanceKeys, numbers
 from ..errors import UserError, elided, suggestion
 from ..ranges import Range, default_of, range_of
 
+#: Where a namespace keeps which flags were given.
+SAID = "said"
 T = TypeVar("T")
 #: Bytes of one name that file systems take.
 LONGEST_NAME = 255
@@ -84,6 +86,20 @@ def unknown_choice(text: str, names: Iterable[str]) -> str:
     """The words on a name that is in no list."""
     names = tuple(names)
     return f"invalid choice: {elided(repr(text))}{suggestion(text, names)}; choose from {', '.join(names)}"
+
+
+class StoreSaid(argparse._StoreAction):
+    """Stores a value and, under SAID, that it was said: a default and the same value said can mean different things."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        super().__call__(parser, namespace, values, option_string)
+        setattr(namespace, SAID, getattr(namespace, SAID, frozenset()) | {self.dest})
 
 
 def number(to: argparse._ActionsContainer, name: str, owner: type, field: str, what: str) -> None:

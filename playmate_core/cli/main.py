@@ -31,7 +31,7 @@ from ..version import version
 from ..weights.files import describe
 from ..weights.folders import bundled
 from .animate import add_animate_commands
-from .arguments import amplitudes, choice, emotion, filled, number, numbers_over_time, path
+from .arguments import SAID, StoreSaid, amplitudes, choice, emotion, filled, number, numbers_over_time, path
 from .terminal import (
     Bars,
     Parser,
@@ -179,6 +179,7 @@ def add_talk_flags(to: argparse.ArgumentParser) -> None:
 def add_sampling_flags(to: argparse.ArgumentParser) -> None:
     """One flag for each choice of SamplingOptions."""
     sampling, of = SamplingOptions(), SamplingOptions
+    to.register("action", None, StoreSaid)
     how = to.add_argument_group("how the motion is sampled")
     over_time = "a number, or a timeline in seconds like 0:1.5,2.5:3"
     numbers_over_time(how, "--cfg-audio", of, "cfg_audio", f"how closely to follow the voice: {over_time}")
@@ -200,9 +201,10 @@ def request_from(options: argparse.Namespace, portrait: Path, speech: Path) -> T
     names = ["steps", "sampler", "spacing", "cfg_audio", "cfg_audio_pose", "cfg_emotion", "seed"]
     names += ["pose_amplitude", "pose_mean", "pose_anchor", "start"]
     try:
-        usual = SamplingOptions()  # what is left as it is there is as the generator was published
-        changes = tuple((name, getattr(options, name)) for name in names)
-        changes = tuple((name, value) for name, value in changes if value != getattr(usual, name))
+        said: frozenset[str] = getattr(
+            options, SAID, frozenset()
+        )  # what was not said is as the generator was published
+        changes = tuple((name, getattr(options, name)) for name in names if name in said)
         replace(SamplingOptions(), **dict(changes))  # refuses what cannot be meant
         rendering = replace(RenderOptions(), expression=options.expression, batch=options.batch)
     except ValueError as problem:
