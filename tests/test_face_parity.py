@@ -16,7 +16,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from golden import GOLDENS, Golden
-from test_liveportrait import flattened, nested, write_pth, write_safe
+from liveportrait_files import flattened, nested, write_pth, write_safe
 from torch import Tensor, nn
 
 from playmate_core.face import FaceConfig, warping
