@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ..playmate_core.errors import UserError
 from ..playmate_core.face.fast import release
+from ..playmate_core.media.provenance import COMPOSITE, DRAWN, Mark
 from ..playmate_core.rendering.render import RenderOptions
 from ..playmate_core.rendering.segments import RenderJob
 from ..playmate_core.rendering.write_video import Composition, portrait_job
@@ -83,7 +84,14 @@ def recipe(hidden: Any) -> tuple[tuple[str, str], ...]:
     return tuple((key, json.dumps(value)) for key, value in {**extra, "prompt": hidden.prompt}.items())
 
 
-def saved_video(hidden: Any, path: Path, saved: ui.SavedResult, *more: Any) -> io.NodeOutput:
-    """VIDEO from a file that the node with these ``hidden`` inputs has just written, shown on it."""
-    SAVED.add(hidden, path)
+def node_mark(wanted: bool, paste_back: bool) -> Mark | None:
+    """What a video says of itself; None where the widget or ComfyUI's --disable-metadata says that it shall not."""
+    from comfy.cli_args import args
+
+    return Mark(COMPOSITE if paste_back else DRAWN) if wanted and not args.disable_metadata else None
+
+
+def saved_video(path: Path, saved: ui.SavedResult, *more: Any) -> io.NodeOutput:
+    """VIDEO from a file that the node has just written, shown on it."""
+    SAVED.add(path)
     return io.NodeOutput(to_video(str(path)), *more, ui=ui.PreviewVideo([saved]))

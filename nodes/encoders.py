@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from typing import Any
 
 import comfy.utils
@@ -81,30 +80,7 @@ def load(choice: str) -> AudioEncoder:
 
 def listen(encoder: Any, sound: Recording, step: Progress) -> AudioFeatures:
     """Hear a recording with our encoder, ComfyUI's, or, where None is connected, log-mel; ``step`` hears Cancel."""
-    preload_librosa(lambda: step(0, 1))
     return _listener(encoder).listen(sound.samples, sound.rate, step)
-
-
-def preload_librosa(pause: Callable[[], None]) -> None:
-    """Import librosa, and first what it stands on: else two deaf seconds in one piece, the first time."""
-    import librosa  # loads its parts when they are used
-
-    pause()
-    import scipy.linalg  # noqa: F401
-
-    pause()
-    import scipy.stats  # noqa: F401
-
-    pause()
-    import scipy.signal  # noqa: F401
-
-    pause()
-    import numba  # noqa: F401
-
-    pause()
-    _ = librosa.util.frame
-    pause()
-    _ = librosa.stft
 
 
 def _listener(encoder: Any) -> AudioEncoder:

@@ -43,7 +43,6 @@ class SaveMotion(io.ComfyNode):
             ],
             outputs=[sockets.Motion.Output(display_name="motion", tooltip="The same motion, to go on with.")],
             is_output_node=True,
-            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
@@ -52,15 +51,15 @@ class SaveMotion(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, **given: Any) -> str:
-        return SAVED.fingerprint(cls.hidden)
+        return SAVED.fingerprint()
 
     @classmethod
     def execute(cls, motion: Motion, filename_prefix: str) -> io.NodeOutput:
         path, saved = output_file(filename_prefix, SUFFIX)
         save_motion_clip(MotionClip(motion), path)
-        SAVED.add(cls.hidden, path)
+        SAVED.add(path)
         name = os.path.join(saved["subfolder"], saved["filename"])
-        show_text(cls.hidden, name)
+        show_text(name)
         return io.NodeOutput(motion, ui={"text": [name]})
 
 

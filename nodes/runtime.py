@@ -14,6 +14,7 @@ import comfy.model_patcher
 import comfy.utils
 import numpy as np
 import torch
+from comfy_execution.utils import get_executing_context
 from PIL import Image
 from torch import Tensor, nn
 
@@ -22,12 +23,13 @@ from ..playmate_core.errors import UserError
 from ..playmate_core.host import HOST
 from ..playmate_core.progress import Progress
 from ..playmate_core.rendering.device import AUTO, PRECISIONS
+from .live_frame import SIDE, LiveFrames
 
 Run = TypeVar("Run", bound=Callable[..., Any])
 T = TypeVar("T")
 
 #: The package that brings a module, where the names differ.
-PACKAGES = {"cv2": "opencv-python", "av": "av", "librosa": "librosa", "transformers": "transformers"}
+PACKAGES = {"cv2": "opencv-python", "av": "av", "soxr": "soxr", "transformers": "transformers"}
 #: Progress bars count to this, so that several stages can share one.
 FULL = 1000
 
@@ -114,8 +116,9 @@ def _hear_cancel(module: nn.Module, arguments: Any) -> None:
 class Bar:
     """One node's progress bar. Call it as the core's progress; :meth:`part` gives a stage its share of the whole."""
 
-    def __init__(self) -> None:
-        self._bar = comfy.utils.ProgressBar(FULL)
+    def __init__(self, live_frames: LiveFrames | None = None) -> None:
+        """``live_frames`` for a node that shows a video in the end, which may have no previews of ComfyUI's own."""
+        self._bar, self._live_frames = comfy.utils.ProgressBar(FULL), live_frames
         self._picture: tuple[str, Image.Image, int] | None = None
 
     def __call__(self, done: int, total: int) -> None:
@@ -134,7 +137,9 @@ class Bar:
 
     def show(self, picture: Tensor | np.ndarray) -> None:
         """The next step shows ``picture`` (H, W, 3) uint8 on the node."""
-        self._picture = ("JPEG", Image.fromarray(np.asarray(picture)), 512)
+        image = Image.fromarray(np.asarray(picture))
+        if self._live_frames is None or not self._live_frames.send(image):
+            self._picture = ("JPEG", image, SIDE)
 
     def along(self, things: Iterable[T], total: int) -> Iterator[T]:
         """``total`` things one by one; the bar is full when the last was used."""
@@ -149,12 +154,19 @@ class Bar:
             yield batch
 
 
-def show_text(hidden: Any, text: str) -> None:
-    """Show ``text`` on the node that runs; ``hidden`` holds its id."""
+def node_id() -> str:
+    """The id of the node that runs, or whose fingerprint is taken, "" where none does; 0.3.64 has no hidden inputs for
+    the latter."""
+    context = get_executing_context()
+    return "" if context is None else context.node_id
+
+
+def show_text(text: str) -> None:
+    """Show ``text`` on the node that runs."""
     from server import PromptServer
 
-    if PromptServer.instance is not None and hidden is not None and hidden.unique_id is not None:
-        PromptServer.instance.send_progress_text(text, hidden.unique_id)
+    if PromptServer.instance is not None:
+        PromptServer.instance.send_progress_text(text, node_id())
 
 
 def explain_missing_package(execute: Run) -> Run:

@@ -6,12 +6,13 @@ import os
 import re
 import time
 from pathlib import Path
-from typing import Any
 
 import folder_paths
 from comfy_api.latest import io, ui
 
 from ..playmate_core.errors import UserError, elided
+from ..playmate_core.media.output_file import check_output
+from .runtime import node_id
 
 #: Bytes of one name before the number: file systems take 255 with the number, the suffix and the mark of a half file.
 LONGEST_NAME = 200
@@ -67,6 +68,8 @@ def output_file(prefix: str, suffix: str, width: int = 0, height: int = 0) -> tu
             f"{shown} cannot be made in the output folder ({problem.strerror}); please change it."
         ) from None
     file = f"{name}_{counter:05}_{suffix}"
+    if suffix == ".mp4":
+        check_output(Path(folder) / file)
     return Path(folder) / file, ui.SavedResult(file, subfolder, io.FolderType.output)
 
 
@@ -80,25 +83,21 @@ class SavedFiles:
         self._files: dict[str, list[Path]] = {}
         self._lost: dict[str, int] = {}
 
-    def add(self, hidden: Any, path: Path) -> None:
+    def add(self, path: Path) -> None:
         """The node that runs has saved ``path``."""
-        files = self._files.setdefault(_node_id(hidden), [])
+        files = self._files.setdefault(node_id(), [])
         files.append(path)
         del files[:-MOST_REMEMBERED]
 
-    def fingerprint(self, hidden: Any) -> str:
-        """How often files of this node were found to be gone: another number makes ComfyUI run it again."""
-        node = _node_id(hidden)
+    def fingerprint(self) -> str:
+        """How often files of the node that asks were found to be gone: another number makes ComfyUI run it again."""
+        node = node_id()
         files = self._files.get(node, [])
         there = [path for path in files if path.is_file()]
         if len(there) < len(files):
             self._files[node] = there
             self._lost[node] = self._lost.get(node, 0) + 1
         return str(self._lost.get(node, 0))
-
-
-def _node_id(hidden: Any) -> str:
-    return str(getattr(hidden, "unique_id", None))
 
 
 #: Of this process.

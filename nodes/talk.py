@@ -22,9 +22,10 @@ from ..playmate_core.weights.files import load_face
 from ..playmate_core.weights.generator_file import Companions
 from ..playmate_core.weights.generators import load_generator
 from . import files, sockets
-from .drawing import recipe, render_job, saved_video
+from .drawing import node_mark, recipe, render_job, saved_video
 from .encoders import listen
-from .inputs import emotion_inputs, prefix_input, seed_input
+from .inputs import emotion_inputs, mark_input, prefix_input, seed_input
+from .live_frame import LiveFrames
 from .media import one_picture, recording
 from .runtime import Bar, Managed, MotionModel, explain_missing_package, loaded, manage, renderer_dtype
 from .sample import Task, sampled
@@ -53,7 +54,6 @@ class Talk(io.ComfyNode):
                 sockets.Motion.Output(display_name="motion", tooltip="Its motion, to plot, edit or render again."),
             ],
             is_output_node=True,
-            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
@@ -62,7 +62,7 @@ class Talk(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, **given: Any) -> str:
-        return SAVED.fingerprint(cls.hidden)
+        return SAVED.fingerprint()
 
     @classmethod
     @explain_missing_package
@@ -77,21 +77,23 @@ class Talk(io.ComfyNode):
         paste_back: bool,
         filename_prefix: str,
         require_face: bool,
+        mark: bool = True,
         **wired: Any,
     ) -> io.NodeOutput:
-        sound, bar = recording(audio), Bar()
+        sound, bar = recording(audio), Bar(LiveFrames())
         face = wired.get("face_model") or _bundled_face()
         portrait = _portrait(face, one_picture(image), require_face)
+        composition = Composition(paste_back)
+        path, saved = output_file(filename_prefix, ".mp4", *composition.size(portrait)[::-1])
         score = wired.get("emotion_score") or EmotionSchedule.constant(emotion, intensity)
         options = SamplingOptions(seed=seed, pose_amplitude=head_motion)
         motion = _motion(wired.get("motion_model") or _bundled_motion(), portrait, sound, score, options, bar)
         motion = with_fitted_pose(motion, wired.get("pose"), portrait.rest.pose, "bounce")
-        composition = Composition(paste_back)
-        path, saved = output_file(filename_prefix, ".mp4", *composition.size(portrait)[::-1])
-        output = VideoOutput(path, sound, encoding=VideoOptions(tags=recipe(cls.hidden)))
+        encoding = VideoOptions(tags=recipe(cls.hidden), mark=node_mark(mark, paste_back))
+        output = VideoOutput(path, sound, encoding=encoding)
         with render_job(face, portrait, motion, RenderOptions(), composition, bar) as job:
             write_video(job, output, bar.part(SAMPLED, 1.0))
-        return saved_video(cls.hidden, path, saved, motion)
+        return saved_video(path, saved, motion)
 
 
 def _portrait(model: Managed, picture: Tensor, must_be_face: bool) -> Portrait:
@@ -156,4 +158,5 @@ def _widgets() -> list[Any]:
             " strange.",
             **sockets.advanced(io.Boolean.Input),
         ),
+        mark_input(),
     ]

@@ -6,8 +6,11 @@ host the core runs all the same: it cannot be cancelled, frees nothing and knows
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 class Host:
@@ -40,6 +43,13 @@ class Host:
     def check_interrupted(self) -> None:
         """Cooperative cancellation: raises whatever the host raises when the user has cancelled."""
         self._check_interrupted()
+
+    def interruptible(self, items: Iterable[T]) -> Iterator[T]:
+        """``items``, with :meth:`check_interrupted` before the first and after each."""
+        self.check_interrupted()
+        for item in items:
+            self.check_interrupted()
+            yield item
 
     def is_out_of_memory(self, problem: BaseException) -> bool:
         """Whether the host recognises ``problem`` as running out of memory."""

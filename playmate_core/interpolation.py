@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from .geometry import euler_degrees, rotation_matrix
+from .host import HOST
 from .values import expect_rate
 
 #: How :func:`fit_frames` makes a track longer (a longer one is cut, except by "stretch").
@@ -93,13 +94,13 @@ def smooth_track(track: Tensor, observation_variance: float, process_variance: f
     """Rauch-Tung-Striebel smoother of a random walk, each column on its own: (T, N) -> (T, N) float64."""
     seen = track.double()
     mean, variance = seen.clone(), [1.0] * len(seen)
-    for i in range(len(seen)):
+    for i in HOST.interruptible(range(len(seen))):
         prior = 1.0 if i == 0 else variance[i - 1] + process_variance
         gain = prior / (prior + observation_variance)
         if i > 0:
             mean[i] = mean[i - 1] + gain * (seen[i] - mean[i - 1])
         variance[i] = (1.0 - gain) * prior
-    for i in range(len(seen) - 2, -1, -1):
+    for i in HOST.interruptible(range(len(seen) - 2, -1, -1)):
         mean[i] += variance[i] / (variance[i] + process_variance) * (mean[i + 1] - mean[i])
     return mean
 

@@ -6,19 +6,17 @@ import copy
 import json
 from typing import Any
 
-from comfy_server import ROOT, ComfyServer, Ended, Prompt
+from comfy_server import ROOT, SECONDS, SHORT, ComfyServer, Ended, Prompt
 
 from playmate_core.motion.motion_file import load_motion_clip
 from playmate_core.values import Motion
-
-SECONDS = 0.4
-
 
 TINY = {
     "PlaymateLoadFaceModel.file": "tiny_face.safetensors",
     "PlaymateLoadMotionModel.file": "tiny_motion.safetensors",
     "PlaymateLoadMotionModel.emotion": "tiny_emotion.safetensors",
     "PlaymateDemoMedia.seconds": SECONDS,
+    "LoadAudio.audio": SHORT,
     "PlaymateSampleMotion.steps": 2,
     "PlaymateEncodePortrait.require_face": False,
     "PlaymateTalk.require_face": False,

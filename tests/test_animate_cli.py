@@ -31,6 +31,16 @@ def test_the_three_commands(
     motion, one, two = tmp_path / "m.safetensors", tmp_path / "one.mp4", tmp_path / "two.mp4"
     assert main(["motion", str(film), "-o", str(motion), "--crop", "whole", *weights]) == 0
     assert "6 frames at 25 fps" in capsys.readouterr().out
+    assert main(["describe", str(motion)]) == 0
+    said = capsys.readouterr().out
+    for fact in (
+        "m.safetensors: motion,",
+        "0.24 s, 6 frames",
+        "rate: 25 frames",
+        f"source: {film.name}",
+        "keypoint space",
+    ):
+        assert fact in said
     look = [*weights, "--any-picture", "--batch", "4"]
     animate = ["animate", str(portrait_picture), str(film), "-o", str(one), "--driving-crop", "whole", *look]
     assert main([*animate, "--lips", "0.5", "--mode", "absolute", "--fps", "29.97"]) == 0
@@ -79,11 +89,13 @@ def test_models_folders_hold_weights_and_detectors(
     [
         (["animate", "PORTRAIT", "nowhere.mp4", "-o", "o.mp4"], "There is no driving video file at nowhere.mp4"),
         (["animate", "PORTRAIT", "FILM", "-o", "o.mp4", "--face", "third"], "counted from the left"),
-        (["animate", "PORTRAIT", "FILM", "-o", "o.mp4", "--crop-scale", "0"], "scale must be positive"),
+        (["animate", "PORTRAIT", "FILM", "-o", "o.mp4", "--crop-scale", "0"], "a number from 0.1 to 20"),
         (["animate", "PORTRAIT", "FILM", "-o", "o.mp4", "--smoothing", "-1"], "smoothing"),
-        (["animate", "PORTRAIT", "FILM", "-o", "o.mp4", "--batch", "0"], "at least 1"),
+        (["animate", "PORTRAIT", "FILM", "-o", "o.mp4", "--batch", "0"], "a whole number from 1 to 1024"),
         (["animate", "PORTRAIT", "FILM", "-o", "o.mp4", "--reference", "last"], "invalid choice"),
         (["render", "PORTRAIT", "FILM", "-o", "o.mp4"], "no motion file"),
+        (["render", "PORTRAIT", "gone.safetensors", "-o", "o.mp4"], "There is no motion file at gone.safetensors"),
+        (["animate", "PORTRAIT", "gone.pkl", "-o", "o.mp4"], "There is no motion file at gone.pkl"),
         (["render", "PORTRAIT", "FACE", "-o", "o.mp4"], "a face model"),
         (["motion", "FILM", "-o", "m.pkl"], "must end in .safetensors"),
         (["motion", "PORTRAIT", "-o", "m.safetensors"], "still picture"),

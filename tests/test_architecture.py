@@ -14,7 +14,18 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 #: Packages of core from the ground up: a file knows its own package and those before it, never one after it.
 PACKAGES = (
-    ("errors", "version", "host", "progress", "atomic_file", "values", "keypoint_space", "geometry", "interpolation"),
+    (
+        "errors",
+        "version",
+        "host",
+        "ranges",
+        "progress",
+        "atomic_file",
+        "values",
+        "keypoint_space",
+        "geometry",
+        "interpolation",
+    ),
     ("speech",),
     ("diffusion",),
     ("media",),
@@ -32,7 +43,7 @@ FLOOR = {name: floor for floor, names in enumerate(PACKAGES) for name in names}
 HEAVY = {
     "cv2",
     "transformers",
-    "librosa",
+    "soxr",
     "insightface",
     "onnxruntime",
     "mediapipe",

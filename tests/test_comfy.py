@@ -19,8 +19,8 @@ from typing import Any
 
 import pytest
 import torch
-from comfy_graphs import SECONDS, graph, moved, node, only, refusal
-from comfy_server import COMFY, PYTHON, ROOT, ComfyServer, Ended, Prompt
+from comfy_graphs import graph, moved, node, only, refusal
+from comfy_server import COMFY, PYTHON, ROOT, SECONDS, ComfyServer, Ended, Prompt
 
 from playmate_core.media.audio_files import read_sound
 from playmate_core.media.video_reader import video_facts

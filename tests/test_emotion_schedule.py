@@ -33,7 +33,7 @@ def test_a_timeline_changes_when_it_says() -> None:
 @settings(max_examples=30, deadline=None)
 @given(st.dictionaries(st.integers(0, 20), st.tuples(st.sampled_from(EMOTIONS), st.floats(0, 1)), min_size=1))
 def test_any_timeline_keeps_its_rows_whole(entries: dict[int, tuple[str, float]]) -> None:
-    text = ",".join(f"{time}:{name}@{strength}" for time, (name, strength) in entries.items())
+    text = ",".join(f"{time}:{name}@{strength}" for time, (name, strength) in sorted(entries.items()))
     curve = emotion_curve(read_emotion_schedule(text, 1.0), 300)
     assert curve is not None
     assert torch.allclose(curve.weights.sum(1), torch.ones(300), atol=1e-5)
@@ -49,7 +49,11 @@ def test_any_timeline_keeps_its_rows_whole(entries: dict[int, tuple[str, float]]
         ("happy@nan", "from 0 to 1"),
         ("happy@much", "not a number"),
         ("0:happy,sad", "has no time"),
-        ("0:happy,0:sad", "at one time"),
+        ("0:happy,0:sad", "let its seconds rise"),
+        ("2:happy,1:sad", "from 2 s to 1 s"),
+        ("0:happy,nan:sad", "names nan s"),
+        ("hapy", "did you mean 'happy'"),
+        ("x" * 100_000, "Unknown emotion"),
         ("-1:happy", "start at 0"),
         ("0:happy,2:none", "stands alone"),
     ],

@@ -241,15 +241,15 @@ def test_emotion_and_guidance_may_change_within_a_window() -> None:
 
 
 def test_guidance_keys_are_straight_lines_between_seconds_and_change_the_motion() -> None:
-    keys = GuidanceKeys.written("1:3, 0:1")
+    keys = GuidanceKeys.written("0:1, 1:3")
     assert (
         keys == GuidanceKeys(((0.0, 1.0), (1.0, 3.0))) and str(keys) == "0:1,1:3" and GuidanceKeys.written("2") == 2.0
     )
     assert keys.values(51, 25.0)[::25] == (1.0, 3.0, 3.0) and keys.values(26, 25.0)[5] == pytest.approx(1.4)
     written_out = talk(WINDOW, cfg_audio=keys.values(WINDOW, 25.0))
     assert torch.equal(flat(talk(WINDOW, cfg_audio=keys)), flat(written_out))
-    for text in ("0:1,0:2", "-1:2", "a:2", "1:2:3", "nan:1", ""):
+    for text in ("0:1,0:2", "1:3,0:1", "-1:2", "a:2", "1:2:3", "nan:1", ""):
         with pytest.raises(UserError, match="timeline"):
             GuidanceKeys.written(text)
-    with pytest.raises(UserError, match="finite"):
+    with pytest.raises(UserError, match="from 0 to 20, got nan"):
         SamplingOptions(cfg_audio=GuidanceKeys.written("0:1,1:nan"))

@@ -215,7 +215,7 @@ def test_mistakes_are_answered_with_one_sentence(tmp_path: Path, tiny_face: Path
         "empty audio": "empty",
         "two voices": "2 recordings",
         "late": "9 s",
-        "emotion": "no emotion model",
+        "emotion": "no emotion of its own",
         "name": "bored",
         "schedule": "later",
         "keys": "0: 1 2",
@@ -238,7 +238,7 @@ WITHOUT = """
 import sys, node_session
 class Missing:
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in ("cv2", "librosa", "av", "transformers", "insightface", "mediapipe"):
+        if name.split(".")[0] in ("cv2", "soxr", "av", "transformers", "insightface", "mediapipe"):
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 sys.meta_path.insert(0, Missing())
 import threading

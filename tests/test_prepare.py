@@ -24,9 +24,13 @@ from training.prepare import PrepareConfig, prepare
 from training.prepare.manifest import read_manifest
 from training.prepared import members, read_shards
 
-pytestmark = pytest.mark.skipif(
-    bool(MISSING), reason=f"{', '.join(MISSING)} not installed: pip install 'playmate-portrait[train]'"
-)
+#: Four minutes of films; the single steps and the layouts are tested in every run.
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        bool(MISSING), reason=f"{', '.join(MISSING)} not installed: pip install 'playmate-portrait[train]'"
+    ),
+]
 
 
 def rows_of(out: Path, source: str) -> list[dict[str, Any]]:

@@ -113,7 +113,7 @@ def test_relative_starts_from_the_face_of_the_picture(portrait: Portrait) -> Non
 def test_options_refuse_nonsense() -> None:
     with pytest.raises(ValueError, match="absolute or relative"):
         RenderOptions(expression="sideways")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="at least 1"):
+    with pytest.raises(ValueError, match="from 1 to 1024"):
         RenderOptions(batch=0)
 
 

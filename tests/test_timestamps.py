@@ -13,12 +13,14 @@ from media_files import RATE, Track, click, flash, make_film, onset, save_wav
 from shared_facts import SHARED
 
 from playmate_core.face import FaceModel
+from playmate_core.media import video_reader
 from playmate_core.media.audio_files import read_sound
 from playmate_core.media.sound_source import find_sound
 from playmate_core.media.timestamps import Timeline
 from playmate_core.media.video_reader import Frame, read_frames
 from playmate_core.media.video_writer import VideoWriter
 from playmate_core.rendering import timed_motion
+from playmate_core.rendering.source_video import _images
 from playmate_core.values import Motion, Pose
 
 FIELD = SHARED / "field"
@@ -118,6 +120,17 @@ def test_pictures_at_no_steady_rate_keep_their_times(tmp_path: Path) -> None:
     times = [0, 0.04, 0.08, 0.5, 0.54, 1.0, 1.04, 1.8]
     film = make_film(tmp_path / "a.mp4", times)
     assert [frame.time for frame in read_frames(film)][:8] == pytest.approx(times, abs=0.002)
+
+
+def test_a_film_is_read_from_its_first_picture_however_often(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def every_picture_a_key(stream: Any) -> None:
+        stream.codec_context.gop_size = 1
+
+    film = make_film(tmp_path / "a.mp4", setup=every_picture_a_key)
+    monkeypatch.setattr(video_reader, "SEEK_FROM", 0.1)
+    for warn in (True, False):
+        times: list[float] = []
+        assert sum(1 for _ in _images(film, times, warn)) == 50 and times[0] == 0
 
 
 def test_a_pose_film_of_no_steady_rate_is_followed_by_its_timestamps(monkeypatch: pytest.MonkeyPatch) -> None:

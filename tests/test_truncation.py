@@ -164,3 +164,32 @@ def test_what_the_field_sent_is_read(name: str, caplog: pytest.LogCaptureFixture
 
 def test_a_wav_is_as_long_as_its_samples(tmp_path: Path) -> None:
     assert announced_bytes(save_wav(tmp_path / "a.wav", click())) == 44 + 2 * 2 * RATE
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.ts"])
+def test_some_damaged_bytes_of_a_film_cost_some_pictures(tmp_path: Path, name: str) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (51, 64, 96, 3), np.uint8)
+    pictures = iter(noise)
+    film = make_film(tmp_path / name, tracks=[Track(click())], picture=lambda time: next(pictures))
+    data = bytearray(film.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 300] = np.random.default_rng(1).bytes(300)
+    film.write_bytes(data)
+    times = [frame.time for frame in read_frames(film)]
+    assert len(times) >= 40 and times == sorted(times) and times[-1] == pytest.approx(1.96, abs=0.05)
+    assert read_sound(film).seconds == pytest.approx(2.0, abs=0.1)
+
+
+def test_packets_of_a_film_that_cannot_be_decoded_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    film = make_film(tmp_path / "a.mov", codecs=("png", "aac"), pixels="rgb24")
+    data = bytearray(film.read_bytes())
+    starts = [i for i in range(len(data) - 2) if data[i : i + 4] == b"\x89PNG"]
+    for start in starts[10:13]:  # three pictures without their headers
+        data[start : start + 40] = bytes(40)
+    film.write_bytes(data)
+    with caplog.at_level(logging.WARNING):
+        times = [frame.time for frame in read_frames(film)]
+    assert "3 of 50 packets are damaged and were skipped" in caplog.text
+    assert len(times) == 47 and times[10] == pytest.approx(13 / 25, abs=0.002)
+    caplog.clear()
+    assert len(list(read_frames(film, warn=False))) == 47 and not caplog.records

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 #: Whoever may use the core.
 USERS = ("playmate_core", "nodes", "training", "workflows", "benchmarks", ".ci", "run.py", "__init__.py")
 #: Called by PyTorch, argparse or pickle, which know them by name.
-CALLED_BY_OTHERS = {"forward", "find_class", "emit"}
+CALLED_BY_OTHERS = {"forward", "find_class", "emit", "parse_known_args", "_check_value"}
 #: Files that were written ahead of what will use them. A file that is used in full is taken off this list.
 AHEAD = {
     "playmate_core/detection/ditto_pictures.py",

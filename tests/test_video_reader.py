@@ -19,10 +19,12 @@ from numpy.typing import NDArray
 from worker_threads import PATIENCE
 
 from playmate_core.errors import UserError
+from playmate_core.media import output_file
 from playmate_core.media import video_writer as writer
 from playmate_core.media.audio_files import Recording, read_sound
+from playmate_core.media.output_file import check_output
 from playmate_core.media.video_reader import read_frames, video_facts
-from playmate_core.media.video_writer import VideoWriter, check_output
+from playmate_core.media.video_writer import VideoWriter
 from playmate_core.speech import frame_count
 
 
@@ -251,9 +253,9 @@ def test_outputs_are_checked_before_slow_work(tmp_path: Path, monkeypatch: pytes
         raise PermissionError(13, "Permission denied")
 
     with monkeypatch.context() as patched, pytest.raises(UserError, match="cannot be written"):
-        patched.setattr(writer.tempfile, "TemporaryFile", refuse)
+        patched.setattr(output_file.tempfile, "TemporaryFile", refuse)
         check_output(tmp_path / "out.mp4")
-    monkeypatch.setattr(writer, "LEAST_FREE_BYTES", 1 << 62)
+    monkeypatch.setattr(output_file, "LEAST_FREE_BYTES", 1 << 62)
     with pytest.raises(UserError, match="full"):
         check_output(tmp_path / "out.mp4")
 

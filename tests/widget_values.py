@@ -18,7 +18,8 @@ TEXTS = {"null byte": "a\0b", "traversal": "../../../etc/passwd", "long": "x" * 
 def widgets(described: dict[str, Any]) -> dict[str, list[Any]]:
     """By name, the (kind, options) of a node's inputs that have a widget."""
     groups = described["input"].values()
-    return {name: spec for group in groups for name, spec in group.items() if spec[0] in WIDGETS}
+    every = ((name, spec) for group in groups for name, spec in group.items())
+    return {name: spec for name, spec in every if isinstance(spec[0], list) or spec[0] in WIDGETS}
 
 
 def bad_values(kind: str, options: dict[str, Any]) -> dict[str, Any]:

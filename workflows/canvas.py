@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import layout
 
 from playmate_core.version import DISTRIBUTION, version
 from playmate_core.weights.catalogue import HUMAN
@@ -14,8 +17,20 @@ from playmate_core.weights.folders import megabytes
 
 NODES = json.loads((Path(__file__).resolve().parents[1] / "tests" / "data" / "nodes.json").read_text(encoding="utf-8"))
 WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
+#: What nodes/demo.py lays among ComfyUI's input files.
+PICTURE, VOICE = "playmate_portrait.png", "playmate_speech.wav"
 #: ComfyUI's own nodes that are used, in the form of nodes.json: the same in every version since 0.3.64.
 CORE: dict[str, dict[str, Any]] = {
+    "LoadImage": {
+        "input": {"required": {"image": ["COMBO", {"default": PICTURE}]}},
+        "output": ["IMAGE", "MASK"],
+        "display_name": "Load Image",
+    },
+    "LoadAudio": {
+        "input": {"required": {"audio": ["COMBO", {"default": VOICE}]}},
+        "output": ["AUDIO"],
+        "display_name": "Load Audio",
+    },
     "PreviewImage": {"input": {"required": {"images": ["IMAGE"]}}, "output": [], "display_name": "Preview Image"},
     "InvertMask": {"input": {"required": {"mask": ["MASK"]}}, "output": ["MASK"], "display_name": "Invert Mask"},
     "CreateVideo": {
@@ -50,8 +65,6 @@ CORE: dict[str, dict[str, Any]] = {
         "display_name": "Pad Image for Outpainting",
     },
 }
-#: Columns and rows of the canvas.
-WIDE, COLUMN, GAP = 300, 340, 60
 #: What ComfyUI's page offers to download when the file that a node has chosen is not there. Measured on frontends 1.27
 #: and 1.49: of the files a node lists, those count whose name is the value of one of its widgets, so with a bundled
 #: model nothing is said to be missing; with the file chosen and absent 1.27 opens its missing-models dialog and 1.49
@@ -71,6 +84,8 @@ WEIGHTS_NOTE = (
     f" MIT licence. Download: {LINKS}. To find the face in any picture also install"
     " **mediapipe**, or **insightface** (its models are for non-commercial use)."
 )
+#: What is read of it: the names of the files without their addresses.
+WEIGHTS_TEXT = re.sub(r"\]\([^)]*\)", "", WEIGHTS_NOTE)
 
 
 @dataclass(frozen=True)
@@ -124,9 +139,11 @@ class Graph:
                     widgets.append("fixed")
             else:
                 inputs.append({"name": name, "type": spec[0], "link": None})
-        height = 60 + 24 * (max(len(inputs), len(info["output"])) + len(widgets))
-        height += 120 * sum(bool(len(s) > 1 and s[1].get("multiline")) for _, s in specs)
-        height += 240 if kind in ("PreviewImage", "PlaymateRenderToVideo", "PlaymateTalk", "SaveVideo") else 0
+        sockets = sum("widget" not in entry for entry in inputs)
+        height = (
+            6 + layout.SLOT * max(sockets, len(info["output"])) + (8 + layout.WIDGET * len(widgets)) * bool(widgets)
+        )
+        height += layout.LINES * sum(bool(len(s) > 1 and s[1].get("multiline")) for _, s in specs)
         self._place(number, kind, column, height, title or info["display_name"], inputs, info, widgets)
         self.prompt[str(number)] = {
             "inputs": taken,
@@ -162,8 +179,8 @@ class Graph:
                 "id": number,
                 "type": kind,
                 "title": title,
-                "pos": [column * COLUMN, self.heights.get(column, 0)],
-                "size": [WIDE, height],
+                "pos": [column * layout.COLUMN, self._top(kind, column)],
+                "size": [layout.WIDE, height],
                 "flags": {},
                 "order": number - 1,
                 "mode": 0,
@@ -178,9 +195,18 @@ class Graph:
                     **({"models": LISTED[kind]} if kind in LISTED else {}),
                 },
                 "widgets_values": widgets,
+                "color": layout.PARTS[layout.part(kind)][2],
+                "bgcolor": layout.PARTS[layout.part(kind)][3],
             }
         )
-        self.heights[column] = self.heights.get(column, 0) + height + GAP
+        self.heights[column] = self.heights.get(column, 0) + height + layout.SHOWS.get(kind, 0) + layout.GAP
+
+    def _top(self, kind: str, column: int) -> int:
+        """Where the next node of a column begins: lower where another part of the graph begins."""
+        above = [node for node in self.nodes if node["pos"][0] == column * layout.COLUMN]
+        if above and layout.part(above[-1]["type"]) != layout.part(kind):
+            self.heights[column] += layout.GAP
+        return self.heights.setdefault(column, 0)
 
     def _type(self, end: Out) -> str:
         return str(self.nodes[end.node - 1]["outputs"][end.slot]["type"])
@@ -195,8 +221,9 @@ class Graph:
         note = {
             "id": number,
             "type": "MarkdownNote",
-            "pos": [-2 * COLUMN + 320, 0],
-            "size": [340, 420],
+            "title": f"About: {self.title}",
+            "pos": [-450, -50],
+            "size": [400, 120 + 17 * (len(self.note) + len(WEIGHTS_TEXT)) // 60],
             "flags": {},
             "order": number - 1,
             "mode": 0,
@@ -207,6 +234,7 @@ class Graph:
             "color": "#233",
             "bgcolor": "#355",
         }
+        groups = layout.groups(self.nodes)
         return {
             "id": "00000000-0000-4000-8000-" + format(abs(sum(map(ord, self.title))), "012d"),
             "revision": 0,
@@ -214,7 +242,7 @@ class Graph:
             "last_link_id": len(self.links),
             "nodes": [*self.nodes, note],
             "links": self.links,
-            "groups": [],
+            "groups": groups,
             "config": {},
             "extra": self.extra,
             "version": 0.4,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from ..detection.crop import CropOptions
 from ..detection.tracking import GapLimits
@@ -14,94 +13,119 @@ from ..motion.pose import REFERENCES
 from ..pipelines.animate import AnimateRequest, JobReport, animate, extract, is_motion
 from ..rendering.portrait import FaceLimits
 from ..rendering.source_video import FaceVideoOptions
-from .terminal import Bars, audio_track_flag, choice, device_flag, face_flags, flag, precision_flag, say
+from .arguments import choice, number, path
+from .terminal import (
+    Bars,
+    audio_track_flag,
+    command,
+    device_flag,
+    face_flags,
+    mark_flag,
+    precision_flag,
+    resume_flag,
+    say,
+    weights_flag,
+)
 from .weights import add_models_flag, resolved
 
 REGIONS = ("lips", "eyes", "expression", "pose")
+ANIMATE_EXAMPLES = (
+    "playmate animate me.png dance.mp4 -o out.mp4",
+    "playmate animate me.png dance.mp4 -o out.mp4 --pose 0.5 --smoothing 1e-5",
+    "playmate animate group.jpg dance.mp4 -o out.mp4 --face 1 --driving-crop 310,80,420,200",
+)
 
 
 def add_animate_commands(commands: argparse._SubParsersAction) -> None:
     """Register the three commands."""
-    one = commands.add_parser("animate", help="let a portrait follow a video")
-    one.add_argument("portrait", metavar="PORTRAIT", type=Path, help="a picture of a face, or a video of somebody")
+    one = command(commands, "animate", "let a portrait follow a video", *ANIMATE_EXAMPLES)
+    one.add_argument("portrait", metavar="PORTRAIT", type=path, help="a picture of a face, or a video of somebody")
     one.add_argument(
-        "driving", metavar="VIDEO", type=Path, help="what the face does: a video, a picture, or a motion file"
+        "driving", metavar="VIDEO", type=path, help="what the face does: a video, a picture, or a motion file"
     )
     _add_flags(one)
     film = one.add_argument_group("how the driving video is read")
     face_flags(film, "driving video", "driving-")
     _face_video_flags(film)
     one.set_defaults(run=_run_animate)
-    two = commands.add_parser("motion", help="read the motion of a video into a file")
-    two.add_argument("video", metavar="VIDEO", type=Path, help="a video of a face")
-    two.add_argument("-o", "--output", metavar="OUT.safetensors", type=Path, required=True)
+    what = "read the motion of a video into a file"
+    two = command(commands, "motion", what, "playmate motion dance.mp4 -o dance.safetensors")
+    two.add_argument("video", metavar="VIDEO", type=path, help="a video of a face")
+    two.add_argument(
+        "-o", "--output", metavar="OUT.safetensors", type=path, required=True, help="the motion file to write"
+    )
     film = two.add_argument_group("how the video is read")
     face_flags(film, "video")
     _face_video_flags(film)
-    two.add_argument("--fps", type=float, help="frames a second to keep (as many as the video has)")
+    number(two, "--fps", AnimateRequest, "fps", "rate to keep; as many as the video has unless given")
     _run_flags(two)
     two.set_defaults(run=_run_motion)
-    three = commands.add_parser("render", help="let a portrait follow a motion file")
-    three.add_argument("portrait", metavar="PORTRAIT", type=Path, help="a picture of a face, or a video of somebody")
-    three.add_argument("driving", metavar="MOTION", type=Path, help="of `playmate motion`, or a LivePortrait .pkl")
+    what = "let a portrait follow a motion file"
+    three = command(commands, "render", what, "playmate render me.png dance.safetensors -o out.mp4")
+    three.add_argument("portrait", metavar="PORTRAIT", type=path, help="a picture of a face, or a video of somebody")
+    three.add_argument("driving", metavar="MOTION", type=path, help="of `playmate motion`, or a LivePortrait .pkl")
     _add_flags(three)
     three.set_defaults(run=_run_render)
 
 
 def _add_flags(to: argparse.ArgumentParser) -> None:
-    request, how = AnimateRequest(Path(), Path(), Path()), DrivingOptions()
-    to.add_argument("-o", "--output", metavar="OUT.mp4", type=Path, required=True)
-    look = to.add_argument_group("what is seen")
+    to.add_argument("-o", "--output", metavar="OUT.mp4", type=path, required=True, help="the video to write")
+    _look_flags(to.add_argument_group("what is seen"))
+    _drive_flags(to.add_argument_group("how the face is driven"))
+    run = _run_flags(to)
+    precision_flag(run)
+    mark_flag(run)
+    resume_flag(run)
+
+
+def _look_flags(look: argparse._ArgumentGroup) -> None:
     face_flags(look, "portrait")
-    flag(look, "--crop-scale", request.around.scale, "how much to take around the face")
-    flag(look, "--crop-shift", request.around.shift, "how far down the face to move the crop, in its sides")
-    flag(look, "--crop-aside", request.around.aside, "how far across the face to move it")
+    number(look, "--crop-scale", CropOptions, "scale", "how much to take around the face")
+    number(look, "--crop-shift", CropOptions, "shift", "how far down the face to move the crop")
+    number(look, "--crop-aside", CropOptions, "aside", "how far across the face to move it")
     look.add_argument("--upright", action="store_true", help="do not turn the crop with a tilted head")
     look.add_argument("--any-picture", action="store_true", help="do not ask whether the picture shows a face")
     look.add_argument("--only-crop", action="store_true", help="show the face crop, not the whole picture")
-    look.add_argument(
-        "--mask", type=Path, metavar="PICTURE", help="as large as the portrait, white where it may change"
-    )
-    flag(look, "--longest-side", request.longest_side, "of the picture, in pixels; larger ones are shrunk")
-    look.add_argument("--fps", type=float, help="frames a second (as many as the video or the motion has)")
+    what = "a picture as large as the portrait, white where it may change"
+    look.add_argument("--mask", type=path, metavar="PICTURE", help=what)
+    what = "longest side of the picture; larger ones are shrunk"
+    number(look, "--longest-side", AnimateRequest, "longest_side", what)
+    number(look, "--fps", AnimateRequest, "fps", "as many as the video or the motion has unless given")
     audio_track_flag(look, "the sound")
-    look.add_argument("--sound", type=Path, metavar="FILE", help="instead of that of the driving video")
-    moves = to.add_argument_group("how the face is driven")
+    look.add_argument("--sound", type=path, metavar="FILE", help="instead of the sound of the driving video")
+
+
+def _drive_flags(moves: argparse._ArgumentGroup) -> None:
+    how = DrivingOptions()
     ways = (*MODES, ANIMAL)
     choice(
         moves, "--mode", how.mode, ways, "add the change since the reference frame, take the values, or as for animals"
     )
     choice(moves, "--reference", how.reference, REFERENCES, "which frame of the driving video is its rest")
     for name in REGIONS:
-        flag(moves, f"--{name}", getattr(how.regions, name), f"share of the driving motion in the {name}")
-    flag(moves, "--size", how.size, "share of its change in the head's size")
-    flag(moves, "--smoothing", how.smoothing, "observation variance of a smoother; 3e-7 hardly, 1e-3 plainly smooths")
+        number(moves, f"--{name}", Regions, name, f"how much of the driving motion in the {name}, 1 all of it")
+    number(moves, "--size", DrivingOptions, "size", "how much of its change in the head's size, 1 all of it")
+    what = "observation variance of a smoother, 3e-7 hardly, 1e-3 plainly smooths"
+    number(moves, "--smoothing", DrivingOptions, "smoothing", what)
     choice(moves, "--priority", how.priority, PRIORITIES, "expression: damp the head's movement; pose: take it whole")
-    flag(moves, "--multiplier", how.multiplier, "of every departure from the portrait")
+    number(moves, "--multiplier", DrivingOptions, "multiplier", "times every departure from the portrait")
     moves.add_argument("--no-stitching", action="store_true", help="let the shoulders move along")
     moves.add_argument("--retarget-eyes", action="store_true", help="open the eyes as the driving eyes are open")
     moves.add_argument("--retarget-lips", action="store_true", help="open the lips as the driving lips are open")
     moves.add_argument("--close-lips", action="store_true", help="start from a closed mouth")
     moves.add_argument("--hold-eyes", action="store_true", help="keep a video portrait's eyes as open as at its start")
-    run = _run_flags(to)
-    precision_flag(run)
-    run.add_argument(
-        "--resume", action="store_true", help="keep what is drawn when stopped; given again, go on from it"
-    )
 
 
 def _face_video_flags(to: argparse._ArgumentGroup) -> None:
-    film = FaceVideoOptions()
-    flag(to, "--missing", film.limits.share, "share of the frames in which the face may be lost")
-    flag(to, "--longest-gap", film.limits.longest, "most frames in a row in which it may be")
+    number(to, "--missing", GapLimits, "share", "share of the frames in which the face may be lost")
+    number(to, "--longest-gap", GapLimits, "longest", "most frames in a row in which it may be")
 
 
 def _run_flags(to: argparse.ArgumentParser) -> argparse._ArgumentGroup:
-    request = AnimateRequest(Path(), Path(), Path())
     run = to.add_argument_group("how it is run")
-    flag(run, "--batch", request.batch, "frames drawn at once")
-    device_flag(run, request.device)
-    run.add_argument("--face-weights", metavar="FILE", type=Path, help="instead of the bundled ones")
+    number(run, "--batch", AnimateRequest, "batch", "frames drawn at once, halved when memory runs out")
+    device_flag(run, AnimateRequest.device)
+    weights_flag(run, "face")
     add_models_flag(run)
     return run
 
@@ -125,8 +149,6 @@ def _request(options: argparse.Namespace, film: FaceVideoOptions) -> AnimateRequ
         around = CropOptions(options.crop_scale, options.crop_shift, options.upright, options.crop_aside)
     except ValueError as problem:
         raise UserError(str(problem)) from problem
-    if options.batch < 1 or options.longest_side < 64:
-        raise UserError("The batch must be at least 1 and the longest side at least 64; please choose larger ones.")
     return AnimateRequest(
         portrait=options.portrait,
         driving=options.driving,
@@ -148,6 +170,7 @@ def _request(options: argparse.Namespace, film: FaceVideoOptions) -> AnimateRequ
         resume=options.resume,
         device=options.device,
         precision=options.precision,
+        mark=not options.no_mark,
     )
 
 

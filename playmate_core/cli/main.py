@@ -9,44 +9,97 @@ import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 from ..diffusion.emotion_schedule import NO_EMOTION
-from ..diffusion.options import POSE_ANCHORS, POSE_MEANS, STARTS, GuidanceKeys, SamplingOptions
+from ..diffusion.options import POSE_ANCHORS, POSE_MEANS, STARTS, SamplingOptions
 from ..diffusion.samplers import SAMPLERS, SPACINGS
-from ..errors import UserError
+from ..errors import UserError, elided
 from ..interpolation import FITS
+from ..media.provenance import read_account
 from ..motion.emotion_by import EmotionBy
+from ..motion.liveportrait_template import TEMPLATE_SUFFIXES
+from ..motion.motion_file import KIND, describe_motion
 from ..motion.pose import REFERENCES
+from ..pipelines.animate import is_video
 from ..pipelines.stages import JobReport
-from ..pipelines.talk import PoseSource, TalkRequest, Weights, talk
+from ..pipelines.talk import GENERATED, STILL, PoseSource, TalkRequest, Weights, talk
 from ..rendering.portrait import FaceLimits
-from ..rendering.render import RenderOptions
+from ..rendering.render import EXPRESSIONS, RenderOptions
 from ..values import EMOTIONS
 from ..version import version
 from ..weights.files import describe
 from ..weights.folders import bundled
 from .animate import add_animate_commands
-from .terminal import Bars, Parser, audio_track_flag, choice, device_flag, face_flags, flag, precision_flag, say
+from .arguments import amplitudes, choice, emotion, filled, number, numbers_over_time, path
+from .terminal import (
+    Bars,
+    Parser,
+    audio_track_flag,
+    close_streams,
+    command,
+    device_flag,
+    face_flags,
+    mark_flag,
+    open_streams,
+    precision_flag,
+    prepared,
+    resume_flag,
+    say,
+    weights_flag,
+)
 from .weights import add_models_flag, register, resolved, search_first
 
 #: Exit codes: a person's mistake, as argparse has it, and Ctrl-C, as shells have it.
 MISTAKE, INTERRUPTED = 2, 130
+TALK_EXAMPLES = (
+    "playmate talk me.png speech.wav -o out.mp4",
+    "playmate talk me.png speech.wav -o out.mp4 --emotion happy --intensity 0.8 --seed 7",
+    "playmate talk me.png speech.wav -o out.mp4 --emotion 0:neutral,2.5:happy@0.8 --pose nod.mp4",
+    "playmate talk group.jpg speech.mp3 -o out.mp4 --crop 310,80,420,200 --paste-back",
+)
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code. A person's mistake is one sentence on stderr, never a traceback."""
+    open_streams()
+    try:
+        return _run(words)
+    finally:
+        close_streams()
+
+
+def _stop_when_told() -> None:
+    """Being told to end, or the terminal being closed, is Ctrl-C too; a second such signal does not stop the tidying.
+
+    `nohup` says that a closed terminal shall not matter.
+    """
+    told = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
+    told = [one for one in told if signal.getsignal(one) != signal.SIG_IGN]
+
+    def stop(number: int, frame: object) -> NoReturn:
+        for one in told:
+            signal.signal(one, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    for one in told:
+        signal.signal(one, stop)
+
+
+def _run(words: Sequence[str] | None) -> int:
     options = argparse.Namespace()
     try:
         if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, signal.default_int_handler)  # being told to end is Ctrl-C too
-        options = parser().parse_args(words)
+            _stop_when_told()
+        options = parser().parse_args(prepared(sys.argv[1:] if words is None else words))
         search_first(options)
         options.run(options)
     except UserError as problem:
         say(f"playmate: {problem}", sys.stderr)
         return MISTAKE
     except OSError as problem:  # a full disk, a file that vanished
-        say(f"playmate: {problem.strerror or problem}: {problem.filename or 'while reading or writing'}.", sys.stderr)
+        where = elided(str(problem.filename or "while reading or writing"), 300)
+        say(f"playmate: {UserError(f'{problem.strerror or problem}: {where}')}.", sys.stderr)
         return MISTAKE
     except MemoryError:
         say("playmate: The memory is full; please take a smaller --batch or split the speech.", sys.stderr)
@@ -59,23 +112,28 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The commands and their flags; every default is read from the dataclass it belongs to."""
+    """The commands and their flags; every default and range is read from the dataclass it belongs to."""
     top = Parser(prog="playmate", description="A still portrait and a voice become a talking video.")
     top.add_argument("--version", action="version", version=f"playmate {version()}")
     commands = top.add_subparsers(metavar="COMMAND", required=True)
-    one = commands.add_parser("talk", help="make a talking video", formatter_class=argparse.RawTextHelpFormatter)
-    one.add_argument("portrait", metavar="PORTRAIT", type=Path, help="a picture of a face")
-    one.add_argument("speech", metavar="SPEECH", type=Path, help="any audio or video file with speech in it")
-    one.add_argument("-o", "--output", metavar="OUT.mp4", type=Path, required=True)
+    one = command(commands, "talk", "make a talking video", *TALK_EXAMPLES)
+    one.add_argument("portrait", metavar="PORTRAIT", type=path, help="a picture of a face")
+    one.add_argument("speech", metavar="SPEECH", type=path, help="any audio or video file with speech in it")
+    one.add_argument("-o", "--output", metavar="OUT.mp4", type=path, required=True, help="the video to write")
     add_talk_flags(one)
     one.set_defaults(run=run_talk)
-    demo = commands.add_parser("demo", help="make a video from the portrait and the speech that come with playmate")
-    demo.add_argument("-o", "--output", metavar="OUT.mp4", type=Path, default=Path("playmate_demo.mp4"))
+    what = "make a video from the portrait and the speech that come with playmate"
+    demo = command(commands, "demo", what, "playmate demo", "playmate demo -o sad.mp4 --emotion sad")
+    written = Path("playmate_demo.mp4")
+    demo.add_argument(
+        "-o", "--output", metavar="OUT.mp4", type=path, default=written, help=f"the video to write ({written})"
+    )
     add_talk_flags(demo)
     demo.set_defaults(run=run_demo)
     add_animate_commands(commands)
-    about = commands.add_parser("describe", help="say what a model file is, how it was trained and its licence")
-    about.add_argument("file", metavar="FILE", type=Path)
+    what = "say what a model, motion or video file is, how it was made and its licence"
+    about = command(commands, "describe", what, "playmate describe my_motion.safetensors")
+    about.add_argument("file", metavar="FILE", type=path, help="a model, motion or video file")
     about.set_defaults(run=run_describe)
     register(commands)
     return top
@@ -86,81 +144,57 @@ def add_talk_flags(to: argparse.ArgumentParser) -> None:
     request, pose = TalkRequest(Path(), Path(), Path()), PoseSource()
     names = ", ".join((*EMOTIONS, NO_EMOTION))
     look = to.add_argument_group("what is seen")
-    flag(look, "--emotion", request.emotion, f"{names}; or a timeline: 0:neutral,2.5:happy@0.8")
-    flag(look, "--intensity", request.intensity, "of the emotion, 0 to 1")
+    what = f"{names}; or a timeline in seconds: 0:neutral,2.5:happy@0.8 ({request.emotion})"
+    look.add_argument("--emotion", type=emotion, default=request.emotion, metavar="EMOTION", help=what)
+    number(look, "--intensity", TalkRequest, "intensity", "how strong the emotion is")
     choice(look, "--emotion-by", request.emotion_by.value, [by.value for by in EmotionBy], "who shows the emotion")
-    look.add_argument("--pose", default=pose.source, help=f"generated, still, or a VIDEO to follow ({pose.source})")
+    what = f"where the head goes: {GENERATED}, {STILL}, or a VIDEO to follow ({pose.source})"
+    look.add_argument("--pose", type=filled, default=pose.source, metavar="POSE", help=what)
     choice(look, "--pose-reference", pose.reference, REFERENCES, "which frame of that video is its rest")
     choice(look, "--pose-fit", pose.fit, FITS, "what that video does when the speech is longer")
     face_flags(look, "portrait")
     look.add_argument("--any-picture", action="store_true", help="do not ask whether the picture shows a face")
     look.add_argument("--paste-back", action="store_true", help="put the face back into the whole picture")
-    flag(look, "--expression", request.rendering.expression, "absolute, or relative to the portrait's own")
-    flag(look, "--longest-side", request.longest_side, "of the whole picture, in pixels; larger ones are shrunk")
+    what = "take the motion's expression as it is, or its change on top of the portrait's own"
+    choice(look, "--expression", request.rendering.expression, EXPRESSIONS, what)
+    number(
+        look, "--longest-side", TalkRequest, "longest_side", "longest side of the whole picture; larger ones are shrunk"
+    )
     audio_track_flag(look, "the speech")
     add_sampling_flags(to)
     run = to.add_argument_group("how it is run")
-    flag(run, "--batch", request.rendering.batch, "frames drawn at once")
-    run.add_argument(
-        "--resume", action="store_true", help="keep what is drawn when stopped; given again, go on from it"
-    )
+    number(run, "--batch", RenderOptions, "batch", "frames drawn at once, halved when memory runs out")
+    resume_flag(run)
     device_flag(run, request.device)
     precision_flag(run)
-    helps = {
-        "face": "a file, liveportrait or a folder of LivePortrait's files, instead of the bundled model",
-        "motion": "a file, joyvasa or ditto (which learned mostly Chinese and English), instead of the bundled model",
-        "emotion": "of Playmate's own motion models, instead of the bundled model",
-    }
-    for name, what in helps.items():
-        run.add_argument(f"--{name}-weights", metavar="FILE", type=Path, help=what)
+    mark_flag(run)
+    for name in ("face", "motion", "emotion"):
+        weights_flag(run, name)
     add_models_flag(run)
-    run.add_argument("--audio-weights", metavar="FOLDER", help="of the audio encoder, for models that need one")
-    run.add_argument("--plot", metavar="PNG", type=Path, help="also draw the motion's curves")
+    what = "folder of the audio encoder, for motion models that need one"
+    run.add_argument("--audio-weights", metavar="FOLDER", type=path, help=what)
+    run.add_argument("--plot", metavar="PNG", type=path, help="also draw the motion's curves into this picture")
 
 
 def add_sampling_flags(to: argparse.ArgumentParser) -> None:
     """One flag for each choice of SamplingOptions."""
-    sampling = SamplingOptions()
+    sampling, of = SamplingOptions(), SamplingOptions
     how = to.add_argument_group("how the motion is sampled")
-    for name, default, what in (
-        (
-            "--cfg-audio",
-            sampling.cfg_audio,
-            "how closely to follow the voice: a number, or a timeline like 0:1.5,2.5:3",
-        ),
-        ("--cfg-audio-pose", sampling.cfg_audio_pose, "the same for the head pose"),
-        ("--cfg-emotion", sampling.cfg_emotion, "how closely to follow the emotion, likewise"),
-    ):
-        how.add_argument(name, type=guidance, default=default, metavar="SCALE", help=f"{what} ({default})")
-    flag(how, "--steps", sampling.steps, "evaluations of the network for each window")
+    over_time = "a number, or a timeline in seconds like 0:1.5,2.5:3"
+    numbers_over_time(how, "--cfg-audio", of, "cfg_audio", f"how closely to follow the voice: {over_time}")
+    numbers_over_time(how, "--cfg-audio-pose", of, "cfg_audio_pose", "the same for the head pose")
+    numbers_over_time(how, "--cfg-emotion", of, "cfg_emotion", "how closely to follow the emotion, likewise")
+    number(how, "--steps", of, "steps", "evaluations of the network for each window")
     choice(how, "--sampler", sampling.sampler, SAMPLERS, "of the diffusion")
     choice(how, "--spacing", sampling.spacing, SPACINGS, "of its steps")
-    flag(how, "--seed", sampling.seed, "another seed, another performance")
-    amplitude = sampling.pose_amplitude
-    what = f"how much the head moves: a number, or six for pitch,yaw,roll,x,y,scale ({amplitude})"
-    how.add_argument("--pose-amplitude", type=amplitudes, default=amplitude, help=what)
+    number(how, "--seed", of, "seed", "another seed gives another motion, the same seed the same")
+    what = "how much the head moves, 1 as usual: one, or six for pitch,yaw,roll,x,y,scale"
+    amplitudes(how, "--pose-amplitude", of, "pose_amplitude", what)
     choice(how, "--pose-mean", sampling.pose_mean, POSE_MEANS, "around the portrait's pose, or facing the camera")
     choice(how, "--pose-anchor", sampling.pose_anchor, POSE_ANCHORS, "what stands in that pose: mean or first frame")
     choice(how, "--start", sampling.start, STARTS, "begin anywhere, or from the portrait's own face and pose")
     for action in how._group_actions:  # what is not said is as the generator was published
         action.default = None
-
-
-def guidance(text: str) -> float | GuidanceKeys:
-    """A number, or numbers from given seconds on."""
-    try:
-        return GuidanceKeys.written(text)
-    except UserError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def amplitudes(text: str) -> float | tuple[float, ...]:
-    """One number, or several with commas between."""
-    try:
-        numbers = tuple(float(part) for part in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number, or six of them with commas") from None
-    return numbers if len(numbers) > 1 else numbers[0]
 
 
 def request_from(options: argparse.Namespace, portrait: Path, speech: Path) -> TalkRequest:
@@ -194,16 +228,17 @@ def request_from(options: argparse.Namespace, portrait: Path, speech: Path) -> T
         device=options.device,
         precision=options.precision,
         plot=options.plot,
+        mark=not options.no_mark,
     )
 
 
 def named_weights(options: argparse.Namespace) -> Weights:
     """The models that the words name, by path or by where they lie below a models folder."""
-    face, emotion = map(resolved, (options.face_weights, options.emotion_weights))
-    audio = options.audio_weights
-    if audio and (found := resolved(Path(audio))) and found.exists():
-        audio = str(found)
-    return Weights(face, options.motion_weights, emotion, audio)
+    face, feeling = map(resolved, (options.face_weights, options.emotion_weights))
+    audio = resolved(options.audio_weights)
+    if audio is not None and not audio.is_dir():
+        raise UserError(f"There is no folder {audio} with an audio encoder; please check --audio-weights.")
+    return Weights(face, options.motion_weights, feeling, None if audio is None else str(audio))
 
 
 def run_talk(options: argparse.Namespace) -> None:
@@ -215,7 +250,13 @@ def run_demo(options: argparse.Namespace) -> None:
 
 
 def run_describe(options: argparse.Namespace) -> None:
-    say(str(describe(options.file)))
+    file = options.file
+    if is_video(file):
+        say(str(read_account(file)))
+    elif file.suffix.lower() in TEMPLATE_SUFFIXES or (facts := describe(file)).kind == KIND:
+        say(describe_motion(file))
+    else:
+        say(str(facts))
 
 
 def make(request: TalkRequest) -> None:

@@ -1,24 +1,84 @@
-"""What every command needs at a terminal: a parser, flags that know their defaults, progress bars, and a line said."""
+"""What every command needs at a terminal: a parser, flags that several have, progress bars, and a line said."""
 
 from __future__ import annotations
 
 import argparse
+import io
+import os
+import re
 import sys
-from collections.abc import Iterable
-from typing import NoReturn, TextIO
+from collections.abc import Sequence
+from typing import Any, NoReturn, TextIO
 
 from tqdm import tqdm
 
-from ..detection.detect import Box, Pick
-from ..errors import UserError
+from ..detection.detectors import DETECTORS
+from ..errors import UserError, elided, suggestion, with_article
 from ..rendering.device import AUTO, PRECISIONS
+from .arguments import choice, crop, filled, path, unknown_choice, which_face
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose complaints are one sentence, like every other of ours."""
+    """An argument parser whose complaints are one sentence, like every other of ours, and which guesses what was meant.
+
+    ``examples`` are whole command lines, shown below the help.
+    """
+
+    def __init__(self, examples: Sequence[str] = (), **more: Any) -> None:
+        shown = "examples:\n" + "\n".join(f"  {one}" for one in examples) if examples else None
+        formatter = argparse.RawDescriptionHelpFormatter
+        super().__init__(**{"epilog": shown, "formatter_class": formatter, "description": more.get("help"), **more})
 
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{message[:1].upper()}{message[1:]}; see `{self.prog} --help`.")
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse does; what nobody knows is refused here, where the flags of the command are known."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            flags = re.findall(r"--?[a-z][\w-]*", self.format_usage())
+            alike = suggestion(unknown[0].partition("=")[0], flags) if unknown[0].startswith("-") else ""
+            self.error(f"unrecognized arguments: {elided(' '.join(unknown))}{alike}")
+        return found, unknown
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            raise argparse.ArgumentError(action, unknown_choice(str(value), map(str, action.choices)))
+
+
+def command(commands: Any, name: str, what: str, *examples: str) -> Parser:
+    """A command that does ``what``; ``examples`` are whole command lines."""
+    made: Parser = commands.add_parser(name, help=what, description=f"{what[:1].upper()}{what[1:]}.", examples=examples)
+    return made
+
+
+def resume_flag(to: argparse._ActionsContainer) -> None:
+    """Whether a stopped job can go on."""
+    what = "keep what is drawn when stopped; the same command goes on from it"
+    to.add_argument("--resume", action="store_true", help=what)
+
+
+def weights_flag(to: argparse._ActionsContainer, kind: str) -> None:
+    """Another model file than the bundled one."""
+    what = f"{with_article(kind)} model instead of the bundled one: a file or folder, or its name below a models folder"
+    if kind == "motion":
+        what += "; or joyvasa or ditto, which learned mostly Chinese and English"
+    to.add_argument(f"--{kind}-weights", metavar="FILE", type=path, help=what)
+
+
+def prepared(words: Sequence[str]) -> list[str]:
+    """The words of a command line, a value that begins with a minus joined to its flag: argparse would take -1:happy
+    for a flag. Raises UserError for a null byte, which no file name holds."""
+    if any("\0" in word for word in words):
+        raise UserError("A word of the command line holds a null byte; please write it again.")
+    ready: list[str] = []
+    for word in words:
+        joins = ready and re.match(r"--[a-z][\w-]*$", ready[-1]) and re.match(r"-(\d|\.\d|inf|nan)", word)
+        if joins:
+            ready[-1] += f"={word}"
+        else:
+            ready.append(word)
+    return ready
 
 
 class Bars:
@@ -29,10 +89,15 @@ class Bars:
         self._name = ""
 
     def __call__(self, name: str, done: int, total: int) -> None:
-        if name != self._name:
+        try:
+            self._show(name, done, total)
+        except OSError:  # nobody reads them any more; the job goes on
+            _silence(sys.stderr)
+
+    def _show(self, name: str, done: int, total: int) -> None:
+        if name != self._name or self._bar is None:
             self.close()
             self._name, self._bar = name, tqdm(total=total, desc=name, leave=False, dynamic_ncols=True)
-        assert self._bar is not None
         self._bar.total = total
         self._bar.update(done - self._bar.n)
 
@@ -43,67 +108,86 @@ class Bars:
         self.close()
 
     def close(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
-        self._bar, self._name = None, ""
+        bar, self._bar, self._name = self._bar, None, ""
+        if bar is not None:
+            try:
+                bar.close()
+            except OSError:
+                _silence(sys.stderr)
 
 
-def flag(to: argparse._ArgumentGroup, name: str, default: object, what: str) -> None:
-    """A flag with the type of its default, which its help shows."""
-    to.add_argument(name, type=type(default), default=default, help=f"{what} ({default})")
-
-
-def choice(to: argparse._ArgumentGroup, name: str, default: str, choices: Iterable[str], what: str) -> None:
-    """A flag that takes one of ``choices``, which its help shows."""
-    to.add_argument(name, default=default, choices=tuple(choices), help=f"{what} ({default})")
-
-
-def device_flag(to: argparse._ArgumentGroup, default: str) -> None:
+def device_flag(to: argparse._ActionsContainer, default: str) -> None:
     """Where networks run."""
-    flag(to, "--device", default, "where the networks run: cpu, or an accelerator's name")
+    what = f"where the networks run: cpu, or an accelerator's name as PyTorch has it, such as cuda or mps ({default})"
+    to.add_argument("--device", type=filled, default=default, metavar="NAME", help=what)
 
 
-def precision_flag(to: argparse._ArgumentGroup) -> None:
+def precision_flag(to: argparse._ActionsContainer) -> None:
     """How the renderer computes there."""
     choice(to, "--precision", AUTO, (AUTO, *PRECISIONS), "of the renderer; bf16 on processors that have it")
 
 
-def audio_track_flag(to: argparse._ArgumentGroup, what: str) -> None:
+def audio_track_flag(to: argparse._ActionsContainer, what: str) -> None:
     """Which sound of a file with several."""
     which = f"of {what}, counted from 0 (the one marked as default, or the first that is not silent)"
     to.add_argument("--audio-track", type=int, metavar="NUMBER", help=which)
 
 
-def face_flags(to: argparse._ArgumentGroup, what: str, prefix: str = "") -> None:
+def mark_flag(to: argparse._ActionsContainer) -> None:
+    """Whether the video says that it is synthetic."""
+    to.add_argument("--no-mark", action="store_true", help="do not store in the video that it is synthetic, nor how")
+
+
+def face_flags(to: argparse._ActionsContainer, what: str, prefix: str = "") -> None:
     """Where the face of ``what`` is and which of several."""
-    where = f"of the {what}: auto, whole, left,top,right,bottom of the face, or who finds it: mediapipe, insightface"
+    where = f"where the face of the {what} is: auto, whole, left,top,right,bottom of it in pixels, or who finds it: "
+    where += ", ".join(DETECTORS)
     names = (f"--{prefix}crop", f"--{prefix}detector")
     to.add_argument(*names, type=crop, default="auto", metavar="WHERE", help=where + " (auto)")
-    which = f"of the {what}: largest, left, a number counted from the left, or x,y"
+    which = f"which face of the {what}: largest, left, a number from 0 counted from the left, or x,y in pixels"
     to.add_argument(f"--{prefix}face", type=which_face, metavar="WHICH", help=which + " (largest)")
 
 
-def which_face(text: str) -> Pick:
-    """Which of several faces."""
-    try:
-        return Pick.read(text)
-    except UserError as problem:
-        raise argparse.ArgumentTypeError(str(problem).rstrip(".")) from None
-
-
-def crop(text: str) -> str | Box:
-    """A word, or four numbers: the left, top, right and bottom of a face box in pixels."""
-    if "," not in text:
-        return text
-    try:
-        left, top, right, bottom = (float(part) for part in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not left,top,right,bottom") from None
-    return left, top, right, bottom
-
-
 def say(text: str, to: TextIO | None = None) -> None:
-    """Write one line of text for the person at the terminal."""
+    """Write one line of text for the person at the terminal; somebody who left is no reason to fail."""
     stream = to or sys.stdout
-    stream.write(text + "\n")
-    stream.flush()
+    try:
+        stream.write(text + "\n")
+        stream.flush()
+    except OSError:  # `| head -1`, a terminal that was closed, a full disk
+        _silence(stream)
+
+
+def open_streams() -> None:
+    """Make standard output and error usable whatever they are: closed ones lead nowhere, and what their encoding
+    lacks is written as escapes."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:  # or the next file that is opened gets this number, and the words of libraries with it
+            os.open(os.devnull, os.O_RDWR)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w", encoding="utf-8"))  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def close_streams() -> None:
+    """Write out what is left, so that the interpreter does not complain at its end of a reader that has gone."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            _silence(stream)
+
+
+def _silence(stream: TextIO) -> None:
+    """Let a stream lead nowhere from now on."""
+    try:
+        number = stream.fileno()
+    except (OSError, ValueError):
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, number)
+    os.close(nowhere)

@@ -4,45 +4,49 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from ..errors import UserError
+from ..errors import UserError, elided, suggestion
 from ..host import HOST
 from ..weights.catalogue import SETS, ModelFile, ModelSet
 from ..weights.folders import VARIABLE, Places, below, by_hand, megabytes, mismatch
+from .arguments import models_folder, path
+from .terminal import command
 
 
 def register(commands: argparse._SubParsersAction[Any]) -> None:
     """Add ``weights`` and its actions to the commands."""
-    weights = commands.add_parser("weights", help="list, fetch, check and convert the model files this program can use")
+    what = "list, fetch, check and convert the model files this program can use"
+    weights = command(commands, "weights", what, "playmate weights list", "playmate weights fetch liveportrait")
     actions = weights.add_subparsers(metavar="ACTION", required=True)
-    shown = actions.add_parser("list", help="every file: what for, size, licence, source, and whether it is here")
+    shown = command(actions, "list", "show every file: what for, size, licence, source, and whether it is here")
     shown.set_defaults(run=run_list)
-    wanted = actions.add_parser("fetch", help="download the files of a set into the first models folder")
+    wanted = command(actions, "fetch", "download the files of a set into the first models folder")
     wanted.add_argument("sets", metavar="SET", nargs="+", help=", ".join(SETS))
     wanted.set_defaults(run=run_fetch)
-    checked = actions.add_parser("check", help="compare the files that are here with their known size and SHA-256")
+    checked = command(actions, "check", "compare the files that are here with their known size and SHA-256")
     checked.add_argument("sets", metavar="SET", nargs="*", help="only these; all that are here if none is named")
     checked.set_defaults(run=run_check)
-    made = actions.add_parser("convert", help="one self-describing .safetensors of a published motion generator")
+    add_models_flag(wanted, path)  # fetch makes the folder
+    made = command(actions, "convert", "write one self-describing .safetensors of a published motion generator")
     made.add_argument("source", metavar="FILE", help="its file, or joyvasa or ditto wherever that lies")
-    made.add_argument("-o", "--output", metavar="FILE", type=Path, required=True, help="the .safetensors to write")
-    made.add_argument("--template", metavar="FILE", type=Path, help="JoyVASA's motion_template.pkl, if not beside it")
-    made.add_argument("--configuration", metavar="FILE", type=Path, help="Ditto's configuration, if not beside it")
+    made.add_argument("-o", "--output", metavar="FILE", type=path, required=True, help="the .safetensors to write")
+    made.add_argument("--template", metavar="FILE", type=path, help="JoyVASA's motion_template.pkl, if not beside it")
+    made.add_argument("--configuration", metavar="FILE", type=path, help="Ditto's configuration, if not beside it")
     made.set_defaults(run=run_convert)
-    for action in (shown, wanted, checked, made):
+    for action in (shown, checked, made):
         add_models_flag(action)
 
 
-def add_models_flag(to: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
+def add_models_flag(to: argparse._ActionsContainer, kind: Callable[[str], Path] = models_folder) -> None:
     """``--models``, which may be given several times."""
     what = (
         "a folder laid out like ComfyUI's models, or a file like its extra_model_paths.yaml, searched first; may be"
         f" given again (or ${VARIABLE})"
     )
-    to.add_argument("--models", metavar="FOLDER", type=Path, action="append", default=[], help=what)
+    to.add_argument("--models", metavar="FOLDER", type=kind, action="append", default=[], help=what)
 
 
 def search_first(options: argparse.Namespace) -> None:
@@ -127,7 +131,8 @@ def run_convert(options: argparse.Namespace) -> None:
 def _chosen(names: Iterable[str]) -> list[ModelSet]:
     unknown = [name for name in names if name not in SETS]
     if unknown:
-        raise UserError(f"There is no set {', '.join(unknown)}; choose from {', '.join(SETS)}.")
+        named = elided(", ".join(unknown)) + suggestion(unknown[0], SETS)
+        raise UserError(f"There is no set {named}; choose from {', '.join(SETS)}.")
     return [SETS[name] for name in dict.fromkeys(names)]
 
 

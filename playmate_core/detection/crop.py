@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..ranges import check_ranges, ranged
 from ..values import expect
 
 #: The feather of a 512 pixel crop, in pixels; other crops in proportion.
@@ -38,6 +39,10 @@ _ANCHORS = {
 }
 
 
+#: Pixels of a face box each way, at least: with fewer somebody gave shares of the picture.
+LEAST_BOX = 8
+
+
 @dataclass(frozen=True)
 class CropOptions:
     """How much around a face to take: ``scale`` times its box, moved by ``shift`` sides along the face (negative: up).
@@ -46,14 +51,13 @@ class CropOptions:
     sides parallel to the picture's even if the head is tilted.
     """
 
-    scale: float = 2.3
-    shift: float = -0.125
+    scale: float = ranged(2.3, 0.1, 20.0, "times the face")
+    shift: float = ranged(-0.125, -2.0, 2.0, "sides of the crop")
     upright: bool = False
-    aside: float = 0.0
+    aside: float = ranged(0.0, -2.0, 2.0, "sides of the crop")
 
     def __post_init__(self) -> None:
-        if not self.scale > 0:
-            raise ValueError(f"A crop's scale must be positive, got {self.scale:g}.")
+        check_ranges(self)
 
 
 #: How LivePortrait crops a driving film (section 6.5): one upright box.

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..errors import UserError
+from ..errors import UserError, elided, suggestion
+from ..ranges import check_ranges, ranged
 from ..values import FaceCrop
-from .crop import CropOptions, Square, crop_to_image, square_from_box, square_from_landmarks, whole_to_image
+from .crop import LEAST_BOX, CropOptions, Square, crop_to_image, square_from_box, square_from_landmarks, whole_to_image
 from .detectors import DETECTORS, Box, Detector, Face, available
 from .landmarks import crop_points
 from .tiling import Windowed, searching
@@ -32,14 +33,13 @@ class Pick:
     """Which of several faces: number ``index``, from 0, in ``order`` "largest" or "left", or the nearest ``point``."""
 
     order: str = "largest"
-    index: int = 0
-    point: tuple[float, float] | None = None
+    index: int = ranged(0, 0, 999)
+    point: tuple[float, float] | None = ranged(None, 0.0, 100_000.0, "pixels")
 
     def __post_init__(self) -> None:
         if self.order not in ORDERS:
             raise ValueError(f"The order of faces must be {' or '.join(ORDERS)}, got {self.order!r}.")
-        if self.index < 0:
-            raise ValueError(f"Faces are counted from 0, got {self.index}.")
+        check_ranges(self)
 
     @staticmethod
     def read(text: str) -> Pick:
@@ -51,7 +51,7 @@ class Pick:
             if len(numbers) == 2:
                 return Pick(point=(numbers[0], numbers[1]))
             return Pick("left", int(text))
-        except ValueError:
+        except ValueError:  # UserError is one
             raise UserError(
                 f"The face {text!r} is not largest, left, a number from 0 (counted from the left) or x,y in pixels."
             ) from None
@@ -114,9 +114,21 @@ def select_face(image: Tensor, where: FaceSource = "auto", pick: Pick | None = N
 def detector(name: str) -> Detector:
     """A detector by its name. Raises UserError when it is unknown or cannot work here, saying what is missing."""
     if name not in DETECTORS:
-        raise UserError(f"Unknown face crop {name!r}; choose auto, whole, {', '.join(DETECTORS)} or a box.")
+        raise _unknown(name)
     found = DETECTORS[name]()
     return Windowed(found) if name in _NEAR_SIGHTED else found
+
+
+def check_source(name: str) -> None:
+    """Raise UserError unless ``name`` is a :data:`FaceSource` that is a word."""
+    if name not in ("auto", "whole", *DETECTORS):
+        raise _unknown(name)
+
+
+def _unknown(name: str) -> UserError:
+    known = ("auto", "whole", *DETECTORS)
+    shown = f"{elided(repr(name))}{suggestion(name, known)}"
+    return UserError(f"Unknown face crop {shown}; choose {', '.join(known)} or a box left,top,right,bottom.")
 
 
 def square_of(face: Face, options: CropOptions | None = None) -> Square:
@@ -175,6 +187,8 @@ def _points(landmarks: Tensor) -> Tensor:
 
 def _inside(box: Box, height: int, width: int) -> Box:
     left, top, right, bottom = box
+    if 0 < right - left < LEAST_BOX or 0 < bottom - top < LEAST_BOX:
+        raise UserError(f"The face box {box} is too small for a face; please give pixels, at least {LEAST_BOX} a side.")
     if not (0 <= left < right <= width and 0 <= top < bottom <= height):
         raise UserError(
             f"The face box {box} must be left, top, right, bottom inside the {width} x {height} picture; please fix it."

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from ..host import HOST
 from .detectors import Detector, Face
 
 #: Sides of the windows in short sides of the picture; each half covers its neighbour.
@@ -34,7 +35,7 @@ class Windowed:
     def search(self, image: Tensor) -> tuple[Face, ...]:
         """The faces of the picture and of every window of it, each once, the largest first."""
         found = list(self.look(image))
-        for window in _windows(image):
+        for window in HOST.interruptible(_windows(image)):
             found += [face for face in self._seen(image, window) if not any(_same(face, other) for other in found)]
         return tuple(sorted(found, key=lambda face: -face.area))
 

@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 
 from ..errors import UserError
+from ..host import HOST
 from ..interpolation import smooth_track
 from ..media.images import Bytes, from_bytes
 from ..progress import Progress
+from ..ranges import check_ranges, ranged
 from .crop import DRIVING_CROP, CropOptions, Square
 from .detect import Pick, square_of
 from .detectors import Detector, Face
@@ -27,8 +29,11 @@ _MOST_GROWTH = 2.0
 class GapLimits:
     """How much of a face may be missing: ``share`` of all frames, and ``longest`` frames in a row."""
 
-    share: float = 0.25
-    longest: int = 30
+    share: float = ranged(0.25, 0.0, 1.0, "of all frames")
+    longest: int = ranged(30, 0, 1_000_000, "frames")
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 @dataclass(frozen=True)
@@ -87,7 +92,7 @@ def follow(
     openings: list[Openings | None] = []
     search, near = searching(detector), looking_near(detector)
     last, lost = None, 0
-    for frame in frames:
+    for frame in HOST.interruptible(frames):
         image = frame if isinstance(frame, Tensor) and frame.is_floating_point() else from_bytes(frame)
         face = _next((search if last is None else detector)(image), last, lost, pick)
         if face is None and last is not None:

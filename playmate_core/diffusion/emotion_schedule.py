@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ..errors import UserError
+from ..errors import UserError, elided, suggestion
+from ..ranges import check_seconds
 from ..values import EMOTIONS, FPS, EmotionCurve
 
 #: The word for "leave the emotion to the voice".
@@ -87,16 +88,15 @@ class EmotionSchedule:
 def read_emotion_schedule(text: str, intensity: float) -> EmotionKeys:
     """Read "happy", "happy@0.8", "happy+surprised" or "0:neutral,2.5:happy@0.8".
 
-    ``intensity`` holds where none is written. Keys come back ordered by time. Raises UserError for anything else,
+    ``intensity`` holds where none is written. Raises UserError for anything else, seconds that do not rise included,
     listing the names where one is unknown.
     """
     entries = [entry.strip() for entry in text.split(",")]
     if len(entries) > 1 and any(NO_EMOTION in entry for entry in entries):
         raise UserError(f"{NO_EMOTION!r} stands alone, not in the timeline {text!r}; please use neutral there.")
-    keys = sorted((_key(entry, text, intensity) for entry in entries), key=lambda key: key.seconds)
-    if len({key.seconds for key in keys}) < len(keys):
-        raise UserError(f"The emotion timeline {text!r} has two entries at one time; please give each its own second.")
-    return tuple(keys)
+    keys = tuple(_key(entry, text, intensity) for entry in entries)
+    check_seconds((key.seconds for key in keys), text)
+    return keys
 
 
 def emotion_curve(keys: EmotionKeys, frames: int, fps: float = FPS) -> EmotionCurve | None:
@@ -119,15 +119,14 @@ def _key(entry: str, text: str, intensity: float) -> EmotionKey:
     names = [part.strip().lower() for part in name.split("+")]
     known = (*EMOTIONS, NO_EMOTION) if len(names) == 1 else EMOTIONS
     if unknown := [part for part in names if part not in known]:
-        raise UserError(f"Unknown emotion {unknown[0]!r}; please choose one of {', '.join(known)}.")
+        name, alike = elided(repr(unknown[0])), suggestion(unknown[0], known)
+        raise UserError(f"Unknown emotion {name}{alike}; please choose one of {', '.join(known)}.")
     name = "+".join(names)
     if "," in text and not colon:
         raise UserError(f"{entry!r} in the emotion timeline {text!r} has no time; please write it as 2.5:{name}.")
     key = EmotionKey(_number(time, text) if colon else 0.0, name, _number(strength, text) if at else float(intensity))
     if not 0.0 <= key.intensity <= 1.0:
         raise UserError(f"The emotion intensity is {key.intensity:g}; please give a number from 0 to 1.")
-    if not 0.0 <= key.seconds < float("inf"):
-        raise UserError(f"The emotion timeline {text!r} has a time of {key.seconds:g} s; please start at 0 or later.")
     return key
 
 

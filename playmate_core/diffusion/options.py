@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..errors import UserError
+from ..ranges import check_ranges, check_seconds, ranged
 from ..values import FPS
 from .normalisation import POSE_CHANNELS
 from .samplers import SAMPLERS, SPACINGS
@@ -27,11 +27,10 @@ class GuidanceKeys:
         try:
             if ":" not in text:
                 return float(text)
-            keys = tuple(sorted((float(at), float(value)) for at, value in (p.split(":") for p in text.split(","))))
+            keys = tuple((float(at), float(value)) for at, value in (p.split(":") for p in text.split(",")))
         except ValueError:
             raise UserError(f"Cannot read {text!r}; write a number, or a timeline like 0:1.5,2.5:3.") from None
-        if len({at for at, _ in keys}) < len(keys) or not keys[0][0] >= 0:
-            raise UserError(f"The timeline {text!r} names a second twice or one before 0; give each its own.")
+        check_seconds((at for at, _ in keys), text)
         return GuidanceKeys(keys)
 
     def __str__(self) -> str:
@@ -69,19 +68,19 @@ class SamplingOptions:
     ``eta`` concerns ddim alone.
     """
 
-    steps: int = 15
+    steps: int = ranged(15, 1, 1000)
     sampler: str = "dpm++2m"
     spacing: str = "logsnr"
-    eta: float = 0.0
-    cfg_audio: GuidanceScale = 1.5
-    cfg_audio_pose: GuidanceScale = 1.0
-    cfg_emotion: GuidanceScale = 1.5
-    seed: int = 0
-    pose_amplitude: float | tuple[float, ...] = 1.0
+    eta: float = ranged(0.0, 0.0, 1.0)
+    cfg_audio: GuidanceScale = ranged(1.5, 0.0, 20.0)
+    cfg_audio_pose: GuidanceScale = ranged(1.0, 0.0, 20.0)
+    cfg_emotion: GuidanceScale = ranged(1.5, 0.0, 20.0)
+    seed: int = ranged(0, 0, 2**63 - 1)
+    pose_amplitude: float | tuple[float, ...] = ranged(1.0, 0.0, 100.0)
     pose_mean: str = "source"
     pose_anchor: str = "mean"
     start: str = "free"
-    overlap: int = 4
+    overlap: int = ranged(4, 0, 64, "frames")
 
     def __post_init__(self) -> None:
         choices = {
@@ -94,25 +93,14 @@ class SamplingOptions:
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
                 raise UserError(f"Unknown {name} {getattr(self, name)!r}; choose one of {', '.join(allowed)}.")
-        if not 1 <= self.steps <= 1000:
-            raise UserError(f"Got {self.steps} sampling steps; choose a whole number from 1 to 1000.")
-        if not 0 <= self.seed < 2**63:
-            raise UserError(f"Got the seed {self.seed}; choose a whole number from 0 to 2^63 - 1.")
-        if self.overlap < 0:
-            raise UserError(f"Got an overlap of {self.overlap} frames; choose 0 or more.")
-        if not 0.0 <= self.eta <= 1.0:
-            raise UserError(f"Got eta {self.eta:g}; choose a number from 0 (deterministic) to 1 (as random as DDPM).")
-        for name in ("cfg_audio", "cfg_audio_pose", "cfg_emotion", "pose_amplitude"):
-            self._check_numbers(name)
-
-    def _check_numbers(self, name: str) -> None:
-        values = numbers(getattr(self, name))
-        if not values or not all(math.isfinite(v) for v in values):
-            raise UserError(f"Got {name} {getattr(self, name)!r}; give one finite number, or one for each place.")
-        if name == "pose_amplitude" and (len(values) not in (1, POSE_CHANNELS) or min(values) < 0):
+        check_ranges(self)
+        for name in ("cfg_audio", "cfg_audio_pose", "cfg_emotion"):
+            if not numbers(getattr(self, name)):
+                raise UserError(f"Got no number for {name}; give one, or one for each frame.")
+        if len(numbers(self.pose_amplitude)) not in (1, POSE_CHANNELS):
             raise UserError(
                 f"Got pose_amplitude {self.pose_amplitude!r}; give one number, or six for pitch, yaw, roll, t_x, t_y "
-                "and scale, none below 0."
+                "and scale."
             )
 
     @property

@@ -10,7 +10,8 @@ from typing import Any
 from ..atomic_file import AtomicFile
 from .audio_track import AnySound, Soundtrack
 from .container import ffmpeg_name
-from .video_writer import PROVENANCE, VideoOptions, check_output, movflags
+from .output_file import check_output
+from .video_writer import VideoOptions, finish_file, movflags
 
 
 def join(
@@ -25,8 +26,10 @@ def join(
     The file appears under its name only when it is whole. Raises UserError where the disk or the sound fails.
     """
     file = AtomicFile(check_output(path))
+    options = options or VideoOptions()
     try:
-        _concatenate(parts, file.temporary, Fraction(fps).limit_denominator(1001), sound, options or VideoOptions())
+        _concatenate(parts, file.temporary, Fraction(fps).limit_denominator(1001), sound, options)
+        finish_file(file.temporary, options)
     except BaseException:
         file.discard()
         raise
@@ -38,7 +41,7 @@ def _concatenate(parts: Sequence[Path], path: Path, rate: Fraction, sound: AnySo
     import av
 
     with av.open(ffmpeg_name(path), "w", format="mp4", options={"movflags": movflags(options)}) as container:
-        container.metadata.update(options.tags, comment=PROVENANCE, description=PROVENANCE)
+        container.metadata.update(options.metadata())
         with av.open(ffmpeg_name(parts[0])) as first:
             # Opaque: PyAV 14 would open an encoder, whose header takes the place of the one that is copied.
             stream = container.add_stream_from_template(first.streams.video[0], opaque=True)

@@ -61,7 +61,7 @@ def video_facts(path: str | Path) -> VideoFacts:
         return VideoFacts(width, height, _rate(stream), stream.frames or _frames_by_duration(container, stream))
 
 
-def read_frames(path: str | Path, begin: float = 0.0, warn: bool = True) -> Iterator[Frame]:
+def read_frames(path: str | Path, begin: float = 0.0, *, warn: bool = True) -> Iterator[Frame]:
     """Yield the frames of the first video stream in order, turned upright, holding two at a time.
 
     The first is shown at 0. With ``begin`` the first that is yielded is a key frame at or before that second. A last

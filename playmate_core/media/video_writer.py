@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import errno
 import queue
-import shutil
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -20,64 +18,51 @@ from torch import Tensor
 from ..atomic_file import AtomicFile, NotReplaced
 from ..errors import UserError
 from ..host import HOST
+from ..ranges import check_ranges, ranged
 from ..values import FPS
 from .audio_track import AnySound, Soundtrack
 from .container import ffmpeg_name
 from .frame_colours import FromRgb
 from .images import Bytes, to_bytes
+from .output_file import check_output
 from .prefetch import Outcome
+from .provenance import Mark
 
-#: Says in the file itself that nobody said or did this (docs/method.md 5, risk 21).
-PROVENANCE = "Synthetic video, made with Playmate: the face is animated by a computer."
 #: Seconds of waiting between two looks at what else there is to do.
 SLICE = 0.1
-#: Less free space than this and the video is not begun.
-LEAST_FREE_BYTES = 32 << 20
 
 
 @dataclass(frozen=True)
 class VideoOptions:
     """How to encode: x264's constant rate factor and preset; AAC bits a second for each channel."""
 
-    crf: int = 18
+    crf: int = ranged(18, 0, 51)
     preset: str = "faster"
-    bits_per_channel: int = 96_000
+    bits_per_channel: int = ranged(96_000, 8_000, 512_000, "bits a second")
     #: Batches waiting for the encoder before the renderer has to wait: enough to overlap, little to hold.
-    queued_batches: int = 4
+    queued_batches: int = ranged(4, 1, 1024, "batches")
     #: Further (key, text) pairs to store in the file, such as the recipe it was made by.
     tags: tuple[tuple[str, str], ...] = ()
+    #: What the file says of itself; None is nothing.
+    mark: Mark | None = field(default_factory=Mark)
+
+    def metadata(self) -> dict[str, str]:
+        """All tags of the container."""
+        return {**dict(self.tags), **(self.mark.tags() if self.mark else {})}
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 def movflags(options: VideoOptions) -> str:
     """How the container is laid out: its index first, and with further tags where there are some."""
-    return "+faststart+use_metadata_tags" if options.tags else "+faststart"
+    return "+faststart+use_metadata_tags" if options.metadata() else "+faststart"
 
 
-def check_output(path: str | Path) -> Path:
-    """Raise UserError unless a video can be written to ``path``; to be called before any slow work."""
-    path = Path(path)
-    if path.suffix.lower() != ".mp4":
-        raise UserError(f"The output {path} must end in .mp4; please rename it.")
-    if path.is_dir():
-        raise UserError(f"The output {path} is a folder; please name a file in it.")
-    check_folder(path.parent)
-    return path
-
-
-def check_folder(folder: Path) -> None:
-    """Raise UserError unless ``folder`` exists, can be written and has room."""
-    if not folder.is_dir():
-        raise UserError(f"The output folder {folder} does not exist; please make it first.")
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-        free = shutil.disk_usage(folder).free
-    except OSError as problem:
-        raise UserError(
-            f"The output folder {folder} cannot be written ({problem.strerror}); please choose another."
-        ) from problem
-    if free < LEAST_FREE_BYTES:
-        raise UserError(f"The disk of {folder} is full ({free >> 20} MB free); please make room or choose another.")
+def finish_file(path: Path, options: VideoOptions) -> None:
+    """Add to a complete file what FFmpeg does not write: the XMP packet."""
+    if options.mark:
+        options.mark.append_to(path)
 
 
 class VideoWriter:
@@ -130,6 +115,7 @@ class VideoWriter:
                 self._thread.join(SLICE)  # so that Ctrl-C is heard on every system
             self._raise_failure()
             self._check_written()
+            finish_file(self._file.temporary, self._options)
             self._file.commit_or_keep()
         except NotReplaced:  # whole, and kept under another name
             raise
@@ -190,7 +176,7 @@ class VideoWriter:
             return
         options = {"movflags": movflags(self._options)}
         with av.open(ffmpeg_name(self._file.temporary), "w", format="mp4", options=options) as container:
-            container.metadata.update(self._options.tags, comment=PROVENANCE, description=PROVENANCE)
+            container.metadata.update(self._options.metadata())
             stream = self._video_stream(container, first)
             with Soundtrack.into(container, self._sound, self._options.bits_per_channel) as soundtrack:
                 batch: Bytes | None = first

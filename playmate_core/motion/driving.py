@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..geometry import euler_degrees, rotation_matrix
 from ..keypoint_space import same_keypoints
+from ..ranges import check_ranges, ranged
 from ..values import EYE_KEYPOINTS, KEYPOINTS, LIP_KEYPOINTS, Motion, Pose, expect_same_rate
 from .edit import Regions, fit_motion, hold_rest, mix, smooth_motion
 from .pose import ALL_AXES, REFERENCES, reference_frame, relative_pose
@@ -44,10 +45,10 @@ class DrivingOptions:
     mode: str = "relative"
     reference: str = "first"
     regions: Regions = field(default_factory=Regions)
-    size: float = 1.0
-    smoothing: float = 0.0
+    size: float = ranged(1.0, 0.0, 10.0)
+    smoothing: float = ranged(0.0, 0.0, 1.0)
     priority: str = "expression"
-    multiplier: float = 1.0
+    multiplier: float = ranged(1.0, 0.0, 10.0)
     stitching: bool = True
     retarget_eyes: bool = False
     retarget_lips: bool = False
@@ -59,8 +60,7 @@ class DrivingOptions:
         for name, allowed in choices:
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}.")
-        if not self.smoothing >= 0:
-            raise ValueError(f"smoothing must be 0 or more, got {self.smoothing:g}.")
+        check_ranges(self)
 
     @property
     def retargets(self) -> bool:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..interpolation import FrameInterpolation, fit_frames, lerp, resample_frames, smooth_track
 from ..keypoint_space import adapt_motion
+from ..ranges import check_ranges, ranged
 from ..values import EYE_KEYPOINTS, KEYPOINTS, LIP_KEYPOINTS, Motion
 from .pose import interpolate_pose, mix_poses, smooth, still
 
@@ -17,10 +18,13 @@ from .pose import interpolate_pose, mix_poses, smooth, still
 class Regions:
     """One number for each region of a motion: a gain, or the share of a second motion."""
 
-    lips: float = 1.0
-    eyes: float = 1.0
-    expression: float = 1.0
-    pose: float = 1.0
+    lips: float = ranged(1.0, 0.0, 10.0)
+    eyes: float = ranged(1.0, 0.0, 10.0)
+    expression: float = ranged(1.0, 0.0, 10.0)
+    pose: float = ranged(1.0, 0.0, 10.0)
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
     def per_keypoint(self) -> Tensor:
         """The three expression numbers laid out over the keypoints -> (K, 1)."""

@@ -141,6 +141,23 @@ def load_motion_clip(path: str | Path) -> MotionClip:
     return MotionClip(Motion(pose, tensors["expression"], keypoints), openings, source, reader)
 
 
+def describe_motion(path: str | Path) -> str:
+    """What a motion file or template holds, as text for people. Raises UserError where it is none."""
+    path = Path(path)
+    clip = load_motion_clip(path)
+    frames, fps = len(clip), clip.motion.fps
+    rows = [
+        f"{path.name}: motion, {path.stat().st_size / 1e6:.2f} MB",
+        f"length: {frames / fps:.2f} s, {frames} frames",
+        f"rate: {fps:g} frames a second",
+        f"source: {clip.source or 'not known'}",
+        f"read by: {clip.reader or 'not known'}",
+        f"keypoint space: {clip.motion.keypoint_space or 'not known'}",
+        f"openings of eyes and lips: {'measured' if clip.openings else 'not measured'}",
+    ]
+    return "\n".join(rows)
+
+
 def _expect_ours(path: Path, metadata: Mapping[str, str], keys: list[str]) -> None:
     kind = metadata.get("playmate.kind", "")
     if kind != KIND:

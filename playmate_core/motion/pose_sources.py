@@ -10,6 +10,7 @@ import torch
 
 from ..diffusion.pose_prior import ANGLE_LIMITS, POSE_CLAMPED, clamp_pose
 from ..errors import UserError
+from ..ranges import check_ranges, check_seconds, ranged
 from ..values import FPS, Pose
 from .pose import ALL_AXES, REFERENCES, PoseAxes, PoseKey, compose, keyframes, relative_pose, resample_pose, smooth
 
@@ -28,12 +29,13 @@ class Following:
     """
 
     seen_from: str = "first"
-    smoothing: float = 3e-6
+    smoothing: float = ranged(3e-6, 0.0, 1.0)
     axes: PoseAxes = ALL_AXES
 
     def __post_init__(self) -> None:
         if self.seen_from not in SEEN_FROM:
             raise UserError(f"Unknown reference {self.seen_from!r}; choose one of {', '.join(SEEN_FROM)}.")
+        check_ranges(self)
 
 
 def followed(seen: Pose, rest: Pose | None, how: Following | None = None, fps: float = FPS) -> Pose:
@@ -80,8 +82,7 @@ def read_keys(text: str) -> tuple[PoseKey, ...]:
     keys = tuple(_key(line) for line in lines if line)
     if not keys:
         raise UserError("There is no pose keyframe; please write at least one line such as 0: 0 -15 0.")
-    if len({key.seconds for key in keys}) < len(keys):
-        raise UserError("Two pose keyframes stand at the same time; please give each its own second.")
+    check_seconds((key.seconds for key in keys), text)
     return keys
 
 

@@ -15,13 +15,16 @@ from ..errors import UserError
 from ..face import FaceModel
 from ..geometry import place
 from ..media.images import check_file, read_picture, read_shown_picture
+from ..media.output_file import OutputLock, check_output
+from ..media.provenance import COMPOSITE, DRAWN
 from ..media.sound_source import SoundSource, find_sound
 from ..media.video_reader import has_pictures, has_sound, video_facts
-from ..media.video_writer import check_output
+from ..media.video_writer import VideoOptions
 from ..motion.driving import ANIMAL, DrivingOptions, drive_clip
 from ..motion.liveportrait_template import TEMPLATE_SUFFIXES
-from ..motion.motion_file import MotionClip, check_motion_output, load_motion_clip, save_motion_clip
+from ..motion.motion_file import SUFFIX, MotionClip, load_motion_clip, save_motion_clip
 from ..progress import StageProgress
+from ..ranges import check_ranges, ranged
 from ..rendering.device import AUTO, require_device, to_device
 from ..rendering.portrait import FaceLimits
 from ..rendering.retarget import guide_keypoints, require_networks
@@ -39,6 +42,7 @@ from ..rendering.write_video import Composition, source_video_job, trajectory_jo
 from ..values import Motion
 from ..weights.files import load_face
 from ..weights.folders import bundled
+from .recipe import recipe_mark
 from .stages import JobReport, StageClock
 
 #: Files that are motions already, by their names.
@@ -66,7 +70,7 @@ class AnimateRequest:
     driving: Path
     output: Path
     how: DrivingOptions = field(default_factory=DrivingOptions)
-    fps: float | None = None
+    fps: float | None = ranged(None, 1.0, 240.0, "frames a second")
     crop: FaceSource = "auto"
     face: Pick | None = None
     around: CropOptions = field(default_factory=CropOptions)
@@ -77,11 +81,15 @@ class AnimateRequest:
     audio_track: int | None = None
     weights: Path | None = None
     limits: FaceLimits | None = field(default_factory=FaceLimits)
-    longest_side: int = 4096
-    batch: int = 8
+    longest_side: int = ranged(4096, 64, 16384, "pixels")
+    batch: int = ranged(8, 1, 1024, "frames")
     resume: bool = False
     device: str = "cpu"
     precision: str = AUTO
+    mark: bool = True
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 def animate(request: AnimateRequest, progress: StageProgress | None = None) -> JobReport:
@@ -89,8 +97,12 @@ def animate(request: AnimateRequest, progress: StageProgress | None = None) -> J
 
     Nothing is left at ``request.output`` unless the video is whole. Frames are drawn, pasted and encoded in batches.
     """
-    clock = StageClock(progress)
     check(request)
+    with OutputLock(request.output):
+        return _animate(request, StageClock(progress))
+
+
+def _animate(request: AnimateRequest, clock: StageClock) -> JobReport:
     sound = find_request_sound(request)
     motion_clip = load_motion_clip(request.driving) if is_motion(request.driving) else None
     with clock.stage("load models"):
@@ -120,17 +132,18 @@ def extract(
 ) -> JobReport:
     """Read the motion of a film into one of our files; ``fps`` None keeps the film's rate. Raises UserError."""
     clock = StageClock(progress)
-    check_motion_output(output)
+    check_output(output, SUFFIX)
     check_file(film, "driving video")
     _refuse_overwriting(output, film)
     require_device(device)
     video_facts(film)
-    with clock.stage("load models"):
-        face = load_face(weights or bundled("face.safetensors")).to(device)
-    with clock.stage("read motion") as step:
-        motion_clip = read_driving(face, film, options, step)
-    motion_clip = motion_clip.at(fps or motion_clip.motion.fps)
-    save_motion_clip(motion_clip, output)
+    with OutputLock(output):
+        with clock.stage("load models"):
+            face = load_face(weights or bundled("face.safetensors")).to(device)
+        with clock.stage("read motion") as step:
+            motion_clip = read_driving(face, film, options, step)
+        motion_clip = motion_clip.at(fps or motion_clip.motion.fps)
+        save_motion_clip(motion_clip, output)
     return JobReport(output, len(motion_clip.motion), motion_clip.motion.fps, tuple(clock.stages))
 
 
@@ -150,7 +163,8 @@ def source_video_keypoints(
 def check(request: AnimateRequest) -> None:
     """Raise UserError for whatever can be known to be wrong before any slow work."""
     check_output(request.output)
-    inputs = [(request.portrait, "portrait"), (request.driving, "driving video")]
+    driving = "motion" if is_motion(request.driving) else "driving video"
+    inputs = [(request.portrait, "portrait"), (request.driving, driving)]
     inputs += [(path, what) for path, what in ((request.mask, "mask"), (request.sound, "sound")) if path is not None]
     for path, what in inputs:
         check_file(path, what)
@@ -160,8 +174,6 @@ def check(request: AnimateRequest) -> None:
             video_facts(path)
     if not (is_motion(request.driving) or is_video(request.driving) or is_picture(request.driving)):
         video_facts(request.driving)  # an unusual name, or no film, which it says
-    if request.fps is not None and not 1 <= request.fps <= 240:
-        raise UserError(f"The frame rate is {request.fps:g}; please choose 1 to 240.")
     if request.sound is not None and not has_sound(request.sound):
         raise UserError(f"{request.sound} has no audio in it; please give another sound.")
     require_device(request.device, request.precision)
@@ -224,7 +236,9 @@ def _read_driving(request: AnimateRequest, face: FaceModel, clock: StageClock) -
 
 def _write(request: AnimateRequest, job: RenderJob, sound: SoundSource | None, clock: StageClock) -> JobReport:
     with clock.stage("render and encode") as step:
-        frames = write_video(job, VideoOutput(request.output, sound, request.resume), step)
+        kind = COMPOSITE if request.paste_back else DRAWN
+        marked = VideoOptions(mark=recipe_mark("animate", request, kind))
+        frames = write_video(job, VideoOutput(request.output, sound, request.resume, marked), step)
     return JobReport(request.output, frames, job.fps, tuple(clock.stages))
 
 

@@ -15,20 +15,23 @@ from ..diffusion.emotion_schedule import NO_EMOTION, EmotionSchedule, read_emoti
 from ..diffusion.generate import joined
 from ..diffusion.options import SamplingOptions
 from ..diffusion.request import MotionGenerator
-from ..errors import UserError
+from ..errors import UserError, suggestion
 from ..face import FaceModel
 from ..interpolation import FITS
 from ..media.audio_files import read_sound
 from ..media.images import check_file, read_picture, read_shown_picture
+from ..media.output_file import OutputLock, check_output
 from ..media.prefetch import prefetch
+from ..media.provenance import COMPOSITE, DRAWN
 from ..media.sound_source import find_sound
 from ..media.video_reader import read_frames, video_facts
-from ..media.video_writer import check_folder, check_output
+from ..media.video_writer import VideoOptions
 from ..motion.emotion_by import EmotionBy
 from ..motion.plot import plot_motion
 from ..motion.pose import TURNS, still
 from ..motion.pose_sources import Following
 from ..progress import Progress, StageProgress
+from ..ranges import check_ranges, ranged
 from ..rendering.device import AUTO, require_device, to_device
 from ..rendering.portrait import FaceLimits
 from ..rendering.render import RenderOptions
@@ -40,6 +43,7 @@ from ..weights.files import load_face
 from ..weights.folders import bundled
 from ..weights.generator_file import Companions
 from ..weights.generators import load_generator
+from .recipe import recipe_mark
 from .stages import (
     JobReport,
     StageClock,
@@ -74,7 +78,10 @@ class PoseSource:
     source: str = GENERATED
     reference: str = "first"
     fit: str = "bounce"
-    smoothing: float = 3e-6
+    smoothing: float = ranged(3e-6, 0.0, 1.0)
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 @dataclass(frozen=True)
@@ -92,7 +99,7 @@ class TalkRequest:
     speech: Path
     output: Path
     emotion: str = "neutral"
-    intensity: float = 1.0
+    intensity: float = ranged(1.0, 0.0, 1.0)
     emotion_by: EmotionBy = EmotionBy.BOTH
     pose: PoseSource = field(default_factory=PoseSource)
     sampling: SamplingOptions | None = None
@@ -103,12 +110,16 @@ class TalkRequest:
     face: Pick | None = None
     limits: FaceLimits | None = field(default_factory=FaceLimits)
     paste_back: bool = False
-    longest_side: int = 4096
+    longest_side: int = ranged(4096, 64, 16384, "pixels")
     audio_track: int | None = None
     resume: bool = False
     device: str = "cpu"
     precision: str = AUTO
     plot: Path | None = None
+    mark: bool = True
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 def talk(request: TalkRequest, progress: StageProgress | None = None) -> JobReport:
@@ -117,8 +128,12 @@ def talk(request: TalkRequest, progress: StageProgress | None = None) -> JobRepo
     Nothing is left at ``request.output`` or ``request.plot`` unless the video is whole. Memory does not grow with
     the pictures. What is quick to refuse comes first: an hour of speech is read after the portrait is known to do.
     """
-    clock = StageClock(progress)
     check(request)
+    with OutputLock(request.output):
+        return _talk(request, StageClock(progress))
+
+
+def _talk(request: TalkRequest, clock: StageClock) -> JobReport:
     speech = find_sound(request.speech, request.audio_track, keep_lead=True)
     with clock.stage("read picture"):
         picture = _read_portrait_picture(request)
@@ -145,7 +160,9 @@ def talk(request: TalkRequest, progress: StageProgress | None = None) -> JobRepo
             write_plot(plot, motion, audio)
         with clock.stage("render and encode") as step:
             job = portrait_job(face, portrait, motion, request.rendering, Composition(request.paste_back))
-            frames = write_video(job, VideoOutput(request.output, replace(speech, reported=True), request.resume), step)
+            marked = VideoOptions(mark=recipe_mark("talk", request, COMPOSITE if request.paste_back else DRAWN))
+            output = VideoOutput(request.output, replace(speech, reported=True), request.resume, marked)
+            frames = write_video(job, output, step)
     return JobReport(request.output, frames, motion.fps, tuple(clock.stages))
 
 
@@ -160,15 +177,14 @@ def check(request: TalkRequest) -> None:
     """Raise UserError for whatever can be known to be wrong before any slow work."""
     check_output(request.output)
     if request.plot:
-        if request.plot.suffix.lower() != ".png" or request.plot.is_dir():
-            raise UserError(f"The plot {request.plot} must be a .png; please rename it.")
-        check_folder(request.plot.parent)
+        check_output(request.plot, ".png")
     inputs = [(request.portrait, "portrait"), (request.speech, "speech")]
     if request.pose.source not in (GENERATED, STILL):
         if not Path(request.pose.source).exists():
+            named = repr(request.pose.source)
             raise UserError(
-                f"The pose {request.pose.source!r} is neither {GENERATED} nor {STILL}, nor a video file that exists;"
-                " please check the path."
+                f"The pose {named}{suggestion(named, (GENERATED, STILL))} is neither {GENERATED} nor {STILL}, nor a"
+                " video file that exists; please check the path."
             )
         inputs.append((Path(request.pose.source), "pose video"))
     for path, what in inputs:

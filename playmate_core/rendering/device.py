@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import torch
 
-from ..errors import UserError
+from ..errors import UserError, elided
 from ..face import FaceModel
 
 #: What "auto" means: half precision where it is what a device is made for, full precision elsewhere.
@@ -17,9 +17,9 @@ PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat
 def require_device(device: str, precision: str = AUTO) -> None:
     """Raise UserError unless networks can run on ``device`` here and compute in ``precision`` there."""
     try:
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as problem:
-        raise UserError(f"The device {device!r} cannot be used here; please try --device cpu.") from problem
+        (torch.zeros(1, device=device) + 1).cpu()  # "meta" makes tensors but holds no numbers
+    except (RuntimeError, AssertionError, NotImplementedError, ImportError, ValueError) as problem:
+        raise UserError(f"The device {elided(repr(device))} cannot be used here; please try --device cpu.") from problem
     if torch.device(device).type != "cpu":
         return
     if precision == "fp16" or (precision == "bf16" and not multiplies_bf16()):

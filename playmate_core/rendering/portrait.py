@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -16,9 +17,12 @@ from ..detection.detect import FaceSource, Pick, find_crop
 from ..errors import UserError
 from ..face import FaceModel, FaceReading
 from ..geometry import place
+from ..host import HOST
 from ..media.images import Bytes, from_bytes, to_bytes
 from ..progress import Progress
 from ..values import FPS, FaceCrop, Motion, Portrait, Pose
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,7 @@ def read_motion(
 
 def fixed_crops(face: FaceModel, frames: Iterable[Bytes | Tensor], crop: FaceSource = "auto") -> Iterator[Tensor]:
     """The crop of the first frame, as large as M reads, of every frame. Raises UserError when there is no frame."""
-    pictures = (_as_image(frame) for frame in frames)
+    pictures = (_as_image(frame) for frame in HOST.interruptible(frames))
     first = next(pictures, None)
     if first is None:
         raise UserError("The driving video has no frame; please give a film of a face.")
@@ -119,7 +123,7 @@ def read_crops(
     """The motion of face crops (S, S, 3) in [0, 1], and the canonical keypoints (T, K, 3) of each."""
     readings: list[FaceReading] = []
     done = 0
-    for group in _batches(iter(crops), batch):
+    for group in _batches(HOST.interruptible(crops), batch):
         with torch.inference_mode():
             readings.append(face.read(to_reader(face, torch.stack(group))))
         done += len(group)
@@ -179,10 +183,10 @@ def require_face(confidence: FaceConfidence, limits: FaceLimits | None = None) -
         or confidence.reconstruction < limits.reconstruction
         or confidence.shift > limits.shift
     ):
+        log.info("no face: %s", confidence)
         raise UserError(
             "No face was recognised in the portrait; please give a picture of one face, frontal and large, cropped to a"
-            f" square around the head (mirror test {confidence.flip_degrees:.1f} degrees, redrawn at"
-            f" {confidence.reconstruction:.1f} dB, moved {confidence.shift:.2f} amiss)."
+            " square around the head."
         )
 
 

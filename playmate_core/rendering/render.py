@@ -19,6 +19,7 @@ from ..geometry import place_motion
 from ..keypoint_space import adapt_motion
 from ..media.images import to_bytes
 from ..progress import Progress
+from ..ranges import check_ranges, ranged
 from ..values import Motion, Portrait
 from .fallback import FallbackRenderer
 from .portrait import exact_to, move_to, to_pictures, to_shown
@@ -31,6 +32,9 @@ Keypoints = Callable[[int, int], Tensor]
 Develop = Callable[[Tensor], Tensor]
 
 
+EXPRESSIONS = ("absolute", "relative")
+
+
 @dataclass(frozen=True)
 class RenderOptions:
     """``expression`` "absolute" takes the motion's as it is; "relative" adds its change since its first frame to the
@@ -39,17 +43,16 @@ class RenderOptions:
 
     expression: Literal["absolute", "relative"] = "absolute"
     stitching: bool = True
-    batch: int = 8
+    batch: int = ranged(8, 1, 1024, "frames")
     #: How W and G are arranged, "auto" or one of :data:`face.fast.PROFILES`; only "half" rounds the pictures.
     profile: str = "auto"
 
     def __post_init__(self) -> None:
-        if self.expression not in ("absolute", "relative"):
+        if self.expression not in EXPRESSIONS:
             raise ValueError(f"expression must be absolute or relative, got {self.expression!r}.")
         if self.profile not in ("auto", *PROFILES):
             raise ValueError(f"profile must be auto or one of {', '.join(PROFILES)}, got {self.profile!r}.")
-        if self.batch < 1:
-            raise ValueError(f"batch must be at least 1, got {self.batch}.")
+        check_ranges(self)
 
 
 def render(

@@ -23,6 +23,7 @@ from ..media.video_reader import read_frames, video_facts
 from ..motion.edit import interpolate_motion
 from ..motion.motion_file import MotionClip, interpolate_openings
 from ..progress import Progress
+from ..ranges import check_ranges, ranged
 from ..values import FPS, Motion
 from ..weights.files import tensor_hash
 from .face_checks import FaceSamples
@@ -40,8 +41,11 @@ class FaceVideoOptions:
     pick: Pick | None = None
     crop: CropOptions = DRIVING_CROP
     limits: GapLimits = field(default_factory=GapLimits)
-    batch: int = 8
-    smoothing: float = 1e-4
+    batch: int = ranged(8, 1, 1024, "frames")
+    smoothing: float = ranged(1e-4, 0.0, 1.0)
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 def read_driving(
@@ -244,7 +248,7 @@ def _is_crop(path: Path, track: FaceTrack, options: FaceVideoOptions) -> bool:
 
 def _images(path: Path, times: list[float], warn: bool) -> Iterator[Tensor]:
     """The pictures of a film as floats; when each is shown is noted in ``times``."""
-    for frame in read_frames(path, warn):
+    for frame in read_frames(path, warn=warn):
         times.append(frame.time)
         yield from_bytes(frame.picture)
 

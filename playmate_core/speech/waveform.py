@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,9 +31,11 @@ def resample(waveform: np.ndarray, rate: int) -> np.ndarray:
     """``waveform`` (samples,) float32 from ``rate`` to 16 kHz by soxr; (ceil(samples 16000 / rate),) float32."""
     if rate == SAMPLE_RATE:
         return waveform
-    import librosa
+    import soxr
 
-    return librosa.resample(waveform, orig_sr=rate, target_sr=SAMPLE_RATE, res_type="soxr_hq")
+    heard = soxr.resample(waveform, rate, SAMPLE_RATE, quality="HQ")
+    count = math.ceil(len(waveform) * (SAMPLE_RATE / rate))
+    return np.pad(heard, (0, max(count - len(heard), 0)))[:count]
 
 
 def mono(waveform: Waveform) -> np.ndarray:

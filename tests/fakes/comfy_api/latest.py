@@ -62,7 +62,6 @@ class Schema:
     outputs: list[Any] = field(default_factory=list)
     is_output_node: bool = False
     search_aliases: list[str] = field(default_factory=list)
-    hidden: list[str] = field(default_factory=list)
 
     def described(self) -> dict[str, Any]:
         """The part of /object_info that old and new servers agree on."""
@@ -89,7 +88,7 @@ class NodeOutput:
 
 
 class ComfyNode:
-    hidden = SimpleNamespace(prompt=None, extra_pnginfo=None, unique_id="1")
+    hidden = SimpleNamespace(prompt=None, extra_pnginfo=None)
 
 
 class ComfyExtension:
@@ -114,7 +113,6 @@ io = SimpleNamespace(
     Schema=Schema,
     ComfyNode=ComfyNode,
     NodeOutput=NodeOutput,
-    Hidden=SimpleNamespace(unique_id="UNIQUE_ID"),
     FolderType=SimpleNamespace(output="output", temp="temp"),
     Combo=SimpleNamespace(Input=ComboInput, io_type="COMBO"),
     MultiType=SimpleNamespace(Input=MultiInput),

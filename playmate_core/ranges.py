@@ -1,0 +1,105 @@
+"""Numbers that a person chooses: the range of each is written once, beside the field of the dataclass that holds it.
+
+Dataclasses check themselves with :func:`check_ranges`; command-line flags read, check and describe their numbers with
+the same :class:`Range`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, fields
+from typing import Any, TypeVar
+
+from .errors import UserError, elided
+
+_KEY = "range"
+N = TypeVar("N")
+
+
+@dataclass(frozen=True)
+class Range:
+    """Numbers from ``least`` to ``most``, both included, ``whole`` ones only or not, counted in ``unit``."""
+
+    least: float
+    most: float
+    unit: str = ""
+    whole: bool = False
+
+    def __str__(self) -> str:
+        kind, unit = "a whole number" if self.whole else "a number", f" {self.unit}" if self.unit else ""
+        return f"{kind} from {_said(self.least)} to {_said(self.most)}{unit}"
+
+    def check(self, name: str, value: Any) -> None:
+        """Raise UserError, naming ``name``, unless ``value`` is such a number; NaN is none."""
+        if not self.holds(value):
+            raise UserError(f"{name} must be {self}, got {_said(value)}; please change it.")
+
+    def holds(self, value: Any) -> bool:
+        """Whether ``value`` is such a number."""
+        if not isinstance(value, (int, float)) or (isinstance(value, float) and math.isnan(value)):
+            return False
+        return self.least <= value <= self.most and not (self.whole and value != int(value))
+
+    def read(self, text: str) -> float:
+        """The number that is written. Raises UserError for anything else."""
+        try:
+            number: float = int(text) if self.whole else float(text)
+        except ValueError:
+            number = math.nan
+        if not self.holds(number):
+            raise UserError(f"must be {self}, got {elided(repr(text))}")
+        return number
+
+
+def ranged(default: N, least: float, most: float, unit: str = "") -> N:
+    """A dataclass field that holds a number of this range, whole where its default is; or several such numbers."""
+    whole = isinstance(default, int)
+    made: N = field(default=default, metadata={_KEY: Range(least, most, unit, whole)})
+    return made
+
+
+def range_of(owner: type, name: str) -> Range:
+    """The range of a field."""
+    found = next(one for one in fields(owner) if one.name == name)
+    chosen: Range = found.metadata[_KEY]
+    return chosen
+
+
+def default_of(owner: type, name: str) -> Any:
+    """The default of a field."""
+    return next(one for one in fields(owner) if one.name == name).default
+
+
+def check_ranges(holder: Any) -> None:
+    """Raise UserError unless every ranged field of a dataclass holds what its range allows; None is not looked at."""
+    for one in fields(holder):
+        if _KEY in one.metadata:
+            for value in _each(getattr(holder, one.name)):
+                one.metadata[_KEY].check(one.name, value)
+
+
+def check_seconds(seconds: Iterable[float], text: str) -> None:
+    """Raise UserError unless the seconds of the timeline ``text`` rise, from 0 on."""
+    last = -math.inf
+    for at in seconds:
+        if not 0 <= at < math.inf:
+            raise UserError(f"The timeline {elided(repr(text))} names {at:g} s; please start at 0 or later.")
+        if not at > last:
+            raise UserError(
+                f"The timeline {elided(repr(text))} goes from {last:g} s to {at:g} s; please let its seconds rise."
+            )
+        last = at
+
+
+def _each(value: Any) -> Iterator[Any]:
+    if isinstance(value, tuple):
+        yield from value
+    elif hasattr(value, "keys"):  # (second, value) pairs of a timeline
+        yield from (number for _, number in value.keys)
+    elif value is not None:
+        yield value
+
+
+def _said(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else elided(repr(value))

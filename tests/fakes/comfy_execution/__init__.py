@@ -1,0 +1,1 @@
+"""As much of ComfyUI's execution as our nodes ask."""
