@@ -64,6 +64,9 @@ MAX_FILE, MAX_FUNCTION = 300, 60
 #: Lines of a node's ``execute``, its signature and docstring left out.
 MAX_EXECUTE = 15
 
+#: What modules have one each of: a logger, an entry, a type variable, the check of a request, a network's guidance.
+ONE_EACH = {"log", "main", "T", "check", "guided"}
+
 CORE = sorted((ROOT / "playmate_core").rglob("*.py"))
 TRAINING = sorted((ROOT / "training").rglob("*.py"))
 NODES = sorted((ROOT / "nodes").rglob("*.py"))
@@ -78,6 +81,19 @@ def package_of(path: Path) -> str:
     """The package a core file belongs to, or its own name at the root; "" is the root's ``__init__``."""
     first = path.relative_to(ROOT / "playmate_core").parts[0]
     return "" if first == "__init__.py" else first.removesuffix(".py")
+
+
+def public_names(tree: ast.Module) -> Iterator[str]:
+    """What a module defines for others: functions, classes, constants."""
+    for node in tree.body:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            names = [node.name]
+        elif isinstance(node, (ast.Assign, ast.AnnAssign)):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            names = [part.id for target in targets for part in ast.walk(target) if isinstance(part, ast.Name)]
+        else:
+            continue
+        yield from (name for name in names if not name.startswith("_"))
 
 
 def imports(tree: ast.AST) -> Iterator[ast.Import | ast.ImportFrom]:
@@ -157,6 +173,20 @@ def test_core_has_no_circles() -> None:
         for name in free:
             del arrows[name]
     assert not arrows, f"these files import each other in a circle: {sorted(arrows)}"
+
+
+def test_a_public_name_of_core_means_one_thing() -> None:
+    """Defined in one module: whoever reads it elsewhere need not ask which one it is. The two public generators are
+    built alike, part by part, under the same names."""
+    homes: dict[str, set[str]] = {}
+    for path in CORE:
+        place = path.relative_to(ROOT).with_suffix("")
+        published = {"ditto", "joyvasa"} & set(place.parts)
+        name = f"{place.parts[1]}: a published generator" if published else str(place)
+        for defined in public_names(ast.parse(path.read_text(encoding="utf-8"))):
+            homes.setdefault(defined, set()).add(name)
+    alike = {name: sorted(where) for name, where in homes.items() if len(where) > 1 and name not in ONE_EACH}
+    assert not alike, "give each meaning its own name, or define it once"
 
 
 @pytest.mark.parametrize("path", CORE, ids=name_of)

@@ -23,9 +23,9 @@ from playmate_core.detection.ditto_pictures import limited_size, paste_mask
 from playmate_core.diffusion.ditto.apply import Application
 from playmate_core.diffusion.ditto.blink import DISCARDED, DISTANCES, blink_rows, fade_shares
 from playmate_core.diffusion.ditto.conditions import emotion_row, for_call, in_turn
-from playmate_core.diffusion.ditto.controls import FILM, PARTS, Applying, Drive, FrameControls
+from playmate_core.diffusion.ditto.controls import DRIVEN_PARTS, FILM, Applying, Drive, FrameControls
 from playmate_core.diffusion.ditto.eyes import eye_features
-from playmate_core.diffusion.ditto.layout import EMOTIONS, BinnedMotion
+from playmate_core.diffusion.ditto.layout import DITTO_EMOTIONS, BinnedMotion
 from playmate_core.diffusion.ditto.source import back_and_forth, centred_mean
 from playmate_core.diffusion.request import joined
 from playmate_core.geometry import place
@@ -38,7 +38,7 @@ def driving_of(golden: MotionGolden) -> BinnedMotion:
 
 def test_emotions(golden: MotionGolden) -> None:
     assert golden.facts["emotion_order"] == [  # ours by its names
-        {"disgusted": "disgust", "surprised": "surprise"}.get(name, name) for name in EMOTIONS
+        {"disgusted": "disgust", "surprised": "surprise"}.get(name, name) for name in DITTO_EMOTIONS
     ]
     rows = golden("emotion/array")
     for name in ("cyclic", "negative"):
@@ -115,7 +115,7 @@ CASES: dict[str, tuple[Applying, dict[str, Any]]] = {
     "ctrl/fade_d0_late": (
         Applying(fade="first", fade_parts=("expression", "translation")), {"fade": (None, None, 0.25, 0.25)},
     ),
-    "ctrl/fade_all_keys": (Applying(fade="first", fade_parts=PARTS), {"fade": (0.5,) * 4}),
+    "ctrl/fade_all_keys": (Applying(fade="first", fade_parts=DRIVEN_PARTS), {"fade": (0.5,) * 4}),
     "ctrl/fade_off": (Applying(), {"fade": (0, 1 / 3, 2 / 3, 1)}),
 }  # fmt: skip
 

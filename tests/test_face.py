@@ -24,7 +24,14 @@ from playmate_core.face import FaceConfig, FaceModel
 from playmate_core.face.generator import Spade
 from playmate_core.face.layers import SpectralConv2d
 from playmate_core.face.motion import CoarseToFineMotionExtractor, ResponseNorm
-from playmate_core.face.warping import DenseMotion, blend_to_origin, common_rotation, heatmaps, identity_grid, sample
+from playmate_core.face.warping import (
+    DenseMotion,
+    blend_to_origin,
+    common_rotation,
+    heatmaps,
+    identity_grid,
+    sample_volume,
+)
 from playmate_core.geometry import place
 
 KEYS = json.loads((Path(__file__).parent / "data" / "liveportrait_keys.json").read_text())
@@ -135,11 +142,11 @@ def test_heatmaps_are_the_gaussian_written_out() -> None:
 
 def test_sampling_keeps_the_published_pair_of_conventions() -> None:
     ramp = torch.arange(8.0).expand(1, 1, 4, 8, 8)
-    column = sample(ramp, identity_grid(4, 8, 8, ramp)[None])[0, 0, 1, 4]
+    column = sample_volume(ramp, identity_grid(4, 8, 8, ramp)[None])[0, 0, 1, 4]
     # ends fall half a cell outside: x = -1 reads -0.5, half of it in the zero padding
     torch.testing.assert_close(column[1:-1], torch.linspace(-0.5, 7.5, 8)[1:-1])
     assert column[-1] == pytest.approx(3.5)
-    half = sample(ramp.half(), identity_grid(4, 8, 8, ramp)[None])
+    half = sample_volume(ramp.half(), identity_grid(4, 8, 8, ramp)[None])
     assert half.dtype == torch.float16
 
 

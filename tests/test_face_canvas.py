@@ -12,7 +12,7 @@ from small_faces import (
 )
 
 from playmate_core.face import FaceConfig, FaceModel
-from playmate_core.face.canvas import Canvas, moved, picture_in
+from playmate_core.face.canvas import Canvas, displaced_picture, picture_in
 
 
 def test_a_carried_picture_that_does_not_move_is_shown_as_it_was(small: FaceModel) -> None:
@@ -21,7 +21,7 @@ def test_a_carried_picture_that_does_not_move_is_shown_as_it_was(small: FaceMode
     assert torch.equal(picture_in(volume, 12, 8), image)
     warped = small.warping(volume, at, at)
     assert warped.canvas is not None
-    torch.testing.assert_close(moved(warped.canvas.picture, warped.canvas.flow), image, atol=1e-4, rtol=0)
+    torch.testing.assert_close(displaced_picture(warped.canvas.picture, warped.canvas.flow), image, atol=1e-4, rtol=0)
     still = F.pixel_shuffle(warped.features[:, 48 + 48 :], 4)
     torch.testing.assert_close(still, F.avg_pool2d(image, 2), atol=1e-6, rtol=0)
 

@@ -18,7 +18,7 @@ from playmate_core.diffusion.joyvasa.combine import combine
 from playmate_core.diffusion.joyvasa.config import JoyVasaConfig
 from playmate_core.diffusion.joyvasa.generator import JoyVasaGenerator
 from playmate_core.diffusion.joyvasa.guidance import guided
-from playmate_core.diffusion.joyvasa.network import POSITIONS, JoyVasaNetwork, sinusoids
+from playmate_core.diffusion.joyvasa.network import POSITIONS, JoyVasaNetwork, sinusoidal_rows
 from playmate_core.diffusion.joyvasa.schedule import cosine_schedule, noise_tables
 from playmate_core.diffusion.joyvasa.settings import JoyVasaSettings
 from playmate_core.diffusion.joyvasa.smoothing import SMOOTHERS
@@ -49,7 +49,7 @@ def test_schedules(golden: MotionGolden) -> None:
 
 
 def test_the_sinusoidal_table(golden: MotionGolden) -> None:
-    golden.check("table/pe", sinusoids(golden("table/rows"), golden.about["table/pe"]["shape"][1]))
+    golden.check("table/pe", sinusoidal_rows(golden("table/rows"), golden.about["table/pe"]["shape"][1]))
 
 
 @pytest.mark.parametrize("positions", POSITIONS)

@@ -12,7 +12,7 @@ from catalogue_files import (
     EVERY,
 )
 
-from playmate_core.weights.catalogue import HUMAN, NEWEST, ModelFile
+from playmate_core.weights.catalogue import LIVEPORTRAIT_HUMAN, NEWEST, ModelFile
 from playmate_core.weights.liveportrait import GROUPS, PARTS, STITCHING
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -49,7 +49,7 @@ def safetensors_size(shapes: dict[str, list[int]]) -> int:
     return 8 + -(-len(text) // 8) * 8 + end
 
 
-@pytest.mark.parametrize("file", HUMAN.files, ids=lambda file: file.name)
+@pytest.mark.parametrize("file", LIVEPORTRAIT_HUMAN.files, ids=lambda file: file.name)
 def test_stated_sizes_are_to_the_byte_those_of_the_keys_we_load(file: ModelFile) -> None:
     """A file with our keys and shapes would have the published size: no key of the public files is other than ours."""
     name = file.name.removesuffix(".safetensors")

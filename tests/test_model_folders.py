@@ -11,7 +11,7 @@ from model_places import put
 from playmate_core.errors import UserError
 from playmate_core.host import HOST
 from playmate_core.weights import folders as room
-from playmate_core.weights.catalogue import ANIMAL, HUMAN, SETS
+from playmate_core.weights.catalogue import LIVEPORTRAIT_ANIMAL, LIVEPORTRAIT_HUMAN, SETS
 from playmate_core.weights.folders import PACKAGE, Places, below, insightface_folders, model_file
 from playmate_core.weights.liveportrait import find_parts
 
@@ -32,7 +32,7 @@ nothing:
 
 def test_files_are_found_in_order_and_bundled_ones_last(tmp_path: Path) -> None:
     places = Places.below([tmp_path / "a", tmp_path / "b"])
-    lips = HUMAN.files[0]
+    lips = LIVEPORTRAIT_HUMAN.files[0]
     assert places.find(lips) is None and places.target(lips) == tmp_path / "a" / lips.below_models
     second = put(tmp_path / "b" / lips.below_models)
     assert places.find(lips) == second
@@ -52,8 +52,8 @@ def test_a_bundled_file_is_found_after_the_user_s_own(tmp_path: Path) -> None:
 def test_folders_that_comfyui_names_are_searched_whatever_their_names(tmp_path: Path) -> None:
     """As nodes fill them from folder_paths, after extra_model_paths.yaml."""
     places = Places({"liveportrait": (tmp_path / "nas/portraits", tmp_path / "lp")})
-    found = put(tmp_path / "lp/animal" / ANIMAL.files[0].name.removeprefix("animal/"))
-    assert places.find(ANIMAL.files[0]) == found
+    found = put(tmp_path / "lp/animal" / LIVEPORTRAIT_ANIMAL.files[0].name.removeprefix("animal/"))
+    assert places.find(LIVEPORTRAIT_ANIMAL.files[0]) == found
     assert places.resolve(Path("liveportrait/animal")) == tmp_path / "lp/animal"
     assert places.resolve(Path("animal")) == tmp_path / "lp/animal"
     assert places.resolve(Path("nowhere")) == Path("nowhere")
@@ -105,7 +105,7 @@ def test_folders_of_the_environment_come_before_those_of_comfyui(
     monkeypatch.setattr(room, "PACKAGE", comfy / "custom_nodes" / "playmate" / "playmate_core")
     monkeypatch.setattr(Path, "home", lambda: home)
     monkeypatch.setenv("PLAYMATE_MODELS", os.pathsep.join([str(first), str(second)]))
-    wanted = HUMAN.files[0]
+    wanted = LIVEPORTRAIT_HUMAN.files[0]
     places = [root / wanted.below_models for root in (first, second, comfy / "models", home / ".playmate/models")]
     for path in places:
         put(path)

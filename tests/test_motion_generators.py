@@ -11,7 +11,7 @@ from generator_requests import ditto, flat, heard_by, joyvasa, request_for  # no
 from motion_models import controller, denoiser, rest
 
 from playmate_core.diffusion.ditto.conditions import emotion_row, emotion_rows
-from playmate_core.diffusion.ditto.layout import EMOTIONS as DITTO_EMOTIONS
+from playmate_core.diffusion.ditto.layout import DITTO_EMOTIONS
 from playmate_core.diffusion.generate import PlaymateGenerator
 from playmate_core.diffusion.request import MotionGenerator
 from playmate_core.errors import UserError

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from node_process import in_subprocess, install_models
 
-from playmate_core.weights.catalogue import HUMAN, WAV2VEC2
+from playmate_core.weights.catalogue import LIVEPORTRAIT_HUMAN, WAV2VEC2
 from playmate_core.weights.folders import megabytes
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -195,7 +195,7 @@ def test_mistakes_are_answered_with_one_sentence(tmp_path: Path, tiny_face: Path
     said = json.loads(in_subprocess(MISTAKES, tmp_path).splitlines()[-1])
     assert said.pop("left behind") == [], "a cancelled video must leave nothing"
     assert said.pop("cancel").startswith("Interrupted")
-    for told, file in (("known face", HUMAN.files[0]), ("known encoder", WAV2VEC2.files[0])):
+    for told, file in (("known face", LIVEPORTRAIT_HUMAN.files[0]), ("known encoder", WAV2VEC2.files[0])):
         facts = (file.name, f"models/{file.folder}", file.url, megabytes(file.size), file.license)
         assert [fact for fact in facts if fact not in said[told]] == [], said[told]
     expected = {

@@ -14,7 +14,7 @@ from catalogue_files import EVERY
 from model_places import put
 
 from playmate_core.cli import main as cli
-from playmate_core.weights.catalogue import ANIMAL, HUMAN, SETS
+from playmate_core.weights.catalogue import LIVEPORTRAIT_ANIMAL, LIVEPORTRAIT_HUMAN, SETS
 from playmate_core.weights.folders import by_hand
 
 
@@ -26,7 +26,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_list_tells_of_every_file_whether_it_is_here(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    here = put(home / ".playmate/models" / HUMAN.files[1].below_models, b"x" * 60_000)
+    here = put(home / ".playmate/models" / LIVEPORTRAIT_HUMAN.files[1].below_models, b"x" * 60_000)
     assert cli.main(["weights", "list"]) == 0
     told = capsys.readouterr().out
     assert all(file.name in told for file in EVERY) and all(one.purpose in told for one in SETS.values())
@@ -60,7 +60,7 @@ def test_fetch_shows_everything_first_and_needs_a_set_s_name(
     assert cli.main(["weights", "fetch", "liveportrait"]) == cli.MISTAKE
     out, err = capsys.readouterr()
     models = home / ".playmate/models"
-    assert all(by_hand(file, models / file.below_models) in out for file in HUMAN.files)
+    assert all(by_hand(file, models / file.below_models) in out for file in LIVEPORTRAIT_HUMAN.files)
     assert "520.7 MB" in out and "cannot fetch" in err
     assert cli.main(["weights", "fetch", "playmate"]) == 0
     assert "Everything is here" in capsys.readouterr().out
@@ -80,8 +80,9 @@ def test_fetch_puts_each_missing_file_into_the_first_folder(
 
     monkeypatch.setattr("huggingface_hub.get_hf_file_metadata", metadata)
     monkeypatch.setattr("huggingface_hub.file_download.http_get", download)
-    put(home / ".playmate/models" / ANIMAL.files[0].below_models)
+    put(home / ".playmate/models" / LIVEPORTRAIT_ANIMAL.files[0].below_models)
     assert cli.main(["weights", "fetch", "liveportrait-animal", "--models", str(tmp_path / "models")]) == 0
-    assert asked == [file.url for file in ANIMAL.files[1:]]
-    assert all((tmp_path / "models" / file.below_models).read_bytes() == b"animal" for file in ANIMAL.files[1:])
+    assert asked == [file.url for file in LIVEPORTRAIT_ANIMAL.files[1:]]
+    for file in LIVEPORTRAIT_ANIMAL.files[1:]:
+        assert (tmp_path / "models" / file.below_models).read_bytes() == b"animal"
     assert "no checksum is known" in capsys.readouterr().out
