@@ -14,6 +14,7 @@ import node_session
 s = node_session.Session()
 pack = {name: sys.modules["custom_pack." + name] for name in ("nodes.media", "nodes.pose_sources", "nodes.motion")}
 face = s.run("LoadFaceModel", file="face.safetensors")
+Frame = sys.modules["custom_pack.playmate_core.media.video_reader"].Frame
 made = []
 
 def film(video, fps):
@@ -21,7 +22,7 @@ def film(video, fps):
         for number in range(40):
             made.append(number)
             mm.cancelled = number == video
-            yield torch.rand(64, 64, 3)
+            yield Frame(torch.rand(64, 64, 3), number / 25)
     return pack["nodes.media"].VideoSource(frames(), 25.0, 40)
 
 told = {}

@@ -192,8 +192,6 @@ def add_sampling_flags(to: argparse.ArgumentParser) -> None:
     choice(how, "--pose-mean", sampling.pose_mean, POSE_MEANS, "around the portrait's pose, or facing the camera")
     choice(how, "--pose-anchor", sampling.pose_anchor, POSE_ANCHORS, "what stands in that pose: mean or first frame")
     choice(how, "--start", sampling.start, STARTS, "begin anywhere, or from the portrait's own face and pose")
-    for action in how._group_actions:  # what is not said is as the generator was published
-        action.default = None
 
 
 def request_from(options: argparse.Namespace, portrait: Path, speech: Path) -> TalkRequest:
@@ -201,7 +199,9 @@ def request_from(options: argparse.Namespace, portrait: Path, speech: Path) -> T
     names = ["steps", "sampler", "spacing", "cfg_audio", "cfg_audio_pose", "cfg_emotion", "seed"]
     names += ["pose_amplitude", "pose_mean", "pose_anchor", "start"]
     try:
-        changes = tuple((name, value) for name in names if (value := getattr(options, name)) is not None)
+        usual = SamplingOptions()  # what is left as it is there is as the generator was published
+        changes = tuple((name, getattr(options, name)) for name in names)
+        changes = tuple((name, value) for name, value in changes if value != getattr(usual, name))
         replace(SamplingOptions(), **dict(changes))  # refuses what cannot be meant
         rendering = replace(RenderOptions(), expression=options.expression, batch=options.batch)
     except ValueError as problem:

@@ -14,8 +14,9 @@ from tqdm import tqdm
 
 from ..detection.detectors import DETECTORS
 from ..errors import UserError, elided, suggestion, with_article
+from ..ranges import Range
 from ..rendering.device import AUTO, PRECISIONS
-from .arguments import choice, crop, not_blank, path, unknown_choice, which_face
+from .arguments import Number, choice, crop, not_blank, path, unknown_choice, which_face
 
 
 class Parser(argparse.ArgumentParser):
@@ -129,8 +130,9 @@ def precision_flag(to: argparse._ActionsContainer) -> None:
 
 def audio_track_flag(to: argparse._ActionsContainer, what: str) -> None:
     """Which sound of a file with several."""
-    which = f"of {what}, counted from 0 (the one marked as default, or the first that is not silent)"
-    to.add_argument("--audio-track", type=int, metavar="NUMBER", help=which)
+    tracks = Range(0, 1000, whole=True)
+    which = f"of {what}, counted from 0; {tracks} (the one marked as default, or the first that is not silent)"
+    to.add_argument("--audio-track", type=Number(tracks), metavar="NUMBER", help=which)
 
 
 def mark_flag(to: argparse._ActionsContainer) -> None:

@@ -80,7 +80,7 @@ class SamplingOptions:
     pose_mean: str = "source"
     pose_anchor: str = "mean"
     start: str = "free"
-    overlap: int = ranged(4, 0, 64, "frames")
+    overlap: int = ranged(4, 0, 512, "frames")
 
     def __post_init__(self) -> None:
         choices = {

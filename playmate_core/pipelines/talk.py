@@ -160,7 +160,13 @@ def _talk(request: TalkRequest, clock: StageClock) -> JobReport:
             write_plot(plot, motion, audio)
         with clock.stage("render and encode") as step:
             job = portrait_job(face, portrait, motion, request.rendering, Composition(request.paste_back))
-            marked = VideoOptions(mark=recipe_mark("talk", request, COMPOSITE if request.paste_back else DRAWN))
+            marked = VideoOptions(
+                mark=recipe_mark(
+                    "talk",
+                    replace(request, sampling=sampling, sampling_changes=()),
+                    COMPOSITE if request.paste_back else DRAWN,
+                )
+            )
             output = VideoOutput(request.output, replace(speech, reported=True), request.resume, marked)
             frames = write_video(job, output, step)
     return JobReport(request.output, frames, motion.fps, tuple(clock.stages))
