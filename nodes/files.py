@@ -10,7 +10,7 @@ import folder_paths
 
 from ..playmate_core.errors import UserError, elided, with_article
 from ..playmate_core.host import HOST
-from ..playmate_core.weights.catalogue import HUMAN, SETS, ModelFile
+from ..playmate_core.weights.catalogue import LIVEPORTRAIT_HUMAN, SETS, ModelFile
 from ..playmate_core.weights.files import describe
 from ..playmate_core.weights.folders import bundled, megabytes
 from ..playmate_core.weights.generators import generator_kind
@@ -104,9 +104,9 @@ def _facts(file: ModelFile) -> str:
 
 def _incomplete(path: Path) -> str:
     """The sentence on LivePortrait's files that lie not beside ``path``; "" where the catalogue knows of none."""
-    lacking = [file for file in HUMAN.files if not (path.parent / file.name).is_file()]
+    lacking = [file for file in LIVEPORTRAIT_HUMAN.files if not (path.parent / file.name).is_file()]
     ours = str(path.parent) in folder_paths.get_folder_paths(LIVEPORTRAIT)
-    if path.name != HUMAN.files[0].name or not ours or not lacking:
+    if path.name != LIVEPORTRAIT_HUMAN.files[0].name or not ours or not lacking:
         return ""
     names = ", ".join(f"{file.name} ({megabytes(file.size)}, SHA-256 {file.sha256[:12]}...)" for file in lacking)
     page, licence = f"https://huggingface.co/{lacking[0].repository}", lacking[0].license

@@ -108,6 +108,10 @@ def _sockets() -> list[Any]:
 
 
 def _widgets() -> list[Any]:
+    return [*_sampling_widgets(), *_head_widgets(), *_generator_widgets()]
+
+
+def _sampling_widgets() -> list[Any]:
     return [
         seed_input("Another seed, another performance. The same seed gives the same motion on every machine."),
         io.Int.Input(
@@ -135,6 +139,11 @@ def _widgets() -> list[Any]:
             **GUIDANCE,
             tooltip="How strongly the emotion shows (w_e). Above 2.5 the lips begin to suffer.",
         ),
+    ]
+
+
+def _head_widgets() -> list[Any]:
+    return [
         io.Float.Input(
             "pose_amplitude",
             default=numbers(DEFAULTS.pose_amplitude)[0],
@@ -157,6 +166,11 @@ def _widgets() -> list[Any]:
             tooltip="Begin anywhere (free), or from the portrait's own face and pose (portrait).",
             **sockets.advanced(io.Combo.Input),
         ),
+    ]
+
+
+def _generator_widgets() -> list[Any]:
+    return [
         io.Combo.Input(
             "emotion_by",
             options=[by.value for by in EmotionBy],

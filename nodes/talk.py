@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..playmate_core.diffusion.emotion_schedule import EmotionSchedule
 from ..playmate_core.diffusion.options import SamplingOptions
+from ..playmate_core.media.audio_files import Recording
 from ..playmate_core.media.video_writer import VideoOptions
 from ..playmate_core.pipelines.stages import check_generator, with_fitted_pose
 from ..playmate_core.rendering.portrait import FaceLimits
@@ -16,7 +17,7 @@ from ..playmate_core.rendering.render import RenderOptions
 from ..playmate_core.rendering.segments import VideoOutput, write_video
 from ..playmate_core.rendering.source_image import read_source_portrait
 from ..playmate_core.rendering.write_video import Composition
-from ..playmate_core.values import Portrait
+from ..playmate_core.values import Motion, Portrait
 from ..playmate_core.weights.files import load_face
 from ..playmate_core.weights.generator_file import Companions
 from ..playmate_core.weights.generators import load_generator
@@ -86,10 +87,7 @@ class Talk(io.ComfyNode):
         path, saved = output_file(filename_prefix, ".mp4", *composition.size(portrait)[::-1])
         score = wired.get("emotion_score") or EmotionSchedule.constant(emotion, intensity)
         options = SamplingOptions(seed=seed, pose_amplitude=head_motion)
-        models = wired.get("motion_model") or _bundled_motion()
-        check_generator(models.generator, portrait.keypoint_space)
-        speech = listen(models.generator.encoder(), sound, bar.part(0.0, LISTENED))
-        motion = sampled(models, Task(portrait, speech, score, options), bar, LISTENED, SAMPLED)
+        motion = _motion(wired.get("motion_model") or _bundled_motion(), portrait, sound, score, options, bar)
         motion = with_fitted_pose(motion, wired.get("pose"), portrait.rest.pose, "bounce")
         encoding = VideoOptions(tags=recipe(cls.hidden), mark=node_mark(mark, paste_back))
         output = VideoOutput(path, sound, encoding=encoding)
@@ -101,6 +99,20 @@ class Talk(io.ComfyNode):
 def _portrait(model: Managed, picture: Tensor, must_be_face: bool) -> Portrait:
     with loaded(model) as (face,):
         return read_source_portrait(face, picture, limits=FaceLimits() if must_be_face else None).portrait
+
+
+def _motion(
+    models: MotionModel,
+    portrait: Portrait,
+    sound: Recording,
+    score: EmotionSchedule,
+    options: SamplingOptions,
+    bar: Bar,
+) -> Motion:
+    """The motion of the speech, as the model's own encoder hears it."""
+    check_generator(models.generator, portrait.keypoint_space)
+    speech = listen(models.generator.encoder(), sound, bar.part(0.0, LISTENED))
+    return sampled(models, Task(portrait, speech, score, options), bar, LISTENED, SAMPLED)
 
 
 def _bundled_face() -> Managed:

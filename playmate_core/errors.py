@@ -6,14 +6,14 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 #: Longer messages lose their middle: what a person typed or linked may be a whole book.
-LONGEST = 600
+LONGEST_SENTENCE = 600
 
 
 class UserError(ValueError):
     """One sentence: what we got, what we expected, what to do. Shown to people without a traceback."""
 
     def __init__(self, sentence: str) -> None:
-        super().__init__(elided(sentence.replace("\n", "\\n").replace("\0", "\\0"), LONGEST))
+        super().__init__(elided(sentence.replace("\n", "\\n").replace("\0", "\\0"), LONGEST_SENTENCE))
 
 
 def elided(text: str, longest: int = 80) -> str:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from playmate_core.diffusion.ditto.config import DittoConfig
 from playmate_core.diffusion.ditto.network import DittoNetwork
 from playmate_core.diffusion.joyvasa.config import JoyVasaConfig
-from playmate_core.diffusion.joyvasa.network import JoyVasaNetwork, sinusoids
+from playmate_core.diffusion.joyvasa.network import JoyVasaNetwork, sinusoidal_rows
 from playmate_core.diffusion.joyvasa.schedule import noise_tables
 from playmate_core.diffusion.joyvasa.template import ENTRIES
 
@@ -53,8 +53,8 @@ def joyvasa_tensors(config: JoyVasaConfig = JOYVASA) -> OrderedDict[str, Tensor]
     tensors = random_state(JoyVasaNetwork(config), 1)
     tensors.update({f"audio_encoder.{key}": value for key, value in tiny_hubert().state_dict().items()})
     length, tables = config.previous + config.window, noise_tables(config.steps)
-    tensors["denoising_net.TE.pe"] = sinusoids(torch.arange(37), config.width)[None]
-    tensors["denoising_net.PE.pe"] = sinusoids(torch.arange(600), config.width)[None]
+    tensors["denoising_net.TE.pe"] = sinusoidal_rows(torch.arange(37), config.width)[None]
+    tensors["denoising_net.PE.pe"] = sinusoidal_rows(torch.arange(600), config.width)[None]
     tensors["denoising_net.alignment_mask"] = torch.ones(length, length, dtype=torch.bool)
     for name in ("betas", "alphas", "alpha_bars"):
         tensors[f"diffusion_sched.{name}"] = getattr(tables, name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 import pytest
@@ -82,6 +83,12 @@ class MotionGolden:
     def names(self, pattern: str) -> list[str]:
         """Cases whose name is like ``pattern``."""
         return [name for name in self.cases if re.fullmatch(pattern, name)]
+
+
+@cache
+def motion_golden(model: str) -> MotionGolden:
+    """The one of a model, which remembers across files what was checked."""
+    return MotionGolden(model)
 
 
 class GoldenNoise:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -25,3 +26,11 @@ def in_subprocess(script: str, folder: Path) -> str:
     )
     assert done.returncode == 0, done.stderr[-4000:]
     return done.stdout
+
+
+def install_models(folder: Path, *models: Path) -> None:
+    """Put models where the fakes of ComfyUI look for them."""
+    target = folder / "models" / "playmate"
+    target.mkdir(parents=True)
+    for model in models:
+        shutil.copy(model, target)

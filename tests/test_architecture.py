@@ -61,9 +61,16 @@ HEAVY = {
 FOREIGN_TO_CORE = {"training", "nodes", "comfy", "comfy_api", "folder_paths", "accelerate", "playmate_core"}
 FOREIGN_TO_TRAINING = {"nodes", "comfy", "comfy_api", "folder_paths"}
 MAX_FILE, MAX_FUNCTION = 300, 60
+#: Lines of a node's ``execute``, its signature and docstring left out.
+MAX_EXECUTE = 15
+
+#: What modules have one each of: a logger, an entry, a type variable, the check of a request, a network's guidance.
+ONE_EACH = {"log", "main", "T", "check", "guided"}
 
 CORE = sorted((ROOT / "playmate_core").rglob("*.py"))
 TRAINING = sorted((ROOT / "training").rglob("*.py"))
+NODES = sorted((ROOT / "nodes").rglob("*.py"))
+TESTS = sorted((ROOT / "tests").glob("*.py"))
 
 
 def name_of(path: Path) -> str:
@@ -74,6 +81,19 @@ def package_of(path: Path) -> str:
     """The package a core file belongs to, or its own name at the root; "" is the root's ``__init__``."""
     first = path.relative_to(ROOT / "playmate_core").parts[0]
     return "" if first == "__init__.py" else first.removesuffix(".py")
+
+
+def public_names(tree: ast.Module) -> Iterator[str]:
+    """What a module defines for others: functions, classes, constants."""
+    for node in tree.body:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            names = [node.name]
+        elif isinstance(node, (ast.Assign, ast.AnnAssign)):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            names = [part.id for target in targets for part in ast.walk(target) if isinstance(part, ast.Name)]
+        else:
+            continue
+        yield from (name for name in names if not name.startswith("_"))
 
 
 def imports(tree: ast.AST) -> Iterator[ast.Import | ast.ImportFrom]:
@@ -155,6 +175,20 @@ def test_core_has_no_circles() -> None:
     assert not arrows, f"these files import each other in a circle: {sorted(arrows)}"
 
 
+def test_a_public_name_of_core_means_one_thing() -> None:
+    """Defined in one module: whoever reads it elsewhere need not ask which one it is. The two public generators are
+    built alike, part by part, under the same names."""
+    homes: dict[str, set[str]] = {}
+    for path in CORE:
+        place = path.relative_to(ROOT).with_suffix("")
+        published = {"ditto", "joyvasa"} & set(place.parts)
+        name = f"{place.parts[1]}: a published generator" if published else str(place)
+        for defined in public_names(ast.parse(path.read_text(encoding="utf-8"))):
+            homes.setdefault(defined, set()).add(name)
+    alike = {name: sorted(where) for name, where in homes.items() if len(where) > 1 and name not in ONE_EACH}
+    assert not alike, "give each meaning its own name, or define it once"
+
+
 @pytest.mark.parametrize("path", CORE, ids=name_of)
 def test_the_module_decides_its_device(path: Path) -> None:
     tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -162,7 +196,7 @@ def test_the_module_decides_its_device(path: Path) -> None:
     assert not named & {"cuda", "empty_cache"}
 
 
-@pytest.mark.parametrize("path", CORE + TRAINING, ids=name_of)
+@pytest.mark.parametrize("path", CORE + TRAINING + NODES + TESTS, ids=name_of)
 def test_files_and_functions_stay_within_budget(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     lines = len(text.splitlines())
@@ -172,6 +206,30 @@ def test_files_and_functions_stay_within_budget(path: Path) -> None:
     ]
     long = {f.name: f.end_lineno - f.lineno + 1 for f in functions if f.end_lineno - f.lineno + 1 > MAX_FUNCTION}
     assert not long, f"{name_of(path)} has functions over {MAX_FUNCTION} lines: {long}"
+
+
+@pytest.mark.parametrize("path", NODES, ids=name_of)
+def test_a_node_converts_and_reports(path: Path) -> None:
+    """What a node does is a function of the core: its ``execute`` is short."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    long = {}
+    for function in ast.walk(tree):
+        if isinstance(function, ast.FunctionDef) and function.name == "execute":
+            told = ast.get_docstring(function, clean=False) is not None
+            lines = function.body[-1].end_lineno - function.body[told].lineno + 1
+            if lines > MAX_EXECUTE:
+                long[function.lineno] = lines
+    assert not long, f"{name_of(path)} has execute methods over {MAX_EXECUTE} lines, by where they begin: {long}"
+
+
+@pytest.mark.parametrize("path", [p for p in TESTS if p.name.startswith("test_")], ids=name_of)
+def test_no_test_imports_another(path: Path) -> None:
+    """What two test modules share lies in a helper, in strings that are run elsewhere too."""
+    modules = {other.stem for other in TESTS if other.name.startswith("test_")} - {path.stem}
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    assert not absolute_packages(imports(tree)) & modules
+    scripts = (n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str))
+    assert not {name for text in scripts for name in modules if f"from {name} import" in text}
 
 
 def test_importing_core_does_nothing_else(tmp_path: Path) -> None:

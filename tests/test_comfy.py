@@ -7,7 +7,6 @@ wherever a test looks at motion.
 
 from __future__ import annotations
 
-import copy
 import json
 import math
 import os
@@ -20,63 +19,31 @@ from typing import Any
 
 import pytest
 import torch
-from comfy_server import COMFY, PYTHON, ROOT, SECONDS, SHORT, ComfyServer, Ended, Prompt
+from comfy_graphs import graph, moved, node, only, refusal
+from comfy_server import COMFY, PYTHON, ROOT, SECONDS, ComfyServer, Ended, Prompt
 
 from playmate_core.media.audio_files import read_sound
 from playmate_core.media.video_reader import video_facts
-from playmate_core.motion.motion_file import load_motion_clip
-from playmate_core.values import LIP_KEYPOINTS, Motion
+from playmate_core.values import LIP_KEYPOINTS
 
 API = sorted((ROOT / "workflows" / "api").glob("*.json"))
-TINY = {
-    "PlaymateLoadFaceModel.file": "tiny_face.safetensors",
-    "PlaymateLoadMotionModel.file": "tiny_motion.safetensors",
-    "PlaymateLoadMotionModel.emotion": "tiny_emotion.safetensors",
-    "PlaymateDemoMedia.seconds": SECONDS,
-    "LoadAudio.audio": SHORT,
-    "PlaymateSampleMotion.steps": 2,
-    "PlaymateEncodePortrait.require_face": False,
-    "PlaymateTalk.require_face": False,
-}
+
+
 #: The bundled motion and emotion models, which have learned something.
 LEARNED = {"PlaymateLoadMotionModel.file": "Playmate demo (bundled)"}
+
+
 LEARNED["PlaymateLoadMotionModel.emotion"] = LEARNED["PlaymateLoadMotionModel.file"]
+
+
 #: Seconds of computing within which Cancel is heard, the next node not begun and the file gone.
 HEARD = 0.5
+
+
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not (COMFY and PYTHON), reason="COMFYUI_PATH and COMFYUI_PYTHON name no ComfyUI"),
 ]
-
-
-def graph(name: str, settings: dict[str, Any] | None = None) -> Prompt:
-    """A shipped workflow with tiny models, and with ``settings``: "class.input" -> value."""
-    prompt: Prompt = json.loads((ROOT / "workflows" / "api" / f"{name}.json").read_text(encoding="utf-8"))
-    for key, value in {**TINY, **(settings or {})}.items():
-        kind, _, field = key.partition(".")
-        for entry in prompt.values():
-            if entry["class_type"] == kind:
-                entry["inputs"][field] = copy.deepcopy(value)
-    return prompt
-
-
-def node(prompt: Prompt, kind: str) -> str:
-    """The id of the first node of a class."""
-    return next(key for key, entry in prompt.items() if entry["class_type"] == kind)
-
-
-def only(prompt: Prompt, kind: str, saved_as: str) -> Prompt:
-    """The part of a graph that makes the motion that leaves the node of a class, and saves it."""
-    outputs = ("PlaymateRenderToVideo", "PreviewImage", "SaveVideo", "PlaymateTalk")
-    kept = {key: entry for key, entry in prompt.items() if entry["class_type"] not in outputs}
-    inputs = {"motion": [node(prompt, kind), 0], "filename_prefix": f"motion/{saved_as}"}
-    return {**kept, "save": {"class_type": "PlaymateSaveMotion", "inputs": inputs}}
-
-
-def moved(comfy: ComfyServer, prompt: Prompt) -> Motion:
-    ended = comfy.run(prompt)
-    assert ended.status == "success", ended
-    return load_motion_clip(comfy.saved(ended, ".safetensors")).motion
 
 
 @pytest.mark.parametrize("name", [path.stem for path in API])
@@ -206,15 +173,6 @@ def test_a_mistake_is_answered_with_one_sentence(comfy: ComfyServer, case: dict[
         del prompt[node(prompt, kind)]["inputs"][field]
     said = refusal(comfy.run(prompt), case["expect"]["node"])
     assert re.search(case["expect"]["message"], said, re.IGNORECASE), said
-
-
-def refusal(ended: Ended, blamed: str) -> str:
-    """The sentence; fails unless it is one, and is said by the node of that class."""
-    assert ended.status in ("refused", "error"), f"was not refused: {ended}"
-    assert ended.blamed == blamed, ended
-    assert "\n" not in ended.said and "Traceback" not in ended.said and ended.said.endswith("."), ended.said
-    assert len(ended.said) < 500, ended.said
-    return ended.said
 
 
 def test_empty_audio_and_a_batch_of_portraits_are_refused(comfy: ComfyServer) -> None:

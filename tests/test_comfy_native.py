@@ -16,10 +16,10 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from comfy_graphs import graph, moved, node, only, refusal
 from comfy_server import COMFY, PYTHON, ROOT, ComfyServer, Prompt
 from conftest import FACTS
-from test_comfy import graph, moved, node, only, refusal
-from test_detect import mesh_at
+from mesh_models import mesh_at
 from torch import Tensor
 
 from playmate_core.detection.crop import CropOptions, cut

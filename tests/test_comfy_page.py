@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from comfy_graphs import TINY, graph
 from comfy_page import HAS_PAGE, ComfyPage, chromium, comfy_page
 from comfy_server import COMFY, FRONTENDS, PACK, PYTHON, ROOT, ComfyServer
-from test_comfy import TINY, graph
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

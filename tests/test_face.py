@@ -10,18 +10,28 @@ from pathlib import Path
 
 import pytest
 import torch
-import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor, nn
+from small_faces import (
+    points,
+    small,  # noqa: F401
+    tiny,
+)
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from playmate_core.face import FaceConfig, FaceModel
-from playmate_core.face.canvas import Canvas, moved, picture_in
 from playmate_core.face.generator import Spade
 from playmate_core.face.layers import SpectralConv2d
 from playmate_core.face.motion import CoarseToFineMotionExtractor, ResponseNorm
-from playmate_core.face.warping import DenseMotion, blend_to_origin, common_rotation, heatmaps, identity_grid, sample
+from playmate_core.face.warping import (
+    DenseMotion,
+    blend_to_origin,
+    common_rotation,
+    heatmaps,
+    identity_grid,
+    sample_volume,
+)
 from playmate_core.geometry import place
 
 KEYS = json.loads((Path(__file__).parent / "data" / "liveportrait_keys.json").read_text())
@@ -31,21 +41,6 @@ KEYS = json.loads((Path(__file__).parent / "data" / "liveportrait_keys.json").re
 def published() -> FaceModel:
     with torch.device("meta"):
         return FaceModel(FaceConfig())
-
-
-@pytest.fixture(scope="module")
-def small() -> FaceModel:
-    torch.manual_seed(0)
-    return FaceModel(FaceConfig.small()).eval().requires_grad_(False)
-
-
-def tiny(seed: int = 0) -> FaceModel:
-    torch.manual_seed(seed)
-    return FaceModel(FaceConfig.tiny())
-
-
-def points(batch: int, seed: int = 0) -> Tensor:
-    return torch.rand(batch, 21, 3, generator=torch.Generator().manual_seed(seed)) - 0.5
 
 
 def gmacs(call: object) -> float:
@@ -86,69 +81,6 @@ def test_small_stays_within_its_budget(small: FaceModel) -> None:
     assert gmacs(lambda: small.read(image)) < 0.5
     assert gmacs(lambda: small.draw(volume, points(1), points(1, 1))) < 1.6
     assert sum(v.numel() for v in small.state_dict().values()) * 2 < 12e6  # bytes, stored as float16
-
-
-def test_a_carried_picture_that_does_not_move_is_shown_as_it_was(small: FaceModel) -> None:
-    image, at = torch.rand(1, 3, 64, 64), points(1)
-    volume = small.appearance(image)
-    assert torch.equal(picture_in(volume, 12, 8), image)
-    warped = small.warping(volume, at, at)
-    assert warped.canvas is not None
-    torch.testing.assert_close(moved(warped.canvas.picture, warped.canvas.flow), image, atol=1e-4, rtol=0)
-    still = F.pixel_shuffle(warped.features[:, 48 + 48 :], 4)
-    torch.testing.assert_close(still, F.avg_pool2d(image, 2), atol=1e-6, rtol=0)
-
-
-def canvas(side: int = 32) -> Canvas:
-    axis = torch.linspace(-1, 1, 4)
-    flow = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), -1)[None]
-    where = torch.tensor([[[0.5, -0.5], [2.0, 0.0]]])
-    return Canvas(torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0)), flow, where)
-
-
-def test_a_mark_lies_on_its_keypoint_and_fades_beside_it() -> None:
-    for size in (8, 64):
-        marks = canvas().marks(size, size)
-        assert marks.shape == (1, 2, size, size)
-        row, column = divmod(int(marks[0, 0].argmax()), size)
-        assert (
-            abs((column + 0.5) * 2 / size - 1 - 0.5) <= 1 / size and abs((row + 0.5) * 2 / size - 1 + 0.5) <= 1 / size
-        )
-        assert float(marks[0, 0, 0, 0]) < 1e-6 and not marks[0, 1].gt(1e-6).any(), (
-            "outside the picture there is no mark"
-        )
-
-
-@pytest.mark.parametrize(("share", "wanted"), [(0, "painted"), (1, "moved"), (2, "still")])
-def test_the_shares_choose_what_is_shown(share: int, wanted: str) -> None:
-    made, told = canvas(), torch.zeros(1, 8, 32, 32)
-    told[:, 5 + share] = 30.0
-    told[:, 0] = 3.0
-    shown = made.blend(told)
-    painted = torch.tensor([3.0, 0.0, 0.0]).sigmoid()[None, :, None, None].expand_as(shown)
-    torch.testing.assert_close(shown, painted if wanted == "painted" else made.picture, atol=1e-4, rtol=0)
-
-
-def test_looking_beside_the_flow_shows_what_lies_there() -> None:
-    made, told = canvas(41), torch.zeros(1, 8, 41, 41)
-    told[:, 6] = 30.0
-    told[:, 3] = 30.0  # a tenth of a half to the right: two of its twenty pixels
-    torch.testing.assert_close(made.blend(told)[..., :-2], made.picture[..., 2:], atol=1e-4, rtol=0)
-
-
-def test_g_says_when_its_canvas_is_missing_or_not_asked_for(small: FaceModel) -> None:
-    with pytest.raises(ValueError, match="needs a canvas, got None"):
-        small.generator(torch.rand(1, small.config.label_channels, 8, 8))
-    with pytest.raises(ValueError, match="needs no canvas"):
-        tiny().generator(torch.rand(1, 8, 8, 8), canvas())
-
-
-def test_before_training_g_shows_mostly_the_moved_picture(small: FaceModel) -> None:
-    torch.manual_seed(3)
-    fresh, image, at = FaceModel(FaceConfig.small()).eval(), torch.full((1, 3, 128, 128), 0.5), points(1)
-    with torch.inference_mode():
-        drawn = fresh.draw(fresh.appearance(image), at, at)
-    assert float((drawn - 0.5).abs().max()) < 0.08
 
 
 @pytest.mark.parametrize("spectral_norm", [True, False])
@@ -210,11 +142,11 @@ def test_heatmaps_are_the_gaussian_written_out() -> None:
 
 def test_sampling_keeps_the_published_pair_of_conventions() -> None:
     ramp = torch.arange(8.0).expand(1, 1, 4, 8, 8)
-    column = sample(ramp, identity_grid(4, 8, 8, ramp)[None])[0, 0, 1, 4]
+    column = sample_volume(ramp, identity_grid(4, 8, 8, ramp)[None])[0, 0, 1, 4]
     # ends fall half a cell outside: x = -1 reads -0.5, half of it in the zero padding
     torch.testing.assert_close(column[1:-1], torch.linspace(-0.5, 7.5, 8)[1:-1])
     assert column[-1] == pytest.approx(3.5)
-    half = sample(ramp.half(), identity_grid(4, 8, 8, ramp)[None])
+    half = sample_volume(ramp.half(), identity_grid(4, 8, 8, ramp)[None])
     assert half.dtype == torch.float16
 
 

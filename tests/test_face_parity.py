@@ -16,7 +16,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from golden import GOLDENS, Golden
-from test_liveportrait import flattened, nested, write_pth, write_safe
+from liveportrait_files import flattened, nested, write_pth, write_safe
 from torch import Tensor, nn
 
 from playmate_core.face import FaceConfig, warping
@@ -140,8 +140,8 @@ def test_warping(golden: Golden, warping_net: nn.Module, monkeypatch: pytest.Mon
         looked_up.append((grid, sample(volume, grid)))
         return looked_up[-1][1]
 
-    sample = warping.sample
-    monkeypatch.setattr(warping, "sample", spied)
+    sample = warping.sample_volume
+    monkeypatch.setattr(warping, "sample_volume", spied)
     table = {"W.compress": dense + "compress", "W.compress.norm": dense + "norm", "W.mask.logits": dense + "mask"}
     table |= {f"W.encoder.{i}": f"{dense}hourglass.encoder.down_blocks.{i}" for i in range(5)}
     table |= {f"W.decoder.{i}": f"{dense}hourglass.decoder.up_blocks.{i}" for i in range(5)}

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from playmate_core.face.fast import split_conv
-from playmate_core.face.fast.candidates import evidence, heat, interpolation, moved
+from playmate_core.face.fast.candidates import evidence, heat, interpolation, translated
 from playmate_core.face.fast.generator import normalised
 from playmate_core.face.fast.trilinear import gather
 from playmate_core.face.fast.winograd import TorchConv
-from playmate_core.face.warping import DenseMotion, axis, heatmaps, identity_grid, sample
+from playmate_core.face.warping import DenseMotion, axis, heatmaps, identity_grid, sample_volume
 
 shifts = st.floats(-9, 9)
 sides = st.integers(2, 9)
@@ -38,10 +38,10 @@ def test_matrices_carry_a_volume_as_the_look_up_does(size: tuple[int, int, int],
     random = torch.Generator().manual_seed(sum(size))
     volume = torch.randn(2, 3, *size, generator=random, dtype=torch.float64)
     by = torch.tensor([[[0.0, 0.0, 0.0], shift], [shift, [0.1, -0.2, 0.3]]], dtype=torch.float64)
-    got = moved(volume.permute(0, 2, 3, 1, 4).contiguous(), by).permute(0, 1, 4, 2, 3, 5)
+    got = translated(volume.permute(0, 2, 3, 1, 4).contiguous(), by).permute(0, 1, 4, 2, 3, 5)
     for candidate in range(2):
         grid = identity_grid(*size, by) + by[:, candidate, None, None, None]
-        torch.testing.assert_close(got[:, candidate], sample(volume, grid), atol=1e-11, rtol=0)
+        torch.testing.assert_close(got[:, candidate], sample_volume(volume, grid), atol=1e-11, rtol=0)
 
 
 @settings(max_examples=30, deadline=None)
@@ -51,10 +51,10 @@ def test_rows_of_a_table_are_the_look_up(size: tuple[int, int, int], pictures: i
     volume = torch.randn(pictures, 5, *size, generator=random, dtype=torch.float64)
     grid = reach * torch.randn(pictures, 4, 3, 2, 3, generator=random, dtype=torch.float64)
     grid[:, 0, 0, 0], grid[:, 0, 0, 1], grid[:, 0, 1, 0] = -1, 1, 1e6  # corners, and far away
-    wanted = sample(volume, grid).movedim(1, -1)
+    wanted = sample_volume(volume, grid).movedim(1, -1)
     torch.testing.assert_close(gather(volume, grid), wanted, atol=1e-11, rtol=0)
     one = volume[:1].expand(pictures, -1, -1, -1, -1)  # a portrait's volume, not copied for its pictures
-    torch.testing.assert_close(gather(one, grid), sample(one, grid).movedim(1, -1), atol=1e-11, rtol=0)
+    torch.testing.assert_close(gather(one, grid), sample_volume(one, grid).movedim(1, -1), atol=1e-11, rtol=0)
 
 
 @pytest.mark.parametrize("dtype, worst", [(torch.float64, 1e-12), (torch.float32, 1e-5)])
@@ -81,7 +81,7 @@ def test_a_half_precision_volume_is_added_up_in_full() -> None:
 @pytest.mark.parametrize("depth", [0, 3])
 def test_a_parted_convolution_is_the_plain_one(depth: int, monkeypatch: pytest.MonkeyPatch) -> None:
     taps = (3,) * (3 if depth else 2)
-    monkeypatch.setattr(split_conv, "LONGEST", 2 * 3 ** len(taps))
+    monkeypatch.setattr(split_conv, "LONGEST_PRODUCT_SUM", 2 * 3 ** len(taps))
     random = torch.Generator().manual_seed(5)
     weight, bias = (torch.randn(n, generator=random, dtype=torch.float64) for n in ((4, 7, *taps), (4,)))
     maps = torch.randn(2, depth or 1, 5, 6, 7, generator=random, dtype=torch.float64)

@@ -124,7 +124,7 @@ def test_numbers_outside_the_range_are_refused_before_any_work(
     flag, kind = action.option_strings[-1], action.type
     assert isinstance(kind, arguments.Number)
     values = (*NO_NUMBERS, *beyond(kind.range))
-    if isinstance(kind, arguments.Timeline):
+    if isinstance(kind, arguments.TimelineArgument):
         values += ("0:nan", "nan:1", "inf:1", "0:1,0:2", "2:1,1:1", "-1:1", "0:-1e308", "0:1:2", ":", "0:")
     if isinstance(kind, arguments.Amplitudes):
         values += ("1,nan,1,1,1,1", "1,1,1,1,1,-1", "1,2", "1,1,1,1,1,1,1")

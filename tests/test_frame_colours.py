@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from colour_patches import COLOURS, SKIN, linear, patches, seen
 from media_files import make_film
 from numpy.typing import NDArray
 from shared_facts import SHARED
@@ -24,32 +25,13 @@ from playmate_core.media.video_writer import VideoOptions, VideoWriter
 from playmate_core.media.wide_colour import WideColour, wide_colour
 
 FIELD = SHARED / "field"
+
+
 needs_field = pytest.mark.skipif(not FIELD.is_dir(), reason=f"no field recordings at {FIELD}")
-SKIN = (225, 173, 148)
-COLOURS = (
-    SKIN,
-    (255, 255, 255),
-    (0, 0, 0),
-    (128, 128, 128),
-    (200, 40, 40),
-    (40, 160, 60),
-    (30, 60, 190),
-    (250, 220, 60),
-)
+
+
 #: Kr and Kb of the matrices.
 BT601, BT709, BT2020 = (0.299, 0.114), (0.2126, 0.0722), (0.2627, 0.0593)
-
-
-def patches(height: int, width: int) -> NDArray[np.uint8]:
-    """The eight colours side by side."""
-    return np.repeat(np.array(COLOURS, np.uint8)[None], height, 0).repeat(width // 8, 1)
-
-
-def seen(picture: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """The mean colour of the middle of each patch."""
-    height, width = picture.shape[:2]
-    columns = picture[height // 4 : -(height // 4)].reshape(height - 2 * (height // 4), 8, width // 8, 3)
-    return columns[:, :, width // 32 : -(width // 32)].mean((0, 2))
 
 
 def planes(rgb: NDArray[Any], weights: tuple[float, float], full: bool = False, bits: int = 8) -> list[NDArray[Any]]:
@@ -132,16 +114,9 @@ def test_what_is_larger_than_standard_definition_is_hd() -> None:
     assert names == ["smpte170m", "smpte170m", "bt709", "bt709", "bt709"]
 
 
-# HDR and wide gamuts --------------------------------------------------------------------------------------------------
-
 TO_BT2020 = np.linalg.inv(
     np.array([[1.660491, -0.587641, -0.07285], [-0.12455, 1.1329, -0.008349], [-0.018151, -0.100579, 1.11873]])
 )
-
-
-def linear(code: Any) -> Any:
-    code = np.asarray(code, float) / 255
-    return np.where(code <= 0.04045, code / 12.92, ((code + 0.055) / 1.055) ** 2.4)
 
 
 def pq(nits: Any) -> Any:
@@ -207,9 +182,6 @@ def test_ordinary_films_are_not_tone_mapped() -> None:
     assert wide_colour(2, 16) == WideColour(9, 16) and wide_colour(1, 18) == WideColour(9, 18)
 
 
-# Pixels ---------------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("shape", "expected"),
     [((64, 45), (91, 64)), ((16, 11), (93, 64)), ((8, 9), (64, 72)), ((1, 2), (64, 128)), ((1, 1), (64, 64))],
@@ -237,9 +209,6 @@ def test_a_shape_that_no_pixel_has_is_not_believed(tmp_path: Path, caplog: pytes
     with caplog.at_level(logging.WARNING):
         assert first(film).shape == (64, 96, 3)
     assert "taken for a mistake" in caplog.text and square_size(720, 576, Fraction(64, 45)) == (1024, 576)
-
-
-# Generations ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("options", "encoder"), [(VideoOptions(), 1.0), (VideoOptions(crf=1), 0.0)])
@@ -280,73 +249,6 @@ def test_outputs_keep_their_tags(tmp_path: Path) -> None:
             context: Any = container.streams.video[0].codec_context
             next(container.decode(video=0))
             assert (context.colorspace, context.color_primaries, context.color_trc, context.color_range) == (1, 1, 1, 1)
-
-
-# Profiles of pictures -------------------------------------------------------------------------------------------------
-
-
-def p3_profile() -> bytes:
-    """A matrix profile with the primaries of Display P3 and the curve of sRGB, as small as the format allows."""
-    from PIL import ImageCms
-
-    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
-    columns = {
-        b"rXYZ": (0.51512, 0.2412, -0.00105),
-        b"gXYZ": (0.29198, 0.69225, 0.04189),
-        b"bXYZ": (0.1571, 0.06657, 0.78407),
-    }
-    for index in range(int.from_bytes(profile[128:132], "big")):
-        entry = profile[132 + 12 * index : 144 + 12 * index]
-        if bytes(entry[:4]) in columns:
-            at = int.from_bytes(entry[4:8], "big") + 8
-            fixed = b"".join(round(v * 65536).to_bytes(4, "big", signed=True) for v in columns[bytes(entry[:4])])
-            profile[at : at + 12] = fixed
-    return bytes(profile)
-
-
-def in_p3(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    to_p3 = np.linalg.inv([[1.22494, -0.22494, 0], [-0.042057, 1.042057, 0], [-0.019638, -0.078636, 1.098274]])
-    light = (linear(picture) @ to_p3.T).clip(0, 1)
-    return np.round(255 * np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)).astype(
-        np.uint8
-    )
-
-
-def save_with_profile(path: Path, picture: NDArray[np.uint8], profile: bytes | None, mode: str = "RGB") -> Path:
-    from PIL import Image
-
-    image = Image.fromarray(picture if mode == "RGB" else picture[..., 0])
-    image.save(path, icc_profile=profile, **({"quality": 100, "subsampling": 0} if path.suffix == ".jpg" else {}))
-    return path
-
-
-@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.tiff", "a.webp"])
-def test_a_picture_in_display_p3_becomes_srgb(tmp_path: Path, name: str) -> None:
-    path = save_with_profile(tmp_path / name, in_p3(patches(64, 128)), p3_profile())
-    error = np.abs(seen(to_bytes(read_picture(path)).numpy()) - np.array(COLOURS)).max()
-    assert error <= (8 if name == "a.webp" else 3)
-
-
-def test_a_profile_of_srgb_changes_nothing(tmp_path: Path) -> None:
-    from PIL import ImageCms
-
-    picture = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
-    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    path = save_with_profile(tmp_path / "a.png", picture, profile)
-    assert (to_bytes(read_picture(path)).numpy() == picture).all()
-
-
-def test_a_damaged_profile_is_said_and_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    picture = patches(64, 128)
-    path = save_with_profile(tmp_path / "a.png", picture, b"this is no profile" * 20)
-    with caplog.at_level(logging.WARNING):
-        assert (to_bytes(read_picture(path)).numpy() == picture).all()
-    assert "colour profile" in caplog.text
-
-
-def test_a_grey_picture_with_the_profile_of_a_colour_one_is_read(tmp_path: Path) -> None:
-    path = save_with_profile(tmp_path / "a.png", np.full((64, 64, 3), 100, np.uint8), p3_profile(), "L")
-    assert np.abs(to_bytes(read_picture(path)).numpy().astype(int) - 100).max() <= 1
 
 
 @needs_field

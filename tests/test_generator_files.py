@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import os
-import pickle
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
+from generator_copies import (  # noqa: F401
+    ditto,
+    elsewhere,  # noqa: F401
+    joyvasa,
+    same,
+)
 from generator_models import (
     DITTO,
     ditto_run,
@@ -20,41 +22,14 @@ from generator_models import (
     write_ditto,
     write_joyvasa,
 )
-from motion_models import denoiser
-from safetensors import safe_open
-from safetensors.torch import save_file
 
 from playmate_core.cli.main import main
 from playmate_core.diffusion.joyvasa.generator import JoyVasaGenerator
 from playmate_core.errors import UserError
 from playmate_core.weights.catalogue import DITTO_CONFIG, DITTO_ENCODER, JOYVASA_MODEL, JOYVASA_TEMPLATE, Edition
-from playmate_core.weights.files import save
 from playmate_core.weights.folders import mismatch
 from playmate_core.weights.generator_file import Companions
-from playmate_core.weights.generators import convert_generator, find_generator, generator_kind, load_generator
-from playmate_core.weights.plain_pickle import array, unpickled
-
-
-@pytest.fixture
-def joyvasa(tmp_path: Path) -> Path:
-    return write_joyvasa(tmp_path / "models" / "joyvasa")
-
-
-@pytest.fixture
-def ditto(tmp_path: Path) -> Path:
-    return write_ditto(tmp_path / "models" / "ditto")
-
-
-@pytest.fixture(autouse=True)
-def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No model folders but the test's own."""
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.delenv("PLAYMATE_MODELS", raising=False)
-
-
-def same(one: torch.nn.Module, other: torch.nn.Module) -> bool:
-    first, second = one.state_dict(), other.state_dict()
-    return first.keys() == second.keys() and all(torch.equal(first[key], second[key]) for key in first)
+from playmate_core.weights.generators import convert_generator, find_generator, load_generator
 
 
 def test_joyvasa_as_published(joyvasa: Path) -> None:
@@ -160,9 +135,6 @@ def test_configurations_say_in_our_words_what_they_want(tmp_path: Path) -> None:
     assert made.data.character is None and made.data.emotions is None
 
 
-# Companions.
-
-
 def facts(message: str, file: Any) -> None:
     """The sentence says what to get: name, folder, licence, address, and the size where one is known."""
     assert file.name in message and file.folder in message and file.license in message and file.url in message
@@ -210,148 +182,6 @@ def test_generators_are_found_by_name(
     joyvasa.unlink()
     assert find_generator("joyvasa") == converted and load_generator("joyvasa").name == "joyvasa"
     assert find_generator("ditto/ditto_pytorch/models/lmdm_v0.4_hubert.pth") == ditto
-
-
-# Kinds.
-
-
-def test_a_file_is_what_it_holds_whatever_its_name(joyvasa: Path, ditto: Path, tmp_path: Path) -> None:
-    renamed = [tmp_path / "a.pth", tmp_path / "b.pt", tmp_path / "c.safetensors", tmp_path / "d.safetensors"]
-    renamed[0].write_bytes(joyvasa.read_bytes())
-    renamed[1].write_bytes(ditto.read_bytes())
-    save_file(dict(ditto_tensors()), renamed[2])
-    save(denoiser(), renamed[3], license="", data="", training={})
-    assert [generator_kind(path) for path in renamed] == ["joyvasa", "ditto", "ditto", "playmate"]
-    assert load_generator(renamed[3]).name == "playmate"
-    assert load_generator(renamed[3]).keypoint_space == "playmate-demo"
-
-
-@pytest.mark.parametrize("name", ["x.safetensors", "x.pt"])
-def test_an_unknown_layout_says_what_was_found_and_what_is_known(tmp_path: Path, name: str) -> None:
-    path = tmp_path / name
-    if name.endswith(".pt"):
-        torch.save({"some.weight": torch.zeros(2)}, path)
-    else:
-        save_file({"some.weight": torch.zeros(2)}, path)
-    assert generator_kind(path) == ""
-    with pytest.raises(UserError, match=r"found .*known are Playmate's own.*JoyVASA's.*Ditto's"):
-        load_generator(path)
-
-
-def test_what_is_no_model_at_all_is_refused(tmp_path: Path) -> None:
-    for name, content in (("a.pt", b""), ("b.safetensors", b"<html>"), ("c.pt", b"PK\x03\x04 cut short")):
-        (tmp_path / name).write_bytes(content)
-        with pytest.raises(UserError):
-            load_generator(tmp_path / name)
-    with pytest.raises(UserError, match="no motion generator"):
-        load_generator(tmp_path / "none.pt")
-
-
-# Safety.
-
-
-class Bomb:
-    """Makes a file when it is unpickled."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> Any:
-        return (os.mkdir, (str(self.path),))
-
-
-def test_no_code_of_a_file_is_ever_run(tmp_path: Path) -> None:
-    blown = tmp_path / "blown"
-    model = write_joyvasa(tmp_path)
-    torch.save({"args": Bomb(blown), "model": joyvasa_tensors(), "iter": 1}, model)
-    with pytest.raises(UserError, match="never run"):
-        load_generator(model)
-    write_joyvasa(tmp_path, template=template_arrays() | {"x": Bomb(blown)})
-    with pytest.raises(UserError, match="not JoyVASA's motion template"):
-        load_generator(write_joyvasa(tmp_path, template=template_arrays() | {"x": Bomb(blown)}))
-    with pytest.raises(UserError, match="not a configuration of Ditto's"):
-        load_generator(write_ditto(tmp_path, run=ditto_run() | {"x": Bomb(blown)}))
-    assert not blown.exists()
-
-
-def test_what_was_allowed_for_one_file_is_not_for_the_next(joyvasa: Path) -> None:
-    before = set(torch.serialization.get_safe_globals())
-    load_generator(joyvasa)
-    assert set(torch.serialization.get_safe_globals()) == before
-    with pytest.raises(pickle.UnpicklingError):
-        torch.load(joyvasa, weights_only=True)
-
-
-@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
-def test_pickles_of_arrays_are_read_as_numpy_writes_them(protocol: int) -> None:
-    numbers = np.arange(6, dtype=np.float32).reshape(2, 3)
-    held = {"a": numbers, "b": [np.float64(2.5), (1, None, True)], "c": np.int64(3)}
-    for spelling in (b"numpy._core", b"numpy.core"):
-        data = pickle.dumps(held, protocol)
-        if protocol < 4:  # lengths are written before the text of newer protocols
-            data = data.replace(b"numpy._core", spelling)
-        read = unpickled(data)
-        assert np.array_equal(array(read["a"]), numbers) and read["b"] == [2.5, (1, None, True)] and read["c"] == 3
-
-
-@pytest.mark.parametrize("spoilt", [
-    {"std_exp": np.zeros(5, np.float32)}, {"max_t": "three"}, {"max_t": np.array(["a", "b", "c"])},
-])  # fmt: skip
-def test_a_template_that_is_none_is_refused(tmp_path: Path, spoilt: dict[str, Any]) -> None:
-    with pytest.raises(UserError, match="motion_template.pkl again"):
-        load_generator(write_joyvasa(tmp_path, template=template_arrays() | spoilt))
-    short = {name: value for name, value in template_arrays().items() if name not in spoilt}
-    with pytest.raises(UserError, match=f"lacks {next(iter(spoilt))}"):
-        load_generator(write_joyvasa(tmp_path, template=short))
-
-
-# Converting.
-
-
-def test_a_converted_file_is_the_same_generator_and_says_what_it_is(
-    joyvasa: Path, ditto: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for source, kind in ((joyvasa, "joyvasa"), (ditto, "ditto")):
-        target = tmp_path / "far" / f"{kind}.safetensors"
-        assert main(["weights", "convert", str(source), "-o", str(target)]) == 0
-        assert generator_kind(target) == kind and str(target) in capsys.readouterr().out
-        with safe_open(str(target), "pt") as file:
-            told = file.metadata()
-        assert told["playmate.kind"] == kind and told["license"].startswith(("MIT", "Apache-2.0"))
-        assert len(json.loads(told["playmate.source"])["sha256"]) == 64
-        one, two = load_generator(source), load_generator(target)
-        assert one.name == two.name and one.defaults == two.defaults
-        assert all(same(a, b) for a, b in zip(one.modules, two.modules, strict=True))
-        assert one.settings == two.settings  # type: ignore[attr-defined]
-        again = convert_generator(target, tmp_path / "again.safetensors")
-        assert load_generator(again).defaults == two.defaults
-    assert isinstance(one, object) and torch.equal(one.data.limits, two.data.limits)  # type: ignore[attr-defined]
-    assert torch.equal(one.data.character.keypoints, two.data.character.keypoints)  # type: ignore[attr-defined]
-
-
-def test_what_cannot_be_converted_is_refused(joyvasa: Path, tmp_path: Path) -> None:
-    own = tmp_path / "own.safetensors"
-    save(denoiser(), own, license="", data="", training={})
-    with pytest.raises(UserError, match="needs no conversion"):
-        convert_generator(own, tmp_path / "b.safetensors")
-    with pytest.raises(UserError, match=r"\.safetensors"):
-        convert_generator(joyvasa, tmp_path / "b.pt")
-    made = convert_generator(joyvasa, tmp_path / "c.safetensors")
-    with pytest.raises(UserError, match="file to be converted"):
-        convert_generator(made, made)
-
-
-def test_a_converted_file_that_was_meddled_with_is_refused(joyvasa: Path, tmp_path: Path) -> None:
-    made = convert_generator(joyvasa, tmp_path / "c.safetensors")
-    with safe_open(str(made), "pt") as file:
-        told, tensors = file.metadata(), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    for config in ('{"settings": {"speed": 1}}', "[", '{"settings": {"positions": "x"}}'):
-        save_file(tensors, made, told | {"playmate.config": config})
-        with pytest.raises(UserError):
-            load_generator(made)
-
-
-# The catalogue.
 
 
 def test_the_catalogue_knows_both_editions_and_says_where_only_a_size_is_known(

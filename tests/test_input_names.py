@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
-import struct
 import subprocess
 import sys
-import tempfile
 import threading
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +14,9 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from colour_patches import in_p3, p3_profile
+from heic_files import box, corners, quarters_of_colour, save_heic
 from media_files import Track, click, make_film, save_wav
-from numpy.typing import NDArray
 from shared_facts import SHARED
 
 from playmate_core.errors import UserError
@@ -30,8 +28,14 @@ from playmate_core.media.video_writer import VideoWriter
 from playmate_core.pipelines.animate import is_picture, is_video
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
 FIELD = SHARED / "field"
+
+
 needs_field = pytest.mark.skipif(not FIELD.is_dir(), reason=f"no field recordings at {FIELD}")
+
+
 NAMES = [
     "2024-01-01T10:30:00",
     "concat:a|b",
@@ -58,9 +62,6 @@ def test_a_name_is_a_path_and_nothing_else(tmp_path: Path, name: str, monkeypatc
     with VideoWriter(f"{name}-out.mp4", sound=f"{name}.wav") as video:
         video.write(torch.zeros(50, 32, 32, 3))
     assert read_sound(Path(f"{name}-out.mp4")).seconds == pytest.approx(2.0, abs=0.05)
-
-
-# Pipes ----------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names")
@@ -103,9 +104,6 @@ def test_devices_and_folders_are_refused(tmp_path: Path) -> None:
         check_file(tmp_path, "speech")
 
 
-# Films by any name ----------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("suffix", [".wmv", ".flv", ".3gp", ".mts", ".m2ts", ".ogv", ".MTS", ".3G2", ".vob", ".asf"])
 def test_the_names_of_films_are_known(suffix: str) -> None:
     assert is_video(Path(f"nowhere{suffix}")) and not is_picture(Path(f"nowhere{suffix}"))
@@ -142,116 +140,6 @@ def test_films_of_every_kind_are_read(tmp_path: Path, name: str, codecs: tuple[s
     assert sum(1 for _ in read_frames(film)) in (50, 51) and read_sound(film).seconds == pytest.approx(2, abs=0.15)
 
 
-# Phones' pictures -----------------------------------------------------------------------------------------------------
-
-
-def box(name: bytes, *content: bytes, full: int | None = None) -> bytes:
-    head = b"" if full is None else struct.pack(">I", full)
-    body = head + b"".join(content)
-    return struct.pack(">I", 8 + len(body)) + name + body
-
-
-def hevc(picture: NDArray[np.uint8]) -> tuple[bytes, bytes]:
-    """The configuration record and the one picture of a lossless HEVC stream, as an MP4 would store them."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = str(Path(folder) / "a.mp4")
-        with av.open(path, "w") as container:
-            stream: Any = container.add_stream("libx265", rate=Fraction(25))
-            stream.height, stream.width, stream.pix_fmt = *picture.shape[:2], "yuv420p"
-            stream.options = {"x265-params": "log-level=none:lossless=1:range=full:colormatrix=smpte170m"}
-            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-            graph = av.filter.Graph()
-            chain = [
-                graph.add_buffer(
-                    width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 25)
-                ),
-                graph.add("scale", "out_color_matrix=smpte170m:out_range=pc:flags=accurate_rnd+full_chroma_inp"),
-                graph.add("format", "pix_fmts=yuv420p"),
-                graph.add("buffersink"),
-            ]
-            for first, second in zip(chain, chain[1:], strict=False):
-                first.link_to(second)
-            graph.configure()
-            frame.pts = 0
-            graph.push(frame)
-            for packet in [*stream.encode(graph.pull()), *stream.encode(None)]:
-                packet.pts = packet.dts = 0  # x265 makes up the second of a single picture
-                container.mux(packet)
-        with av.open(path) as container:
-            video: Any = container.streams.video[0]
-            return bytes(video.codec_context.extradata), bytes(next(container.demux(video)))
-
-
-def save_heic(
-    path: Path, tiles: list[NDArray[np.uint8]], columns: int, size: tuple[int, int], quarters: int = 0, icc: bytes = b""
-) -> Path:
-    """A HEIC file: one coded picture, or a grid of tiles cut to ``size`` (width, height) as phones write it."""
-    coded = [hevc(tile) for tile in tiles]
-    grid = len(tiles) > 1
-    main = len(tiles) + 1 if grid else 1
-    infos = [box(b"infe", struct.pack(">HH", i + 1, 0), b"hvc1\0", full=2 << 24) for i in range(len(tiles))]
-    height, width = tiles[0].shape[:2]
-    properties = [box(b"hvcC", coded[0][0]), box(b"ispe", struct.pack(">II", width, height), full=0)]
-    properties += [box(b"ispe", struct.pack(">II", *size), full=0), box(b"irot", bytes([quarters]))]
-    extra = [4] if quarters else []
-    if icc:
-        properties.append(box(b"colr", b"prof", icc))
-        extra.append(5)
-    uses = {i + 1: [1, 2] for i in range(len(tiles))}
-    idat = b""
-    refs = b""
-    if grid:
-        infos.append(box(b"infe", struct.pack(">HH", main, 0), b"grid\0", full=2 << 24))
-        uses[main] = [3, *extra]
-        idat = box(b"idat", bytes([0, 0, len(tiles) // columns - 1, columns - 1]), struct.pack(">HH", *size))
-        refs = box(
-            b"iref",
-            box(b"dimg", struct.pack(f">HH{len(tiles)}H", main, len(tiles), *range(1, len(tiles) + 1))),
-            full=0,
-        )
-    else:
-        uses[1] += extra
-    ipma = struct.pack(">I", len(uses)) + b"".join(
-        struct.pack(">HB", item, len(which)) + bytes(0x80 | number for number in which) for item, which in uses.items()
-    )
-
-    def meta(start: int) -> bytes:
-        entries, at = [], start
-        for i, (_, data) in enumerate(coded):
-            entries.append(struct.pack(">HHHHII", i + 1, 0, 0, 1, at, len(data)))
-            at += len(data)
-        if grid:
-            entries.append(struct.pack(">HHHHII", main, 1, 0, 1, 0, 8))
-        iloc = box(b"iloc", b"\x44\x00", struct.pack(">H", len(entries)), *entries, full=1 << 24)
-        return box(
-            b"meta",
-            box(b"hdlr", struct.pack(">I4s12sB", 0, b"pict", bytes(12), 0), full=0),
-            box(b"pitm", struct.pack(">H", main), full=0),
-            iloc,
-            box(b"iinf", struct.pack(">H", len(infos)), *infos, full=0),
-            refs,
-            box(b"iprp", box(b"ipco", *properties), box(b"ipma", ipma, full=0)),
-            idat,
-            full=0,
-        )
-
-    head = box(b"ftyp", b"heic\0\0\0\0mif1heic")
-    start = len(head) + len(meta(0)) + 8
-    path.write_bytes(head + meta(start) + box(b"mdat", *(data for _, data in coded)))
-    return path
-
-
-def quarters_of_colour(height: int, width: int) -> NDArray[np.uint8]:
-    picture = np.zeros((height, width, 3), np.uint8)
-    h, w = height // 2, width // 2
-    picture[:h, :w], picture[:h, w:], picture[h:, :w] = (225, 173, 148), (40, 160, 60), (30, 60, 190)
-    return picture
-
-
-def corners(picture: NDArray[np.uint8]) -> NDArray[np.int_]:
-    return np.array([picture[y, x] for y in (8, -9) for x in (8, -9)], int)
-
-
 needs_x265 = pytest.mark.skipif("libx265" not in av.codecs_available, reason="this PyAV encodes no HEVC")
 
 
@@ -277,8 +165,6 @@ def test_a_heic_grid_is_put_together_and_cut(tmp_path: Path) -> None:
 
 @needs_x265
 def test_the_profile_of_a_heic_picture_counts(tmp_path: Path) -> None:
-    from test_frame_colours import in_p3, p3_profile
-
     picture = quarters_of_colour(128, 128)
     path = save_heic(tmp_path / "a.heic", [in_p3(picture)], 1, (128, 128), 0, p3_profile())
     assert np.abs(corners(to_bytes(read_picture(path)).numpy()) - corners(picture)).max() <= 4
@@ -291,9 +177,6 @@ def test_a_heic_picture_that_cannot_be_read_is_named_with_the_way_out(tmp_path: 
         read_picture(path)
     with pytest.raises(UserError):
         read_sound(path)
-
-
-# Size -----------------------------------------------------------------------------------------------------------------
 
 
 def test_a_picture_that_comes_out_smaller_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -10,53 +10,33 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from motion_goldens import GoldenNoise, MotionGolden, filled_stitching, outputs_left
+from joyvasa_cases import COMMAND_LINE, WEB_FORM, encoder, generator, golden, motion_of, network, request, shapes_of  # noqa: F401
+from motion_goldens import MotionGolden, filled_stitching, outputs_left
 from torch import Tensor
 
 from playmate_core.diffusion.joyvasa.combine import combine
 from playmate_core.diffusion.joyvasa.config import JoyVasaConfig
 from playmate_core.diffusion.joyvasa.generator import JoyVasaGenerator
 from playmate_core.diffusion.joyvasa.guidance import guided
-from playmate_core.diffusion.joyvasa.network import POSITIONS, JoyVasaNetwork, sinusoids
+from playmate_core.diffusion.joyvasa.network import POSITIONS, JoyVasaNetwork, sinusoidal_rows
 from playmate_core.diffusion.joyvasa.schedule import cosine_schedule, noise_tables
 from playmate_core.diffusion.joyvasa.settings import JoyVasaSettings
 from playmate_core.diffusion.joyvasa.smoothing import SMOOTHERS
-from playmate_core.diffusion.joyvasa.template import ENTRIES, MotionTemplate, columns_of
-from playmate_core.diffusion.options import SamplingOptions
-from playmate_core.diffusion.request import GenerationRequest
+from playmate_core.diffusion.joyvasa.template import columns_of
 from playmate_core.diffusion.samplers import sample
 from playmate_core.geometry import place_motion, rotation_matrix
 from playmate_core.motion.driving import ANIMAL, DrivingOptions
 from playmate_core.rendering.retarget import guide_keypoints
 from playmate_core.speech.encoders import ENCODERS, Source
-from playmate_core.speech.hubert import make_hubert
 from playmate_core.speech.hubert_windows import (
     Listening,
     WindowedHubert,
     cut_window,
     halved,
-    mirrored,
     window_count,
 )
-from playmate_core.values import FPS, AudioFeatures, Motion, Pose
+from playmate_core.values import FPS, Motion
 from training.joyvasa_objective import motion_losses
-
-
-@pytest.fixture(scope="module")
-def golden() -> MotionGolden:
-    return MotionGolden("joyvasa")
-
-
-def shapes_of(parameters: dict[str, list[int]]) -> dict[str, tuple[int, ...]]:
-    return {key: tuple(shape) for key, shape in parameters.items()}
-
-
-@pytest.fixture(scope="module")
-def network(golden: MotionGolden) -> JoyVasaNetwork:
-    config = JoyVasaConfig.of(shapes_of(golden.facts["state_dict"]["parameters"]))
-    net = golden.filled(JoyVasaNetwork(config))
-    golden.check_fill(net)
-    return net
 
 
 def test_schedules(golden: MotionGolden) -> None:
@@ -69,7 +49,7 @@ def test_schedules(golden: MotionGolden) -> None:
 
 
 def test_the_sinusoidal_table(golden: MotionGolden) -> None:
-    golden.check("table/pe", sinusoids(golden("table/rows"), golden.about["table/pe"]["shape"][1]))
+    golden.check("table/pe", sinusoidal_rows(golden("table/rows"), golden.about["table/pe"]["shape"][1]))
 
 
 @pytest.mark.parametrize("positions", POSITIONS)
@@ -120,78 +100,6 @@ def test_losses(golden: MotionGolden, case: str) -> None:
     golden.check(f"loss/{case}_defined", torch.tensor([int(term is not None) for term in terms]))
 
 
-# Audio.
-
-
-@pytest.fixture(scope="module")
-def encoder(golden: MotionGolden) -> WindowedHubert:
-    """The small HuBERT of the golden cases, its geometry read from its tensors."""
-    case = golden.cases["hubert_tiny"]
-    net = make_hubert({k.removeprefix("audio_encoder."): tuple(v) for k, v in case["keys"].items()})
-    told = {name: getattr(net.config, name) for name in case["config"]}
-    assert {k: list(v) if isinstance(v, tuple) else v for k, v in told.items()} == case["config"]
-    filled = golden.filled(net, "audio_encoder.")
-    return WindowedHubert("joyvasa-hubert", ENCODERS["joyvasa-hubert"], Source(module=filled))
-
-
-def test_padding(golden: MotionGolden) -> None:
-    for name in golden.cases["pad"]["tensors"]:
-        if not name.endswith("/in"):
-            continue
-        stem, padded = name.removesuffix("/in"), mirrored(golden(name))
-        if f"{stem}/out" in golden.stored:
-            golden.check(f"{stem}/out", padded)
-        else:
-            ends = golden(f"{stem}/out_head").shape[1]
-            golden.check(f"{stem}/out_head", padded[:, :ends])
-            golden.check(f"{stem}/out_tail", padded[:, -ends:])
-
-
-def test_tokens_to_features(golden: MotionGolden, network: JoyVasaNetwork) -> None:
-    rows = halved(golden("audio/hidden")[0])
-    golden.check("audio/hidden25", rows[None])
-    golden.check("audio/feat", network.audio_feature_map(rows)[None])
-
-
-def test_a_waveform_to_features(golden: MotionGolden, network: JoyVasaNetwork, encoder: WindowedHubert) -> None:
-    wave = golden("hubert_tiny/wave")
-    with torch.inference_mode():
-        hidden = encoder.module(mirrored(wave)).last_hidden_state
-    probe = golden("hubert_tiny/hidden_probe")
-    golden.check("hubert_tiny/hidden_probe", hidden[:, :: hidden.shape[1] // probe.shape[1], : probe.shape[2]])
-    golden.check("hubert_tiny/feat", network.audio_feature_map(encoder.encode(wave[0].numpy()))[None])
-
-
-def test_counts(golden: MotionGolden) -> None:
-    laid = Listening()
-    rows = []
-    for samples, total, _, _ in golden("counts/table").tolist():
-        assert len(laid.laid(np.zeros(samples, np.float32))) == total
-        rows.append([samples, total, *window_count(total)])
-    golden.check("counts/table", torch.tensor(rows))
-    counts = [[samples, *window_count(samples)] for samples, _, _ in golden("nopad/counts").tolist()]
-    golden.check("nopad/counts", torch.tensor(counts))
-
-
-def test_window_edges(golden: MotionGolden) -> None:
-    """The totals that the case names, of those that its table has."""
-    named = golden.about["counts/edges"]["note"].split("totals ")[1].split(" (")[0].split(" and ")
-    present = {total: samples for samples, total, _, _ in golden("counts/table").tolist()}
-    rows = []
-    for total in (int(name) for name in named):
-        if total not in present:
-            continue
-        clip = ((np.arange(present[total]) % 97 + 1) / 128).astype(np.float32)
-        laid, last = Listening().laid(clip), window_count(total)[0] - 1
-        tails = [cut_window(laid, last, pad)[-1] for pad in ("zero", "replicate")]
-        first = cut_window(laid, 0)
-        rows.append([*tails, first[1279], first[1280]])
-    golden.check("counts/edges", torch.tensor(np.array(rows, np.float32)))
-
-
-# Sampling.
-
-
 @pytest.mark.parametrize("case", [
     "sample8/first_cfg", "sample8/next_cfg", "sample8/next_cfg_per_position", "sample8/next_nocfg",
 ])  # fmt: skip
@@ -231,38 +139,6 @@ def test_the_released_setting(golden: MotionGolden, network: JoyVasaNetwork) -> 
         generator=lambda like: next(drawn), limit=math.inf,
     )  # fmt: skip
     golden.check("sample50/x_0", made)
-
-
-# Whole clips.
-
-
-def template(golden: MotionGolden, prefix: str) -> MotionTemplate:
-    return MotionTemplate.of({name: golden(f"{prefix}/{name}") for name in ENTRIES})
-
-
-def generator(
-    golden: MotionGolden, network: JoyVasaNetwork, case: str, steps: int, **settings: Any
-) -> JoyVasaGenerator:
-    """The published generator on a schedule of ``steps`` with the noise of a case."""
-    short = JoyVasaNetwork(replace(network.config, steps=steps))
-    short.load_state_dict(network.state_dict())
-    entries = template(golden, "template" if case == "windows" else "e2e/template")
-    noise = GoldenNoise(golden, f"{case}/x_T", f"{case}/z", range(steps, 1, -1))
-    return JoyVasaGenerator(
-        short.eval().requires_grad_(False), entries, settings=JoyVasaSettings(**settings), noise=lambda seed: noise
-    )
-
-
-def request(
-    features: Tensor, after: Tensor, steps: int, guidance: float, rest: Motion | None = None
-) -> GenerationRequest:
-    audio = AudioFeatures(features, torch.zeros(len(features)), "joyvasa-hubert", after=after)
-    options = SamplingOptions(
-        steps=steps, sampler="ddpm", spacing="uniform", cfg_audio=guidance, cfg_audio_pose=guidance, overlap=0
-    )
-    pose = Pose(torch.zeros(1, 3), torch.zeros(1, 3), torch.ones(1, 1))
-    still = Motion(pose, torch.zeros(1, 21, 3)) if rest is None else rest
-    return GenerationRequest(torch.zeros(21, 3), still, audio, options=options)
 
 
 def test_a_waveform_to_motion(golden: MotionGolden, network: JoyVasaNetwork, encoder: WindowedHubert) -> None:
@@ -323,11 +199,6 @@ def test_without_silence_before(golden: MotionGolden, network: JoyVasaNetwork, e
     check_motion(golden, "nopad", made.motion(numbers))
 
 
-def motion_of(golden: MotionGolden, prefix: str) -> Motion:
-    scale, t, exp, *angles = golden.group(prefix, "scale", "t", "exp", "pitch", "yaw", "roll")
-    return Motion(Pose(torch.cat(angles, -1), t, scale), exp)
-
-
 def test_the_whole_chain(golden: MotionGolden, network: JoyVasaNetwork) -> None:
     about = golden.cases["e2e"]
     steps, samples, guidance = about["steps"], about["samples"], about["guidance"]
@@ -358,11 +229,6 @@ def test_the_whole_chain(golden: MotionGolden, network: JoyVasaNetwork) -> None:
     if float(stored.pose.rotation.abs().max()) < 20:  # or our own limits of comfort act
         made_x_d = place_motion(keypoints, whole)
         golden.check("e2e/x_d_command_line", guide_keypoints(plain, x_s, made_x_d, COMMAND_LINE))  # type: ignore[arg-type]
-
-
-#: The reference's two front ends in our words.
-COMMAND_LINE = DrivingOptions(priority="pose", multiplier=1.1, stitching=False)
-WEB_FORM = DrivingOptions(priority="expression", multiplier=1.0, stitching=True)
 
 
 @pytest.mark.parametrize("case, region, subject, options", [

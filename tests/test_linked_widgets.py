@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_nodes import _install, in_subprocess
+from node_process import in_subprocess, install_models
 
 BAD = """
 import json, time
@@ -103,7 +103,7 @@ print(json.dumps([done, len(s.nodes), sorted(str(p) for p in Path("output").rglo
 
 
 def test_good_values_may_come_by_a_link_into_every_widget(tmp_path: Path, tiny_face: Path) -> None:
-    _install(tmp_path, tiny_face)
+    install_models(tmp_path, tiny_face)
     done, nodes, files = json.loads(in_subprocess(GOOD, tmp_path).splitlines()[-1])
     wrong = {name: answer for name, answer in done.items() if answer != "done"}
     assert not wrong

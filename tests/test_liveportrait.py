@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import logging
 import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save_file
-from torch import Tensor
+from liveportrait_files import flattened, kijai, official, parts_of, write_pth, write_safe
 
 from benchmarks.load import WAYS, in_its_own_process, write_random
 from playmate_core.errors import UserError
 from playmate_core.face import FaceConfig, FaceModel
 from playmate_core.weights import files as weights
 from playmate_core.weights.liveportrait import (
-    GROUPS,
-    PARTS,
     STITCHING,
     find_parts,
     is_published,
@@ -28,8 +25,6 @@ from playmate_core.weights.liveportrait import (
     read_tensors,
 )
 
-Write = Callable[[Mapping[str, Any], Path], None]
-OURS = {ours: theirs for theirs, ours in GROUPS.items()}
 TINY = FaceConfig.tiny()
 
 
@@ -43,49 +38,6 @@ def model() -> FaceModel:
             if value.is_floating_point() and value.ndim < 2:
                 value.copy_(torch.rand_like(value) * 0.2 + (0.9 if "var" in key or "weight" in key else -0.1))
     return face.eval()
-
-
-def parts_of(face: FaceModel) -> dict[str, dict[str, Tensor]]:
-    return {name: dict(face.get_submodule(where).state_dict()) for name, (where, _) in PARTS.items()}
-
-
-def nested(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
-    """The official stitching file: groups of ``module.`` names, and something else beside them."""
-    groups: dict[str, dict[str, Tensor]] = {name: {} for name in GROUPS}
-    for key, value in tensors.items():
-        group, _, rest = key.partition(".")
-        groups[OURS[group]][f"module.{rest}"] = value
-    return groups | {"optimizer": {"step": torch.ones(3)}}
-
-
-def flattened(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {f"{OURS[k.partition('.')[0]]}_module.{k.partition('.')[2]}": v for k, v in tensors.items()}
-
-
-def write_pth(tensors: Mapping[str, Any], path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    torch.save(tensors, path)
-
-
-def write_safe(tensors: Mapping[str, Any], path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_file({k: v.contiguous().clone() for k, v in tensors.items()}, path)
-
-
-def official(face: FaceModel, root: Path, base: str = "liveportrait/base_models") -> Path:
-    """``root`` as the official repository lies on disk: returns the folder of the base models."""
-    for name, tensors in parts_of(face).items():
-        if name == STITCHING:
-            write_pth(nested(tensors), root / "liveportrait/retargeting_models" / f"{name}.pth")
-        else:
-            write_pth(tensors, root / base / f"{name}.pth")
-    return root / base
-
-
-def kijai(face: FaceModel, folder: Path) -> Path:
-    for name, tensors in parts_of(face).items():
-        write_safe(flattened(tensors) if name == STITCHING else tensors, folder / f"{name}.safetensors")
-    return folder
 
 
 def same_function(got: FaceModel, model: FaceModel) -> None:

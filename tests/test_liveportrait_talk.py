@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_liveportrait import kijai
+from liveportrait_files import kijai
 
 from playmate_core.cli import main as cli
 from playmate_core.diffusion.denoiser import MotionConfig, MotionDenoiser

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from node_process import ROOT, in_subprocess
 
-from playmate_core.weights.catalogue import HUMAN
+from playmate_core.weights.catalogue import LIVEPORTRAIT_HUMAN
 
 DETECTORS = """
 import json, sys, types
@@ -44,7 +44,7 @@ def test_detectors_and_models_are_found_where_comfyui_looks(tmp_path: Path) -> N
     assert "elsewhere/detection/face_landmarker.task" in told["said"]["mediapipe"]
     assert "elsewhere/insightface/models/buffalo_l/det_10g.onnx" in told["said"]["insightface"]
     part = told["said"]["part"].removeprefix("ValueError: ")
-    for file in HUMAN.files[1:]:
+    for file in LIVEPORTRAIT_HUMAN.files[1:]:
         assert f"{file.name} ({file.size / 1e6:.1f} MB, SHA-256 {file.sha256[:12]}...)" in part
     assert part.endswith("Kijai/LivePortrait_safetensors (MIT (LivePortrait)) into elsewhere/liveportrait.")
     assert len(part) < 500

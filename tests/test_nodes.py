@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
-from node_process import in_subprocess
+from node_process import in_subprocess, install_models
 
-from playmate_core.weights.catalogue import HUMAN, WAV2VEC2
+from playmate_core.weights.catalogue import LIVEPORTRAIT_HUMAN, WAV2VEC2
 from playmate_core.weights.folders import megabytes
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
 RECORDED: dict[str, Any] = json.loads((ROOT / "tests" / "data" / "nodes.json").read_text(encoding="utf-8"))
+
+
 RELEASED: dict[str, Any] = json.loads((ROOT / "tests" / "data" / "released_nodes.json").read_text(encoding="utf-8"))
+
+
 WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
+
+
 #: Differs from machine to machine: what lies in the model folders.
 FILE_CHOICES = {"file", "encoder", "emotion"}
 
@@ -113,7 +120,7 @@ print(json.dumps({
 
 
 def test_a_graph_of_all_nodes_runs_on_tiny_models(tmp_path: Path, tiny_face: Path) -> None:
-    _install(tmp_path, tiny_face)
+    install_models(tmp_path, tiny_face)
     got = json.loads(in_subprocess(GRAPH, tmp_path).splitlines()[-1])
     assert got["frames"] == [11] * 6
     assert got["sizes"][0] == [1, 512, 512, 3] and got["sizes"][2] == [11, 512, 512, 3]
@@ -184,11 +191,11 @@ print(json.dumps(said))
 
 
 def test_mistakes_are_answered_with_one_sentence(tmp_path: Path, tiny_face: Path, tiny_motion: Path) -> None:
-    _install(tmp_path, tiny_face, tiny_motion)
+    install_models(tmp_path, tiny_face, tiny_motion)
     said = json.loads(in_subprocess(MISTAKES, tmp_path).splitlines()[-1])
     assert said.pop("left behind") == [], "a cancelled video must leave nothing"
     assert said.pop("cancel").startswith("Interrupted")
-    for told, file in (("known face", HUMAN.files[0]), ("known encoder", WAV2VEC2.files[0])):
+    for told, file in (("known face", LIVEPORTRAIT_HUMAN.files[0]), ("known encoder", WAV2VEC2.files[0])):
         facts = (file.name, f"models/{file.folder}", file.url, megabytes(file.size), file.license)
         assert [fact for fact in facts if fact not in said[told]] == [], said[told]
     expected = {
@@ -246,13 +253,6 @@ print(s.refused("DemoMedia"))
 def test_the_pack_loads_without_optional_packages_and_makes_nothing(tmp_path: Path) -> None:
     said = in_subprocess(WITHOUT, tmp_path).splitlines()[-1]
     assert "pip install" in said and said.startswith("UserError")
-
-
-def _install(folder: Path, *models: Path) -> None:
-    target = folder / "models" / "playmate"
-    target.mkdir(parents=True)
-    for model in models:
-        shutil.copy(model, target)
 
 
 def _plain(value: Any) -> Any:

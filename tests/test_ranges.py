@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import playmate_core
-from playmate_core.errors import LONGEST, UserError, elided, suggestion, with_article
+from playmate_core.errors import LONGEST_SENTENCE, UserError, elided, suggestion, with_article
 from playmate_core.media.audio_files import Recording
 from playmate_core.motion.driving import DrivingOptions
 from playmate_core.pipelines.animate import AnimateRequest
@@ -84,7 +84,7 @@ def test_an_offset_keeps_the_length_and_shows_where_the_sound_went() -> None:
 
 def test_sentences_are_one_line_of_bounded_length() -> None:
     said = str(UserError("There is no " + "x" * 10_000 + "\nhere; please go\0."))
-    assert len(said) <= LONGEST and "\n" not in said and "\0" not in said and said.endswith("go\\0.")
+    assert len(said) <= LONGEST_SENTENCE and "\n" not in said and "\0" not in said and said.endswith("go\\0.")
     assert elided("abc", 5) == "abc" and len(elided("x" * 99, 21)) == 21
     assert (with_article("emotion model"), with_article("face")) == ("an emotion model", "a face")
     assert suggestion("hapy", ("happy", "sad")) == " (did you mean 'happy'?)" and suggestion("xyz", ("happy",)) == ""

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from liveportrait_files import kijai
 from node_process import in_subprocess
-from test_liveportrait import kijai
 
 from playmate_core.cli import main as cli
 from playmate_core.face import FaceConfig, FaceModel

@@ -6,7 +6,7 @@ import json
 import re
 from pathlib import Path
 
-from test_nodes import in_subprocess
+from node_process import in_subprocess
 
 NAMES = """
 import json, sys, time

@@ -19,12 +19,12 @@ from playmate_core.errors import UserError
 from playmate_core.values import LIP_KEYPOINTS
 from playmate_core.weights import files as weights
 from training import stage1, stage2
+from training.clip_windows import ClipTensors, Windows, WindowSampler
 from training.data import write_clips
 from training.objective import expression_weight, masked_mean, snr_weight
 from training.stage1 import Stage1, Stage1Config
 from training.stage2 import Stage2, Stage2Config
 from training.synthetic.clips import make_clip
-from training.windows import ClipTensors, Windows, WindowSampler
 
 MODEL = replace(MotionConfig.tiny(), width=32, layers=1, kernel=3, window=12, previous=4, audio_blocks=1, dropout=0.0)
 SMALL = ["--model-width", "32", "--model-layers", "1", "--model-window", "12", "--batch", "4", "--save-every", "2"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from test_detect import mesh_model, no_models  # noqa: F401
+from mesh_models import mesh_model, no_models  # noqa: F401
 from torch import Tensor
 
 from playmate_core.detection.detect import Pick, select_face

@@ -10,8 +10,8 @@ from torch import Tensor
 from playmate_core.diffusion.denoiser import WindowContext
 from playmate_core.diffusion.samplers import Schedule, add_noise, previous_noise, training_target
 from playmate_core.values import KEYPOINTS, LIP_KEYPOINTS
+from training.clip_windows import Windows
 from training.config import LoopConfig
-from training.windows import Windows
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from playmate_core.errors import UserError
 from playmate_core.speech import make_encoder
 from playmate_core.weights import files as weights
 from training.clip import Clip
+from training.clip_windows import Windows, WindowSampler, clip_tensors, silence
 from training.config import parse
 from training.data import load_clips
 from training.data_card import DataCard, data_card
@@ -30,7 +31,6 @@ from training.objective import (
     masked_mean,
     snr_weight,
 )
-from training.windows import Windows, WindowSampler, clip_tensors, silence
 
 logger = logging.getLogger(__name__)
 

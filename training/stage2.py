@@ -18,6 +18,7 @@ from playmate_core.errors import UserError
 from playmate_core.values import EMOTIONS
 from playmate_core.weights import files as weights
 from training.clip import UNLABELLED, Clip
+from training.clip_windows import Windows, WindowSampler
 from training.config import parse
 from training.data_card import DataCard, data_card
 from training.facts import training_facts
@@ -31,7 +32,6 @@ from training.objective import (
 )
 from training.stage1 import make_sampler, read_clips
 from training.synthetic.clips import LEVELS
-from training.windows import Windows, WindowSampler
 
 
 @dataclass(frozen=True)

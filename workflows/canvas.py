@@ -12,7 +12,7 @@ from typing import Any
 import layout
 
 from playmate_core.version import DISTRIBUTION, version
-from playmate_core.weights.catalogue import HUMAN
+from playmate_core.weights.catalogue import LIVEPORTRAIT_HUMAN
 from playmate_core.weights.folders import megabytes
 
 NODES = json.loads((Path(__file__).resolve().parents[1] / "tests" / "data" / "nodes.json").read_text(encoding="utf-8"))
@@ -73,10 +73,12 @@ CORE: dict[str, dict[str, Any]] = {
 LISTED = {
     "PlaymateLoadFaceModel": [
         {"name": file.name, "url": file.url, "directory": file.folder, "hash": file.sha256, "hash_type": "SHA256"}
-        for file in HUMAN.files
+        for file in LIVEPORTRAIT_HUMAN.files
     ]
 }
-LINKS = ", ".join(f"[{file.name.partition('.')[0]}]({file.url}) ({megabytes(file.size)})" for file in HUMAN.files)
+LINKS = ", ".join(
+    f"[{file.name.partition('.')[0]}]({file.url}) ({megabytes(file.size)})" for file in LIVEPORTRAIT_HUMAN.files
+)
 #: Bold and not code: on the colour of a note, code cannot be read in Nodes 2.0 (frontend 1.49).
 WEIGHTS_NOTE = (
     "**LivePortrait weights.** The bundled face model knows drawn heads only. For photographs put LivePortrait's five"

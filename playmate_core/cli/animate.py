@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import fields
 
 from ..detection.crop import CropOptions
 from ..detection.tracking import GapLimits
@@ -28,7 +29,7 @@ from .terminal import (
 )
 from .weights import add_models_flag, resolved
 
-REGIONS = ("lips", "eyes", "expression", "pose")
+REGIONS = tuple(field.name for field in fields(Regions))
 ANIMATE_EXAMPLES = (
     "playmate animate me.png dance.mp4 -o out.mp4",
     "playmate animate me.png dance.mp4 -o out.mp4 --pose 0.5 --smoothing 1e-5",
@@ -205,7 +206,7 @@ def summary(what: str, report: JobReport) -> str:
     """Where the file is, how long it is, and how long each stage took."""
     lines = [
         f"{what:8} {report.path.resolve()}",
-        f"length   {report.frames / report.fps:.2f} s, {report.frames} frames at {report.fps:g} fps",
+        f"length   {report.seconds:.2f} s, {report.frames} frames at {report.fps:g} fps",
         f"took     {sum(seconds for _, seconds in report.stages):.1f} s:",
     ]
     return "\n".join(lines + [f"  {seconds:7.1f} s  {name}" for name, seconds in report.stages])

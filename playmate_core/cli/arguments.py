@@ -46,7 +46,7 @@ class Number:
         return told(self.range.read, text)
 
 
-class Timeline(Number):
+class TimelineArgument(Number):
     """A number, or numbers from given seconds on, all of a range."""
 
     def __call__(self, text: str) -> Any:
@@ -109,7 +109,7 @@ def number(to: argparse._ActionsContainer, name: str, owner: type, field: str, w
 
 def numbers_over_time(to: argparse._ActionsContainer, name: str, owner: type, field: str, what: str) -> None:
     """A flag for a ranged number that may change over time."""
-    _add(to, name, Timeline(range_of(owner, field)), default_of(owner, field), what, "SCALE")
+    _add(to, name, TimelineArgument(range_of(owner, field)), default_of(owner, field), what, "SCALE")
 
 
 def amplitudes(to: argparse._ActionsContainer, name: str, owner: type, field: str, what: str) -> None:
@@ -132,7 +132,7 @@ def choice(to: argparse._ActionsContainer, name: str, default: str, choices: Ite
 
 def path(text: str) -> Path:
     """A file or folder."""
-    named = Path(filled(text))
+    named = Path(not_blank(text))
     longest = max((len(os.fsencode(part)) for part in named.parts), default=0)
     if longest > LONGEST_NAME:
         what = f"{elided(repr(text))} holds a name of {longest} bytes, file systems take {LONGEST_NAME}"
@@ -140,7 +140,7 @@ def path(text: str) -> Path:
     return named
 
 
-def filled(text: str) -> str:
+def not_blank(text: str) -> str:
     """Any text but an empty one."""
     if not text.strip():
         raise argparse.ArgumentTypeError("nothing was given; please name a file, or leave the flag out")

@@ -22,7 +22,6 @@ from ..motion.liveportrait_template import TEMPLATE_SUFFIXES
 from ..motion.motion_file import KIND, describe_motion
 from ..motion.pose import REFERENCES
 from ..pipelines.animate import is_video
-from ..pipelines.stages import JobReport
 from ..pipelines.talk import GENERATED, STILL, PoseSource, TalkRequest, Weights, talk
 from ..rendering.portrait import FaceLimits
 from ..rendering.render import EXPRESSIONS, RenderOptions
@@ -30,8 +29,8 @@ from ..values import EMOTIONS
 from ..version import version
 from ..weights.files import describe
 from ..weights.folders import bundled
-from .animate import add_animate_commands
-from .arguments import SAID, StoreSaid, amplitudes, choice, emotion, filled, number, numbers_over_time, path
+from .animate import add_animate_commands, summary
+from .arguments import SAID, StoreSaid, amplitudes, choice, emotion, not_blank, number, numbers_over_time, path
 from .terminal import (
     Bars,
     Parser,
@@ -149,7 +148,7 @@ def add_talk_flags(to: argparse.ArgumentParser) -> None:
     number(look, "--intensity", TalkRequest, "intensity", "how strong the emotion is")
     choice(look, "--emotion-by", request.emotion_by.value, [by.value for by in EmotionBy], "who shows the emotion")
     what = f"where the head goes: {GENERATED}, {STILL}, or a VIDEO to follow ({pose.source})"
-    look.add_argument("--pose", type=filled, default=pose.source, metavar="POSE", help=what)
+    look.add_argument("--pose", type=not_blank, default=pose.source, metavar="POSE", help=what)
     choice(look, "--pose-reference", pose.reference, REFERENCES, "which frame of that video is its rest")
     choice(look, "--pose-fit", pose.fit, FITS, "what that video does when the speech is longer")
     face_flags(look, "portrait")
@@ -265,14 +264,4 @@ def make(request: TalkRequest) -> None:
     """Run the job under progress bars and tell what came of it."""
     with Bars() as bars:
         report = talk(request, bars)
-    say(summary(report))
-
-
-def summary(report: JobReport) -> str:
-    """Where the file is, how long it is, and how long each stage took."""
-    lines = [
-        f"video    {report.path.resolve()}",
-        f"length   {report.seconds:.2f} s, {report.frames} frames",
-        f"took     {sum(seconds for _, seconds in report.stages):.1f} s:",
-    ]
-    return "\n".join(lines + [f"  {seconds:7.1f} s  {name}" for name, seconds in report.stages])
+    say(summary("video", report))

@@ -16,7 +16,7 @@ from ..detection.detectors import DETECTORS
 from ..errors import UserError, elided, suggestion, with_article
 from ..ranges import Range
 from ..rendering.device import AUTO, PRECISIONS
-from .arguments import Number, choice, crop, filled, path, unknown_choice, which_face
+from .arguments import Number, choice, crop, not_blank, path, unknown_choice, which_face
 
 
 class Parser(argparse.ArgumentParser):
@@ -120,7 +120,7 @@ class Bars:
 def device_flag(to: argparse._ActionsContainer, default: str) -> None:
     """Where networks run."""
     what = f"where the networks run: cpu, or an accelerator's name as PyTorch has it, such as cuda or mps ({default})"
-    to.add_argument("--device", type=filled, default=default, metavar="NAME", help=what)
+    to.add_argument("--device", type=not_blank, default=default, metavar="NAME", help=what)
 
 
 def precision_flag(to: argparse._ActionsContainer) -> None:

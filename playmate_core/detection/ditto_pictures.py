@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 #: Longest side of a picture or film, and samples of the ramp around a crop of 512.
-LONGEST_SIDE = 1920
+DITTO_LONGEST_SIDE = 1920
 RAMP = 26
 CROP = 512
 
 
-def limited_size(height: int, width: int, longest: int = LONGEST_SIDE) -> tuple[int, int]:
+def limited_size(height: int, width: int, longest: int = DITTO_LONGEST_SIDE) -> tuple[int, int]:
     """Height and width with no side over ``longest``, both even."""
     if max(height, width) > longest:
         share = longest / max(height, width)

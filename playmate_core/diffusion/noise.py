@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from .options import window_noise
-from .samplers import Draw, drawn_from
+from .samplers import DrawNoise, drawn_from
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class WindowNoise:
     """The noise of one window: ``start(shape)`` once, then ``draw(like)`` for every step that adds some."""
 
     start: Callable[[tuple[int, ...]], Tensor]
-    draw: Draw
+    draw: DrawNoise
 
 
 class ClipNoise(Protocol):

@@ -27,7 +27,7 @@ PREVIOUS_SIGMA = 0.17
 
 Denoise = Callable[[Tensor, int], Tensor]
 #: Fresh unit noise, shaped and placed like what is given.
-Draw = Callable[[Tensor], Tensor]
+DrawNoise = Callable[[Tensor], Tensor]
 
 
 def add_noise(schedule: Schedule, x0: Tensor, noise: Tensor, t: Tensor) -> Tensor:
@@ -118,7 +118,7 @@ class NoiseSource:
     """Where a sampler's fresh noise comes from: ``eta`` scales it (DDIM), ``draw`` gives it."""
 
     eta: float
-    draw: Draw
+    draw: DrawNoise
 
 
 def ddpm(predict: Denoise, schedule: Schedule, x: Tensor, grid: Sequence[int], noise_source: NoiseSource) -> Tensor:
@@ -193,7 +193,7 @@ def sample(
     sampler: str,
     spacing: str,
     eta: float = 0.0,
-    generator: torch.Generator | Draw | None = None,
+    generator: torch.Generator | DrawNoise | None = None,
     limit: float = X0_LIMIT,
     progress: Progress | None = None,
 ) -> Tensor:
@@ -227,7 +227,7 @@ def sample(
     return SAMPLERS[sampler](predict, schedule, noise.float(), grid, NoiseSource(eta, draw))
 
 
-def drawn_from(generator: torch.Generator | None) -> Draw:
+def drawn_from(generator: torch.Generator | None) -> DrawNoise:
     """Unit normal noise from one stream on the CPU."""
     return lambda like: _normal(like, generator)
 

@@ -37,7 +37,7 @@ class Canvas:
     def layers(self, height: int, width: int) -> Tensor:
         """The moved and the still picture at a size that divides theirs, (B, 6, height, width)."""
         small = F.adaptive_avg_pool2d(self.picture, (height, width))
-        return torch.cat([moved(small, self.flow), small], 1)
+        return torch.cat([displaced_picture(small, self.flow), small], 1)
 
     def marks(self, height: int, width: int) -> Tensor:
         """One soft dot a keypoint on a grid of pixel centres: (B, K, height, width)."""
@@ -54,13 +54,13 @@ class Canvas:
         flow, and the shares of painted, moved and still picture -> (B, 3, H, W)."""
         painted, look, shares = told.float().split([3, 2, 3], 1)
         size = told.shape[-2:]
-        shown = moved(self.picture, self.flow, LOOK * look.tanh())
+        shown = displaced_picture(self.picture, self.flow, LOOK * look.tanh())
         still = F.interpolate(self.picture, size=size, mode="bilinear")
         layers = torch.stack([painted.sigmoid(), shown, still], 1)
         return (shares.softmax(1)[:, :, None] * layers).sum(1)
 
 
-def moved(picture: Tensor, flow: Tensor, beside: Tensor | None = None) -> Tensor:
+def displaced_picture(picture: Tensor, flow: Tensor, beside: Tensor | None = None) -> Tensor:
     """A picture (B, 3, S, S) looked up at a coarse flow (B, h, w, 2) whose ends lie on the picture's corner pixels.
 
     ``beside`` (B, 2, H, W) is added to the flow and sets the size of the result; without it the picture keeps its own.

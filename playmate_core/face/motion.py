@@ -59,7 +59,7 @@ class ResponseNorm(nn.Module):
         return torch.addcmul(self.beta, x, self.gamma * relative + 1.0)
 
 
-class Block(nn.Module):
+class ConvNeXtBlock(nn.Module):
     """ConvNeXt V2 block: depthwise 7x7, then a per-pixel MLP four times as wide, plus the input: (B, C, h, w)."""
 
     def __init__(self, channels: int) -> None:
@@ -90,7 +90,7 @@ class ConvNeXt(nn.Module):
             # After the stem the norm comes first.
             self.downsample_layers.append(nn.Sequential(ChannelNorm(a, eps=NORM_EPS), nn.Conv2d(a, b, 2, stride=2)))
         self.stages = nn.ModuleList(
-            nn.Sequential(*(Block(width) for _ in range(depth)))
+            nn.Sequential(*(ConvNeXtBlock(width) for _ in range(depth)))
             for width, depth in zip(widths, config.motion_depths, strict=True)
         )
         self.norm = nn.LayerNorm(widths[-1], eps=NORM_EPS)

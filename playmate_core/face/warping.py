@@ -50,7 +50,7 @@ def identity_grid(depth: int, height: int, width: int, like: Tensor) -> Tensor:
     return torch.stack([x, y, z], -1)
 
 
-def sample(volume: Tensor, grid: Tensor) -> Tensor:
+def sample_volume(volume: Tensor, grid: Tensor) -> Tensor:
     """Trilinear look-up, zero outside: (B, C, D, h, w) at (B, d, a, b, 3) -> (B, C, d, a, b).
 
     ``align_corners=False`` does not match :func:`axis`; the published weights were trained with exactly that pair.
@@ -178,7 +178,7 @@ class DenseMotion(nn.Module):
         still = grid.expand(batch, 1, *grid.shape)  # the first candidate stands still
         # All candidates lie along depth, so that one look-up serves them without copying the volume.
         places = [still, rotated[:, None] + shift[:, :, None, None, None, :], *(b[:, None] for b in body)]
-        moved = sample(compressed.expand(batch, -1, -1, -1, -1), torch.cat(places, 1).flatten(1, 2))
+        moved = sample_volume(compressed.expand(batch, -1, -1, -1, -1), torch.cat(places, 1).flatten(1, 2))
         moved = moved.unflatten(2, (-1, depth)).movedim(2, 1)
         heat = heatmaps(x_d, depth, height, width) - heatmaps(x_s, depth, height, width)
         heat = F.pad(heat, (0, 0, 0, 0, 0, 0, 1, len(body))).to(moved.dtype)
@@ -237,7 +237,7 @@ class WarpingModule(nn.Module):
         x_s = x_s.expand_as(x_d)
         matter = volume[:, : self.config.volume_channels]
         deformation, mask, occlusion, hidden = self.dense_motion_network(matter, x_s, x_d)
-        moved = sample(matter.expand(len(x_d), -1, -1, -1, -1), deformation)
+        moved = sample_volume(matter.expand(len(x_d), -1, -1, -1, -1), deformation)
         features = self.fourth(self.third(moved.flatten(1, 2))) * occlusion
         if not self.config.carry_picture:
             return Warped(features, occlusion, deformation, mask)

@@ -15,7 +15,7 @@ from .container import Damage, decoded, is_default, open_medium
 from .timestamps import first_shown
 
 #: Rates of sound that a person can mean; outside them a header is damaged, and its seconds would fill the memory.
-LOWEST_RATE, HIGHEST_RATE = 2_000, 768_000
+LOWEST_BELIEVED, HIGHEST_BELIEVED = 2_000, 768_000
 #: Speech that begins at most so long before the first picture is an encoder's priming.
 _PRIMING_SECONDS = 0.1
 log = logging.getLogger(__name__)
@@ -56,11 +56,11 @@ def audio_streams(container: Any, path: Path) -> list[Any]:
     known = [stream for stream in container.streams.audio if stream.codec_context]
     if not known:
         raise UserError(f"{path} has no audio in it; please give a recording of speech.")
-    sane = [stream for stream in known if LOWEST_RATE <= stream.codec_context.sample_rate <= HIGHEST_RATE]
+    sane = [stream for stream in known if LOWEST_BELIEVED <= stream.codec_context.sample_rate <= HIGHEST_BELIEVED]
     if not sane:
         raise UserError(
-            f"{path} has audio of {known[0].codec_context.sample_rate:,} samples a second, outside {LOWEST_RATE:,} to"
-            f" {HIGHEST_RATE:,}: its header is damaged; please export it again."
+            f"{path} has audio of {known[0].codec_context.sample_rate:,} samples a second, outside"
+            f" {LOWEST_BELIEVED:,} to {HIGHEST_BELIEVED:,}: its header is damaged; please export it again."
         )
     return sane
 

@@ -20,7 +20,7 @@ from .timestamps import Timeline, stated_length
 #: A last picture that is shown for longer than so many usual intervals stays.
 _STAYS = 1.75
 #: Frames a second.
-HIGHEST_RATE = 240.0
+HIGHEST_FPS = 240.0
 log = logging.getLogger(__name__)
 
 #: Seconds; what begins earlier is decoded from the start, which takes no longer than seeking.
@@ -162,7 +162,7 @@ def _video_stream(container: Any, path: Path) -> Any:
 def _rate(stream: Any) -> float:
     """Pictures a second. Containers that count milliseconds may claim 1000; what no camera makes is not believed."""
     rates = [float(rate) for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate) if rate]
-    return next((rate for rate in rates if rate <= HIGHEST_RATE), FPS)
+    return next((rate for rate in rates if rate <= HIGHEST_FPS), FPS)
 
 
 def _frames_by_duration(container: Any, stream: Any) -> int:

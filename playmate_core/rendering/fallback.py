@@ -16,7 +16,7 @@ from ..host import HOST
 #: No sample above half a grey level: black.
 BLACK = 0.5 / 255
 #: Draws some frames with the face model it is given: (n, 3, S, S) in [0, 1].
-Draw = Callable[[FaceModel], Tensor]
+DrawBatch = Callable[[FaceModel], Tensor]
 log = logging.getLogger(__name__)
 
 
@@ -34,7 +34,7 @@ class FallbackRenderer:
         self._exact: FaceModel | None = None
         self._short = False
 
-    def draw(self, draw: Draw, frames: int) -> Tensor | None:
+    def draw(self, draw: DrawBatch, frames: int) -> Tensor | None:
         """What ``draw`` makes of ``frames`` frames; None when they did not fit and fewer have to be asked for."""
         try:
             with torch.inference_mode():

@@ -34,7 +34,7 @@ from .render import offset_progress
 #: Frames of a segment; x264 begins a new group of pictures about as often.
 PART = 250
 #: Draws the frames from one up to another: batches (n, H, W, 3) uint8.
-Draw = Callable[[FallbackRenderer, int, int, Progress | None], Iterator[Tensor]]
+DrawFrames = Callable[[FallbackRenderer, int, int, Progress | None], Iterator[Tensor]]
 #: What is done to batches of pictures on their way to the encoder.
 Finish = Callable[[Iterator[Tensor]], Iterator[Tensor]]
 #: Everything that this module writes into the folder of a job.
@@ -55,7 +55,7 @@ class RenderJob:
     frames: int
     fps: float
     batch: int
-    draw: Draw
+    draw: DrawFrames
     facts: object
     tensors: Callable[[], Iterable[Tensor]]
     finish: Finish = iter

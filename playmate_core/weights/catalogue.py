@@ -40,7 +40,7 @@ def _buffalo(name: str, size: int, sha256: str) -> ModelFile:
     return _official(f"models/buffalo_l/{name}", source, size, sha256, folder="insightface", license=NON_COMMERCIAL)
 
 
-HUMAN = ModelSet(
+LIVEPORTRAIT_HUMAN = ModelSet(
     "liveportrait",
     "LivePortrait's networks, human, as safetensors",
     (
@@ -71,7 +71,7 @@ HUMAN = ModelSet(
         ),
     ),
 )
-ANIMAL = ModelSet(
+LIVEPORTRAIT_ANIMAL = ModelSet(
     "liveportrait-animal",
     "LivePortrait's networks, animals, as safetensors; stitching is the human file",
     tuple(_kijai(f"animal/{name}.safetensors", 0, "") for name in _BASE),
@@ -215,8 +215,8 @@ SETS = {
     one.name: one
     for one in (
         PLAYMATE,
-        HUMAN,
-        ANIMAL,
+        LIVEPORTRAIT_HUMAN,
+        LIVEPORTRAIT_ANIMAL,
         OFFICIAL,
         OFFICIAL_ANIMAL,
         JOYVASA,

@@ -29,7 +29,7 @@ CONFIGS = tuple(
     for name in ("v0.4_hubert_cfg_pytorch.pkl", "v0.4_hubert_cfg_trt.pkl", "v0.4_hubert_cfg_trt_online.pkl")
     for folder in ("", "../../ditto_cfg/", "../ditto_cfg/", "ditto_cfg/")
 )
-ENCODERS = tuple(
+ENCODER_FILES = tuple(
     folder + "hubert_streaming_fix_kv.onnx" for folder in ("", "../aux_models/", "ditto_pytorch/aux_models/")
 )
 _FACE = ("keypoints", "eyes_open", "eye_balls")
@@ -53,7 +53,7 @@ def load_ditto(file: GeneratorFile, companions: Companions) -> DittoGenerator:
     else:
         named = companions.configuration
         settings, data = read_configuration(require(DITTO_CONFIG, file.path, CONFIGS, named))
-    encoder = companion(DITTO_ENCODER, file.path, ENCODERS, companions.encoder)
+    encoder = companion(DITTO_ENCODER, file.path, ENCODER_FILES, companions.encoder)
     lack = "" if encoder else f"Ditto hears through another file that is not there. {missing(DITTO_ENCODER)}"
     return DittoGenerator(network, data, settings, encoder, lack)
 

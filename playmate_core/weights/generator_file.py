@@ -14,7 +14,7 @@ from ..errors import UserError
 from .tensor_file import content_seems_to_be, differences, open_tensors, refuse_nonfinite, restored
 from .torch_file import PICKLES, names_in, read_torch_file, stripped, tensors_of
 
-KIND, CONFIG = "playmate.kind", "playmate.config"
+KIND_KEY, CONFIG_KEY = "playmate.kind", "playmate.config"
 
 
 @dataclass(frozen=True)
@@ -57,11 +57,11 @@ def read_generator_file(path: Path) -> GeneratorFile:
         metadata = file.metadata() or {}
         tensors = {stripped(key): restored(file.get_tensor(key)) for key in file.keys()}  # noqa: SIM118
     try:
-        config = json.loads(metadata.get(CONFIG, "{}"))
+        config = json.loads(metadata.get(CONFIG_KEY, "{}"))
     except json.JSONDecodeError:
         config = None
     if not isinstance(config, dict):
-        raise UserError(f"{path.name}: its {CONFIG} is not a JSON object; convert the published file again.")
+        raise UserError(f"{path.name}: its {CONFIG_KEY} is not a JSON object; convert the published file again.")
     return GeneratorFile(path, tensors, config)
 
 
@@ -72,7 +72,7 @@ def kind_and_names(path: Path) -> tuple[str, Callable[[str], bool]]:
         return "", lambda piece: piece.encode() in inside
     with open_tensors(path) as file:
         keys = list(file.keys())
-        return (file.metadata() or {}).get(KIND, ""), lambda piece: any(piece in key for key in keys)
+        return (file.metadata() or {}).get(KIND_KEY, ""), lambda piece: any(piece in key for key in keys)
 
 
 def filled(file: GeneratorFile, what: str, module: nn.Module, tensors: Mapping[str, Tensor], prefix: str = "") -> None:

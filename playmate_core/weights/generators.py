@@ -15,8 +15,8 @@ from .catalogue import DITTO_MODEL, JOYVASA_MODEL, ModelFile
 from .companions import missing
 from .folders import Places, file_hash
 from .generator_file import (
-    CONFIG,
-    KIND,
+    CONFIG_KEY,
+    KIND_KEY,
     Companions,
     GeneratorFile,
     kind_and_names,
@@ -126,9 +126,9 @@ def convert_generator(source: str | Path, target: Path, companions: Companions =
     tensors, config = layout.to_tensors(generator)
     origin = {"file": found.name, "bytes": found.stat().st_size, "sha256": file_hash(found)}
     metadata = {
-        KIND: kind,
+        KIND_KEY: kind,
         "playmate.version": FORMAT,
-        CONFIG: json.dumps(config),
+        CONFIG_KEY: json.dumps(config),
         "playmate.source": json.dumps(origin),
         "license": f"{layout.published.license} (weights of {layout.published.repository})",
         "data": f"converted from {found.name} of {layout.published.repository}",

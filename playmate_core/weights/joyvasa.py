@@ -29,7 +29,7 @@ ENCODER, TEMPLATE = "audio_encoder.", "template."
 BESIDE = ("motion_template.pkl", "../motion_template/motion_template.pkl", "motion_template/motion_template.pkl")
 SCHEDULE = ("betas", "alphas", "alpha_bars", "sigmas_flex", "sigmas_inflex")
 #: Rows of its table of positions.
-POSITIONS = 600
+POSITION_ROWS = 600
 
 
 def load_joyvasa(file: GeneratorFile, companions: Companions) -> JoyVasaGenerator:
@@ -59,13 +59,13 @@ def droppable(config: JoyVasaConfig) -> dict[str, tuple[int | None, ...]]:
     tables = {f"diffusion_sched.{name}": (config.steps + 1,) for name in SCHEDULE}
     return {
         "denoising_net.TE.pe": (1, None, config.width),
-        "denoising_net.PE.pe": (1, POSITIONS, config.width),
+        "denoising_net.PE.pe": (1, POSITION_ROWS, config.width),
         "denoising_net.alignment_mask": (length, length),
         **tables,
     }
 
 
-def read_template(path: Path) -> MotionTemplate:
+def read_statistics(path: Path) -> MotionTemplate:
     """The statistics of a published template. Raises UserError for any other file."""
     try:
         entries = mapping(unpickled(path.read_bytes()))
@@ -107,7 +107,7 @@ def _settings(file: GeneratorFile) -> JoyVasaSettings:
 def _template(file: GeneratorFile, named: Path | None) -> MotionTemplate:
     inside: Mapping[str, Tensor] = file.group(TEMPLATE)
     if not inside or named is not None:
-        return read_template(require(JOYVASA_TEMPLATE, file.path, BESIDE, named))
+        return read_statistics(require(JOYVASA_TEMPLATE, file.path, BESIDE, named))
     try:
         return MotionTemplate.of(inside)
     except ValueError as problem:

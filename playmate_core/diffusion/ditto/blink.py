@@ -18,10 +18,10 @@ DISTANCES = (60, 100)
 DISCARDED = 3000
 NO_BLINKS = -1
 
-Blinks = int | tuple[int, ...]
+BlinkDistances = int | tuple[int, ...]
 
 
-def blink_rows(frames: int, blinks: Blinks, chance: Random, length: int = BLINK_FRAMES) -> Tensor:
+def blink_rows(frames: int, blinks: BlinkDistances, chance: Random, length: int = BLINK_FRAMES) -> Tensor:
     """Which row of a table of ``length`` each of ``frames`` has, (T,): 0 between blinks.
 
     ``blinks``: NO_BLINKS, a distance, several in turn, or 0 for random ones.
@@ -36,7 +36,7 @@ def blink_rows(frames: int, blinks: Blinks, chance: Random, length: int = BLINK_
     return rows
 
 
-def _distances(blinks: Blinks, chance: Random) -> tuple[int, int, Iterator[int]]:
+def _distances(blinks: BlinkDistances, chance: Random) -> tuple[int, int, Iterator[int]]:
     """The first open frames, those that stay open at the end, and what lies between blinks."""
     if isinstance(blinks, tuple):
         rest = cycle(blinks)

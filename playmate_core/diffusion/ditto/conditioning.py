@@ -9,7 +9,7 @@ from torch import Tensor
 from ...values import Motion, Pose
 from ..request import GenerationRequest
 from .conditions import emotion_row, emotion_rows
-from .layout import EMOTIONS, BinnedMotion
+from .layout import DITTO_EMOTIONS, BinnedMotion
 from .source import SourceFace, smoothed
 
 
@@ -46,4 +46,4 @@ def emotions_asked(request: GenerationRequest, otherwise: Tensor | None) -> Tens
     curve = request.emotion
     if curve is not None and bool((curve.weights != 0).any()):
         return emotion_rows(curve)
-    return emotion_row([EMOTIONS.index("neutral")])[None] if otherwise is None else otherwise
+    return emotion_row([DITTO_EMOTIONS.index("neutral")])[None] if otherwise is None else otherwise

@@ -9,18 +9,18 @@ from torch import Tensor
 
 from ...values import KEYPOINTS, EmotionCurve
 from ..checks import NEUTRAL, columns_by_name
-from .layout import EMOTIONS
+from .layout import DITTO_EMOTIONS
 from .source import SourceFace, back_and_forth
 
 #: Numbers of a row that are not the voice's: emotion, openings, eye balls, canonical keypoints.
-FACE_CONDITIONS = len(EMOTIONS) + 2 + 6 + 3 * KEYPOINTS
+FACE_CONDITIONS = len(DITTO_EMOTIONS) + 2 + 6 + 3 * KEYPOINTS
 #: What a chosen label weighs before the softmax.
 LOGIT = 8.0
 
 
 def emotion_row(labels: Sequence[int]) -> Tensor:
     """(8,) of one label, or of several in equal parts: Ditto's own numbers for them."""
-    chosen = torch.zeros(len(EMOTIONS))
+    chosen = torch.zeros(len(DITTO_EMOTIONS))
     chosen[list(labels)] = LOGIT
     return chosen.softmax(-1)
 
@@ -44,12 +44,12 @@ def emotion_rows(curve: EmotionCurve) -> Tensor:
 
     Rows that ask for nothing are neutral. Raises UserError for an emotion that Ditto does not know.
     """
-    labels = torch.stack([emotion_row([i]) for i in range(len(EMOTIONS))])
-    weights = columns_by_name(curve, EMOTIONS)
+    labels = torch.stack([emotion_row([i]) for i in range(len(DITTO_EMOTIONS))])
+    weights = columns_by_name(curve, DITTO_EMOTIONS)
     total = weights.sum(-1, keepdim=True)
     shares = torch.where(total > 0, weights / total.clamp(min=1e-8), torch.zeros(()))
     strength = curve.intensity[:, None] * total.clamp(max=1.0)
-    neutral = labels[EMOTIONS.index(NEUTRAL)]
+    neutral = labels[DITTO_EMOTIONS.index(NEUTRAL)]
     return neutral + strength * (shares @ labels - neutral * shares.sum(-1, keepdim=True))
 
 

@@ -12,10 +12,10 @@ from ...values import KEYPOINTS
 
 ANGLES = ("pitch", "yaw", "roll")
 #: Parts of a motion that can be driven and faded.
-PARTS = ("scale", *ANGLES, "translation", "expression")
-MODES = ("relative", "absolute")
+DRIVEN_PARTS = ("scale", *ANGLES, "translation", "expression")
+DRIVE_MODES = ("relative", "absolute")
 #: What a fade goes from and to: the first frame as it is shown, or the portrait.
-TARGETS = ("none", "first", "source")
+FADE_TARGETS = ("none", "first", "source")
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Applying:
 
     ``mode`` "relative" adds what changed since the first driving frame, "absolute" takes the driving values. ``ratio``
     scales expression and angles: size of the reference character over that of the portrait. ``drive_eyes``: eyes and
-    gaze are driven. ``fade`` one of TARGETS and ``fade_parts`` of PARTS.
+    gaze are driven. ``fade`` one of FADE_TARGETS and ``fade_parts`` of DRIVEN_PARTS.
     """
 
     drive: Drive = Drive()
@@ -50,8 +50,11 @@ class Applying:
     fade_parts: tuple[str, ...] = ("expression",)
 
     def __post_init__(self) -> None:
-        if self.mode not in MODES or self.fade not in TARGETS or not set(self.fade_parts) <= set(PARTS):
-            raise ValueError(f"mode is one of {MODES}, fade of {TARGETS}, fade_parts are of {PARTS}; got {self}.")
+        unknown = set(self.fade_parts) - set(DRIVEN_PARTS)
+        if self.mode not in DRIVE_MODES or self.fade not in FADE_TARGETS or unknown:
+            raise ValueError(
+                f"mode is one of {DRIVE_MODES}, fade of {FADE_TARGETS}, fade_parts are of {DRIVEN_PARTS}; got {self}."
+            )
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-TINY = 1e-8
+EYE_EPSILON = 1e-8
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def eye_features(points: Tensor) -> tuple[Tensor, Tensor]:
 
 def _opening(points: Tensor, eye: EyePoints) -> Tensor:
     lids = sum((points[:, a] - points[:, b]).norm(dim=-1) for a, b in eye.lids)
-    return lids / ((points[:, eye.outer] - points[:, eye.inner]).norm(dim=-1) + TINY)
+    return lids / ((points[:, eye.outer] - points[:, eye.inner]).norm(dim=-1) + EYE_EPSILON)
 
 
 def _ball(points: Tensor, eye: EyePoints) -> Tensor:
@@ -44,4 +44,4 @@ def _ball(points: Tensor, eye: EyePoints) -> Tensor:
     look = iris - (outer + inner) / 2
     distance = look.norm(dim=-1, keepdim=True)
     across = outer - inner
-    return (look / (distance + TINY) - across / (across.norm(dim=-1, keepdim=True) + TINY)) * distance
+    return (look / (distance + EYE_EPSILON) - across / (across.norm(dim=-1, keepdim=True) + EYE_EPSILON)) * distance

@@ -31,7 +31,7 @@ from .conditioning import Conditioned, continued, emotions_asked
 from .conditions import FACE_CONDITIONS, condition_rows, in_turn
 from .config import STEPS
 from .controls import Applying, FrameControls
-from .layout import COLUMNS, EMOTIONS, POSE, BinnedMotion
+from .layout import COLUMNS, DITTO_EMOTIONS, POSE_COLUMNS, BinnedMotion
 from .network import DittoNetwork
 from .sampling import Clip, sampled
 from .schedule import cosine_schedule
@@ -59,7 +59,7 @@ class DittoGenerator:
     keypoint_space: str = LIVEPORTRAIT
 
     name: ClassVar[str] = "ditto"
-    emotions: ClassVar[tuple[str, ...]] = EMOTIONS
+    emotions: ClassVar[tuple[str, ...]] = DITTO_EMOTIONS
     encoder_name: ClassVar[str] = "ditto-hubert"
 
     @property
@@ -142,7 +142,7 @@ class DittoGenerator:
         plan = WindowPlan(len(heard) + beyond, window, options.overlap)
         return Clip(
             rows=rows,
-            scale=lambda begin: guidance_scale(options, audio, (begin, begin + window), COLUMNS, POSE),
+            scale=lambda begin: guidance_scale(options, audio, (begin, begin + window), COLUMNS, POSE_COLUMNS),
             source=who.numbers,
             begin=-before,
             windows=plan.count,

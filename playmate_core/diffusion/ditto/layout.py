@@ -11,14 +11,14 @@ from ...geometry import ANGLE_BINS, DEGREES_PER_BIN, ZERO_BIN_DEGREES, degrees_f
 from ...values import FPS, KEYPOINTS, Motion, Pose
 
 #: Ditto's order of emotions, in our names.
-EMOTIONS = ("angry", "disgusted", "fear", "happy", "neutral", "sad", "surprised", "contempt")
+DITTO_EMOTIONS = ("angry", "disgusted", "fear", "happy", "neutral", "sad", "surprised", "contempt")
 SCALE = slice(0, 1)
-ANGLES = slice(1, 1 + 3 * ANGLE_BINS)
-TRANSLATION = slice(ANGLES.stop, ANGLES.stop + 3)
-EXPRESSION = slice(TRANSLATION.stop, TRANSLATION.stop + 3 * KEYPOINTS)
-COLUMNS = EXPRESSION.stop
+ANGLE_LOGITS = slice(1, 1 + 3 * ANGLE_BINS)
+TRANSLATION = slice(ANGLE_LOGITS.stop, ANGLE_LOGITS.stop + 3)
+EXPRESSION_COLUMNS = slice(TRANSLATION.stop, TRANSLATION.stop + 3 * KEYPOINTS)
+COLUMNS = EXPRESSION_COLUMNS.stop
 #: All but the expression: what is smoothed.
-POSE = slice(0, EXPRESSION.start)
+POSE_COLUMNS = slice(0, EXPRESSION_COLUMNS.start)
 #: Degrees by which logits made from an angle fall to exp(-1/2) of their peak.
 SPREAD = 6.0
 
@@ -42,8 +42,8 @@ class BinnedMotion:
     @staticmethod
     def of(numbers: Tensor) -> BinnedMotion:
         """From (T, 265), whose scale is stored less 1."""
-        angles = numbers[:, ANGLES].unflatten(-1, (3, ANGLE_BINS))
-        expression = numbers[:, EXPRESSION].unflatten(-1, (KEYPOINTS, 3))
+        angles = numbers[:, ANGLE_LOGITS].unflatten(-1, (3, ANGLE_BINS))
+        expression = numbers[:, EXPRESSION_COLUMNS].unflatten(-1, (KEYPOINTS, 3))
         return BinnedMotion(numbers[:, SCALE] + 1, angles, numbers[:, TRANSLATION], expression)
 
     @property

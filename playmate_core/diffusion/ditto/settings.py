@@ -9,9 +9,9 @@ from torch import Tensor
 
 from ...errors import UserError
 from ...values import expect
-from .blink import Blinks
-from .controls import MODES, PARTS, TARGETS, Drive
-from .layout import COLUMNS, EMOTIONS
+from .blink import BlinkDistances
+from .controls import DRIVE_MODES, DRIVEN_PARTS, FADE_TARGETS, Drive
+from .layout import COLUMNS, DITTO_EMOTIONS
 from .source import SourceFace
 
 #: "offline" hears a whole file first; "online" begins with silence and settles ten frames at a time.
@@ -38,7 +38,7 @@ class DittoSettings:
     drive: Drive = field(default_factory=Drive)
     drive_eyes: bool = True
     hold_eyes: bool = False
-    blinks: Blinks = 0
+    blinks: BlinkDistances = 0
     gate: float = 1.0
     offsets: tuple[float | None, float | None, float | None] = (None, None, None)
     factors: tuple[float, float, float] = (1.0, 1.0, 1.0)
@@ -49,12 +49,12 @@ class DittoSettings:
     character: bool = True
 
     def __post_init__(self) -> None:
-        for name, allowed in {"run": RUNS, "mode": MODES, "fade": TARGETS}.items():
+        for name, allowed in {"run": RUNS, "mode": DRIVE_MODES, "fade": FADE_TARGETS}.items():
             if getattr(self, name) not in allowed:
                 raise UserError(f"Unknown {name} {getattr(self, name)!r}; choose one of {', '.join(allowed)}.")
-        unknown = [part for part in self.fade_parts if part not in PARTS]
+        unknown = [part for part in self.fade_parts if part not in DRIVEN_PARTS]
         if unknown:
-            raise UserError(f"Unknown part {unknown[0]!r}; choose of {', '.join(PARTS)}.")
+            raise UserError(f"Unknown part {unknown[0]!r}; choose of {', '.join(DRIVEN_PARTS)}.")
         if self.reset < 0 or self.smoothing < 1:
             raise UserError(f"Got reset {self.reset} and smoothing {self.smoothing}; choose from 0 and from 1 up.")
 
@@ -77,7 +77,7 @@ class DittoData:
 
     def __post_init__(self) -> None:
         if self.emotions is not None:
-            expect("DittoData.emotions", self.emotions, "m", len(EMOTIONS))
+            expect("DittoData.emotions", self.emotions, "m", len(DITTO_EMOTIONS))
         if self.blink_table is not None:
             expect("DittoData.blink_table", self.blink_table, "F", 21, 3)
         if self.limits is not None:

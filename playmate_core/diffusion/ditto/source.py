@@ -13,7 +13,7 @@ from .layout import BinnedMotion
 #: Frames over which the motion of a film is averaged.
 FILM_FRAMES = 13
 #: Eyes nobody measured: open, and looking straight ahead.
-OPEN_EYES = 0.7
+UNKNOWN_OPENNESS = 0.7
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class SourceFace:
         """The portrait of a request, with what is known of it beyond its motion."""
         rest, details = request.rest, request.details
         angles = None if details is None else details.angle_logits
-        eyes = torch.full((1, 2), OPEN_EYES)
+        eyes = torch.full((1, 2), UNKNOWN_OPENNESS)
         balls = torch.zeros(1, 6)
         if details is not None and details.eyes_open is not None:
             eyes = details.eyes_open

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..windows import cross_fade
-from .layout import POSE
+from .layout import POSE_COLUMNS
 
 
 @dataclass(frozen=True)
@@ -83,9 +83,9 @@ class Stitcher:
     def _smooth(self, begin: int, end: int) -> None:
         if self.half == 0:
             return
-        before = self._frames[:, POSE].clone()
+        before = self._frames[:, POSE_COLUMNS].clone()
         for i in range(max(begin, 0), min(end, len(before))):
-            self._frames[i, POSE] = before[max(i - self.half, 0) : i + self.half + 1].mean(0)
+            self._frames[i, POSE_COLUMNS] = before[max(i - self.half, 0) : i + self.half + 1].mean(0)
 
 
 class PoseMean:
@@ -102,7 +102,7 @@ class PoseMean:
         end = len(row) if last else max(len(row) - self.half, 0)
         calm = row[self._done : end].clone()
         for i in range(self._done, end):
-            calm[i - self._done, POSE] = row[max(i - self.half, 0) : i + self.half + 1, POSE].mean(0)
+            calm[i - self._done, POSE_COLUMNS] = row[max(i - self.half, 0) : i + self.half + 1, POSE_COLUMNS].mean(0)
         spare = max(end - self.half, 0)
         self._row, self._done = row[spare:], max(end, self._done) - spare
         return calm

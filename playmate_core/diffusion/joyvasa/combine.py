@@ -12,7 +12,7 @@ import torch
 from ...geometry import carried_rotation
 from ...values import LIP_KEYPOINTS, Motion
 
-REGIONS = ("all", "expression", "pose", "lips", "eyes")
+COMBINED_REGIONS = ("all", "expression", "pose", "lips", "eyes")
 SUBJECTS = ("human", "animal")
 
 

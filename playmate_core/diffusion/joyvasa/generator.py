@@ -31,7 +31,7 @@ from .network import JoyVasaNetwork
 from .schedule import cosine_schedule
 from .settings import JoyVasaSettings
 from .smoothing import SMOOTHERS, Smoother
-from .template import POSE, MotionTemplate, columns_of, pose_of
+from .template import POSE_COLUMNS, MotionTemplate, columns_of, pose_of
 
 #: Guidance of the published command line.
 GUIDANCE = 2.8
@@ -118,7 +118,7 @@ class JoyVasaGenerator:
         past, past_audio = like[0], self.network.start_audio_feat[0]
         if request.previous is not None:
             made = self.template.encode(request.previous, config.motion)
-            made[:, POSE.stop :] = like[0, -1:, POSE.stop :].cpu()
+            made[:, POSE_COLUMNS.stop :] = like[0, -1:, POSE_COLUMNS.stop :].cpu()
             past = last_frames(made, config.previous).to(like)
         source = self.noise(options.seed)
         for index in range(plan.count):
@@ -126,7 +126,7 @@ class JoyVasaGenerator:
             rows = torch.arange(begin, begin + config.window).clamp(max=len(heard) - 1)
             features = self.network.audio_feature_map(heard[rows, 0].to(like))
             reach = (begin, begin + config.window)
-            scale = guidance_scale(options, audio, reach, config.motion, POSE)
+            scale = guidance_scale(options, audio, reach, config.motion, POSE_COLUMNS)
             predict = guided(self.network, features, past, past_audio, scale, self.settings.positions)
             noise = source.window(index)
             made = sample(

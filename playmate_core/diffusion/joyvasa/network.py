@@ -67,8 +67,8 @@ class DenoisingNet(nn.Module):
         x = self.feature_proj(motion)
         length, width = x.shape[1:]
         rows = torch.arange(length) if positions == "per_position" else torch.full((length,), length)
-        step = self.diff_step_map(sinusoids(steps, width).to(x))
-        x = x + sinusoids(rows, width).to(x) + step[:, None]
+        step = self.diff_step_map(sinusoidal_rows(steps, width).to(x))
+        x = x + sinusoidal_rows(rows, width).to(x) + step[:, None]
         for layer in self.layers:
             x = layer(x, audio)
         return self.motion_dec(x)
@@ -104,7 +104,7 @@ class JoyVasaNetwork(nn.Module):
         return self.denoising_net(motion, torch.cat([previous_audio, audio], 1), steps, positions)
 
 
-def sinusoids(rows: Tensor, width: int) -> Tensor:
+def sinusoidal_rows(rows: Tensor, width: int) -> Tensor:
     """Rows (n,) of the sinusoidal table (n, width), float32: sines in even columns, cosines in odd ones."""
     pitch = torch.exp(torch.arange(0, width, 2, dtype=torch.float64) * (-math.log(10000.0) / width))
     angle = rows.to("cpu", torch.float64)[:, None] * pitch

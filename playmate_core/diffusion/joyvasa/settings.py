@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...errors import UserError
-from .combine import REGIONS, SUBJECTS
+from .combine import COMBINED_REGIONS, SUBJECTS
 from .network import POSITIONS
 from .smoothing import PUBLISHED, SMOOTHERS
 
@@ -31,7 +31,7 @@ class JoyVasaSettings:
         choices = {
             "positions": POSITIONS,
             "smoother": tuple(SMOOTHERS),
-            "region": REGIONS,
+            "region": COMBINED_REGIONS,
             "subject": SUBJECTS,
         }
         for name, allowed in choices.items():

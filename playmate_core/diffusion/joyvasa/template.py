@@ -13,9 +13,9 @@ from torch import Tensor
 
 from ...values import FPS, KEYPOINTS, Motion, Pose
 
-EXPRESSION = slice(0, 3 * KEYPOINTS)
+EXPRESSION_COLUMNS = slice(0, 3 * KEYPOINTS)
 #: scale, t_x, t_y, t_z, pitch, yaw, roll
-POSE = slice(3 * KEYPOINTS, 3 * KEYPOINTS + 7)
+POSE_COLUMNS = slice(3 * KEYPOINTS, 3 * KEYPOINTS + 7)
 #: Entries of a template that are needed, and their lengths; whatever else it holds is left alone.
 ENTRIES = {
     "mean_exp": 63,
@@ -25,7 +25,7 @@ ENTRIES = {
 }  # fmt: skip
 _RANGES = ("scale", "t", "pitch", "yaw", "roll")
 #: What the normalisation of training adds to its denominators.
-TINY = 1e-9
+STATISTICS_EPSILON = 1e-9
 
 
 @dataclass(frozen=True)
@@ -59,15 +59,15 @@ class MotionTemplate:
 
     def decode(self, numbers: Tensor, fps: float = FPS) -> Motion:
         """Normalised ``numbers`` (T, at least 70) as motion, angles in degrees."""
-        expression = numbers[:, EXPRESSION] * self.std + self.mean
-        pose = numbers[:, POSE] * (self.high - self.low) + self.low
+        expression = numbers[:, EXPRESSION_COLUMNS] * self.std + self.mean
+        pose = numbers[:, POSE_COLUMNS] * (self.high - self.low) + self.low
         return Motion(pose_of(pose, fps), expression.unflatten(-1, (KEYPOINTS, 3)))
 
     def encode(self, motion: Motion, columns: int) -> Tensor:
         """The inverse, (T, columns); columns that mean nothing are 0."""
-        expression = (motion.expression.flatten(1) - self.mean) / (self.std + TINY)
-        pose = (columns_of(motion.pose) - self.low) / (self.high - self.low + TINY)
-        return torch.nn.functional.pad(torch.cat([expression, pose], -1), (0, columns - POSE.stop))
+        expression = (motion.expression.flatten(1) - self.mean) / (self.std + STATISTICS_EPSILON)
+        pose = (columns_of(motion.pose) - self.low) / (self.high - self.low + STATISTICS_EPSILON)
+        return torch.nn.functional.pad(torch.cat([expression, pose], -1), (0, columns - POSE_COLUMNS.stop))
 
 
 def columns_of(pose: Pose) -> Tensor:

@@ -24,7 +24,7 @@ def interpolation(samples: int, shift: Tensor) -> Tensor:
     return (1 - distance.abs_()).clamp_min_(0)
 
 
-def moved(volume: Tensor, shift: Tensor) -> Tensor:
+def translated(volume: Tensor, shift: Tensor) -> Tensor:
     """``volume`` (B, D, h, c, w) as each of the translations (B, N, 3) brings it: (B, N, D, h, c, w)."""
     batch, depth, height, channels, width = volume.shape
     x, y, z = (
@@ -58,5 +58,5 @@ def evidence(compressed: Tensor, x_s: Tensor, x_d: Tensor) -> Tensor:
     made = compressed.new_empty(batch, *size, shift.shape[1], 1 + channels)
     made[..., 0, 0] = 0
     torch.sub(heat(x_d, *size), heat(x_s, *size), out=made[..., 1:, 0])
-    made[..., 1:] = moved(volume, shift).permute(0, 2, 3, 5, 1, 4)
+    made[..., 1:] = translated(volume, shift).permute(0, 2, 3, 5, 1, 4)
     return made.flatten(-2)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..warping import DenseMotion
 from .folding import Kernel
-from .winograd import Block
+from .winograd import CellBlock
 
 
 class ConvImpl(Protocol):
@@ -26,12 +26,12 @@ class ConvImpl(Protocol):
 
     def __call__(self, maps: Tensor) -> Tensor: ...
 
-    def blocks(self, maps: Tensor, cell: int = 1) -> Iterator[Block]:
+    def blocks(self, maps: Tensor, cell: int = 1) -> Iterator[CellBlock]:
         """The result piece by piece, in cells of ``cell`` pixels a side where the form leaves the choice."""
 
 
 #: Mask logits (N, D, H, W, K+1) and occlusion logits (N, H, W, 1) from the hourglass's maps.
-FrameInterpolation = Callable[[Tensor], tuple[Tensor, Tensor]]
+ReadMaps = Callable[[Tensor], tuple[Tensor, Tensor]]
 #: Makes of a kernel the form that computes it.
 ConvFactory = Callable[[Kernel], ConvImpl]
 
@@ -51,7 +51,7 @@ class ConvPlan:
     doubled: ConvFactory
     quadrupled: ConvFactory
     after_quadrupled: ConvFactory
-    reading: Callable[[DenseMotion, int], FrameInterpolation]
+    reading: Callable[[DenseMotion, int], ReadMaps]
     products: torch.dtype | None = None
     maps: torch.dtype | None = None
 

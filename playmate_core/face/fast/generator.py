@@ -67,7 +67,7 @@ class Modulation:
         return made
 
 
-class Block:
+class FastSpadeBlock:
     """A SPADE block, reading the picture before it is enlarged."""
 
     def __init__(self, block: SpadeBlock, std: ConvFactory, arrangement: ConvPlan) -> None:
@@ -107,11 +107,11 @@ class FastGenerator(nn.Module):
         shared = [kernel_of(norm.mlp_shared[0]) for block in middle for norm in (block.norm_0, block.norm_1)]
         self._hidden = len(shared[0].bias)
         self._enter = arrangement.whole(side_by_side(*shared, kernel_of(generator.fc)))
-        self._middle = [Block(block, arrangement.whole, arrangement) for block in middle]
+        self._middle = [FastSpadeBlock(block, arrangement.whole, arrangement) for block in middle]
         self._share_2 = arrangement.doubled(_shared(generator.up_0))
         self._share_4 = arrangement.quadrupled(_shared(generator.up_1))
-        self._up_0 = Block(generator.up_0, arrangement.whole, arrangement)
-        self._up_1 = Block(generator.up_1, arrangement.after_quadrupled, arrangement)
+        self._up_0 = FastSpadeBlock(generator.up_0, arrangement.whole, arrangement)
+        self._up_1 = FastSpadeBlock(generator.up_1, arrangement.after_quadrupled, arrangement)
         self._show = arrangement.plain(kernel_of(generator.conv_img[0]))
 
     def forward(self, label: Tensor, canvas: None = None) -> Tensor:

@@ -16,7 +16,7 @@ from torch import Tensor
 from .conv_plan import ConvImpl
 from .depth_taps import SliceByTap
 from .folding import Kernel
-from .winograd import Block, TorchConv, in_cells
+from .winograd import CellBlock, TorchConv, in_cells
 
 _SIDE_BY_SIDE = {2: torch.channels_last, 3: torch.channels_last_3d}
 
@@ -61,7 +61,7 @@ class DepthSlicedConv(SliceByTap):
     def __call__(self, maps: Tensor) -> Tensor:
         return super().__call__(maps).to(maps.dtype)
 
-    def blocks(self, maps: Tensor, cell: int = 1) -> Iterator[Block]:
+    def blocks(self, maps: Tensor, cell: int = 1) -> Iterator[CellBlock]:
         """The result, a picture at a time, in cells of ``cell`` pixels a side."""
         return in_cells(self, maps, cell)
 
@@ -130,7 +130,7 @@ class PhaseConv:
                     made[:, :, y :: self._up, x :: self._up] = shown
         return made
 
-    def blocks(self, maps: Tensor, _cell: int = 1) -> Iterator[Block]:
+    def blocks(self, maps: Tensor, _cell: int = 1) -> Iterator[CellBlock]:
         """The result, a picture at a time, in cells of as many pixels as one becomes."""
         return in_cells(self, maps, self._up)
 

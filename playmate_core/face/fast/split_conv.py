@@ -8,15 +8,15 @@ from .winograd import TorchConv
 
 #: Products added in one row. A CPU's kernel adds them one after another, and the error of a picture grows with the root
 #: of their number. Over 512 channels parts of 128 x 9 cost no time and a third of the error is left (AVX2).
-LONGEST = 128 * 9
+LONGEST_PRODUCT_SUM = 128 * 9
 
 
 class SplitChannelConv(TorchConv):
-    """(N, D, H, W, C) -> (N, D, H, W, O) by sums of at most ``LONGEST`` products, or of one channel's."""
+    """(N, D, H, W, C) -> (N, D, H, W, O) by sums of at most ``LONGEST_PRODUCT_SUM`` products, or of one channel's."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         super().__init__(weight, bias)
-        self._channels = max(1, LONGEST // weight[0, 0].numel())
+        self._channels = max(1, LONGEST_PRODUCT_SUM // weight[0, 0].numel())
         self._parts = [TorchConv(part, None if i else bias) for i, part in enumerate(weight.split(self._channels, 1))]
 
     def __call__(self, maps: Tensor) -> Tensor:

@@ -97,7 +97,7 @@ AFTER_UPSAMPLED_4 = Algorithm(
 
 
 @dataclass(frozen=True)
-class Block:
+class CellBlock:
     """Some rows of cells of one picture: ``values`` (m, m, D, rows, columns, O), the pixel within the cell first."""
 
     picture: int
@@ -162,7 +162,7 @@ class WinogradConv:
         """How many pixels ``inside`` become."""
         return inside // self.algorithm.stride * self.algorithm.outputs
 
-    def blocks(self, maps: Tensor, _cell: int = 1) -> Iterator[Block]:
+    def blocks(self, maps: Tensor, _cell: int = 1) -> Iterator[CellBlock]:
         """The result piece by piece; a block's memory is used again for the next. The algorithm says its cells."""
         taps, products, inside, outside = self._kernels.shape
         s, m = self.algorithm.stride, self.algorithm.outputs
@@ -183,7 +183,7 @@ class WinogradConv:
                 gathered = scratch.take("gathered", patch**2, deep * rows * wide * inside)
                 gathered.view(seen.shape).copy_(seen)
                 moved = torch.mm(self._into, gathered, out=scratch.take("moved", products, gathered.shape[1]))
-                yield Block(picture, first, self._finish(moved, (depth, rows, wide), scratch))
+                yield CellBlock(picture, first, self._finish(moved, (depth, rows, wide), scratch))
 
     def _finish(self, moved: Tensor, size: tuple[int, int, int], scratch: _Scratch) -> Tensor:
         """Transformed patches (q q, (D + taps - 1) rows wide C) -> pixels (m, m, D, rows, wide, O)."""
@@ -228,17 +228,17 @@ class TorchConv:
         """How many pixels ``inside`` become."""
         return inside
 
-    def blocks(self, maps: Tensor, cell: int = 1) -> Iterator[Block]:
+    def blocks(self, maps: Tensor, cell: int = 1) -> Iterator[CellBlock]:
         """The result, a picture at a time, in cells of ``cell`` pixels a side."""
         return in_cells(self, maps, cell)
 
 
-def in_cells(convolve: Callable[[Tensor], Tensor], maps: Tensor, cell: int) -> Iterator[Block]:
+def in_cells(convolve: Callable[[Tensor], Tensor], maps: Tensor, cell: int) -> Iterator[CellBlock]:
     """What a convolution makes of ``maps``, a picture at a time, in cells of ``cell`` pixels a side."""
     for picture in range(len(maps)):
         made = convolve(maps[picture : picture + 1])[0]
         cells = made.unflatten(2, (-1, cell)).unflatten(1, (-1, cell))
-        yield Block(picture, 0, cells.permute(2, 4, 0, 1, 3, 5))
+        yield CellBlock(picture, 0, cells.permute(2, 4, 0, 1, 3, 5))
 
 
 class _Scratch:

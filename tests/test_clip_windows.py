@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from training.windows import ClipTensors, WindowSampler
+from training.clip_windows import ClipTensors, WindowSampler
 
 WINDOW, PREVIOUS, LENGTHS = 8, 3, (20, 5, 30)
 SILENCE = -7.0
