@@ -159,10 +159,11 @@ NAMED = """name => {
 
 def test_save_motion_shows_its_file_name_and_fills_in_the_date(comfy: ComfyServer, page: ComfyPage) -> None:
     files = comfy.files()
-    page.page.evaluate(SAVE, "motion/%date:yyyy%_page")
-    page.page.wait_for_function(NAMED, arg="_page_0000", timeout=60_000)
+    prefix = f"page{len(files)}"  # another than before, or the run would be a cached one
+    page.page.evaluate(SAVE, f"motion/%date:yyyy%_{prefix}")
+    page.page.wait_for_function(NAMED, arg=f"_{prefix}_0000", timeout=60_000)
     (file,) = comfy.files() - files
-    assert re.fullmatch(r"20\d\d_page_0000\d_\.safetensors", file.name)
+    assert re.fullmatch(rf"20\d\d_{prefix}_0000\d_\.safetensors", file.name)
 
 
 def test_the_bundled_models_talk_and_the_pictures_are_taken(
