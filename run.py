@@ -3,6 +3,7 @@
 
     python3 run.py demo     make a talking video from the bundled portrait and speech
     python3 run.py check    run the tests, the linter and the type check
+    python3 run.py check --floors    run the main tests with the oldest and the newest packages that are promised
 
 Each makes its own virtual environment in .venv the first time. Any further words go to the command that runs.
 PLAYMATE_TORCH_INDEX in the environment says, that first time, where PyTorch comes from: cpu (the CPU build of PyTorch's
@@ -124,6 +125,9 @@ def main(words: list[str]) -> int:
     if words[:1] == ["demo"]:
         set_up("")
         return call("-m", "playmate_core", "demo", *words[1:])
+    if words[:2] == ["check", "--floors"]:
+        set_up("train,dev")
+        return call(".ci/floors.py", *words[2:])
     if words[:1] == ["check"]:
         set_up("train,dev")
         return check(words[1:])

@@ -64,7 +64,8 @@ class PlaymateExtension(ComfyExtension):
 
 
 async def comfy_entrypoint() -> PlaymateExtension:
-    """Called once by ComfyUI. Registers the model folders; makes none of them."""
+    """Called once by ComfyUI. Registers the model folders, of which it makes none; offers the demo's input files."""
     files.register()
     runtime.set_host_hooks()
+    demo.offer_inputs()
     return PlaymateExtension()

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+import shutil
+from pathlib import Path
+
+import folder_paths
 from comfy_api.latest import io
 
 from ..playmate_core.media.audio_files import Recording, read_sound
@@ -10,6 +15,23 @@ from ..playmate_core.weights.folders import bundled
 from . import sockets
 from .media import to_audio, to_image, to_video
 from .runtime import explain_missing_package
+
+logger = logging.getLogger(__name__)
+
+#: Name among ComfyUI's input files, where Load Image and Load Audio look, -> the bundled file.
+INPUTS = {"playmate_portrait.png": "portrait.png", "playmate_speech.wav": "speech.wav"}
+
+
+def offer_inputs() -> None:
+    """Copy the picture and the voice among ComfyUI's input files, so that a workflow with pickers runs at once. A file
+    that is there already is left alone."""
+    for name, file in INPUTS.items():
+        path = Path(folder_paths.get_input_directory()) / name
+        try:
+            if not path.exists():
+                shutil.copyfile(bundled(file), path)
+        except OSError as problem:
+            logger.warning("The demo file %s could not be put among the input files: %s", name, problem)
 
 
 class DemoMedia(io.ComfyNode):

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ..playmate_core.errors import UserError
 from ..playmate_core.face.fast import release
+from ..playmate_core.media.provenance import COMPOSITE, DRAWN, Mark
 from ..playmate_core.rendering.render import RenderOptions
 from ..playmate_core.rendering.segments import RenderJob
 from ..playmate_core.rendering.write_video import Composition, portrait_job
@@ -81,6 +82,13 @@ def recipe(hidden: Any) -> tuple[tuple[str, str], ...]:
         return ()
     extra = hidden.extra_pnginfo or {}
     return tuple((key, json.dumps(value)) for key, value in {**extra, "prompt": hidden.prompt}.items())
+
+
+def node_mark(wanted: bool, paste_back: bool) -> Mark | None:
+    """What a video says of itself; None where the widget or ComfyUI's --disable-metadata says that it shall not."""
+    from comfy.cli_args import args
+
+    return Mark(COMPOSITE if paste_back else DRAWN) if wanted and not args.disable_metadata else None
 
 
 def saved_video(path: Path, saved: ui.SavedResult, *more: Any) -> io.NodeOutput:

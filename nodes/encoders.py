@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from typing import Any
 
 import comfy.utils
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from ..playmate_core.errors import UserError
 from ..playmate_core.media.audio_files import Recording
+from ..playmate_core.progress import Progress
 from ..playmate_core.speech import AudioEncoder, make_encoder
 from ..playmate_core.speech.encoders import ENCODERS, HiddenStates, Source
 from ..playmate_core.speech.waveform import SAMPLE_RATE
@@ -78,32 +78,9 @@ def load(choice: str) -> AudioEncoder:
     return ComfyEncoder(encoder)
 
 
-def listen(encoder: Any, sound: Recording, step: Callable[[int, int], None]) -> AudioFeatures:
+def listen(encoder: Any, sound: Recording, step: Progress) -> AudioFeatures:
     """Hear a recording with our encoder, ComfyUI's, or, where None is connected, log-mel; ``step`` hears Cancel."""
-    preload_librosa(lambda: step(0, 1))
     return _listener(encoder).listen(sound.samples, sound.rate, step)
-
-
-def preload_librosa(pause: Callable[[], None]) -> None:
-    """Import librosa, and first what it stands on: else two deaf seconds in one piece, the first time."""
-    import librosa  # loads its parts when they are used
-
-    pause()
-    import scipy.linalg  # noqa: F401
-
-    pause()
-    import scipy.stats  # noqa: F401
-
-    pause()
-    import scipy.signal  # noqa: F401
-
-    pause()
-    import numba  # noqa: F401
-
-    pause()
-    _ = librosa.util.frame
-    pause()
-    _ = librosa.stft
 
 
 def _listener(encoder: Any) -> AudioEncoder:

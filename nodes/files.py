@@ -13,9 +13,12 @@ from ..playmate_core.host import HOST
 from ..playmate_core.weights.catalogue import HUMAN, SETS, ModelFile
 from ..playmate_core.weights.files import describe
 from ..playmate_core.weights.folders import bundled, megabytes
+from ..playmate_core.weights.generators import generator_kind
 from ..playmate_core.weights.liveportrait import PARTS, SUFFIXES, find_parts, is_published
 
 FOLDER, LIVEPORTRAIT = "playmate", "liveportrait"
+#: Folders of other makers' motion generators.
+GENERATORS = ("joyvasa", "ditto")
 FIRST_PART = next(iter(PARTS))
 #: The choice that needs no download.
 BUNDLED = "Playmate demo (bundled)"
@@ -27,7 +30,10 @@ def register() -> None:
     no folder is made."""
     folder_paths.add_model_folder_path(FOLDER, os.path.join(folder_paths.models_dir, FOLDER))
     folder_paths.add_model_folder_path(LIVEPORTRAIT, os.path.join(folder_paths.models_dir, LIVEPORTRAIT))
-    for folder, suffixes in ((FOLDER, {".safetensors"}), (LIVEPORTRAIT, set(SUFFIXES))):
+    for folder in GENERATORS:
+        folder_paths.add_model_folder_path(folder, os.path.join(folder_paths.models_dir, folder))
+    known_suffixes = [(FOLDER, {".safetensors"}), (LIVEPORTRAIT, set(SUFFIXES))]
+    for folder, suffixes in (*known_suffixes, *((name, {".safetensors", ".pt", ".pth"}) for name in GENERATORS)):
         paths, known = folder_paths.folder_names_and_paths[folder]
         folder_paths.folder_names_and_paths[folder] = (paths, set(known) | suffixes)
     HOST.set_model_folders(category_folders)
@@ -47,7 +53,19 @@ def choices(kind: str) -> list[str]:
     """
     own = [name for name in folder_paths.get_filename_list(FOLDER) if _kind(name) in (kind, "")]
     sets = folder_paths.get_filename_list(LIVEPORTRAIT) if kind == "face" else []
-    return [BUNDLED, *own, *(name for name in sets if Path(name).stem == FIRST_PART)]
+    theirs = [name for folder in GENERATORS for name in _generators_in(folder)] if kind == "motion" else []
+    return [BUNDLED, *own, *(name for name in sets if Path(name).stem == FIRST_PART), *theirs]
+
+
+def _generators_in(folder: str) -> list[str]:
+    """The files of a folder that are motion generators by what they hold."""
+    paths = ((name, folder_paths.get_full_path(folder, name)) for name in folder_paths.get_filename_list(folder))
+    return [name for name, path in paths if path is not None and _generator_kind(path, os.stat(path).st_mtime_ns)]
+
+
+@lru_cache(maxsize=256)
+def _generator_kind(path: str, changed: int) -> str:
+    return generator_kind(Path(path))
 
 
 def model_path(kind: str, choice: str) -> Path:
@@ -57,8 +75,11 @@ def model_path(kind: str, choice: str) -> Path:
     found = folder_paths.get_full_path(FOLDER, choice)
     if found is None and kind == "face":
         found = folder_paths.get_full_path(LIVEPORTRAIT, choice)
+    if found is None and kind == "motion":
+        paths = (folder_paths.get_full_path(folder, choice) for folder in GENERATORS)
+        found = next((path for path in paths if path is not None), None)
     if found is None:
-        below = (FOLDER, LIVEPORTRAIT) if kind == "face" else (FOLDER,)
+        below = {"face": (FOLDER, LIVEPORTRAIT), "motion": (FOLDER, *GENERATORS)}.get(kind, (FOLDER,))
         raise UserError(absent(f"{kind} model", choice, BUNDLED, *below))
     return Path(found)
 
@@ -97,6 +118,8 @@ def check(kind: str, choice: str) -> None:
     path = model_path(kind, choice)
     if kind == "face" and is_published(path):
         _check_whole(path)
+    elif kind == "motion" and generator_kind(path):
+        return
     elif (found := describe(path).kind) != kind:
         wanted = with_article(f"{kind} model")
         raise UserError(f"{choice} is a model of kind {found}, but {wanted} belongs here; please choose another.")

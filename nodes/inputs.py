@@ -90,6 +90,15 @@ def limit_input() -> Any:
     )
 
 
+def mark_input() -> Any:
+    return io.Boolean.Input(
+        "mark",
+        default=True,
+        tooltip="Say in the file that the video is synthetic: the IPTC's digital source type, and Playmate's name.",
+        **sockets.advanced(io.Boolean.Input),
+    )
+
+
 def prefix_input(default: str = "video/Playmate") -> Any:
     return io.String.Input(
         "filename_prefix",

@@ -8,7 +8,9 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..playmate_core.rendering.device import AUTO, PRECISIONS
-from ..playmate_core.weights.files import load_emotion, load_face, load_motion
+from ..playmate_core.weights.files import load_face
+from ..playmate_core.weights.generator_file import Companions
+from ..playmate_core.weights.generators import load_generator
 from . import encoders, files, sockets
 from .runtime import MotionModel, explain_missing_package, manage, renderer_dtype
 from .widgets import verdict
@@ -76,14 +78,16 @@ class LoadMotionModel(io.ComfyNode):
                     "file",
                     options=files.choices("motion"),
                     default=files.BUNDLED,
-                    tooltip="A motion model in models/playmate, or the bundled one.",
+                    tooltip="The bundled demo, a motion model in models/playmate, JoyVASA's in models/joyvasa (no"
+                    " emotion of its own) or Ditto's in models/ditto (eight emotions). These two move LivePortrait's"
+                    " keypoints, learned mostly Chinese and English, and need LivePortrait's face model.",
                 ),
                 sockets.Choice(
                     "emotion",
                     options=[*files.choices("emotion"), files.NONE],
                     default=files.BUNDLED,
                     tooltip="The emotion model that was trained on this motion model, or none to leave the emotion"
-                    " to the voice.",
+                    " to the voice. JoyVASA and Ditto do not use it.",
                 ),
             ],
             outputs=[
@@ -104,11 +108,9 @@ class LoadMotionModel(io.ComfyNode):
     @classmethod
     @explain_missing_package
     def execute(cls, file: str, emotion: str) -> io.NodeOutput:
-        denoiser = load_motion(files.model_path("motion", file))
-        if emotion == files.NONE:
-            return io.NodeOutput(MotionModel(manage(denoiser), None))
-        controller = load_emotion(files.model_path("emotion", emotion), denoiser)
-        return io.NodeOutput(MotionModel(manage(denoiser), manage(controller)))
+        upper = None if emotion == files.NONE else files.model_path("emotion", emotion)
+        generator = load_generator(files.model_path("motion", file), Companions(emotion=upper))
+        return io.NodeOutput(MotionModel.of(generator))
 
 
 class LoadAudioEncoder(io.ComfyNode):

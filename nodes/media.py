@@ -15,7 +15,7 @@ from ..playmate_core.detection.detectors import Face
 from ..playmate_core.errors import UserError
 from ..playmate_core.media.audio_files import Recording
 from ..playmate_core.media.images import Bytes, from_bytes
-from ..playmate_core.media.video_reader import read_frames, video_facts
+from ..playmate_core.media.video_reader import Frame, read_frames, video_facts
 from ..playmate_core.values import FPS
 
 #: What the fps widget can tell apart.
@@ -24,9 +24,9 @@ RATE_STEP = 0.01
 
 @dataclass(frozen=True)
 class VideoSource:
-    """Frames that come one at a time: pictures (H, W, 3), uint8 or float in [0, 1]; ``total`` of them (0: unknown)."""
+    """Frames that come one at a time, with the second each is shown at; ``total`` of them (0: unknown)."""
 
-    frames: Iterable[Tensor | Bytes]
+    frames: Iterable[Frame]
     fps: float
     total: int
 
@@ -138,16 +138,16 @@ def film(source: Any, fps: float = FPS) -> VideoSource:
     Raises UserError where a VIDEO of another rate is given together with an ``fps`` that somebody chose.
     """
     if torch.is_tensor(source):
-        return VideoSource((picture for picture in colours(source)), fps, len(source))
+        return VideoSource(_steady(colours(source), fps), fps, len(source))
     trimmed = any(getattr(source, "get_active_trim_window", lambda: (0.0, 0.0))())
     # Only a file is asked for its path: to name one, frames in memory would encode themselves, and 0.3.64 fails at it.
     path = source.get_stream_source() if isinstance(source, InputImpl.VideoFromFile) and not trimmed else None
     if isinstance(path, str):
         facts = video_facts(path)
-        return VideoSource(_pictures(path), _own_rate(facts.fps, fps), facts.frames)
+        return VideoSource(read_frames(path), _own_rate(facts.fps, fps), facts.frames)
     parts = source.get_components()
     rate = _own_rate(float(parts.frame_rate), fps)
-    return VideoSource((picture for picture in colours(parts.images)), rate, len(parts.images))
+    return VideoSource(_steady(colours(parts.images), rate), rate, len(parts.images))
 
 
 def _own_rate(own: float, told: float) -> float:
@@ -160,8 +160,9 @@ def _own_rate(own: float, told: float) -> float:
     return own
 
 
-def _pictures(path: str) -> Iterator[Bytes]:
-    return (frame.picture for frame in read_frames(path))
+def _steady(pictures: Tensor, fps: float) -> Iterator[Frame]:
+    """Pictures (n, H, W, 3), ``fps`` a second."""
+    return (Frame(picture, i / fps) for i, picture in enumerate(pictures))
 
 
 def to_video(path: str) -> Any:

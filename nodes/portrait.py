@@ -10,8 +10,9 @@ from torch import Tensor
 from ..playmate_core.detection.crop import CropOptions, cut
 from ..playmate_core.detection.detect import ORDERS, FaceSelection, Pick
 from ..playmate_core.detection.detectors import DETECTORS
-from ..playmate_core.rendering.portrait import FaceLimits, read_motion
+from ..playmate_core.rendering.portrait import FaceLimits
 from ..playmate_core.rendering.source_image import CROP_SIZE, crop_face, read_face_crop
+from ..playmate_core.rendering.timed_motion import read_timed_motion
 from ..playmate_core.values import FaceCrop, Motion
 from . import sockets
 from .media import VideoSource, one_picture, to_image, told_faces
@@ -108,7 +109,7 @@ class EncodePortrait(io.ComfyNode):
 def read_driving_frames(model: Managed, film: VideoSource, crop: str) -> Motion:
     """What a face does in a film, with progress on the node."""
     with loaded(model) as (face,):
-        return read_motion(face, film.frames, film.fps, crop, total=film.total, progress=Bar())
+        return read_timed_motion(face, film.frames, film.fps, crop, total=film.total, progress=Bar())
 
 
 def _widgets() -> list[Any]:

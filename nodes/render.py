@@ -14,8 +14,9 @@ from ..playmate_core.rendering.segments import VideoOutput, write_video
 from ..playmate_core.rendering.write_video import Composition
 from ..playmate_core.values import Motion, Portrait
 from . import sockets
-from .drawing import gathered, recipe, refuse_too_many, render_job, saved_video
-from .inputs import limit_input, prefix_input
+from .drawing import gathered, node_mark, recipe, refuse_too_many, render_job, saved_video
+from .inputs import limit_input, mark_input, prefix_input
+from .live_frame import LiveFrames
 from .media import colours, recording
 from .runtime import Bar, Managed, explain_missing_package
 from .saving import SAVED, check_prefix, output_file
@@ -92,6 +93,7 @@ class RenderToVideo(io.ComfyNode):
                     **sockets.advanced(io.Int.Input),
                 ),
                 prefix_input(),
+                mark_input(),
             ],
             outputs=[io.Video.Output(display_name="video", tooltip="The file, for any node that takes a video.")],
             is_output_node=True,
@@ -115,13 +117,15 @@ class RenderToVideo(io.ComfyNode):
         paste_back: bool,
         crf: int,
         filename_prefix: str,
+        mark: bool = True,
         audio: dict[str, Any] | None = None,
         **options: Any,
     ) -> io.NodeOutput:
-        how, composition, bar = RenderOptions(**options), Composition(paste_back), Bar()
+        how, composition, bar = RenderOptions(**options), Composition(paste_back), Bar(LiveFrames())
         path, saved = output_file(filename_prefix, ".mp4", *composition.size(portrait)[::-1])
         sound = None if audio is None else recording(audio)
-        output = VideoOutput(path, sound, encoding=VideoOptions(crf, tags=recipe(cls.hidden)))
+        encoding = VideoOptions(crf, tags=recipe(cls.hidden), mark=node_mark(mark, paste_back))
+        output = VideoOutput(path, sound, encoding=encoding)
         with render_job(face_model, portrait, motion, how, composition, bar) as job:
             write_video(job, output, bar)
         return saved_video(path, saved)

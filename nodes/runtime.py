@@ -18,15 +18,18 @@ from comfy_execution.utils import get_executing_context
 from PIL import Image
 from torch import Tensor, nn
 
+from ..playmate_core.diffusion.request import MotionGenerator
 from ..playmate_core.errors import UserError
 from ..playmate_core.host import HOST
+from ..playmate_core.progress import Progress
 from ..playmate_core.rendering.device import AUTO, PRECISIONS
+from .live_frame import SIDE, LiveFrames
 
 Run = TypeVar("Run", bound=Callable[..., Any])
 T = TypeVar("T")
 
 #: The package that brings a module, where the names differ.
-PACKAGES = {"cv2": "opencv-python", "av": "av", "librosa": "librosa", "transformers": "transformers"}
+PACKAGES = {"cv2": "opencv-python", "av": "av", "soxr": "soxr", "transformers": "transformers"}
 #: Progress bars count to this, so that several stages can share one.
 FULL = 1000
 
@@ -44,14 +47,14 @@ class Managed:
 
 @dataclass(frozen=True)
 class MotionModel:
-    """What makes motion: stage 1 and, unless emotions are left to the voice, stage 2."""
+    """What makes motion: a generator, and its networks in the care of ComfyUI's memory manager."""
 
-    denoiser: Managed
-    controller: Managed | None
+    generator: MotionGenerator
+    parts: tuple[Managed, ...]
 
-    @property
-    def parts(self) -> tuple[Managed, ...]:
-        return (self.denoiser,) if self.controller is None else (self.denoiser, self.controller)
+    @classmethod
+    def of(cls, generator: MotionGenerator) -> MotionModel:
+        return cls(generator, tuple(manage(module) for module in generator.modules))
 
 
 def set_host_hooks() -> None:
@@ -113,14 +116,15 @@ def _hear_cancel(module: nn.Module, arguments: Any) -> None:
 class Bar:
     """One node's progress bar. Call it as the core's progress; :meth:`part` gives a stage its share of the whole."""
 
-    def __init__(self) -> None:
-        self._bar = comfy.utils.ProgressBar(FULL)
+    def __init__(self, live_frames: LiveFrames | None = None) -> None:
+        """``live_frames`` for a node that shows a video in the end, which may have no previews of ComfyUI's own."""
+        self._bar, self._live_frames = comfy.utils.ProgressBar(FULL), live_frames
         self._picture: tuple[str, Image.Image, int] | None = None
 
     def __call__(self, done: int, total: int) -> None:
         self.part(0.0, 1.0)(done, total)
 
-    def part(self, begin: float, end: float) -> Callable[[int, int], None]:
+    def part(self, begin: float, end: float) -> Progress:
         """Progress of a stage that takes the bar from ``begin`` to ``end``, both in 0..1."""
 
         def step(done: int, total: int) -> None:
@@ -133,7 +137,9 @@ class Bar:
 
     def show(self, picture: Tensor | np.ndarray) -> None:
         """The next step shows ``picture`` (H, W, 3) uint8 on the node."""
-        self._picture = ("JPEG", Image.fromarray(np.asarray(picture)), 512)
+        image = Image.fromarray(np.asarray(picture))
+        if self._live_frames is None or not self._live_frames.send(image):
+            self._picture = ("JPEG", image, SIDE)
 
     def along(self, things: Iterable[T], total: int) -> Iterator[T]:
         """``total`` things one by one; the bar is full when the last was used."""

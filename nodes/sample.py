@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from comfy_api.latest import io
 
 from ..playmate_core.diffusion.emotion_schedule import EmotionSchedule
-from ..playmate_core.diffusion.generate import joined
+from ..playmate_core.diffusion.generate import PlaymateGenerator, joined
 from ..playmate_core.diffusion.options import POSE_MEANS, STARTS, SamplingOptions, numbers
+from ..playmate_core.diffusion.request import MotionGenerator
 from ..playmate_core.diffusion.samplers import SAMPLERS
+from ..playmate_core.motion.emotion_by import EmotionBy
 from ..playmate_core.motion.plot import plot_motion
-from ..playmate_core.pipelines.stages import MotionModels, sample_motion
+from ..playmate_core.pipelines.stages import sample_motion
 from ..playmate_core.values import AudioFeatures, Motion, Portrait
 from . import sockets
 from .inputs import seed_input
@@ -52,9 +54,11 @@ class SampleMotion(io.ComfyNode):
         speech: AudioFeatures,
         emotion: EmotionSchedule | None = None,
         previous: Motion | None = None,
+        as_published: bool = True,
+        emotion_by: str = EmotionBy.BOTH.value,
         **options: Any,
     ) -> io.NodeOutput:
-        task = Task(portrait, speech, emotion, SamplingOptions(**options), previous)
+        task = Task(portrait, speech, emotion, SamplingOptions(**options), previous, as_published, emotion_by)
         return io.NodeOutput(sampled(motion_model, task, Bar()))
 
 
@@ -67,16 +71,25 @@ class Task:
     emotion: EmotionSchedule | None = None
     options: SamplingOptions = DEFAULTS
     previous: Motion | None = None
+    published: bool = True
+    emotion_by: str = EmotionBy.BOTH.value
+
+
+def as_published(generator: MotionGenerator, options: SamplingOptions) -> SamplingOptions:
+    """The sampler, steps and guidance that another maker's generator was published with, everything else as asked."""
+    if generator.name == PlaymateGenerator.name:
+        return options
+    kept = {name: getattr(options, name) for name in ("seed", "pose_amplitude", "pose_mean", "start")}
+    return replace(generator.defaults, **kept)
 
 
 def sampled(models: MotionModel, task: Task, bar: Bar, begin: float = 0.0, end: float = 1.0) -> Motion:
     """Generate window by window; each window's curves are shown on the node."""
     step, pieces = bar.part(begin, end), list[Motion]()
-    with loaded(*models.parts) as networks:
-        sampling = sample_motion(
-            MotionModels(*networks), task.portrait, task.speech, task.emotion, task.options, task.previous, step
-        )
-        for piece in sampling:
+    options = as_published(models.generator, task.options) if task.published else task.options
+    with loaded(*models.parts):
+        who, speech, by = task.portrait, task.speech, EmotionBy(task.emotion_by)
+        for piece in sample_motion(models.generator, who, speech, task.emotion, options, task.previous, by, step):
             pieces.append(piece)
             bar.show(plot_motion(joined(pieces), width=512, height=384))
     return joined(pieces)
@@ -143,5 +156,20 @@ def _widgets() -> list[Any]:
             default=DEFAULTS.start,
             tooltip="Begin anywhere (free), or from the portrait's own face and pose (portrait).",
             **sockets.advanced(io.Combo.Input),
+        ),
+        io.Combo.Input(
+            "emotion_by",
+            options=[by.value for by in EmotionBy],
+            default=EmotionBy.BOTH.value,
+            tooltip="Who shows the emotion: the motion model (if it has one of its own), the layer of expressions that"
+            " is laid on any model's motion, or both.",
+            **sockets.advanced(io.Combo.Input),
+        ),
+        io.Boolean.Input(
+            "as_published",
+            default=True,
+            tooltip="JoyVASA and Ditto sample as they were published: their own sampler, steps and guidance. Switch it"
+            " off to use the widgets above.",
+            **sockets.advanced(io.Boolean.Input),
         ),
     ]

@@ -11,6 +11,7 @@ import folder_paths
 from comfy_api.latest import io, ui
 
 from ..playmate_core.errors import UserError, elided
+from ..playmate_core.media.output_file import check_output
 from .runtime import node_id
 
 #: Bytes of one name before the number: file systems take 255 with the number, the suffix and the mark of a half file.
@@ -67,6 +68,8 @@ def output_file(prefix: str, suffix: str, width: int = 0, height: int = 0) -> tu
             f"{shown} cannot be made in the output folder ({problem.strerror}); please change it."
         ) from None
     file = f"{name}_{counter:05}_{suffix}"
+    if suffix == ".mp4":
+        check_output(Path(folder) / file)
     return Path(folder) / file, ui.SavedResult(file, subfolder, io.FolderType.output)
 
 

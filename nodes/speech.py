@@ -8,7 +8,7 @@ from comfy_api.latest import io
 
 from . import encoders, sockets
 from .media import recording, to_audio
-from .runtime import Bar, explain_missing_package
+from .runtime import Bar, MotionModel, explain_missing_package
 
 
 class EncodeAudio(io.ComfyNode):
@@ -51,6 +51,12 @@ class EncodeAudio(io.ComfyNode):
                     tooltip="Seconds by which the lips come later than the sound; negative: earlier.",
                     **sockets.advanced(io.Float.Input),
                 ),
+                sockets.MotionModel.Input(
+                    "motion_model",
+                    optional=True,
+                    tooltip="The motion model that will speak: its own audio encoder listens, unless another is"
+                    " connected. JoyVASA and Ditto need this.",
+                ),
             ],
             outputs=[
                 sockets.Audio.Output(display_name="speech", tooltip="What was heard, one row a frame."),
@@ -62,9 +68,18 @@ class EncodeAudio(io.ComfyNode):
     @classmethod
     @explain_missing_package
     def execute(
-        cls, audio: dict[str, Any], start: float, duration: float, offset: float, audio_encoder: Any = None
+        cls,
+        audio: dict[str, Any],
+        start: float,
+        duration: float,
+        offset: float,
+        audio_encoder: Any = None,
+        motion_model: MotionModel | None = None,
     ) -> io.NodeOutput:
         part = recording(audio).part(start, duration)
         heard = part.delayed(offset) if offset else part
-        features = encoders.listen(audio_encoder, heard, Bar())
+        encoder = audio_encoder
+        if encoder is None and motion_model is not None:
+            encoder = motion_model.generator.encoder()
+        features = encoders.listen(encoder, heard, Bar())
         return io.NodeOutput(features, to_audio(part), part.seconds)

@@ -10,18 +10,21 @@ from torch import Tensor
 from ..playmate_core.diffusion.emotion_schedule import EmotionSchedule
 from ..playmate_core.diffusion.options import SamplingOptions
 from ..playmate_core.media.video_writer import VideoOptions
-from ..playmate_core.pipelines.stages import with_fitted_pose
+from ..playmate_core.pipelines.stages import check_generator, with_fitted_pose
 from ..playmate_core.rendering.portrait import FaceLimits
 from ..playmate_core.rendering.render import RenderOptions
 from ..playmate_core.rendering.segments import VideoOutput, write_video
 from ..playmate_core.rendering.source_image import read_source_portrait
 from ..playmate_core.rendering.write_video import Composition
 from ..playmate_core.values import Portrait
-from ..playmate_core.weights.files import load_emotion, load_face, load_motion
+from ..playmate_core.weights.files import load_face
+from ..playmate_core.weights.generator_file import Companions
+from ..playmate_core.weights.generators import load_generator
 from . import files, sockets
-from .drawing import recipe, render_job, saved_video
+from .drawing import node_mark, recipe, render_job, saved_video
 from .encoders import listen
-from .inputs import emotion_inputs, prefix_input, seed_input
+from .inputs import emotion_inputs, mark_input, prefix_input, seed_input
+from .live_frame import LiveFrames
 from .media import one_picture, recording
 from .runtime import Bar, Managed, MotionModel, explain_missing_package, loaded, manage, renderer_dtype
 from .sample import Task, sampled
@@ -73,20 +76,23 @@ class Talk(io.ComfyNode):
         paste_back: bool,
         filename_prefix: str,
         require_face: bool,
+        mark: bool = True,
         **wired: Any,
     ) -> io.NodeOutput:
-        sound, bar = recording(audio), Bar()
+        sound, bar = recording(audio), Bar(LiveFrames())
         face = wired.get("face_model") or _bundled_face()
         portrait = _portrait(face, one_picture(image), require_face)
-        score = wired.get("emotion_score") or EmotionSchedule.constant(emotion, intensity)
-        options = SamplingOptions(seed=seed, pose_amplitude=head_motion)
-        speech = listen(None, sound, bar.part(0.0, LISTENED))
-        task = Task(portrait, speech, score, options)
-        motion = sampled(wired.get("motion_model") or _bundled_motion(), task, bar, LISTENED, SAMPLED)
-        motion = with_fitted_pose(motion, wired.get("pose"), portrait.rest.pose, "bounce")
         composition = Composition(paste_back)
         path, saved = output_file(filename_prefix, ".mp4", *composition.size(portrait)[::-1])
-        output = VideoOutput(path, sound, encoding=VideoOptions(tags=recipe(cls.hidden)))
+        score = wired.get("emotion_score") or EmotionSchedule.constant(emotion, intensity)
+        options = SamplingOptions(seed=seed, pose_amplitude=head_motion)
+        models = wired.get("motion_model") or _bundled_motion()
+        check_generator(models.generator, portrait.keypoint_space)
+        speech = listen(models.generator.encoder(), sound, bar.part(0.0, LISTENED))
+        motion = sampled(models, Task(portrait, speech, score, options), bar, LISTENED, SAMPLED)
+        motion = with_fitted_pose(motion, wired.get("pose"), portrait.rest.pose, "bounce")
+        encoding = VideoOptions(tags=recipe(cls.hidden), mark=node_mark(mark, paste_back))
+        output = VideoOutput(path, sound, encoding=encoding)
         with render_job(face, portrait, motion, RenderOptions(), composition, bar) as job:
             write_video(job, output, bar.part(SAMPLED, 1.0))
         return saved_video(path, saved, motion)
@@ -102,9 +108,8 @@ def _bundled_face() -> Managed:
 
 
 def _bundled_motion() -> MotionModel:
-    denoiser, upper = load_motion(files.model_path("motion", files.BUNDLED)), files.model_path("emotion", files.BUNDLED)
-    controller = load_emotion(upper, denoiser)
-    return MotionModel(manage(denoiser), manage(controller))
+    upper = files.model_path("emotion", files.BUNDLED)
+    return MotionModel.of(load_generator(files.model_path("motion", files.BUNDLED), Companions(emotion=upper)))
 
 
 def _sockets() -> list[Any]:
@@ -141,4 +146,5 @@ def _widgets() -> list[Any]:
             " strange.",
             **sockets.advanced(io.Boolean.Input),
         ),
+        mark_input(),
     ]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import os
+import platform
 import re
+import shutil
 import time
 from pathlib import Path
 from types import TracebackType
@@ -18,10 +21,30 @@ class NotReplaced(UserError):
 
 #: In the name of everything temporary that this program writes, so that it never deletes a file of somebody else.
 MARK = "playmate"
-#: A temporary file of a dead process is removed once it is this old; a shared folder may belong to two machines.
-STALE_SECONDS = 600.0
-_NAME = re.compile(rf"^\..*\.{MARK}-(\d+)-\d+\.part$")
+#: A temporary file of another machine is removed once it is this old: whether its process lives cannot be asked.
+STALE_SECONDS = 24 * 3600.0
+#: Bytes of a file's own name that the names of what lies beside it begin with: file systems take 255 in all.
+_SHOWN = 80
+_NAME = re.compile(rf"^\..*\.{MARK}-([0-9a-f]{{8}})-(\d+)-\d+\.(part|parts)$")
 _numbers = itertools.count()
+
+
+def beside(path: Path, ending: str) -> Path:
+    """A hidden name beside ``path`` with our mark, the same whenever it is asked for; long names are cut and hashed."""
+    stem = _cut(path.name)
+    if stem != path.name:
+        stem += f"-{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:8]}"
+    return path.with_name(f".{stem}.{MARK}-{ending}")
+
+
+def temporary_name(path: Path, ending: str = "part") -> Path:
+    """A hidden name beside ``path`` that no other process and no other call uses: machine, process and a number."""
+    return path.with_name(f".{_cut(path.name)}.{MARK}-{_machine()}-{os.getpid()}-{next(_numbers)}.{ending}")
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a file of this name is one that :func:`temporary_name` named."""
+    return _NAME.match(name) is not None
 
 
 class AtomicFile:
@@ -32,9 +55,7 @@ class AtomicFile:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        # The visible part is cut, or a long name would become one that file systems refuse (255 bytes).
-        stem = self.path.name.encode()[:80].decode(errors="ignore")
-        self.temporary = self.path.with_name(f".{stem}.{MARK}-{os.getpid()}-{next(_numbers)}.part")
+        self.temporary = temporary_name(self.path)
 
     def commit(self) -> None:
         """Give the file its name. Raises OSError where that is refused; what was written is removed."""
@@ -45,18 +66,31 @@ class AtomicFile:
             raise
 
     def commit_or_keep(self) -> None:
-        """As :meth:`commit`, for what took long to make: where it is refused, raises NotReplaced and keeps the file."""
+        """As :meth:`commit`, for what took long to make: where it is refused, raises NotReplaced and keeps the file
+        under a name that is not removed as a temporary one."""
         try:
             os.replace(self.temporary, self.path)
         except OSError as problem:
             raise NotReplaced(
                 f"{self.path} cannot be replaced ({problem.strerror or problem}); what was made is kept as"
-                f" {self.temporary}, please move it from there."
+                f" {self._kept()}, please move it from there."
             ) from problem
 
     def discard(self) -> None:
         """Remove what was written."""
         self.temporary.unlink(missing_ok=True)
+
+    def _kept(self) -> Path:
+        stem = _cut(self.path.stem)
+        for number in itertools.count(1):
+            kept = self.path.with_name(f"{stem}.kept-{number}{self.path.suffix}")
+            if not kept.exists():
+                break
+        try:
+            os.rename(self.temporary, kept)
+        except OSError:
+            return self.temporary
+        return kept
 
     def __enter__(self) -> Path:
         return self.temporary
@@ -87,13 +121,49 @@ def write_atomically(path: str | Path, data: bytes) -> None:
 
 
 def remove_stale(folder: Path) -> None:
-    """Delete temporary files that processes of this program left in ``folder`` when they were killed."""
-    import psutil
-
-    for path in folder.glob(f".*.{MARK}-*.part"):
-        match = _NAME.match(path.name)
+    """Delete temporary files and folders that processes of this program left in ``folder`` when they were killed."""
+    try:
+        left = [(path, match) for path in folder.iterdir() if (match := _NAME.match(path.name))]
+    except OSError:
+        return
+    for path, match in left:
         try:
-            if match and time.time() - path.stat().st_mtime > STALE_SECONDS and not psutil.pid_exists(int(match[1])):
+            if not _is_stale(path, match[1], int(match[2])):
+                continue
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
                 path.unlink()
         except OSError:  # somebody else removed it, or it may not be removed: not worth failing for
             continue
+
+
+def _is_stale(path: Path, machine: str, process: int) -> bool:
+    import psutil
+
+    changed = max((one.stat().st_mtime for one in (path, *path.glob("*"))), default=0.0)
+    if machine != _machine():
+        return time.time() - changed > STALE_SECONDS
+    try:
+        return psutil.Process(process).create_time() > changed + 60.0  # its number was given to a later process
+    except psutil.NoSuchProcess:
+        return True
+    except psutil.Error:
+        return False
+
+
+def _cut(name: str) -> str:
+    """The beginning of a file name that takes at most ``_SHOWN`` bytes."""
+    name = name[:_SHOWN]
+    while len(os.fsencode(name)) > _SHOWN:
+        name = name[:-1]
+    return name
+
+
+def _machine() -> str:
+    """Eight hexadecimal digits for this machine, or this container: where process numbers mean the same."""
+    try:
+        processes = os.readlink("/proc/self/ns/pid")
+    except OSError:
+        processes = ""
+    return hashlib.sha256(f"{platform.node()} {processes}".encode()).hexdigest()[:8]

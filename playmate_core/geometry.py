@@ -44,6 +44,12 @@ def euler_degrees(matrix: Tensor) -> Tensor:
     return torch.rad2deg(torch.stack([pitch, yaw, roll], -1))
 
 
+def carried_rotation(driving: Tensor, start: Tensor, rest: Tensor) -> Tensor:
+    """The turn of ``driving`` since ``start`` on top of ``rest``: R = R_d R_d0^T R_s, in degrees (..., 3)."""
+    moved = rotation_matrix(driving.double()) @ rotation_matrix(start.double()).transpose(-1, -2)
+    return euler_degrees(moved @ rotation_matrix(rest.double())).float()
+
+
 def place(keypoints: Tensor, rotation: Tensor, expression: Tensor, translation: Tensor, scale: Tensor) -> Tensor:
     """Eq. 1, x = s (x_c R + delta) + t with t_z = 0: canonical keypoints (..., K, 3) to seen ones (..., K, 3).
 

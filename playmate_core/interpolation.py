@@ -54,7 +54,12 @@ def frames_by_timestamp(times: Tensor, fps: float) -> FrameInterpolation:
     expect_rate("fps", fps)
     times = times.double()
     last = times.diff().median() if len(times) > 1 else torch.ones(()) / fps  # how long the last frame is shown
-    wanted = torch.arange(max(1, round(float(times[-1] + last) * fps)), dtype=torch.float64) / fps
+    return frames_at_times(times, torch.arange(max(1, round(float(times[-1] + last) * fps)), dtype=torch.float64) / fps)
+
+
+def frames_at_times(times: Tensor, wanted: Tensor) -> FrameInterpolation:
+    """Where the moments ``wanted`` (N,) lie between frames seen at rising ``times`` (T,); the ends are held."""
+    times, wanted = times.double(), wanted.double()
     first = (torch.searchsorted(times, wanted, right=True) - 1).clamp(0, len(times) - 1)
     second = (first + 1).clamp(max=len(times) - 1)
     span = times[second] - times[first]

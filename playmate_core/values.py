@@ -18,6 +18,10 @@ EMOTIONS = ("angry", "disgusted", "contempt", "fear", "happy", "sad", "surprised
 #: Indices LivePortrait, JoyVASA and Ditto agree on.
 LIP_KEYPOINTS = (6, 12, 14, 17, 19, 20)
 EYE_KEYPOINTS = (11, 13, 15, 16, 18)
+UPPER_LIP, LOWER_LIP, LIP_CORNERS = 20, 19, (14, 17)
+#: Upper and lower lid of either eye, left then right.
+LIDS = ((11, 13), (15, 16))
+BROWS = (1, 2)
 
 
 def expect(name: str, value: Tensor, *shape: int | str) -> None:
@@ -152,16 +156,23 @@ class AudioFeatures:
     """What the voice does, one row per video frame.
 
     ``features`` (T, L, D): L hidden layers (1 when there is but one, or when they were mixed), D = two 50 Hz tokens
-    side by side. ``energy`` (T,): loudness in [0, 1], for silence gates and plots. ``encoder`` names who listened.
+    side by side or averaged. ``energy`` (T,): loudness in [0, 1], for silence gates and plots. ``encoder`` names who
+    listened. ``before`` and ``after`` (M, L, D): what an encoder heard before the first and beyond the last frame,
+    which a generator may look at and no frame shows.
     """
 
     features: Tensor
     energy: Tensor
     encoder: str
     fps: float = FPS
+    before: Tensor | None = None
+    after: Tensor | None = None
 
     def __post_init__(self) -> None:
         expect("AudioFeatures.features", self.features, "T", "L", "D")
+        for name, rows in (("before", self.before), ("after", self.after)):
+            if rows is not None:
+                expect(f"AudioFeatures.{name}", rows, "M", *self.features.shape[1:])
         expect("AudioFeatures.energy", self.energy, len(self.features))
         expect_rate("AudioFeatures.fps", self.fps)
 

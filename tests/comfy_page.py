@@ -74,14 +74,13 @@ RUN = f"async () => {{ {APP} await app.queuePrompt(0, 1); }}"
 APP_MODE = f"async () => {{ {APP} await app.extensionManager.command.execute('Comfy.ToggleLinear'); }}"
 #: The labels of the form that app mode shows.
 FORM = "() => [...document.querySelectorAll('[data-testid=app-mode-widget-item]')].map(item => item.innerText)"
-#: The film of that name can be played, and no still lies over it.
-FILM = f"""name => {{
-    {APP}
+#: The newest frame is shown while a node renders.
+FRAME_SHOWN = "() => [...document.querySelectorAll('img.playmate-live-frame')].some(image => image.naturalWidth > 0)"
+#: The film of that name can be played, and no still is shown where it should be.
+FILM = """name => {
     const plays = video => video.readyState >= 2 && video.videoWidth > 0 && video.currentSrc.includes(name);
-    const stills = app.graph.nodes.filter(node => node.imgs?.length && node.type.startsWith('Playmate') &&
-        node.widgets.some(widget => widget.name === 'video-preview'));
-    return [...document.querySelectorAll('video')].some(plays) && !stills.length;
-}}"""
+    return [...document.querySelectorAll('video')].some(plays) && !document.querySelector('img.playmate-live-frame');
+}"""
 #: Nodes of these classes alone, side by side in their least size.
 ROW = f"""async kinds => {{
     {APP}
@@ -185,9 +184,10 @@ class ComfyPage:
         return said
 
     def run(self, values: Mapping[str, Any], film: str) -> None:
-        """Set widgets ("class.widget"), press Run, and wait until a film named ``film``... can be played."""
+        """Set widgets ("class.widget"), press Run, and wait until frames are shown and then a film named ``film``..."""
         self.page.evaluate(SET, dict(values))
         self.page.evaluate(RUN)
+        self.page.wait_for_function(FRAME_SHOWN, timeout=5 * WAIT)
         self.page.wait_for_function(FILM, arg=film, timeout=5 * WAIT)
 
     def picture(self, path: Path) -> None:

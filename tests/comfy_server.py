@@ -1,6 +1,8 @@
 """A real ComfyUI with this pack in it, in a folder of its own, spoken to as the page does.
 
 COMFYUI_PATH is a checkout, COMFYUI_PYTHON the Python that has its requirements. Nothing is written into either.
+COMFYUI_FRONTENDS names frontends to try in place of the installed one: folders ``comfyui_frontend_package/static`` of
+unpacked wheels, with the separator of PATH between them.
 The pack is what the registry's archive would hold, so these tests need a clone.
 """
 
@@ -15,6 +17,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
+import wave
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +27,10 @@ import psutil
 from archive import ROOT, published
 
 COMFY, PYTHON = os.environ.get("COMFYUI_PATH", ""), os.environ.get("COMFYUI_PYTHON", "")
+#: An input file of every server, with the first seconds of the bundled speech.
+SHORT, SECONDS = "short.wav", 0.4
+#: "" is the installed one.
+FRONTENDS = os.environ.get("COMFYUI_FRONTENDS", "").split(os.pathsep)
 PACK = "playmate-portrait"
 Prompt = dict[str, Any]
 
@@ -44,10 +51,15 @@ class Ended:
 
 
 class ComfyServer:
-    """``with ComfyServer(folder, models) as server``: started and, at the end, stopped by its process id."""
+    """``with ComfyServer(folder, models) as server``: started and, at the end, stopped by its process id.
 
-    def __init__(self, base: Path, models: Path, *flags: str) -> None:
-        self.base, self.flags = base, flags
+    ``api_nodes``: ComfyUI's paid nodes too. Without them it forbids the page, by a Content-Security-Policy, all that it
+    did not bring itself.
+    """
+
+    def __init__(self, base: Path, models: Path, *flags: str, frontend: str = "", api_nodes: bool = False) -> None:
+        self.base, self.flags = base, list(flags)
+        self.flags += ["--front-end-root", frontend] * bool(frontend) + ["--disable-api-nodes"] * (not api_nodes)
         for name in ("custom_nodes", "input", "output", "temp", "user", "home"):
             (base / name).mkdir(parents=True)
         (base / "models").symlink_to(models, target_is_directory=True)
@@ -55,6 +67,10 @@ class ComfyServer:
         for name in published():  # what the registry would install, and not a file more
             (pack / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, pack / name)
+        with wave.open(str(ROOT / "playmate_core" / "bundled" / "speech.wav")) as whole:
+            with wave.open(str(base / "input" / SHORT), "wb") as short:
+                short.setparams(whole.getparams())
+                short.writeframes(whole.readframes(int(whole.getframerate() * SECONDS)))
         self.log = base / "server.log"
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -66,7 +82,7 @@ class ComfyServer:
         kept |= {"PYTHONUNBUFFERED": "1", "HF_HUB_OFFLINE": "1", "http_proxy": "http://127.0.0.1:9"}
         words = [PYTHON, "-B", "main.py", "--cpu", "--listen", "127.0.0.1", "--port", str(self.port)]
         words += ["--base-directory", str(self.base), "--database-url", f"sqlite:///{self.base / 'comfy.db'}"]
-        words += ["--disable-auto-launch", "--disable-api-nodes", *self.flags]
+        words += ["--disable-auto-launch", *self.flags]
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(words, cwd=COMFY, env=kept, stdout=log, stderr=subprocess.STDOUT)
         try:

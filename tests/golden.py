@@ -1,37 +1,30 @@
-"""The golden numbers of ../shared/parity, or of the folder that ``PLAYMATE_PARITY`` names, and how each is compared."""
+"""The golden numbers of data/goldens, or of the folder that ``PLAYMATE_PARITY`` names, and how each is compared."""
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import re
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 import torch
+from golden_fill import filled_state_dict, seeded_uniform
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-HERE = Path(__file__).resolve().parents[1].parent / "shared" / "parity"
-SHARED = Path(os.environ.get("PLAYMATE_PARITY", HERE))
-needs_goldens = pytest.mark.skipif(not SHARED.is_dir(), reason=f"the golden numbers are not at {SHARED}")
+GOLDENS = Path(os.environ.get("PLAYMATE_PARITY") or Path(__file__).parent / "data" / "goldens")
 
 
 class Golden:
     """The golden tensors, and how each is compared."""
 
     def __init__(self) -> None:
-        told = json.loads((SHARED / "liveportrait_golden.json").read_text())
+        told = json.loads((GOLDENS / "liveportrait_golden.json").read_text())
         self.facts: dict[str, Any] = told["tensors"]
         self.seed: int = told["about"]["seed"]
-        self.tensors = load_file(SHARED / "liveportrait_golden.safetensors")
-        spec = importlib.util.spec_from_file_location("parity_weights", SHARED / "weights.py")
-        assert spec is not None and spec.loader is not None
-        self.recipe: ModuleType = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(self.recipe)
+        self.tensors = load_file(GOLDENS / "liveportrait_golden.safetensors")
 
     def input(self, name: str) -> Tensor:
         return self.tensors[f"input.{name}"]
@@ -45,14 +38,14 @@ class Golden:
         call = re.fullmatch(r"seeded_uniform\(\(.*\), (\d+), '(.+)', (-?[\d.]+), (-?[\d.]+)\)", facts["call"])
         assert call is not None, facts["call"]
         seed, key, low, high = int(call[1]), call[2], float(call[3]), float(call[4])
-        value = torch.from_numpy(self.recipe.seeded_uniform(tuple(facts["shape"]), seed, key, low, high))
+        value = seeded_uniform(tuple(facts["shape"]), seed, key, low, high)
         assert value.flatten()[:4].tolist() == pytest.approx(facts["first_values"], abs=1e-7)
         assert float(value.double().sum()) == pytest.approx(facts["sum"], rel=1e-6)
         return value
 
     def filled(self, net: nn.Module, prefix: str = "") -> nn.Module:
         shapes = {prefix + k: tuple(v.shape) for k, v in net.state_dict().items()}
-        values = self.recipe.filled_state_dict(shapes, self.seed)
+        values = filled_state_dict(shapes, self.seed)
         net.load_state_dict({k.removeprefix(prefix): v for k, v in values.items()}, strict=True, assign=True)
         return net.eval().requires_grad_(False)
 

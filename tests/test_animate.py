@@ -320,7 +320,7 @@ def test_mistakes_are_told_before_the_slow_part(
     out = tmp_path / "o.mp4"
     for driving, says in (
         (broken["empty.mp4"], "empty"),
-        (broken["half.mp4"], "damaged"),
+        (broken["half.mp4"], "cut short"),
         (broken["text.mp4"], "text"),
     ):
         with pytest.raises(UserError, match=says):

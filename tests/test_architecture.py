@@ -14,7 +14,18 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 #: Packages of core from the ground up: a file knows its own package and those before it, never one after it.
 PACKAGES = (
-    ("errors", "host", "ranges", "atomic_file", "values", "keypoint_space", "geometry", "interpolation"),
+    (
+        "errors",
+        "version",
+        "host",
+        "ranges",
+        "progress",
+        "atomic_file",
+        "values",
+        "keypoint_space",
+        "geometry",
+        "interpolation",
+    ),
     ("speech",),
     ("diffusion",),
     ("media",),
@@ -32,7 +43,7 @@ FLOOR = {name: floor for floor, names in enumerate(PACKAGES) for name in names}
 HEAVY = {
     "cv2",
     "transformers",
-    "librosa",
+    "soxr",
     "insightface",
     "onnxruntime",
     "mediapipe",
@@ -40,6 +51,11 @@ HEAVY = {
     "matplotlib",
     "scipy",
     "pandas",
+    "pyarrow",
+    "ray",
+    "scenedetect",
+    "silero_vad",
+    "soundfile",
 }
 #: Never imported by core at all (tqdm: only by its terminal).
 FOREIGN_TO_CORE = {"training", "nodes", "comfy", "comfy_api", "folder_paths", "accelerate", "playmate_core"}

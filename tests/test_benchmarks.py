@@ -66,3 +66,15 @@ def test_a_folder_that_is_no_checkout_is_refused(tmp_path: Path, capsys: pytest.
     assert "holds neither appearance_feature_extractor" in capsys.readouterr().err
     assert bench.main(["--reference", str(tmp_path)]) == 2
     assert "no checkout of LivePortrait" in capsys.readouterr().err
+
+
+def test_steps_are_compared_with_the_many_step_result() -> None:
+    from benchmarks import generator_steps as steps
+    from playmate_core.diffusion.joyvasa.config import JoyVasaConfig
+    from playmate_core.diffusion.joyvasa.network import JoyVasaNetwork
+
+    small = steps.filled(JoyVasaNetwork(JoyVasaConfig(width=16, layers=1, feed_forward=16, steps=25)))
+    lines = steps.rows_of("small", *steps.joyvasa(small))
+    assert len(lines) == 1 + len(steps.CHOICES) and all("nan" not in line for line in lines)
+    shares = [float(line.split("|")[4].strip(" %")) for line in lines[1:]]
+    assert min(shares) > 0 and shares[4] < shares[0]  # twenty steps are nearer than five

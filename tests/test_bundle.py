@@ -118,13 +118,26 @@ def test_figures_have_the_stated_sizes(
     tall = 128 + figures.CAPTION
     wanted = {
         "emotions": (2 * tall, 4 * 128),
+        "emotion_layer": (4 * (80 + figures.CAPTION), 4 * 80),
         "pose_override": (2 * tall, 5 * 128),
         "talk": (80 + figures.CAPTION + figures.PLOT_HEIGHT, figures.STRIP * 80),
     }
     for name, size in wanted.items():
         picture = cv2.imread(str(tmp_path / "docs" / f"{name}.png"))
         assert picture is not None and picture.shape[:2] == size, name
-    assert len(list((tmp_path / "docs").iterdir())) == 3
+    assert len(list((tmp_path / "docs").iterdir())) == len(wanted) == len(figures.FIGURES)
+
+
+def test_one_figure_is_drawn_by_name(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no figure 'smiles'.*emotion_layer"):
+        figures.main(["--only", "smiles", "--out", str(tmp_path)])
+    figures.main(["--only", "emotion_layer", "--out", str(tmp_path)])
+    assert [path.name for path in tmp_path.iterdir()] == ["emotion_layer.png"]
+    drawn = cv2.imread(str(tmp_path / "emotion_layer.png")).astype(float)
+    tile, tall = 160, 160 + figures.CAPTION
+    faces = [drawn[tall * row :, tile * column :][:tile, :tile] for row in range(2) for column in range(4)]
+    apart = [np.abs(one - other).mean() for i, one in enumerate(faces) for other in faces[:i]]
+    assert min(apart) > 0.5, "two of the eight faces are drawn alike"
 
 
 @pytest.mark.parametrize(("heading", "verb"), [("talk and demo", "talk"), ("animate and render", "animate")])

@@ -102,7 +102,7 @@ def test_a_pose_film_of_any_rate_is_held_within_limits(
         turn = torch.stack([0 * seconds, 60 * seconds, 0 * seconds], 1)  # 60 degrees of yaw a second
         return Motion(Pose(turn, turn * 0, torch.ones(len(turn), 1), fps), torch.zeros(len(turn), 21, 3))
 
-    monkeypatch.setattr(stages, "read_motion", turning)
+    monkeypatch.setattr(stages, "read_timed_motion", turning)
     assert cli.main([*words, "--pose", str(film), "--steps", "1"]) == 0
     yaw = motions[0].pose.rotation[:, 1]
     assert len(yaw) == FRAMES and float(yaw.max()) == 35.0
@@ -185,7 +185,7 @@ def test_files_too_large_for_the_disk_are_one_sentence(words: list[str], tmp_pat
         (["--crop", "1,2,three,4"], "left,top,right,bottom"),
         (["--crop", "10,10,5,5"], "inside the 96 x 96 picture"),
         (["--crop", "middle"], "auto, whole"),
-        (["--plot", "curves.jpg"], "must be a .png"),
+        (["--plot", "curves.jpg"], "must end in .png"),
         (["--device", "abacus"], "cannot be used here"),
         (["--face-weights", "none.safetensors"], "no model file"),
         (["--colour", "blue"], "Unrecognized arguments: --colour blue"),

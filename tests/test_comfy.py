@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 import torch
-from comfy_server import COMFY, PYTHON, ROOT, ComfyServer, Ended, Prompt
+from comfy_server import COMFY, PYTHON, ROOT, SECONDS, SHORT, ComfyServer, Ended, Prompt
 
 from playmate_core.media.audio_files import read_sound
 from playmate_core.media.video_reader import video_facts
@@ -28,12 +28,12 @@ from playmate_core.motion.motion_file import load_motion_clip
 from playmate_core.values import LIP_KEYPOINTS, Motion
 
 API = sorted((ROOT / "workflows" / "api").glob("*.json"))
-SECONDS = 0.4
 TINY = {
     "PlaymateLoadFaceModel.file": "tiny_face.safetensors",
     "PlaymateLoadMotionModel.file": "tiny_motion.safetensors",
     "PlaymateLoadMotionModel.emotion": "tiny_emotion.safetensors",
     "PlaymateDemoMedia.seconds": SECONDS,
+    "LoadAudio.audio": SHORT,
     "PlaymateSampleMotion.steps": 2,
     "PlaymateEncodePortrait.require_face": False,
     "PlaymateTalk.require_face": False,

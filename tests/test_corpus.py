@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from child_process import kill_where_it_waits, needs_sigkill
 
 from playmate_core.errors import UserError
 from playmate_core.geometry import place
 from training.corpus import CorpusConfig, make_corpus, plan, split_counts
-from training.data import Sessions, corpus_hash, load_clips
+from training.data import Sessions, corpus_hash, load_synthetic_clips
 from training.synthetic.clips import SPLITS, make_clip
 from training.synthetic.sessions import make_session
 
@@ -34,6 +30,20 @@ SMALL = CorpusConfig(
     shard_clips=3,
 )
 ROOT = Path(__file__).resolve().parent.parent
+
+
+#: The verb as it is, but that it waits before the second shard.
+KILLED = """
+import json
+from training import corpus
+make_shard = corpus.make_shard
+def wait_before_the_second(config, shard):
+    if any(shard.path.parent.glob("*.safetensors")):
+        wait_to_be_killed()
+    return make_shard(config, shard)
+corpus.make_shard = wait_before_the_second
+corpus.make_corpus(corpus.CorpusConfig(**json.loads(sys.argv[1])))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -52,18 +62,10 @@ def test_two_workers_write_the_same_bytes_as_one(corpus: Path, tmp_path: Path) -
     assert contents(tmp_path) == contents(corpus)
 
 
+@needs_sigkill
 def test_a_killed_run_goes_on_and_ends_the_same(corpus: Path, tmp_path: Path) -> None:
-    flags = [
-        f"--{name.replace('_', '-')}={value}" for name, value in dataclasses.asdict(SMALL).items() if name != "out"
-    ]
-    command = [sys.executable, "-m", "training", "corpus", "--out", str(tmp_path), *flags]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    run = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
-    while not list(tmp_path.glob("*.safetensors")) and run.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.01)
-    run.send_signal(signal.SIGKILL)
-    run.wait()
+    kill_where_it_waits(KILLED, [json.dumps(dataclasses.asdict(SMALL) | {"out": str(tmp_path)})])
+    assert [path.name for path in tmp_path.glob("*.safetensors")] == [next(plan(SMALL)).path.name]
     (tmp_path / ".train-clips-00002.safetensors.part").write_bytes(b"half a shard")
     make_corpus(dataclasses.replace(SMALL, out=str(tmp_path)))
     assert contents(tmp_path) == contents(corpus)
@@ -76,7 +78,7 @@ def test_existing_shards_are_not_made_again(corpus: Path) -> None:
 
 
 def test_clips_come_back_as_they_were_made(corpus: Path) -> None:
-    clips = {split: load_clips(corpus, split) for split in SPLITS}
+    clips = {split: load_synthetic_clips(corpus, split) for split in SPLITS}
     assert {split: len(found) for split, found in clips.items()} == split_counts(9)
     assert len({clip.id for found in clips.values() for clip in found}) == 9
     for read in (clips["train"][4], clips["test"][0]):
@@ -93,7 +95,7 @@ def test_clips_come_back_as_they_were_made(corpus: Path) -> None:
 
 
 def test_no_person_is_in_two_splits(corpus: Path) -> None:
-    people = [{clip.identity_seed for clip in load_clips(corpus, split)} for split in SPLITS]
+    people = [{clip.identity_seed for clip in load_synthetic_clips(corpus, split)} for split in SPLITS]
     people = [
         seen | {s.identity_seed for s in Sessions(corpus, split)} for seen, split in zip(people, SPLITS, strict=True)
     ]
@@ -113,7 +115,7 @@ def test_sessions_come_back_as_they_were_made_and_stay_on_disk(corpus: Path) -> 
 def test_writing_into_what_was_read_leaves_the_corpus_alone(corpus: Path) -> None:
     before = contents(corpus)
     Sessions(corpus, "val")[0].frames[:] = 0
-    load_clips(corpus, "val")[0].samples.zero_()
+    load_synthetic_clips(corpus, "val")[0].samples.zero_()
     assert contents(corpus) == before
 
 
@@ -169,7 +171,7 @@ def test_values_that_cannot_be_meant_leave_nothing_behind(tmp_path: Path, change
 
 def test_what_is_missing_is_told_with_the_command_that_makes_it(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="python -m training corpus"):
-        load_clips(tmp_path, "train")
+        load_synthetic_clips(tmp_path, "train")
     with pytest.raises(UserError, match="no finished corpus"):
         corpus_hash(tmp_path)
 

@@ -19,9 +19,10 @@ from playmate_core.diffusion.normalisation import (
     measure_statistics,
     pose_is_static,
     standardised_identity,
+    to_expression,
     to_model_space,
-    to_motion,
 )
+from playmate_core.diffusion.pose_prior import PosePrior
 from playmate_core.values import Motion, Pose
 from playmate_core.weights import files as weights
 
@@ -186,13 +187,15 @@ def test_model_space_and_back_is_the_same_motion(seed: int, frames: int, rule: o
     motion = random_motion(frames, seed)
     mean, std = rule(motion, statistics)  # type: ignore[operator]
     model = to_model_space(motion, statistics, mean, std)
-    back = to_motion(model, statistics, mean, std, motion.pose.translation[:, 2:])
+    expression = to_expression(model, statistics)
+    pose, held = PosePrior(mean, std, motion.pose.translation[:, 2:]).decode(model[:, 63:], motion.fps)
+    assert not held and pose.fps == motion.fps
     assert model.shape == (frames, 69) and model.dtype == torch.float32
     assert bool((model[:, 11] == 0).all()), "a dead channel is 0 in model space"
-    for got, wanted in ((back.expression, motion.expression), (back.pose.scale, motion.pose.scale)):
+    for got, wanted in ((expression, motion.expression), (pose.scale, motion.pose.scale)):
         assert torch.allclose(got, wanted, atol=1e-5)
-    assert torch.allclose(back.pose.rotation, motion.pose.rotation, atol=1e-3)
-    assert torch.allclose(back.pose.translation, motion.pose.translation, atol=1e-5)
+    assert torch.allclose(pose.rotation, motion.pose.rotation, atol=1e-3)
+    assert torch.allclose(pose.translation, motion.pose.translation, atol=1e-5)
 
 
 def test_a_still_head_is_floored_and_flagged() -> None:
@@ -208,10 +211,10 @@ def test_a_spread_of_nothing_decodes_to_the_mean_to_the_last_bit() -> None:
     model = denoiser()
     own = rest()
     mean, std = clip_pose(own, model.statistics)
-    got = to_motion(torch.randn(9, 69), model.statistics, mean, 0 * std, own.pose.translation[:, 2:])
-    assert torch.equal(got.pose.rotation, own.pose.rotation.expand(9, 3))
-    assert torch.equal(got.pose.scale, own.pose.scale.expand(9, 1))
-    assert torch.equal(got.pose.translation, own.pose.translation.expand(9, 3))
+    got, _ = PosePrior(mean, 0 * std, own.pose.translation[:, 2:]).decode(torch.randn(9, 6), 25.0)
+    assert torch.equal(got.rotation, own.pose.rotation.expand(9, 3))
+    assert torch.equal(got.scale, own.pose.scale.expand(9, 1))
+    assert torch.equal(got.translation, own.pose.translation.expand(9, 3))
 
 
 def test_a_face_unlike_all_others_is_taken_for_the_limit() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from golden import Golden, needs_goldens
+from golden import Golden
 from torch import Tensor
 
 from playmate_core.detection.landmarks import Openings, eye_ratios, lip_ratio
@@ -78,7 +78,6 @@ STILLS = {
 }
 
 
-@needs_goldens
 @pytest.mark.parametrize("name", STILLS)
 def test_a_still_portrait_moves_as_the_reference_has_it(golden: dict[str, Tensor], networks: Any, name: str) -> None:
     options, source, driving = STILLS[name], told(golden, "source")[:1], told(golden, "driving")
@@ -92,7 +91,6 @@ def test_a_still_portrait_moves_as_the_reference_has_it(golden: dict[str, Tensor
     assert float((got - golden[f"motion.image.{name}"]).abs().max()) <= 2e-5
 
 
-@needs_goldens
 def test_the_damping_is_the_reference_s(golden: dict[str, Tensor]) -> None:
     gain = expression_gain(golden["input.m.source.kp"][0], golden["input.m.multiplier_b"][0])
     assert gain == pytest.approx(float(golden["motion.multiplier"]), abs=2e-5)
@@ -106,7 +104,6 @@ CLIPS = {
 }
 
 
-@needs_goldens
 @pytest.mark.parametrize("name", CLIPS)
 def test_a_film_moves_as_the_reference_has_it(golden: dict[str, Tensor], name: str) -> None:
     """But for one thing: what the reference has smoothed are no rotations any more, and ours are made so again."""
@@ -123,7 +120,6 @@ def test_a_film_moves_as_the_reference_has_it(golden: dict[str, Tensor], name: s
     assert torch.allclose(rotation_matrix(driven.pose.rotation.double()), left @ right, atol=1e-5)
 
 
-@needs_goldens
 def test_eyes_of_a_film_are_held_as_the_reference_has_it(golden: dict[str, Tensor], networks: Any) -> None:
     """Stitching, then the offset. The reference's smoothed rotations go in as they are, as above."""
     options = replace(PLAIN, smoothing=3e-7, stitching=True, hold_eyes=True)
@@ -146,7 +142,6 @@ def place_rows(keypoints: Tensor, matrix: Tensor, motion: Motion) -> Tensor:
     return placed.float()
 
 
-@needs_goldens
 @pytest.mark.parametrize("name", ["single.absolute.all", "single.relative.eyes"])
 def test_a_single_frame_moves_as_the_reference_has_it(golden: dict[str, Tensor], networks: Any, name: str) -> None:
     _, mode, region = name.split(".")

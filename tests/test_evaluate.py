@@ -19,7 +19,7 @@ from playmate_core.values import EMOTIONS
 from playmate_core.weights import files as weights
 from training import evaluate
 from training.corpus import CorpusConfig, make_corpus
-from training.data import Sessions, load_clips, shards, write_clips, write_manifest
+from training.data import Sessions, load_synthetic_clips, shards, write_clips, write_manifest
 from training.evaluate import ablations, judge, leakage, level1, level2, pixel_emotion, samplers
 from training.evaluate.leakage import leakage_rows
 from training.evaluate.subjects import System, load_subjects, with_neutral_voice
@@ -130,6 +130,7 @@ def test_one_command_writes_every_row_and_the_pictures(
         "lip-aperture correlation read from pixels",
         "emotion accuracy read from pixels",
         "probe on blurred truth: pose error, degrees",
+        "both: displacement of brows, lids and lip corners",
     ):
         assert name in rows
     # the same file stands for both models, so nothing may tell them apart
@@ -140,8 +141,18 @@ def test_one_command_writes_every_row_and_the_pictures(
 
 
 @pytest.mark.usefixtures("brief")
+def test_the_layer_shows_an_emotion_without_moving_the_lips(
+    corpus: Path, models: dict[str, str], tmp_path: Path
+) -> None:
+    evaluate.main([*settings(corpus, models, tmp_path), "--level", "layer"])
+    rows = rows_of(tmp_path)
+    assert abs(float(str(rows["layer: loss of lip correlation"]["value"]))) <= 0.001
+    assert float(str(rows["layer: displacement of brows, lids and lip corners"]["value"])) > 0.04
+
+
+@pytest.mark.usefixtures("brief")
 def test_a_level_is_chosen_by_name(corpus: Path, models: dict[str, str], tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="--level is '3', expected one of 1, long, 2, all"):
+    with pytest.raises(UserError, match="--level is '3', expected one of 1, long, 2, layer, all"):
         evaluate.main([*settings(corpus, models, tmp_path), "--level", "3"])
     assert not list(tmp_path.iterdir())
 
@@ -182,7 +193,7 @@ def test_a_corpus_without_what_is_needed_is_told(corpus: Path, tmp_path: Path) -
     loud = [replace(one, clip=replace(one.clip, prosody="emotional")) for one in subjects]
     with pytest.raises(UserError, match="has a neutral voice"):
         with_neutral_voice(loud, 2)
-    mute = [replace(clip, phones=()) for clip in load_clips(corpus, "test")[:2]]
+    mute = [replace(clip, phones=()) for clip in load_synthetic_clips(corpus, "test")[:2]]
     write_clips(tmp_path / "test-clips-00000.safetensors", mute)
     with pytest.raises(UserError, match="has speech"):
         load_subjects(tmp_path, "logmel", 2)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from playmate_core.errors import UserError
 from playmate_core.values import EMOTIONS, Motion, Pose
-from training.data import Clip
+from training.data import SyntheticClip
 from training.evaluate import motion_metrics as metrics
 from training.evaluate.emotion_judge import UPPER, fit_judge, summary
 from training.evaluate.level1 import EmotionFigures
@@ -131,7 +131,7 @@ def test_far_pairs_are_measured_between_the_two_people() -> None:
     assert far_pairs(replace(one, rotation=still.rotation), still, 9, 0) == []
 
 
-def separable_clips(count: int, noise: float, seed: int) -> list[Clip]:
+def separable_clips(count: int, noise: float, seed: int) -> list[SyntheticClip]:
     """Clips of eight emotions, each raising a rig parameter of its own."""
     base, clips = make_clip(0, "train", (1.0, 1.5), "formant"), []
     g = generator(seed)

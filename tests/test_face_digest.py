@@ -1,6 +1,6 @@
 """A few numbers of the full-size face networks, so that a change of what they compute is seen on any machine.
 
-``data/face_digest.json`` holds, under "golden", inputs and outputs of ../shared/parity computed by the reference
+``data/face_digest.json`` holds, under "golden", inputs and outputs of data/goldens computed by the reference
 implementation (seed 2502, first row of each batch, with the tolerance stated there), and under "ours" what our networks
 gave in double precision on small recipe inputs, at the commit where every golden tensor was matched (shown by
 test_face_parity.py). ``python tests/test_face_digest.py PARITY_FOLDER`` makes the file again.

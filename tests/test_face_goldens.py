@@ -1,4 +1,4 @@
-"""Crops and openings are the reference's: every geometry golden of ../shared/parity, if there."""
+"""Crops and openings are the reference's: every geometry golden."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from golden import Golden, needs_goldens
+from golden import Golden
 from torch import Tensor
 
 from playmate_core.detection.crop import (
@@ -23,7 +23,6 @@ from playmate_core.detection.crop import (
 from playmate_core.detection.landmarks import eye_ratios, lip_ratio
 from playmate_core.detection.tracking import FaceTrack
 
-pytestmark = needs_goldens
 SOURCE, NET = CropOptions(), CropOptions(scale=1.5, shift=-0.1)
 
 

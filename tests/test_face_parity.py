@@ -1,4 +1,4 @@
-"""The full-size face networks give the published function: every golden tensor of ../shared/parity, if there.
+"""The full-size face networks give the published function: every golden tensor of data/goldens.
 
 ``PLAYMATE_PARITY`` names another folder with goldens of the same form: their seed, inputs and slices are read from the
 JSON there. The algebra of pictures and motion (crops, paste-back, driving) is compared by the tests of those rooms.
@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from golden import SHARED, Golden
+from golden import GOLDENS, Golden
 from test_liveportrait import flattened, nested, write_pth, write_safe
 from torch import Tensor, nn
 
@@ -28,7 +28,6 @@ from playmate_core.face.warping import WarpingModule
 from playmate_core.geometry import degrees_from_bins, place, rotation_matrix
 from playmate_core.weights import files as weights
 
-pytestmark = pytest.mark.skipif(not SHARED.is_dir(), reason=f"the golden numbers are not at {SHARED}")
 RETARGET = {"stitching": "retarget_shoulder_module", "lip": "retarget_mouth_module", "eye": "retarget_eye_module"}
 
 
@@ -84,7 +83,7 @@ def on_meta(build: Callable[[FaceConfig], nn.Module]) -> nn.Module:
 
 
 def test_fill_agrees(golden: Golden, motion: nn.Module) -> None:
-    facts = json.loads((SHARED / "liveportrait_golden.json").read_text())["about"]["fill_check"]["M"]
+    facts = json.loads((GOLDENS / "liveportrait_golden.json").read_text())["about"]["fill_check"]["M"]
     values = motion.state_dict()[facts["first_key"]].flatten()[:4]
     assert values.tolist() == pytest.approx(facts["first_values"], abs=1e-7)
 
@@ -171,7 +170,7 @@ def test_generator(golden: Golden, generator: nn.Module) -> None:
     with watching(generator, table) as seen:
         seen["G.image"] = seen["G.image_patch"] = generator(golden.drawn("G.feature"))
     seen["G.middle0.spade.instance"] = F.instance_norm(seen["G.fc"])
-    layers = json.loads((SHARED / "liveportrait.json").read_text())["spectral_norm_layers"]
+    layers = json.loads((GOLDENS / "liveportrait.json").read_text())["spectral_norm_layers"]
     seen["G.sigma"] = torch.stack([generator.get_submodule(n).sigma() for n in layers])  # type: ignore[operator]
     golden.check("G.", seen)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import gc
-import importlib.util
 import weakref
 from collections.abc import Iterator
 
@@ -12,10 +11,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 from fast_faces import CONFIGS, lively, over, sitting
+from golden import GOLDENS
+from golden_fill import filled_state_dict
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
-from shared_facts import SHARED, needs_shared
 from torch import Tensor, nn
 
 from playmate_core.face import FaceConfig, FaceModel, layers
@@ -74,21 +74,16 @@ def test_in_double_precision_nothing_is_left_of_the_difference(profile: str) -> 
 
 
 @pytest.mark.slow
-@needs_shared
 def test_prepared_is_plain_at_the_published_size() -> None:
     """One picture driven by another, as the composed goldens have it."""
-    spec = importlib.util.spec_from_file_location("parity_weights", SHARED / "parity" / "weights.py")
-    assert spec is not None and spec.loader is not None
-    recipe = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(recipe)
     with torch.device("meta"):
         face = FaceModel(FaceConfig())
     for name in ("appearance", "motion", "warping", "generator"):
         part = face.get_submodule(name)
         shapes = {key: tuple(value.shape) for key, value in part.state_dict().items()}
-        part.load_state_dict(recipe.filled_state_dict(shapes, 2502), assign=True)
+        part.load_state_dict(filled_state_dict(shapes, 2502), assign=True)
     face.eval().requires_grad_(False)
-    stored = load_file(SHARED / "parity" / "liveportrait_golden.safetensors")
+    stored = load_file(GOLDENS / "liveportrait_golden.safetensors")
     pictures = torch.stack([stored[f"input.image_{n}"].movedim(-1, 0).float() / 255 for n in ("s", "d")])
     with torch.inference_mode():
         read = face.read(pictures)

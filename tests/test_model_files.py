@@ -16,11 +16,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from model_places import put
 
 from playmate_core.cli import main as cli
 from playmate_core.errors import UserError
 from playmate_core.host import HOST
-from playmate_core.weights.catalogue import ANIMAL, HUMAN, SETS, ModelFile
+from playmate_core.weights.catalogue import ANIMAL, HUMAN, NEWEST, SETS, ModelFile
 from playmate_core.weights.download import fetch, waiting_for
 from playmate_core.weights.folders import PACKAGE, Places, below, by_hand, insightface_folders, mismatch
 from playmate_core.weights.liveportrait import GROUPS, PARTS, STITCHING, find_parts
@@ -37,7 +38,8 @@ def test_facts_have_the_form_of_facts(file: ModelFile) -> None:
     assert re.fullmatch(r"[0-9a-f]{64}|", file.sha256)
     assert bool(file.repository) != bool(file.address)
     if file.repository:
-        assert re.fullmatch(r"[0-9a-f]{40}", file.revision) and file.source
+        assert re.fullmatch(r"[0-9a-f]{40}", file.revision) or (file.revision == NEWEST and file.size)
+        assert file.source
         assert file.url.endswith(f"{file.repository}/resolve/{file.revision}/{file.source}")
     assert file.license and file.size >= 0 and bool(file.size) >= bool(file.sha256)
 
@@ -98,12 +100,6 @@ others:
     liveportrait: /elsewhere/lp
 nothing:
 """
-
-
-def put(path: Path, content: bytes = b"x") -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
-    return path
 
 
 def test_files_are_found_in_order_and_bundled_ones_last(tmp_path: Path) -> None:

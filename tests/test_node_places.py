@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from test_nodes import in_subprocess
+from node_process import ROOT, in_subprocess
 
 from playmate_core.weights.catalogue import HUMAN
 
@@ -55,3 +55,23 @@ def test_detectors_and_models_are_found_where_comfyui_looks(tmp_path: Path) -> N
         "points": "elsewhere/liveportrait/landmark.onnx",
         "sets": ["appearance_feature_extractor.safetensors"],
     }
+
+
+OFFERED = """
+import node_session
+from importlib import import_module
+from pathlib import Path
+node_session.load_pack()
+demo = import_module("custom_pack.nodes.demo")
+demo.offer_inputs()  # no input folder: said in the log, no error
+Path("input").mkdir(exist_ok=True)
+Path("input/playmate_speech.wav").write_bytes(b"mine")
+demo.offer_inputs()
+print(*(f"{path.name}={path.stat().st_size}" for path in sorted(Path("input").iterdir())))
+"""
+
+
+def test_the_demo_files_are_offered_to_pickers_and_a_file_of_that_name_is_left_alone(tmp_path: Path) -> None:
+    portrait = ROOT / "playmate_core" / "bundled" / "portrait.png"
+    wanted = f"playmate_portrait.png={portrait.stat().st_size} playmate_speech.wav=4"
+    assert in_subprocess(OFFERED, tmp_path).split("\n")[-2] == wanted

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from node_process import in_subprocess
 
 from playmate_core.weights.catalogue import HUMAN, WAV2VEC2
 from playmate_core.weights.folders import megabytes
@@ -21,23 +19,6 @@ RELEASED: dict[str, Any] = json.loads((ROOT / "tests" / "data" / "released_nodes
 WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
 #: Differs from machine to machine: what lies in the model folders.
 FILE_CHOICES = {"file", "encoder", "emotion"}
-
-
-def in_subprocess(script: str, folder: Path) -> str:
-    """Run a script with the fakes of ComfyUI on its path and ``folder`` as its current one; returns what it says."""
-    paths = (ROOT / "tests" / "fakes", ROOT / "tests")
-    head = "import sys\n" + "".join(f"sys.path.insert(0, {str(path)!r})\n" for path in paths)
-    kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT") if name in os.environ}
-    done = subprocess.run(
-        [sys.executable, "-c", head + script],
-        cwd=folder,
-        env={**kept, "HOME": str(folder), "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
-    return done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +159,8 @@ said = {
     "empty audio": s.refused("EncodeAudio", audio=blank),
     "two voices": s.refused("EncodeAudio", audio=two),
     "late": s.refused("EncodeAudio", audio=speech, start=9.0),
-    "emotion": s.refused("SampleMotion", motion_model=alone, portrait=portrait, speech=heard, emotion=happy),
+    "emotion": s.refused("SampleMotion", motion_model=alone, portrait=portrait, speech=heard, emotion=happy,
+                         emotion_by="model"),
     "name": s.refused("Emotion", emotion="bored"),
     "schedule": s.refused("EmotionSchedule", schedule="0: happy\\nlater: sad"),
     "keys": s.refused("PoseKeyframes", keys="0: 1 2"),
@@ -226,7 +208,7 @@ def test_mistakes_are_answered_with_one_sentence(tmp_path: Path, tiny_face: Path
         "empty audio": "empty",
         "two voices": "2 recordings",
         "late": "9 s",
-        "emotion": "no emotion model",
+        "emotion": "no emotion of its own",
         "name": "bored",
         "schedule": "later",
         "keys": "0: 1 2",
@@ -249,7 +231,7 @@ WITHOUT = """
 import sys, node_session
 class Missing:
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in ("cv2", "librosa", "av", "transformers", "insightface", "mediapipe"):
+        if name.split(".")[0] in ("cv2", "soxr", "av", "transformers", "insightface", "mediapipe"):
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 sys.meta_path.insert(0, Missing())
 import threading

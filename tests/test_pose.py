@@ -13,15 +13,9 @@ from playmate_core.geometry import rotation_matrix
 from playmate_core.interpolation import FITS, smooth_track
 from playmate_core.motion.edit import (
     Regions,
-    SilenceGate,
     fit_motion,
-    lip_only,
     mix,
-    no_blink,
-    quiet_frames,
-    rebase_expression,
     resample_motion,
-    rest_lips_in_silence,
     scale_regions,
 )
 from playmate_core.motion.pose import (
@@ -40,7 +34,7 @@ from playmate_core.motion.pose import (
     smooth,
     still,
 )
-from playmate_core.values import EYE_KEYPOINTS, KEYPOINTS, LIP_KEYPOINTS, AudioFeatures, Motion, Pose
+from playmate_core.values import EYE_KEYPOINTS, KEYPOINTS, LIP_KEYPOINTS, Motion, Pose
 
 seeds = st.integers(0, 2**31)
 lengths = st.integers(1, 40)
@@ -243,7 +237,7 @@ def test_region_gains(seed: int, frames: int) -> None:
     unchanged = scale_regions(motion, rest, Regions())
     assert torch.equal(unchanged.expression, motion.expression)
     assert torch.equal(unchanged.pose.rotation, motion.pose.rotation)
-    lips = lip_only(motion, rest)
+    lips = scale_regions(motion, rest, Regions(lips=1.0, eyes=0.0, expression=0.0, pose=0.0))
     others = [k for k in range(KEYPOINTS) if k not in LIP_KEYPOINTS]
     assert torch.equal(lips.expression[:, list(LIP_KEYPOINTS)], motion.expression[:, list(LIP_KEYPOINTS)])
     assert torch.equal(lips.expression[:, others], rest.expression[:, others].expand(frames, -1, -1))
@@ -252,9 +246,6 @@ def test_region_gains(seed: int, frames: int) -> None:
     eyes = list(EYE_KEYPOINTS)
     departure = (doubled.expression - rest.expression)[:, eyes]
     assert_close(departure, 2 * (motion.expression - rest.expression)[:, eyes])
-    lids = no_blink(motion, rest).expression
-    assert lids[:, eyes, 1].diff(dim=0).abs().sum() == 0
-    assert torch.equal(lids[:, eyes, 0], motion.expression[:, eyes, 0])
 
 
 def test_mix_takes_each_region_from_its_motion() -> None:
@@ -265,29 +256,7 @@ def test_mix_takes_each_region_from_its_motion() -> None:
     assert torch.equal(got.pose.rotation, second.pose.rotation)
 
 
-def test_rebase_starts_from_the_portrait_where_asked() -> None:
-    motion, rest = a_motion(1, 8), a_motion(2, 1)
-    hybrid = rebase_expression(motion, rest, Regions(lips=0.0))
-    assert torch.equal(hybrid.expression[:, list(LIP_KEYPOINTS)], motion.expression[:, list(LIP_KEYPOINTS)])
-    eyes = list(EYE_KEYPOINTS)
-    assert_close(hybrid.expression[0, eyes], rest.expression[0, eyes])
-
-
 def test_resample_motion_moves_expression_with_pose() -> None:
     motion = Motion(still(a_pose(1, 1), 5), torch.arange(5.0)[:, None, None].expand(5, KEYPOINTS, 3))
     doubled = resample_motion(motion, 50.0)
     assert_close(doubled.expression[:9, 0, 0], torch.arange(9.0) / 2)
-
-
-def test_silence_rests_the_lips_and_nothing_else() -> None:
-    energy = torch.zeros(60)
-    energy[20:40] = 0.6
-    audio = AudioFeatures(torch.zeros(60, 1, 4), energy, "logmel")
-    quiet = quiet_frames(audio, SilenceGate())
-    assert quiet[0] == 1 and quiet[-1] == 1 and (quiet[20:40] == 0).all()
-    motion, rest = a_motion(3, 60), a_motion(4, 1)
-    got = rest_lips_in_silence(motion, rest, audio)
-    lips = list(LIP_KEYPOINTS)
-    assert torch.equal(got.expression[0, lips], rest.expression[0, lips])
-    assert torch.equal(got.expression[20:40], motion.expression[20:40])
-    assert torch.equal(got.expression[:, list(EYE_KEYPOINTS)], motion.expression[:, list(EYE_KEYPOINTS)])

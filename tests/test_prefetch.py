@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 
 import pytest
+from worker_threads import PATIENCE, ours
 
-from playmate_core.media.prefetch import background_consumer, prefetch
-
-
-def ours() -> set[str]:
-    return {thread.name for thread in threading.enumerate()} & {"ahead", "behind", "video encoder"}
+from playmate_core.media.prefetch import WAITING, background_consumer, prefetch
 
 
 def test_ahead_overlaps_keeps_order_and_is_bounded() -> None:
-    made: list[int] = []
+    ahead, too_far = threading.Event(), threading.Event()
 
     def source() -> Iterator[int]:
         for i in range(8):
-            made.append(i)
+            if i == 1 + WAITING:  # the first was taken, WAITING wait and this one is in hand
+                ahead.set()
+            if i > 1 + WAITING:
+                too_far.set()
             yield i
 
     taken = prefetch(source())
     assert next(taken) == 0
-    time.sleep(0.3)
-    assert 2 <= len(made) <= 5  # on while nobody asks, but not far: two wait and one is in hand
+    assert ahead.wait(PATIENCE) and not too_far.wait(0.3), "on while nobody asks, but not far"
     assert list(taken) == list(range(1, 8)) and not ours()
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+import psutil
 import pytest
 import torch
+from child_process import needs_sigkill, run_script
+from portrait_videos import plenty_of_memory
 
 from playmate_core.media.video_reader import has_sound, read_frames
 from playmate_core.media.video_writer import VideoWriter
@@ -19,11 +20,12 @@ from playmate_core.pipelines.animate import AnimateRequest, animate, extract
 from playmate_core.rendering import segments as room
 from playmate_core.rendering.source_video import FaceVideoOptions
 
-ROOT = Path(__file__).resolve().parent.parent
 PART, FRAMES = 6, 20
 #: The command line as it is, but for short parts and a kill at the end of the third, before it is named.
 KILLED = """
-import os, signal, sys, torch
+import os, psutil, signal, torch
+from portrait_videos import plenty_of_memory
+psutil.virtual_memory = plenty_of_memory
 torch.set_num_threads(1)
 from playmate_core.cli import main as cli
 from playmate_core.rendering import segments as parts
@@ -57,7 +59,7 @@ def frames_of(path: Path) -> np.ndarray:
     return np.stack([frame.picture for frame in read_frames(path)])
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is POSIX's")
+@needs_sigkill
 @pytest.mark.parametrize("command, portrait", [("animate", "picture"), ("animate", "film"), ("render", "picture")])
 def test_a_killed_command_goes_on_to_the_same_frames(
     tmp_path: Path,
@@ -76,12 +78,13 @@ def test_a_killed_command_goes_on_to_the_same_frames(
     words: list[Any] = [command, films[portrait], driving, "-o", out / "killed.mp4", "--face-weights", tiny_face]
     words += ["--any-picture", "--crop", "whole", "--batch", 4, "--resume"]
     words += ["--driving-crop", "whole"] if command == "animate" else []
-    killed = subprocess.run([sys.executable, "-c", KILLED, str(PART), *map(str, words)], cwd=ROOT, check=False)
-    assert killed.returncode == -9
+    killed = run_script(KILLED, [PART, *words])
+    assert killed.returncode == -9, killed.stderr
     left = sorted(path.name for path in room.segments_folder(out / "killed.mp4").glob("*.mp4"))
     assert left == ["00000000.mp4", f"{PART:08d}.mp4"] and not (out / "killed.mp4").exists()
 
     monkeypatch.setattr(room, "PART", PART)
+    monkeypatch.setattr(psutil, "virtual_memory", plenty_of_memory)
     begun: list[str] = []
 
     class Counted(VideoWriter):

@@ -99,3 +99,20 @@ def test_an_index_that_does_not_answer_is_no_index(
     assert not run.answers("https://example.invalid/simple")
     assert run.answers("https://example.invalid/simple")
     assert asked[0] == ("https://example.invalid/simple/torch/", 5.0), "a few seconds at most"
+
+
+def test_floors_are_pinned_and_the_newest_left_open() -> None:
+    """``run.py check --floors``: what pip is told for each of its two environments, from pyproject.toml itself."""
+    pytest.importorskip("tomllib")
+    spec = importlib.util.spec_from_file_location("floors", ROOT / ".ci" / "floors.py")
+    assert spec and spec.loader
+    floors = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(floors)
+    declared = floors.tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    lowest = floors.requirements("lowest", declared)
+    assert "av==14.2" in lowest and len(lowest) == len(declared) and all("==" in line for line in lowest)
+    assert floors.requirements("newest", declared) == declared
+    assert (ROOT / "requirements.txt").read_text().split() == declared
+    assert all((ROOT / "tests" / f"{name}.py").is_file() for name in floors.TESTS)
+    with pytest.raises(SystemExit, match="no plain floor"):
+        floors.requirements("lowest", ["torch"])

@@ -18,7 +18,6 @@ from playmate_core.diffusion.samplers import (
     Schedule,
     add_noise,
     clamp_x0,
-    predicted_noise,
     predicted_x0,
     previous_noise,
     sample,
@@ -120,12 +119,10 @@ def test_conversions_invert(step: int, target: str, seed: int) -> None:
     t = torch.tensor([step, 999 - step])
     noisy = add_noise(SCHEDULE, x0, noise, t)
     prediction = training_target(SCHEDULE, target, x0, noise, t)
-    alpha, sigma = SCHEDULE.at(t, x0)
-    # Dividing by a small alpha or sigma magnifies float32 rounding, and nothing else.
+    alpha, _ = SCHEDULE.at(t, x0)
+    # Dividing by a small alpha magnifies float32 rounding, and nothing else.
     x0_error = (predicted_x0(SCHEDULE, target, prediction, noisy, t) - x0) * alpha
-    noise_error = (predicted_noise(SCHEDULE, target, prediction, noisy, t) - noise) * sigma
     assert float(x0_error.abs().max()) < 3e-6
-    assert float(noise_error.abs().max()) < 3e-6
 
 
 @pytest.mark.parametrize("step", [0, 49, 500, 999])

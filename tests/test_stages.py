@@ -13,13 +13,14 @@ from torch import Tensor
 
 from playmate_core.diffusion.denoiser import MotionConfig, MotionDenoiser, WindowContext
 from playmate_core.diffusion.emotion import EmotionConfig, EmotionController
+from playmate_core.diffusion.normalisation import EXPRESSION_CHANNELS
 from playmate_core.diffusion.samplers import Schedule
 from playmate_core.errors import UserError
 from playmate_core.values import LIP_KEYPOINTS
 from playmate_core.weights import files as weights
 from training import stage1, stage2
 from training.data import write_clips
-from training.objective import EXPRESSION, expression_weight, masked_mean, snr_weight
+from training.objective import expression_weight, masked_mean, snr_weight
 from training.stage1 import Stage1, Stage1Config
 from training.stage2 import Stage2, Stage2Config
 from training.synthetic.clips import make_clip
@@ -239,7 +240,7 @@ def test_both_verbs_train_and_resume_from_a_corpus_to_files_that_load(corpus: Pa
     motion = weights.load_motion(one / "motion.safetensors")
     facts = weights.describe(one / "motion.safetensors")
     assert facts.training["step"] == 4 and facts.audio == "logmel" and facts.config["target"] == "x0"
-    assert 0 < int(motion.statistics.live.sum()) < EXPRESSION and bool(motion.statistics.silence.any())
+    assert 0 < int(motion.statistics.live.sum()) < EXPRESSION_CHANNELS and bool(motion.statistics.silence.any())
     assert [json.loads(line)["step"] for line in (one / "log.jsonl").read_text().splitlines()] == [2, 4]
     base = ["--base", str(one / "motion.safetensors"), "--corpus", str(corpus), "--out", str(two)]
     options = ["--batch", "4", "--steps", "3", "--model-width", "32"]

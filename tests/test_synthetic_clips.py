@@ -15,7 +15,7 @@ from playmate_core.errors import UserError
 from playmate_core.values import EMOTIONS
 from training.synthetic import speech
 from training.synthetic.acting import HIGH, LOW, blinks, head_track, pattern, smooth_process
-from training.synthetic.clips import SPLITS, Clip, make_clip
+from training.synthetic.clips import SPLITS, SyntheticClip, make_clip
 from training.synthetic.identity import make_identity
 from training.synthetic.lexicon import LEXICON, pronounce
 from training.synthetic.rig import RIG, lip_aperture, rig_from_expression
@@ -29,11 +29,11 @@ SENTENCE = "Bob saw my mother, and people moved a map."
 
 
 @pytest.fixture(scope="module")
-def clips() -> list[Clip]:
+def clips() -> list[SyntheticClip]:
     return [make_clip(seed, "train", (2.0, 4.0), "formant") for seed in range(24)]
 
 
-def same(first: Clip, second: Clip) -> bool:
+def same(first: SyntheticClip, second: SyntheticClip) -> bool:
     return (
         torch.equal(first.samples, second.samples)
         and torch.equal(first.motion.expression, second.motion.expression)
@@ -133,7 +133,7 @@ def test_a_clip_is_a_function_of_its_seed() -> None:
     assert not same(first, make_clip(11, "test", backend="formant"))
 
 
-def test_clips_carry_consistent_ground_truth(clips: list[Clip]) -> None:
+def test_clips_carry_consistent_ground_truth(clips: list[SyntheticClip]) -> None:
     for clip in clips:
         frames = len(clip)
         assert len(clip.samples) == 640 * frames and clip.samples.dtype == torch.int16
@@ -149,14 +149,14 @@ def test_clips_carry_consistent_ground_truth(clips: list[Clip]) -> None:
     assert {clip.emotion for clip in clips} == set(EMOTIONS)
 
 
-def test_seventeen_dimensions_are_dead_but_not_zero(clips: list[Clip]) -> None:
+def test_seventeen_dimensions_are_dead_but_not_zero(clips: list[SyntheticClip]) -> None:
     deviation = torch.cat([clip.motion.expression.flatten(1) for clip in clips]).std(0)
     dead = deviation < 1e-4
     assert int(dead.sum()) == 17
     assert (deviation[dead] > 1e-7).all()
 
 
-def test_mouths_close_on_bilabials_and_open_when_the_voice_is_loud(clips: list[Clip]) -> None:
+def test_mouths_close_on_bilabials_and_open_when_the_voice_is_loud(clips: list[SyntheticClip]) -> None:
     spoken = [clip for clip in clips if clip.phones]
     ratios = []
     for clip in spoken:
@@ -180,7 +180,7 @@ def test_emotions_are_far_from_each_other_and_neutral_is_nothing() -> None:
     assert not pattern("neutral").any()
 
 
-def test_intensity_can_be_read_off_the_face(clips: list[Clip]) -> None:
+def test_intensity_can_be_read_off_the_face(clips: list[SyntheticClip]) -> None:
     for clip in clips:
         direction = pattern(clip.emotion)
         upper = [RIG.index(n) for n in RIG if n not in (*MOUTH, "gaze_x", "gaze_y", "lid_left", "lid_right")]

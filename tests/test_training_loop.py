@@ -4,65 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
-import os
-import subprocess
-import sys
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor, nn
+from child_process import kill_where_it_waits, needs_sigkill
+from torch import Tensor
+from toy_stage import CONFIG, Interrupted, Toy, ToyBatch
 
 from playmate_core.errors import UserError
 from training.__main__ import main
 from training.config import LoopConfig, learning_rate, parse
 from training.loop import step_seed, to_device, train
 
-CONFIG = LoopConfig(steps=40, lr=0.01, warmup=5, ema=0.9, log_every=7, save_every=10)
-
-
-class Interrupted(Exception):
-    pass
-
-
-@dataclass(frozen=True)
-class ToyBatch:
-    x: Tensor
-
-
-class Toy:
-    """A small network with dropout, so that the global generator matters too."""
-
-    name = "toy"
-
-    def __init__(self, stop_at: int = -1, pause: float = 0.0, poison: int = -1) -> None:
-        torch.manual_seed(0)
-        self.net = nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.2), nn.Linear(8, 1))
-        self.stop_at, self.pause, self.poison = stop_at, pause, poison
-
-    def modules(self) -> dict[str, nn.Module]:
-        return {"net": self.net}
-
-    def parameters(self) -> list[nn.Parameter]:
-        return list(self.net.parameters())
-
-    def batch(self, generator: torch.Generator) -> ToyBatch:
-        return ToyBatch(torch.randn(16, 4, generator=generator))
-
-    def loss(self, batch: ToyBatch, step: int, generator: torch.Generator) -> dict[str, Tensor]:
-        time.sleep(self.pause)
-        if step == self.stop_at:
-            raise Interrupted
-        noise = 0.1 * torch.randn(16, 1, generator=generator)
-        loss = (self.net(batch.x) - batch.x.sum(1, keepdim=True) - noise).float().square().mean()
-        return {"loss": loss * math.nan if step == self.poison else loss, "twice": 2 * loss}
-
-    def save(self, run_dir: Path, step: int) -> None:
-        assert not self.net.training
-        torch.save(self.net.state_dict(), run_dir / "net.pt")
+KILLED = """
+from toy_stage import CONFIG, Toy
+from training.loop import train
+train(Toy(23, wait_to_be_killed), CONFIG, sys.argv[1])
+"""
 
 
 def outcome(run_dir: Path) -> tuple[list[Tensor], list[dict[str, float]]]:
@@ -97,17 +57,11 @@ def test_the_wall_budget_stops_cleanly_and_the_next_call_goes_on(tmp_path: Path)
     assert_same(tmp_path / "whole", tmp_path / "parts")
 
 
+@needs_sigkill
 def test_kill_9_then_the_same_command_ends_in_the_same_weights(tmp_path: Path) -> None:
-    root = Path(__file__).parents[1]
-    env = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
-    killed = subprocess.Popen([sys.executable, __file__, str(tmp_path / "parts")], env=env, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
-    while not (tmp_path / "parts" / "state.pt").exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    killed.kill()
-    killed.wait()
+    kill_where_it_waits(KILLED, [tmp_path / "parts"])
     state = torch.load(tmp_path / "parts" / "state.pt", weights_only=True)
-    assert 0 < state["step"] < CONFIG.steps
+    assert state["step"] == 20
     train(Toy(), CONFIG, tmp_path / "parts")
     train(Toy(), CONFIG, tmp_path / "whole")
     assert_same(tmp_path / "whole", tmp_path / "parts")
@@ -192,7 +146,3 @@ def test_an_unknown_verb_lists_the_known_ones(capsys: pytest.CaptureFixture[str]
     assert main(["stage3"]) == 2
     said = capsys.readouterr().err
     assert "stage3" in said and "stage1" in said and "evaluate" in said
-
-
-if __name__ == "__main__":
-    train(Toy(pause=0.1), CONFIG, sys.argv[1])

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import resource
-import subprocess
-import sys
 import threading
 import wave
 from collections.abc import Iterator
@@ -16,16 +14,18 @@ import av
 import numpy as np
 import pytest
 import torch
+from child_process import needs_proc, peak_memory, run_script
 from numpy.typing import NDArray
+from worker_threads import PATIENCE
 
 from playmate_core.errors import UserError
+from playmate_core.media import output_file
 from playmate_core.media import video_writer as writer
 from playmate_core.media.audio_files import Recording, read_sound
+from playmate_core.media.output_file import check_output
 from playmate_core.media.video_reader import read_frames, video_facts
-from playmate_core.media.video_writer import VideoWriter, check_output
+from playmate_core.media.video_writer import VideoWriter
 from playmate_core.speech import frame_count
-
-ROOT = Path(__file__).resolve().parent.parent
 
 
 def tone(rate: int, seconds: float, hertz: float = 220.0) -> NDArray[np.float32]:
@@ -157,6 +157,19 @@ def test_films_are_turned_upright(tmp_path: Path) -> None:
     assert seen[:, -12:].mean() > 240 and seen[:, :40].mean() < 15  # the top has become the right-hand side
 
 
+def test_reading_from_the_middle_gives_the_same_frames_at_the_same_times(tmp_path: Path) -> None:
+    with VideoWriter(tmp_path / "long.mp4", 30.0) as video:
+        for part in frames(600).split(100):
+            video.write(part)
+    every = list(read_frames(tmp_path / "long.mp4"))
+    assert len(list(read_frames(tmp_path / "long.mp4", 1.0))) == 600  # too near the start to seek
+    for begin in (9.5, 17.2, 19.99, 60.0):
+        some = list(read_frames(tmp_path / "long.mp4", begin))
+        assert len(some) < 600 and some[0].time <= begin
+        for one, other in zip(every[-len(some) :], some, strict=True):
+            assert one.time == pytest.approx(other.time) and np.array_equal(one.picture, other.picture)
+
+
 @pytest.mark.parametrize("problem", [RuntimeError("render"), KeyboardInterrupt()])
 def test_an_interrupted_video_leaves_nothing(tmp_path: Path, problem: BaseException) -> None:
     (tmp_path / "out.mp4").write_bytes(b"the old one")
@@ -177,7 +190,7 @@ def test_who_waits_for_the_last_frames_can_stop(tmp_path: Path, monkeypatch: pyt
             given.append(packet.size)
             yield packet
             begun.set()
-            assert video._abandoned.wait(20), "nobody stopped"
+            assert video._abandoned.wait(PATIENCE), "nobody stopped"
 
     def stop() -> None:
         if begun.is_set():
@@ -207,7 +220,7 @@ def test_a_video_without_frames_is_refused(tmp_path: Path) -> None:
 
 
 FULL_DISK = """
-import resource, sys, torch
+import resource, torch
 from playmate_core.errors import UserError
 from playmate_core.media.video_writer import VideoWriter
 resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
@@ -222,8 +235,7 @@ except UserError as problem:
 
 @pytest.mark.skipif(not hasattr(resource, "RLIMIT_FSIZE"), reason="needs a limit on file sizes")
 def test_a_disk_that_fills_up_is_said_and_cleaned(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", FULL_DISK, str(tmp_path / "out.mp4")]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    done = run_script(FULL_DISK, [tmp_path / "out.mp4"])
     assert done.returncode == 1 and "could not be written" in done.stderr and "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []
 
@@ -241,29 +253,24 @@ def test_outputs_are_checked_before_slow_work(tmp_path: Path, monkeypatch: pytes
         raise PermissionError(13, "Permission denied")
 
     with monkeypatch.context() as patched, pytest.raises(UserError, match="cannot be written"):
-        patched.setattr(writer.tempfile, "TemporaryFile", refuse)
+        patched.setattr(output_file.tempfile, "TemporaryFile", refuse)
         check_output(tmp_path / "out.mp4")
-    monkeypatch.setattr(writer, "LEAST_FREE_BYTES", 1 << 62)
+    monkeypatch.setattr(output_file, "LEAST_FREE_BYTES", 1 << 62)
     with pytest.raises(UserError, match="full"):
         check_output(tmp_path / "out.mp4")
 
 
 MEMORY = """
-import resource, sys, torch
+import numpy as np, torch
 from playmate_core.media.audio_files import Recording
 from playmate_core.media.video_writer import VideoWriter
-import numpy as np
 with VideoWriter(sys.argv[1], sound=Recording(np.zeros((1, 16000), np.float32), 16000)) as video:
     for i in range(int(sys.argv[2]) // 8):
         video.write(torch.full((8, 256, 256, 3), i % 200, dtype=torch.uint8))
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """
 
 
+@needs_proc
 def test_memory_does_not_grow_with_the_video(tmp_path: Path) -> None:
-    def peak(count: int) -> int:
-        command = [sys.executable, "-c", MEMORY, str(tmp_path / "out.mp4"), str(count)]
-        return int(subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=120).stdout)
-
-    short, long = peak(160), peak(960)
-    assert long < short + 30, f"{short} MB for 160 frames, {long} MB for 960 (157 MB of pixels more)"
+    short, long = (peak_memory(MEMORY, [tmp_path / "out.mp4", count]) for count in (160, 960))
+    assert long < short + 30_000, f"{short} kB for 160 frames, {long} kB for 960 (157 MB of pixels more)"

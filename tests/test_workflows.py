@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 
 from training.thumbnails import SHOTS
@@ -30,7 +33,6 @@ def script(path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, path.stem, module)
     spec.loader.exec_module(module)
     return module
 
@@ -50,12 +52,42 @@ def test_help_and_locales_are_what_the_script_writes(monkeypatch: pytest.MonkeyP
     assert not stale, "run `python .ci/words.py`"
 
 
-def test_every_workflow_has_a_small_picture_for_the_template_browser() -> None:
-    pictures = {path.stem: path for path in (ROOT / "workflows").glob("*.jpg")}
+def test_every_workflow_has_a_small_wide_picture_of_its_own_for_the_template_browser() -> None:
+    pictures = {path.stem: path.read_bytes() for path in (ROOT / "workflows").glob("*.jpg")}
     assert set(pictures) == {path.stem for path in UI} == set(SHOTS)
-    for path in pictures.values():
-        data = path.read_bytes()
-        assert data.startswith(b"\xff\xd8\xff") and len(data) < 40_000, path.name
+    for name, data in pictures.items():
+        picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        assert len(data) < 40_000 and picture is not None and picture.shape == (360, 640, 3), name
+    assert len(set(pictures.values())) == len(pictures), "no two alike"
+
+
+@pytest.mark.parametrize("path", UI, ids=lambda path: path.stem)
+def test_a_workflow_has_groups_colours_and_a_titled_note_and_no_box_over_another(path: Path) -> None:
+    workflow = json.loads(path.read_text(encoding="utf-8"))
+    assert all(node["color"] and node["bgcolor"] and node["title"] for node in workflow["nodes"])
+    nodes = [node for node in workflow["nodes"] if node["type"] != "MarkdownNote"]
+    groups = [group["bounding"] for group in workflow["groups"]]
+    for node in nodes:
+        (left, top), (width, height) = node["pos"], node["size"]
+        inside = [
+            (x, y)
+            for x, y, wide, tall in groups
+            if x <= left and left + width <= x + wide and y <= top - 30 and top + height <= y + tall
+        ]
+        assert len(inside) == 1, (node["type"], "lies in one group")
+    for n, (x, y, wide, tall) in enumerate(groups):
+        for left, top, width, height in groups[:n]:
+            apart = x >= left + width or left >= x + wide or y >= top + height or top >= y + tall
+            assert apart, "groups do not overlap"
+
+
+def test_every_type_of_link_has_a_colour() -> None:
+    script = (ROOT / "nodes" / "web" / "link_colours.js").read_text(encoding="utf-8")
+    colours = dict(re.findall(r'(PLAYMATE_\w+): "(#[0-9a-f]{6})"', script))
+    assert set(colours) == {
+        kind for info in NODES.values() for kind in info["output"] if kind.startswith("PLAYMATE")
+    } | {"PLAYMATE_AUDIO_ENCODER"}
+    assert len(set(colours.values())) == len(colours)
 
 
 def test_every_node_stands_in_a_workflow() -> None:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import copy
 import logging
-import os
 import random
-import signal
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import torch
-from test_prefetch import ours
+from child_process import kill_where_it_waits, needs_proc, needs_sigkill, peak_memory
+from portrait_videos import motion, plenty_of_memory, write
 from torch import Tensor
+from worker_threads import ours
 
 from playmate_core.face import FaceModel
 from playmate_core.media.images import read_picture
@@ -25,10 +24,9 @@ from playmate_core.motion.motion_file import MotionClip, save_motion_clip
 from playmate_core.rendering import render as drawing
 from playmate_core.rendering import segments as room
 from playmate_core.rendering.portrait import read_portrait
-from playmate_core.rendering.render import Progress, RenderOptions, render
-from playmate_core.rendering.segments import VideoOutput, segments_folder, write_video
-from playmate_core.rendering.write_video import Composition, portrait_job
-from playmate_core.values import Motion, Portrait, Pose
+from playmate_core.rendering.render import RenderOptions, render
+from playmate_core.rendering.segments import VideoOutput, segments_folder
+from playmate_core.values import Portrait
 from playmate_core.weights.files import load_face
 
 
@@ -40,26 +38,6 @@ def face(tiny_face: Path) -> FaceModel:
 @pytest.fixture(scope="module")
 def portrait(face: FaceModel, portrait_picture: Path) -> Portrait:
     return read_portrait(face, read_picture(portrait_picture), "whole")
-
-
-def motion(frames: int) -> Motion:
-    """In place: 25 MB an hour is what a motion is, and no copy of it belongs to a film's memory."""
-    noise = torch.Generator().manual_seed(3)
-    turns = torch.randn(frames, 3, generator=noise).mul_(5)
-    pose = Pose(turns, torch.zeros(frames, 3), torch.ones(frames, 1))
-    return Motion(pose, torch.randn(frames, 21, 3, generator=noise).mul_(0.05))
-
-
-def write(
-    face: FaceModel,
-    portrait: Portrait,
-    motion: Motion,
-    output: VideoOutput,
-    progress: Progress | None = None,
-    rendering: RenderOptions | None = None,
-    pasted: bool = False,
-) -> int:
-    return write_video(portrait_job(face, portrait, motion, rendering, Composition(pasted)), output, progress)
 
 
 def frames_of(path: Path) -> np.ndarray:
@@ -176,26 +154,28 @@ def test_parts_of_another_film_are_not_used(
     assert np.array_equal(frames_of(tmp_path / "a.mp4"), frames_of(tmp_path / "b.mp4"))
 
 
-KILLED_FILM = """
-import sys, torch
-sys.path.insert(0, sys.argv[5])
+KILLED_VIDEO = """
+import psutil, torch
 from pathlib import Path
-from test_write_video import motion, write
-from playmate_core.rendering import segments as parts
+from portrait_videos import motion, plenty_of_memory, write
 from playmate_core.media.images import read_picture
+from playmate_core.rendering import segments
 from playmate_core.rendering.portrait import read_portrait
 from playmate_core.weights.files import load_face
 torch.set_num_threads(1)
-parts.PART = 25
+psutil.virtual_memory = plenty_of_memory
+segments.PART = 25
 face = load_face(Path(sys.argv[1]))
 portrait = read_portrait(face, read_picture(sys.argv[2]), "whole")
-output = parts.VideoOutput(Path(sys.argv[3]), resumable=True)
-print("ready", flush=True)
-write(face, portrait, motion(int(sys.argv[4])), output, lambda done, _: print(done, flush=True))
+output = segments.VideoOutput(Path(sys.argv[3]), resumable=True)
+def wait_in_the_third_part(done, total):
+    if done > 50:
+        wait_to_be_killed()
+write(face, portrait, motion(80), output, wait_in_the_third_part)
 """
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is POSIX's")
+@needs_sigkill
 def test_a_killed_process_is_gone_on_from(
     tmp_path: Path,
     face: FaceModel,
@@ -204,19 +184,11 @@ def test_a_killed_process_is_gone_on_from(
     tiny_face: Path,
     portrait_picture: Path,
 ) -> None:
-    """SIGKILL, which nothing can clean up after, somewhere in the midst of the third part."""
-    words = [tiny_face, portrait_picture, tmp_path / "killed.mp4", 80, Path(__file__).parent]
-    command = [sys.executable, "-c", KILLED_FILM, *map(str, words)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1])
-    assert process.stdout is not None
-    for line in process.stdout:
-        if line.strip().isdigit() and int(line) > 50:
-            break
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    process.stdout.close()
+    """SIGKILL, which nothing can clean up after, in the midst of the third part."""
+    kill_where_it_waits(KILLED_VIDEO, [tiny_face, portrait_picture, tmp_path / "killed.mp4"])
     assert not (tmp_path / "killed.mp4").exists()
     monkeypatch.setattr(room, "PART", 25)
+    monkeypatch.setattr(psutil, "virtual_memory", plenty_of_memory)
     threads, told = torch.get_num_threads(), []
     torch.set_num_threads(1)
     try:
@@ -230,30 +202,19 @@ def test_a_killed_process_is_gone_on_from(
     assert sorted(p.name for p in tmp_path.iterdir()) == ["killed.mp4", "whole.mp4"]
 
 
-#: Run in a process of its own, whose whole life the figure is of: what the kernel says it had at the most. (The peak
-#: that getrusage tells begins with that of the process which started it.)
-PEAK = """
-import sys
-from pathlib import Path
+RENDER = """
 from playmate_core.cli.main import main
-words = ["render", *sys.argv[1:], "--crop", "whole", "--any-picture", "--batch", "64"]
-assert main(words) == 0
-print(next(line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")))
+assert main(["render", *sys.argv[1:], "--crop", "whole", "--any-picture", "--batch", "64"]) == 0
 """
-needs_proc = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="there is no /proc to read memory from")
 
 
 def peak(folder: Path, face: Path, picture: Path, frames: int) -> int:
     """The most memory, in kB, of `playmate render` with a motion of so many frames."""
-    played, film = folder / f"{frames}.safetensors", folder / f"{frames}.mp4"
+    played, video = folder / f"{frames}.safetensors", folder / f"{frames}.mp4"
     save_motion_clip(MotionClip(motion(frames)), played)
-    words = [sys.executable, "-c", PEAK, *map(str, [picture, played, "-o", film, "--face-weights", face])]
-    # An allocator told to keep what is freed would count what was there one after another as if at once.
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
-    done = subprocess.run(words, capture_output=True, text=True, cwd=Path(__file__).parents[1], env=kept)
-    assert not done.returncode, done.stderr
-    assert video_facts(film).frames == frames
-    return int(done.stdout.split()[-1])
+    most = peak_memory(RENDER, [picture, played, "-o", video, "--face-weights", face])
+    assert video_facts(video).frames == frames
+    return most
 
 
 @needs_proc

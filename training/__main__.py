@@ -11,11 +11,12 @@ from playmate_core.errors import UserError
 
 VERBS = {
     "corpus": "make the synthetic talking heads",
+    "prepare": "make clips to train on from a folder of real videos",
     "reading": "train M alone to read faces",
     "face": "train the face networks F, M, W, G",
     "stage1": "train the motion denoiser",
     "stage2": "train the emotion controller on a frozen stage 1",
-    "evaluate": "print the table on held-out clips",
+    "evaluate": "print the table on held-out clips, or with --videos and --truth that of any films",
     "bundle": "put the demo's portrait, voice and weights into the package",
     "driving": "film the clip the demo drives a portrait with",
     "figures": "draw the README's pictures with the bundled weights",

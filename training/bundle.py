@@ -37,8 +37,10 @@ MODELS = ("face", "motion", "emotion")
 SENTENCES = ("Hello, my name is Poppy.", "Give me a voice and a mood, and maybe I become somebody you believe.")
 LEAD, PAUSE, TAIL = 0.3, 0.55, 0.5  # seconds of room tone before, between and after them
 LOUDNESS, ROOM_TONE = 0.08, 1e-4  # RMS; a microphone never gives digital silence
-#: Pitch, yaw, roll in degrees, translation and scale of the portrait; every smile starts small.
-ROTATION, TRANSLATION, SCALE, SMILE = (0.0, -6.0, 1.5), (0.0, 0.02, 0.0), 1.4, 0.3
+#: Where the heads of the bundle are in their pictures, and how large.
+HEAD_TRANSLATION, HEAD_SCALE = (0.0, 0.02, 0.0), 1.4
+#: Pitch, yaw, roll in degrees of the portrait; every smile starts small.
+ROTATION, SMILE = (0.0, -6.0, 1.5), 0.3
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ def draw_portrait(config: BundleConfig) -> bytes:
     rig = np.zeros(len(RIG))
     rig[[RIG.index("smile_left"), RIG.index("smile_right")]] = SMILE
     identity = make_identity(FIRST_IDENTITY["test"] + config.identity)
-    picture = render(identity, make_scene(config.scene), rig, ROTATION, TRANSLATION, SCALE, config.size)
+    picture = render(identity, make_scene(config.scene), rig, ROTATION, HEAD_TRANSLATION, HEAD_SCALE, config.size)
     return bytes(cv2.imencode(".png", picture[..., ::-1])[1].tobytes())
 
 

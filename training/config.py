@@ -60,18 +60,23 @@ def check(config: LoopConfig) -> None:
             raise UserError(f"--{name.replace('_', '-')} is {got}, expected at least 1.")
 
 
-def parse(kind: type[Config], argv: Sequence[str] | None, description: str) -> Config:
+def parse(kind: type[Config], argv: Sequence[str] | None, description: str, positional: str = "") -> Config:
     """Resolve ``kind`` from its defaults, then ``--config FILE.json``, then one flag per field (``--save-every 100``).
 
-    A field that is itself a config gives its fields as ``--model-width 128``. Raises UserError for an unreadable file
+    A field that is itself a config gives its fields as ``--model-width 128``; the field ``positional`` may also stand
+    without its flag. Raises UserError for an unreadable file
     or an unknown key in it; argparse refuses unknown flags.
     """
     parser = argparse.ArgumentParser(description=description, allow_abbrev=False)
     parser.add_argument("--config", metavar="FILE.json", help="a config.json to start from; flags override it")
     defaults = kind()
     _add_flags(parser, defaults, "")
+    if positional:
+        parser.add_argument("positional", metavar=positional.upper(), nargs="?", help=f"the same as --{positional}")
     given = vars(parser.parse_args(argv))
     path = given.pop("config")
+    if positional and (value := given.pop("positional")) is not None:
+        given[positional] = value
     return _apply(_from_file(defaults, Path(path)) if path else defaults, given, "")
 
 

@@ -5,14 +5,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-import multiprocessing
-import os
-import signal
 import sys
-import threading
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +22,7 @@ from training.data import shard_path, write_clips, write_manifest, write_session
 from training.synthetic.clips import SPLITS, make_clip
 from training.synthetic.sessions import make_session
 from training.synthetic.speech import BACKENDS, VOICES, say
+from training.workers import worker_pool
 
 logger = logging.getLogger(__name__)
 #: One in this many goes to validation, and as many to the test.
@@ -134,10 +131,7 @@ def _made(config: CorpusConfig, missing: Sequence[Shard]) -> Iterator[Shard]:
         finally:
             torch.set_num_threads(threads)
         return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(
-        min(config.workers, len(missing)), context, initializer=_start_worker, initargs=(os.getpid(),)
-    ) as pool:
+    with worker_pool(min(config.workers, len(missing))) as pool:
         futures = [pool.submit(make_shard, config, shard) for shard in missing]
         try:
             for future in as_completed(futures):
@@ -145,19 +139,6 @@ def _made(config: CorpusConfig, missing: Sequence[Shard]) -> Iterator[Shard]:
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-
-
-def _start_worker(parent: int) -> None:
-    """One thread of arithmetic; Ctrl-C is the parent's; a worker whose parent was killed ends."""
-    torch.set_num_threads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1.0)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _check(config: CorpusConfig) -> None:

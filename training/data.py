@@ -23,17 +23,20 @@ from torch import Tensor
 from playmate_core.atomic_file import write_atomically
 from playmate_core.errors import UserError
 from playmate_core.values import Motion, Pose
-from training.synthetic.clips import Clip
+from training.clip import Clip
+from training.prepared import prepared_shards, read_shards
+from training.synthetic.clips import LICENSE, SyntheticClip
 from training.synthetic.sessions import Session
 from training.synthetic.speech import Phone
 
 __all__ = [
-    "Clip",
     "Session",
     "Sessions",
+    "SyntheticClip",
     "corpus_config",
     "corpus_hash",
     "load_clips",
+    "load_synthetic_clips",
     "shards",
     "write_clips",
     "write_sessions",
@@ -55,7 +58,8 @@ def shards(root: Path, split: str, kind: str) -> list[Path]:
     if not found:
         raise UserError(
             f"There are no {split} {kind} in {root}; make them with "
-            f"`python -m training corpus --out {root} --{kind} N` or point --corpus at a corpus that has them."
+            f"`python -m training corpus --out {root} --{kind} N`, or point --corpus at a corpus that has them "
+            "(real videos: `python -m training prepare`)."
         )
     return found
 
@@ -82,7 +86,7 @@ def corpus_config(root: Path) -> dict[str, Any]:
         ) from error
 
 
-def write_clips(path: Path, clips: Sequence[Clip]) -> None:
+def write_clips(path: Path, clips: Sequence[SyntheticClip]) -> None:
     """Write a shard of clips: frames of all clips laid end to end, labels in the metadata."""
     motion = [clip.motion for clip in clips]
     tensors = {
@@ -117,12 +121,21 @@ def _write(path: Path, tensors: dict[str, Tensor], labels: list[dict[str, Any]])
     write_atomically(path, blob)
 
 
-def load_clips(root: Path, split: str) -> list[Clip]:
-    """All clips of a split, in order; sound stays on disk until asked for. Raises UserError where there are none."""
+def load_clips(root: Path, split: str) -> Sequence[Clip]:
+    """All clips of a split, in order, of what `prepare` or `corpus` made; sound stays on disk until asked for.
+
+    Raises UserError where there are none.
+    """
+    tars = prepared_shards(root, split)
+    return read_shards(tars) if tars else load_synthetic_clips(root, split)
+
+
+def load_synthetic_clips(root: Path, split: str) -> list[SyntheticClip]:
+    """The clips of a split with all that their renderer knows. Raises UserError where there are none."""
     return [clip for path in shards(root, split, "clips") for clip in _read_clips(path)]
 
 
-def _read_clips(path: Path) -> list[Clip]:
+def _read_clips(path: Path) -> list[SyntheticClip]:
     labels, offsets = _header(path)
     sound = torch.from_numpy(_mapped(path, offsets["samples"], np.int16))
     with safe_open(path, framework="pt") as file:
@@ -133,8 +146,10 @@ def _read_clips(path: Path) -> list[Clip]:
         end = begin + label["frames"]
         pose = Pose(t["rotation"][begin:end], t["translation"][begin:end], t["scale"][begin:end])
         clips.append(
-            Clip(
+            SyntheticClip(
                 **{name: label[name] for name in _LABELS},
+                speaker=str(label["identity_seed"]),
+                license_tag=LICENSE,
                 phones=tuple(Phone(*phone) for phone in label["phones"]),
                 samples=sound[begin * per_frame : end * per_frame],
                 motion=Motion(pose, t["expression"][begin:end]),

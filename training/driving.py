@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 import playmate_core
 from playmate_core.media.video_writer import VideoOptions, VideoWriter
 from playmate_core.values import FPS
+from training.bundle import HEAD_SCALE, HEAD_TRANSLATION
 from training.config import parse
 from training.synthetic.identity import make_identity
 from training.synthetic.pixels import make_scene, render
@@ -24,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 #: Pitch, yaw, roll in degrees at the extremes of a figure of eight, and how many of them there are.
 TURNS, ROUNDS = np.array([9.0, 22.0, 6.0]), 1.0
-SCALE, SYLLABLES_PER_SECOND, BLINK_SECONDS = 1.4, 3.5, (0.9, 2.3)
+SYLLABLES_PER_SECOND, BLINK_SECONDS = 3.5, (0.9, 2.3)
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def film(config: DrivingConfig) -> Path:
     person, scene = make_identity(FIRST_IDENTITY["test"] + config.identity), make_scene(config.scene)
     with VideoWriter(out, FPS, options=VideoOptions(crf=20)) as video:
         for rig, rotation in zip(*act(round(config.seconds * FPS)), strict=True):
-            picture = render(person, scene, rig, rotation, (0.0, 0.02, 0.0), SCALE, config.size)
+            picture = render(person, scene, rig, rotation, HEAD_TRANSLATION, HEAD_SCALE, config.size)
             video.write(torch.from_numpy(picture)[None])
     return out
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from playmate_core.errors import UserError
 from playmate_core.face import FaceConfig, FaceModel, FaceReading
 from playmate_core.face.motion import std_of
-from playmate_core.values import EYE_KEYPOINTS, LIP_KEYPOINTS
+from playmate_core.values import BROWS, EYE_KEYPOINTS, LIP_KEYPOINTS
 from playmate_core.weights import files as weights
 from training import face_losses as losses
 from training.config import parse
@@ -26,11 +26,10 @@ from training.pairs import Pairs, Truth, draw_pairs, every_expression, resized
 from training.perceptual import NORMS, load_feature_net, perceptual_distance
 from training.probe_stage import ProbeStageConfig, train_probe
 from training.reading import begin, save_face, two_rates
-from training.synthetic.rig import BROW_POINTS
 
 #: How far around the points that speak pixels count more, in picture halves.
 EMPHASIS_RADIUS = 0.06
-SPEAKING = (*LIP_KEYPOINTS, *EYE_KEYPOINTS, *BROW_POINTS)
+SPEAKING = (*LIP_KEYPOINTS, *EYE_KEYPOINTS, *BROWS)
 #: Which branch of Eq. 4 may carry no gradient.
 DETACH = ("none", "A", "B")
 

@@ -13,7 +13,7 @@ from playmate_core.geometry import ANGLE_BINS, DEGREES_PER_BIN, ZERO_BIN_DEGREES
 from training.pairs import Blur, Truth
 
 #: What one unit of each guide is worth: about the spread of the quantity over people and frames.
-SPREAD, KEYPOINT, EXPRESSION = Blur(degrees=10.0, shift=0.05, scale=0.1), 0.01, 0.01
+POSE_UNIT, KEYPOINT_UNIT, EXPRESSION_UNIT = Blur(degrees=10.0, shift=0.05, scale=0.1), 0.01, 0.01
 #: Where shoulders begin below the head's origin, in canonical units, how far they reach to each side, and above which
 #: height nothing of them is seen.
 BODY_TOP, BODY_HALF_WIDTH, ABOVE_BODY = 0.8, 0.5, 0.5
@@ -28,7 +28,7 @@ def pose_supervision(seen: HeadPlacement | FaceReading, angle_logits: Tensor, tr
     target.scatter_(-1, low.long()[..., None], (1.0 - share)[..., None])
     target.scatter_(-1, low.long()[..., None] + 1, share[..., None])
     bins = -(target * angle_logits.log_softmax(-1)).sum(-1).mean()
-    return 0.1 * bins + pose_distance(seen, truth, SPREAD)
+    return 0.1 * bins + pose_distance(seen, truth, POSE_UNIT)
 
 
 def pose_distance(seen: HeadPlacement | FaceReading, truth: Truth, unit: Blur) -> Tensor:
@@ -41,12 +41,12 @@ def pose_distance(seen: HeadPlacement | FaceReading, truth: Truth, unit: Blur) -
 
 def keypoint_guide(reading: FaceReading, truth: Truth) -> Tensor:
     """The canonical keypoints at the semantic places LivePortrait's indices mean."""
-    return F.smooth_l1_loss(reading.keypoints / KEYPOINT, truth.keypoints / KEYPOINT, beta=0.2)
+    return F.smooth_l1_loss(reading.keypoints / KEYPOINT_UNIT, truth.keypoints / KEYPOINT_UNIT, beta=0.2)
 
 
 def expression_guide(reading: FaceReading, truth: Truth) -> Tensor:
     """The expression near the true one; dead components are pulled to zero with the rest."""
-    return F.smooth_l1_loss(reading.expression / EXPRESSION, truth.expression / EXPRESSION, beta=0.2)
+    return F.smooth_l1_loss(reading.expression / EXPRESSION_UNIT, truth.expression / EXPRESSION_UNIT, beta=0.2)
 
 
 def standard_distance(seen: Tensor, true: Tensor, spread: Tensor) -> Tensor:

@@ -14,10 +14,14 @@ import torch
 from playmate_core.errors import UserError
 from training.config import LoopConfig
 from training.data import corpus_hash
+from training.data_card import DataCard
 
 
-def training_facts(config: LoopConfig, corpus: str, stage: str, run_dir: Path, step: int) -> dict[str, Any]:
-    """The resolved config, the command, the hardware, the time and the corpus hash; no folder of this machine."""
+def training_facts(
+    config: LoopConfig, corpus: str, stage: str, run_dir: Path, step: int, seen: DataCard | None = None
+) -> dict[str, Any]:
+    """The resolved config, the command, the hardware, the time, the corpus hash and how much was ``seen`` of whom; no
+    folder of this machine."""
     log = run_dir / "log.jsonl"
     last = log.read_text().splitlines()[-1:] if log.exists() else []
     return portable(
@@ -29,6 +33,7 @@ def training_facts(config: LoopConfig, corpus: str, stage: str, run_dir: Path, s
             "command": " ".join(["python -m training", *sys.argv[1:]]),
             "hardware": f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}",
             "corpus_hash": hash_or_note(Path(corpus)),
+            **(seen.facts() if seen else {}),
         }
     )
 

@@ -13,8 +13,6 @@ from playmate_core.values import KEYPOINTS, LIP_KEYPOINTS
 from training.config import LoopConfig
 from training.windows import Windows
 
-EXPRESSION = 3 * KEYPOINTS
-
 
 @dataclass(frozen=True)
 class MotionRecipe(LoopConfig):

@@ -11,17 +11,18 @@ import torch
 from torch import Tensor, nn
 
 from playmate_core.diffusion.denoiser import MotionConfig, MotionDenoiser
-from playmate_core.diffusion.normalisation import MotionStatistics, measure_statistics
+from playmate_core.diffusion.normalisation import EXPRESSION_CHANNELS, MotionStatistics, measure_statistics
 from playmate_core.diffusion.samplers import Schedule, predicted_x0
 from playmate_core.errors import UserError
 from playmate_core.speech import make_encoder
 from playmate_core.weights import files as weights
+from training.clip import Clip
 from training.config import parse
 from training.data import load_clips
+from training.data_card import DataCard, data_card
 from training.facts import training_facts
 from training.loop import train
 from training.objective import (
-    EXPRESSION,
     MotionRecipe,
     Noised,
     diffuse,
@@ -29,13 +30,9 @@ from training.objective import (
     masked_mean,
     snr_weight,
 )
-from training.synthetic.clips import Clip
 from training.windows import Windows, WindowSampler, clip_tensors, silence
 
 logger = logging.getLogger(__name__)
-
-LICENSE = "Apache-2.0"
-DATA = "synthetic talking heads and espeak-ng speech, made by `python -m training corpus`; no recorded person"
 
 
 @dataclass(frozen=True)
@@ -62,8 +59,11 @@ class Stage1:
 
     name = "stage1"
 
-    def __init__(self, config: Stage1Config, denoiser: MotionDenoiser, sampler: WindowSampler) -> None:
+    def __init__(
+        self, config: Stage1Config, denoiser: MotionDenoiser, sampler: WindowSampler, seen: DataCard | None = None
+    ) -> None:
         self.config, self.denoiser, self.sampler = config, denoiser, sampler
+        self.seen = seen or DataCard()
         self.schedule = Schedule.linear()
 
     def modules(self) -> Mapping[str, nn.Module]:
@@ -102,9 +102,9 @@ class Stage1:
         weights.save(
             self.denoiser,
             run_dir / "motion.safetensors",
-            license=LICENSE,
-            data=DATA,
-            training=training_facts(self.config, self.config.corpus, self.name, run_dir, step),
+            license=self.seen.license,
+            data=self.seen.data,
+            training=training_facts(self.config, self.config.corpus, self.name, run_dir, step, self.seen),
             audio=self.config.model.audio_encoder,
         )
 
@@ -113,8 +113,8 @@ class Stage1:
         per_channel = expression_weight(self.denoiser.statistics.live, self.config.lip_weight)
         valid = batch.valid[:, -weight.shape[1] :]
         moving = ~batch.pose_static[:, None] & valid
-        expression = masked_mean(square[..., :EXPRESSION] @ per_channel, weight, valid)
-        pose = masked_mean(square[..., EXPRESSION:].mean(-1), weight * moving, moving)
+        expression = masked_mean(square[..., :EXPRESSION_CHANNELS] @ per_channel, weight, valid)
+        pose = masked_mean(square[..., EXPRESSION_CHANNELS:].mean(-1), weight * moving, moving)
         return {"loss": expression + self.config.pose_weight * pose, "expression": expression, "pose": pose}
 
     def _velocity(self, prediction: Tensor, noised: Noised, batch: Windows) -> Tensor:
@@ -124,7 +124,7 @@ class Stage1:
         return self._two_means(square, sure * batch.valid[:, 1:], batch)["loss"]
 
 
-def read_clips(config: MotionRecipe) -> list[Clip]:
+def read_clips(config: MotionRecipe) -> Sequence[Clip]:
     """The training clips the recipe asks for. Raises UserError where there are fewer."""
     clips = load_clips(Path(config.corpus), "train")
     if len(clips) < config.clips:
@@ -153,7 +153,8 @@ def build(config: Stage1Config, clips: Sequence[Clip]) -> Stage1:
     encoder = make_encoder(config.model.audio_encoder, config.audio_path or None)
     measured = measure_statistics([c.motion for c in clips], [c.keypoints for c in clips], silence(encoder))
     denoiser.statistics.load_state_dict(measured.state_dict())
-    return Stage1(config, denoiser, make_sampler(clips, denoiser.statistics, config.model, config.audio_path))
+    sampler = make_sampler(clips, denoiser.statistics, config.model, config.audio_path)
+    return Stage1(config, denoiser, sampler, data_card(Path(config.corpus), clips))
 
 
 def main(argv: Sequence[str]) -> None:

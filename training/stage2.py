@@ -12,23 +12,25 @@ from torch import Tensor, nn
 
 from playmate_core.diffusion.denoiser import MotionDenoiser
 from playmate_core.diffusion.emotion import EmotionConfig, EmotionController
+from playmate_core.diffusion.normalisation import EXPRESSION_CHANNELS
 from playmate_core.diffusion.samplers import Schedule
 from playmate_core.errors import UserError
 from playmate_core.values import EMOTIONS
 from playmate_core.weights import files as weights
+from training.clip import UNLABELLED, Clip
 from training.config import parse
+from training.data_card import DataCard, data_card
 from training.facts import training_facts
 from training.loop import train
 from training.objective import (
-    EXPRESSION,
     MotionRecipe,
     diffuse,
     expression_weight,
     masked_mean,
     snr_weight,
 )
-from training.stage1 import DATA, LICENSE, make_sampler, read_clips
-from training.synthetic.clips import Clip
+from training.stage1 import make_sampler, read_clips
+from training.synthetic.clips import LEVELS
 from training.windows import Windows, WindowSampler
 
 
@@ -52,9 +54,15 @@ class Stage2:
     name = "stage2"
 
     def __init__(
-        self, config: Stage2Config, base: MotionDenoiser, controller: EmotionController, sampler: WindowSampler
+        self,
+        config: Stage2Config,
+        base: MotionDenoiser,
+        controller: EmotionController,
+        sampler: WindowSampler,
+        seen: DataCard | None = None,
     ) -> None:
         self.config, self.controller, self.sampler = config, controller, sampler
+        self.seen = seen or DataCard()
         self.base = base.eval().requires_grad_(False)
         self.base_hash = weights.tensor_hash(base)
         self.schedule = Schedule.linear()
@@ -86,12 +94,12 @@ class Stage2:
         )
         frames = batch.valid.shape[1]
         one_hot = F.one_hot(batch.emotion, len(EMOTIONS)).float()[:, None].expand(-1, frames, -1)  # (B, W, E)
-        intensity = batch.intensity[:, None].expand(-1, frames)
+        intensity = drawn_where_unknown(batch.intensity, generator)[:, None].expand(-1, frames)
         with torch.no_grad():
             hidden = self.base.trunk(noised.noisy, noised.t, noised.context)
         felt = self.controller(hidden, noised.t, one_hot, intensity, null.to(hidden.device), batch.valid)
         prediction = self.base.expression_head(felt).float()
-        square = (prediction - noised.target[..., :EXPRESSION]).square()
+        square = (prediction - noised.target[..., :EXPRESSION_CHANNELS]).square()
         weight = batch.valid * snr_weight(self.schedule, target, c.snr_limit, noised.t)[:, None]
         per_channel = expression_weight(self.base.statistics.live, c.lip_weight)
         return {"loss": masked_mean(square @ per_channel, weight, batch.valid)}
@@ -104,26 +112,48 @@ class Stage2:
         weights.save(
             self.controller,
             run_dir / "emotion.safetensors",
-            license=LICENSE,
-            data=DATA,
-            training=training_facts(self.config, self.config.corpus, self.name, run_dir, step),
+            license=self.seen.license,
+            data=self.seen.data,
+            training=training_facts(self.config, self.config.corpus, self.name, run_dir, step, self.seen),
             base=self.base,
         )
 
 
-def build(config: Stage2Config, base: MotionDenoiser, clips: Sequence[Clip]) -> Stage2:
-    """A fresh controller for ``base``, and windows of ``clips`` in the base's own model space."""
+def drawn_where_unknown(intensity: Tensor, generator: torch.Generator) -> Tensor:
+    """Intensities (B,), one of the three levels drawn where it is NaN (docs/method.md 1.11)."""
+    unknown = intensity.isnan()
+    if not bool(unknown.any()):
+        return intensity
+    levels = (torch.randint(len(LEVELS), intensity.shape, generator=generator) + 1).to(intensity) / len(LEVELS)
+    return torch.where(unknown, levels, intensity)
+
+
+def build(
+    config: Stage2Config, base: MotionDenoiser, clips: Sequence[Clip], facts: weights.Description | None = None
+) -> Stage2:
+    """A fresh controller for ``base``, and windows of the labelled ``clips`` in the base's own model space.
+
+    ``facts`` is what the base's file says of itself. Raises UserError where no clip is labelled.
+    """
+    labelled = [clip for clip in clips if clip.emotion != UNLABELLED]
+    if not labelled:
+        raise UserError(
+            f"None of the {len(clips)} training clips of {config.corpus} has an emotion's name, expected some; give"
+            " labels when you prepare the corpus (--labels), or another --corpus."
+        )
     torch.manual_seed(config.seed)
     if config.model.width != base.config.width:
         raise UserError(
             f"--model-width is {config.model.width}, but the base {config.base} has {base.config.width}; give the same."
         )
     controller = EmotionController(config.model)
-    sampler = make_sampler(clips, base.statistics, base.config, config.audio_path)
-    return Stage2(config, base, controller, sampler)
+    sampler = make_sampler(labelled, base.statistics, base.config, config.audio_path)
+    seen = data_card(Path(config.corpus), labelled)
+    return Stage2(config, base, controller, sampler, seen.on_top_of(facts) if facts else seen)
 
 
 def main(argv: Sequence[str]) -> None:
     """Load the base, then train the controller on clips that carry an emotion's name."""
     config = parse(Stage2Config, argv, "Train the emotion controller on a frozen stage 1.")
-    train(build(config, weights.load_motion(config.base), read_clips(config)), config, config.out)
+    base = weights.load_motion(config.base)
+    train(build(config, base, read_clips(config), weights.describe(config.base)), config, config.out)

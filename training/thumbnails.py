@@ -12,13 +12,14 @@ import numpy as np
 import torch
 
 from playmate_core.atomic_file import write_atomically
+from playmate_core.diffusion.options import SamplingOptions
 from playmate_core.motion.pose import absolute_pose, apply_pose, still
 from training.config import parse
 from training.figures import CAPTION, Bytes, FiguresConfig, Studio, grid, open_studio
 
 logger = logging.getLogger(__name__)
 
-#: Where in the speech the three tiles lie, and the yaws of those that show a head being turned, degrees.
+#: Where in the speech three tiles lie, and the yaws of those that show a head being turned, degrees.
 MOMENTS, YAWS = (0.2, 0.5, 0.75), (-20.0, 0.0, 20.0)
 QUALITY = 85
 
@@ -33,21 +34,21 @@ class Shot:
     pose: str = ""
 
 
-TALKING = tuple(Shot(moment=moment) for moment in MOMENTS)
 TURNED = tuple(Shot("neutral", pose=f"{yaw:g}") for yaw in YAWS)
-#: What each workflow is about, by the name of its file.
+EIGHT = ("happy", "surprised", "sad", "angry", "neutral", "fear", "disgusted", "contempt")
+#: What each workflow is about, by the name of its file: one, two, three or eight faces, no two alike.
 SHOTS: dict[str, tuple[Shot, ...]] = {
-    "talk": TALKING,
-    "talk_one_box": TALKING,
-    "talk_as_an_app": TALKING,
-    "long_speech_to_file": TALKING,
-    "paste_back": TALKING,
+    "talk": tuple(Shot(moment=moment) for moment in MOMENTS),
+    "talk_one_box": (Shot(moment=0.35), Shot("surprised", moment=0.6)),
+    "talk_as_an_app": tuple(Shot(emotion) for emotion in EIGHT),
+    "long_speech_to_file": tuple(Shot("neutral", moment=0.06 + 0.125 * n) for n in range(8)),
+    "paste_back": (Shot(moment=0.65),),
     "still_head_lips_only": tuple(Shot("neutral", moment=moment, pose="held") for moment in MOMENTS),
     "emotion_score": (Shot("neutral"), Shot("happy"), Shot("surprised")),
-    "compare_seeds": tuple(Shot(seed=seed) for seed in (0, 1, 2)),
+    "compare_seeds": tuple(Shot("angry", seed=seed) for seed in (1, 2)),
     "pose_from_a_clip": TURNED,
-    "swap_the_pose_source": TURNED,
-    "video_driven": TURNED,
+    "swap_the_pose_source": (Shot("happy", pose="-20"), Shot("happy", pose="20")),
+    "video_driven": (Shot("surprised", pose="20"), Shot("sad", pose="0"), Shot("happy", pose="-20")),
 }
 
 
@@ -61,17 +62,17 @@ BANNER = tuple(
 
 @dataclass(frozen=True)
 class ThumbnailsConfig:
-    """Where the workflows lie, the side of one of three faces in pixels, and where the banner goes."""
+    """Where the workflows lie, the height of their pictures in pixels, and where the banner goes."""
 
     out: str = "workflows"
-    tile: int = 192
+    tile: int = 360
     banner: str = "nodes/web/banner.png"
     banner_tile: int = 100
 
 
 def tile(studio: Studio, shot: Shot) -> Bytes:
     """One face without a caption: (tile, tile, 3) RGB."""
-    request = replace(studio.request, sampling=replace(studio.request.sampling, seed=shot.seed))
+    request = replace(studio.request, sampling=SamplingOptions(seed=shot.seed))
     motion = replace(studio, request=request).perform(shot.emotion)
     at = int(shot.moment * (len(motion) - 1))
     frame, rest = motion[at : at + 1], studio.portrait.rest.pose
@@ -83,13 +84,33 @@ def tile(studio: Studio, shot: Shot) -> Bytes:
     return studio.show(frame, [""])[0][:-CAPTION]
 
 
+def wide(faces: Sequence[Bytes]) -> Bytes:
+    """One picture (H, 16 / 9 H, 3) that square faces (H, H, 3) fill: columns beside each other, from eight on in two
+    rows; the background of a single one goes on to both sides."""
+    height = len(faces[0])
+    width = height * 16 // 9
+    if len(faces) == 1:
+        side = (width - height) // 2
+        return np.asarray(cv2.copyMakeBorder(faces[0], 0, 0, side, width - height - side, cv2.BORDER_REPLICATE))
+    rows = 2 if len(faces) >= 8 else 1
+    columns, size = len(faces) // rows, height // rows
+    edges = [round(width * n / columns) for n in range(columns + 1)]
+    picture = np.empty((height, width, 3), np.uint8)
+    for n, face in enumerate(faces):
+        row, column = divmod(n, columns)
+        left, right = edges[column], edges[column + 1]
+        cut = (size - (right - left)) // 2
+        small = cv2.resize(face, (size, size), interpolation=cv2.INTER_AREA)
+        picture[row * size : (row + 1) * size, left:right] = small[:, cut : cut + right - left]
+    return picture
+
+
 def main(argv: Sequence[str] | None = None) -> None:
-    """Draw one JPEG of three faces for each workflow, and the banner."""
+    """Draw one 16:9 JPEG of faces for each workflow, and the banner."""
     config = parse(ThumbnailsConfig, argv, __doc__ or "")
     studio = open_studio(replace(FiguresConfig(), tile=config.tile))
-    rows = {shots: grid([tile(studio, shot) for shot in shots], len(shots)) for shots in set(SHOTS.values())}
     for name, shots in SHOTS.items():
-        row = rows[shots]
+        row = wide([tile(studio, shot) for shot in shots])
         path = Path(config.out) / f"{name}.jpg"
         write_atomically(path, cv2.imencode(".jpg", row[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes())
         logger.info("%s", path)

@@ -17,7 +17,7 @@ from playmate_core.diffusion.normalisation import (
 )
 from playmate_core.speech import SAMPLE_RATE, AudioEncoder
 from playmate_core.values import EMOTIONS
-from training.synthetic.clips import Clip
+from training.clip import UNLABELLED, Clip
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class ClipTensors:
     motion: Tensor
     audio: Tensor
     identity: Tensor
-    emotion: int  # index into EMOTIONS
-    intensity: float
+    emotion: int  # index into EMOTIONS, -1 where nobody named it
+    intensity: float  # NaN where nobody said how strong
     pose_static: bool = False  # its head hardly moves: its pose, divided by a floor, is no target
 
 
@@ -44,7 +44,7 @@ def clip_tensors(
         motion=motion[:frames],
         audio=audio[:frames],
         identity=standardised_identity(clip.keypoints, statistics),
-        emotion=EMOTIONS.index(clip.emotion),
+        emotion=-1 if clip.emotion == UNLABELLED else EMOTIONS.index(clip.emotion),
         intensity=clip.intensity,
         pose_static=pose_is_static(clip.motion, statistics),
     )

@@ -9,7 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from build import PACK, VERSION, Graph, Out
+from canvas import Graph, Out
+
+from playmate_core.version import DISTRIBUTION, version
 
 NAME = "Playmate Talking Portrait"
 ABOUT = "A portrait and a voice become a video, stage by stage: open it to change a stage or to wire in a pose."
@@ -121,8 +123,8 @@ def _box(g: Graph) -> dict[str, Any]:
         "outputs": [{"name": "video", "type": "VIDEO", "links": []}],
         "properties": {
             "proxyWidgets": [[numbers[kind], widget] for kind, widget in SHOWN],
-            "cnr_id": PACK,
-            "ver": VERSION,
+            "cnr_id": DISTRIBUTION,
+            "ver": version(),
         },
         "widgets_values": [],
     }

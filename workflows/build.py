@@ -8,224 +8,13 @@ as ComfyUI describes them; a test says when a file is not what this would write.
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from playmate_core.weights.catalogue import HUMAN
-from playmate_core.weights.folders import megabytes
+import blueprint
+from graphs import GRAPHS
 
 HERE = Path(__file__).resolve().parent
-NODES = json.loads((HERE.parent / "tests" / "data" / "nodes.json").read_text(encoding="utf-8"))
-PACK, VERSION = "playmate-portrait", "0.1.0"
-WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
-#: ComfyUI's own nodes that are used, in the form of nodes.json: the same in every version since 0.3.64.
-CORE: dict[str, dict[str, Any]] = {
-    "PreviewImage": {"input": {"required": {"images": ["IMAGE"]}}, "output": [], "display_name": "Preview Image"},
-    "InvertMask": {"input": {"required": {"mask": ["MASK"]}}, "output": ["MASK"], "display_name": "Invert Mask"},
-    "CreateVideo": {
-        "input": {
-            "required": {"images": ["IMAGE"], "fps": ["FLOAT", {"default": 30.0}]},
-            "optional": {"audio": ["AUDIO"]},
-        },
-        "output": ["VIDEO"],
-        "display_name": "Create Video",
-    },
-    "SaveVideo": {
-        "input": {
-            "required": {
-                "video": ["VIDEO"],
-                "filename_prefix": ["STRING", {"default": "video/ComfyUI"}],
-                "format": ["COMBO", {"default": "auto"}],
-                "codec": ["COMBO", {"default": "auto"}],
-            }
-        },
-        "output": [],
-        "display_name": "Save Video",
-    },
-    "ImagePadForOutpaint": {
-        "input": {
-            "required": {
-                "image": ["IMAGE"],
-                **{side: ["INT", {"default": 0}] for side in ("left", "top", "right", "bottom")},
-                "feathering": ["INT", {"default": 40}],
-            }
-        },
-        "output": ["IMAGE", "MASK"],
-        "display_name": "Pad Image for Outpainting",
-    },
-}
-#: Columns and rows of the canvas.
-WIDE, COLUMN, GAP = 300, 340, 60
-#: What ComfyUI's page offers to download when the file that a node has chosen is not there. Measured on frontends 1.27
-#: and 1.49: of the files a node lists, those count whose name is the value of one of its widgets, so with a bundled
-#: model nothing is said to be missing; with the file chosen and absent 1.27 opens its missing-models dialog and 1.49
-#: marks the node red, both with a download. Of LivePortrait's five files the first is such a value; Load Face Model's
-#: sentence and the note name the other four.
-LISTED = {
-    "PlaymateLoadFaceModel": [
-        {"name": file.name, "url": file.url, "directory": file.folder, "hash": file.sha256, "hash_type": "SHA256"}
-        for file in HUMAN.files
-    ]
-}
-LINKS = ", ".join(f"[{file.name.partition('.')[0]}]({file.url}) ({megabytes(file.size)})" for file in HUMAN.files)
-#: Bold and not code: on the colour of a note, code cannot be read in Nodes 2.0 (frontend 1.49).
-WEIGHTS_NOTE = (
-    "**LivePortrait weights.** The bundled face model knows drawn heads only. For photographs put LivePortrait's five"
-    " files into **models/liveportrait** and choose **appearance_feature_extractor** in Load Face Model: 520 MB in all,"
-    f" MIT licence. Download: {LINKS}. To find the face in any picture also install"
-    " **mediapipe**, or **insightface** (its models are for non-commercial use)."
-)
-
-
-@dataclass(frozen=True)
-class Out:
-    """An output of a node that is already there."""
-
-    node: int
-    slot: int
-
-
-@dataclass
-class Graph:
-    """A workflow while it is drawn."""
-
-    title: str
-    note: str
-    nodes: list[dict[str, Any]] = field(default_factory=list)
-    links: list[list[Any]] = field(default_factory=list)
-    prompt: dict[str, Any] = field(default_factory=dict)
-    heights: dict[int, int] = field(default_factory=dict)
-    extra: dict[str, Any] = field(default_factory=dict)
-
-    def add(self, kind: str, column: int, title: str = "", **values: Any) -> Any:
-        """Put a node into a column; ``values`` are outputs of other nodes or widget values, defaults elsewhere."""
-        info = NODES.get(kind) or CORE[kind]
-        number = len(self.nodes) + 1
-        specs = [(n, spec) for group in ("required", "optional") for n, spec in info["input"].get(group, {}).items()]
-        order = [n for group in ("required", "optional") for n in info.get("input_order", info["input"]).get(group, {})]
-        specs.sort(key=lambda item: order.index(item[0]))
-        unknown = set(values) - {name for name, _ in specs}
-        if unknown:
-            raise ValueError(f"{kind} has no {sorted(unknown)}.")
-        inputs, widgets = [], []
-        taken: dict[str, Any] = {}
-        for name, spec in specs:
-            options = spec[1] if len(spec) > 1 else {}
-            value = values.get(name, options.get("default"))
-            if isinstance(value, Out):
-                self.links.append([len(self.links) + 1, value.node, value.slot, number, len(inputs), self._type(value)])
-                self._connect(value, len(self.links))
-                socket = {"name": name, "type": spec[0], "link": len(self.links)}
-                if spec[0] in WIDGETS:  # keeps its place among the values
-                    socket["widget"] = {"name": name}
-                    widgets.append(options.get("default"))
-                inputs.append(socket)
-                taken[name] = [str(value.node), value.slot]
-            elif spec[0] in WIDGETS:
-                widgets.append(value)
-                taken[name] = value
-                if options.get("control_after_generate"):
-                    widgets.append("fixed")
-            else:
-                inputs.append({"name": name, "type": spec[0], "link": None})
-        height = 60 + 24 * (max(len(inputs), len(info["output"])) + len(widgets))
-        height += 120 * sum(bool(len(s) > 1 and s[1].get("multiline")) for _, s in specs)
-        height += 240 if kind in ("PreviewImage", "PlaymateRenderToVideo", "PlaymateTalk", "SaveVideo") else 0
-        self._place(number, kind, column, height, title or info["display_name"], inputs, info, widgets)
-        self.prompt[str(number)] = {
-            "inputs": taken,
-            "class_type": kind,
-            "_meta": {"title": title or info["display_name"]},
-        }
-        outs = [Out(number, slot) for slot in range(len(info["output"]))]
-        return outs[0] if len(outs) == 1 else outs
-
-    def as_app(self, shown: Sequence[tuple[Out, str]], result: Out) -> None:
-        """Set up the page's app mode (frontends since 1.41): a form of (node, widget), and what Run shows.
-
-        The page still opens the graph: beginning in app mode, it lays its tour of apps over the first one it meets.
-        """
-        asked = [[end.node, widget] for end, widget in shown]
-        self.extra |= {"linearMode": False, "linearData": {"inputs": asked, "outputs": [result.node]}}
-
-    def _place(
-        self,
-        number: int,
-        kind: str,
-        column: int,
-        height: int,
-        title: str,
-        inputs: list[dict[str, Any]],
-        info: dict[str, Any],
-        widgets: list[Any],
-    ) -> None:
-        names = info.get("output_name", info["output"])
-        ours = kind.startswith("Playmate")
-        self.nodes.append(
-            {
-                "id": number,
-                "type": kind,
-                "title": title,
-                "pos": [column * COLUMN, self.heights.get(column, 0)],
-                "size": [WIDE, height],
-                "flags": {},
-                "order": number - 1,
-                "mode": 0,
-                "inputs": inputs,
-                "outputs": [
-                    {"name": name, "type": what, "links": []} for name, what in zip(names, info["output"], strict=True)
-                ],
-                "properties": {
-                    "Node name for S&R": kind,
-                    "cnr_id": PACK if ours else "comfy-core",
-                    "ver": VERSION if ours else "0.3.64",
-                    **({"models": LISTED[kind]} if kind in LISTED else {}),
-                },
-                "widgets_values": widgets,
-            }
-        )
-        self.heights[column] = self.heights.get(column, 0) + height + GAP
-
-    def _type(self, end: Out) -> str:
-        return str(self.nodes[end.node - 1]["outputs"][end.slot]["type"])
-
-    def _connect(self, end: Out, link: int) -> None:
-        self.nodes[end.node - 1]["outputs"][end.slot]["links"].append(link)
-
-    def saved(self) -> dict[str, Any]:
-        """As the page saves it."""
-        number = len(self.nodes) + 1
-        text = f"## {self.title}\n\n{self.note}\n\n{WEIGHTS_NOTE}"
-        note = {
-            "id": number,
-            "type": "MarkdownNote",
-            "pos": [-2 * COLUMN + 320, 0],
-            "size": [340, 420],
-            "flags": {},
-            "order": number - 1,
-            "mode": 0,
-            "inputs": [],
-            "outputs": [],
-            "properties": {"cnr_id": "comfy-core", "ver": "0.3.64"},
-            "widgets_values": [text],
-            "color": "#233",
-            "bgcolor": "#355",
-        }
-        return {
-            "id": "00000000-0000-4000-8000-" + format(abs(sum(map(ord, self.title))), "012d"),
-            "revision": 0,
-            "last_node_id": number,
-            "last_link_id": len(self.links),
-            "nodes": [*self.nodes, note],
-            "links": self.links,
-            "groups": [],
-            "config": {},
-            "extra": self.extra,
-            "version": 0.4,
-        }
 
 
 def dump(value: Any) -> str:
@@ -234,9 +23,6 @@ def dump(value: Any) -> str:
 
 def files() -> dict[str, str]:
     """Path below workflows/ -> what stands there."""
-    import blueprint
-    from graphs import GRAPHS
-
     made = {f"blueprints/{blueprint.NAME}.json": dump(blueprint.saved())}
     for name, draw in GRAPHS.items():
         graph = draw()
@@ -245,7 +31,6 @@ def files() -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    sys.modules["build"] = sys.modules["__main__"]  # the graphs import it
     for path, text in files().items():
         (HERE / path).parent.mkdir(exist_ok=True)
         (HERE / path).write_text(text, encoding="utf-8")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from build import Graph, Out
+from canvas import Graph, Out
 
 OWN = (
     "Runs as it is, on what comes with Playmate. For your own, replace **Demo Media** by **Load Image** and **Load"
@@ -76,12 +76,16 @@ def talk_one_box() -> Graph:
 
 def talk_as_an_app() -> Graph:
     g = Graph(
-        "Talk as an app", f"Press **App** above the canvas: a form of emotion, intensity, seed, head motion.\n\n{OWN}"
+        "Talk as an app",
+        "Press **App** above the canvas: a form of picture, voice, emotion, intensity, seed, head motion. Choose or"
+        " upload your own picture and voice; the first ones are those of **Demo Media**.",
     )
-    picture, voice, _ = g.add("PlaymateDemoMedia", 0)
+    picture, _ = g.add("LoadImage", 0, "Picture")
+    voice = g.add("LoadAudio", 0, "Voice")
     video, _ = g.add("PlaymateTalk", 1, image=picture, audio=voice, filename_prefix="video/Playmate_app")
     shown = ("emotion", "intensity", "seed", "head_motion", "paste_back")
-    g.as_app([(video, widget) for widget in shown], video)
+    pickers = [(picture, "image"), (voice, "audio")]
+    g.as_app([*pickers, *((video, widget) for widget in shown)], video)
     return g
 
 

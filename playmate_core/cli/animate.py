@@ -14,7 +14,18 @@ from ..pipelines.animate import AnimateRequest, JobReport, animate, extract, is_
 from ..rendering.portrait import FaceLimits
 from ..rendering.source_video import FaceVideoOptions
 from .arguments import choice, number, path
-from .terminal import Bars, command, device_flag, face_flags, precision_flag, resume_flag, say, weights_flag
+from .terminal import (
+    Bars,
+    audio_track_flag,
+    command,
+    device_flag,
+    face_flags,
+    mark_flag,
+    precision_flag,
+    resume_flag,
+    say,
+    weights_flag,
+)
 from .weights import add_models_flag, resolved
 
 REGIONS = ("lips", "eyes", "expression", "pose")
@@ -63,6 +74,7 @@ def _add_flags(to: argparse.ArgumentParser) -> None:
     _drive_flags(to.add_argument_group("how the face is driven"))
     run = _run_flags(to)
     precision_flag(run)
+    mark_flag(run)
     resume_flag(run)
 
 
@@ -79,6 +91,7 @@ def _look_flags(look: argparse._ArgumentGroup) -> None:
     what = "longest side of the picture; larger ones are shrunk"
     number(look, "--longest-side", AnimateRequest, "longest_side", what)
     number(look, "--fps", AnimateRequest, "fps", "as many as the video or the motion has unless given")
+    audio_track_flag(look, AnimateRequest, "the sound")
     look.add_argument("--sound", type=path, metavar="FILE", help="instead of the sound of the driving video")
 
 
@@ -149,6 +162,7 @@ def _request(options: argparse.Namespace, film: FaceVideoOptions) -> AnimateRequ
         paste_back=not options.only_crop,
         mask=options.mask,
         sound=options.sound,
+        audio_track=options.audio_track,
         weights=resolved(options.face_weights),
         limits=None if options.any_picture else FaceLimits(),
         longest_side=options.longest_side,
@@ -156,6 +170,7 @@ def _request(options: argparse.Namespace, film: FaceVideoOptions) -> AnimateRequ
         resume=options.resume,
         device=options.device,
         precision=options.precision,
+        mark=not options.no_mark,
     )
 
 

@@ -9,20 +9,25 @@ import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 from ..diffusion.emotion_schedule import NO_EMOTION
 from ..diffusion.options import POSE_ANCHORS, POSE_MEANS, STARTS, SamplingOptions
 from ..diffusion.samplers import SAMPLERS, SPACINGS
 from ..errors import UserError, elided
 from ..interpolation import FITS
+from ..media.provenance import read_account
+from ..motion.emotion_by import EmotionBy
 from ..motion.liveportrait_template import TEMPLATE_SUFFIXES
 from ..motion.motion_file import KIND, describe_motion
 from ..motion.pose import REFERENCES
+from ..pipelines.animate import is_video
 from ..pipelines.stages import JobReport
 from ..pipelines.talk import GENERATED, STILL, PoseSource, TalkRequest, Weights, talk
 from ..rendering.portrait import FaceLimits
 from ..rendering.render import EXPRESSIONS, RenderOptions
 from ..values import EMOTIONS
+from ..version import version
 from ..weights.files import describe
 from ..weights.folders import bundled
 from .animate import add_animate_commands
@@ -30,9 +35,13 @@ from .arguments import amplitudes, choice, emotion, filled, number, numbers_over
 from .terminal import (
     Bars,
     Parser,
+    audio_track_flag,
+    close_streams,
     command,
     device_flag,
     face_flags,
+    mark_flag,
+    open_streams,
     precision_flag,
     prepared,
     resume_flag,
@@ -53,10 +62,35 @@ TALK_EXAMPLES = (
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code. A person's mistake is one sentence on stderr, never a traceback."""
+    open_streams()
+    try:
+        return _run(words)
+    finally:
+        close_streams()
+
+
+def _stop_when_told() -> None:
+    """Being told to end, or the terminal being closed, is Ctrl-C too; a second such signal does not stop the tidying.
+
+    `nohup` says that a closed terminal shall not matter.
+    """
+    told = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
+    told = [one for one in told if signal.getsignal(one) != signal.SIG_IGN]
+
+    def stop(number: int, frame: object) -> NoReturn:
+        for one in told:
+            signal.signal(one, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    for one in told:
+        signal.signal(one, stop)
+
+
+def _run(words: Sequence[str] | None) -> int:
     options = argparse.Namespace()
     try:
         if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, signal.default_int_handler)  # being told to end is Ctrl-C too
+            _stop_when_told()
         options = parser().parse_args(prepared(sys.argv[1:] if words is None else words))
         search_first(options)
         options.run(options)
@@ -80,6 +114,7 @@ def main(words: Sequence[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     """The commands and their flags; every default and range is read from the dataclass it belongs to."""
     top = Parser(prog="playmate", description="A still portrait and a voice become a talking video.")
+    top.add_argument("--version", action="version", version=f"playmate {version()}")
     commands = top.add_subparsers(metavar="COMMAND", required=True)
     one = command(commands, "talk", "make a talking video", *TALK_EXAMPLES)
     one.add_argument("portrait", metavar="PORTRAIT", type=path, help="a picture of a face")
@@ -96,9 +131,9 @@ def parser() -> argparse.ArgumentParser:
     add_talk_flags(demo)
     demo.set_defaults(run=run_demo)
     add_animate_commands(commands)
-    what = "say what a model or motion file is, how it was made and its licence"
+    what = "say what a model, motion or video file is, how it was made and its licence"
     about = command(commands, "describe", what, "playmate describe my_motion.safetensors")
-    about.add_argument("file", metavar="FILE", type=path, help="a model or motion file")
+    about.add_argument("file", metavar="FILE", type=path, help="a model, motion or video file")
     about.set_defaults(run=run_describe)
     register(commands)
     return top
@@ -112,6 +147,7 @@ def add_talk_flags(to: argparse.ArgumentParser) -> None:
     what = f"{names}; or a timeline in seconds: 0:neutral,2.5:happy@0.8 ({request.emotion})"
     look.add_argument("--emotion", type=emotion, default=request.emotion, metavar="EMOTION", help=what)
     number(look, "--intensity", TalkRequest, "intensity", "how strong the emotion is")
+    choice(look, "--emotion-by", request.emotion_by.value, [by.value for by in EmotionBy], "who shows the emotion")
     what = f"where the head goes: {GENERATED}, {STILL}, or a VIDEO to follow ({pose.source})"
     look.add_argument("--pose", type=filled, default=pose.source, metavar="POSE", help=what)
     choice(look, "--pose-reference", pose.reference, REFERENCES, "which frame of that video is its rest")
@@ -121,12 +157,17 @@ def add_talk_flags(to: argparse.ArgumentParser) -> None:
     look.add_argument("--paste-back", action="store_true", help="put the face back into the whole picture")
     what = "take the motion's expression as it is, or its change on top of the portrait's own"
     choice(look, "--expression", request.rendering.expression, EXPRESSIONS, what)
+    number(
+        look, "--longest-side", TalkRequest, "longest_side", "longest side of the whole picture; larger ones are shrunk"
+    )
+    audio_track_flag(look, TalkRequest, "the speech")
     add_sampling_flags(to)
     run = to.add_argument_group("how it is run")
     number(run, "--batch", RenderOptions, "batch", "frames drawn at once, halved when memory runs out")
     resume_flag(run)
     device_flag(run, request.device)
     precision_flag(run)
+    mark_flag(run)
     for name in ("face", "motion", "emotion"):
         weights_flag(run, name)
     add_models_flag(run)
@@ -152,6 +193,8 @@ def add_sampling_flags(to: argparse.ArgumentParser) -> None:
     choice(how, "--pose-mean", sampling.pose_mean, POSE_MEANS, "around the portrait's pose, or facing the camera")
     choice(how, "--pose-anchor", sampling.pose_anchor, POSE_ANCHORS, "what stands in that pose: mean or first frame")
     choice(how, "--start", sampling.start, STARTS, "begin anywhere, or from the portrait's own face and pose")
+    for action in how._group_actions:  # what is not said is as the generator was published
+        action.default = None
 
 
 def request_from(options: argparse.Namespace, portrait: Path, speech: Path) -> TalkRequest:
@@ -159,7 +202,8 @@ def request_from(options: argparse.Namespace, portrait: Path, speech: Path) -> T
     names = ["steps", "sampler", "spacing", "cfg_audio", "cfg_audio_pose", "cfg_emotion", "seed"]
     names += ["pose_amplitude", "pose_mean", "pose_anchor", "start"]
     try:
-        sampling = replace(SamplingOptions(), **{name: getattr(options, name) for name in names})
+        changes = tuple((name, value) for name in names if (value := getattr(options, name)) is not None)
+        replace(SamplingOptions(), **dict(changes))  # refuses what cannot be meant
         rendering = replace(RenderOptions(), expression=options.expression, batch=options.batch)
     except ValueError as problem:
         raise UserError(str(problem)) from problem
@@ -170,27 +214,31 @@ def request_from(options: argparse.Namespace, portrait: Path, speech: Path) -> T
         emotion=options.emotion,
         intensity=options.intensity,
         pose=replace(PoseSource(), source=options.pose, reference=options.pose_reference, fit=options.pose_fit),
-        sampling=sampling,
+        emotion_by=EmotionBy(options.emotion_by),
+        sampling_changes=changes,
         rendering=rendering,
         weights=named_weights(options),
         crop=options.crop,
         face=options.face,
         limits=None if options.any_picture else FaceLimits(),
         paste_back=options.paste_back,
+        longest_side=options.longest_side,
+        audio_track=options.audio_track,
         resume=options.resume,
         device=options.device,
         precision=options.precision,
         plot=options.plot,
+        mark=not options.no_mark,
     )
 
 
 def named_weights(options: argparse.Namespace) -> Weights:
     """The models that the words name, by path or by where they lie below a models folder."""
-    face, motion, feeling = map(resolved, (options.face_weights, options.motion_weights, options.emotion_weights))
+    face, feeling = map(resolved, (options.face_weights, options.emotion_weights))
     audio = resolved(options.audio_weights)
     if audio is not None and not audio.is_dir():
         raise UserError(f"There is no folder {audio} with an audio encoder; please check --audio-weights.")
-    return Weights(face, motion, feeling, None if audio is None else str(audio))
+    return Weights(face, options.motion_weights, feeling, None if audio is None else str(audio))
 
 
 def run_talk(options: argparse.Namespace) -> None:
@@ -203,7 +251,9 @@ def run_demo(options: argparse.Namespace) -> None:
 
 def run_describe(options: argparse.Namespace) -> None:
     file = options.file
-    if file.suffix.lower() in TEMPLATE_SUFFIXES or (facts := describe(file)).kind == KIND:
+    if is_video(file):
+        say(str(read_account(file)))
+    elif file.suffix.lower() in TEMPLATE_SUFFIXES or (facts := describe(file)).kind == KIND:
         say(describe_motion(file))
     else:
         say(str(facts))

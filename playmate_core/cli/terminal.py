@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import io
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -13,7 +15,7 @@ from tqdm import tqdm
 from ..detection.detectors import DETECTORS
 from ..errors import UserError, elided, suggestion, with_article
 from ..rendering.device import AUTO, PRECISIONS
-from .arguments import choice, crop, filled, path, unknown_choice, which_face
+from .arguments import choice, crop, filled, number, path, unknown_choice, which_face
 
 
 class Parser(argparse.ArgumentParser):
@@ -59,6 +61,8 @@ def resume_flag(to: argparse._ActionsContainer) -> None:
 def weights_flag(to: argparse._ActionsContainer, kind: str) -> None:
     """Another model file than the bundled one."""
     what = f"{with_article(kind)} model instead of the bundled one: a file or folder, or its name below a models folder"
+    if kind == "motion":
+        what += "; or joyvasa or ditto, which learned mostly Chinese and English"
     to.add_argument(f"--{kind}-weights", metavar="FILE", type=path, help=what)
 
 
@@ -85,10 +89,15 @@ class Bars:
         self._name = ""
 
     def __call__(self, name: str, done: int, total: int) -> None:
-        if name != self._name:
+        try:
+            self._show(name, done, total)
+        except OSError:  # nobody reads them any more; the job goes on
+            _silence(sys.stderr)
+
+    def _show(self, name: str, done: int, total: int) -> None:
+        if name != self._name or self._bar is None:
             self.close()
             self._name, self._bar = name, tqdm(total=total, desc=name, leave=False, dynamic_ncols=True)
-        assert self._bar is not None
         self._bar.total = total
         self._bar.update(done - self._bar.n)
 
@@ -99,9 +108,12 @@ class Bars:
         self.close()
 
     def close(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
-        self._bar, self._name = None, ""
+        bar, self._bar, self._name = self._bar, None, ""
+        if bar is not None:
+            try:
+                bar.close()
+            except OSError:
+                _silence(sys.stderr)
 
 
 def device_flag(to: argparse._ActionsContainer, default: str) -> None:
@@ -115,6 +127,17 @@ def precision_flag(to: argparse._ActionsContainer) -> None:
     choice(to, "--precision", AUTO, (AUTO, *PRECISIONS), "of the renderer; bf16 on processors that have it")
 
 
+def audio_track_flag(to: argparse._ActionsContainer, owner: type, what: str) -> None:
+    """Which sound of a file with several."""
+    which = f"of {what}, counted from 0 (the one marked as default, or the first that is not silent)"
+    number(to, "--audio-track", owner, "audio_track", which)
+
+
+def mark_flag(to: argparse._ActionsContainer) -> None:
+    """Whether the video says that it is synthetic."""
+    to.add_argument("--no-mark", action="store_true", help="do not store in the video that it is synthetic, nor how")
+
+
 def face_flags(to: argparse._ActionsContainer, what: str, prefix: str = "") -> None:
     """Where the face of ``what`` is and which of several."""
     where = f"where the face of the {what} is: auto, whole, left,top,right,bottom of it in pixels, or who finds it: "
@@ -126,7 +149,45 @@ def face_flags(to: argparse._ActionsContainer, what: str, prefix: str = "") -> N
 
 
 def say(text: str, to: TextIO | None = None) -> None:
-    """Write one line of text for the person at the terminal."""
+    """Write one line of text for the person at the terminal; somebody who left is no reason to fail."""
     stream = to or sys.stdout
-    stream.write(text + "\n")
-    stream.flush()
+    try:
+        stream.write(text + "\n")
+        stream.flush()
+    except OSError:  # `| head -1`, a terminal that was closed, a full disk
+        _silence(stream)
+
+
+def open_streams() -> None:
+    """Make standard output and error usable whatever they are: closed ones lead nowhere, and what their encoding
+    lacks is written as escapes."""
+    for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(descriptor)
+        except OSError:  # or the next file that is opened gets this number, and the words of libraries with it
+            os.open(os.devnull, os.O_RDWR)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w", encoding="utf-8"))  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def close_streams() -> None:
+    """Write out what is left, so that the interpreter does not complain at its end of a reader that has gone."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            _silence(stream)
+
+
+def _silence(stream: TextIO) -> None:
+    """Let a stream lead nowhere from now on."""
+    try:
+        number = stream.fileno()
+    except (OSError, ValueError):
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, number)
+    os.close(nowhere)

@@ -17,8 +17,8 @@ from .terminal import command
 
 
 def register(commands: argparse._SubParsersAction[Any]) -> None:
-    """Add ``weights`` and its three actions to the commands."""
-    what = "list, fetch and check the model files this program can use"
+    """Add ``weights`` and its actions to the commands."""
+    what = "list, fetch, check and convert the model files this program can use"
     weights = command(commands, "weights", what, "playmate weights list", "playmate weights fetch liveportrait")
     actions = weights.add_subparsers(metavar="ACTION", required=True)
     shown = command(actions, "list", "show every file: what for, size, licence, source, and whether it is here")
@@ -30,7 +30,13 @@ def register(commands: argparse._SubParsersAction[Any]) -> None:
     checked.add_argument("sets", metavar="SET", nargs="*", help="only these; all that are here if none is named")
     checked.set_defaults(run=run_check)
     add_models_flag(wanted, path)  # fetch makes the folder
-    for action in (shown, checked):
+    made = command(actions, "convert", "write one self-describing .safetensors of a published motion generator")
+    made.add_argument("source", metavar="FILE", help="its file, or joyvasa or ditto wherever that lies")
+    made.add_argument("-o", "--output", metavar="FILE", type=path, required=True, help="the .safetensors to write")
+    made.add_argument("--template", metavar="FILE", type=path, help="JoyVASA's motion_template.pkl, if not beside it")
+    made.add_argument("--configuration", metavar="FILE", type=path, help="Ditto's configuration, if not beside it")
+    made.set_defaults(run=run_convert)
+    for action in (shown, checked, made):
         add_models_flag(action)
 
 
@@ -58,13 +64,16 @@ def run_list(options: argparse.Namespace) -> None:
     """Print the table."""
     places = Places.standard()
     for one in SETS.values():
-        first = one.files[0]
-        source = f"{first.repository} at {first.revision[:12]}" if first.repository else first.address
-        _tell(f"{one.name}: {one.purpose}\n  {first.license}; {source}")
+        _tell(f"{one.name}: {one.purpose}")
+        origin = ""
         for file in one.files:
+            if (told := f"{file.license}; {_source(file)}") != origin:  # once for all files that follow
+                _tell(f"  {told}")
+                origin = told
             here = places.find(file)
-            size = megabytes(here.stat().st_size if here else file.size)
-            known = f"SHA-256 {file.sha256[:12]}..." if file.sha256 else "no checksum known"
+            size = megabytes(here.stat().st_size if here else file.size or file.about)
+            unknown = "no public checksum, only its size is checked" if file.size else "no checksum known"
+            known = f"SHA-256 {file.sha256[:12]}..." if file.sha256 else unknown
             _tell(f"  {'here   ' if here else 'missing'} {size:>9}  {here or places.target(file)}  ({known})")
 
 
@@ -110,6 +119,15 @@ def run_check(options: argparse.Namespace) -> None:
         raise UserError(f"{faults} of the files above must be fetched again: remove what is wrong, then fetch its set.")
 
 
+def run_convert(options: argparse.Namespace) -> None:
+    """Write a published motion generator as one file of tensors."""
+    from ..weights.generator_file import Companions
+    from ..weights.generators import convert_generator
+
+    companions = Companions(template=options.template, configuration=options.configuration)
+    _tell(f"written  {convert_generator(options.source, options.output, companions)}")
+
+
 def _chosen(names: Iterable[str]) -> list[ModelSet]:
     unknown = [name for name in names if name not in SETS]
     if unknown:
@@ -118,8 +136,15 @@ def _chosen(names: Iterable[str]) -> list[ModelSet]:
     return [SETS[name] for name in dict.fromkeys(names)]
 
 
+def _source(file: ModelFile) -> str:
+    return f"{file.repository} at {file.revision[:12]}" if file.repository else file.address
+
+
 def _remark(file: ModelFile) -> str:
-    return "" if file.sha256 else "  (no checksum is known to compare it with)"
+    if file.sha256:
+        return ""
+    how = "only its size was compared: no checksum is known" if file.size else "no checksum is known to compare it with"
+    return f"  ({how})"
 
 
 def _tell(line: str) -> None:

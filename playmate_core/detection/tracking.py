@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -13,6 +13,7 @@ from ..errors import UserError
 from ..host import HOST
 from ..interpolation import smooth_track
 from ..media.images import Bytes, from_bytes
+from ..progress import Progress
 from ..ranges import check_ranges, ranged
 from .crop import DRIVING_CROP, CropOptions, Square
 from .detect import Pick, square_of
@@ -20,7 +21,6 @@ from .detectors import Detector, Face
 from .landmarks import Openings, crop_points
 from .tiling import looking_near, searching
 
-Progress = Callable[[int, int], None]
 #: A face that is so many times as long in the next frame is somebody else.
 _MOST_GROWTH = 2.0
 

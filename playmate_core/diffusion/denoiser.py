@@ -24,6 +24,7 @@ from .normalisation import (
     MotionStatistics,
     measure_statistics,
 )
+from .samplers import TARGETS
 
 __all__ = [
     "MOTION_CHANNELS",
@@ -36,7 +37,6 @@ __all__ = [
 ]
 
 FUSIONS = ("add", "concat")
-TARGETS = ("epsilon", "x0", "v")
 
 
 @dataclass(frozen=True)

@@ -6,26 +6,32 @@ See docs/method.md 1.4, 1.7, 1.12.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..errors import UserError
-from ..values import KEYPOINTS, AudioFeatures, EmotionCurve, Motion, Pose, expect, expect_same_rate
+from ..progress import Progress
+from ..speech import AudioEncoder, make_encoder
+from ..values import AudioFeatures, EmotionCurve, Motion
+from .checks import check_curve, check_request, columns_by_name
 from .denoiser import MotionDenoiser, WindowContext
 from .emotion import EmotionController
 from .guidance import EmotionCondition, Scales, as_clean, guided
-from .normalisation import EXPRESSION_CHANNELS, MOTION_CHANNELS, pose_channels, standardised_identity, to_expression
-from .options import SamplingOptions, window_noise, window_of
+from .noise import FreshNoise
+from .normalisation import EXPRESSION_CHANNELS, MOTION_CHANNELS, standardised_identity, to_expression
+from .options import SamplingOptions, window_of
 from .pose_prior import ANGLE_LIMITS, POSE_CLAMPED, POSE_LIMIT, PosePrior
-from .request import GenerationRequest
+from .request import GenerationRequest, joined
 from .samplers import Schedule, sample
+from .windows import WindowPlan, counted, cross_fade, last_frames, stride
 
-__all__ = ["SamplingOptions", "generate", "iterate", "joined"]
+__all__ = ["PlaymateGenerator", "SamplingOptions", "generate", "iterate", "joined", "stride"]
 
-Progress = Callable[[int, int], None]
 log = logging.getLogger(__name__)
 
 
@@ -44,19 +50,40 @@ class _Plan:
     past: Tensor | None  # (P, 69) before the first window
 
     @property
-    def stride(self) -> int:
-        return stride(self.denoiser.config.window, self.options.overlap)
+    def windows(self) -> WindowPlan:
+        return WindowPlan(len(self.audio), self.denoiser.config.window, self.options.overlap)
+
+
+@dataclass(frozen=True)
+class PlaymateGenerator:
+    """The paper's generator as a :class:`MotionGenerator`; without a ``controller`` emotions are left to the voice."""
+
+    denoiser: MotionDenoiser
+    controller: EmotionController | None = None
+
+    name: ClassVar[str] = "playmate"
+    defaults: ClassVar[SamplingOptions] = SamplingOptions()
 
     @property
-    def windows(self) -> int:
-        return max(1, -(-(len(self.audio) - self.options.overlap) // self.stride))
+    def keypoint_space(self) -> str:
+        return self.denoiser.config.keypoint_space
 
+    @property
+    def emotions(self) -> tuple[str, ...]:
+        return () if self.controller is None else self.controller.config.emotions
 
-def stride(window: int, overlap: int) -> int:
-    """Frames from the beginning of one window to that of the next. Raises UserError where none are left."""
-    if overlap > window // 2:
-        raise UserError(f"Got an overlap of {overlap} frames; windows of {window} can share at most {window // 2}.")
-    return window - overlap
+    @property
+    def modules(self) -> tuple[nn.Module, ...]:
+        return (self.denoiser,) if self.controller is None else (self.denoiser, self.controller)
+
+    def encoder(self, source: str | Path | None = None, device: str | torch.device = "cpu") -> AudioEncoder:
+        return make_encoder(self.denoiser.config.audio_encoder, source, device=device)
+
+    def iterate(self, request: GenerationRequest, progress: Progress | None = None) -> Iterator[Motion]:
+        return iterate(self.denoiser, self.controller, request, progress)
+
+    def generate(self, request: GenerationRequest, progress: Progress | None = None) -> Motion:
+        return joined(list(self.iterate(request, progress)))
 
 
 def generate(
@@ -90,8 +117,7 @@ def iterate(
     head = PosePrior.of(rest, denoiser, options)
     past = None
     if previous is not None:
-        expect_same_rate(previous.fps, audio.fps, "The previous motion and the audio")
-        past = _last(head.encode(previous, statistics), config.previous)
+        past = last_frames(head.encode(previous, statistics), config.previous)
     elif options.start == "portrait":
         past = head.encode(rest, statistics).expand(config.previous, -1)
     plan = _Plan(
@@ -109,18 +135,18 @@ def iterate(
 
 
 def _run(plan: _Plan, progress: Progress | None) -> Iterator[Motion]:
-    previous, fade = plan.denoiser.config.previous, plan.options.overlap
+    windows, previous, fade = plan.windows, plan.denoiser.config.previous, plan.options.overlap
     anchor, warned, past, tail = torch.zeros(6), False, plan.past, torch.zeros(0, MOTION_CHANNELS)
-    for index in range(plan.windows):
+    for index in range(windows.count):
         model = _window(plan, index, past, progress)  # (W, 69)
         if not bool(model.isfinite().all()):
             raise UserError("The motion model answered with NaN; use another copy of its file, or other settings.")
-        share = torch.arange(1, len(tail) + 1)[:, None] / (len(tail) + 1)
-        model = torch.cat([torch.lerp(tail, model[: len(tail)], share), model[len(tail) :]])
-        last = index == plan.windows - 1
-        kept = model[: len(plan.audio) - index * plan.stride] if last else model[: plan.stride]
-        tail = model[plan.stride : plan.stride + fade]
-        past = _last(kept if past is None else torch.cat([past, kept]), previous)
+        share = torch.arange(1, len(tail) + 1) / (len(tail) + 1)
+        model = torch.cat([cross_fade(tail, model[: len(tail)], share), model[len(tail) :]])
+        last = index == windows.count - 1
+        kept = model[: len(plan.audio) - windows.begin(index)] if last else model[: windows.stride]
+        tail = model[windows.stride : windows.stride + fade]
+        past = last_frames(kept if past is None else torch.cat([past, kept]), previous)
         pose = kept[:, EXPRESSION_CHANNELS:]
         if index == 0 and plan.options.pose_anchor == "first" and plan.past is None:
             anchor = pose[0]
@@ -136,28 +162,22 @@ def _window(plan: _Plan, index: int, past: Tensor | None, progress: Progress | N
     """The motion of one window in model space (W, 69), float32 on the CPU."""
     config, options = plan.denoiser.config, plan.options
     like = next(plan.denoiser.parameters())
-    begin = index * plan.stride
+    begin = plan.windows.begin(index)
     scales = Scales(*(_placed(s, like) for s in _scales(plan, begin)))
     predict = guided(
         plan.denoiser, plan.controller, _context(plan, begin, past), _emotion_condition(plan, begin), scales
     )
-    generator = window_noise(options.seed, index)
-    noise = torch.randn(1, config.window, MOTION_CHANNELS, generator=generator).to(like.device)
-
-    def report(step: int, steps: int) -> None:
-        if progress is not None:
-            progress(index * steps + step, plan.windows * steps)
-
+    noise = FreshNoise(options.seed).window(index)
     model = sample(
         as_clean(plan.denoiser, plan.schedule, predict),
         plan.schedule,
-        noise,
+        noise.start((1, config.window, MOTION_CHANNELS)).to(like.device),
         steps=options.steps,
         sampler=options.sampler,
         spacing=options.spacing,
         eta=options.eta,
-        generator=generator,
-        progress=report,
+        generator=noise.draw,
+        progress=counted(progress, index, plan.windows.count),
     )[0].cpu()
     pose = model[:, EXPRESSION_CHANNELS:].clamp(-POSE_LIMIT, POSE_LIMIT)
     return torch.cat([model[:, :EXPRESSION_CHANNELS], pose], -1)
@@ -212,50 +232,18 @@ def _emotion(
         return None
     if controller is None:
         raise UserError("An emotion was asked for, but there is no emotion model; load one, or leave the emotion off.")
-    if len(curve) != len(audio):
-        raise UserError(f"The emotion has {len(curve)} frames and the audio {len(audio)}; give one row for each frame.")
-    expect_same_rate(curve.fps, audio.fps, "The emotion and the audio")
-    if not bool(curve.weights.isfinite().all() and curve.intensity.isfinite().all()):
-        raise UserError("The emotion holds NaN or infinite numbers; give weights and intensities from 0 to 1.")
-    known = controller.config.emotions
-    unknown = [name for i, name in enumerate(curve.names) if name not in known and bool(curve.weights[:, i].any())]
-    if unknown:
-        raise UserError(f"This emotion model does not know {unknown[0]!r}; choose one of {', '.join(known)}.")
-    columns = [curve.weights[:, curve.names.index(n)] if n in curve.names else torch.zeros(len(curve)) for n in known]
-    return torch.stack(columns, -1), curve.intensity
+    check_curve(curve, audio)
+    return columns_by_name(curve, controller.config.emotions), curve.intensity
 
 
 def _check_inputs(denoiser: MotionDenoiser, controller: EmotionController | None, request: GenerationRequest) -> None:
-    keypoints, rest, audio = request.portrait_keypoints, request.rest, request.audio
     if denoiser.training or (controller is not None and controller.training):
         raise ValueError("The motion model is in training mode, where dropout adds noise; call train(False) first.")
-    expect("portrait_keypoints", keypoints, KEYPOINTS, 3)
-    if len(rest) != 1:
-        raise ValueError(f"rest must be one frame, got {len(rest)}.")
-    if len(audio) == 0:
-        raise UserError("The audio has no frames; give a speech that lasts at least one frame.")
+    check_request(request)
+    audio = request.audio
     denoiser.refuse_other_audio(audio.encoder, audio.features.shape[1], audio.features.shape[2])
-    parts = {"audio": (audio.features,), "portrait": (keypoints, rest.expression, pose_channels(rest.pose))}
-    for name, tensors in parts.items():
-        if not all(bool(part.isfinite().all()) for part in tensors):
-            raise UserError(f"The {name} holds NaN or infinite numbers; read it again from an intact file.")
     if controller is not None and controller.config.width != denoiser.config.width:
         raise UserError(
             f"The emotion model has width {controller.config.width} and the motion model {denoiser.config.width}; "
             "load the pair that was trained together."
         )
-
-
-def _last(model: Tensor, frames: int) -> Tensor:
-    """The last ``frames`` of (T, 69), the first one held where there are too few."""
-    missing = max(frames - len(model), 0)
-    return torch.cat([model[:1].expand(missing, -1), model])[-frames:]
-
-
-def joined(pieces: Sequence[Motion]) -> Motion:
-    """The pieces of :func:`iterate` as one motion."""
-    rotation, translation, scale = (
-        torch.cat([getattr(m.pose, part) for m in pieces]) for part in ("rotation", "translation", "scale")
-    )
-    pose = Pose(rotation, translation, scale, pieces[0].fps)
-    return Motion(pose, torch.cat([m.expression for m in pieces]), pieces[0].keypoint_space)

@@ -146,20 +146,6 @@ def to_expression(model: Tensor, statistics: MotionStatistics) -> Tensor:
     return (mean + std * moved).unflatten(-1, (KEYPOINTS, 3))
 
 
-def to_motion(
-    model: Tensor,
-    statistics: MotionStatistics,
-    pose_mean: Tensor,
-    pose_std: Tensor,
-    depth: Tensor | None = None,
-    fps: float = FPS,
-) -> Motion:
-    """The inverse of :func:`to_model_space` for ``model`` (T, 69); ``depth`` (T, 1) or (1, 1) is t_z, 0 by default."""
-    channels = pose_mean.double() + pose_std.double() * model[:, EXPRESSION_CHANNELS:].double()
-    pose = pose_from_channels(channels, torch.zeros(1, 1) if depth is None else depth, fps)
-    return Motion(pose, to_expression(model, statistics))
-
-
 def standardised_identity(keypoints: Tensor, statistics: MotionStatistics) -> Tensor:
     """Canonical ``keypoints`` (K, 3) as f_id (63,), docs/method.md 1.6; limited to what was learned."""
     mean, std = statistics.identity_mean.to(keypoints), statistics.identity_std.to(keypoints)

@@ -117,11 +117,11 @@ def numbers(curve: GuidanceScale) -> tuple[float, ...]:
 
 
 def window_of(name: str, curve: GuidanceScale, frames: int, begin: int, end: int, fps: float = FPS) -> float | Tensor:
-    """The part of a curve over ``frames`` that a window [begin, end) sees: a number, or (W, 1), held past the end.
+    """The part of a curve over ``frames`` that a window [begin, end) sees: a number, or (W, 1), held at both ends.
 
     Raises UserError for a curve of another length.
     """
-    place = torch.arange(begin, end).clamp(max=frames - 1)
+    place = torch.arange(begin, end).clamp(0, frames - 1)
     if isinstance(curve, GuidanceKeys):
         return curve.at(place, fps)[:, None]
     if not isinstance(curve, tuple):

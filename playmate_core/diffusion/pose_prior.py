@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 import torch
@@ -9,13 +10,21 @@ from torch import Tensor
 
 from ..values import Motion, Pose
 from .denoiser import MotionDenoiser
-from .normalisation import EXPRESSION_CHANNELS, MotionStatistics, pose_channels, pose_from_channels, to_model_space
+from .normalisation import (
+    EXPRESSION_CHANNELS,
+    TINY,
+    MotionStatistics,
+    pose_channels,
+    pose_from_channels,
+    to_model_space,
+)
 from .options import SamplingOptions
 
 #: The pose stays within so many typical spreads of its centre (docs/method.md 1.4).
 POSE_LIMIT = 3.5
 #: Pitch, yaw, roll in degrees beyond which the renderer is not comfortable.
 ANGLE_LIMITS = (25.0, 35.0, 25.0)
+log = logging.getLogger(__name__)
 
 
 #: What is logged when :func:`clamp_pose` had to act; takes ANGLE_LIMITS.
@@ -30,6 +39,39 @@ def clamp_pose(angles: Tensor, rest: Tensor) -> tuple[Tensor, bool]:
     limits = torch.maximum(torch.tensor(ANGLE_LIMITS).to(angles), rest.to(angles).abs())
     held = angles.clamp(-limits, limits)
     return held, not torch.equal(held, angles)
+
+
+class ComfortableHead:
+    """Generated poses in degrees around a portrait's own as the options want them, held back where they must be.
+
+    ``pose_amplitude`` scales every departure from ``rest``, and "frontal" turns the whole towards the camera. Without
+    either wish the numbers stay as they are, but for the limits, of which is told once.
+    """
+
+    def __init__(self, rest: Pose, options: SamplingOptions) -> None:
+        self.rest, self.options = rest, options
+        self._told = False
+
+    def __call__(self, pose: Pose) -> Pose:
+        asked, held = _as_asked(pose, self.rest, self.options)
+        if held and not self._told:
+            log.warning(POSE_CLAMPED, ANGLE_LIMITS)
+            self._told = True
+        return asked
+
+
+def _as_asked(pose: Pose, rest: Pose, options: SamplingOptions) -> tuple[Pose, bool]:
+    rotation, translation, scale = pose.rotation, pose.translation, pose.scale
+    amplitude = options.amplitude.float()
+    if bool((amplitude != 1.0).any()):
+        shares = torch.cat([amplitude[3:5], amplitude.new_ones(1)])  # depth is carried, never modelled
+        rotation = rest.rotation + amplitude[:3] * (rotation - rest.rotation)
+        translation = rest.translation + shares * (translation - rest.translation)
+        scale = rest.scale * (scale / rest.scale).clamp(min=TINY) ** amplitude[5]
+    if options.pose_mean == "frontal":
+        rotation = rotation - rest.rotation
+    rotation, held = clamp_pose(rotation, rest.rotation[0])
+    return Pose(rotation, translation, scale, pose.fps), held
 
 
 @dataclass(frozen=True)

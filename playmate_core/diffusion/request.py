@@ -1,13 +1,31 @@
-"""What is to be moved, to which speech, how: everything a motion generator is asked with."""
+"""The motion generator: what it is asked with, and what every one of them answers, whoever made it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
-from ..values import AudioFeatures, EmotionCurve, Motion
+from ..speech import AudioEncoder
+from ..values import AudioFeatures, EmotionCurve, Motion, Pose
 from .options import SamplingOptions
+
+
+@dataclass(frozen=True)
+class PortraitDetails:
+    """What some generators know of a portrait beyond its motion, S frames each, as far as somebody read it.
+
+    ``angle_logits`` (S, 3, 66) of pitch, yaw, roll; ``eyes_open`` (S, 2) and ``eye_balls`` (S, 6) of
+    :func:`ditto.eyes.eye_features`.
+    """
+
+    angle_logits: Tensor | None = None
+    eyes_open: Tensor | None = None
+    eye_balls: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -17,7 +35,7 @@ class GenerationRequest:
     ``portrait_keypoints`` (K, 3) canonical and ``rest``, one frame, are the portrait. ``audio`` are the features of the
     encoder that the generator was trained on. Without an ``emotion``, or with weights that are all zero, the voice
     alone decides. ``options`` None are the generator's own defaults. ``previous`` is a motion to continue (its voice is
-    taken for silent).
+    taken for silent). ``details`` are read by generators that are conditioned on them.
     """
 
     portrait_keypoints: Tensor
@@ -26,3 +44,51 @@ class GenerationRequest:
     emotion: EmotionCurve | None = None
     options: SamplingOptions | None = None
     previous: Motion | None = None
+    details: PortraitDetails | None = None
+
+
+class MotionGenerator(Protocol):
+    """A model that turns a voice and a portrait into motion, with everything it was published with.
+
+    ``keypoint_space`` names the face space its motion belongs to. ``defaults`` are the sampling options it was
+    published with, ``emotions`` the names it knows (none: the voice alone decides). ``modules`` are its networks, for
+    whoever places them on a device; a generator computes where they are.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def keypoint_space(self) -> str: ...
+    @property
+    def defaults(self) -> SamplingOptions: ...
+    @property
+    def emotions(self) -> tuple[str, ...]: ...
+    @property
+    def modules(self) -> tuple[nn.Module, ...]: ...
+
+    def encoder(self, source: str | Path | None = None, device: str | torch.device = "cpu") -> AudioEncoder:
+        """Who listens for this generator; ``source`` is a folder or file with that encoder's weights."""
+        ...
+
+    def iterate(
+        self, request: GenerationRequest, progress: Callable[[int, int], None] | None = None
+    ) -> Iterator[Motion]:
+        """The motion piece by piece, in constant memory, one frame for each frame of audio.
+
+        Everything is checked, and UserError raised, before it returns. ``progress(step, total)`` counts network
+        evaluations and may raise to cancel. The same seed gives the same motion.
+        """
+        ...
+
+    def generate(self, request: GenerationRequest, progress: Callable[[int, int], None] | None = None) -> Motion:
+        """All pieces of :meth:`iterate` as one motion."""
+        ...
+
+
+def joined(pieces: Sequence[Motion]) -> Motion:
+    """The pieces of :meth:`MotionGenerator.iterate` as one motion."""
+    rotation, translation, scale = (
+        torch.cat([getattr(m.pose, part) for m in pieces]) for part in ("rotation", "translation", "scale")
+    )
+    pose = Pose(rotation, translation, scale, pieces[0].fps)
+    return Motion(pose, torch.cat([m.expression for m in pieces]), pieces[0].keypoint_space)

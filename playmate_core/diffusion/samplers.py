@@ -16,63 +16,18 @@ import torch
 from torch import Tensor
 
 from ..errors import UserError
+from ..progress import Progress
+from .schedule import CLEAN, Schedule
 
 TARGETS = ("epsilon", "x0", "v")
 #: Clean samples live in standardised space; nothing real lies beyond six standard deviations (docs/method.md 1.9).
 X0_LIMIT = 6.0
 #: Largest noise that training puts on the previous motion: Hallo2's t < 50 on this schedule (docs/method.md 1.8).
 PREVIOUS_SIGMA = 0.17
-#: The step after the last one: no noise left.
-CLEAN = -1
 
 Denoise = Callable[[Tensor, int], Tensor]
-Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True, eq=False)
-class Schedule:
-    """How much of the clean sample survives: ``alpha_bar`` (T,) float64 on the CPU, strictly falling inside (0, 1)."""
-
-    alpha_bar: Tensor
-
-    def __post_init__(self) -> None:
-        bar = self.alpha_bar
-        if bar.ndim != 1 or bar.dtype != torch.float64 or bar.device.type != "cpu" or len(bar) == 0:
-            raise ValueError(f"alpha_bar must be (T,) float64 on the CPU, got {tuple(bar.shape)} {bar.dtype}.")
-        if not (bool((bar > 0).all()) and bool((bar < 1).all()) and bool((bar.diff() < 0).all())):
-            raise ValueError("alpha_bar must fall strictly inside (0, 1).")
-
-    def __len__(self) -> int:
-        return len(self.alpha_bar)
-
-    @staticmethod
-    def linear(steps: int = 1000, first: float = 1e-4, last: float = 2e-2) -> Schedule:
-        """DDPM's schedule: noise variances rising linearly from ``first`` to ``last``."""
-        return Schedule((1.0 - torch.linspace(first, last, steps, dtype=torch.float64)).cumprod(0))
-
-    @property
-    def log_snr(self) -> Tensor:
-        """(T,) float64, ``log(alpha_t / sigma_t)``: half the logarithm of the signal-to-noise power ratio."""
-        return 0.5 * (self.alpha_bar.log() - torch.log1p(-self.alpha_bar))
-
-    @property
-    def sigma(self) -> Tensor:
-        """(T,) float64, the standard deviation of the noise at every step."""
-        return (1.0 - self.alpha_bar).sqrt()
-
-    def at(self, t: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
-        """``alpha`` and ``sigma`` at integer steps ``t`` (B,), float32, shaped to multiply ``like`` (B, ...)."""
-        shape = (-1,) + (1,) * (like.ndim - 1)
-        # Square roots in float64 on the CPU: not every device has float64, and 1 - alpha_bar cancels in float32.
-        alpha, sigma = (table.float().to(like.device)[t] for table in (self.alpha_bar.sqrt(), self.sigma))
-        return alpha.reshape(shape), sigma.reshape(shape)
-
-    def pair(self, t: int) -> tuple[float, float]:
-        """``alpha`` and ``sigma`` at one step as Python floats; ``CLEAN`` is (1, 0)."""
-        if t == CLEAN:
-            return 1.0, 0.0
-        bar = float(self.alpha_bar[t])
-        return math.sqrt(bar), math.sqrt(1.0 - bar)
+#: Fresh unit noise, shaped and placed like what is given.
+Draw = Callable[[Tensor], Tensor]
 
 
 def add_noise(schedule: Schedule, x0: Tensor, noise: Tensor, t: Tensor) -> Tensor:
@@ -116,17 +71,6 @@ def predicted_x0(schedule: Schedule, target: str, prediction: Tensor, noisy: Ten
     return alpha * noisy - sigma * prediction
 
 
-def predicted_noise(schedule: Schedule, target: str, prediction: Tensor, noisy: Tensor, t: Tensor) -> Tensor:
-    """The unit noise that a ``prediction`` of ``target`` implies for ``noisy`` (B, ...) at steps ``t`` (B,)."""
-    _known("prediction target", target, TARGETS)
-    if target == "epsilon":
-        return prediction
-    alpha, sigma = schedule.at(t, noisy)
-    if target == "x0":
-        return (noisy - alpha * prediction) / sigma
-    return sigma * noisy + alpha * prediction
-
-
 def clamp_x0(x0: Tensor, limit: float = X0_LIMIT) -> Tensor:
     """``x0`` inside plus and minus ``limit`` standard deviations."""
     return x0.clamp(-limit, limit)
@@ -153,7 +97,17 @@ def log_snr_steps(schedule: Schedule, count: int) -> list[int]:
     return rising[::-1]
 
 
-SPACINGS: dict[str, Callable[[Schedule, int], list[int]]] = {"uniform": uniform_steps, "logsnr": log_snr_steps}
+def truncated_steps(schedule: Schedule, count: int) -> list[int]:
+    """``count`` of the count + 1 numbers evenly spaced from T - 1 to -1, without the last, cut to whole steps."""
+    # Single precision on purpose: that is where the published grids are cut.
+    return torch.linspace(-1, len(schedule) - 1, count + 1).int().flip(0)[:-1].tolist()
+
+
+SPACINGS: dict[str, Callable[[Schedule, int], list[int]]] = {
+    "uniform": uniform_steps,
+    "logsnr": log_snr_steps,
+    "truncated": truncated_steps,
+}
 
 
 # Samplers: from noise at the first step of the grid to the clean sample, one evaluation per step of the grid.
@@ -161,13 +115,10 @@ SPACINGS: dict[str, Callable[[Schedule, int], list[int]]] = {"uniform": uniform_
 
 @dataclass(frozen=True)
 class NoiseSource:
-    """Where a sampler's fresh noise comes from: ``eta`` scales it (DDIM), ``generator`` is on the CPU."""
+    """Where a sampler's fresh noise comes from: ``eta`` scales it (DDIM), ``draw`` gives it."""
 
     eta: float
-    generator: torch.Generator | None
-
-    def draw(self, like: Tensor) -> Tensor:
-        return _normal(like, self.generator)
+    draw: Draw
 
 
 def ddpm(predict: Denoise, schedule: Schedule, x: Tensor, grid: Sequence[int], noise_source: NoiseSource) -> Tensor:
@@ -183,13 +134,21 @@ def ddpm(predict: Denoise, schedule: Schedule, x: Tensor, grid: Sequence[int], n
     return x
 
 
+def ddim_factors(schedule: Schedule, t: int, following: int, eta: float) -> tuple[float, float, float]:
+    """What a step of DDIM multiplies the predicted clean sample, the predicted noise and the fresh noise by."""
+    (alpha, sigma), (alpha_next, sigma_next) = schedule.pair(t), schedule.pair(following)
+    fresh = schedule.rounded(eta * sigma_next / sigma * math.sqrt(1.0 - (alpha / alpha_next) ** 2))
+    kept = schedule.rounded(sigma_next**2) - schedule.rounded(fresh**2)
+    return alpha_next, math.sqrt(max(kept, 0.0)), fresh
+
+
 def ddim(predict: Denoise, schedule: Schedule, x: Tensor, grid: Sequence[int], noise_source: NoiseSource) -> Tensor:
     """DDIM (Song et al. 2021, Eq. 12): ``eta`` 0 is deterministic, 1 is DDPM."""
     for t, following in pairwise([*grid, CLEAN]):
-        (alpha, sigma), (alpha_next, sigma_next) = schedule.pair(t), schedule.pair(following)
-        fresh = noise_source.eta * sigma_next / sigma * math.sqrt(1.0 - (alpha / alpha_next) ** 2)
+        alpha, sigma = schedule.pair(t)
+        clean, noise, fresh = ddim_factors(schedule, t, following, noise_source.eta)
         x0 = predict(x, t)
-        x = alpha_next * x0 + (math.sqrt(sigma_next**2 - fresh**2) / sigma) * (x - alpha * x0)
+        x = clean * x0 + (noise / sigma) * (x - alpha * x0)
         if fresh > 0.0:
             x = x + fresh * noise_source.draw(x)
     return x
@@ -234,16 +193,16 @@ def sample(
     sampler: str,
     spacing: str,
     eta: float = 0.0,
-    generator: torch.Generator | None = None,
+    generator: torch.Generator | Draw | None = None,
     limit: float = X0_LIMIT,
     progress: Progress | None = None,
 ) -> Tensor:
     """Denoise ``noise`` (B, W, C), unit variance, in exactly ``steps`` evaluations of ``predict_x0(x_t, t)``.
 
     ``sampler`` is a name in SAMPLERS, ``spacing`` one in SPACINGS; ``eta`` concerns ``ddim`` alone. The prediction is
-    clamped to plus and minus ``limit``. Fresh noise (``ddpm``, or ``eta`` > 0) comes only from ``generator``, on the
-    CPU. ``progress(done, steps)`` follows each evaluation and may raise to cancel. Raises UserError for an unknown
-    name, a step count outside 1..T, or an eta outside [0, 1].
+    clamped to plus and minus ``limit``. Fresh noise (``ddpm``, or ``eta`` > 0) comes only from ``generator``: one on
+    the CPU, or whatever draws it. ``progress(done, steps)`` follows each evaluation and may raise to cancel. Raises
+    UserError for an unknown name, a step count outside 1..T, or an eta outside [0, 1].
     """
     _known("sampler", sampler, SAMPLERS)
     _known("spacing", spacing, SPACINGS)
@@ -264,7 +223,13 @@ def sample(
         return x0
 
     grid = SPACINGS[spacing](schedule, steps)
-    return SAMPLERS[sampler](predict, schedule, noise.float(), grid, NoiseSource(eta, generator))
+    draw = generator if callable(generator) else drawn_from(generator)
+    return SAMPLERS[sampler](predict, schedule, noise.float(), grid, NoiseSource(eta, draw))
+
+
+def drawn_from(generator: torch.Generator | None) -> Draw:
+    """Unit normal noise from one stream on the CPU."""
+    return lambda like: _normal(like, generator)
 
 
 def _normal(like: Tensor, generator: torch.Generator | None) -> Tensor:

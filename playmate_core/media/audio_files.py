@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import struct
+import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,12 +14,15 @@ from numpy.typing import NDArray
 from ..errors import UserError
 from ..speech import SAMPLE_RATE
 from ..values import expect_rate
-from .images import check_file
+from .container import Damage, open_medium
+from .sound_source import SoundSource, audio_streams, find_sound
+from .timestamps import GaplessSound
 
-#: Containers whose header states the true length, so that a file cut short shows.
-_TRUTHFUL = ("mov", "matroska", "flac", "wav", "aiff")
 #: FFmpeg adds the sides at -3 dB each, so that two equal channels would come out 3 dB too loud.
 _MIX_GAIN = np.float32(0.5**0.5)
+#: Containers whose header states the number of samples.
+_COUNTED = ("flac",)
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -87,116 +89,137 @@ class Recording:
         return Recording(np.pad(kept, ((0, 0), (max(0, shift), max(0, -shift)))), self.rate)
 
 
-def read_sound(path: str | Path, rate: int | None = SAMPLE_RATE) -> Sound:
-    """Decode, mix to mono and resample the first audio stream of ``path``; ``rate`` None keeps the stream's own.
+def read_sound(source: SoundSource | str | Path, rate: int | None = SAMPLE_RATE) -> Sound:
+    """Decode, mix to mono and resample one audio stream of a file; ``rate`` None keeps the stream's own.
 
-    The waveform has ceil(seconds x rate) samples, so ceil(duration x fps) is the same before and after resampling.
-    An hour at 16 kHz takes 230 MB whatever the file's own rate and channels. Raises UserError when the file is
-    missing, empty, cut short, no medium PyAV knows, or has no audio in it.
+    Samples lie where their timestamps say. Two channels that cancel each other out are not mixed: the louder one is
+    taken. The waveform has ceil(seconds x rate) samples, so ceil(duration x fps) is the same before and after
+    resampling. An hour at 16 kHz takes 230 MB whatever the file's own rate and channels. Raises UserError when the file
+    is missing, empty, cut short, no medium PyAV knows, or has no audio in it.
     """
-    path = Path(path)
-    with open_medium(path, "speech") as container:
-        stream = audio_stream(container, path)
+    source = source if isinstance(source, SoundSource) else find_sound(source)
+    mixed, levels = _read_mono(source, rate, None)
+    if levels.cancel():
+        louder = int(np.argmax(levels.channels))
+        side = ("left", "right")[louder]
+        log.warning("The two channels of %s cancel each other out; its %s one is listened to.", source.path, side)
+        mixed, _ = _read_mono(source, rate, louder)
+    return mixed
+
+
+def _read_mono(source: SoundSource, rate: int | None, channel: int | None) -> tuple[Sound, ChannelLevels]:
+    """One stream as mono, of two channels one alone if ``channel`` says so; and how loud each of them was."""
+    samples = bytearray()  # grows by an eighth at a time and becomes the waveform without a copy
+    damage = Damage()
+    with open_medium(source.path, "speech") as container:
+        stream = audio_streams(container, source.path)[source.track]
         native, wanted = stream.codec_context.sample_rate, rate or stream.codec_context.sample_rate
-        samples = bytearray()  # grows by an eighth at a time and becomes the waveform without a copy
-        heard = 0.0
-        resampler = _mono(wanted)
-        for frame in container.decode(stream):
-            heard += frame.samples / frame.sample_rate
-            for piece in resampler.resample(frame):
-                samples += _finite(piece)
-        if heard:
-            for piece in resampler.resample(None):
-                samples += _finite(piece)
-        check_whole(container, stream, heard, path)
-    if not heard:
-        raise UserError(f"{path} has an audio stream without a single sample; please give a recording with sound.")
-    exact = round(heard * native)  # back to whole samples: a sum of seconds is not one to trust with a ceil
-    length = -(-exact * wanted // native)
+        pair = stream.codec_context.layout.nb_channels == 2
+        sound = GaplessSound(container, stream, source.origin, damage)
+        mix = _Mix(Resampling("fltp" if pair else "flt", "stereo" if pair else "mono", wanted), channel)
+        for piece in mix.of(sound):
+            samples += piece.data
+        _warn_of_losses(source.path, sound, stream, mix.not_finite if channel is None else 0)
+    if not sound.samples:
+        raise UserError(f"{source.path} has an audio stream without a single sample; please give one with sound.")
+    length = -(-sound.samples * wanted // native)
     samples += bytes(max(0, 4 * length - len(samples)))  # resamplers end a few samples early or late
     waveform = np.frombuffer(samples, np.float32)[:length]
-    if stream.codec_context.layout.nb_channels > 1:
+    if not pair and stream.codec_context.layout.nb_channels > 1:
         waveform *= _MIX_GAIN
-    return Sound(waveform, wanted)
+    return Sound(waveform, wanted), mix.levels
 
 
-@contextmanager
-def open_medium(path: Path, what: str) -> Iterator[Any]:
-    """Open an audio or video file for reading; every complaint of FFmpeg inside the block becomes a UserError."""
-    import av
-
-    check_file(path, what)
-    with decoding(path, what), av.open(str(path)) as container:
-        name = container.format.name
-        if name == "tty" or name.endswith("_pipe") or name == "image2":  # FFmpeg takes these for films
-            seems = "text" if name == "tty" else "a still picture"
-            raise UserError(f"{path} is {seems}, not a {what} file; please give another.")
-        yield container
-
-
-@contextmanager
-def decoding(path: Path, what: str) -> Iterator[None]:
-    """Turn FFmpeg's complaints about ``path`` into one UserError."""
-    import av
-
-    try:
-        yield
-    except av.error.FFmpegError as problem:
-        raise UserError(
-            f"{path} is not a {what} file that can be decoded ({problem.strerror}): it is damaged, cut short or of"
-            " another type."
-        ) from problem
-
-
-def audio_stream(container: Any, path: Path) -> Any:
-    """The first audio stream of an open container. Raises UserError when there is none."""
-    if not container.streams.audio or not container.streams.audio[0].codec_context:
-        raise UserError(f"{path} has no audio in it; please give a recording of speech.")
-    stream = container.streams.audio[0]
-    if not stream.codec_context.sample_rate:
-        raise UserError(f"{path} has audio without a sample rate; please convert it to WAV first.")
-    return stream
-
-
-def check_whole(container: Any, stream: Any, seconds: float, path: Path) -> None:
-    """Raise UserError when far fewer ``seconds`` were decoded than the file's header promises."""
-    if not any(name in container.format.name for name in _TRUTHFUL):
+def _warn_of_losses(path: Path, sound: GaplessSound, stream: Any, not_finite: int) -> None:
+    """Say what of a recording could not be used. Raises UserError where its header counts far more samples."""
+    heard = sound.samples / sound.rate
+    sound.report(path)
+    if not_finite:
+        log.warning("%s holds %d samples that are no numbers or infinite; they are silenced.", path, not_finite)
+    if stream.duration is None:
         return
-    promised = _promised_seconds(container, stream, path)
-    if promised is not None and seconds < 0.98 * promised - 0.2:
-        raise UserError(
-            f"{path} is cut short: {seconds:.2f} of {promised:.2f} seconds could be read; please give the whole file."
-        )
+    stated = float(stream.duration * stream.time_base)
+    if heard < 0.98 * stated - 0.2:
+        if sound.container.format.name in _COUNTED:
+            raise UserError(
+                f"{path} is cut short: {heard:.2f} of {stated:.2f} seconds could be read; please give the whole file."
+            )
+        log.warning("%s says that its sound lasts %.2f s, but only %.2f s could be read.", path, stated, heard)
 
 
-def _promised_seconds(container: Any, stream: Any, path: Path) -> float | None:
-    if container.format.name == "wav":
-        return _promised_by_wav(path)
-    if stream.duration is not None:
-        return float(stream.duration * stream.time_base)
-    return container.duration / 1_000_000 if container.duration else None
+@dataclass
+class ChannelLevels:
+    """Sums of squares of the ``channels`` (2,) and of their ``mix``."""
+
+    channels: NDArray[np.float64]
+    mix: float = 0.0
+
+    def cancel(self) -> bool:
+        """Whether mixing leaves less than a hundredth of the louder channel's power."""
+        return bool(self.mix < 0.01 * self.channels.max())
 
 
-def _promised_by_wav(path: Path) -> float | None:
-    """Length by the data chunk's own count: FFmpeg quietly trusts the file's size instead. None where unstated."""
-    with path.open("rb") as file:
-        head = file.read(1 << 16)
-    form, data = head.find(b"fmt "), head.find(b"data")
-    if form < 0 or data < 0 or len(head) < max(form + 20, data + 8):
-        return None
-    bytes_per_second = struct.unpack("<I", head[form + 16 : form + 20])[0]
-    size = struct.unpack("<I", head[data + 4 : data + 8])[0]
-    if not bytes_per_second or size in (0, 0x7FFFFFFF) or size >= 0xFFFFFF00:  # recorders that never came back
-        return None
-    return size / bytes_per_second
+class Resampling:
+    """Frames of any kind to one; a new resampler begins where the rate, the layout or the format changes midway."""
+
+    def __init__(self, sample_format: str, layout: str, rate: int) -> None:
+        self._wanted = (sample_format, layout, rate)
+        self._kind: tuple[object, ...] | None = None
+        self._resampler: Any = None
+
+    def of(self, frames: Iterator[Any]) -> Iterator[Any]:
+        """The frames resampled, what the resampler holds back included."""
+        import av
+
+        for frame in frames:
+            kind = (frame.format.name, frame.layout.name, frame.layout.nb_channels, frame.sample_rate)
+            if kind != self._kind:
+                yield from self._held_back()
+                self._kind, self._resampler = kind, av.AudioResampler(*self._wanted)
+            yield from self._resampler.resample(frame)
+        yield from self._held_back()
+
+    def _held_back(self) -> Iterator[Any]:
+        if self._resampler is not None:
+            yield from self._resampler.resample(None)
 
 
-def _mono(rate: int) -> Any:
-    import av
+class _Mix:
+    """Frames to mono float32, clean of what is no number; measures two channels while it mixes them."""
 
-    return av.AudioResampler(format="flt", layout="mono", rate=rate)
+    def __init__(self, resampling: Resampling, channel: int | None) -> None:
+        self._resampling, self._channel = resampling, channel
+        self.levels = ChannelLevels(np.zeros(2))
+        self.not_finite = 0
+
+    def of(self, frames: GaplessSound) -> Iterator[NDArray[np.float32]]:
+        for frame in self._resampling.of(self._clean(iter(frames))):
+            channels = np.asarray(frame.to_ndarray(), np.float32)
+            if channels.shape[0] == 1:
+                yield channels[0]
+                continue
+            mono = channels.mean(0) if self._channel is None else np.ascontiguousarray(channels[self._channel])
+            self.levels.channels += np.square(channels, dtype=np.float64).sum(1)
+            self.levels.mix += float(np.square(mono, dtype=np.float64).sum())
+            yield mono
+
+    def _clean(self, frames: Iterator[Any]) -> Iterator[Any]:
+        """Silence NaN and infinities, which float files may hold, before a resampler spreads them."""
+        for frame in frames:
+            if frame.format.name.startswith(("flt", "dbl")):
+                self.not_finite += silence_not_finite(frame)
+            yield frame
 
 
-def _finite(piece: Any) -> bytes:
-    """The samples of a decoded frame, float32; NaN, which float files may hold, falls silent."""
-    return np.nan_to_num(piece.to_ndarray(), nan=0.0, posinf=1.0, neginf=-1.0).astype(np.float32).tobytes()
+def silence_not_finite(frame: Any) -> int:
+    """Set the samples of a float frame that are no finite numbers to 0, in place; returns how many."""
+    dtype, count = (np.float32 if frame.format.name.startswith("flt") else np.float64), 0
+    used = frame.samples * (1 if frame.format.is_planar else frame.layout.nb_channels)  # planes end in padding
+    for plane in frame.planes:
+        values = np.frombuffer(plane, dtype)
+        bad = ~np.isfinite(values)
+        bad[used:] = False
+        if bad.any():
+            count += int(bad.sum())
+            plane.update(np.where(bad, 0, values).astype(dtype).tobytes())
+    return count

@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .audio_files import Recording, audio_stream, decoding
-from .images import check_file
+from .audio_files import Recording, Resampling, silence_not_finite
+from .container import Damage, decoding, open_container
+from .sound_source import SoundSource, audio_streams, find_sound
+from .timestamps import GaplessSound
 
 #: AAC knows rates up to 96 kHz; what lies above, or between, is resampled to this.
 _FALLBACK_RATE = 48_000
@@ -21,6 +23,12 @@ _FALLBACK_RATE = 48_000
 _LAYOUTS = ("mono", "stereo", "3.0", "4.0", "5.0", "5.0(side)", "5.1", "5.1(side)", "7.1", "7.1(wide)")
 _UNNAMED = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
 _BLOCK = 1024
+#: Decoded sound overshoots 1 a little; the encoder fails at numbers that are no sound.
+_PEAK = 4.0
+
+
+#: What a video can sound like: samples, a file, one of the tracks of a file, or nothing.
+AnySound = Recording | SoundSource | str | Path | None
 
 
 class Soundtrack:
@@ -35,24 +43,21 @@ class Soundtrack:
 
     @staticmethod
     @contextmanager
-    def into(
-        container: Any, sound: Recording | str | Path | None, bits_per_channel: int
-    ) -> Iterator[Soundtrack | Silent]:
+    def into(container: Any, sound: AnySound, bits_per_channel: int) -> Iterator[Soundtrack | Silent]:
         """Add an audio stream for ``sound`` to an output container; None gives a track that writes nothing."""
-        import av
-
         if sound is None:
             yield Silent()
             return
         if isinstance(sound, str | Path):
-            path = Path(sound)
-            check_file(path, "speech")
-            with decoding(path, "speech"):
-                medium = av.open(str(path))
-            with medium:
-                heard = audio_stream(medium, path)
+            sound = find_sound(sound)
+        if isinstance(sound, SoundSource):
+            with open_container(sound.path, "speech") as medium:
+                heard = audio_streams(medium, sound.path)[sound.track]
                 stream = _audio_out(container, heard.codec_context.sample_rate, _layout(heard), bits_per_channel)
-                yield Soundtrack(container, stream, _converted(_decoded(medium, heard, path), stream))
+                frames = GaplessSound(medium, heard, sound.origin, Damage())
+                yield Soundtrack(container, stream, _converted(_decoded(frames, sound.path), stream))
+                if not sound.reported:
+                    frames.report(sound.path)
             return
         layout = _UNNAMED.get(len(sound.samples), "stereo")
         stream = _audio_out(container, sound.rate, layout, bits_per_channel)
@@ -87,7 +92,7 @@ class Soundtrack:
         import av
 
         block, self._pending = self._pending[:, :samples], self._pending[:, samples:]
-        clean = np.nan_to_num(np.ascontiguousarray(block), nan=0.0, posinf=1.0, neginf=-1.0)
+        clean = np.nan_to_num(np.ascontiguousarray(block), nan=0.0, posinf=1.0, neginf=-1.0).clip(-_PEAK, _PEAK)
         frame = av.AudioFrame.from_ndarray(clean, format="fltp", layout=self._layout)
         frame.sample_rate, frame.pts, frame.time_base = self._rate, self._written, Fraction(1, self._rate)
         self._container.mux(self._stream.encode(frame))
@@ -121,29 +126,24 @@ def _layout(heard: Any) -> str:
     return _UNNAMED.get(heard.codec_context.layout.nb_channels, "stereo")
 
 
-def _decoded(medium: Any, heard: Any, path: Path) -> Iterator[Any]:
+def _decoded(sound: GaplessSound, path: Path) -> Iterator[Any]:
     """The frames of the speech. Only decoding may blame the speech file: the muxer fails for reasons of its own."""
-    frames = medium.decode(heard)
+    frames = iter(sound)
     while True:
         with decoding(path, "speech"):
             frame = next(frames, None)
         if frame is None:
             return
+        if frame.format.name.startswith(("flt", "dbl")):
+            silence_not_finite(frame)
         yield frame
 
 
 def _converted(frames: Iterator[Any], stream: Any) -> Iterator[NDArray[np.float32]]:
     """Decoded frames as (channels, n) at the rate and layout of ``stream``."""
-    import av
-
     context = stream.codec_context
-    resampler = av.AudioResampler(format="fltp", layout=context.layout.name, rate=context.sample_rate)
-    heard = False
-    for frame in frames:
-        heard = True
-        yield from (np.asarray(piece.to_ndarray(), np.float32) for piece in resampler.resample(frame))
-    if heard:
-        yield from (np.asarray(piece.to_ndarray(), np.float32) for piece in resampler.resample(None))
+    for piece in Resampling("fltp", context.layout.name, context.sample_rate).of(frames):
+        yield np.asarray(piece.to_ndarray(), np.float32)
 
 
 def _frames(sound: Recording, layout: str) -> Iterator[Any]:

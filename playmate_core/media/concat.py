@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from ..atomic_file import AtomicFile
-from .audio_files import Recording
-from .audio_track import Soundtrack
-from .video_writer import PROVENANCE, VideoOptions, check_output, movflags
+from .audio_track import AnySound, Soundtrack
+from .container import ffmpeg_name
+from .output_file import check_output
+from .video_writer import VideoOptions, finish_file, movflags
 
 
 def join(
     parts: Sequence[Path],
     path: Path,
     fps: float,
-    sound: Recording | str | Path | None = None,
+    sound: AnySound = None,
     options: VideoOptions | None = None,
 ) -> Path:
     """Write the pictures of ``parts``, all encoded with the same ``options``, one after another as ``path``.
@@ -25,8 +26,10 @@ def join(
     The file appears under its name only when it is whole. Raises UserError where the disk or the sound fails.
     """
     file = AtomicFile(check_output(path))
+    options = options or VideoOptions()
     try:
-        _concatenate(parts, file.temporary, Fraction(fps).limit_denominator(1001), sound, options or VideoOptions())
+        _concatenate(parts, file.temporary, Fraction(fps).limit_denominator(1001), sound, options)
+        finish_file(file.temporary, options)
     except BaseException:
         file.discard()
         raise
@@ -34,15 +37,14 @@ def join(
     return path
 
 
-def _concatenate(
-    parts: Sequence[Path], path: Path, rate: Fraction, sound: Recording | str | Path | None, options: VideoOptions
-) -> None:
+def _concatenate(parts: Sequence[Path], path: Path, rate: Fraction, sound: AnySound, options: VideoOptions) -> None:
     import av
 
-    with av.open(str(path), "w", format="mp4", options={"movflags": movflags(options)}) as container:
-        container.metadata.update(options.tags, comment=PROVENANCE, description=PROVENANCE)
-        with av.open(str(parts[0])) as first:
-            stream = _like(container, first.streams.video[0])
+    with av.open(ffmpeg_name(path), "w", format="mp4", options={"movflags": movflags(options)}) as container:
+        container.metadata.update(options.metadata())
+        with av.open(ffmpeg_name(parts[0])) as first:
+            # Opaque: PyAV 14 would open an encoder, whose header takes the place of the one that is copied.
+            stream = container.add_stream_from_template(first.streams.video[0], opaque=True)
         with Soundtrack.into(container, sound, options.bits_per_channel) as soundtrack:
             count = 0
             for part in parts:
@@ -56,7 +58,7 @@ def _copy(part: Path, container: Any, stream: Any, start: Fraction) -> int:
     import av
 
     count = 0
-    with av.open(str(part)) as source:
+    with av.open(ffmpeg_name(part)) as source:
         video: Any = source.streams.video[0]
         offset = round(start / video.time_base)
         packet: Any
@@ -68,10 +70,3 @@ def _copy(part: Path, container: Any, stream: Any, start: Fraction) -> int:
             container.mux(packet)
             count += 1
     return count
-
-
-def _like(container: Any, stream: Any) -> Any:
-    """An output stream that takes the packets of ``stream``; PyAV renamed how in its 14th version."""
-    if hasattr(container, "add_stream_from_template"):
-        return container.add_stream_from_template(stream)
-    return container.add_stream(template=stream)

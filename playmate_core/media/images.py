@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import UserError, with_article
+from .colour_profiles import decode_cmyk, embedded_profile, to_srgb
+from .heif import decode_heif, is_heif, read_heif
+from .input_files import Bytes, Floats, check_file
 
 #: LivePortrait limits the source picture to this before anything else happens to it.
 LONGEST_SIDE = 1280
@@ -24,32 +28,71 @@ MOST_BYTES = 1 << 30
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
-Bytes = NDArray[np.uint8]
-Floats = NDArray[np.float32]
+log = logging.getLogger(__name__)
 
 
 def read_picture(path: str | Path, longest: int = LONGEST_SIDE) -> Tensor:
-    """Read a picture as (H, W, 3) float32 RGB in [0, 1], upright, its longest side at most ``longest``, sides even.
+    """Read a picture as (H, W, 3) float32 sRGB in [0, 1], upright, its longest side at most ``longest``, sides even.
 
-    Grey becomes RGB, 16 bits become 8, transparency is laid on white, the EXIF orientation is applied. Raises
-    UserError when the file is missing, empty, damaged, no picture, smaller than 32 pixels or larger than 2^29 pixels.
+    Grey becomes RGB, 16 bits become 8, transparency is laid on white, the EXIF orientation and the colour profile are
+    applied. Raises UserError when the file is missing, empty, damaged, no picture, smaller than 32 pixels or larger
+    than 2^29 pixels.
     """
     path = Path(path)
     content = read_bytes(path, "picture")
-    data = np.frombuffer(content, np.uint8)
-    declared = declared_size(content[: 1 << 20])
+    heif = read_heif(content) if is_heif(content[:64]) else None
+    declared = heif.shown_size if heif else declared_size(content[: 1 << 20])
     if declared and declared[0] * declared[1] > MOST_PIXELS:
         raise UserError(f"{path} is {declared[0]} x {declared[1]} pixels, too large to decode; please shrink it first.")
-    picture = None
-    if not content.startswith(PNG) or b"IEND" in content:  # libpng would complain on stderr about one cut short
-        with _quiet_decoder():
-            picture = _decode(data, _reduction(declared, longest))
+    picture = decode_heif(path, heif) if heif else None
     if picture is None:
-        raise UserError(f"{path} is not a picture that can be read: it is damaged, cut short or of another type.")
+        picture = _decode_bytes(content, declared, longest)
+    if picture is None:
+        raise UserError(_undecodable(path, content))
     height, width = declared[::-1] if declared else picture.shape[:2]
     if min(height, width) < SHORTEST_SIDE:
         raise UserError(f"{path} is {width} x {height} pixels; a portrait needs at least {SHORTEST_SIDE} on each side.")
-    return from_bytes(limit_side(picture, longest))
+    picture = limit_side(picture, longest)
+    profile = heif.profile if heif else embedded_profile(content)
+    return from_bytes(to_srgb(picture, profile, path) if profile else picture)
+
+
+def read_shown_picture(path: str | Path, longest: int) -> Tensor:
+    """:func:`read_picture` for a picture that is itself shown, so that it is said where it comes out smaller."""
+    picture = read_picture(path, longest)
+    with Path(path).open("rb") as file:
+        declared = declared_size(file.read(1 << 20))
+    if declared and max(declared) > longest:
+        (height, width), (own_width, own_height) = picture.shape[:2], sorted(declared, reverse=True)
+        own = (own_width, own_height) if width >= height else (own_height, own_width)
+        log.warning(
+            "%s is %d x %d pixels and is shrunk to %d x %d; --longest-side says how large it may be.",
+            path,
+            *own,
+            width,
+            height,
+        )
+    return picture
+
+
+def _decode_bytes(content: bytes, declared: tuple[int, int] | None, longest: int) -> Bytes | None:
+    """Pixels of what OpenCV knows, upright, perhaps reduced; None for anything else."""
+    if content.startswith(PNG) and b"IEND" not in content:  # libpng would complain on stderr about one cut short
+        return None
+    printed = decode_cmyk(content) if content.startswith(b"\xff\xd8") else None
+    if printed is not None:
+        return printed
+    with _quiet_decoder():
+        return _decode(np.frombuffer(content, np.uint8), _reduction(declared, longest))
+
+
+def _undecodable(path: Path, content: bytes) -> str:
+    if is_heif(content[:64]):
+        return (
+            f"{path} is a HEIC or AVIF picture that cannot be decoded here; please save it as JPEG or PNG first (phones"
+            " and picture viewers can)."
+        )
+    return f"{path} is not a picture that can be read: it is damaged, cut short or of another type."
 
 
 def read_bytes(path: Path, what: str) -> bytes:
@@ -58,20 +101,6 @@ def read_bytes(path: Path, what: str) -> bytes:
     if path.stat().st_size > MOST_BYTES:
         raise UserError(f"{path} holds more than 1 GiB, too much for {with_article(what)}; please give a smaller file.")
     return path.read_bytes()
-
-
-def check_file(path: Path, what: str) -> None:
-    """Raise UserError unless ``path`` is a readable file with something in it; ``what`` names its role."""
-    try:
-        if path.is_dir():
-            raise UserError(f"{path} is a folder; please give {with_article(what)} file.")
-        with path.open("rb") as file:
-            if not file.read(1):
-                raise UserError(f"{path} is empty (0 bytes); please give {with_article(what)} file with content.")
-    except FileNotFoundError:
-        raise UserError(f"There is no {what} file at {path}; please check the path.") from None
-    except OSError as problem:
-        raise UserError(f"{path} cannot be read ({problem.strerror}); please check its permissions.") from problem
 
 
 def to_bytes(images: Tensor) -> Tensor:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import errno
 import queue
-import shutil
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -22,17 +20,16 @@ from ..errors import UserError
 from ..host import HOST
 from ..ranges import check_ranges, ranged
 from ..values import FPS
-from .audio_files import Recording
-from .audio_track import Soundtrack
+from .audio_track import AnySound, Soundtrack
+from .container import ffmpeg_name
+from .frame_colours import FromRgb
 from .images import Bytes, to_bytes
+from .output_file import check_output
 from .prefetch import Outcome
+from .provenance import Mark
 
-#: Says in the file itself that nobody said or did this (docs/method.md 5, risk 21).
-PROVENANCE = "Synthetic video, made with Playmate: the face is animated by a computer."
 #: Seconds of waiting between two looks at what else there is to do.
 SLICE = 0.1
-#: Less free space than this and the video is not begun.
-LEAST_FREE_BYTES = 32 << 20
 
 
 @dataclass(frozen=True)
@@ -46,6 +43,12 @@ class VideoOptions:
     queued_batches: int = ranged(4, 1, 1024, "batches")
     #: Further (key, text) pairs to store in the file, such as the recipe it was made by.
     tags: tuple[tuple[str, str], ...] = ()
+    #: What the file says of itself; None is nothing.
+    mark: Mark | None = field(default_factory=Mark)
+
+    def metadata(self) -> dict[str, str]:
+        """All tags of the container."""
+        return {**dict(self.tags), **(self.mark.tags() if self.mark else {})}
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -53,34 +56,13 @@ class VideoOptions:
 
 def movflags(options: VideoOptions) -> str:
     """How the container is laid out: its index first, and with further tags where there are some."""
-    return "+faststart+use_metadata_tags" if options.tags else "+faststart"
+    return "+faststart+use_metadata_tags" if options.metadata() else "+faststart"
 
 
-def check_output(path: str | Path) -> Path:
-    """Raise UserError unless a video can be written to ``path``; to be called before any slow work."""
-    path = Path(path)
-    if path.suffix.lower() != ".mp4":
-        raise UserError(f"The output {path} must end in .mp4; please rename it.")
-    if path.is_dir():
-        raise UserError(f"The output {path} is a folder; please name a file in it.")
-    check_folder(path.parent)
-    return path
-
-
-def check_folder(folder: Path) -> None:
-    """Raise UserError unless ``folder`` exists, can be written and has room."""
-    if not folder.is_dir():
-        raise UserError(f"The output folder {folder} does not exist; please make it first.")
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-        free = shutil.disk_usage(folder).free
-    except OSError as problem:
-        raise UserError(
-            f"The output folder {folder} cannot be written ({problem.strerror}); please choose another."
-        ) from problem
-    if free < LEAST_FREE_BYTES:
-        raise UserError(f"The disk of {folder} is full ({free >> 20} MB free); please make room or choose another.")
+def finish_file(path: Path, options: VideoOptions) -> None:
+    """Add to a complete file what FFmpeg does not write: the XMP packet."""
+    if options.mark:
+        options.mark.append_to(path)
 
 
 class VideoWriter:
@@ -97,7 +79,7 @@ class VideoWriter:
         self,
         path: str | Path,
         fps: float = FPS,
-        sound: Recording | str | Path | None = None,
+        sound: AnySound = None,
         options: VideoOptions | None = None,
         waiting: Callable[[], None] = HOST.check_interrupted,
     ) -> None:
@@ -133,6 +115,7 @@ class VideoWriter:
                 self._thread.join(SLICE)  # so that Ctrl-C is heard on every system
             self._raise_failure()
             self._check_written()
+            finish_file(self._file.temporary, self._options)
             self._file.commit_or_keep()
         except NotReplaced:  # whole, and kept under another name
             raise
@@ -192,17 +175,19 @@ class VideoWriter:
         if first is None:
             return
         options = {"movflags": movflags(self._options)}
-        with av.open(str(self._file.temporary), "w", format="mp4", options=options) as container:
-            container.metadata.update(self._options.tags, comment=PROVENANCE, description=PROVENANCE)
+        with av.open(ffmpeg_name(self._file.temporary), "w", format="mp4", options=options) as container:
+            container.metadata.update(self._options.metadata())
             stream = self._video_stream(container, first)
             with Soundtrack.into(container, self._sound, self._options.bits_per_channel) as soundtrack:
                 batch: Bytes | None = first
-                count = 0
+                count, to_frame = 0, FromRgb()
                 while batch is not None:
                     for picture in batch:
                         if self._abandoned.is_set():  # a large batch takes seconds
                             return
-                        container.mux(stream.encode(_video_frame(picture, count, stream)))
+                        frame = to_frame(np.ascontiguousarray(picture[: stream.height, : stream.width]))
+                        frame.pts, frame.time_base = count, stream.codec_context.time_base
+                        container.mux(stream.encode(frame))
                         count += 1
                         soundtrack.write_until(count / self._fps)
                     batch = self._next()
@@ -239,7 +224,7 @@ class VideoWriter:
         import av
 
         try:
-            with av.open(str(self._file.temporary)) as container:
+            with av.open(ffmpeg_name(self._file.temporary)) as container:
                 found = container.streams.video[0].frames
         except (av.error.FFmpegError, IndexError):
             found = 0
@@ -251,15 +236,6 @@ class VideoWriter:
 
 _BT709 = 1
 _LIMITED = 1
-
-
-def _video_frame(picture: Bytes, index: int, stream: Any) -> Any:
-    import av
-
-    even = np.ascontiguousarray(picture[: stream.height, : stream.width])
-    frame = av.VideoFrame.from_ndarray(even, format="rgb24").reformat(format="yuv420p", dst_colorspace="ITU709")
-    frame.pts, frame.time_base = index, stream.codec_context.time_base
-    return frame
 
 
 def _held_back(stream: Any) -> Iterator[Any]:

@@ -10,10 +10,8 @@ from torch import Tensor
 from ..interpolation import FrameInterpolation, fit_frames, lerp, resample_frames, smooth_track
 from ..keypoint_space import adapt_motion
 from ..ranges import check_ranges, ranged
-from ..values import EYE_KEYPOINTS, KEYPOINTS, LIP_KEYPOINTS, AudioFeatures, Motion, expect_same_rate
+from ..values import EYE_KEYPOINTS, KEYPOINTS, LIP_KEYPOINTS, Motion
 from .pose import interpolate_pose, mix_poses, smooth, still
-
-VERTICAL = 1
 
 
 @dataclass(frozen=True)
@@ -36,15 +34,6 @@ class Regions:
         return weights
 
 
-@dataclass(frozen=True)
-class SilenceGate:
-    """When the mouth rests: ``energy`` (0..1) under which it is quiet, and for how long around a frame."""
-
-    energy: float = 0.05
-    hold_seconds: float = 0.12
-    fade_seconds: float = 0.12
-
-
 def hold_rest(rest: Motion, frames: int, fps: float) -> Motion:
     """A motion of one frame held for ``frames``."""
     return Motion(still(rest.pose, frames, fps), rest.expression.expand(frames, -1, -1).clone(), rest.keypoint_space)
@@ -65,28 +54,6 @@ def scale_regions(motion: Motion, rest: Motion, gains: Regions) -> Motion:
     return mix(hold_rest(rest, len(motion), motion.fps), motion, gains)
 
 
-def lip_only(motion: Motion, rest: Motion) -> Motion:
-    """Only the lips move; everything else is the portrait's own."""
-    return scale_regions(motion, rest, Regions(lips=1.0, eyes=0.0, expression=0.0, pose=0.0))
-
-
-def no_blink(motion: Motion, rest: Motion) -> Motion:
-    """Lids stay as in the portrait: the eye keypoints keep their sideways gaze and lose their vertical movement."""
-    expression = motion.expression.clone()
-    eyes = list(EYE_KEYPOINTS)
-    expression[:, eyes, VERTICAL] = rest.expression[:, eyes, VERTICAL]
-    return replace(motion, expression=expression)
-
-
-def rebase_expression(motion: Motion, rest: Motion, share: Regions) -> Motion:
-    """Shift each region by ``share`` of what separates the motion's first frame from the portrait's rest.
-
-    All zero is "absolute" (Eq. 1); all one "relative"; ``Regions(lips=0)`` JoyVASA's "hybrid" (docs/method.md 1.12).
-    """
-    shift = (rest.expression - motion.expression[:1]) * share.per_keypoint()
-    return replace(motion, expression=motion.expression + shift)
-
-
 def resample_motion(motion: Motion, fps: float) -> Motion:
     """The same movement at another rate."""
     return interpolate_motion(motion, resample_frames(len(motion), motion.fps, fps), fps)
@@ -102,27 +69,6 @@ def smooth_motion(motion: Motion, observation_variance: float = 3e-7) -> Motion:
     expression = smooth_track(motion.expression.flatten(1), observation_variance).float()
     smoothed = expression.unflatten(1, (KEYPOINTS, 3))
     return replace(motion, pose=smooth(motion.pose, observation_variance), expression=smoothed)
-
-
-def quiet_frames(audio: AudioFeatures, gate: SilenceGate | None = None) -> Tensor:
-    """How silent each frame is, (T,) in 0..1: 1 where nothing louder than the gate is heard nearby."""
-    gate = gate or SilenceGate()
-    loud = (audio.energy > gate.energy).float()[None, None]
-    hold = 2 * round(gate.hold_seconds * audio.fps) + 1
-    near = torch.nn.functional.max_pool1d(loud, hold, stride=1, padding=hold // 2)
-    fade = 2 * round(gate.fade_seconds * audio.fps / 2) + 1
-    padded = torch.nn.functional.pad(1.0 - near, (fade // 2, fade // 2), mode="replicate")
-    return torch.nn.functional.avg_pool1d(padded, fade, stride=1)[0, 0]
-
-
-def rest_lips_in_silence(motion: Motion, rest: Motion, audio: AudioFeatures, gate: SilenceGate | None = None) -> Motion:
-    """Bring the lips to the portrait's own while nobody speaks; ``audio`` has the motion's length and rate."""
-    expect_same_rate(motion.fps, audio.fps, "The motion and the audio")
-    if len(motion) != len(audio):
-        raise ValueError(f"The motion has {len(motion)} frames and the audio {len(audio)}; they must agree.")
-    lips = Regions(lips=1.0, eyes=0.0, expression=0.0).per_keypoint()
-    closed = quiet_frames(audio, gate)[:, None, None] * lips  # (T, K, 1)
-    return replace(motion, expression=lerp(motion.expression, rest.expression.expand_as(motion.expression), closed))
 
 
 def interpolate_motion(motion: Motion, frames_between: FrameInterpolation, fps: float) -> Motion:

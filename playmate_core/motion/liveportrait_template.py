@@ -7,17 +7,11 @@ write ``R_d``, ``c_d_eyes_lst``, ``c_d_lip_lst`` (docs/liveportrait.md 7).
 
 from __future__ import annotations
 
-import io
-import math
-import pickle
-import pickletools
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from ..detection.landmarks import Openings
@@ -26,102 +20,22 @@ from ..geometry import euler_degrees
 from ..keypoint_space import LIVEPORTRAIT
 from ..media.images import read_bytes
 from ..values import KEYPOINTS, Motion, Pose
+from ..weights.plain_pickle import PROBLEMS, unpickled
 
 TEMPLATE_SUFFIXES = (".pkl", ".pickle")
-#: Everything a pickle of dicts, lists, numbers, strings and arrays is made of; what else there is can call and import.
-_HARMLESS = frozenset(
-    "PROTO FRAME STOP MARK MEMOIZE BINGET LONG_BINGET BINPUT LONG_BINPUT NONE NEWTRUE NEWFALSE BININT BININT1 BININT2"
-    " LONG1 BINFLOAT SHORT_BINUNICODE BINUNICODE SHORT_BINBYTES BINBYTES EMPTY_DICT EMPTY_LIST EMPTY_TUPLE TUPLE TUPLE1"
-    " TUPLE2 TUPLE3 APPEND APPENDS SETITEM SETITEMS GLOBAL STACK_GLOBAL REDUCE BUILD".split()
-)
-_FLOATS = {"f2": np.float16, "f4": np.float32, "f8": np.float64}
 
 
 def read_template(path: Path) -> tuple[Motion, Openings | None]:
     """The motion of a template, and how open its eyes and lips are where it says so. Raises UserError otherwise."""
     data = read_bytes(path, "motion template")
     try:
-        content = _unpickled(data)
+        content = unpickled(data)
         return _motion(content), _openings(content)
-    except (
-        pickle.UnpicklingError,
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        IndexError,
-        EOFError,
-        OverflowError,
-    ) as problem:
+    except PROBLEMS as problem:
         raise UserError(
             f"{path.name} is no LivePortrait motion template that can be read safely ({problem}); please make it again"
             " with `playmate motion`."
         ) from problem
-
-
-def _unpickled(data: bytes) -> Any:
-    """The dicts, lists, numbers and arrays of a pickle. Nothing it names is imported or called: what an array needs is
-    answered by stand-ins of ours, and anything else is refused before the first step is taken."""
-    for operation, argument, _ in pickletools.genops(data):
-        if operation.name not in _HARMLESS:
-            raise pickle.UnpicklingError(f"it holds the instruction {operation.name}")
-        if operation.name == "LONG_BINPUT" and int(argument or 0) > len(data):  # would make the memo as long as it says
-            raise pickle.UnpicklingError("it is damaged")
-    return _Reader(io.BytesIO(data), _stand_ins()).load()
-
-
-class _Reader(pickle.Unpickler):
-    def __init__(self, file: io.BytesIO, known: dict[tuple[str, str], Any]) -> None:
-        super().__init__(file)
-        self._known = known
-
-    def find_class(self, module: str, name: str) -> Any:
-        try:
-            return self._known[module.replace("numpy._core", "numpy.core"), name]
-        except KeyError:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}") from None
-
-
-def _stand_ins() -> dict[tuple[str, str], Any]:
-    """What the pickle of an array names, made anew for each file so that none can change another's."""
-
-    class Kind:
-        """In place of numpy.dtype: a float of two, four or eight bytes, little-endian."""
-
-        def __init__(self, code: str, align: bool = False, copy: bool = True) -> None:
-            if code not in _FLOATS:
-                raise ValueError(f"it holds an array of {code}")
-            self.code = code
-
-        def __setstate__(self, state: tuple) -> None:
-            if state[1] != "<":
-                raise ValueError("its numbers are in foreign byte order")
-
-    class Array:
-        """In place of numpy.ndarray: numbers without behaviour."""
-
-        value: NDArray[np.float32]
-
-        def __setstate__(self, state: tuple) -> None:
-            _, shape, kind, fortran, content = state
-            flat = np.frombuffer(content, _FLOATS[kind.code])
-            if math.prod(shape) != len(flat):
-                raise ValueError("an array is not as long as it says")
-            self.value = flat.reshape(shape, order="F" if fortran else "C").astype(np.float32)
-
-    def reconstruct(kind: Any, shape: tuple, code: bytes) -> Array:
-        return Array()
-
-    def encode(text: str, encoding: str) -> bytes:
-        return text.encode("latin1")  # how older pickles write bytes
-
-    stand_ins: dict[tuple[str, str], Callable] = {
-        ("numpy.core.multiarray", "_reconstruct"): reconstruct,
-        ("numpy", "ndarray"): Array,
-        ("numpy", "dtype"): Kind,
-        ("_codecs", "encode"): encode,
-    }
-    return stand_ins
 
 
 def _motion(content: dict) -> Motion:

@@ -22,11 +22,19 @@ from ..errors import UserError, with_article
 from ..interpolation import FrameInterpolation, lerp, resample_frames
 from ..keypoint_space import LIVEPORTRAIT, UNKNOWN
 from ..values import KEYPOINTS, Motion, Pose
-from ..weights.tensor_file import differences, open_tensors, refuse_nonfinite, restored, seems_to_be
+from ..weights.tensor_file import (
+    FORMAT_VERSION,
+    differences,
+    open_tensors,
+    refuse_nonfinite,
+    refuse_other_format,
+    restored,
+    seems_to_be,
+)
 from .edit import interpolate_motion, resample_motion
 from .liveportrait_template import TEMPLATE_SUFFIXES, read_template
 
-KIND, VERSION = "performance", "1"
+KIND = "performance"
 SUFFIX = ".safetensors"
 #: Who read the motion of a template: some copy of the published networks.
 LIVEPORTRAIT_READER = "LivePortrait"
@@ -99,7 +107,7 @@ def save_motion_clip(motion_clip: MotionClip, path: str | Path) -> None:
     if motion_clip.openings is not None:
         tensors |= {"eyes": motion_clip.openings.eyes, "lips": motion_clip.openings.lips}
     refuse_nonfinite(path, tensors)
-    metadata = {"playmate.kind": KIND, "playmate.version": VERSION, "playmate.fps": repr(float(motion.fps))}
+    metadata = {"playmate.kind": KIND, "playmate.version": FORMAT_VERSION, "playmate.fps": repr(float(motion.fps))}
     metadata |= {"playmate.source": motion_clip.source, "playmate.reader": motion_clip.reader}
     metadata["playmate.keypoints"] = motion.keypoint_space
     write_atomically(path, serialize({name: value.contiguous() for name, value in tensors.items()}, metadata))
@@ -155,11 +163,7 @@ def _expect_ours(path: Path, metadata: Mapping[str, str], keys: list[str]) -> No
     if kind != KIND:
         seems = with_article(f"{kind} model") if kind else seems_to_be(keys) or "something else"
         raise UserError(f"{path.name} is no motion file, it seems to be {seems}; choose one `playmate motion` wrote.")
-    if metadata.get("playmate.version") != VERSION:
-        raise UserError(
-            f"{path.name} has format version {metadata.get('playmate.version')!r} and this program reads {VERSION!r};"
-            " update the program or read the film again."
-        )
+    refuse_other_format(path, metadata, "read the film again")
 
 
 def _expect_shapes(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> None:

@@ -11,15 +11,11 @@ from torch import Tensor
 
 from ..geometry import place_motion
 from ..keypoint_space import adapt_motion
-from ..values import EYE_KEYPOINTS, KEYPOINTS, LIP_KEYPOINTS, Motion, Portrait
+from ..media.images import Bytes
+from ..values import BROWS, EYE_KEYPOINTS, KEYPOINTS, LIDS, LIP_KEYPOINTS, LOWER_LIP, UPPER_LIP, Motion, Portrait
 
-Bytes = NDArray[np.uint8]
 Numbers = NDArray[np.float64]
 
-#: Where LivePortrait's points sit: (point, point) pairs whose vertical distance opens, and the points that raise.
-UPPER_LIP, LOWER_LIP = 20, 19
-UPPER_LIDS, LOWER_LIDS = (11, 15), (13, 16)
-BROWS = (1, 2)
 #: Okabe and Ito's colours, told apart by colour-blind eyes, RGB.
 BLUE, ORANGE, GREEN, GREY, INK = (0, 114, 178), (213, 94, 0), (0, 158, 115), (222, 222, 222), (60, 60, 60)
 MARGIN_LEFT, MARGIN_RIGHT, MARGIN, GAP = 86, 14, 26, 18
@@ -51,7 +47,8 @@ def motion_panels(motion: Motion) -> tuple[Panel, ...]:
     pitch, yaw, roll = (motion.pose.rotation[:, axis].double().numpy() for axis in range(3))
     height = motion.expression[..., 1].double().numpy()  # (T, K), down is positive
     lips = height[:, LOWER_LIP] - height[:, UPPER_LIP]
-    eyes = height[:, list(LOWER_LIDS)].mean(1) - height[:, list(UPPER_LIDS)].mean(1)
+    upper, lower = (list(lids) for lids in zip(*LIDS, strict=True))
+    eyes = height[:, lower].mean(1) - height[:, upper].mean(1)
     return (
         Panel(
             "head, deg", (PlotLine("pitch", pitch), PlotLine("yaw", yaw, ORANGE), PlotLine("roll", roll, GREEN)), 10.0

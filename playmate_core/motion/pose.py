@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ..geometry import euler_degrees, rotation_matrix
+from ..geometry import carried_rotation, euler_degrees, rotation_matrix
 from ..interpolation import FrameInterpolation, fit_frames, lerp, monotone_cubic, resample_frames, slerp, smooth_track
 from ..values import FPS, Motion, Pose, expect_same_rate
 
@@ -99,10 +99,8 @@ def relative_pose(driving: Pose, rest: Pose, reference: str = "first", axes: Pos
     """
     zero = slice(reference_frame(driving, reference), None)
     start = driving[zero][:1]
-    matrix = rotation_matrix(driving.rotation.double()) @ rotation_matrix(start.rotation.double()).transpose(-1, -2)
-    rotated = euler_degrees(matrix @ rotation_matrix(rest.rotation.double())).float()
     moved = Pose(
-        rotated,
+        carried_rotation(driving.rotation, start.rotation, rest.rotation),
         rest.translation + (driving.translation - start.translation),
         rest.scale * (driving.scale / start.scale),
         driving.fps,

@@ -14,12 +14,16 @@ from ..detection.detect import FaceSource, Pick
 from ..errors import UserError
 from ..face import FaceModel
 from ..geometry import place
-from ..media.images import check_file, read_picture
-from ..media.video_reader import has_sound, video_facts
-from ..media.video_writer import check_output
+from ..media.images import check_file, read_picture, read_shown_picture
+from ..media.output_file import OutputLock, check_output
+from ..media.provenance import COMPOSITE, DRAWN
+from ..media.sound_source import SoundSource, find_sound
+from ..media.video_reader import has_pictures, has_sound, video_facts
+from ..media.video_writer import VideoOptions
 from ..motion.driving import ANIMAL, DrivingOptions, drive_clip
 from ..motion.liveportrait_template import TEMPLATE_SUFFIXES
-from ..motion.motion_file import MotionClip, check_motion_output, load_motion_clip, save_motion_clip
+from ..motion.motion_file import SUFFIX, MotionClip, load_motion_clip, save_motion_clip
+from ..progress import StageProgress
 from ..ranges import check_ranges, ranged
 from ..rendering.device import AUTO, require_device, to_device
 from ..rendering.portrait import FaceLimits
@@ -38,13 +42,15 @@ from ..rendering.write_video import Composition, source_video_job, trajectory_jo
 from ..values import Motion
 from ..weights.files import load_face
 from ..weights.folders import bundled
-from .stages import JobReport, StageClock, StageProgress
+from .recipe import recipe_mark
+from .stages import JobReport, StageClock
 
 #: Files that are motions already, by their names.
 MOTION_SUFFIXES = (".safetensors", *TEMPLATE_SUFFIXES)
 #: Of a driving file; whatever else is no motion is read as a film.
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
-VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".gif", ".mpg", ".mpeg", ".ts")
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif")
+_VIDEO_NAMES = "mp4 mov m4v mkv webm avi gif mpg mpeg ts wmv flv 3gp 3g2 mts m2ts ogv vob asf f4v mxf qt"
+VIDEO_SUFFIXES = tuple(f".{name}" for name in _VIDEO_NAMES.split())
 
 
 @dataclass(frozen=True)
@@ -54,10 +60,10 @@ class AnimateRequest:
     ``portrait`` is a picture, or a film of somebody; ``driving`` a film, a picture, one of our motion files or a
     LivePortrait template; under a single frame a picture is held for a second. ``crop``, ``face`` and ``around`` say
     which face of the portrait and how much around it, ``film`` how a driving film is read. ``fps`` None keeps the rate
-    of the film portrait, else of the driving. ``mask`` is a picture
-    as large as the portrait, white where the animation may show. ``sound`` None takes that of the driving film, or of
-    the film portrait. ``longest_side`` limits the picture, and so the video. ``resume`` keeps what is drawn when the
-    job is stopped, and goes on from it when the job is given again.
+    of the film portrait, else of the driving. ``mask`` is a picture as large as the portrait, white where the animation
+    may show. ``sound`` None takes that of the driving film, or of the film portrait; of several tracks it takes number
+    ``audio_track``, or chooses as :func:`find_sound` does. ``longest_side`` limits the picture, and so the video.
+    ``resume`` keeps what is drawn when the job is stopped, and goes on from it when the job is given again.
     """
 
     portrait: Path
@@ -72,6 +78,7 @@ class AnimateRequest:
     paste_back: bool = True
     mask: Path | None = None
     sound: Path | None = None
+    audio_track: int | None = ranged(None, 0, 999, whole=True)
     weights: Path | None = None
     limits: FaceLimits | None = field(default_factory=FaceLimits)
     longest_side: int = ranged(4096, 64, 16384, "pixels")
@@ -79,6 +86,7 @@ class AnimateRequest:
     resume: bool = False
     device: str = "cpu"
     precision: str = AUTO
+    mark: bool = True
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -89,23 +97,28 @@ def animate(request: AnimateRequest, progress: StageProgress | None = None) -> J
 
     Nothing is left at ``request.output`` unless the video is whole. Frames are drawn, pasted and encoded in batches.
     """
-    clock = StageClock(progress)
     check(request)
+    with OutputLock(request.output):
+        return _animate(request, StageClock(progress))
+
+
+def _animate(request: AnimateRequest, clock: StageClock) -> JobReport:
+    sound = find_request_sound(request)
     motion_clip = load_motion_clip(request.driving) if is_motion(request.driving) else None
     with clock.stage("load models"):
         face = load_face(request.weights or bundled("face.safetensors"))
         face = to_device(face, request.device, request.precision)
         require_networks(face, request.how)
     if is_video(request.portrait):
-        return _animate_video(request, face, motion_clip, clock)
+        return _animate_video(request, face, motion_clip, sound, clock)
     with clock.stage("read portrait"):
-        picture = read_picture(request.portrait, request.longest_side)
+        picture = read_shown_picture(request.portrait, request.longest_side)
         source = read_source_portrait(face, picture, request.crop, request.face, request.around, request.limits)
         mask = None if request.mask is None else read_mask(request.mask, source, request.longest_side)
     motion_clip = motion_clip or _read_driving(request, face, clock)
     trajectory = portrait_trajectory(face, source, motion_clip, request.how, request.fps)
     composition = Composition(request.paste_back, mask)
-    return _write(request, trajectory_job(face, source.portrait, trajectory, request.batch, composition), clock)
+    return _write(request, trajectory_job(face, source.portrait, trajectory, request.batch, composition), sound, clock)
 
 
 def extract(
@@ -119,17 +132,18 @@ def extract(
 ) -> JobReport:
     """Read the motion of a film into one of our files; ``fps`` None keeps the film's rate. Raises UserError."""
     clock = StageClock(progress)
-    check_motion_output(output)
+    check_output(output, SUFFIX)
     check_file(film, "driving video")
     _refuse_overwriting(output, film)
     require_device(device)
     video_facts(film)
-    with clock.stage("load models"):
-        face = load_face(weights or bundled("face.safetensors")).to(device)
-    with clock.stage("read motion") as step:
-        motion_clip = read_driving(face, film, options, step)
-    motion_clip = motion_clip.at(fps or motion_clip.motion.fps)
-    save_motion_clip(motion_clip, output)
+    with OutputLock(output):
+        with clock.stage("load models"):
+            face = load_face(weights or bundled("face.safetensors")).to(device)
+        with clock.stage("read motion") as step:
+            motion_clip = read_driving(face, film, options, step)
+        motion_clip = motion_clip.at(fps or motion_clip.motion.fps)
+        save_motion_clip(motion_clip, output)
     return JobReport(output, len(motion_clip.motion), motion_clip.motion.fps, tuple(clock.stages))
 
 
@@ -176,8 +190,10 @@ def is_picture(path: Path) -> bool:
 
 
 def is_video(path: Path) -> bool:
-    """Whether a file is a film, by its name."""
-    return path.suffix.lower() in VIDEO_SUFFIXES
+    """Whether a file is a film: by its name, or by what it holds where the name tells nothing."""
+    if path.suffix.lower() in VIDEO_SUFFIXES:
+        return True
+    return not (is_picture(path) or is_motion(path)) and has_pictures(path)
 
 
 def read_mask(path: Path, source: SourcePortrait, longest: int) -> NDArray[np.uint8]:
@@ -191,7 +207,11 @@ def read_mask(path: Path, source: SourcePortrait, longest: int) -> NDArray[np.ui
 
 
 def _animate_video(
-    request: AnimateRequest, face: FaceModel, motion_clip: MotionClip | None, clock: StageClock
+    request: AnimateRequest,
+    face: FaceModel,
+    motion_clip: MotionClip | None,
+    sound: SoundSource | None,
+    clock: StageClock,
 ) -> JobReport:
     if request.mask is not None or not request.paste_back:
         raise UserError("A film portrait is always pasted back, and without a mask; please leave these out.")
@@ -203,7 +223,7 @@ def _animate_video(
     motion_clip = motion_clip or _read_driving(request, face, clock)
     motion_clip = motion_clip.at(source_video.motion.fps)
     x_s, x_d = source_video_keypoints(face, source_video, motion_clip, request.how)
-    return _write(request, source_video_job(face, source_video, x_s, x_d, request.batch), clock)
+    return _write(request, source_video_job(face, source_video, x_s, x_d, request.batch), sound, clock)
 
 
 def _read_driving(request: AnimateRequest, face: FaceModel, clock: StageClock) -> MotionClip:
@@ -214,12 +234,21 @@ def _read_driving(request: AnimateRequest, face: FaceModel, clock: StageClock) -
         return read_driving(face, request.driving, request.film, step)
 
 
-def _write(request: AnimateRequest, job: RenderJob, clock: StageClock) -> JobReport:
-    videos = (path for path in (request.driving, request.portrait) if not is_motion(path))
-    sound = request.sound or next((path for path in videos if has_sound(path)), None)
+def _write(request: AnimateRequest, job: RenderJob, sound: SoundSource | None, clock: StageClock) -> JobReport:
     with clock.stage("render and encode") as step:
-        frames = write_video(job, VideoOutput(request.output, sound, request.resume), step)
+        kind = COMPOSITE if request.paste_back else DRAWN
+        marked = VideoOptions(mark=recipe_mark("animate", request, kind))
+        frames = write_video(job, VideoOutput(request.output, sound, request.resume, marked), step)
     return JobReport(request.output, frames, job.fps, tuple(clock.stages))
+
+
+def find_request_sound(request: AnimateRequest) -> SoundSource | None:
+    """What the video sounds like. Raises UserError where the track that is asked for is not there."""
+    videos = (path for path in (request.driving, request.portrait) if not is_motion(path))
+    path = request.sound or next((path for path in videos if has_sound(path)), None)
+    if path is None and request.audio_track is not None:
+        raise UserError(f"There is no sound, so no audio track {request.audio_track}; please give a --sound.")
+    return None if path is None else find_sound(path, request.audio_track)
 
 
 def _refuse_overwriting(output: Path, given: Path) -> None:

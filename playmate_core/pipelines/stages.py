@@ -3,69 +3,72 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
+from itertools import takewhile
 from pathlib import Path
 
-from ..diffusion.denoiser import MotionDenoiser
-from ..diffusion.emotion import EmotionController
 from ..diffusion.emotion_schedule import EmotionSchedule
-from ..diffusion.generate import iterate
 from ..diffusion.options import SamplingOptions
-from ..diffusion.request import GenerationRequest
+from ..diffusion.request import GenerationRequest, MotionGenerator
+from ..errors import UserError
 from ..face import FaceModel
-from ..keypoint_space import keep_expression, same_keypoints
-from ..media.images import Bytes
+from ..keypoint_space import PLAYMATE_DEMO, UNKNOWN, keep_expression, same_keypoints
+from ..media.video_reader import Frame
 from ..motion.edit import resample_motion
+from ..motion.emotion_by import EmotionBy, sample_with_emotion
 from ..motion.pose import ALL_AXES, TURNS, apply_pose, choose_axes, fit, resample_pose, still
 from ..motion.pose_sources import Following, followed
-from ..rendering.portrait import read_motion
-from ..values import FPS, AudioFeatures, Motion, Portrait, Pose
-
-#: Told the stage, the steps done in it and their number; may raise to cancel.
-StageProgress = Callable[[str, int, int], None]
-Progress = Callable[[int, int], None]
+from ..progress import Progress, StageProgress
+from ..rendering.timed_motion import read_timed_motion
+from ..values import FPS, AudioFeatures, EmotionCurve, Motion, Portrait, Pose
 
 
-@dataclass(frozen=True)
-class MotionModels:
-    """Stage 1 and, unless the emotion is left to the voice, stage 2."""
+def check_generator(generator: MotionGenerator, face_space: str) -> None:
+    """Raise UserError where a generator cannot drive faces of ``face_space``, before any slow work.
 
-    denoiser: MotionDenoiser
-    controller: EmotionController | None = None
+    The demo's generator can lend its pose to any face (:mod:`keypoint_space`); the others know one space only.
+    """
+    known = UNKNOWN in (generator.keypoint_space, face_space) or generator.keypoint_space == face_space
+    if not known and generator.keypoint_space != PLAYMATE_DEMO:
+        raise UserError(
+            f"The motion model {generator.name} moves {generator.keypoint_space} keypoints and the face model has"
+            f" {face_space} keypoints; please choose LivePortrait's face weights."
+        )
 
 
 def sample_motion(
-    models: MotionModels,
+    generator: MotionGenerator,
     portrait: Portrait,
     audio: AudioFeatures,
     emotion: EmotionSchedule | None = None,
     options: SamplingOptions | None = None,
     previous: Motion | None = None,
+    by: EmotionBy = EmotionBy.BOTH,
     progress: Progress | None = None,
 ) -> Iterator[Motion]:
     """The motion of a whole speech, window by window, as ``portrait`` can follow it.
 
-    ``previous``, at any rate, is gone on from. Raises UserError, before the first window, for what does not fit.
+    ``previous``, at any rate, is gone on from. ``options`` None are those the generator was published with. ``by`` says
+    who shows the emotion (:mod:`emotion_by`). Raises UserError, before the first window, for what does not fit.
     """
-    shared = same_keypoints(models.denoiser.config.keypoint_space, portrait.keypoint_space)
-    request = GenerationRequest(
-        portrait.keypoints,
-        portrait.rest,
-        audio,
-        None if emotion is None else emotion.curve(len(audio), audio.fps),
-        options,
-        None if previous is None else resample_motion(previous, audio.fps),
-    )
-    pieces = iterate(models.denoiser, models.controller, request, progress)
-    return pieces if shared else (keep_expression(piece, portrait.rest) for piece in pieces)
+    check_generator(generator, portrait.keypoint_space)
+    shared = same_keypoints(generator.keypoint_space, portrait.keypoint_space)
+    curve = None if emotion is None else emotion.curve(len(audio), audio.fps)
+    past = None if previous is None else resample_motion(previous, audio.fps)
+
+    def sample(own: EmotionCurve | None) -> Iterator[Motion]:
+        request = GenerationRequest(portrait.keypoints, portrait.rest, audio, own, options, past)
+        pieces = generator.iterate(request, progress)
+        return pieces if shared else (keep_expression(piece, portrait.rest) for piece in pieces)
+
+    return sample_with_emotion(sample, curve, by, has_own=shared and bool(generator.emotions))
 
 
 def follow_video(
     face: FaceModel,
-    pictures: Iterable[Bytes],
+    seen: Iterable[Frame],
     fps: float,
     rest: Pose,
     how: Following,
@@ -75,11 +78,14 @@ def follow_video(
 ) -> Pose:
     """The pose of a portrait at ``rest`` that follows the head in a video of ``fps``, for ``frames`` frames at 25 fps.
 
-    What lies beyond those frames is not read; ``known`` is the video's own number of frames, 0 where unknown.
+    Where the video has no steady rate, what it shows is laid along its timestamps. What lies beyond those frames is not
+    read; ``known`` is the video's own number of frames, 0 where unknown.
     """
     needed = int(frames / FPS * fps) + 2
-    seen = read_motion(face, islice(pictures, needed), fps, total=min(needed, known or needed), progress=progress)
-    return followed(seen.pose, rest, how)
+    beyond = frames / FPS + 2 / fps
+    wanted = takewhile(lambda frame: frame.time <= beyond, seen)
+    motion = read_timed_motion(face, wanted, fps, total=min(needed, known or needed), progress=progress)
+    return followed(motion.pose, rest, how)
 
 
 def with_fitted_pose(motion: Motion, pose: Pose | None, rest: Pose, how: str) -> Motion:

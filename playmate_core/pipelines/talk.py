@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 from contextlib import closing, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
+
+from torch import Tensor
 
 from ..atomic_file import AtomicFile
 from ..detection.detect import FaceSource, Pick
 from ..diffusion.emotion_schedule import NO_EMOTION, EmotionSchedule, read_emotion_schedule
 from ..diffusion.generate import joined
 from ..diffusion.options import SamplingOptions
+from ..diffusion.request import MotionGenerator
 from ..errors import UserError, suggestion
 from ..face import FaceModel
 from ..interpolation import FITS
 from ..media.audio_files import read_sound
-from ..media.images import check_file, read_picture
+from ..media.images import check_file, read_picture, read_shown_picture
+from ..media.output_file import OutputLock, check_output
 from ..media.prefetch import prefetch
+from ..media.provenance import COMPOSITE, DRAWN
+from ..media.sound_source import find_sound
 from ..media.video_reader import read_frames, video_facts
-from ..media.video_writer import check_folder, check_output
+from ..media.video_writer import VideoOptions
+from ..motion.emotion_by import EmotionBy
 from ..motion.plot import plot_motion
 from ..motion.pose import TURNS, still
 from ..motion.pose_sources import Following
+from ..progress import Progress, StageProgress
 from ..ranges import check_ranges, ranged
 from ..rendering.device import AUTO, require_device, to_device
 from ..rendering.portrait import FaceLimits
@@ -29,16 +38,16 @@ from ..rendering.render import RenderOptions
 from ..rendering.segments import VideoOutput, write_video
 from ..rendering.source_image import read_source_portrait
 from ..rendering.write_video import Composition, portrait_job
-from ..speech import make_encoder
 from ..values import AudioFeatures, Motion, Portrait, Pose
-from ..weights.files import load_emotion, load_face, load_motion
+from ..weights.files import load_face
 from ..weights.folders import bundled
+from ..weights.generator_file import Companions
+from ..weights.generators import load_generator
+from .recipe import recipe_mark
 from .stages import (
     JobReport,
-    MotionModels,
-    Progress,
     StageClock,
-    StageProgress,
+    check_generator,
     follow_video,
     sample_motion,
     with_fitted_pose,
@@ -80,8 +89,10 @@ class TalkRequest:
     """Everything that decides a talking video. ``emotion`` a name, "none", or a timeline (see :mod:`emotion_schedule`).
 
     ``crop`` and ``face`` as in :func:`detect.find_crop`; ``limits`` None takes any picture for a face; ``plot`` is
-    where a picture of the motion goes, if anywhere; ``resume`` keeps what is drawn when the job is stopped, and goes on
-    from it when the job is given again.
+    where a picture of the motion goes, if anywhere; ``sampling`` None are the options the generator was published with,
+    but for ``sampling_changes``, (name, value) pairs; ``resume`` keeps what is drawn when the job is stopped, and
+    goes on from it when the job is given again. ``audio_track`` None chooses as :func:`find_sound` does;
+    ``longest_side`` limits the whole picture, where ``paste_back`` shows it.
     """
 
     portrait: Path
@@ -89,18 +100,23 @@ class TalkRequest:
     output: Path
     emotion: str = "neutral"
     intensity: float = ranged(1.0, 0.0, 1.0)
+    emotion_by: EmotionBy = EmotionBy.BOTH
     pose: PoseSource = field(default_factory=PoseSource)
-    sampling: SamplingOptions = field(default_factory=SamplingOptions)
+    sampling: SamplingOptions | None = None
+    sampling_changes: tuple[tuple[str, Any], ...] = ()
     rendering: RenderOptions = field(default_factory=RenderOptions)
     weights: Weights = field(default_factory=Weights)
     crop: FaceSource = "auto"
     face: Pick | None = None
     limits: FaceLimits | None = field(default_factory=FaceLimits)
     paste_back: bool = False
+    longest_side: int = ranged(4096, 64, 16384, "pixels")
+    audio_track: int | None = ranged(None, 0, 999, whole=True)
     resume: bool = False
     device: str = "cpu"
     precision: str = AUTO
     plot: Path | None = None
+    mark: bool = True
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -112,41 +128,56 @@ def talk(request: TalkRequest, progress: StageProgress | None = None) -> JobRepo
     Nothing is left at ``request.output`` or ``request.plot`` unless the video is whole. Memory does not grow with
     the pictures. What is quick to refuse comes first: an hour of speech is read after the portrait is known to do.
     """
-    clock = StageClock(progress)
     check(request)
+    with OutputLock(request.output):
+        return _talk(request, StageClock(progress))
+
+
+def _talk(request: TalkRequest, clock: StageClock) -> JobReport:
+    speech = find_sound(request.speech, request.audio_track, keep_lead=True)
     with clock.stage("read picture"):
-        picture = read_picture(request.portrait)
+        picture = _read_portrait_picture(request)
     with clock.stage("load models"):
-        face, models = load_models(request)
+        face, generator = load_models(request)
     with clock.stage("read portrait"):
         portrait = read_source_portrait(face, picture, request.crop, request.face, limits=request.limits).portrait
     with clock.stage("read speech"):
-        sound = read_sound(request.speech)
+        sound = read_sound(speech)
     with clock.stage("listen") as step:
-        encoder = make_encoder(models.denoiser.config.audio_encoder, request.weights.audio, device=request.device)
+        encoder = generator.encoder(request.weights.audio, request.device)
         audio = encoder.listen(sound.waveform, sound.rate, step)
     with clock.stage("read pose") as step:
         pose = read_pose(face, request.pose, portrait, len(audio), step)
     with clock.stage("generate motion") as step:
         schedule = EmotionSchedule.written(request.emotion, request.intensity)
-        motion = joined(list(sample_motion(models, portrait, audio, schedule, request.sampling, progress=step)))
+        sampling = request.sampling or replace(generator.defaults, **dict(request.sampling_changes))
+        motion = joined(
+            list(sample_motion(generator, portrait, audio, schedule, sampling, by=request.emotion_by, progress=step))
+        )
     motion = with_fitted_pose(motion, pose, portrait.rest.pose, request.pose.fit)
     with AtomicFile(request.plot) if request.plot else nullcontext() as plot:
         if plot:
             write_plot(plot, motion, audio)
         with clock.stage("render and encode") as step:
             job = portrait_job(face, portrait, motion, request.rendering, Composition(request.paste_back))
-            frames = write_video(job, VideoOutput(request.output, request.speech, request.resume), step)
+            marked = VideoOptions(mark=recipe_mark("talk", request, COMPOSITE if request.paste_back else DRAWN))
+            output = VideoOutput(request.output, replace(speech, reported=True), request.resume, marked)
+            frames = write_video(job, output, step)
     return JobReport(request.output, frames, motion.fps, tuple(clock.stages))
+
+
+def _read_portrait_picture(request: TalkRequest) -> Tensor:
+    """The portrait, as large as it is shown: only pasting back shows more than the crop."""
+    if request.paste_back:
+        return read_shown_picture(request.portrait, request.longest_side)
+    return read_picture(request.portrait)
 
 
 def check(request: TalkRequest) -> None:
     """Raise UserError for whatever can be known to be wrong before any slow work."""
     check_output(request.output)
     if request.plot:
-        if request.plot.suffix.lower() != ".png" or request.plot.is_dir():
-            raise UserError(f"The plot {request.plot} must be a .png; please rename it.")
-        check_folder(request.plot.parent)
+        check_output(request.plot, ".png")
     inputs = [(request.portrait, "portrait"), (request.speech, "speech")]
     if request.pose.source not in (GENERATED, STILL):
         if not Path(request.pose.source).exists():
@@ -169,16 +200,21 @@ def check(request: TalkRequest) -> None:
     require_device(request.device, request.precision)
 
 
-def load_models(request: TalkRequest) -> tuple[FaceModel, MotionModels]:
-    """Load face, motion and, unless the emotion is "none", the emotion model onto the device."""
+def load_models(request: TalkRequest) -> tuple[FaceModel, MotionGenerator]:
+    """Load the face model and the motion generator onto the device. Raises UserError where one cannot drive the other.
+
+    Playmate's own generator is loaded without its emotion model where the emotion is "none".
+    """
     weights = request.weights
     face = load_face(weights.face or bundled("face.safetensors"))
-    denoiser = load_motion(weights.motion or bundled("motion.safetensors"))
-    controller = None
+    emotion = None
     if request.emotion.strip().lower() != NO_EMOTION:
-        controller = load_emotion(weights.emotion or bundled("emotion.safetensors"), denoiser).to(request.device)
-    models = MotionModels(denoiser.to(request.device), controller)
-    return to_device(face, request.device, request.precision), models
+        emotion = weights.emotion or bundled("emotion.safetensors")  # asked for by Playmate's own generator only
+    generator = load_generator(weights.motion or bundled("motion.safetensors"), Companions(emotion=emotion))
+    check_generator(generator, face.config.keypoint_space)
+    for module in generator.modules:
+        module.to(request.device)
+    return to_device(face, request.device, request.precision), generator
 
 
 def read_pose(face: FaceModel, source: PoseSource, portrait: Portrait, frames: int, step: Progress) -> Pose | None:
@@ -193,8 +229,8 @@ def read_pose(face: FaceModel, source: PoseSource, portrait: Portrait, frames: i
         return still(rest, frames)
     facts = video_facts(source.source)
     how = Following(source.reference, source.smoothing, TURNS)
-    with closing(prefetch(frame.picture for frame in read_frames(source.source))) as pictures:
-        return follow_video(face, pictures, facts.fps, rest, how, frames, facts.frames, step)
+    with closing(prefetch(read_frames(source.source))) as seen:
+        return follow_video(face, seen, facts.fps, rest, how, frames, facts.frames, step)
 
 
 def write_plot(path: Path, motion: Motion, audio: AudioFeatures) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
 
@@ -19,9 +19,9 @@ from ..face import FaceModel, FaceReading
 from ..geometry import place
 from ..host import HOST
 from ..media.images import Bytes, from_bytes, to_bytes
+from ..progress import Progress
 from ..values import FPS, FaceCrop, Motion, Portrait, Pose
 
-Progress = Callable[[int, int], None]
 log = logging.getLogger(__name__)
 
 
@@ -98,14 +98,18 @@ def read_motion(
     The crop is found in the first frame and kept, or the head would no longer move in it. ``progress`` is told the
     frames done and ``total``. Raises UserError when there is no frame.
     """
+    return read_crops(face, fixed_crops(face, frames, crop), fps, batch, total, progress)[0]
+
+
+def fixed_crops(face: FaceModel, frames: Iterable[Bytes | Tensor], crop: FaceSource = "auto") -> Iterator[Tensor]:
+    """The crop of the first frame, as large as M reads, of every frame. Raises UserError when there is no frame."""
     pictures = (_as_image(frame) for frame in HOST.interruptible(frames))
     first = next(pictures, None)
     if first is None:
         raise UserError("The driving video has no frame; please give a film of a face.")
     size = face.config.reading_size
     affine = find_crop(first, size, crop)
-    crops = (cut(image, affine, size, "edge") for image in chain((first,), pictures))
-    return read_crops(face, crops, fps, batch, total, progress)[0]
+    return (cut(image, affine, size, "edge") for image in chain((first,), pictures))
 
 
 def read_crops(

@@ -18,6 +18,7 @@ from ..face.fast import PROFILES
 from ..geometry import place_motion
 from ..keypoint_space import adapt_motion
 from ..media.images import to_bytes
+from ..progress import Progress
 from ..ranges import check_ranges, ranged
 from ..values import Motion, Portrait
 from .fallback import FallbackRenderer
@@ -25,7 +26,6 @@ from .portrait import exact_to, move_to, to_pictures, to_shown
 
 #: Frames whose keypoints are placed together: a clip's length must not show in the memory.
 KEYPOINTS_AT_ONCE = 2048
-Progress = Callable[[int, int], None]
 #: The seen keypoints (n, K, 3) of the frames from one up to another, made when they are asked for.
 Keypoints = Callable[[int, int], Tensor]
 #: What is made of a network's pictures (n, 3, S, S).

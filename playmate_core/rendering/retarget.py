@@ -5,12 +5,15 @@ See docs/liveportrait.md 7.1, 7.6 and 8.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 from ..detection.landmarks import Openings
 from ..errors import UserError
 from ..face import FaceModel
+from ..face.stitching import Stitching
 from ..motion.driving import ANIMAL, DrivingOptions
 from .portrait import exact_to
 
@@ -83,10 +86,10 @@ def _retargeting(
     offset = torch.zeros(1)
     if options.retarget_eyes:
         wanted = torch.cat([source.eyes.expand(frames, -1), driving.eyes[:, :1].expand(frames, -1)], 1)
-        offset = offset + _offset(face, "eye_offset", x_s, wanted)
+        offset = offset + _offset(face, Stitching.eye_offset, x_s, wanted)
     if options.retarget_lips:
         wanted = torch.cat([source.lips.expand(frames, -1), driving.lips.expand(frames, -1)], 1)
-        offset = offset + _offset(face, "lip_offset", x_s, wanted)
+        offset = offset + _offset(face, Stitching.lip_offset, x_s, wanted)
     return offset
 
 
@@ -97,7 +100,7 @@ def _closing(face: FaceModel, x_s: Tensor, source: Openings | None) -> Tensor:
             "Closing the lips needs to know how open they are; please choose a detector that tells (mediapipe, or"
             " insightface with landmark.onnx)."
         )
-    offset = _offset(face, "lip_offset", x_s, torch.cat([source.lips, torch.zeros_like(source.lips)], 1))
+    offset = _offset(face, Stitching.lip_offset, x_s, torch.cat([source.lips, torch.zeros_like(source.lips)], 1))
     return torch.where(source.lips[..., None] >= OPEN_LIPS, offset, torch.zeros(()))
 
 
@@ -110,16 +113,18 @@ def _holding(face: FaceModel, x_s: Tensor, source: Openings | None) -> Tensor:
         )
     first = float(source.eyes[0].mean())
     wanted = torch.full_like(source.lips, first if first >= SHUT_EYES else OPEN_EYES)
-    return _offset(face, "eye_offset", x_s, torch.cat([source.eyes, wanted], 1))
+    return _offset(face, Stitching.eye_offset, x_s, torch.cat([source.eyes, wanted], 1))
 
 
-def _offset(face: FaceModel, name: str, x_s: Tensor, ratios: Tensor) -> Tensor:
+def _offset(
+    face: FaceModel, network: Callable[[Stitching, Tensor, Tensor], Tensor], x_s: Tensor, ratios: Tensor
+) -> Tensor:
     networks = face.stitching
     if networks is None:
         raise ValueError("Stitching networks are needed; see require_networks.")
     with torch.inference_mode():
         faces = exact_to(face, x_s.expand(len(ratios), -1, -1))
-        return _at_rest(getattr(networks, name)(faces, exact_to(face, ratios)))
+        return _at_rest(network(networks, faces, exact_to(face, ratios)))
 
 
 def _at_rest(value: Tensor) -> Tensor:

@@ -9,26 +9,27 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 import re
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from ..atomic_file import write_atomically
+from ..atomic_file import MARK, beside, is_temporary, temporary_name, write_atomically
 from ..errors import UserError
 from ..face import FaceModel
 from ..face.fast import choose_profile
-from ..media.audio_files import Recording
+from ..media.audio_track import AnySound
 from ..media.concat import join
 from ..media.prefetch import background_consumer
 from ..media.video_writer import VideoOptions, VideoWriter
+from ..progress import Progress
 from .fallback import FallbackRenderer
-from .render import Progress, offset_progress
+from .render import offset_progress
 
 #: Frames of a segment; x264 begins a new group of pictures about as often.
 PART = 250
@@ -37,7 +38,7 @@ Draw = Callable[[FallbackRenderer, int, int, Progress | None], Iterator[Tensor]]
 #: What is done to batches of pictures on their way to the encoder.
 Finish = Callable[[Iterator[Tensor]], Iterator[Tensor]]
 #: Everything that this module writes into the folder of a job.
-_OURS = re.compile(r"^(film\.json|\d{8}\.mp4|\..*\.part)$")
+_OURS = re.compile(r"^(film\.json|\d{8}\.mp4)$")
 log = logging.getLogger(__name__)
 
 
@@ -82,7 +83,7 @@ class VideoOutput:
     job is stopped or killed, and resumes from them when it is given again."""
 
     path: Path
-    sound: Recording | str | Path | None = None
+    sound: AnySound = None
     resumable: bool = False
     encoding: VideoOptions = field(default_factory=VideoOptions)
 
@@ -95,12 +96,18 @@ def write_video(job: RenderJob, output: VideoOutput, progress: Progress | None =
     profile = resolve_profile(job)
     if output.resumable:
         folder = segments_folder(output.path)
-        profile = _enter(folder, fingerprint((job.fingerprint(), output.encoding)), profile)
+        profile = _enter(
+            folder, fingerprint((job.fingerprint(), replace(output.encoding, tags=(), mark=None))), profile
+        )
         _in_segments(job, profile, folder, output, progress)
         _leave(folder)
     elif job.frames > PART:  # an encoder restarts with each segment, and what it makes of a frame depends on that
-        with tempfile.TemporaryDirectory(prefix=f".{output.path.stem[:40]}.", dir=output.path.parent) as temporary:
-            _in_segments(job, profile, Path(temporary), output, progress)
+        folder = temporary_name(output.path, "parts")
+        folder.mkdir()
+        try:
+            _in_segments(job, profile, folder, output, progress)
+        finally:
+            _leave(folder)
     else:
         renderer = FallbackRenderer(job.face, job.batch, profile)
         with VideoWriter(output.path, job.fps, output.sound, output.encoding) as video:
@@ -130,7 +137,7 @@ def encode(video: VideoWriter, batches: Iterable[Tensor], finish: Finish) -> Non
 
 def segments_folder(path: Path) -> Path:
     """Where a resumable video keeps its segments until it is complete."""
-    return path.with_name(f".{path.stem}.parts")
+    return beside(path, "parts")
 
 
 def fingerprint(facts: object, tensors: Iterable[Tensor] = ()) -> str:
@@ -143,13 +150,14 @@ def fingerprint(facts: object, tensors: Iterable[Tensor] = ()) -> str:
 
 def _in_segments(job: RenderJob, profile: str, folder: Path, output: VideoOutput, progress: Progress | None) -> None:
     """Write the segments that ``folder`` lacks and concatenate all of them."""
+    plain = replace(output.encoding, tags=(), mark=None)
     renderer = cache(lambda: FallbackRenderer(job.face, job.batch, profile))  # one for all that are still to be drawn
     segments = []
     for start in range(0, job.frames, PART):
         stop = min(start + PART, job.frames)
         segments.append(folder / f"{start:08d}.mp4")
         if not segments[-1].is_file():  # it got this name when it was complete
-            with VideoWriter(segments[-1], job.fps, None, output.encoding) as video:
+            with VideoWriter(segments[-1], job.fps, None, plain) as video:
                 job.encode(video, renderer(), start, stop, offset_progress(progress, start, job.frames))
         elif progress:
             progress(stop, job.frames)
@@ -158,31 +166,48 @@ def _in_segments(job: RenderJob, profile: str, folder: Path, output: VideoOutput
 
 def _enter(folder: Path, job: str, profile: str) -> str:
     """Make the folder, or find it as it was left: of the same job, or emptied. Returns the profile of W and G that it
-    was begun with, whatever memory is free now. Raises UserError for a folder that holds anything else."""
+    was begun with, whatever memory is free now. Raises UserError for a folder that this program did not make."""
     begun = folder / "film.json"
-    if folder.exists() and (foreign := [path.name for path in folder.iterdir() if not _OURS.match(path.name)]):
-        raise UserError(
-            f"{folder} holds {foreign[0]}, which this program did not write; please move the folder away or choose"
-            " another output."
-        )
-    try:
-        left = json.loads(begun.read_text())
-        if left["film"] == job:
-            for cut in folder.glob(".*.part"):  # what a killed encoder was writing
-                cut.unlink()
+    if os.path.lexists(folder):
+        left = _left(folder, begun)
+        if left.get("film") == job:
+            for path in folder.iterdir():
+                if is_temporary(path.name):  # what a killed encoder was writing
+                    path.unlink()
             return str(left["profile"])
-        log.warning("The segments in %s are of another video; starting again.", folder)
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    _leave(folder)
+        if left:
+            log.warning("The segments in %s are of another video; starting again.", folder)
+        _leave(folder)
     folder.mkdir()
-    write_atomically(begun, json.dumps({"film": job, "profile": profile}).encode())
+    write_atomically(begun, json.dumps({"program": MARK, "film": job, "profile": profile}).encode())
     return profile
 
 
+def _left(folder: Path, begun: Path) -> dict[str, str]:
+    """What a folder of segments says of itself; {} where its job was killed before it said anything."""
+    foreign = folder.name
+    if folder.is_dir() and not folder.is_symlink():
+        found = [path for path in folder.iterdir() if not is_temporary(path.name)]
+        try:
+            left = json.loads(begun.read_text()) if found else {}
+        except (OSError, ValueError):
+            left = None
+        strange = [path.name for path in found if not _OURS.match(path.name) or not path.is_file()]
+        if not found or (not strange and isinstance(left, dict) and left.get("program") == MARK and "profile" in left):
+            return left or {}
+        foreign = (strange or [path.name for path in found])[0]
+    raise UserError(
+        f"{folder} holds {foreign}, which this program did not write; please move the folder away or choose another"
+        " output."
+    )
+
+
 def _leave(folder: Path) -> None:
-    """Delete a folder of segments, which holds nothing but what this module wrote."""
-    if folder.exists():
-        for path in folder.iterdir():
+    """Delete a folder of segments, and nothing but what this module wrote in it."""
+    for path in folder.iterdir():
+        if _OURS.match(path.name) or is_temporary(path.name):
             path.unlink()
+    try:
         folder.rmdir()
+    except OSError:  # somebody laid something there meanwhile
+        log.warning("%s is kept: it holds what this program did not write.", folder)

@@ -13,6 +13,7 @@ from ..detection.landmarks import Openings
 from ..errors import UserError
 from ..face import FaceModel
 from ..values import FaceCrop, Portrait
+from .face_checks import upright_turn
 from .portrait import FaceLimits, face_confidence, read_crop, require_face
 
 #: Pixels of the crop that is selected; whoever reads it takes its own size of the same square.
@@ -43,8 +44,11 @@ def read_face_crop(face: FaceModel, crop: FaceCrop, limits: FaceLimits | None = 
     """
     portrait = read_crop(face, crop)
     if limits:
+        confidence = face_confidence(face, portrait)
+        if turn := 0 if crop.detected else upright_turn(face, portrait, confidence):
+            log.warning("The face seems to be turned; please turn the picture by %d degrees to the left first.", turn)
         try:
-            require_face(face_confidence(face, portrait), limits)
+            require_face(confidence, limits)
         except UserError as doubt:
             if not crop.detected:
                 raise

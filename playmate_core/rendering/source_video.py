@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -22,13 +22,13 @@ from ..media.images import Bytes, from_bytes, read_picture
 from ..media.video_reader import read_frames, video_facts
 from ..motion.edit import interpolate_motion
 from ..motion.motion_file import MotionClip, interpolate_openings
+from ..progress import Progress
 from ..ranges import check_ranges, ranged
 from ..values import FPS, Motion
 from ..weights.files import tensor_hash
+from .face_checks import FaceSamples
 from .fallback import FallbackRenderer
 from .portrait import exact_to, read_crops, to_network, to_shown
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -60,10 +60,12 @@ def read_driving(
     track, report = _track(path, options, facts.frames, progress)
     size = face.config.reading_size
     affine = _fixed_crop(path, track, options, size)
-    crops = (cut(image, affine, size, "edge") for image in _images(path, times))
-    motion, _ = read_crops(face, crops, facts.fps, options.batch, facts.frames, report)
+    crops, samples = (cut(image, affine, size, "edge") for image in _images(path, times, track is None)), FaceSamples()
+    motion, _ = read_crops(face, samples.of(crops), facts.fps, options.batch, facts.frames, report)
     openings = None
-    if track is not None:
+    if track is None:
+        samples.warn_unless_face(face, f"driving video {path.name}")
+    else:
         first, second, weight = fill_gaps(track.seen)
         motion = interpolate_motion(motion, FrameInterpolation(first, second, weight), motion.fps)
         openings = track.openings
@@ -129,11 +131,14 @@ def read_source_video(
     affines = [crop_to_image(square, size) for square in squares]
 
     def crops() -> Iterator[Tensor]:
-        for i, image in enumerate(_images(path, times)):
+        for i, image in enumerate(_images(path, times, track is None)):
             affine = fixed if fixed is not None else affines[min(i, len(affines) - 1)]
             yield shrink(cut(image, affine, size, "edge"), face.config.reading_size)
 
-    motion, keypoints = read_crops(face, crops(), facts.fps, options.batch, facts.frames, report)
+    samples = FaceSamples()
+    motion, keypoints = read_crops(face, samples.of(crops()), facts.fps, options.batch, facts.frames, report)
+    if track is None:
+        samples.warn_unless_face(face, f"film portrait {path.name}")
     openings = None if track is None else track.openings
     if track is not None:
         motion = interpolate_motion(motion, FrameInterpolation(*fill_gaps(track.seen)), motion.fps)
@@ -241,9 +246,9 @@ def _is_crop(path: Path, track: FaceTrack, options: FaceVideoOptions) -> bool:
     )
 
 
-def _images(path: Path, times: list[float]) -> Iterator[Tensor]:
+def _images(path: Path, times: list[float], warn: bool) -> Iterator[Tensor]:
     """The pictures of a film as floats; when each is shown is noted in ``times``."""
-    for frame in read_frames(path):
+    for frame in read_frames(path, warn=warn):
         times.append(frame.time)
         yield from_bytes(frame.picture)
 
@@ -256,7 +261,7 @@ def _shown(source_video: SourceVideo, start: int, stop: int) -> Iterator[Bytes]:
     """The film's pictures from one on, each as often as it is shown."""
     wanted = iter(source_video.shown[start:stop].tolist())
     number = next(wanted, None)
-    for i, frame in enumerate(read_frames(source_video.path)):
+    for i, frame in enumerate(read_frames(source_video.path, warn=False)):
         while number == i:
             yield frame.picture
             number = next(wanted, None)

@@ -14,9 +14,10 @@ from torch import Tensor
 
 from ..face import FaceModel
 from ..keypoint_space import adapt_motion
+from ..progress import Progress
 from ..values import Motion, Portrait
 from .fallback import FallbackRenderer
-from .render import Progress, RenderOptions, paste_back, relative_to_rest, render, render_keypoints
+from .render import RenderOptions, paste_back, relative_to_rest, render, render_keypoints
 from .segments import Finish, RenderJob
 from .source_video import SourceVideo, SourceVideoRenderer
 from .trajectory import KeypointTrajectory

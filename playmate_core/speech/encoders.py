@@ -7,12 +7,10 @@ features themselves. A new encoder of the wav2vec2 family is a row in ``ENCODERS
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,95 +18,22 @@ from einops import rearrange
 from torch import Tensor
 
 from ..errors import UserError
-from ..values import AudioFeatures
-from .waveform import FRAME, SAMPLE_RATE, Speech, Waveform, loudness, speech_gain
+from .hubert_streaming import StreamingHubert
+from .hubert_windows import WindowedHubert
+from .listener import AudioEncoder, Backend, Listener, Source, chunk_plan
+from .waveform import FRAME, SAMPLE_RATE, speech_gain
 
-#: At most 30 s go through an encoder at once.
-CHUNK_FRAMES = 750
-
-Progress = Callable[[int, int], None]
-
-
-class AudioEncoder(Protocol):
-    """Anything that listens: ``layers`` L and ``width`` D per video frame, as in AudioFeatures."""
-
-    name: str
-    layers: int
-    width: int
-
-    def listen(self, waveform: Waveform, rate: int, progress: Progress | None = None) -> AudioFeatures:
-        """``waveform`` (samples,) or (channels, samples) at ``rate`` Hz; ``progress(chunks done, chunks)``."""
-        ...
-
-
-@dataclass(frozen=True)
-class Source:
-    """What a pretrained backend is made of: a local folder or hub id, a fixed layer mix (L,), where it computes."""
-
-    weights: str | Path | None = None
-    mix: Sequence[float] | None = None
-    device: str | torch.device = "cpu"
-    download: bool = False
-
-
-@dataclass(frozen=True)
-class Backend:
-    """A row of the table: hidden ``layers``, ``width`` per video frame, who builds it, and its ``hub`` id, if any."""
-
-    layers: int
-    width: int
-    build: Callable[[str, Backend, Source], AudioEncoder]
-    hub: str | None = None
-
-
-def chunk_plan(frames: int, longest: int, overlap: int) -> list[tuple[int, int]]:
-    """Consecutive (first, last) covering ``frames``, nearly equal, each at most ``longest`` with its two overlaps."""
-    count = 1 if frames <= longest else -(-frames // (longest - 2 * overlap))
-    edges = [frames * k // count for k in range(count + 1)]
-    return list(zip(edges, edges[1:], strict=False))
-
-
-class Listener(ABC):
-    """What all backends share: hear, measure, encode chunk by chunk, and drop what overlaps.
-
-    ``margin`` samples surround each chunk; ``overlap`` frames of context on each side are encoded and discarded.
-    """
-
-    margin: int
-    overlap: int
-
-    def __init__(self, name: str, row: Backend, source: Source) -> None:
-        self.name, self.layers, self.width = name, row.layers, row.width
-        self.source = source
-        self.chunk_frames = CHUNK_FRAMES
-
-    def listen(self, waveform: Waveform, rate: int, progress: Progress | None = None) -> AudioFeatures:
-        """See AudioEncoder. Raises UserError for bad audio or missing weights, before any slow work."""
-        self.load()
-        speech = Speech.hear(waveform, rate)
-        power = speech.power()
-        gain, frames = np.float32(self.gain(power)), len(power)
-        features = torch.empty(frames, self.layers, self.width)
-        plan = chunk_plan(frames, self.chunk_frames, self.overlap)
-        for done, (first, last) in enumerate(plan, start=1):
-            begin, end = max(first - self.overlap, 0), min(last + self.overlap, frames)
-            heard = self.encode(speech.cut(begin, end, self.margin) * gain)
-            features[first:last] = heard[first - begin : last - begin]
-            if progress is not None:
-                progress(done, len(plan))
-        return AudioFeatures(features, loudness(power), self.name)
-
-    @abstractmethod
-    def load(self) -> None:
-        """Read the weights, if there are any and they were not read yet."""
-
-    @abstractmethod
-    def gain(self, power: np.ndarray) -> float:
-        """The factor for the whole clip, from its frame powers (T,)."""
-
-    @abstractmethod
-    def encode(self, samples: np.ndarray) -> Tensor:
-        """(640 n + 2 margin,) samples to (n, L, D)."""
+__all__ = [
+    "ENCODERS",
+    "AudioEncoder",
+    "Backend",
+    "HiddenStates",
+    "Listener",
+    "LogMel",
+    "Source",
+    "chunk_plan",
+    "make_encoder",
+]
 
 
 class LogMel(Listener):
@@ -132,12 +57,10 @@ class LogMel(Listener):
         return speech_gain(power)
 
     def encode(self, samples: np.ndarray) -> Tensor:
-        import librosa
-
         window = np.hanning(self.WINDOW)
-        spectrum = librosa.stft(
-            samples, n_fft=self.FFT, hop_length=self.HOP, win_length=self.WINDOW, window=window, center=False
-        )
+        hops = np.lib.stride_tricks.sliding_window_view(samples, self.FFT)[:: self.HOP]
+        aside = (self.FFT - self.WINDOW) // 2
+        spectrum = np.fft.rfft(np.pad(window, aside) * hops).astype(np.complex64).T
         # A full-scale sine has power 1 in its bin.
         power = np.abs(spectrum / np.float32(window.sum() / 2)) ** 2
         bands = mel_filters(self.FFT, self.BANDS) @ power
@@ -148,10 +71,31 @@ class LogMel(Listener):
 
 @lru_cache
 def mel_filters(fft: int, bands: int) -> np.ndarray:
-    """(bands, fft / 2 + 1) float32 triangles of height 1, 60 Hz to 7.6 kHz."""
-    import librosa
+    """(bands, fft / 2 + 1) float32 triangles of height 1, 60 Hz to 7.6 kHz, equally wide in mel.
 
-    return librosa.filters.mel(sr=SAMPLE_RATE, n_fft=fft, n_mels=bands, fmin=60.0, fmax=7600.0, norm=None)
+    The scale is that of Slaney's Auditory Toolbox (Interval Research 1998-010): linear to 1 kHz, logarithmic above.
+    Written out because librosa, which has it too, compiles for 12 seconds first and needs a folder to cache that in.
+    """
+    edges = _hz(np.linspace(_mel(60.0), _mel(7600.0), bands + 2))
+    bins = np.fft.rfftfreq(fft, 1.0 / SAMPLE_RATE)
+    widths, ramps = np.diff(edges), edges[:, None] - bins
+    rising, falling = -ramps[:-2] / widths[:-1, None], ramps[2:] / widths[1:, None]
+    return np.maximum(0.0, np.minimum(rising, falling)).astype(np.float32)
+
+
+#: Slaney's mel scale: mels begin to grow with the logarithm of the frequency at 1000 Hz, which is 15 mel.
+_LINEAR_HZ, _BREAK_HZ, _LOG_STEP = 200.0 / 3.0, 1000.0, np.log(6.4) / 27.0
+_BREAK_MEL = _BREAK_HZ / _LINEAR_HZ
+
+
+def _mel(hertz: float) -> float:
+    if hertz < _BREAK_HZ:
+        return hertz / _LINEAR_HZ
+    return float(_BREAK_MEL + np.log(hertz / _BREAK_HZ) / _LOG_STEP)
+
+
+def _hz(mels: np.ndarray) -> np.ndarray:
+    return np.where(mels < _BREAK_MEL, _LINEAR_HZ * mels, _BREAK_HZ * np.exp(_LOG_STEP * (mels - _BREAK_MEL)))
 
 
 class HiddenStates(Listener):
@@ -220,6 +164,10 @@ class HiddenStates(Listener):
 ENCODERS: dict[str, Backend] = {
     "logmel": Backend(layers=1, width=4 * LogMel.BANDS, build=LogMel),
     "wav2vec2": Backend(layers=12, width=2 * 768, build=HiddenStates, hub="facebook/wav2vec2-base-960h"),
+    # Encoders of public motion generators, each listening as its generator was trained to.
+    "joyvasa-hubert": Backend(layers=1, width=768, build=WindowedHubert),
+    "joyvasa-wav2vec2": Backend(layers=1, width=768, build=WindowedHubert),
+    "ditto-hubert": Backend(layers=1, width=1024, build=StreamingHubert),
 }
 
 

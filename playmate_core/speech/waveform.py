@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +19,7 @@ FRAME = round(SAMPLE_RATE / FPS)
 LOWEST_RATE, HIGHEST_RATE = 8_000, 192_000
 
 Waveform = np.ndarray | Tensor
+log = logging.getLogger(__name__)
 
 
 def frame_count(samples: int, rate: int) -> int:
@@ -28,13 +31,17 @@ def resample(waveform: np.ndarray, rate: int) -> np.ndarray:
     """``waveform`` (samples,) float32 from ``rate`` to 16 kHz by soxr; (ceil(samples 16000 / rate),) float32."""
     if rate == SAMPLE_RATE:
         return waveform
-    import librosa
+    import soxr
 
-    return librosa.resample(waveform, orig_sr=rate, target_sr=SAMPLE_RATE, res_type="soxr_hq")
+    heard = soxr.resample(waveform, rate, SAMPLE_RATE, quality="HQ")
+    count = math.ceil(len(waveform) * (SAMPLE_RATE / rate))
+    return np.pad(heard, (0, max(count - len(heard), 0)))[:count]
 
 
 def mono(waveform: Waveform) -> np.ndarray:
     """(samples,) or (channels, samples), floats or integers, as the mean of its channels, float32.
+
+    Of channels that cancel each other out the loudest is taken alone.
 
     Raises UserError for empty or non-finite audio, another shape, or floats far outside -1..1.
     """
@@ -45,7 +52,7 @@ def mono(waveform: Waveform) -> np.ndarray:
         raise UserError("The audio is empty; give at least one sample.")
     unit = float(np.iinfo(sound.dtype).max) + 1.0 if np.issubdtype(sound.dtype, np.signedinteger) else 1.0
     if sound.ndim == 2:
-        sound = sound.mean(axis=0, dtype=np.float32)
+        sound = _mixed(sound)
     mixed = sound.astype(np.float32) / np.float32(unit) if unit > 1.0 else sound.astype(np.float32, copy=False)
     peak = max(float(mixed.max()), -float(mixed.min()))
     if not np.isfinite(peak):
@@ -53,6 +60,27 @@ def mono(waveform: Waveform) -> np.ndarray:
     if peak > 64.0:
         raise UserError(f"Got float samples up to {peak:g}; scale them to -1..1 (16-bit values: divide by 32768).")
     return mixed
+
+
+def _mixed(sound: np.ndarray) -> np.ndarray:
+    """The mean of the channels (C, samples), or the loudest where the mean has less than a hundredth of its power."""
+    mean = sound.mean(axis=0, dtype=np.float32)
+    if len(sound) == 1:
+        return mean
+    powers = [float(np.square(channel, dtype=np.float64).sum()) for channel in sound]
+    cancelled = float(np.square(mean, dtype=np.float64).sum()) < 0.01 * max(powers)
+    return sound[int(np.argmax(powers))] if cancelled else mean
+
+
+def hear(waveform: Waveform, rate: int) -> np.ndarray:
+    """Any waveform at any rate from 8 to 192 kHz as (samples,) float32, mono, 16 kHz, otherwise as it is.
+
+    Raises UserError for a rate outside, and whatever :func:`mono` does.
+    """
+    if int(rate) != rate or not LOWEST_RATE <= rate <= HIGHEST_RATE:
+        raise UserError(f"Got a sample rate of {rate} Hz; give a whole number from {LOWEST_RATE} to {HIGHEST_RATE}.")
+    mixed = mono(waveform)
+    return resample(mixed, int(rate))[: frame_count(len(mixed), int(rate)) * FRAME]
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,17 +91,18 @@ class Speech:
 
     @staticmethod
     def hear(waveform: Waveform, rate: int) -> Speech:
-        """Any waveform at any rate from 8 to 192 kHz. Raises UserError for a rate outside, and whatever mono does."""
-        if int(rate) != rate or not LOWEST_RATE <= rate <= HIGHEST_RATE:
-            raise UserError(
-                f"Got a sample rate of {rate} Hz; give a whole number from {LOWEST_RATE} to {HIGHEST_RATE}."
-            )
-        mixed = mono(waveform)
-        frames = frame_count(len(mixed), int(rate))
-        heard = resample(mixed, int(rate))[: frames * FRAME]
+        """Any waveform at any rate from 8 to 192 kHz; warns where it is silent.
+
+        Raises UserError for a rate outside, and whatever mono does.
+        """
+        heard = hear(waveform, rate)
+        frames = frame_count(len(heard), SAMPLE_RATE)
         samples = np.zeros(frames * FRAME, np.float32)
         np.subtract(heard, np.float32(heard.mean(dtype=np.float64)), out=samples[: len(heard)])
-        return Speech(samples)
+        speech = Speech(samples)
+        if not audible(speech.power()):
+            log.warning("The speech is silent, so the lips will hardly move; please check which sound was given.")
+        return speech
 
     def power(self) -> np.ndarray:
         """(T,) float64 mean square of each video frame."""
@@ -94,6 +123,11 @@ GATE_DB = -65.0
 
 def _decibels(power: np.ndarray) -> np.ndarray:
     return 10.0 * np.log10(np.maximum(power, 1e-10))
+
+
+def audible(power: np.ndarray) -> bool:
+    """Whether any frame of these powers (T,) is louder than the gate."""
+    return bool((power > 10.0 ** (GATE_DB / 10.0)).any())
 
 
 def speech_gain(power: np.ndarray) -> float:

@@ -6,50 +6,11 @@ empty, never guessed. ``playmate weights list`` shows the table.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import Any
 
-NON_COMMERCIAL = "non-commercial research only (insightface)"
-
-
-@dataclass(frozen=True)
-class ModelFile:
-    """One file: ``folder`` is ComfyUI's category below ``models``, ``name`` the path below it.
-
-    ``repository``, ``revision`` and ``source`` (the path there) name it on the Hugging Face hub; ``address`` is for
-    what lies elsewhere and is fetched by hand. ``size`` in bytes, 0 where unknown; ``sha256`` "" where unknown.
-    """
-
-    folder: str
-    name: str
-    license: str
-    repository: str = ""
-    revision: str = ""
-    source: str = ""
-    address: str = ""
-    size: int = 0
-    sha256: str = ""
-
-    @property
-    def url(self) -> str:
-        """Where a person finds the file."""
-        if not self.repository:
-            return self.address
-        return f"https://huggingface.co/{self.repository}/resolve/{self.revision}/{self.source}"
-
-    @property
-    def below_models(self) -> str:
-        """The path below a ``models`` folder."""
-        return f"{self.folder}/{self.name}"
-
-
-@dataclass(frozen=True)
-class ModelSet:
-    """Files that are of use only together. ``purpose`` in a few words."""
-
-    name: str
-    purpose: str
-    files: tuple[ModelFile, ...]
-
+from .judge_networks import JUDGES
+from .model_file import NON_COMMERCIAL, Edition, ModelFile, ModelSet
 
 #: Kijai's conversion; it declares no licence of its own, LivePortrait's weights are MIT.
 _KIJAI = ModelFile("liveportrait", "", "MIT (LivePortrait)", "Kijai/LivePortrait_safetensors")
@@ -66,7 +27,7 @@ def _kijai(name: str, size: int, sha256: str) -> ModelFile:
     return replace(_KIJAI, name=name, source=name, size=size, sha256=sha256)
 
 
-def _official(name: str, source: str, size: int, sha256: str, **other: str) -> ModelFile:
+def _official(name: str, source: str, size: int, sha256: str, **other: Any) -> ModelFile:
     return replace(_OFFICIAL, name=name, source=source, size=size, sha256=sha256, **other)
 
 
@@ -201,6 +162,47 @@ MEDIAPIPE = ModelSet(
         ),
     ),
 )
+#: The newest files: where no full revision is known, checksum or size tell whether they are the ones meant.
+NEWEST = "main"
+_JOYVASA = ModelFile("joyvasa", "", "MIT", "jdh-algo/JoyVASA", NEWEST)
+JOYVASA_MODEL = replace(
+    _JOYVASA,
+    name="motion_generator/motion_generator_hubert_chinese.pt",
+    source="motion_generator/motion_generator_hubert_chinese.pt",
+    size=414_067_833,
+    sha256="9dd869329725caedf5f0c13dd383abec1e385f566d8afe2047b141f604844e80",
+    editions=(
+        Edition("November 2024", 414_086_265, "d7401b53a095eed55f4ed63470ba65a85b6f5c0fb3a1a4f936acb14a6628849c"),
+    ),
+)
+JOYVASA_TEMPLATE = replace(
+    _JOYVASA,
+    name="motion_template/motion_template.pkl",
+    source="motion_template/motion_template.pkl",
+    size=3_616,
+    sha256="294ce67350b18031b375361756f654c76d5e14c8f1e319cf9ed07f759ef81a98",
+    editions=(Edition("November 2024", 3_141),),
+)
+JOYVASA = ModelSet(
+    "joyvasa",
+    "motion generator for LivePortrait's faces, without emotions; hears Chinese and English best",
+    (JOYVASA_MODEL, JOYVASA_TEMPLATE),
+)
+_DITTO = ModelFile("ditto", "", "Apache-2.0", "digital-avatar/ditto-talkinghead", NEWEST)
+
+
+def _ditto(source: str, size: int) -> ModelFile:
+    return replace(_DITTO, name=source, source=source, size=size)
+
+
+DITTO_MODEL = _ditto("ditto_pytorch/models/lmdm_v0.4_hubert.pth", 191_247_715)
+DITTO_CONFIG = _ditto("ditto_cfg/v0.4_hubert_cfg_pytorch.pkl", 31_002)
+DITTO_ENCODER = _ditto("ditto_pytorch/aux_models/hubert_streaming_fix_kv.onnx", 1_460_740_880)
+DITTO = ModelSet(
+    "ditto",
+    "motion generator for LivePortrait's faces with eight emotions; hears Chinese and English best (needs onnxruntime)",
+    (DITTO_MODEL, DITTO_CONFIG, DITTO_ENCODER),
+)
 PLAYMATE = ModelSet(
     "playmate",
     "the small models trained here; they come with the program",
@@ -211,5 +213,18 @@ PLAYMATE = ModelSet(
 )
 SETS = {
     one.name: one
-    for one in (PLAYMATE, HUMAN, ANIMAL, OFFICIAL, OFFICIAL_ANIMAL, LANDMARKS, WAV2VEC2, INSIGHTFACE, MEDIAPIPE)
+    for one in (
+        PLAYMATE,
+        HUMAN,
+        ANIMAL,
+        OFFICIAL,
+        OFFICIAL_ANIMAL,
+        JOYVASA,
+        DITTO,
+        LANDMARKS,
+        WAV2VEC2,
+        INSIGHTFACE,
+        MEDIAPIPE,
+        JUDGES,
+    )
 }

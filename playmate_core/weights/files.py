@@ -22,14 +22,22 @@ from torch import Tensor, nn
 
 from ..atomic_file import write_atomically
 from ..errors import UserError, with_article
-from .tensor_file import differences, open_tensors, refuse_nonfinite, restored, seems_to_be, some
+from .tensor_file import (
+    FORMAT_VERSION,
+    differences,
+    open_tensors,
+    refuse_nonfinite,
+    refuse_other_format,
+    restored,
+    seems_to_be,
+    some,
+)
 
 if TYPE_CHECKING:
     from ..diffusion.denoiser import MotionDenoiser
     from ..diffusion.emotion import EmotionController
     from ..face import FaceModel
 
-VERSION = "1"
 KINDS = {"FaceModel": "face", "MotionDenoiser": "motion", "EmotionController": "emotion"}
 
 
@@ -105,7 +113,7 @@ def save(
     refuse_nonfinite(path, stored)
     metadata = {
         "playmate.kind": kind,
-        "playmate.version": VERSION,
+        "playmate.version": FORMAT_VERSION,
         "playmate.config": json.dumps(asdict(module.config)),
         "playmate.tensors": _hash({key: restored(value) for key, value in stored.items()}),
         "playmate.training": json.dumps(dict(training), default=str),
@@ -166,11 +174,7 @@ def describe(path: str | Path) -> Description:
         if "LivePortrait" in seems:
             remedy = "give the folder of LivePortrait's files, under their own names, where face weights are asked for"
         raise UserError(f"{path.name} is not a Playmate model{seems and f'; it seems to be {seems}'}; {remedy}.")
-    if metadata.get("playmate.version") != VERSION:
-        raise UserError(
-            f"{path.name} has format version {metadata.get('playmate.version')!r} and this program reads {VERSION!r}; "
-            "update the program or train the model again."
-        )
+    refuse_other_format(path, metadata, "train the model again")
     return Description(
         path=path,
         kind=metadata["playmate.kind"],

@@ -35,21 +35,13 @@ def bundled(name: str) -> Path:
 def model_folders(named: Iterable[Path] = ()) -> tuple[Path, ...]:
     """Folders laid out like ComfyUI's ``models``, or files of extra paths, in the order they are searched: ``named``
     ones, the variable's, those of the ComfyUI this pack lies in, then ``~/.playmate/models``."""
-    variable = (Path(part).expanduser() for part in _variable(VARIABLE).split(os.pathsep) if part)
+    variable = (Path(part).expanduser() for part in os.environ.get(VARIABLE, "").split(os.pathsep) if part)
     pack, inside = PACKAGE.parent, tuple[Path, ...]()
     if pack.parent.name == "custom_nodes":
         comfy = pack.parent.parent
         extra = comfy / "extra_model_paths.yaml"
         inside = (comfy / "models", *([extra] if extra.is_file() else []))
     return (*named, *variable, *inside, Path.home() / ".playmate" / "models")
-
-
-def _variable(name: str) -> str:
-    """A path that the environment holds, "" where it does not; read as paths are, since nothing is set here and the
-    registry's scanner takes the usual way for setting it."""
-    written = f"${{{name}}}"
-    held = os.path.expandvars(written)
-    return "" if held == written else held
 
 
 def below(roots: Iterable[Path], category: str) -> tuple[Path, ...]:
@@ -64,7 +56,7 @@ def below(roots: Iterable[Path], category: str) -> tuple[Path, ...]:
 def category_folders(category: str) -> tuple[Path, ...]:
     """Where files of a category may lie: in the host's folders, then in its own below :func:`model_folders`, and
     insightface's also where that package keeps them."""
-    home = Path(_variable("INSIGHTFACE_HOME") or "~/.insightface").expanduser()
+    home = Path(os.environ.get("INSIGHTFACE_HOME") or "~/.insightface").expanduser()
     return (
         *HOST.model_folders(category),
         *below(model_folders(), category),
@@ -157,9 +149,12 @@ def by_hand(file: ModelFile, target: Path) -> str:
 def mismatch(file: ModelFile, path: Path) -> str:
     """How a file on disk differs from the catalogue's, "" if it does not as far as the catalogue knows."""
     size = path.stat().st_size
+    for edition in file.editions:
+        if size == edition.size and (not edition.sha256 or file_hash(path) == edition.sha256):
+            return ""
     if file.size and size != file.size:
         return f"it has {size:,} bytes instead of {file.size:,}"
-    if file.sha256 and (digest := _sha256(path)) != file.sha256:
+    if file.sha256 and (digest := file_hash(path)) != file.sha256:
         return f"its SHA-256 is {digest[:16]}... instead of {file.sha256[:16]}..."
     return ""
 
@@ -169,7 +164,8 @@ def megabytes(size: int) -> str:
     return f"{size / 1e6:.1f} MB" if size >= 50_000 else f"{size / 1e3:.1f} kB" if size else "?"
 
 
-def _sha256(path: Path) -> str:
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(1 << 22):

@@ -7,13 +7,10 @@ its prefixes stripped; spectral norm is divided out once, here.
 from __future__ import annotations
 
 import logging
-import pickle
 import re
-import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,7 +18,8 @@ from torch import Tensor
 from ..errors import UserError
 from ..face import FaceConfig, FaceModel
 from ..keypoint_space import LIVEPORTRAIT
-from .tensor_file import content_seems_to_be, differences, open_tensors, refuse_nonfinite, restored, seems_to_be, some
+from .tensor_file import differences, open_tensors, refuse_nonfinite, restored, seems_to_be, some
+from .torch_file import PICKLES, read_torch_file, stripped, tensors_of
 
 STITCHING = "stitching_retargeting_module"
 #: The public files: name without suffix, the network of FaceModel it holds, and what :func:`seems_to_be` calls it.
@@ -35,9 +33,7 @@ PARTS = {
 #: Groups of the stitching file, nested ("a: {module.mlp.0.weight}") or flattened ("a_module.mlp.0.weight").
 GROUPS = {"retarget_shoulder": "stitching", "retarget_mouth": "lip", "retarget_eye": "eye"}
 _GROUPED = re.compile(rf"(?:^|\.)({'|'.join(GROUPS)})[._](?:module\.)*(mlp\.\d+\.(?:weight|bias))$")
-_PREFIX = re.compile(r"^(?:(?:module|model|state_dict)\.)+")
 SUFFIXES = (".safetensors", ".pth")
-PICKLES = (".pth", ".pt", ".ckpt", ".bin")
 #: Where the base networks lie under a folder a person names: Kijai's layout, the official one, a whole checkout of it.
 _UNDER = (
     ".",
@@ -128,9 +124,9 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     A pickle is read as plain tensors only; whatever else it holds is refused, never run. Raises UserError.
     """
     if path.suffix.lower() in PICKLES:
-        return {_PREFIX.sub("", key): _as_held(value) for key, value in _leaves(_unpickled(path))}
+        return tensors_of(read_torch_file(path))
     with open_tensors(path) as file:
-        return {_PREFIX.sub("", key): restored(file.get_tensor(key)) for key in file.keys()}  # noqa: SIM118
+        return {stripped(key): restored(file.get_tensor(key)) for key in file.keys()}  # noqa: SIM118
 
 
 def fold_spectral_norm(tensors: dict[str, Tensor]) -> None:
@@ -181,29 +177,3 @@ def _one_of(folder: Path, name: str, suffixes: list[str]) -> Path | None:
 def _seems(tensors: Mapping[str, Tensor]) -> str:
     seems = seems_to_be(tensors)
     return f"; it seems to be {seems}" if seems else ""
-
-
-def _leaves(value: Any, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            yield from _leaves(inner, f"{prefix}.{key}" if prefix else str(key))
-    elif isinstance(value, Tensor):
-        yield prefix, value
-
-
-def _as_held(value: Tensor) -> Tensor:
-    """A tensor of a pickle as networks hold it; float32 is handed on without a second copy."""
-    return value.detach().to(torch.float32 if value.is_floating_point() else value.dtype).contiguous()
-
-
-def _unpickled(path: Path) -> Any:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # PyTorch's doubts about a pickle before it refuses it
-            # Not mapped: what is read is the model's own, where a mapped file would have to be copied beside it.
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, AttributeError) as error:
-        raise UserError(
-            f"{path.name} is no plain file of tensors ({type(error).__name__}){content_seems_to_be(path)}: it is"
-            " damaged, or it holds code, which is never run; please download it again, or use the .safetensors."
-        ) from error

@@ -10,8 +10,12 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from ..atomic_file import AtomicFile
 from ..errors import UserError
 
+#: ``playmate.version`` of the files written here, models and motions alike: raised when an old program could not read
+#: what a new one writes.
+FORMAT_VERSION = "1"
 #: What files that are not ours look like: a piece of a key, and the name a person knows it by.
 FOREIGN = (
     ("appearance.resblocks_3d.", "a Playmate face model"),
@@ -20,9 +24,21 @@ FOREIGN = (
     ("dense_motion_network.", "LivePortrait's warping module"),
     ("G_middle_", "LivePortrait's generator"),
     ("retarget_shoulder", "LivePortrait's stitching module"),
+    ("denoising_net.", "JoyVASA's motion generator"),
+    ("seqTransDecoder.", "Ditto's motion generator"),
     ("encoder.layers.0.attention.k_proj", "a wav2vec2 or HuBERT audio encoder"),
     ("first_stage_model.", "a Stable Diffusion checkpoint"),
 )
+
+
+def refuse_other_format(path: Path, metadata: Mapping[str, str], otherwise: str) -> None:
+    """Raise UserError unless a file is of FORMAT_VERSION; ``otherwise`` is what helps beside a newer program."""
+    written = metadata.get("playmate.version")
+    if written != FORMAT_VERSION:
+        raise UserError(
+            f"{path.name} has format version {written!r} and this program reads {FORMAT_VERSION!r}; update the program"
+            f" or {otherwise}."
+        )
 
 
 def seems_to_be(keys: Iterable[str]) -> str:
@@ -91,8 +107,12 @@ def _finite(value: Tensor) -> bool:
     return value.numel() == 0 or all(bool(end.isfinite()) for end in value.aminmax())
 
 
-def differences(got: Mapping[str, tuple[int, ...]], wanted: Mapping[str, tuple[int, ...]]) -> str:
-    """How the tensors of a file differ from those a network has, as "it misses a; it has the unknown b", or ""."""
+def differences(got: Mapping[str, tuple[int, ...]], wanted: Mapping[str, tuple[int, ...]], prefix: str = "") -> str:
+    """How the tensors of a file differ from those a network has, as "it misses a; it has the unknown b", or "".
+
+    ``prefix`` is what the file writes before the names.
+    """
+    got, wanted = ({prefix + key: shape for key, shape in shapes.items()} for shapes in (got, wanted))
     missing, extra = set(wanted) - set(got), set(got) - set(wanted)
     other = [f"{k} {got[k]} instead of {wanted[k]}" for k in set(wanted) & set(got) if got[k] != wanted[k]]
     named = (("misses", missing), ("has the unknown", extra), ("has", other))
@@ -104,3 +124,19 @@ def some(names: Iterable[str], limit: int = 3) -> str:
     names = sorted(names)
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
     return ", ".join(names[:limit]) + more
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write a safetensors file, whole or not at all, without a second copy of its tensors in memory."""
+    from safetensors.torch import save_file
+
+    size = sum(value.numel() * value.element_size() for value in tensors.values())
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with AtomicFile(path) as temporary:
+            save_file({key: value.contiguous() for key, value in tensors.items()}, temporary, dict(metadata))
+    except (OSError, SafetensorError) as problem:
+        raise UserError(
+            f"{path} could not be written ({getattr(problem, 'strerror', None) or problem}, {size / 1e6:.1f} MB"
+            " wanted); free some space or choose another folder."
+        ) from problem

@@ -1,11 +1,14 @@
-"""``python -m training evaluate``: every figure the system must show, from held-out people, voices and sentences."""
+"""``python -m training evaluate``: every figure the system must show, from held-out people, voices and sentences.
+
+With ``--videos GENERATED --truth REAL`` instead, any films are judged by the paper's metrics; see its own ``--help``.
+"""
 
 from __future__ import annotations
 
 import logging
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from playmate_core.diffusion.options import SamplingOptions
@@ -15,19 +18,21 @@ from playmate_core.weights.folders import bundled
 from training.close_probe import load_close_probe
 from training.close_stage import CloseStageConfig, train_close
 from training.config import parse
-from training.data import Sessions, corpus_config, corpus_hash, load_clips
-from training.evaluate import ablations, judge, leakage, level1, level2, pictures, samplers
+from training.data import Sessions, corpus_config, corpus_hash, load_synthetic_clips
+from training.evaluate import ablations, judge, leakage, level1, level2, pictures, samplers, videos
 from training.evaluate.emotion_judge import fit_judge
+from training.evaluate.emotion_layer import emotion_layer_table
 from training.evaluate.filming import filmed
 from training.evaluate.pixel_emotion import fit_pixel_judge
 from training.evaluate.subjects import System, load_subjects, with_neutral_voice
 from training.evaluate.table import Table, write_tables
+from training.evaluate.videos import VideosConfig
 from training.probe import load_probe
 from training.probe_stage import ProbeStageConfig, train_probe
 
 logger = logging.getLogger(__name__)
 
-LEVELS = ("1", "long", "2", "all")
+LEVELS = ("1", "long", "2", "layer", "all")
 
 
 @dataclass(frozen=True)
@@ -54,12 +59,22 @@ class EvaluateConfig:
     close_steps: int = 2000
     oracle_steps: int = 1000  # of DDPM, against which the default sampler is measured
     rollout: float = 60.0  # seconds of the long run
-    level: str = "all"  # or "1" (motion), "long" (long runs, sampler, ablations), "2" (pixels)
+    level: str = "all"  # or "1" (motion), "long" (long runs, sampler, ablations), "2" (pixels), "layer" (emotion layer)
+
+
+#: What the help adds, since the flags of videos have a parser of their own.
+OF_VIDEOS = (
+    "Videos of any maker are judged with " + ", ".join(f"--{field.name}" for field in fields(VideosConfig)) + "."
+)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure, print the tables, store them with the pictures a person would look at."""
-    config = parse(EvaluateConfig, argv, __doc__ or "")
+    words = list(sys.argv[1:] if argv is None else argv)
+    if any(word.split("=")[0] in ("--videos", "--truth") for word in words):
+        videos.main(words)
+        return
+    config = parse(EvaluateConfig, words, f"{__doc__ or ''} {OF_VIDEOS}")
     if config.level not in LEVELS:
         raise UserError(f"--level is {config.level!r}, expected one of {', '.join(LEVELS)}.")
     out = Path(config.out)
@@ -73,6 +88,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         tables.append(long_runs(config, system))
     if config.level in ("2", "all"):
         tables.append(level_two(config, system))
+    if config.level in ("layer", "all"):
+        tables.append(layer_level(config, system))
     facts = {
         "corpus": corpus_hash(Path(config.corpus)),
         "motion": weights.tensor_hash(denoiser)[:12],
@@ -90,7 +107,10 @@ def level_one(config: EvaluateConfig, system: System) -> list[Table]:
     few = subjects[: config.few]
     logger.info("Level 1 on %d clips.", len(subjects))
     speech, made = level1.speech_table(system, subjects)
-    named = fit_judge(load_clips(corpus, "train"), load_clips(corpus, "val") + load_clips(corpus, "test"))
+    named = fit_judge(
+        load_synthetic_clips(corpus, "train"),
+        load_synthetic_clips(corpus, "val") + load_synthetic_clips(corpus, "test"),
+    )
     neutral = with_neutral_voice(subjects, config.few)
     emotion = level1.emotion_table(system, neutral, named, made)
     pictures.motion_curves(few[:4], made, Path(config.out))
@@ -104,7 +124,7 @@ def long_runs(config: EvaluateConfig, system: System) -> Table:
     few = load_subjects(corpus, encoder, config.few)
     speech_backend = str(corpus_config(corpus)["speech"])
     rows = ablations.rollout_rows(system, ablations.rollout_subject(encoder, config.rollout, speech_backend))
-    held_out = load_clips(corpus, "val") + load_clips(corpus, "test")
+    held_out = load_synthetic_clips(corpus, "val") + load_synthetic_clips(corpus, "test")
     rows += samplers.sampler_rows(system.denoiser, held_out, system.options, config.oracle_steps)
     variants = {"as shipped": system}
     for name, path in (
@@ -117,6 +137,15 @@ def long_runs(config: EvaluateConfig, system: System) -> Table:
     for name, variant in variants.items():
         rows += [ablations.jerk_row(name, variant, few), *ablations.fault_rows(name, variant, few)]
     return Table("Level 1: long runs, sampler, ablations", f"{len(few)} clips, seeds {ablations.SEEDS}.", tuple(rows))
+
+
+def layer_level(config: EvaluateConfig, system: System) -> Table:
+    """The emotion layer beside the model's own emotion."""
+    corpus = Path(config.corpus)
+    subjects = load_subjects(corpus, system.denoiser.config.audio_encoder, config.clips)
+    held_out = load_synthetic_clips(corpus, "val") + load_synthetic_clips(corpus, "test")
+    judge = fit_judge(load_synthetic_clips(corpus, "train"), held_out)
+    return emotion_layer_table(system, with_neutral_voice(subjects, config.few), judge)
 
 
 def level_two(config: EvaluateConfig, system: System) -> Table:
@@ -137,8 +166,8 @@ def level_two(config: EvaluateConfig, system: System) -> Table:
     subjects = load_subjects(corpus, system.denoiser.config.audio_encoder, config.clips)
     neutral = with_neutral_voice(subjects, config.few)
     cast = [filmed(subject, seed) for subject in neutral]
-    held_out = load_clips(corpus, "val") + load_clips(corpus, "test")
-    named = fit_pixel_judge(probe, seed, load_clips(corpus, "train"), held_out, judge.disturbed)
+    held_out = load_synthetic_clips(corpus, "val") + load_synthetic_clips(corpus, "test")
+    named = fit_pixel_judge(probe, seed, load_synthetic_clips(corpus, "train"), held_out, judge.disturbed)
     rows = [
         *judge.probe_rows(probe, sessions),
         *named.rows(),

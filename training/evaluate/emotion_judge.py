@@ -17,7 +17,7 @@ from torch import Tensor
 
 from playmate_core.errors import UserError
 from playmate_core.values import EMOTIONS
-from training.data import Clip
+from training.data import SyntheticClip
 from training.synthetic.rig import RIG
 
 #: Clips below this intensity are left out of the fit: they look neutral by design.
@@ -57,7 +57,7 @@ def summary(rig: Tensor) -> Tensor:
     return rig[:, list(UPPER)].median(0).values
 
 
-def fit_judge(train: list[Clip], held_out: list[Clip], seed: int = 0) -> EmotionJudge:
+def fit_judge(train: list[SyntheticClip], held_out: list[SyntheticClip], seed: int = 0) -> EmotionJudge:
     """Fit on clear training clips, then measure on clear held-out clips, as they are and disturbed.
 
     Raises UserError where an emotion has no clear training clip, or no held-out clip is clear.
@@ -87,12 +87,12 @@ def fit_judge(train: list[Clip], held_out: list[Clip], seed: int = 0) -> Emotion
     )
 
 
-def is_clear(clip: Clip) -> bool:
+def is_clear(clip: SyntheticClip) -> bool:
     """Whether a clip shows its emotion as clearly as a judge may expect."""
     return clip.emotion == "neutral" or clip.intensity >= CLEAR
 
 
-def _examples(clips: list[Clip]) -> tuple[Tensor, np.ndarray]:
+def _examples(clips: list[SyntheticClip]) -> tuple[Tensor, np.ndarray]:
     clear = [clip for clip in clips if is_clear(clip)]
     if not clear:
         raise UserError(f"None of {len(clips)} clips shows an emotion clearly, which the judge needs; make more clips.")

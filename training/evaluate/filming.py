@@ -13,7 +13,7 @@ from playmate_core.face import FaceModel
 from playmate_core.geometry import place, place_motion
 from playmate_core.motion.pose import still
 from playmate_core.values import Motion, Pose
-from training.data import Clip
+from training.data import SyntheticClip
 from training.evaluate.level2 import read
 from training.evaluate.subjects import Subject, System
 from training.pairs import resized
@@ -50,7 +50,7 @@ def filmed(subject: Subject, seed: int) -> Filmed:
     return Filmed(subject, seed, film(subject.clip, seed, range(1)))
 
 
-def film(clip: Clip, seed: int, frames: range) -> Tensor:
+def film(clip: SyntheticClip, seed: int, frames: range) -> Tensor:
     """The true renderings of some frames of a clip, in its person's place of the corpus ``seed``: (n, 3, S, S)."""
     identity, scene = make_identity(clip.identity_seed), session_scene(seed, clip.identity_seed)
     pose = clip.motion.pose

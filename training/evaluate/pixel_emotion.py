@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from playmate_core.values import EMOTIONS
-from training.data import Clip
+from training.data import SyntheticClip
 from training.evaluate.emotion_judge import is_clear, summary
 from training.evaluate.filming import film, film_at_rest
 from training.evaluate.table import Row, number
@@ -61,7 +61,11 @@ def read_back(probe: Reader, pictures: Tensor, rest: Tensor) -> Tensor:
 
 
 def fit_pixel_judge(
-    probe: Reader, seed: int, train: list[Clip], held_out: list[Clip], disturbed: Callable[[Tensor], Tensor]
+    probe: Reader,
+    seed: int,
+    train: list[SyntheticClip],
+    held_out: list[SyntheticClip],
+    disturbed: Callable[[Tensor], Tensor],
 ) -> PixelJudge:
     """Fit on clear training clips as the probe reads them, then name clear clips of people that neither has met."""
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis

@@ -14,7 +14,7 @@ from playmate_core.diffusion.guidance import Scales, as_clean, guided
 from playmate_core.diffusion.normalisation import EXPRESSION_CHANNELS, MOTION_CHANNELS, to_expression
 from playmate_core.diffusion.options import SamplingOptions
 from playmate_core.diffusion.samplers import Schedule, sample
-from training.data import Clip
+from training.data import SyntheticClip
 from training.evaluate.table import Row, number
 from training.stage1 import make_sampler
 from training.synthetic.rig import lip_aperture
@@ -38,7 +38,7 @@ def sampled(
     return sample(predict, schedule, noise, generator=generator, **how)  # type: ignore[arg-type]
 
 
-def held_out_windows(denoiser: MotionDenoiser, clips: list[Clip], seed: int = 0) -> WindowContext:
+def held_out_windows(denoiser: MotionDenoiser, clips: list[SyntheticClip], seed: int = 0) -> WindowContext:
     """WINDOWS windows of held-out clips with their true previous frames, each twice."""
     config = denoiser.config
     source = make_sampler(clips, denoiser.statistics, config)
@@ -68,7 +68,9 @@ def lip_amplitude(motion: Tensor, denoiser: MotionDenoiser) -> float:
     return float(lip_aperture(expression).unflatten(0, motion.shape[:2]).std(1).mean())
 
 
-def sampler_rows(denoiser: MotionDenoiser, clips: list[Clip], options: SamplingOptions, oracle_steps: int) -> list[Row]:
+def sampler_rows(
+    denoiser: MotionDenoiser, clips: list[SyntheticClip], options: SamplingOptions, oracle_steps: int
+) -> list[Row]:
     """Spread of each channel and of the lips over DDPM's; beside it what two halves of DDPM's own samples differ by."""
     context = held_out_windows(denoiser, clips)
     oracle = sampled(denoiser, context, options, 0, sampler="ddpm", steps=oracle_steps, spacing="uniform")

@@ -17,7 +17,7 @@ from playmate_core.diffusion.request import GenerationRequest
 from playmate_core.errors import UserError
 from playmate_core.speech import make_encoder
 from playmate_core.values import AudioFeatures, EmotionCurve, Motion
-from training.data import Clip, load_clips
+from training.data import SyntheticClip, load_synthetic_clips
 from training.synthetic.rig import lip_aperture
 
 
@@ -25,7 +25,7 @@ from training.synthetic.rig import lip_aperture
 class Subject:
     """One held-out clip: what may be seen (features, canonical keypoints, the first frame) and the truth."""
 
-    clip: Clip
+    clip: SyntheticClip
     audio: AudioFeatures
 
     @cached_property
@@ -69,7 +69,7 @@ def load_subjects(corpus: Path, encoder: str, count: int, split: str = "test") -
     """The first ``count`` speaking clips of a split, listened to once. Raises UserError where nobody speaks."""
     listener = make_encoder(encoder)
     subjects = []
-    for clip in load_clips(corpus, split):
+    for clip in load_synthetic_clips(corpus, split):
         if len(clip.phones) == 0:
             continue
         audio = listener.listen(torch.as_tensor(clip.waveform), 16000)

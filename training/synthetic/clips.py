@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from playmate_core.values import EMOTIONS, FPS, Motion, Pose
+from training.clip import Clip
 
 from .acting import MANNERS, face_track, head_track
 from .identity import Identity, canonical_keypoints, make_identity
@@ -25,44 +26,40 @@ _SPLIT_SALT = {name: index for index, name in enumerate(SPLITS)}
 SAMPLES_PER_FRAME = int(RATE / FPS)
 _TICKS_PER_FRAME = int(TRACK_RATE / FPS)
 LEVELS = (1 / 3, 2 / 3, 1.0)
+#: What a model trained on such clips may be used for, and what it may say of them.
+LICENSE = "Apache-2.0"
+DESCRIPTION = "synthetic talking heads and espeak-ng speech, made by `python -m training corpus`; no recorded person"
 _DEAD = torch.from_numpy(np.abs(BASIS).max(0) == 0).reshape(21, 3)
 
 
 @dataclass(frozen=True)
-class Clip:
-    """One clip of T frames and everything that is true of it.
+class SyntheticClip(Clip):
+    """A clip of T frames and everything that is true of it; t_z = 0.
 
-    ``samples`` (640 T,) int16 at 16 kHz; ``motion`` as LivePortrait has it, t_z = 0; ``keypoints`` (21, 3) canonical;
-    ``rig`` (T, 16); ``bilabial`` (T,) bool, lips meet; ``stressed`` (T,) bool, a main stress begins; ``prosody`` is
-    "neutral" or "emotional", ``style`` how the head moves. A clip without speech has no phones and an empty text.
+    ``samples`` (640 T,) int16 at 16 kHz; ``rig`` (T, 16); ``bilabial`` (T,) bool, lips meet; ``stressed`` (T,) bool, a
+    main stress begins; ``prosody`` is "neutral" or "emotional", ``style`` how the head moves. A clip without speech has
+    no phones and an empty text.
     """
 
-    id: str
     identity_seed: int
     voice: str
     text: str
-    emotion: str
-    intensity: float
     prosody: str
     style: str
     phones: tuple[Phone, ...]
     samples: Tensor
-    motion: Motion
-    keypoints: Tensor
     rig: Tensor
     bilabial: Tensor
     stressed: Tensor
 
-    def __len__(self) -> int:
-        return len(self.motion)
-
     @property
     def waveform(self) -> Tensor:
-        """The sound (640 T,) float32 in -1..1."""
         return self.samples.float() / 32768.0
 
 
-def make_clip(seed: int, split: str, seconds: tuple[float, float] = (4.0, 10.0), backend: str = "espeak") -> Clip:
+def make_clip(
+    seed: int, split: str, seconds: tuple[float, float] = (4.0, 10.0), backend: str = "espeak"
+) -> SyntheticClip:
     """The clip of that seed: identities, voices and sentences of ``split`` only, ``seconds`` the lengths it aims for.
 
     Eight seeds in a row show the eight emotions. A pure function: no state survives from clip to clip.
@@ -87,8 +84,10 @@ def make_clip(seed: int, split: str, seconds: tuple[float, float] = (4.0, 10.0),
     face = face_track(rng, identity, mouth, stresses, emotion, intensity)
     head = head_track(rng, identity, len(face), stresses)
     rig = torch.from_numpy(_per_frame(face)).float()
-    return Clip(
+    return SyntheticClip(
         id=f"{split}-{seed:09d}",
+        speaker=str(identity.seed),
+        license_tag=LICENSE,
         identity_seed=identity.seed,
         voice=voice if text else "",
         text=text,

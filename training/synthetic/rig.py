@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from playmate_core.values import LIDS, LOWER_LIP, UPPER_LIP
+
 if TYPE_CHECKING:
     from .identity import Identity
 
@@ -39,9 +41,6 @@ RIG = (
     "asymmetry",
     "jaw_side",
 )
-UPPER_LIP, LOWER_LIP = 20, 19
-UPPER_LIDS, LOWER_LIDS = [11, 15], [13, 16]
-BROW_POINTS = (1, 2)
 #: What one unit of a lid parameter closes; an identity's gain scales it to that identity's eyes.
 LID_TRAVEL = 0.084
 
@@ -210,4 +209,5 @@ def lip_aperture(points: Points) -> Points:
 
 def eye_aperture(points: Points) -> Points:
     """Lower minus upper lid, both eyes: keypoints or offsets (..., 21, 3) -> (..., 2), left then right."""
-    return points[..., LOWER_LIDS, 1] - points[..., UPPER_LIDS, 1]
+    upper, lower = (list(lids) for lids in zip(*LIDS, strict=True))
+    return points[..., lower, 1] - points[..., upper, 1]

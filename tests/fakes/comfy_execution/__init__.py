@@ -1,1 +1,1 @@
-"""ComfyUI's execution without ComfyUI."""
+"""As much of ComfyUI's execution as our nodes ask."""

@@ -1,7 +1,17 @@
-"""One node is always the one that runs."""
+"""Which node runs; a test sets ``running``."""
 
-from types import SimpleNamespace
+from __future__ import annotations
+
+from typing import NamedTuple
 
 
-def get_executing_context() -> SimpleNamespace:
-    return SimpleNamespace(prompt_id="prompt", node_id="1", list_index=None)
+class ExecutionContext(NamedTuple):
+    prompt_id: str
+    node_id: str
+
+
+running: ExecutionContext | None = ExecutionContext("prompt", "1")
+
+
+def get_executing_context() -> ExecutionContext | None:
+    return running

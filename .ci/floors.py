@@ -1,0 +1,87 @@
+"""Run the suite's main paths with the oldest and with the newest versions that pyproject.toml promises.
+
+``python .ci/floors.py [lowest|newest]``, or ``python run.py check --floors`` for both. Each has an environment of its
+own, ``.venv-lowest`` and ``.venv-newest``, made anew when pyproject.toml has changed. What the tests themselves need
+is not pinned. The exit code is that of the first failure.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import tomllib
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+import run  # noqa: E402
+
+#: What the tests need beside the program.
+TOOLS = ("pytest>=8", "pytest-timeout>=2.3", "hypothesis>=6.100")
+#: The paths that lead through every dependency: sound, pictures, films, encoders, weights, both commands.
+TESTS = (
+    "test_logmel",
+    "test_encoders_hidden",
+    "test_video_reader",
+    "test_bad_input",
+    "test_write_video",
+    "test_provenance",
+    "test_cli",
+    "test_animate_cli",
+)
+_FLOOR = re.compile(r"^([A-Za-z0-9_.-]+)>=([0-9.]+)$")
+
+
+def requirements(which: str, declared: list[str]) -> list[str]:
+    """What pip is told: ``lowest`` pins every package of ``declared`` to its floor, ``newest`` leaves all open."""
+    wanted = []
+    for line in declared:
+        found = _FLOOR.match(line)
+        if not found:
+            raise SystemExit(f"{line!r} in pyproject.toml has no plain floor; write it as name>=version.")
+        wanted.append(f"{found[1]}=={found[2]}" if which == "lowest" else line)
+    return wanted
+
+
+def set_up(which: str) -> Path:
+    """The interpreter of the environment, made anew where what it was made from has changed."""
+    text = (ROOT / "pyproject.toml").read_bytes()
+    home = ROOT / f".venv-{which}"
+    python = home / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    stamp, digest = home / "ready", hashlib.sha256(text).hexdigest()
+    if stamp.is_file() and stamp.read_text() == digest:
+        return python
+    venv.create(home, with_pip=True, clear=True)
+    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    packages = requirements(which, tomllib.loads(text.decode())["project"]["dependencies"])
+    torch = next(line for line in packages if line.startswith("torch"))
+    index = run.torch_packages()[:-1]  # where PyTorch comes from, without its version
+    subprocess.run([*pip, *index, "--upgrade", torch], check=True)
+    subprocess.run([*pip, "--upgrade", "--upgrade-strategy", "eager", *packages, *TOOLS], check=True)
+    stamp.write_text(digest)
+    return python
+
+
+def main(words: list[str]) -> int:
+    """Run what was asked for, both by default; returns the first exit code that is not 0."""
+    code = 0
+    for which in words or ["lowest", "newest"]:
+        if which not in ("lowest", "newest"):
+            raise SystemExit(f"{which!r} is neither lowest nor newest.")
+        python = set_up(which)
+        subprocess.run([str(python), "-m", "pip", "list", "--disable-pip-version-check"], check=False)
+        tests = [f"tests/{name}.py" for name in TESTS]
+        environment = {**run.ENVIRONMENT, **os.environ, "PYTHONPATH": str(ROOT)}
+        done = subprocess.run([str(python), "-m", "pytest", *tests], cwd=ROOT, env=environment, check=False)
+        code = code or done.returncode
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,105 @@
+"""How few steps do: distance of a window to the same window in many steps, and what it costs.
+
+    python -m benchmarks.generator_steps [FILE ...]
+
+Without files, full-size networks of JoyVASA and Ditto are filled with seeded random numbers: what is measured is the
+sampler on a network of that size, not how a trained one looks. The distance is the root mean square difference to the
+deterministic many-step result from the same noise, as a share of that result's own deviation over time.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from playmate_core.diffusion.ditto import guidance as ditto_guidance
+from playmate_core.diffusion.ditto.config import STEPS, DittoConfig
+from playmate_core.diffusion.ditto.network import DittoNetwork
+from playmate_core.diffusion.ditto.schedule import cosine_schedule as ditto_schedule
+from playmate_core.diffusion.joyvasa import guidance as joyvasa_guidance
+from playmate_core.diffusion.joyvasa.config import JoyVasaConfig
+from playmate_core.diffusion.joyvasa.network import JoyVasaNetwork
+from playmate_core.diffusion.joyvasa.schedule import cosine_schedule as joyvasa_schedule
+from playmate_core.diffusion.samplers import sample
+from playmate_core.diffusion.schedule import Schedule
+from playmate_core.weights.generators import load_generator
+
+#: Sampler, spacing and steps that are compared with the many-step result.
+CHOICES = [(s, spacing, n) for s, spacing in (("ddim", "truncated"), ("dpm++2m", "logsnr")) for n in (5, 8, 10, 15, 20)]
+MANY = 100
+Predict = Callable[[Tensor, int], Tensor]
+
+
+def filled(network: nn.Module, seed: int = 0) -> Any:
+    """Random numbers of which outputs depend visibly: fan-in scaling, small closing layers of residual branches."""
+    chance = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, value in network.named_parameters():
+            closing = 0.25 if name.split(".")[-2:][0] in ("out_proj", "linear2") else 1.0
+            if value.ndim < 2:
+                value.copy_(float(name.endswith("weight")) + 0.1 * torch.randn(value.shape, generator=chance))
+            else:
+                scale = closing * math.sqrt(2.0 / math.prod(value.shape[1:]))
+                value.copy_(scale * torch.randn(value.shape, generator=chance))
+    return network.eval().requires_grad_(False)
+
+
+def joyvasa(network: JoyVasaNetwork) -> tuple[Predict, Schedule, tuple[int, int]]:
+    config, chance = network.config, torch.Generator().manual_seed(1)
+    audio = torch.randn(config.window, config.width, generator=chance)
+    start = network.start_motion_feat[0], network.start_audio_feat[0]
+    predict = joyvasa_guidance.guided(network, audio, *start, 2.8, "constant")
+    return predict, joyvasa_schedule(config.steps), (config.window, config.motion)
+
+
+def ditto(network: DittoNetwork) -> tuple[Predict, Schedule, tuple[int, int]]:
+    config, chance = network.config, torch.Generator().manual_seed(1)
+    rows = 0.5 * torch.randn(config.window, config.condition, generator=chance)
+    predict = ditto_guidance.guided(network, rows, torch.zeros(config.motion), 2.0)
+    return predict, ditto_schedule(STEPS), (config.window, config.motion)
+
+
+def rows_of(name: str, predict: Predict, schedule: Schedule, shape: tuple[int, int]) -> list[str]:
+    """The table's lines for one model."""
+    noise = torch.randn(1, *shape, generator=torch.Generator().manual_seed(2))
+
+    def made(sampler: str, spacing: str, steps: int) -> tuple[Tensor, float]:
+        begin = time.perf_counter()
+        with torch.inference_mode():
+            window = sample(predict, schedule, noise, steps=steps, sampler=sampler, spacing=spacing, limit=math.inf)
+        return window[0], time.perf_counter() - begin
+
+    many = min(MANY, len(schedule))
+    wanted, seconds = made("ddim", "uniform", many)
+    own = float(wanted.std(0).square().mean().sqrt())
+    lines = [f"| {name} | ddim | {many} | - | {seconds:.2f} |"]
+    for sampler, spacing, steps in CHOICES:
+        window, seconds = made(sampler, spacing, steps)
+        distance = float((window - wanted).square().mean().sqrt()) / own
+        lines.append(f"| {name} | {sampler} ({spacing}) | {steps} | {100 * distance:.2f} % | {seconds:.2f} |")
+    return lines
+
+
+def main(files: list[str]) -> None:
+    networks: dict[str, Any] = {}
+    for file in files:
+        generator = load_generator(file)
+        networks[generator.name] = generator.modules[0]
+    if not files:
+        networks = {"joyvasa": filled(JoyVasaNetwork(JoyVasaConfig())), "ditto": filled(DittoNetwork(DittoConfig()))}
+    makers: dict[str, Any] = {"joyvasa": joyvasa, "ditto": ditto}
+    out = ["| model | sampler | steps | distance | seconds a window |", "| --- | --- | --- | --- | --- |"]
+    for name, network in networks.items():
+        if name in makers:
+            out += rows_of(name, *makers[name](network))
+    sys.stdout.write("\n".join(out) + "\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,49 @@
+"""Whom Ditto is conditioned on, and which emotions are asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+
+from ...values import Motion, Pose
+from ..request import GenerationRequest
+from .conditions import emotion_row, emotion_rows
+from .layout import EMOTIONS, BinnedMotion
+from .source import SourceFace, smoothed
+
+
+@dataclass(frozen=True)
+class Conditioned:
+    """``face`` gives the eyes, ``keypoints`` (K, 3) the shape, ``numbers`` (265,) the frame before the first window."""
+
+    face: SourceFace
+    keypoints: Tensor
+    numbers: Tensor
+
+    @staticmethod
+    def of(face: SourceFace) -> Conditioned:
+        """A face of one frame, or a film's: its keypoints as they are, its motion averaged."""
+        calm = smoothed(face) if len(face) > 1 else face
+        return Conditioned(face, face.keypoints[0], calm.motion.numbers[0])
+
+
+def continued(base: Conditioned, previous: Motion, rest: Motion) -> Conditioned:
+    """``base`` as far away from itself as one ``previous`` frame of a portrait is from its ``rest``."""
+    own = BinnedMotion.of(base.numbers[None]).in_degrees()
+    pose, now, still = own.pose, previous.pose, rest.pose
+    moved = Pose(
+        pose.rotation + now.rotation - still.rotation,
+        pose.translation + now.translation - still.translation,
+        pose.scale * (now.scale / still.scale),
+    )
+    expression = own.expression + previous.expression - rest.expression
+    return replace(base, numbers=BinnedMotion.in_bins(Motion(moved, expression)).numbers[0])
+
+
+def emotions_asked(request: GenerationRequest, otherwise: Tensor | None) -> Tensor:
+    """Rows (m, 8) of a request, ``otherwise`` where it asks for nothing, neutral where that says nothing either."""
+    curve = request.emotion
+    if curve is not None and bool((curve.weights != 0).any()):
+        return emotion_rows(curve)
+    return emotion_row([EMOTIONS.index("neutral")])[None] if otherwise is None else otherwise

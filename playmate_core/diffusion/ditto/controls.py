@@ -1,0 +1,87 @@
+"""What an artist may ask of Ditto's motion, for a whole clip and frame by frame (docs/motion_models.md 5.7)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ...values import KEYPOINTS
+
+ANGLES = ("pitch", "yaw", "roll")
+#: Parts of a motion that can be driven and faded.
+PARTS = ("scale", *ANGLES, "translation", "expression")
+MODES = ("relative", "absolute")
+#: What a fade goes from and to: the first frame as it is shown, or the portrait.
+TARGETS = ("none", "first", "source")
+
+
+@dataclass(frozen=True)
+class Drive:
+    """How much of each part acts; None leaves it the source's. Size is always the source's."""
+
+    expression: float | None = 1.0
+    pitch: float | None = 1.0
+    yaw: float | None = 1.0
+    roll: float | None = 1.0
+    translation: float | None = 1.0
+
+
+#: A film keeps its own head: only the face is driven.
+FILM = Drive(pitch=None, yaw=None, roll=None, translation=None)
+
+
+@dataclass(frozen=True)
+class Applying:
+    """How motion is laid on a face, all frames alike.
+
+    ``mode`` "relative" adds what changed since the first driving frame, "absolute" takes the driving values. ``ratio``
+    scales expression and angles: size of the reference character over that of the portrait. ``drive_eyes``: eyes and
+    gaze are driven. ``fade`` one of TARGETS and ``fade_parts`` of PARTS.
+    """
+
+    drive: Drive = Drive()
+    mode: str = "relative"
+    ratio: float = 1.0
+    drive_eyes: bool = True
+    fade: str = "none"
+    fade_parts: tuple[str, ...] = ("expression",)
+
+    def __post_init__(self) -> None:
+        if self.mode not in MODES or self.fade not in TARGETS or not set(self.fade_parts) <= set(PARTS):
+            raise ValueError(f"mode is one of {MODES}, fade of {TARGETS}, fade_parts are of {PARTS}; got {self}.")
+
+
+@dataclass(frozen=True)
+class FrameControls:
+    """What differs from frame to frame.
+
+    ``offset`` (T, 3) degrees added to pitch, yaw, roll, NaN where an angle stays in its logits; ``factor`` (T, 3) times
+    the degrees, or times the logits where there is no offset; ``gate`` (T,) share of the driven expression;
+    ``expression`` (T, K, 3) added; ``fade`` (T,) share of the motion, NaN for no fade; ``eyes`` (T, K, 3) what the
+    blink table adds to the source's eyes, None without a table.
+    """
+
+    offset: Tensor
+    factor: Tensor
+    gate: Tensor
+    expression: Tensor
+    fade: Tensor
+    eyes: Tensor | None = None
+
+    @staticmethod
+    def none(frames: int) -> FrameControls:
+        """Nothing asked for."""
+        return FrameControls(
+            torch.full((frames, 3), math.nan),
+            torch.ones(frames, 3),
+            torch.ones(frames),
+            torch.zeros(frames, KEYPOINTS, 3),
+            torch.full((frames,), math.nan),
+        )
+
+    def __getitem__(self, frames: slice) -> FrameControls:
+        held = vars(self).items()
+        return replace(self, **{name: value[frames] for name, value in held if value is not None})

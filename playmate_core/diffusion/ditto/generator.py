@@ -1,0 +1,199 @@
+"""Ditto as a motion generator: the voice, eight emotions, eyes and face decide; lips and head follow."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from random import Random
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from ...errors import UserError
+from ...keypoint_space import LIVEPORTRAIT
+from ...speech import ENCODERS, AudioEncoder
+from ...speech.hubert_streaming import StreamingHubert
+from ...speech.listener import Source
+from ...values import Motion
+from ..checks import check_curve, check_encoder, check_request, check_space
+from ..noise import ClipNoise, SharedSteps
+from ..one_condition import check_scales, guidance_scale
+from ..options import SamplingOptions
+from ..pose_prior import ComfortableHead
+from ..request import GenerationRequest, joined
+from ..windows import Progress, WindowPlan
+from .apply import Application
+from .blink import DISCARDED, blink_rows, fade_shares
+from .conditioning import Conditioned, continued, emotions_asked
+from .conditions import FACE_CONDITIONS, condition_rows, in_turn
+from .config import STEPS
+from .controls import Applying, FrameControls
+from .layout import COLUMNS, EMOTIONS, POSE, BinnedMotion
+from .network import DittoNetwork
+from .sampling import Clip, sampled
+from .schedule import cosine_schedule
+from .settings import DittoData, DittoSettings
+from .source import SourceFace
+from .stitcher import Continuation
+
+#: The one guidance it was published with.
+GUIDANCE = 2.0
+
+
+@dataclass(frozen=True)
+class DittoGenerator:
+    """A :class:`MotionGenerator` in LivePortrait's space, with eight emotions.
+
+    ``encoder_file`` is the ONNX file it hears through; ``encoder_missing`` what to do where there is none.
+    """
+
+    network: DittoNetwork
+    data: DittoData = field(default_factory=DittoData)
+    settings: DittoSettings = field(default_factory=DittoSettings)
+    encoder_file: Path | None = None
+    encoder_missing: str = ""
+    noise: Callable[[int], ClipNoise] = SharedSteps
+    keypoint_space: str = LIVEPORTRAIT
+
+    name: ClassVar[str] = "ditto"
+    emotions: ClassVar[tuple[str, ...]] = EMOTIONS
+    encoder_name: ClassVar[str] = "ditto-hubert"
+
+    @property
+    def defaults(self) -> SamplingOptions:
+        return SamplingOptions(
+            steps=self.data.steps,
+            sampler="ddim",
+            spacing="truncated",
+            eta=1.0,
+            cfg_audio=GUIDANCE,
+            cfg_audio_pose=GUIDANCE,
+            cfg_emotion=1.0,
+            overlap=self.data.overlap,
+        )
+
+    @property
+    def modules(self) -> tuple[nn.Module, ...]:
+        return (self.network,)
+
+    def encoder(self, source: str | Path | None = None, device: str | torch.device = "cpu") -> AudioEncoder:
+        path = source or self.encoder_file
+        if path is None and self.encoder_missing:
+            raise UserError(self.encoder_missing)
+        silence = self.data.overlap if self.settings.run == "online" else 0
+        row = replace(ENCODERS[self.encoder_name], width=self.network.config.condition - FACE_CONDITIONS)
+        return StreamingHubert(self.encoder_name, row, Source(path, device=device), silence)
+
+    def iterate(self, request: GenerationRequest, progress: Progress | None = None) -> Iterator[Motion]:
+        numbers = self.numbers(request, progress)
+        return self._applied(request, numbers)
+
+    def generate(self, request: GenerationRequest, progress: Progress | None = None) -> Motion:
+        return joined(list(self.iterate(request, progress)))
+
+    def numbers(self, request: GenerationRequest, progress: Progress | None = None) -> Iterator[Tensor]:
+        """The 265 numbers of every frame, silence before the first included. Checks everything at once."""
+        if self.network.training:
+            raise ValueError("The motion model is in training mode, where dropout adds noise; call train(False) first.")
+        check_request(request)
+        check_space("Ditto", self.keypoint_space, request.rest)
+        audio, config = request.audio, self.network.config
+        check_encoder("Ditto", audio, self.encoder_name, config.condition - FACE_CONDITIONS)
+        if request.emotion is not None:
+            check_curve(request.emotion, audio)
+        options = request.options or self.defaults
+        check_scales(options, audio)
+        if options.overlap >= config.window:
+            raise UserError(f"Got an overlap of {options.overlap} frames; Ditto's windows have {config.window}.")
+        if self.settings.run == "online" and (audio.before is None or len(audio.before) != options.overlap):
+            raise UserError("Ditto's online run begins with silence as long as its overlap; encode the audio for it.")
+        clip = self.clip(request, self.conditioned(request), options)
+        return sampled(self.network, cosine_schedule(STEPS), clip, options, self.noise(options.seed), progress)
+
+    def conditioned(self, request: GenerationRequest) -> Conditioned:
+        """On whom the model is conditioned: the file's reference character, or the portrait."""
+        if self.settings.character and self.data.character is not None:
+            base = Conditioned.of(self.data.character)
+        else:
+            base = Conditioned.of(SourceFace.of(request))
+        return base if request.previous is None else continued(base, request.previous[-1:], request.rest)
+
+    def clip(self, request: GenerationRequest, who: Conditioned, options: SamplingOptions) -> Clip:
+        """What is sampled of a request."""
+        audio, online = request.audio, self.settings.run == "online"
+        before = 0 if audio.before is None else len(audio.before)
+        heard = torch.cat([rows for rows in (audio.before, audio.features, audio.after) if rows is not None])[:, 0]
+        last = len(heard) - before - 1
+        emotion = emotions_asked(request, self.data.emotions)
+        window = self.network.config.window
+        new = window - options.overlap
+        face = replace(who.face, eyes_open=who.face.eyes_open[:1], eye_balls=who.face.eye_balls[:1])
+        eyes = face if self.settings.hold_eyes else who.face
+
+        def rows(frames: Tensor) -> Tensor:
+            frames = frames.clamp(max=last)
+            return condition_rows(heard[frames + before], in_turn(emotion, frames), eyes, who.keypoints, frames)
+
+        # Every stride begins a window as long as there is a frame; online one more settles what is held back.
+        beyond = new if online else options.overlap
+        plan = WindowPlan(len(heard) + beyond, window, options.overlap)
+        return Clip(
+            rows=rows,
+            scale=lambda begin: guidance_scale(options, audio, (begin, begin + window), COLUMNS, POSE),
+            source=who.numbers,
+            begin=-before,
+            windows=plan.count,
+            continuation=Continuation(self.settings.reset, self.settings.kept),
+            smoothing=self.settings.smoothing,
+            frames=None if online else len(heard),
+        )
+
+    def applying(self, face: SourceFace) -> Applying:
+        """How motion is laid on a face."""
+        s, character = self.settings, self.data.character
+        ratio = 1.0
+        if s.character and character is not None:
+            ratio = float(character.motion.scale[0, 0] / face.motion.scale[0, 0])
+        return Applying(s.drive, s.mode, ratio, s.drive_eyes, s.fade, s.fade_parts)
+
+    def controls(self, frames: int, seed: int) -> FrameControls:
+        """What differs from frame to frame of a clip."""
+        s, made = self.settings, FrameControls.none(frames)
+        made.offset[:] = torch.tensor([math.nan if degrees is None else degrees for degrees in s.offsets])
+        made.factor[:] = torch.tensor(s.factors)
+        made.gate[:] = s.gate
+        made.fade[:] = fade_shares(frames, s.fade_in, s.fade_out)
+        table = self.data.blink_table
+        if table is None or not s.drive_eyes:
+            return made
+        chance = Random(seed)
+        blinks = blink_rows(DISCARDED, s.blinks, chance, len(table))  # drawn at set-up, and used online only
+        if s.run == "online":
+            return replace(made, eyes=table[blinks[torch.arange(frames) % DISCARDED]])
+        return replace(made, eyes=table[blink_rows(frames, s.blinks, chance, len(table))])
+
+    def _applied(self, request: GenerationRequest, numbers: Iterator[Tensor]) -> Iterator[Motion]:
+        options, audio = request.options or self.defaults, request.audio
+        frames, after = len(audio), 0 if audio.after is None else len(audio.after)
+        face = SourceFace.of(request)
+        first: BinnedMotion | None = None
+        if request.previous is not None:  # logits of what went before are not known: all is added in degrees
+            face = replace(face, binned=False)
+            first = BinnedMotion.of(self.conditioned(replace(request, previous=None)).numbers[None])
+        controls, lay = self.controls(frames + after, options.seed), None
+        head, shown = ComfortableHead(request.rest.pose, options), 0 if audio.before is None else -len(audio.before)
+        for piece in numbers:
+            if not bool(piece.isfinite().all()):
+                raise UserError("The motion model answered with NaN; use another copy of its file, or other settings.")
+            driving = BinnedMotion.of(self.data.within_limits(piece))
+            if lay is None and len(piece):
+                lay = Application(face, driving[:1] if first is None else first, self.applying(face), audio.fps)
+            begin, end = max(shown, 0), min(shown + len(piece), frames)
+            if end > begin and lay is not None:
+                part = slice(begin - shown, end - shown)
+                motion = lay(driving[part], torch.arange(begin, end), controls[begin:end])
+                yield replace(motion, pose=head(motion.pose), keypoint_space=self.keypoint_space)
+            shown += len(piece)

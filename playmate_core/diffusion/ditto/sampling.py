@@ -1,0 +1,84 @@
+"""Ditto's numbers window by window, stitched as they come (docs/motion_models.md 5.5 and 5.6)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..noise import ClipNoise
+from ..options import SamplingOptions
+from ..samplers import sample
+from ..schedule import Schedule
+from ..windows import Progress, counted
+from .guidance import guided
+from .network import DittoNetwork
+from .stitcher import Continuation, PoseMean, Stitcher
+
+#: The condition rows (n, D) of some frames of the clip, by their indices.
+Rows = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Clip:
+    """What is to be sampled: ``rows`` from frame ``begin`` on in ``windows``, ``source`` (C,) the numbers of the face
+    the first window begins with, ``scale(frame)`` the guidance from there on.
+
+    ``frames``: how many are given in all, and then their pose is averaged once more over the whole clip; None gives
+    what the windows hold.
+    """
+
+    rows: Rows
+    scale: Callable[[int], float | Tensor]
+    source: Tensor
+    begin: int
+    windows: int
+    continuation: Continuation
+    smoothing: int
+    frames: int | None = None
+
+
+@torch.no_grad()
+def sampled(
+    network: DittoNetwork,
+    schedule: Schedule,
+    clip: Clip,
+    options: SamplingOptions,
+    noise: ClipNoise,
+    progress: Progress | None = None,
+    seen: Callable[[Tensor], None] | None = None,
+) -> Iterator[Tensor]:
+    """Pieces (n, C) of the numbers, from frame ``begin`` on; ``seen`` is told the condition frame of each window."""
+    config = network.config
+    like = network.null_cond_hidden
+    stitcher = Stitcher(config.window, options.overlap, clip.smoothing)
+    calm = PoseMean(1 if clip.frames is None else clip.smoothing)
+    left = clip.windows * config.window if clip.frames is None else clip.frames
+    frame = clip.source
+    for index in range(clip.windows):
+        begin = clip.begin + index * stitcher.new
+        if seen is not None:
+            seen(frame)
+        rows = clip.rows(torch.arange(begin, begin + config.window)).to(like)
+        chance = noise.window(index)
+        made = sample(
+            guided(network, rows, frame.to(like), clip.scale(begin)),
+            schedule,
+            chance.start((1, config.window, config.motion)).to(like.device),
+            steps=options.steps,
+            sampler=options.sampler,
+            spacing=options.spacing,
+            eta=options.eta,
+            generator=chance.draw,
+            limit=math.inf,
+            progress=counted(progress, index, clip.windows),
+        )[0].cpu()
+        stitcher.add(made)
+        frame = clip.continuation.frame(stitcher.before_next, clip.source, index + 1)
+        piece = stitcher.settled()[:left]
+        left -= len(piece)
+        yield calm(piece)
+    yield calm(stitcher.rest()[:left], last=True)  # what lies beyond the end must not reach into the average

@@ -1,0 +1,88 @@
+"""How Ditto's model is run, and the data it comes with; the defaults are those of the reference's code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from ...errors import UserError
+from ...values import expect
+from .blink import Blinks
+from .controls import MODES, PARTS, TARGETS, Drive
+from .layout import COLUMNS, EMOTIONS
+from .source import SourceFace
+
+#: "offline" hears a whole file first; "online" begins with silence and settles ten frames at a time.
+RUNS = ("offline", "online")
+
+
+@dataclass(frozen=True)
+class DittoSettings:
+    """What is fixed for a clip.
+
+    ``run`` one of RUNS. ``reset``: every so many windows (0: never) begin with the portrait's face instead of the
+    frame before, but for the columns ``kept``. ``smoothing``: frames over which the head is averaged. ``mode``,
+    ``drive``, ``fade``, ``fade_parts`` as in :mod:`controls`, ``fade_in`` and ``fade_out`` in frames. ``drive_eyes``:
+    blinks and gaze. ``blinks`` as in :mod:`blink`. ``gate``: share of the driven face. ``offsets``: degrees added to
+    pitch, yaw, roll, None to leave an angle in its logits; ``factors`` times those. ``character``: be conditioned on
+    the reference character of the file, where it has one, instead of the portrait.
+    """
+
+    run: str = "offline"
+    reset: int = 0
+    kept: tuple[int, int] | None = None
+    smoothing: int = 3
+    mode: str = "relative"
+    drive: Drive = field(default_factory=Drive)
+    drive_eyes: bool = True
+    hold_eyes: bool = False
+    blinks: Blinks = 0
+    gate: float = 1.0
+    offsets: tuple[float | None, float | None, float | None] = (None, None, None)
+    factors: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    fade: str = "none"
+    fade_parts: tuple[str, ...] = ("expression",)
+    fade_in: int = -1
+    fade_out: int = -1
+    character: bool = True
+
+    def __post_init__(self) -> None:
+        for name, allowed in {"run": RUNS, "mode": MODES, "fade": TARGETS}.items():
+            if getattr(self, name) not in allowed:
+                raise UserError(f"Unknown {name} {getattr(self, name)!r}; choose one of {', '.join(allowed)}.")
+        unknown = [part for part in self.fade_parts if part not in PARTS]
+        if unknown:
+            raise UserError(f"Unknown part {unknown[0]!r}; choose of {', '.join(PARTS)}.")
+        if self.reset < 0 or self.smoothing < 1:
+            raise UserError(f"Got reset {self.reset} and smoothing {self.smoothing}; choose from 0 and from 1 up.")
+
+
+@dataclass(frozen=True)
+class DittoData:
+    """What the published configuration holds besides settings, as far as it does.
+
+    ``emotions`` (m, 8) rows that repeat where nobody asks for an emotion; ``blink_table`` (15, K, 3) added to the
+    source's eyes; ``limits`` (2, 265) of the numbers that are shown; ``character`` the face the model is conditioned
+    on. ``steps`` and ``overlap`` of sampling, where they are said.
+    """
+
+    emotions: Tensor | None = None
+    blink_table: Tensor | None = None
+    limits: Tensor | None = None
+    character: SourceFace | None = None
+    steps: int = 50
+    overlap: int = 10
+
+    def __post_init__(self) -> None:
+        if self.emotions is not None:
+            expect("DittoData.emotions", self.emotions, "m", len(EMOTIONS))
+        if self.blink_table is not None:
+            expect("DittoData.blink_table", self.blink_table, "F", 21, 3)
+        if self.limits is not None:
+            expect("DittoData.limits", self.limits, 2, COLUMNS)
+
+    def within_limits(self, numbers: Tensor) -> Tensor:
+        """What is shown of numbers (T, 265)."""
+        return numbers if self.limits is None else torch.clamp(numbers, self.limits[0], self.limits[1])

@@ -1,0 +1,108 @@
+"""Ditto's windows as one sequence: faded, smoothed, and what each begins with (docs/motion_models.md 5.6)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..windows import cross_fade
+from .layout import POSE
+
+
+@dataclass(frozen=True)
+class Continuation:
+    """What a window is begun with: the frame before it, and every ``reset`` windows (0: never) the source's numbers
+    instead, but for the columns ``kept``, which go on."""
+
+    reset: int = 0
+    kept: tuple[int, int] | None = None
+
+    def frame(self, before: Tensor, source: Tensor, windows: int) -> Tensor:
+        """The condition frame (C,) after so many ``windows``."""
+        if self.reset == 0 or windows % self.reset:
+            return before
+        frame = source.clone()
+        if self.kept is not None:
+            columns = slice(*self.kept)
+            frame[columns] = before[columns]
+        return frame
+
+
+class Stitcher:
+    """Takes windows (W, C) in turn, keeps the few frames that the next one may still change, and gives the others.
+
+    Neighbours share ``overlap`` frames; the newest of them are cross-faded, as many as a window brings new ones. The
+    pose of the first window, and at every seam, is averaged over ``smoothing`` frames.
+    """
+
+    def __init__(self, window: int, overlap: int, smoothing: int = 3) -> None:
+        self.new = window - overlap
+        self.fade = min(overlap, self.new)
+        self.overlap, self.half = overlap, smoothing // 2
+        self.windows = 0
+        self._frames = torch.zeros(0)
+        self._given = 0  # of those kept
+
+    def add(self, window: Tensor) -> None:
+        if self.windows == 0:
+            self._frames = window.clone()
+            self._smooth(0, len(window))
+        else:
+            share = torch.arange(self.fade) / max(self.fade, 1)
+            head = window[self.overlap - self.fade : self.overlap]
+            old = self._frames[len(self._frames) - self.fade :]
+            joined = cross_fade(old, head, share)
+            kept = self._frames[: len(self._frames) - self.fade]
+            self._frames = torch.cat([kept, joined, window[self.overlap :]])
+            seam = len(self._frames) - self.new
+            self._smooth(seam - self.fade, seam + 1)
+        self.windows += 1
+
+    @property
+    def before_next(self) -> Tensor:
+        """The frame (C,) just before the next window."""
+        return self._frames[len(self._frames) - self.overlap - 1]
+
+    def settled(self) -> Tensor:
+        """The frames that no later window will change, as far as they were not given yet."""
+        return self._give(len(self._frames) - self.fade)
+
+    def rest(self) -> Tensor:
+        """All frames that were not given yet."""
+        return self._give(len(self._frames))
+
+    def _give(self, end: int) -> Tensor:
+        given = self._frames[self._given : end].clone()
+        needed = max(self.overlap + 1, self.fade + self.half)
+        spare = max(min(len(self._frames) - needed, end), 0)
+        self._frames, self._given = self._frames[spare:], end - spare
+        return given
+
+    def _smooth(self, begin: int, end: int) -> None:
+        if self.half == 0:
+            return
+        before = self._frames[:, POSE].clone()
+        for i in range(max(begin, 0), min(end, len(before))):
+            self._frames[i, POSE] = before[max(i - self.half, 0) : i + self.half + 1].mean(0)
+
+
+class PoseMean:
+    """The pose columns of a stream averaged over ``frames``, fewer at its ends; some frames late."""
+
+    def __init__(self, frames: int) -> None:
+        self.half = frames // 2
+        self._row: Tensor | None = None
+        self._done = 0  # frames of the row that were given
+
+    def __call__(self, frames: Tensor, last: bool = False) -> Tensor:
+        """The next ``frames`` (n, C), and whether they are the ``last``; gives what is known by then."""
+        row = frames if self._row is None else torch.cat([self._row, frames])
+        end = len(row) if last else max(len(row) - self.half, 0)
+        calm = row[self._done : end].clone()
+        for i in range(self._done, end):
+            calm[i - self._done, POSE] = row[max(i - self.half, 0) : i + self.half + 1, POSE].mean(0)
+        spare = max(end - self.half, 0)
+        self._row, self._done = row[spare:], max(end, self._done) - spare
+        return calm

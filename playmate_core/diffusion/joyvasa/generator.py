@@ -1,0 +1,160 @@
+"""JoyVASA as a motion generator: windows of four seconds, each begun with the last frames of the one before."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from ...errors import UserError
+from ...keypoint_space import LIVEPORTRAIT
+from ...speech import ENCODERS, AudioEncoder
+from ...speech.hubert_windows import Listening, WindowedHubert
+from ...speech.listener import Source
+from ...values import Motion
+from ..checks import check_encoder, check_request, check_space, refuse_emotion
+from ..noise import ClipNoise, SharedStart
+from ..one_condition import check_scales, guidance_scale
+from ..options import SamplingOptions
+from ..pose_prior import ComfortableHead
+from ..request import GenerationRequest, joined
+from ..samplers import sample
+from ..windows import Progress, WindowPlan, counted, last_frames
+from .combine import combine
+from .guidance import guided
+from .network import JoyVasaNetwork
+from .schedule import cosine_schedule
+from .settings import JoyVasaSettings
+from .smoothing import SMOOTHERS, Smoother
+from .template import POSE, MotionTemplate, columns_of, pose_of
+
+#: Guidance of the published command line.
+GUIDANCE = 2.8
+
+
+@dataclass(frozen=True)
+class JoyVasaGenerator:
+    """A :class:`MotionGenerator` in LivePortrait's space, without emotions of its own.
+
+    ``audio_encoder`` is the fine-tuned HuBERT of the same file. ``noise`` makes the source of a seed's noise.
+    """
+
+    network: JoyVasaNetwork
+    template: MotionTemplate
+    audio_encoder: nn.Module | None = None
+    settings: JoyVasaSettings = JoyVasaSettings()
+    encoder_name: str = "joyvasa-hubert"
+    noise: Callable[[int], ClipNoise] = SharedStart
+    keypoint_space: str = LIVEPORTRAIT
+
+    name: ClassVar[str] = "joyvasa"
+    emotions: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def defaults(self) -> SamplingOptions:
+        """All the steps it was trained with, ancestral; its windows share no frames."""
+        return SamplingOptions(
+            steps=self.network.config.steps,
+            sampler="ddpm",
+            spacing="uniform",
+            cfg_audio=GUIDANCE,
+            cfg_audio_pose=GUIDANCE,
+            cfg_emotion=0.0,
+            overlap=0,
+        )
+
+    @property
+    def modules(self) -> tuple[nn.Module, ...]:
+        return (self.network,) if self.audio_encoder is None else (self.network, self.audio_encoder)
+
+    def encoder(self, source: str | Path | None = None, device: str | torch.device = "cpu") -> AudioEncoder:
+        """The encoder inside this model's own file; another ``source`` would be another model, and is not read."""
+        if self.audio_encoder is not None:
+            self.audio_encoder.to(device)
+        listening = Listening(self.settings.lead_frames, self.settings.waveform)
+        row = replace(ENCODERS[self.encoder_name], width=self.network.config.audio_width)
+        return WindowedHubert(self.encoder_name, row, Source(module=self.audio_encoder), listening)
+
+    def iterate(self, request: GenerationRequest, progress: Progress | None = None) -> Iterator[Motion]:
+        numbers = self.numbers(request, progress)
+        return self._combined(request, numbers)
+
+    def generate(self, request: GenerationRequest, progress: Progress | None = None) -> Motion:
+        return joined(list(self.iterate(request, progress)))
+
+    def numbers(self, request: GenerationRequest, progress: Progress | None = None) -> Iterator[Tensor]:
+        """The normalised numbers (n, C) of each window, as the network makes them. Checks everything at once."""
+        if self.network.training:
+            raise ValueError("The motion model is in training mode, where dropout adds noise; call train(False) first.")
+        check_request(request)
+        check_space("JoyVASA", self.keypoint_space, request.rest)
+        check_encoder("JoyVASA", request.audio, self.encoder_name, self.network.config.audio_width)
+        refuse_emotion("JoyVASA", request.emotion)
+        options = request.options or self.defaults
+        if options.steps > self.network.config.steps:
+            raise UserError(f"Got {options.steps} steps; JoyVASA's model has {self.network.config.steps} at most.")
+        check_scales(options, request.audio)
+        return self._sampled(request, options, progress)
+
+    def motion(self, numbers: Tensor, smoother: Smoother | None = None, fps: float = 25.0) -> Motion:
+        """Numbers (T, C) as the model's own motion, its head calmed; not yet a portrait's."""
+        made = self.template.decode(numbers, fps)
+        calm = SMOOTHERS[self.settings.smoother](self.settings.smoothing) if smoother is None else smoother
+        return made.with_pose(pose_of(calm(columns_of(made.pose)), fps))
+
+    @torch.no_grad()
+    def _sampled(
+        self, request: GenerationRequest, options: SamplingOptions, progress: Progress | None
+    ) -> Iterator[Tensor]:
+        config, audio = self.network.config, request.audio
+        like = self.network.start_motion_feat
+        plan = WindowPlan(len(audio), config.window, 0)
+        heard = audio.features if audio.after is None else torch.cat([audio.features, audio.after])
+        past, past_audio = like[0], self.network.start_audio_feat[0]
+        if request.previous is not None:
+            made = self.template.encode(request.previous, config.motion)
+            made[:, POSE.stop :] = like[0, -1:, POSE.stop :].cpu()
+            past = last_frames(made, config.previous).to(like)
+        source = self.noise(options.seed)
+        for index in range(plan.count):
+            begin = plan.begin(index)
+            rows = torch.arange(begin, begin + config.window).clamp(max=len(heard) - 1)
+            features = self.network.audio_feature_map(heard[rows, 0].to(like))
+            reach = (begin, begin + config.window)
+            scale = guidance_scale(options, audio, reach, config.motion, POSE)
+            predict = guided(self.network, features, past, past_audio, scale, self.settings.positions)
+            noise = source.window(index)
+            made = sample(
+                predict,
+                cosine_schedule(config.steps),
+                noise.start((1, config.window, config.motion)).to(like.device),
+                steps=options.steps,
+                sampler=options.sampler,
+                spacing=options.spacing,
+                eta=options.eta,
+                generator=noise.draw,
+                limit=math.inf,
+                progress=counted(progress, index, plan.count),
+            )[0]
+            past, past_audio = made[-config.previous :].to(like), features[-config.previous :]
+            yield made[: len(audio) - begin].cpu()
+
+    def _combined(self, request: GenerationRequest, numbers: Iterator[Tensor]) -> Iterator[Motion]:
+        options, rest = request.options or self.defaults, request.rest
+        smoother = SMOOTHERS[self.settings.smoother](self.settings.smoothing)
+        start, first, head = rest, None, ComfortableHead(rest.pose, options)
+        if request.previous is not None:  # goes on from there: what is generated is meant as it is
+            start = first = request.previous[-1:]
+            smoother(columns_of(start.pose))
+        for window in numbers:
+            if not bool(window.isfinite().all()):
+                raise UserError("The motion model answered with NaN; use another copy of its file, or other settings.")
+            driving = self.motion(window, smoother, request.audio.fps)
+            first = driving[:1] if first is None else first
+            motion = combine(start, driving, first, self.settings.region, self.settings.subject)
+            yield replace(motion, pose=head(motion.pose), keypoint_space=self.keypoint_space)

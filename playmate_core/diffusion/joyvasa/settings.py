@@ -1,0 +1,41 @@
+"""How JoyVASA's model is run, beyond what all generators are asked with; the defaults are the published ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ...errors import UserError
+from .combine import REGIONS, SUBJECTS
+from .network import POSITIONS
+from .smoothing import PUBLISHED, SMOOTHERS
+
+
+@dataclass(frozen=True)
+class JoyVasaSettings:
+    """``lead_frames`` of silence before the voice: 2 as published (the face runs 80 ms behind), or 0.
+
+    ``waveform`` "raw", or "standardised" for the first release's weights. ``positions``: "constant" as the published
+    weights were trained, or "per_position". ``smoother`` and the ``smoothing`` share of "exponential" calm the head.
+    ``region`` and ``subject`` say what of the motion acts, and how (:func:`combine.combine`).
+    """
+
+    lead_frames: int = 2
+    waveform: str = "raw"
+    positions: str = "constant"
+    smoother: str = "exponential"
+    smoothing: float = PUBLISHED
+    region: str = "all"
+    subject: str = "human"
+
+    def __post_init__(self) -> None:
+        choices = {
+            "positions": POSITIONS,
+            "smoother": tuple(SMOOTHERS),
+            "region": REGIONS,
+            "subject": SUBJECTS,
+        }
+        for name, allowed in choices.items():
+            if getattr(self, name) not in allowed:
+                raise UserError(f"Unknown {name} {getattr(self, name)!r}; choose one of {', '.join(allowed)}.")
+        if not 0.0 < self.smoothing <= 1.0:
+            raise UserError(f"Got a smoothing of {self.smoothing:g}; choose a share above 0, up to 1 for none at all.")

@@ -1,0 +1,66 @@
+"""Where a generator's chance comes from: which noise each window begins with, and which is added on its way.
+
+All noise is drawn on the CPU from generators seeded by (seed, place): the same numbers on every device, whatever came
+before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from .options import window_noise
+from .samplers import Draw, drawn_from
+
+
+@dataclass(frozen=True)
+class WindowNoise:
+    """The noise of one window: ``start(shape)`` once, then ``draw(like)`` for every step that adds some."""
+
+    start: Callable[[tuple[int, ...]], Tensor]
+    draw: Draw
+
+
+class ClipNoise(Protocol):
+    """The noise of a whole clip, window by window."""
+
+    def window(self, index: int) -> WindowNoise: ...
+
+
+@dataclass(frozen=True)
+class FreshNoise:
+    """Every window has its own stream, from which everything is drawn in turn."""
+
+    seed: int
+
+    def window(self, index: int) -> WindowNoise:
+        chance = window_noise(self.seed, index)
+        return WindowNoise(_starting(chance), drawn_from(chance))
+
+
+@dataclass(frozen=True)
+class SharedStart:
+    """All windows begin with the same noise; what the steps add is fresh (docs/motion_models.md, JoyVASA)."""
+
+    seed: int
+
+    def window(self, index: int) -> WindowNoise:
+        return WindowNoise(_starting(window_noise(self.seed, 0)), drawn_from(window_noise(self.seed, 1 + index)))
+
+
+@dataclass(frozen=True)
+class SharedSteps:
+    """Every window begins with fresh noise; what the steps add is the same in all (docs/motion_models.md, Ditto)."""
+
+    seed: int
+
+    def window(self, index: int) -> WindowNoise:
+        return WindowNoise(_starting(window_noise(self.seed, 1 + index)), drawn_from(window_noise(self.seed, 0)))
+
+
+def _starting(chance: torch.Generator) -> Callable[[tuple[int, ...]], Tensor]:
+    return lambda shape: torch.randn(shape, generator=chance)

@@ -1,0 +1,46 @@
+"""Guidance of generators that drop all their conditions at once: ``e0 + w (e - e0)``, one scale in place of two."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..values import AudioFeatures
+from .options import SamplingOptions, window_of
+
+
+def check_scales(options: SamplingOptions, audio: AudioFeatures) -> None:
+    """Raise UserError for a curve of another length than the audio."""
+    for name in ("cfg_audio", "cfg_audio_pose"):
+        window_of(name, getattr(options, name), len(audio), 0, 1, audio.fps)
+
+
+def guidance_scale(
+    options: SamplingOptions, audio: AudioFeatures, window: tuple[int, int], columns: int, head: slice
+) -> float | Tensor:
+    """The scale of a ``window`` [begin, end): one number, or (W, columns) where the ``head``'s columns have another or
+    it changes over time."""
+    face, pose = (
+        window_of(name, getattr(options, name), len(audio), *window, audio.fps)
+        for name in ("cfg_audio", "cfg_audio_pose")
+    )
+    if isinstance(face, float) and face == pose:
+        return face
+    length = window[1] - window[0]
+    scale = torch.ones(length, columns) * face
+    scale[:, head] = torch.ones(length, len(range(columns)[head])) * pose
+    return scale
+
+
+def is_alone(scale: float | Tensor) -> bool:
+    """Whether the scale leaves the prediction without conditions out."""
+    return isinstance(scale, float) and scale == 1.0
+
+
+def steered(predictions: Tensor, scale: float | Tensor) -> Tensor:
+    """(2, W, C) without and with the conditions, or (1, W, C) with them alone -> (1, W, C)."""
+    if len(predictions) == 1:
+        return predictions
+    without, conditioned = predictions[:1], predictions[1:]
+    scale = scale.to(without) if isinstance(scale, Tensor) else scale
+    return without + scale * (conditioned - without)

@@ -1,0 +1,57 @@
+"""Speech of any length in windows of one length: where they begin, how they join, and what is told meanwhile."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..errors import UserError
+from ..progress import Progress
+
+
+@dataclass(frozen=True)
+class WindowPlan:
+    """``frames`` in windows of ``length``, neighbours sharing ``overlap``; the last may reach beyond the end."""
+
+    frames: int
+    length: int
+    overlap: int
+
+    @property
+    def stride(self) -> int:
+        """Frames from the beginning of one window to that of the next."""
+        return self.length - self.overlap
+
+    @property
+    def count(self) -> int:
+        return max(1, -(-(self.frames - self.overlap) // self.stride))
+
+    def begin(self, index: int) -> int:
+        return index * self.stride
+
+
+def stride(window: int, overlap: int) -> int:
+    """Frames from one window to the next where two fade into each other. Raises UserError where none are left."""
+    if overlap > window // 2:
+        raise UserError(f"Got an overlap of {overlap} frames; windows of {window} can share at most {window // 2}.")
+    return window - overlap
+
+
+def cross_fade(old: Tensor, new: Tensor, share: Tensor) -> Tensor:
+    """From ``old`` (F, C) to ``new`` (F, C), frame by frame by the ``share`` (F,) of the new."""
+    return torch.lerp(old, new, share[:, None])
+
+
+def counted(progress: Progress | None, index: int, windows: int) -> Progress | None:
+    """The progress of window ``index`` as that of the whole clip: network evaluations done, and their number."""
+    if progress is None:
+        return None
+    return lambda step, steps: progress(index * steps + step, windows * steps)
+
+
+def last_frames(frames: Tensor, count: int) -> Tensor:
+    """The last ``count`` of (T, C), the first one held where there are too few."""
+    missing = max(count - len(frames), 0)
+    return torch.cat([frames[:1].expand(missing, -1), frames])[-count:]

@@ -1,0 +1,116 @@
+"""What the numbers of a video frame mean: matrix, range, pixel shape, gamut and brightness, to sRGB and from it.
+
+FFmpeg's scaler takes BT.601 for whatever is not told otherwise and rounds down by a level each time, unless it is asked
+to be accurate. Code points are those of ISO/IEC 23091-2.
+"""
+
+from __future__ import annotations
+
+import logging
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .input_files import Bytes
+from .wide_colour import WideColour, wide_colour
+
+_MATRICES = {1: "bt709", 4: "fcc", 5: "bt470", 6: "smpte170m", 7: "smpte240m", 9: "bt2020", 10: "bt2020"}
+_FULL_RANGE = 2
+#: What is wider or higher than standard definition and carries no tag is BT.709, as players have it.
+_SD_WIDTH, _SD_HEIGHT = 1279, 576
+_ACCURATE = "bilinear+accurate_rnd+full_chroma_int+full_chroma_inp"
+#: Pixels further from square than this are a mistake in the header.
+_MOST_STRETCH = 5
+log = logging.getLogger(__name__)
+
+
+class ToRgb:
+    """The frames of a video stream as sRGB pictures with square pixels."""
+
+    def __init__(self, stream: Any, path: Path, still: bool = False) -> None:
+        """``still``: of a picture file, which is BT.601 in full range where it does not say (ISO/IEC 23000-22)."""
+        self._context, self._still = stream.codec_context, still
+        self._shape = _pixel_shape(stream, path)
+        self._kind: tuple[object, ...] | None = None
+        self._graph: Any = None
+        self._wide: WideColour | None = None
+
+    def __call__(self, frame: Any) -> Bytes:
+        """A decoded frame -> (H, W, 3) uint8."""
+        kind = (frame.format.name, frame.width, frame.height, frame.colorspace, frame.color_range)
+        if kind != self._kind:  # it may change midway
+            self._wide = wide_colour(self._context.color_primaries, self._context.color_trc)
+            self._kind, self._graph = kind, self._scaler(frame)
+        self._graph.push(frame)
+        picture = self._graph.pull()
+        if self._wide is None:
+            return np.asarray(picture.to_ndarray(), np.uint8)
+        return self._wide.to_srgb(picture.to_ndarray())
+
+    def _scaler(self, frame: Any) -> Any:
+        guess = "smpte170m" if self._still else guessed_matrix(frame.width, frame.height)
+        matrix = _MATRICES.get(int(frame.colorspace)) or guess
+        said = int(frame.color_range)
+        full = said == _FULL_RANGE or frame.format.name.startswith("yuvj") or (self._still and not said)
+        width, height = square_size(frame.width, frame.height, self._shape)
+        how = f"w={width}:h={height}:in_color_matrix={matrix}:in_range={'pc' if full else 'tv'}"
+        return _scale_graph(frame, how, "rgb24" if self._wide is None else "rgb48le")
+
+
+class FromRgb:
+    """sRGB pictures as frames for an encoder: BT.709, limited range, 4:2:0."""
+
+    def __init__(self) -> None:
+        self._graph: Any = None
+
+    def __call__(self, picture: Bytes) -> Any:
+        """(H, W, 3) uint8 with even sides, all of one size -> a frame."""
+        import av
+
+        frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+        if self._graph is None:
+            self._graph = _scale_graph(frame, "out_color_matrix=bt709:out_range=tv", "yuv420p")
+        frame.pts, frame.time_base = 0, Fraction(1, 25)
+        self._graph.push(frame)
+        return self._graph.pull()
+
+
+def guessed_matrix(width: int, height: int) -> str:
+    """The matrix of a video that does not say, by its size as stored."""
+    return "bt709" if width > _SD_WIDTH or height > _SD_HEIGHT else "smpte170m"
+
+
+def square_size(width: int, height: int, shape: Fraction) -> tuple[int, int]:
+    """Width and height with square pixels: pixels ``shape`` times as wide as high are spread, never thinned out."""
+    if shape == 1:
+        return width, height
+    return (max(2, round(width * shape)), height) if shape > 1 else (width, max(2, round(height / shape)))
+
+
+def _pixel_shape(stream: Any, path: Path) -> Fraction:
+    """Width of a pixel by its height; 1 where a stream does not say."""
+    shape = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio
+    if not shape:
+        return Fraction(1)
+    if not Fraction(1, _MOST_STRETCH) <= shape <= _MOST_STRETCH:
+        log.warning("%s says that its pixels are %s as wide as high, which is taken for a mistake.", path, shape)
+        return Fraction(1)
+    return Fraction(shape)
+
+
+def _scale_graph(frame: Any, how: str, to: str) -> Any:
+    """A filter graph that takes frames like ``frame`` through the scaler to the pixel format ``to``."""
+    import av
+
+    graph = av.filter.Graph()
+    source = graph.add_buffer(
+        width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 1_000_000)
+    )
+    nodes = (source, graph.add("scale", f"{how}:flags={_ACCURATE}"), graph.add("format", f"pix_fmts={to}"))
+    sink = graph.add("buffersink")
+    for first, second in zip(nodes, (*nodes[1:], sink), strict=True):
+        first.link_to(second)
+    graph.configure()
+    return graph

@@ -1,0 +1,158 @@
+"""Where a job writes: tried before the slow part, and claimed so that no second job writes to it meanwhile."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+from ..atomic_file import beside, remove_stale
+from ..errors import UserError
+
+#: Less free space than this and the video is not begun.
+LEAST_FREE_BYTES = 32 << 20
+
+
+def check_output(path: str | Path, suffix: str = ".mp4") -> Path:
+    """Raise UserError unless a file can be written to ``path``; to be called before any slow work.
+
+    Removes what killed processes of this program left in its folder.
+    """
+    path = Path(path)
+    if path.suffix.lower() != suffix:
+        raise UserError(f"The output {path} must end in {suffix}; please rename it.")
+    check_folder(path.parent)
+    try:
+        kind = path.stat().st_mode if os.path.lexists(path) and path.exists() else None
+        if kind is None:
+            os.lstat(path)  # a name that is too long is refused
+    except FileNotFoundError:
+        kind = None
+    except OSError as problem:
+        raise UserError(f"The output {path} cannot be written ({problem.strerror}); please choose another.") from None
+    if kind is not None:
+        _check_existing(path, kind)
+    remove_stale(path.parent)
+    return path
+
+
+def _check_existing(path: Path, kind: int) -> None:
+    if stat.S_ISDIR(kind):
+        raise UserError(f"The output {path} is a folder; please name a file in it.")
+    if not stat.S_ISREG(kind):
+        raise UserError(f"The output {path} is a device or a pipe; please name a file.")
+    try:
+        with path.open("r+b"):  # refused for what is protected, and on Windows for what a player holds open
+            pass
+    except OSError as problem:
+        raise UserError(
+            f"The output {path} cannot be replaced ({problem.strerror}): it is write-protected, or open in another"
+            " program; please close it there or choose another name."
+        ) from problem
+
+
+def check_folder(folder: Path) -> None:
+    """Raise UserError unless ``folder`` exists, can be written and has room."""
+    try:
+        if not folder.is_dir():
+            file = next((one for one in (folder, *folder.parents) if one.is_file()), None)
+            if file:
+                raise UserError(f"The output folder {folder} does not exist: {file} is a file; please choose another.")
+            raise UserError(f"The output folder {folder} does not exist; please make it first.")
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+        free = shutil.disk_usage(folder).free
+    except OSError as problem:
+        raise UserError(
+            f"The output folder {folder} cannot be written ({problem.strerror}); please choose another."
+        ) from problem
+    if free < LEAST_FREE_BYTES:
+        raise UserError(f"The disk of {folder} is full ({free >> 20} MB free); please make room or choose another.")
+
+
+class OutputLock:
+    """``with OutputLock(path):`` no other process that asks writes to ``path`` meanwhile.
+
+    The lock is the operating system's on a hidden file beside ``path``, which names the process and is removed in the
+    end; that of a killed process frees itself. Where a file system knows no locks, there is none. Raises UserError
+    when another process holds it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.file = path, beside(path, "lock")
+        self._open: IO[bytes] | None = None
+
+    def __enter__(self) -> OutputLock:
+        while True:
+            try:
+                held = self.file.open("a+b")
+            except OSError:  # no file can be made, which whoever writes the output says better
+                return self
+            try:
+                _lock(held)
+            except BlockingIOError:
+                raise UserError(self._refusal(held)) from None
+            except OSError:  # no locks here
+                held.close()
+                self.file.unlink(missing_ok=True)
+                return self
+            if self._is_current(held):
+                break
+            held.close()  # its owner removed it while we waited
+        held.truncate(0)
+        held.write(f"{os.getpid()}\n".encode())
+        held.flush()
+        self._open = held
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._open is None:
+            return
+        if os.name == "nt":  # which removes no open file
+            self._open.close()
+        try:
+            self.file.unlink(missing_ok=True)
+        except OSError:  # another process opened it just now
+            pass
+        self._open.close()
+        self._open = None
+
+    def _is_current(self, held: IO[bytes]) -> bool:
+        try:
+            return os.path.samestat(os.fstat(held.fileno()), self.file.stat())
+        except FileNotFoundError:
+            return False
+
+    def _refusal(self, held: IO[bytes]) -> str:
+        try:
+            held.seek(0)
+            owner = held.read().decode(errors="replace").strip()
+        except OSError:
+            owner = ""
+        held.close()
+        return (
+            f"Another run{f' (process {owner})' if owner else ''} is writing {self.path}; please wait for it or choose"
+            " another name."
+        )
+
+
+def _lock(file: IO[bytes]) -> None:
+    """Lock a whole file for this open handle. Raises BlockingIOError when another has it."""
+    if os.name == "nt":
+        import msvcrt
+
+        file.seek(1 << 20)  # beyond what is written, which others shall read
+        try:
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
+        except PermissionError as problem:
+            raise BlockingIOError from problem
+        return
+    import fcntl
+
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,0 +1,81 @@
+"""Who shows an emotion: the generator's own one, the emotion layer, or both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from enum import Enum
+
+from ..errors import UserError
+from ..values import EmotionCurve, Motion
+from .expression_layer import EmotionTable, LayerOptions, add_emotion_to_pieces
+
+#: Samples a motion, piece by piece, with this emotion or with none.
+Sampler = Callable[[EmotionCurve | None], Iterable[Motion]]
+
+
+class EmotionBy(str, Enum):
+    """``model``: the generator's own emotion. ``layer``: the emotion layer alone. ``both``: the own one, and on it the
+    layer at BOTH_STRENGTH."""
+
+    MODEL = "model"
+    LAYER = "layer"
+    BOTH = "both"
+
+
+DEFAULT = EmotionBy.BOTH
+#: Two full emotions on one face are a caricature: lids that only half close in either one shut.
+BOTH_STRENGTH = 0.5
+
+
+def sample_with_emotion(
+    sample: Sampler,
+    curve: EmotionCurve | None,
+    by: EmotionBy | str = DEFAULT,
+    *,
+    has_own: bool,
+    table: EmotionTable | None = None,
+    options: LayerOptions | None = None,
+) -> Iterator[Motion]:
+    """The pieces of motion that ``sample`` gives, with the emotion of ``curve`` shown by whom ``by`` says.
+
+    ``has_own``: the generator has an emotion of its own; where it has none, ``both`` is the layer alone. ``table`` and
+    ``options`` as in :func:`add_emotion`. Raises UserError, before anything is sampled, when a generator without
+    emotion is to show one by itself.
+    """
+    own, laid = split_emotion(curve, by, has_own)
+    options = options or LayerOptions()
+    if own is not None and laid is not None:
+        options = replace(options, strength=BOTH_STRENGTH * options.strength)
+    if laid is not None and table is None:
+        table = EmotionTable.read()
+    return add_emotion_to_pieces(sample(own), laid, table, options)
+
+
+def split_emotion(
+    curve: EmotionCurve | None, by: EmotionBy | str, has_own: bool
+) -> tuple[EmotionCurve | None, EmotionCurve | None]:
+    """The emotion that the generator gets and the one that is laid over its motion; None is none.
+
+    Raises UserError for an unknown choice, or for MODEL where the generator has no emotion and the curve shows one
+    (one of neutral alone, or of intensity 0, passes).
+    """
+    choices = [choice.value for choice in EmotionBy]
+    if by not in choices:
+        raise UserError(f"Unknown choice {by!r} of who shows the emotion; please choose one of {', '.join(choices)}.")
+    if curve is None:
+        return None, None
+    by = EmotionBy(by)
+    if by is EmotionBy.MODEL and not has_own and shows(curve):
+        raise UserError(
+            "This motion generator has no emotion of its own; please let the emotion layer show it (layer), or set the"
+            " emotion to none."
+        )
+    own = curve if has_own and by is not EmotionBy.LAYER else None
+    return own, curve if by is not EmotionBy.MODEL else None
+
+
+def shows(curve: EmotionCurve) -> bool:
+    """Whether any frame of ``curve`` shows an emotion other than neutral."""
+    felt = [column for column, name in enumerate(curve.names) if name != "neutral"]
+    return bool((curve.weights[:, felt] * curve.intensity[:, None]).any())

@@ -1,0 +1,129 @@
+"""Lips that open more or less and still meet, and blinks that are added, replaced or taken out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ..errors import UserError
+from ..interpolation import lerp
+from ..values import LIDS, LOWER_LIP, UPPER_LIP, Motion
+from .directions import SLIDERS, Directions, Y, directions, displaced, slider_values
+from .expression_layer import lid_apertures, open_lids
+
+BLINKS = ("keep", "add", "replace", "none")
+#: Lips nearer than this quantile of the clip are closed.
+_CLOSED_QUANTILE = 0.1
+#: A blink closes an eye by more than half and lasts while it is closed by more than a tenth, at most a second.
+_BLINKS, _DRIFTS, _LONGEST = 0.5, 0.1, 1.0
+#: Seconds down, shut and up, and from the start of a blink to the earliest start of the next.
+_DOWN, _SHUT, _UP, _REFRACTORY = 0.08, 0.04, 0.16, 0.5
+
+
+@dataclass(frozen=True)
+class Blinks:
+    """``mode`` one of BLINKS; the added ones come ``per_minute`` on average, at times that ``seed`` decides."""
+
+    mode: str = "keep"
+    per_minute: float = 17.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.mode not in BLINKS:
+            raise UserError(f"Unknown blinks {self.mode!r}; please choose one of {', '.join(BLINKS)}.")
+        if not 0.0 <= self.per_minute <= 60.0:
+            raise UserError(f"Got {self.per_minute:g} blinks a minute; please give a number from 0 to 60.")
+        if not 0 <= self.seed < 2**63:
+            raise UserError(f"Got the seed {self.seed}; please choose a whole number from 0 to 2^63 - 1.")
+
+
+def lip_gain(motion: Motion, gain: float) -> Motion:
+    """How far the lips part, from closed, times ``gain`` (0..3), along ``aaa``; closed lips keep every bit.
+
+    Closed is the 10 % quantile of their distance in the clip. Raises UserError for a gain out of range.
+    """
+    if not 0.0 <= gain <= 3.0:
+        raise UserError(f"The lip gain is {gain:g}; please give a number from 0 to 3.")
+    if gain == 1.0 or not len(motion):
+        return motion
+    aaa = directions(motion.keypoint_space).offset(slider_values({"aaa": 1.0}))
+    aaa = aaa / (aaa[LOWER_LIP, Y] - aaa[UPPER_LIP, Y])  # parts the lips by 1
+    apart = (motion.expression[:, LOWER_LIP, Y] - motion.expression[:, UPPER_LIP, Y]).double()
+    opened = (apart - torch.quantile(apart, _CLOSED_QUANTILE)).clamp(min=0.0)
+    offset = (gain - 1.0) * opened[:, None, None] * aaa
+    return replace(motion, expression=displaced(motion.expression, offset))
+
+
+def with_blinks(motion: Motion, blinks: Blinks) -> Motion:
+    """``motion`` with its blinks kept, added to, replaced by others, or taken out."""
+    if blinks.mode in ("none", "replace"):
+        motion = without_blinks(motion)
+    if blinks.mode in ("add", "replace"):
+        motion = _blinked(motion, blink_profile(len(motion), motion.fps, blinks))
+    return motion
+
+
+def without_blinks(motion: Motion) -> Motion:
+    """The lids go straight from where a blink found them to where it left them, gaze included; other frames keep
+    every bit. An eye shut for more than a second sleeps and is left alone."""
+    expression = motion.expression.clone()
+    closure = _closure(motion, directions(motion.keypoint_space))
+    for eye, lids in enumerate(LIDS):
+        for first, last in _blink_frames(closure[:, eye], motion.fps):
+            # Beyond either end of the clip there is nothing to come from or go to; the other side holds.
+            start = max(first - 1, 0) if first > 0 else min(last + 1, len(motion) - 1)
+            end = min(last + 1, len(motion) - 1) if last < len(motion) - 1 else start
+            share = torch.arange(1, last - first + 2, dtype=torch.float64) / (last - first + 2)
+            before, after = (motion.expression[at, list(lids)].expand(len(share), 2, 3) for at in (start, end))
+            expression[first : last + 1, list(lids)] = lerp(before, after, share[:, None, None])
+    return replace(motion, expression=expression)
+
+
+def blink_profile(frames: int, fps: float, blinks: Blinks) -> Tensor:
+    """How shut the eyes are, (T,) in 0..1, by blinks at random times at least half a second apart."""
+    shut = torch.zeros(frames, dtype=torch.float64)
+    if blinks.per_minute == 0:
+        return shut
+    time = torch.arange(frames, dtype=torch.float64) / fps
+    generator = torch.Generator().manual_seed(blinks.seed)
+    mean = 60.0 / blinks.per_minute - _REFRACTORY
+    at = float(torch.empty(1).exponential_(generator=generator)) * mean
+    while at < frames / fps:
+        since = time - at
+        falling, rising = since / _DOWN, 1.0 - (since - _DOWN - _SHUT) / _UP
+        shut = torch.maximum(shut, torch.minimum(falling, rising).clamp(0.0, 1.0))
+        at += _REFRACTORY + float(torch.empty(1).exponential_(generator=generator)) * mean
+    return shut
+
+
+def _blinked(motion: Motion, shut: Tensor) -> Motion:
+    """Eyes brought as far towards shut as ``shut`` (T,) says, from wherever the motion holds them."""
+    ways = directions(motion.keypoint_space)
+    full = ways.offset(slider_values({"blink": SLIDERS["blink"].low}))
+    offset = torch.zeros(len(motion), *full.shape, dtype=torch.float64)
+    for eye, lids in enumerate(LIDS):
+        left_to_close = shut * (1.0 - _closure(motion, ways)[:, eye])
+        offset[:, list(lids)] = left_to_close[:, None, None] * full[list(lids)]
+    return replace(motion, expression=displaced(motion.expression, offset))
+
+
+def _closure(motion: Motion, ways: Directions) -> Tensor:
+    """How shut either eye is, (T, 2): 0 as open as usual in this clip, 1 shut."""
+    return ((open_lids(motion) - lid_apertures(motion)) / ways.lid_travel).clamp(max=1.0)
+
+
+def _blink_frames(closure: Tensor, fps: float) -> list[tuple[int, int]]:
+    """First and last frame of every blink in ``closure`` (T,)."""
+    narrow = (closure > _DRIFTS).tolist()
+    found, first = [], None
+    for frame, is_narrow in enumerate([*narrow, False]):
+        if is_narrow and first is None:
+            first = frame
+        elif not is_narrow and first is not None:
+            deep = float(closure[first:frame].max()) > _BLINKS
+            if deep and frame - first <= _LONGEST * fps:
+                found.append((first, frame - 1))
+            first = None
+    return found

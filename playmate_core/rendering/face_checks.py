@@ -1,0 +1,76 @@
+"""Whether what was read as a face is one: of a film without a detector, and of a portrait that stands on its head."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+
+import torch
+from torch import Tensor
+
+from ..detection.crop import cut, whole_to_image
+from ..errors import UserError
+from ..face import FaceModel
+from ..values import FaceCrop, Portrait
+from .portrait import FaceConfidence, FaceLimits, face_confidence, read_crop, require_face
+
+#: Looks at so many frames of a film before it is said to show no face.
+_MOST_LOOKS = 4
+#: Confidence that is worse than this is worth turning the picture for.
+_DOUBTFUL_SHIFT = 0.05
+log = logging.getLogger(__name__)
+
+
+class FaceSamples:
+    """Keeps some crops of a film that is being read, ever fewer, to look at them again afterwards."""
+
+    def __init__(self) -> None:
+        self.kept: list[Tensor] = []
+
+    def of(self, crops: Iterable[Tensor]) -> Iterator[Tensor]:
+        """The crops (S, S, 3) themselves; numbers 0, 1, 3, 7, 15 ... are kept."""
+        for number, crop in enumerate(crops):
+            if number & (number + 1) == 0:
+                self.kept.append(crop)
+            yield crop
+
+    def warn_unless_face(self, face: FaceModel, what: str, limits: FaceLimits | None = None) -> None:
+        """Say that the film shows no face where none of the crops behaves like one under ``face``."""
+        step = max(1, len(self.kept) // _MOST_LOOKS)
+        looked = self.kept[::-step][:_MOST_LOOKS]
+        if not any(is_face(confidence_of(face, crop), limits) for crop in looked):
+            dark = all(float(crop.std()) < 0.01 for crop in looked)
+            seems = "one colour and nothing else" if dark else "nothing that these weights take for a face"
+            log.warning("The %s shows %s, so its movement means little; please check it.", what, seems)
+
+
+def confidence_of(face: FaceModel, crop: Tensor) -> FaceConfidence:
+    """How much a crop (S, S, 3) in [0, 1] behaves like a face."""
+    height, width = crop.shape[:2]
+    size = 2 * face.config.image_size
+    return face_confidence(face, read_crop(face, FaceCrop(crop, whole_to_image(height, width, size), size)))
+
+
+def is_face(confidence: FaceConfidence, limits: FaceLimits | None = None) -> bool:
+    """Whether every sign of a face is within ``limits``."""
+    try:
+        require_face(confidence, limits)
+    except UserError:
+        return False
+    return True
+
+
+def upright_turn(face: FaceModel, portrait: Portrait, confidence: FaceConfidence) -> int:
+    """By how many degrees to turn a portrait to the left so that it behaves far more like a face: 0, 90, 180 or 270.
+
+    A face on its head passes for a face, doubtfully; turned it has less than half of the errors.
+    """
+    if confidence.shift < _DOUBTFUL_SHIFT:
+        return 0
+    seen = cut(portrait.image, portrait.crop_to_image, portrait.crop_size, "edge")
+    for quarters in (2, 1, 3):
+        turned = confidence_of(face, torch.rot90(seen, quarters).contiguous())
+        better = turned.shift < confidence.shift / 2 and turned.flip_keypoints < confidence.flip_keypoints / 2
+        if better and is_face(turned):
+            return 90 * quarters
+    return 0

@@ -1,0 +1,142 @@
+"""Listening as Ditto does: a streaming HuBERT, published as ONNX only (docs/motion_models.md 5.2).
+
+A chunk is 3 past, 5 current and 2 future frames of 640 samples, and 80 more; of the 20 tokens that come out, those of
+the 5 current frames are averaged in pairs. No chunk depends on another, so an hour is heard like a second.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import UserError
+from ..values import AudioFeatures
+from .hubert_windows import halved
+from .listener import Backend, Progress, Source
+from .waveform import FRAME, SAMPLE_RATE, Speech, Waveform, hear, loudness
+
+PAST, CURRENT, FUTURE = 3, 5, 2
+CHUNK = (PAST + CURRENT + FUTURE) * FRAME + 80
+STEP = CURRENT * FRAME
+#: Of 20 tokens, those of the current frames.
+KEPT = slice(2 * PAST, 2 * (PAST + CURRENT))
+#: Silence before a whole file, so that its first frames are the current ones of the first chunk.
+BEFORE = CHUNK - (CURRENT + FUTURE) * FRAME
+
+
+def published_frames(samples: int) -> int:
+    """Frames the reference makes of a file: ceil(samples / 16000 * 25) in double precision.
+
+    At some exact multiples of 640 samples (7, 14, 28, 55 ...) it is one more than there are.
+    """
+    return math.ceil(samples / SAMPLE_RATE * 25)
+
+
+def chunk_count(samples: int) -> int:
+    """Chunks that a whole file is heard in."""
+    return -(-published_frames(samples) // CURRENT)
+
+
+def file_chunk(samples: np.ndarray, index: int) -> np.ndarray:
+    """A chunk (6480,) of a whole file; silence beyond its ends."""
+    return _cut(samples, index * STEP - BEFORE)
+
+
+def stream_chunk_count(samples: int) -> int:
+    """Chunks that a file is streamed in: as long as they begin inside it and the silence before."""
+    return -(-(samples + PAST * FRAME) // STEP)
+
+
+def stream_chunk(samples: np.ndarray, index: int) -> np.ndarray:
+    """A chunk (6480,) of a file that is streamed."""
+    return _cut(samples, index * STEP - PAST * FRAME)
+
+
+def current_rows(tokens: Tensor) -> Tensor:
+    """The rows (5, D) of a chunk's current frames, of its tokens (20, D)."""
+    return halved(tokens[KEPT])
+
+
+class StreamingHubert:
+    """An :class:`AudioEncoder` around Ditto's ONNX file.
+
+    With ``silence`` frames, sound is heard as it is streamed, after so many frames of encoded silence.
+    """
+
+    def __init__(self, name: str, row: Backend, source: Source, silence: int = 0) -> None:
+        self.name, self.layers, self.width = name, row.layers, row.width
+        self.source, self.silence = source, silence
+        self._session: Any = None
+
+    def listen(self, waveform: Waveform, rate: int, progress: Progress | None = None) -> AudioFeatures:
+        """See AudioEncoder. Where the reference counts a frame more than there are, its row is kept as ``after``."""
+        self.load()
+        sound = hear(waveform, rate)
+        power = Speech.hear(sound, SAMPLE_RATE).power()
+        frames = len(power)
+        if self.silence:
+            hush = np.zeros(self.silence * FRAME, np.float32)
+            before = self._rows([file_chunk(hush, i) for i in range(chunk_count(len(hush)))], None)[: self.silence]
+            count = stream_chunk_count(len(sound))
+            rows = self._rows((stream_chunk(sound, i) for i in range(count)), progress, count)
+            return AudioFeatures(rows[:frames], loudness(power), self.name, before=before, after=None)
+        count = chunk_count(len(sound))
+        rows = self._rows((file_chunk(sound, i) for i in range(count)), progress, count)
+        beyond = rows[frames : published_frames(len(sound))]
+        return AudioFeatures(rows[:frames], loudness(power), self.name, after=beyond)
+
+    def _rows(self, chunks: Iterable[np.ndarray], progress: Progress | None, count: int = 0) -> Tensor:
+        rows = []
+        for done, chunk in enumerate(chunks, start=1):
+            rows.append(current_rows(self.encode(chunk)))
+            if progress is not None:
+                progress(done, count)
+        return torch.cat(rows)[:, None]
+
+    def encode(self, chunk: np.ndarray) -> Tensor:
+        """A chunk (6480,) as tokens (20, D)."""
+        heard = self._session.run(None, {self._session.get_inputs()[0].name: chunk[None]})[0]
+        return torch.from_numpy(np.asarray(heard, np.float32)).reshape(-1, self.width)
+
+    def load(self) -> None:
+        """Open the file, if it is not open. Raises UserError when it, or onnxruntime, is not there or does not fit."""
+        if self._session is not None:
+            return
+        path = Path(self.source.weights or "hubert_streaming_fix_kv.onnx")
+        try:
+            import onnxruntime
+        except ImportError:
+            raise UserError(
+                "Ditto hears through onnxruntime, which is not installed; run `pip install onnxruntime`."
+            ) from None
+        if not path.is_file():
+            raise UserError(
+                f"Ditto's audio encoder {path} is not there; give the path of hubert_streaming_fix_kv.onnx."
+            )
+        wanted = ["CUDAExecutionProvider"] if str(self.source.device).startswith("cuda") else []
+        providers = [p for p in [*wanted, "CPUExecutionProvider"] if p in onnxruntime.get_available_providers()]
+        try:
+            self._session = onnxruntime.InferenceSession(str(path), providers=providers)
+            tokens = self.encode(np.zeros(CHUNK, np.float32))
+        except Exception as problem:  # onnxruntime raises its own kinds for every sort of bad file
+            raise UserError(
+                f"{path.name} is not Ditto's audio encoder ({type(problem).__name__}); please fetch"
+                " hubert_streaming_fix_kv.onnx again."
+            ) from problem
+        if len(tokens) != 2 * (PAST + CURRENT + FUTURE):
+            raise UserError(
+                f"{path.name} makes {len(tokens)} tokens of a chunk, Ditto's audio encoder makes 20; please fetch"
+                " hubert_streaming_fix_kv.onnx again."
+            )
+
+
+def _cut(samples: np.ndarray, begin: int) -> np.ndarray:
+    inside = samples[max(begin, 0) : max(begin + CHUNK, 0)]
+    before = min(max(-begin, 0), CHUNK)
+    return np.pad(inside, (before, CHUNK - before - len(inside))).astype(np.float32, copy=False)

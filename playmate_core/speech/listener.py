@@ -1,0 +1,106 @@
+"""What every audio encoder is: a row of a table, a source of weights, and the way long sound goes through it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..progress import Progress
+from ..values import AudioFeatures
+from .waveform import Speech, Waveform, loudness
+
+#: At most 30 s go through an encoder at once.
+CHUNK_FRAMES = 750
+
+
+class AudioEncoder(Protocol):
+    """Anything that listens: ``layers`` L and ``width`` D per video frame, as in AudioFeatures."""
+
+    name: str
+    layers: int
+    width: int
+
+    def listen(self, waveform: Waveform, rate: int, progress: Progress | None = None) -> AudioFeatures:
+        """``waveform`` (samples,) or (channels, samples) at ``rate`` Hz; ``progress(chunks done, chunks)``."""
+        ...
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a pretrained backend is made of: a local file, folder or hub id, a fixed layer mix (L,), where it computes.
+
+    ``module``: the network itself, for encoders that come inside another model's file.
+    """
+
+    weights: str | Path | None = None
+    mix: Sequence[float] | None = None
+    device: str | torch.device = "cpu"
+    download: bool = False
+    module: nn.Module | None = None
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A row of the table: hidden ``layers``, ``width`` per video frame, who builds it, and its ``hub`` id, if any."""
+
+    layers: int
+    width: int
+    build: Callable[[str, Backend, Source], AudioEncoder]
+    hub: str | None = None
+
+
+def chunk_plan(frames: int, longest: int, overlap: int) -> list[tuple[int, int]]:
+    """Consecutive (first, last) covering ``frames``, nearly equal, each at most ``longest`` with its two overlaps."""
+    count = 1 if frames <= longest else -(-frames // (longest - 2 * overlap))
+    edges = [frames * k // count for k in range(count + 1)]
+    return list(zip(edges, edges[1:], strict=False))
+
+
+class Listener(ABC):
+    """What all backends share: hear, measure, encode chunk by chunk, and drop what overlaps.
+
+    ``margin`` samples surround each chunk; ``overlap`` frames of context on each side are encoded and discarded.
+    """
+
+    margin: int
+    overlap: int
+
+    def __init__(self, name: str, row: Backend, source: Source) -> None:
+        self.name, self.layers, self.width = name, row.layers, row.width
+        self.source = source
+        self.chunk_frames = CHUNK_FRAMES
+
+    def listen(self, waveform: Waveform, rate: int, progress: Progress | None = None) -> AudioFeatures:
+        """See AudioEncoder. Raises UserError for bad audio or missing weights, before any slow work."""
+        self.load()
+        speech = Speech.hear(waveform, rate)
+        power = speech.power()
+        gain, frames = np.float32(self.gain(power)), len(power)
+        features = torch.empty(frames, self.layers, self.width)
+        plan = chunk_plan(frames, self.chunk_frames, self.overlap)
+        for done, (first, last) in enumerate(plan, start=1):
+            begin, end = max(first - self.overlap, 0), min(last + self.overlap, frames)
+            heard = self.encode(speech.cut(begin, end, self.margin) * gain)
+            features[first:last] = heard[first - begin : last - begin]
+            if progress is not None:
+                progress(done, len(plan))
+        return AudioFeatures(features, loudness(power), self.name)
+
+    @abstractmethod
+    def load(self) -> None:
+        """Read the weights, if there are any and they were not read yet."""
+
+    @abstractmethod
+    def gain(self, power: np.ndarray) -> float:
+        """The factor for the whole clip, from its frame powers (T,)."""
+
+    @abstractmethod
+    def encode(self, samples: np.ndarray) -> Tensor:
+        """(640 n + 2 margin,) samples to (n, L, D)."""

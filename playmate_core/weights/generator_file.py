@@ -1,0 +1,110 @@
+"""A motion generator's file, whoever wrote it: its tensors under their published names, and what it says of itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from ..errors import UserError
+from .tensor_file import content_seems_to_be, differences, open_tensors, refuse_nonfinite, restored
+from .torch_file import PICKLES, names_in, read_torch_file, stripped, tensors_of
+
+KIND, CONFIG = "playmate.kind", "playmate.config"
+
+
+@dataclass(frozen=True)
+class Companions:
+    """Files that a person names instead of letting them be found: JoyVASA's template, Ditto's configuration and audio
+    encoder, Playmate's emotion model."""
+
+    template: Path | None = None
+    configuration: Path | None = None
+    encoder: Path | None = None
+    emotion: Path | None = None
+
+
+@dataclass(frozen=True)
+class GeneratorFile:
+    """``tensors`` by name; ``config`` what a converted file says of itself, empty for a published one; ``options`` of
+    its training, as far as it holds any."""
+
+    path: Path
+    tensors: dict[str, Tensor]
+    config: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def converted(self) -> bool:
+        return bool(self.config)
+
+    def group(self, prefix: str) -> dict[str, Tensor]:
+        """The tensors whose names begin with ``prefix``, without it."""
+        return {key.removeprefix(prefix): value for key, value in self.tensors.items() if key.startswith(prefix)}
+
+
+def read_generator_file(path: Path) -> GeneratorFile:
+    """Raises UserError for what is no file of tensors."""
+    if path.suffix.lower() in PICKLES:
+        content = read_torch_file(path, extras=True)
+        options = content.get("args") if isinstance(content, Mapping) else None
+        return GeneratorFile(path, tensors_of(content), options=dict(getattr(options, "__dict__", {})))
+    with open_tensors(path) as file:
+        metadata = file.metadata() or {}
+        tensors = {stripped(key): restored(file.get_tensor(key)) for key in file.keys()}  # noqa: SIM118
+    try:
+        config = json.loads(metadata.get(CONFIG, "{}"))
+    except json.JSONDecodeError:
+        config = None
+    if not isinstance(config, dict):
+        raise UserError(f"{path.name}: its {CONFIG} is not a JSON object; convert the published file again.")
+    return GeneratorFile(path, tensors, config)
+
+
+def kind_and_names(path: Path) -> tuple[str, Callable[[str], bool]]:
+    """What a file says it is, "" where it says nothing, and whether a piece of text is in its tensors' names; quick."""
+    if path.suffix.lower() in PICKLES:
+        inside = names_in(path)
+        return "", lambda piece: piece.encode() in inside
+    with open_tensors(path) as file:
+        keys = list(file.keys())
+        return (file.metadata() or {}).get(KIND, ""), lambda piece: any(piece in key for key in keys)
+
+
+def filled(file: GeneratorFile, what: str, module: nn.Module, tensors: Mapping[str, Tensor], prefix: str = "") -> None:
+    """Put ``tensors`` into a module on the meta device. Raises UserError naming every key that does not fit."""
+    wanted = {key: tuple(value.shape) for key, value in module.state_dict().items()}
+    wrong = differences({k: tuple(v.shape) for k, v in tensors.items()}, wanted, prefix)
+    if wrong:
+        raise UserError(f"{file.path.name} is not {what} as published: {wrong}; please download it again.")
+    refuse_nonfinite(file.path, tensors)
+    module.load_state_dict(dict(tensors), strict=True, assign=True)
+    module.train(False).requires_grad_(False)
+
+
+def without(tensors: Mapping[str, Tensor], droppable: Mapping[str, tuple[int | None, ...]]) -> dict[str, Tensor]:
+    """``tensors`` less those that are computed anew, if their shapes (None: any length) are as they should be."""
+    kept = {}
+    for key, value in tensors.items():
+        shape = droppable.get(key)
+        fits = shape is not None and len(shape) == value.ndim
+        if not fits or any(want not in (None, got) for want, got in zip(shape or (), value.shape, strict=True)):
+            kept[key] = value
+    return kept
+
+
+def unknown_layout(path: Path, known: Iterable[str]) -> UserError:
+    """What was found in a file, and what would be known."""
+    keys: list[str] = []
+    seems = content_seems_to_be(path)
+    if path.suffix.lower() not in PICKLES:
+        with open_tensors(path) as file:
+            keys = sorted(file.keys())
+    found = f"tensors such as {', '.join(keys[:3])}" if keys else f"nothing it could tell{seems}"
+    return UserError(
+        f"{path.name} is no motion generator that this program knows: found {found}; known are {', '.join(known)}."
+    )

@@ -1,0 +1,124 @@
+"""Sync-C and Sync-D by SyncNet v2, quoted only where it recovers sound that was moved by five frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from playmate_core.detection.crop import Square, crop_to_image, cut
+from playmate_core.media.images import Bytes, to_bytes
+from playmate_core.values import FPS
+from training.evaluate.videos.checkpoints import Skipped, find_weights, load_strictly, require
+from training.evaluate.videos.clips import SYSTEMS, Clip
+from training.evaluate.videos.figures import UNDEFINED, Figure, Measure, means
+from training.evaluate.videos.film import Film, Samples
+from training.evaluate.videos.syncnet import SIZE, SyncNet, SyncScore, embeddings, sync_score
+
+SYNCNET_FILE = "syncnet_v2.model"
+_JUDGE = f"SyncNet v2, {SYNCNET_FILE}, on crops by MediaPipe's boxes in place of S3FD's"
+SYNC_C, SYNC_D = Figure("Sync-C", "higher", _JUDGE), Figure("Sync-D", "lower", _JUDGE)
+#: Frames of median smoothing, and how far a crop reaches beyond the face box, as published.
+_SMOOTHED, _BEYOND = 13, 0.4
+#: Frames by which sound is moved in the check, and by how many the offset found may differ.
+SHIFT, TOLERANCE = 5, 1
+
+
+def sync(device: str) -> Measure:
+    """Both figures from one pass of the network over each film."""
+
+    def run(clips: Sequence[Clip]) -> list[Figure]:
+        weights = find_weights(SYNCNET_FILE)
+        require("python_speech_features")
+        net = load_strictly(SyncNet(), weights.path).to(device)
+        return sync_figures(clips, net, weights.sha256)
+
+    return Measure((SYNC_C, SYNC_D), run)
+
+
+def sync_figures(clips: Sequence[Clip], net: SyncNet, sha256: str) -> list[Figure]:
+    """Score all films. Raises Skipped where faces or sound are missing, or the network fails its check."""
+    heard = [clip for clip in clips if clip.films["ground truth"].samples().any()]
+    if not heard:
+        raise Skipped("sound in any of the real films")
+    if any(film.landmarks is None for clip in heard for film in clip.films.values()):
+        raise Skipped("detection/face_landmarker.task, to find faces with")
+    offsets = {f"{shift:+d}": moved_offset(net, heard[0].films["ground truth"], shift) for shift in (0, SHIFT, -SHIFT)}
+    for shift in (SHIFT, -SHIFT):
+        found = offsets[f"{shift:+d}"] - offsets["+0"]
+        if abs(found - shift) > TOLERANCE:
+            raise Skipped(f"the network's check: sound moved by {shift:+d} frames was found moved by {found:+d}")
+    scores = {name: {clip.name: score_film(net, clip.films[name]) for clip in heard} for name in SYSTEMS}
+    details: dict[str, Any] = {"offsets of real sound moved": offsets, "sha256": sha256}
+    details["clips"] = {
+        name: {clip: score and asdict(score) for clip, score in row.items()} for name, row in scores.items()
+    }
+    note = f"mean of {len(heard)} clips; moved sound of the first was recovered"
+    return [
+        replace(SYNC_C, values=_means(scores, "confidence"), note=note, details=details),
+        replace(SYNC_D, values=_means(scores, "distance"), note=note, details=details),
+    ]
+
+
+def score_film(net: SyncNet, film: Film) -> SyncScore | None:
+    """Score a film with its own sound; None where no frame shows a face."""
+    boxes = smoothed_boxes(film)
+    if boxes is None:
+        return None
+    return sync_score(*embeddings(net, face_crops(film, boxes), film.samples()))
+
+
+def moved_offset(net: SyncNet, film: Film, frames: int) -> int:
+    """The offset found when a film's sound comes so many frames later. Raises Skipped without a face."""
+    boxes = smoothed_boxes(film)
+    if boxes is None:
+        raise Skipped("a face in the first real film")
+    moved = later(film.samples(), frames)
+    return sync_score(*embeddings(net, face_crops(film, boxes), moved)).offset
+
+
+def later(samples: Samples, frames: int) -> Samples:
+    """Sound so many frames later (negative: earlier), silence where it is missing, as long as before."""
+    by = round(frames / FPS * 16_000)
+    moved = np.zeros_like(samples)
+    if by >= 0:
+        moved[by:] = samples[: len(samples) - by]
+    else:
+        moved[:by] = samples[-by:]
+    return moved
+
+
+def smoothed_boxes(film: Film) -> NDArray[np.float64] | None:
+    """(T, 3) centre and half the longer side of the face box in every frame, filled where no face was found and
+    smoothed by a median over 13 frames; None where there is no face at all."""
+    from scipy.ndimage import median_filter
+
+    if film.landmarks is None:
+        return None
+    low, high = film.landmarks.min(1), film.landmarks.max(1)  # NaN where there is no face
+    boxes = np.concatenate([(low + high) / 2, ((high - low).max(1) / 2)[:, None]], 1).astype(np.float64)
+    seen = np.flatnonzero(np.isfinite(boxes[:, 0]))
+    if not len(seen):
+        return None
+    filled = np.stack([np.interp(np.arange(len(boxes)), seen, boxes[seen, k]) for k in range(3)], 1)
+    return median_filter(filled, size=(_SMOOTHED, 1), mode="nearest")
+
+
+def face_crops(film: Film, boxes: NDArray[np.float64]) -> Iterator[Bytes]:
+    """(224, 224, 3) a frame: 2.8 half sides wide, 0.4 of one lower than the box's middle, as published."""
+    for picture, (x, y, half) in zip(film.pictures(), boxes, strict=False):
+        square = Square(x, y + _BEYOND * half, 2 * half * (1 + _BEYOND))
+        yield to_bytes(cut(torch.from_numpy(picture), crop_to_image(square, SIZE), SIZE, beyond="edge")).numpy()
+
+
+def _means(scores: dict[str, dict[str, SyncScore | None]], field: str) -> dict[str, float]:
+    return means(
+        {
+            system: {name: UNDEFINED if score is None else getattr(score, field) for name, score in clips.items()}
+            for system, clips in scores.items()
+        }
+    )
