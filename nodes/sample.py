@@ -157,7 +157,7 @@ def _widgets() -> list[Any]:
             tooltip="Begin anywhere (free), or from the portrait's own face and pose (portrait).",
             **sockets.advanced(io.Combo.Input),
         ),
-        io.Combo.Input(
+        sockets.Choice(
             "emotion_by",
             options=[by.value for by in EmotionBy],
             default=EmotionBy.BOTH.value,

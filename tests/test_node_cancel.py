@@ -21,7 +21,7 @@ def film(video, fps):
         for number in range(40):
             made.append(number)
             mm.cancelled = number == video
-            yield torch.rand(64, 64, 3)
+            yield pack["nodes.media"].Frame(torch.rand(64, 64, 3), number / 25)
     return pack["nodes.media"].VideoSource(frames(), 25.0, 40)
 
 told = {}
