@@ -53,7 +53,7 @@ def fps_input() -> Any:
 
 
 def crop_input() -> Any:
-    return io.Combo.Input(
+    return sockets.Choice(
         "crop",
         options=["auto", "whole", *DETECTORS],
         default="auto",
@@ -65,7 +65,7 @@ def crop_input() -> Any:
 def emotion_inputs() -> list[Any]:
     """One emotion, and how strong it is."""
     return [
-        io.Combo.Input(
+        sockets.Choice(
             "emotion", options=NAMES, default="happy", tooltip="What the face shows; none leaves it to the voice."
         ),
         io.Float.Input("intensity", **INTENSITY, tooltip="0 is neutral, 1 as strong as in training."),

@@ -28,14 +28,14 @@ class LoadFaceModel(io.ComfyNode):
             ["face renderer", "liveportrait", "checkpoint"],
             description="Loads the networks that read a face and draw it again in another pose and expression.",
             inputs=[
-                io.Combo.Input(
+                sockets.Choice(
                     "file",
                     options=files.choices("face"),
                     default=files.BUNDLED,
                     tooltip="A face model in models/playmate, or LivePortrait's in models/liveportrait, named by its"
                     " first file. The bundled demo needs no download, but knows only drawn heads.",
                 ),
-                io.Combo.Input(
+                sockets.Choice(
                     "precision",
                     options=[AUTO, *PRECISIONS],
                     default="auto",
@@ -74,7 +74,7 @@ class LoadMotionModel(io.ComfyNode):
             ["diffusion", "checkpoint", "audio to motion"],
             description="Loads the diffusion model that turns speech into motion, and the emotion model on top of it.",
             inputs=[
-                io.Combo.Input(
+                sockets.Choice(
                     "file",
                     options=files.choices("motion"),
                     default=files.BUNDLED,
@@ -82,7 +82,7 @@ class LoadMotionModel(io.ComfyNode):
                     " emotion of its own) or Ditto's in models/ditto (eight emotions). These two move LivePortrait's"
                     " keypoints, learned mostly Chinese and English, and need LivePortrait's face model.",
                 ),
-                io.Combo.Input(
+                sockets.Choice(
                     "emotion",
                     options=[*files.choices("emotion"), files.NONE],
                     default=files.BUNDLED,
@@ -126,7 +126,7 @@ class LoadAudioEncoder(io.ComfyNode):
             description="Chooses who listens to the speech. It must be the one the motion model was trained with: the"
             " bundled motion model listens to log-mel, which needs no file.",
             inputs=[
-                io.Combo.Input(
+                sockets.Choice(
                     "encoder",
                     options=encoders.choices(),
                     default=encoders.LOGMEL,

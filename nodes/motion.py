@@ -49,14 +49,14 @@ class MotionFromVideo(io.ComfyNode):
                     tooltip="Who will do the same: the motion is then carried over to this face. Without it the motion"
                     " stays that of the person in the film.",
                 ),
-                io.Combo.Input(
+                sockets.Choice(
                     "mode",
                     options=list(MODES),
                     default=DRIVING.mode,
                     tooltip="relative: what changes in the film, on top of the portrait's own face and pose."
                     " absolute: the film's own values.",
                 ),
-                io.Combo.Input(
+                sockets.Choice(
                     "reference",
                     options=list(REFERENCES),
                     default=DRIVING.reference,

@@ -76,7 +76,7 @@ class LoadMotion(io.ComfyNode):
             description="Reads a motion that Save Motion wrote, or a LivePortrait template (.pkl), from ComfyUI's"
             " output and input folders.",
             inputs=[
-                io.Combo.Input(
+                sockets.Choice(
                     "file",
                     options=choices(),
                     default=BUNDLED,

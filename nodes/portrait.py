@@ -115,14 +115,14 @@ def read_driving_frames(model: Managed, film: VideoSource, crop: str) -> Motion:
 def _widgets() -> list[Any]:
     options, pick = CropOptions(), Pick()
     return [
-        io.Combo.Input(
+        sockets.Choice(
             "crop",
             options=["auto", "whole", *DETECTORS],
             default="auto",
             tooltip="auto: a picture that is about the head is taken as it is, in any other a detector looks"
             " for the face. whole: the largest square of the picture. Or a detector by name.",
         ),
-        io.Combo.Input(
+        sockets.Choice(
             "order",
             options=list(ORDERS),
             default=pick.order,

@@ -28,7 +28,7 @@ class ApplyPose(io.ComfyNode):
             inputs=[
                 sockets.Motion.Input("motion", tooltip="What the face does."),
                 sockets.Pose.Input("pose", tooltip="From any of the Pose nodes; swap one for another with one wire."),
-                io.Combo.Input(
+                sockets.Choice(
                     "mode",
                     options=list(APPLY_MODES),
                     default="replace",
@@ -43,7 +43,7 @@ class ApplyPose(io.ComfyNode):
                     step=0.05,
                     tooltip="How much of the pose: its movement for replace and add, its share for mix.",
                 ),
-                io.Combo.Input(
+                sockets.Choice(
                     "fit",
                     options=list(FITS),
                     default="bounce",

@@ -192,7 +192,7 @@ def _rest_of(portrait: Portrait | None) -> Pose | None:
 
 
 def seen_from_input() -> Any:
-    return io.Combo.Input(
+    return sockets.Choice(
         "seen_from",
         options=list(SEEN_FROM),
         default=DEFAULTS.seen_from,

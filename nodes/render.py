@@ -164,7 +164,7 @@ def _scene_inputs() -> list[Any]:
         sockets.Face.Input("face_model", tooltip="From Load Face Model."),
         sockets.Portrait.Input("portrait", tooltip="Who is drawn, from Encode Portrait."),
         sockets.Motion.Input("motion", tooltip="What they do."),
-        io.Combo.Input(
+        sockets.Choice(
             "expression",
             options=["absolute", "relative"],
             default=DEFAULTS.expression,

@@ -121,7 +121,7 @@ def _sampling_widgets() -> list[Any]:
             max=1000,
             tooltip="Steps of the diffusion. More is slower and rarely better.",
         ),
-        io.Combo.Input(
+        sockets.Choice(
             "sampler",
             options=list(SAMPLERS),
             default=DEFAULTS.sampler,
@@ -152,14 +152,14 @@ def _head_widgets() -> list[Any]:
             step=0.05,
             tooltip="How much the head moves: 0 holds it still, 1 is usual.",
         ),
-        io.Combo.Input(
+        sockets.Choice(
             "pose_mean",
             options=list(POSE_MEANS),
             default=DEFAULTS.pose_mean,
             tooltip="Move around the portrait's own pose (source), or face the camera (frontal).",
             **sockets.advanced(io.Combo.Input),
         ),
-        io.Combo.Input(
+        sockets.Choice(
             "start",
             options=list(STARTS),
             default=DEFAULTS.start,
@@ -171,7 +171,7 @@ def _head_widgets() -> list[Any]:
 
 def _generator_widgets() -> list[Any]:
     return [
-        io.Combo.Input(
+        sockets.Choice(
             "emotion_by",
             options=[by.value for by in EmotionBy],
             default=EmotionBy.BOTH.value,

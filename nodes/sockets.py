@@ -22,6 +22,25 @@ FaceLandmarks = io.Custom("FACE_LANDMARKS")
 BoundingBox = io.Custom("BOUNDING_BOX")
 
 
+#: str, or the subclass that 0.3.64 has for names of types.
+_TypeName: Any = type(io.Combo.io_type)
+
+
+class _ChoiceType(_TypeName):
+    """COMBO that text may be linked to as well: ComfyUI's primitives send no COMBO. What is sent is judged by
+    ``execute`` (:mod:`widgets`). ComfyUI compares types by ``!=``, for the sake of packs that do this."""
+
+    def __ne__(self, other: object) -> bool:
+        return bool(super().__ne__(other)) and str(other) not in ("STRING", "*")
+
+
+class Choice(io.Combo.Input):
+    """A choice that a name may be linked to."""
+
+    def get_io_type(self) -> str:
+        return _ChoiceType(super().get_io_type())
+
+
 def known(kind: Callable[..., Any], **more: Any) -> dict[str, Any]:
     """Those of ``more`` that this ComfyUI's ``kind`` accepts: 0.3.64 knows neither ``advanced`` nor search aliases."""
     names = inspect.signature(kind).parameters

@@ -52,10 +52,9 @@ class Range:
         return number
 
 
-def ranged(default: N, least: float, most: float, unit: str = "") -> N:
+def ranged(default: N, least: float, most: float, unit: str = "", whole: bool = False) -> N:
     """A dataclass field that holds a number of this range, whole where its default is; or several such numbers."""
-    whole = isinstance(default, int)
-    made: N = field(default=default, metadata={_KEY: Range(least, most, unit, whole)})
+    made: N = field(default=default, metadata={_KEY: Range(least, most, unit, whole or isinstance(default, int))})
     return made
 
 

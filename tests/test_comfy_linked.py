@@ -144,6 +144,24 @@ def test_good_values_reach_every_widget_by_a_link(server: ComfyServer, nodes: di
     assert tried > 70
 
 
+def test_a_primitive_may_be_linked_to_every_widget(server: ComfyServer, nodes: dict[str, Any]) -> None:
+    """What the page offers: String to texts and choices, Int, Float and Boolean to their own kind."""
+    primitives = {"INT": "Int", "FLOAT": "Float", "BOOLEAN": "Boolean", "STRING": "String", "COMBO": "String"}
+    for kind, info in nodes.items():
+        prompt = graph(nodes, kind, {})
+        inputs = prompt[kind]["inputs"]
+        for name, spec in widgets(info).items():
+            of = spec[0] if isinstance(spec[0], str) else "COMBO"
+            sent = {"class_type": f"Primitive{primitives[of]}", "inputs": {"value": inputs[name]}}
+            prompt[f"primitive {name}"], inputs[name] = sent, [f"primitive {name}", 0]
+        ended = server.run(prompt)
+        assert ended.status == "success", f"{kind}: {ended}"
+    wrong = graph(nodes, "PlaymateSampleMotion", {})
+    wrong["text"] = {"class_type": "PrimitiveString", "inputs": {"value": "magic"}}
+    wrong["PlaymateSampleMotion"]["inputs"]["sampler"] = ["text", 0]
+    assert "Unknown sampler 'magic'" in refusal(server.run(wrong), "PlaymateSampleMotion", "sampler")
+
+
 def test_bad_and_hostile_values_that_come_by_a_link_are_refused(server: ComfyServer, nodes: dict[str, Any]) -> None:
     files, tried = server.files(), 0
     for kind, info in nodes.items():

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -151,6 +152,33 @@ def test_run_shows_the_film_and_not_its_last_still(comfy: ComfyServer, page: Com
         page.run({**TINY, "PlaymateRenderToVideo.batch": 1, **changes}, film=prefix)
     seen = page.look()
     assert (seen.red, seen.boxes, seen.console) == ((), (), ())
+
+
+#: Load Motion's motion goes into Save Motion under a prefix, and the graph is run.
+SAVE = """async prefix => {
+    const app = window.app ?? window.comfyAPI?.app?.app;
+    app.graph.clear();
+    const [load, save] = ['PlaymateLoadMotion', 'PlaymateSaveMotion'].map(kind => window.LiteGraph.createNode(kind));
+    for (const node of [load, save]) app.graph.add(node);
+    load.connect(0, save, 0);
+    save.widgets.find(widget => widget.name === 'filename_prefix').value = prefix;
+    await app.queuePrompt(0, 1);
+}"""
+NAMED = """name => {
+    const app = window.app ?? window.comfyAPI?.app?.app;
+    const written = value => value.replace(/[\\u200b\\s]/g, '').includes(name);
+    return app.graph.nodes.some(node => node.widgets?.some(({ value }) => written(String(value)))) ||
+        written(document.body.innerText);
+}"""
+
+
+def test_save_motion_shows_its_file_name_and_fills_in_the_date(comfy: ComfyServer, page: ComfyPage) -> None:
+    files = comfy.files()
+    prefix = f"page{len(files)}"  # another than before, or the run would be a cached one
+    page.page.evaluate(SAVE, f"motion/%date:yyyy%_{prefix}")
+    page.page.wait_for_function(NAMED, arg=f"_{prefix}_0000", timeout=60_000)
+    (file,) = comfy.files() - files
+    assert re.fullmatch(rf"20\d\d_{prefix}_0000\d_\.safetensors", file.name)
 
 
 @pytest.mark.parametrize("drawn", DRAWN)

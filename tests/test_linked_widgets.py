@@ -31,15 +31,26 @@ for name, node in sorted(s.nodes.items()):
             if hasattr(node, "validate_inputs") and widget in node.validate_inputs.__func__.__code__.co_varnames:
                 typed = node.validate_inputs(**{widget: value})
             said[f"{name}.{widget} {fault}"] = [answer, spent, typed]
-print(json.dumps(said))
+closed = [f"{name}.{put.id}" for name, node in s.nodes.items() for put in node.define_schema().inputs
+          if put.get_io_type() == "COMBO" and "STRING" != put.get_io_type()]
+print(json.dumps([said, closed]))
 """
 
 
 @pytest.fixture(scope="module")
-def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def told(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
     folder = tmp_path_factory.mktemp("comfy")
     (folder / "output").mkdir()
     return json.loads(in_subprocess(BAD, folder).splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def answers(told: list[Any]) -> dict[str, Any]:
+    return told[0]
+
+
+def test_every_choice_takes_the_text_that_a_primitive_sends(told: list[Any]) -> None:
+    assert told[1] == [], "these need to be sockets.Choice"
 
 
 def test_bad_values_that_arrive_by_a_link_are_refused_before_any_work(answers: dict[str, Any]) -> None:

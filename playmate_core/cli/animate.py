@@ -92,7 +92,7 @@ def _look_flags(look: argparse._ArgumentGroup) -> None:
     what = "longest side of the picture; larger ones are shrunk"
     number(look, "--longest-side", AnimateRequest, "longest_side", what)
     number(look, "--fps", AnimateRequest, "fps", "as many as the video or the motion has unless given")
-    audio_track_flag(look, "the sound")
+    audio_track_flag(look, AnimateRequest, "the sound")
     look.add_argument("--sound", type=path, metavar="FILE", help="instead of the sound of the driving video")
 
 

@@ -159,7 +159,7 @@ def add_talk_flags(to: argparse.ArgumentParser) -> None:
     number(
         look, "--longest-side", TalkRequest, "longest_side", "longest side of the whole picture; larger ones are shrunk"
     )
-    audio_track_flag(look, "the speech")
+    audio_track_flag(look, TalkRequest, "the speech")
     add_sampling_flags(to)
     run = to.add_argument_group("how it is run")
     number(run, "--batch", RenderOptions, "batch", "frames drawn at once, halved when memory runs out")

@@ -14,9 +14,8 @@ from tqdm import tqdm
 
 from ..detection.detectors import DETECTORS
 from ..errors import UserError, elided, suggestion, with_article
-from ..ranges import Range
 from ..rendering.device import AUTO, PRECISIONS
-from .arguments import Number, choice, crop, not_blank, path, unknown_choice, which_face
+from .arguments import choice, crop, not_blank, number, path, unknown_choice, which_face
 
 
 class Parser(argparse.ArgumentParser):
@@ -128,11 +127,10 @@ def precision_flag(to: argparse._ActionsContainer) -> None:
     choice(to, "--precision", AUTO, (AUTO, *PRECISIONS), "of the renderer; bf16 on processors that have it")
 
 
-def audio_track_flag(to: argparse._ActionsContainer, what: str) -> None:
+def audio_track_flag(to: argparse._ActionsContainer, owner: type, what: str) -> None:
     """Which sound of a file with several."""
-    tracks = Range(0, 1000, whole=True)
-    which = f"of {what}, counted from 0; {tracks} (the one marked as default, or the first that is not silent)"
-    to.add_argument("--audio-track", type=Number(tracks), metavar="NUMBER", help=which)
+    which = f"of {what}, counted from 0 (the one marked as default, or the first that is not silent)"
+    number(to, "--audio-track", owner, "audio_track", which)
 
 
 def mark_flag(to: argparse._ActionsContainer) -> None:
@@ -163,9 +161,9 @@ def say(text: str, to: TextIO | None = None) -> None:
 def open_streams() -> None:
     """Make standard output and error usable whatever they are: closed ones lead nowhere, and what their encoding
     lacks is written as escapes."""
-    for number, name in enumerate(("stdin", "stdout", "stderr")):
+    for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
         try:
-            os.fstat(number)
+            os.fstat(descriptor)
         except OSError:  # or the next file that is opened gets this number, and the words of libraries with it
             os.open(os.devnull, os.O_RDWR)
         if getattr(sys, name) is None:

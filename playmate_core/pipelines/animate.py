@@ -78,7 +78,7 @@ class AnimateRequest:
     paste_back: bool = True
     mask: Path | None = None
     sound: Path | None = None
-    audio_track: int | None = None
+    audio_track: int | None = ranged(None, 0, 999, whole=True)
     weights: Path | None = None
     limits: FaceLimits | None = field(default_factory=FaceLimits)
     longest_side: int = ranged(4096, 64, 16384, "pixels")

@@ -111,7 +111,7 @@ class TalkRequest:
     limits: FaceLimits | None = field(default_factory=FaceLimits)
     paste_back: bool = False
     longest_side: int = ranged(4096, 64, 16384, "pixels")
-    audio_track: int | None = None
+    audio_track: int | None = ranged(None, 0, 999, whole=True)
     resume: bool = False
     device: str = "cpu"
     precision: str = AUTO

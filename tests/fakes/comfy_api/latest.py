@@ -14,6 +14,9 @@ class Input:
         self.lazy = options.get("lazy")
         self._shown = {k: v for k, v in {**options, **(extra_dict or {})}.items() if v is not None and k != "lazy"}
 
+    def get_io_type(self) -> str:
+        return self.kind
+
     def described(self, kind: str) -> list[Any]:
         return [kind, self._shown | ({"lazy": True} if self.lazy else {})]
 
