@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 from generator_models import write_joyvasa
+from liveportrait_files import kijai
 from node_process import in_subprocess
-from test_liveportrait import kijai
 
 from playmate_core.cli import main as cli
 from playmate_core.diffusion.options import SamplingOptions
