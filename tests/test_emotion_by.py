@@ -86,3 +86,12 @@ def test_choices_go_by_word() -> None:
     assert [by.value for by in EmotionBy] == ["model", "layer", "both"] and EmotionBy("both") is DEFAULT
     with pytest.raises(UserError, match="Unknown choice 'voice'.*model, layer, both"):
         split_emotion(HAPPY, "voice", True)
+
+
+@pytest.mark.parametrize(("name", "by", "said"), [("happy", "both", 1), ("happy", "layer", 0), ("neutral", "both", 0)])
+def test_a_generator_without_emotion_says_who_shows_it(
+    name: str, by: str, said: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("WARNING"):
+        split_emotion(EmotionCurve.constant(name, 1.0, 5), by, has_own=False)
+    assert caplog.text.count("no emotion of its own for this face") == said

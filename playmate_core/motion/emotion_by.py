@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from enum import Enum
@@ -23,6 +24,7 @@ class EmotionBy(str, Enum):
     BOTH = "both"
 
 
+log = logging.getLogger(__name__)
 DEFAULT = EmotionBy.BOTH
 #: Two full emotions on one face are a caricature: lids that only half close in either one shut.
 BOTH_STRENGTH = 0.5
@@ -71,6 +73,8 @@ def split_emotion(
             "This motion generator has no emotion of its own; please let the emotion layer show it (layer), or set the"
             " emotion to none."
         )
+    if by is EmotionBy.BOTH and not has_own and shows(curve):
+        log.warning("The motion model has no emotion of its own for this face; the expression layer alone shows it.")
     own = curve if has_own and by is not EmotionBy.LAYER else None
     return own, curve if by is not EmotionBy.MODEL else None
 
