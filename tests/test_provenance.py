@@ -84,4 +84,5 @@ def test_talk_and_describe(
     capsys.readouterr()
     assert cli.main(["describe", str(path)]) == 0
     said = capsys.readouterr().out
+    assert "EmotionBy" not in said and ('"emotion_by": "both"' in said) == (not words)
     assert ('"seed": 41' in said) == ("trainedAlgorithmicMedia" in said) == (not words)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.metadata
 import json
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from ..media.provenance import NAME, VERSION, Mark
 #: Packages whose version can change a pixel or a sample.
 PACKAGES = ("torch", "numpy", "av", "transformers", "opencv-python", "opencv-python-headless", "soxr")
 #: Fields that change nothing that is seen, or that are private.
-_LEFT_OUT = {"output", "mark", "sign", "resume", "plot"}
+_LEFT_OUT = {"output", "mark", "resume", "plot"}
 
 
 def recipe_mark(command: str, request: Any, kind: str) -> Mark | None:
@@ -31,6 +32,8 @@ def _told(value: Any) -> Any:
         return {name: _told(getattr(value, name)) for name in fields}
     if isinstance(value, Path):
         return value.name
+    if isinstance(value, Enum):
+        return value.value
     if isinstance(value, dict):
         return {str(key): _told(one) for key, one in value.items()}
     if isinstance(value, (list, tuple)):
