@@ -15,6 +15,7 @@ import torch
 from hypothesis import settings
 
 from playmate_core.face import FaceConfig, FaceModel
+from playmate_core.host import HOST
 from playmate_core.weights.files import load_motion, save
 
 if TYPE_CHECKING:
@@ -28,6 +29,13 @@ settings.load_profile("any machine")
 FACTS = {"license": "Apache-2.0", "data": "none: random numbers", "training": {"step": 0}}
 SPEECH_SECONDS = 1.31
 SPEECH_RATE = 22050
+
+
+@pytest.fixture(autouse=True)
+def no_host() -> Iterator[None]:
+    """What one test's command line told the process, its ``--models`` for one, is nothing to the next."""
+    yield
+    HOST.reset()
 
 
 @pytest.fixture(scope="session")
