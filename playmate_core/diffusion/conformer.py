@@ -1,7 +1,7 @@
-"""Parts of a sequence network over frames: rotary attention, feed-forward, and the Conformer block.
+"""Building blocks of sequence networks over frames: rotary attention, feed-forward, and the Conformer block.
 
 Gulati et al. 2020, with two changes: rotary positions (Su et al. 2021), so that any window length works, and layer
-norm where they batch-normalise, so that neither padding nor the rest of the batch changes a frame.
+norm in place of batch norm, so that neither padding nor the rest of the batch changes a frame.
 """
 
 from __future__ import annotations
@@ -65,7 +65,8 @@ class Attention(nn.Module):
         self.drop = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        """``x`` (B, T, d); ``mask`` (B or 1, 1, T or 1, T), True where a key may be seen, None for everywhere."""
+        """``x`` (B, T, d); ``mask`` (B or 1, 1, T or 1, T), True where a key may be attended to, None for
+        everywhere."""
         q, k, v = rearrange(self.qkv(x), "b t (n h d) -> n b h t d", n=3, h=self.heads)
         cos, sin = (table.to(q.dtype) for table in rotary(x.shape[1], q.shape[-1], x.device))
         y = F.scaled_dot_product_attention(_turn(q, cos, sin), _turn(k, cos, sin), v, attn_mask=mask)
@@ -98,7 +99,7 @@ class Convolution(nn.Module):
         self.drop = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, keep: Tensor | None) -> Tensor:
-        """``keep`` (B, T, 1) is False at padded frames, which read as zero, like what lies outside; None keeps all."""
+        """``keep`` (B, T, 1) is False at padded frames, which are zeroed like the padding outside; None keeps all."""
         x = F.glu(self.gate(x), -1)
         if keep is not None:
             x = x.masked_fill(~keep, 0.0)

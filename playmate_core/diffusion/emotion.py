@@ -1,6 +1,7 @@
 """Stage 2, the emotion controller: two DiT blocks between the frozen Conformer and the Exp-MLP (docs/method.md 1.11).
 
-Every gate starts at zero (adaLN-zero), so an untrained controller changes no bit of stage 1; the pose never hears it.
+Every gate starts at zero (adaLN-zero), so an untrained controller does not change stage 1; the pose is independent of
+it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from .conformer import Attention, FeedForward, perceptron, sinusoids
 
 @dataclass(frozen=True)
 class EmotionConfig:
-    """``width`` is the base's; ``emotions`` names the columns of the weights, of which ``neutral`` has no strength."""
+    """``width`` is the motion model's; ``emotions`` names the weight columns, of which ``neutral`` has no intensity."""
 
     width: int = 512
     heads: int = 8
@@ -85,8 +86,8 @@ class EmotionController(nn.Module):
         """``hidden`` (B, P+W, d) -> the same, changed.
 
         ``t`` (B,); ``weights`` (B, W, E) over ``config.emotions``, a row of zeros is "no emotion"; ``intensity``
-        (B, W); ``null`` (B,) bool takes the emotion away; ``valid`` (B, W) bool, False past the end. The previous
-        frames feel what the first current frame feels.
+        (B, W); ``null`` (B,) bool drops the emotion; ``valid`` (B, W) bool, False past the end. The previous frames
+        get the emotion of the first current frame.
         """
         rows, length = hidden.shape[:2]
         frames = weights.shape[1]
@@ -106,10 +107,7 @@ class EmotionController(nn.Module):
         return x
 
     def _emotion_embedding(self, weights: Tensor, intensity: Tensor, null: Tensor) -> Tensor:
-        """(B, W, d): a straight line from neutral to each emotion, along which intensity goes.
-
-        So a weaker emotion lies between neutral and the full one, and neutral is the same at every intensity.
-        """
+        """(B, W, d): linear in intensity from neutral to each emotion; neutral is the same at every intensity."""
         neutral = self.config.emotions.index(self.config.neutral)
         coloured = torch.ones(len(self.config.emotions), device=weights.device, dtype=weights.dtype)
         coloured[neutral] = 0.0

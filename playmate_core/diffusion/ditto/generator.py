@@ -1,4 +1,4 @@
-"""Ditto as a motion generator: the voice, eight emotions, eyes and face decide; lips and head follow."""
+"""Ditto as a motion generator, conditioned on speech, eight emotions, eyes and face shape."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from .settings import DittoData, DittoSettings
 from .source import SourceFace
 from .stitcher import Continuation
 
-#: The one guidance it was published with.
+#: Published guidance scale, the same for all conditions.
 GUIDANCE = 2.0
 
 
@@ -47,7 +47,7 @@ GUIDANCE = 2.0
 class DittoGenerator:
     """A :class:`MotionGenerator` in LivePortrait's space, with eight emotions.
 
-    ``encoder_file`` is the ONNX file it hears through; ``encoder_missing`` what to do where there is none.
+    ``encoder_file`` is the ONNX file of its audio encoder; ``encoder_missing`` the error message if there is none.
     """
 
     network: DittoNetwork
@@ -95,7 +95,7 @@ class DittoGenerator:
         return joined(list(self.iterate(request, progress)))
 
     def numbers(self, request: GenerationRequest, progress: Progress | None = None) -> Iterator[Tensor]:
-        """The 265 numbers of every frame, silence before the first included. Checks everything at once."""
+        """The 265 numbers of every frame, including silence before the first. Checks all inputs when called."""
         if self.network.training:
             raise ValueError("The motion model is in training mode, where dropout adds noise; call train(False) first.")
         check_request(request)
@@ -114,7 +114,7 @@ class DittoGenerator:
         return sampled(self.network, cosine_schedule(STEPS), clip, options, self.noise(options.seed), progress)
 
     def conditioned(self, request: GenerationRequest) -> Conditioned:
-        """On whom the model is conditioned: the file's reference character, or the portrait."""
+        """The face the model is conditioned on: the file's reference character, or the portrait."""
         if self.settings.character and self.data.character is not None:
             base = Conditioned.of(self.data.character)
         else:
@@ -122,7 +122,7 @@ class DittoGenerator:
         return base if request.previous is None else continued(base, request.previous[-1:], request.rest)
 
     def clip(self, request: GenerationRequest, who: Conditioned, options: SamplingOptions) -> Clip:
-        """What is sampled of a request."""
+        """The sampling plan of a request conditioned on ``who``."""
         audio, online = request.audio, self.settings.run == "online"
         before = 0 if audio.before is None else len(audio.before)
         heard = torch.cat([rows for rows in (audio.before, audio.features, audio.after) if rows is not None])[:, 0]
@@ -137,7 +137,7 @@ class DittoGenerator:
             frames = frames.clamp(max=last)
             return condition_rows(heard[frames + before], in_turn(emotion, frames), eyes, who.keypoints, frames)
 
-        # Every stride begins a window as long as there is a frame; online one more settles what is held back.
+        # A window begins at every stride while frames remain; the online run needs one more to flush the last frames.
         beyond = new if online else options.overlap
         plan = WindowPlan(len(heard) + beyond, window, options.overlap)
         return Clip(
@@ -152,7 +152,7 @@ class DittoGenerator:
         )
 
     def applying(self, face: SourceFace) -> Applying:
-        """How motion is laid on a face."""
+        """How motion is applied to ``face``, from the settings."""
         s, character = self.settings, self.data.character
         ratio = 1.0
         if s.character and character is not None:
@@ -160,7 +160,7 @@ class DittoGenerator:
         return Applying(s.drive, s.mode, ratio, s.drive_eyes, s.fade, s.fade_parts)
 
     def controls(self, frames: int, seed: int) -> FrameControls:
-        """What differs from frame to frame of a clip."""
+        """Per-frame controls of a clip: offsets, gate, fades and blinks."""
         s, made = self.settings, FrameControls.none(frames)
         made.offset[:] = torch.tensor([math.nan if degrees is None else degrees for degrees in s.offsets])
         made.factor[:] = torch.tensor(s.factors)
@@ -180,7 +180,7 @@ class DittoGenerator:
         frames, after = len(audio), 0 if audio.after is None else len(audio.after)
         face = SourceFace.of(request)
         first: BinnedMotion | None = None
-        if request.previous is not None:  # logits of what went before are not known: all is added in degrees
+        if request.previous is not None:  # its logits are not known, so everything is added in degrees
             face = replace(face, binned=False)
             first = BinnedMotion.of(self.conditioned(replace(request, previous=None)).numbers[None])
         controls, lay = self.controls(frames + after, options.seed), None

@@ -16,8 +16,8 @@ def guided(
 ) -> Callable[[Tensor, int], Tensor]:
     """A denoiser ``(noisy (1, W, C), t) -> (1, W, C)`` of the clean window.
 
-    ``condition`` (W, D) rows; ``frame`` (C,) the motion before the window, which the prediction without condition has
-    too; ``scale`` a number, or (W, C): 1 is no guidance, and one call.
+    ``condition`` (W, D) rows; ``frame`` (C,) the motion before the window, an input of the unconditional prediction
+    too; ``scale`` a number, or (W, C): 1 is no guidance and needs one evaluation.
     """
     heard = network.heard(condition[None])
     if not is_alone(scale):

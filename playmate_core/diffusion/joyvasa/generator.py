@@ -1,4 +1,4 @@
-"""JoyVASA as a motion generator: windows of four seconds, each begun with the last frames of the one before."""
+"""JoyVASA as a motion generator: windows of four seconds, each conditioned on the last frames of the one before."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ GUIDANCE = 2.8
 
 @dataclass(frozen=True)
 class JoyVasaGenerator:
-    """A :class:`MotionGenerator` in LivePortrait's space, without emotions of its own.
+    """A :class:`MotionGenerator` in LivePortrait's space, without emotions.
 
-    ``audio_encoder`` is the fine-tuned HuBERT of the same file. ``noise`` makes the source of a seed's noise.
+    ``audio_encoder`` is the fine-tuned HuBERT of the same file. ``noise`` creates the noise source for a seed.
     """
 
     network: JoyVasaNetwork
@@ -57,7 +57,7 @@ class JoyVasaGenerator:
 
     @property
     def defaults(self) -> SamplingOptions:
-        """All the steps it was trained with, ancestral; its windows share no frames."""
+        """Ancestral sampling with all training steps; windows do not overlap."""
         return SamplingOptions(
             steps=self.network.config.steps,
             sampler="ddpm",
@@ -73,7 +73,7 @@ class JoyVasaGenerator:
         return (self.network,) if self.audio_encoder is None else (self.network, self.audio_encoder)
 
     def encoder(self, source: str | Path | None = None, device: str | torch.device = "cpu") -> AudioEncoder:
-        """The encoder inside this model's own file; another ``source`` would be another model, and is not read."""
+        """The fine-tuned encoder of this model's file; ``source`` is ignored, as other weights would not fit."""
         if self.audio_encoder is not None:
             self.audio_encoder.to(device)
         listening = Listening(self.settings.lead_frames, self.settings.waveform)
@@ -88,7 +88,7 @@ class JoyVasaGenerator:
         return joined(list(self.iterate(request, progress)))
 
     def numbers(self, request: GenerationRequest, progress: Progress | None = None) -> Iterator[Tensor]:
-        """The normalised numbers (n, C) of each window, as the network makes them. Checks everything at once."""
+        """The normalised numbers (n, C) of each window, as the network predicts them. Checks all inputs when called."""
         if self.network.training:
             raise ValueError("The motion model is in training mode, where dropout adds noise; call train(False) first.")
         check_request(request)
@@ -102,7 +102,7 @@ class JoyVasaGenerator:
         return self._sampled(request, options, progress)
 
     def motion(self, numbers: Tensor, smoother: Smoother | None = None, fps: float = 25.0) -> Motion:
-        """Numbers (T, C) as the model's own motion, its head calmed; not yet a portrait's."""
+        """Numbers (T, C) as the model's motion with smoothed head pose, not yet applied to a portrait."""
         made = self.template.decode(numbers, fps)
         calm = SMOOTHERS[self.settings.smoother](self.settings.smoothing) if smoother is None else smoother
         return made.with_pose(pose_of(calm(columns_of(made.pose)), fps))
@@ -148,7 +148,7 @@ class JoyVasaGenerator:
         options, rest = request.options or self.defaults, request.rest
         smoother = SMOOTHERS[self.settings.smoother](self.settings.smoothing)
         start, first, head = rest, None, ComfortableHead(rest.pose, options)
-        if request.previous is not None:  # goes on from there: what is generated is meant as it is
+        if request.previous is not None:  # a continuation: generated values are already relative to it
             start = first = request.previous[-1:]
             smoother(columns_of(start.pose))
         for window in numbers:
