@@ -1,4 +1,4 @@
-"""``playmate weights``: which model files there are, where they belong, fetching them on request, checking them."""
+"""``playmate weights``: list, download, check and convert model files."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def register(commands: argparse._SubParsersAction[Any]) -> None:
 
 
 def add_models_flag(to: argparse._ActionsContainer, kind: Callable[[str], Path] = models_folder) -> None:
-    """``--models``, which may be given several times."""
+    """Add ``--models``, which can be repeated."""
     what = (
         "a folder laid out like ComfyUI's models, or a file like its extra_model_paths.yaml, searched first; may be"
         f" given again (or ${VARIABLE})"
@@ -50,13 +50,13 @@ def add_models_flag(to: argparse._ActionsContainer, kind: Callable[[str], Path] 
 
 
 def search_first(options: argparse.Namespace) -> None:
-    """Have the folders of ``--models`` searched before all others, by this command and by the detectors."""
+    """Search the folders of ``--models`` before all others, in this process."""
     named = tuple(getattr(options, "models", ()))
     HOST.set_model_folders(lambda category: below(named, category))
 
 
 def resolved(weights: Path | None) -> Path | None:
-    """A model that a person named: a path, or where it lies below a models folder; None stays None."""
+    """Resolve a model path, or its name below a models folder; None stays None."""
     return weights and Places.standard().resolve(weights)
 
 
@@ -78,7 +78,7 @@ def run_list(options: argparse.Namespace) -> None:
 
 
 def run_fetch(options: argparse.Namespace) -> None:
-    """Say what will come from where and how large it is, then fetch it; files that are here already are left alone."""
+    """Print what will be downloaded, with source and size, then download it; existing files are skipped."""
     places = Places.standard()
     missing = [file for one in _chosen(options.sets) for file in one.files if not places.find(file)]
     if not missing:
@@ -102,7 +102,7 @@ def run_fetch(options: argparse.Namespace) -> None:
 
 
 def run_check(options: argparse.Namespace) -> None:
-    """Compare what is here with the table. Raises UserError when a file differs, or a named set is not whole."""
+    """Compare existing files with the catalogue. Raises UserError when a file differs, or a named set is incomplete."""
     places = Places.standard()
     faults = 0
     for file in (file for one in _chosen(options.sets or SETS) for file in one.files):
@@ -120,7 +120,7 @@ def run_check(options: argparse.Namespace) -> None:
 
 
 def run_convert(options: argparse.Namespace) -> None:
-    """Write a published motion generator as one file of tensors."""
+    """Convert a published motion generator to one safetensors file."""
     from ..weights.generator_file import Companions
     from ..weights.generators import convert_generator
 

@@ -11,15 +11,15 @@ from typing import Any
 
 from ..media.provenance import NAME, VERSION, Mark
 
-#: Packages whose version can change a pixel or a sample.
+#: Packages whose version can change the output.
 PACKAGES = ("torch", "numpy", "av", "transformers", "opencv-python", "opencv-python-headless", "soxr")
-#: Fields that change nothing that is seen, or that are private.
+#: Fields that do not affect the picture, or are private.
 _LEFT_OUT = {"output", "mark", "resume", "plot"}
 
 
 def recipe_mark(command: str, request: Any, kind: str) -> Mark | None:
-    """The mark of a job: a frozen request with ``mark``; None where that is off. Files appear by name, without the
-    folders they lie in, which tell more of a person than of the video."""
+    """The provenance mark of a job, from a frozen request; None if ``request.mark`` is off. Paths are reduced to file
+    names, as folders reveal more about the user than about the video."""
     if not request.mark:
         return None
     recipe = {"program": f"{NAME} {VERSION}", "command": command, "request": _told(request), "versions": _versions()}
