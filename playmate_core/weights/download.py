@@ -10,14 +10,15 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+from ..atomic_file import beside
 from ..errors import UserError
 from .catalogue import ModelFile
 from .folders import by_hand, megabytes, mismatch
 
 
 def waiting_for(file: ModelFile, target: Path) -> Path:
-    """The partial download, beside its target, until it is complete and verified."""
-    return target.with_name(f".{target.name}.{file.revision[:12]}.part")
+    """The partial download, beside its target, until it is complete and verified; MARK in its name makes it ours."""
+    return beside(target, f"{file.revision[:12]}.part")
 
 
 def fetch(file: ModelFile, target: Path, endpoint: str | None = None) -> Path:
@@ -29,9 +30,11 @@ def fetch(file: ModelFile, target: Path, endpoint: str | None = None) -> Path:
     if not file.repository:
         raise UserError(f"{file.name} does not lie on the hub; please fetch it by hand: {by_hand(file, target)}.")
     part = waiting_for(file, target)
+    if part.is_symlink() or (part.exists() and not part.is_file()):
+        raise UserError(f"{part} is not a partial download of this program; please move it away.")
     try:
         part.parent.mkdir(parents=True, exist_ok=True)
-        told = _download(file, part, endpoint)
+        known = _download(file, part, endpoint)
     except UserError:
         raise
     except Exception as error:  # the hub's client raises dozens of types, most of them OSError or ValueError
@@ -39,7 +42,7 @@ def fetch(file: ModelFile, target: Path, endpoint: str | None = None) -> Path:
             f"{file.name} could not be fetched ({type(error).__name__}); please try again, or put it there by hand:"
             f" {by_hand(file, target)}."
         ) from error
-    wrong = mismatch(told, part)
+    wrong = mismatch(known, part)
     if wrong:
         part.unlink()
         raise UserError(
@@ -58,17 +61,17 @@ def _download(file: ModelFile, part: Path, endpoint: str | None) -> ModelFile:
     url = hf_hub_url(file.repository, file.source, revision=file.revision, endpoint=endpoint)
     facts = get_hf_file_metadata(url)
     digest = facts.etag if facts.etag and len(facts.etag) == 64 else ""  # the SHA-256 for large files
-    told = replace(file, size=file.size or facts.size or 0, sha256=file.sha256 or digest)
+    known = replace(file, size=file.size or facts.size or 0, sha256=file.sha256 or digest)
     have = part.stat().st_size if part.exists() else 0
     if facts.size and have > facts.size:
         part.unlink()
         have = 0
-    _require_space(file, (facts.size or told.size) - have, part.parent)
+    _require_space(file, (facts.size or known.size) - have, part.parent)
     with part.open("ab") as stream:
         # No transfer compression: resume offsets are positions in the file.
         headers = {"Accept-Encoding": "identity"}
         http_get(facts.location, stream, resume_size=have, headers=headers, expected_size=facts.size)
-    return told
+    return known
 
 
 def _require_space(file: ModelFile, needed: int, folder: Path) -> None:
