@@ -28,12 +28,12 @@ class Range:
 
     def __str__(self) -> str:
         kind, unit = "a whole number" if self.whole else "a number", f" {self.unit}" if self.unit else ""
-        return f"{kind} from {_said(self.least)} to {_said(self.most)}{unit}"
+        return f"{kind} from {_formatted(self.least)} to {_formatted(self.most)}{unit}"
 
     def check(self, name: str, value: Any) -> None:
         """Raise UserError, naming ``name``, unless ``value`` lies in the range; NaN does not."""
         if not self.holds(value):
-            raise UserError(f"{name} must be {self}, got {_said(value)}; please change it.")
+            raise UserError(f"{name} must be {self}, got {_formatted(value)}; please change it.")
 
     def holds(self, value: Any) -> bool:
         """Whether ``value`` lies in the range."""
@@ -100,5 +100,5 @@ def _each(value: Any) -> Iterator[Any]:
         yield value
 
 
-def _said(value: Any) -> str:
+def _formatted(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else elided(repr(value))

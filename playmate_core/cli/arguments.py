@@ -28,7 +28,7 @@ T = TypeVar("T")
 LONGEST_NAME = 255
 
 
-def told(read: Callable[[str], T], text: str) -> T:
+def parse_argument(read: Callable[[str], T], text: str) -> T:
     """Parse ``text`` with ``read``; its UserError becomes an ArgumentTypeError."""
     try:
         return read(text)
@@ -43,16 +43,16 @@ class Number:
     range: Range
 
     def __call__(self, text: str) -> Any:
-        return told(self.range.read, text)
+        return parse_argument(self.range.read, text)
 
 
 class TimelineArgument(Number):
     """A number, or a timeline of numbers, all of a range."""
 
     def __call__(self, text: str) -> Any:
-        written = told(GuidanceKeys.written, text)
+        written = parse_argument(GuidanceKeys.written, text)
         for value in numbers(written):
-            told(lambda name, value=value: self.range.check(name, value), "each number")  # type: ignore[misc]
+            parse_argument(lambda name, value=value: self.range.check(name, value), "each number")  # type: ignore[misc]
         return written
 
 
@@ -157,19 +157,19 @@ def models_folder(text: str) -> Path:
 
 def emotion(text: str) -> str:
     """An emotion name, or a timeline."""
-    told(lambda written: EmotionSchedule.written(written, 1.0), text)
+    parse_argument(lambda written: EmotionSchedule.written(written, 1.0), text)
     return text
 
 
 def which_face(text: str) -> Pick:
     """Which of several faces."""
-    return told(Pick.read, text)
+    return parse_argument(Pick.read, text)
 
 
 def crop(text: str) -> str | Box:
     """A name, or four numbers: the left, top, right and bottom of a face box in pixels."""
     if "," not in text:
-        told(check_source, text)
+        parse_argument(check_source, text)
         return text
     try:
         left, top, right, bottom = (float(part) for part in text.split(","))

@@ -68,20 +68,20 @@ def main(words: Sequence[str] | None = None) -> int:
         close_streams()
 
 
-def _stop_when_told() -> None:
+def _handle_termination() -> None:
     """Handle termination signals as Ctrl-C; further ones are ignored so that cleanup can finish.
 
     Signals that are ignored already, as SIGHUP under `nohup`, stay ignored.
     """
-    told = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
-    told = [one for one in told if signal.getsignal(one) != signal.SIG_IGN]
+    termination_signals = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
+    termination_signals = [one for one in termination_signals if signal.getsignal(one) != signal.SIG_IGN]
 
     def stop(number: int, frame: object) -> NoReturn:
-        for one in told:
+        for one in termination_signals:
             signal.signal(one, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    for one in told:
+    for one in termination_signals:
         signal.signal(one, stop)
 
 
@@ -89,7 +89,7 @@ def _run(words: Sequence[str] | None) -> int:
     options = argparse.Namespace()
     try:
         if threading.current_thread() is threading.main_thread():
-            _stop_when_told()
+            _handle_termination()
         options = parser().parse_args(prepared(sys.argv[1:] if words is None else words))
         search_first(options)
         options.run(options)
@@ -235,11 +235,11 @@ def request_from(options: argparse.Namespace, portrait: Path, speech: Path) -> T
 
 def named_weights(options: argparse.Namespace) -> Weights:
     """The model files in the arguments, by path or by name below a models folder."""
-    face, feeling = map(resolved, (options.face_weights, options.emotion_weights))
+    face, emotion_file = map(resolved, (options.face_weights, options.emotion_weights))
     audio = resolved(options.audio_weights)
     if audio is not None and not audio.is_dir():
         raise UserError(f"There is no folder {audio} with an audio encoder; please check --audio-weights.")
-    return Weights(face, options.motion_weights, feeling, None if audio is None else str(audio))
+    return Weights(face, options.motion_weights, emotion_file, None if audio is None else str(audio))
 
 
 def run_talk(options: argparse.Namespace) -> None:

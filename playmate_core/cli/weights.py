@@ -64,17 +64,17 @@ def run_list(options: argparse.Namespace) -> None:
     """Print the table."""
     places = Places.standard()
     for one in SETS.values():
-        _tell(f"{one.name}: {one.purpose}")
+        _print_line(f"{one.name}: {one.purpose}")
         origin = ""
         for file in one.files:
-            if (told := f"{file.license}; {_source(file)}") != origin:  # once for all files that follow
-                _tell(f"  {told}")
-                origin = told
+            if (source_line := f"{file.license}; {_source(file)}") != origin:  # once for all files that follow
+                _print_line(f"  {source_line}")
+                origin = source_line
             here = places.find(file)
             size = megabytes(here.stat().st_size if here else file.size or file.about)
             unknown = "no public checksum, only its size is checked" if file.size else "no checksum known"
             known = f"SHA-256 {file.sha256[:12]}..." if file.sha256 else unknown
-            _tell(f"  {'here   ' if here else 'missing'} {size:>9}  {here or places.target(file)}  ({known})")
+            _print_line(f"  {'here   ' if here else 'missing'} {size:>9}  {here or places.target(file)}  ({known})")
 
 
 def run_fetch(options: argparse.Namespace) -> None:
@@ -82,12 +82,12 @@ def run_fetch(options: argparse.Namespace) -> None:
     places = Places.standard()
     missing = [file for one in _chosen(options.sets) for file in one.files if not places.find(file)]
     if not missing:
-        _tell("Everything is here already; `playmate weights check` compares it with its checksums.")
+        _print_line("Everything is here already; `playmate weights check` compares it with its checksums.")
         return
     total = sum(file.size for file in missing)
-    _tell(f"{len(missing)} files to fetch, {megabytes(total)} where the size is known:")
+    _print_line(f"{len(missing)} files to fetch, {megabytes(total)} where the size is known:")
     for file in missing:
-        _tell(f"  {by_hand(file, places.target(file))}")
+        _print_line(f"  {by_hand(file, places.target(file))}")
     try:
         from ..weights.download import fetch, waiting_for
     except ImportError as error:
@@ -95,9 +95,9 @@ def run_fetch(options: argparse.Namespace) -> None:
     for file in missing:
         target = places.target(file)
         try:
-            _tell(f"fetched  {fetch(file, target)}{_remark(file)}")
+            _print_line(f"fetched  {fetch(file, target)}{_remark(file)}")
         except KeyboardInterrupt:
-            _tell(f"The next fetch goes on with {waiting_for(file, target)}.")
+            _print_line(f"The next fetch goes on with {waiting_for(file, target)}.")
             raise
 
 
@@ -110,11 +110,11 @@ def run_check(options: argparse.Namespace) -> None:
         if here is None:
             if options.sets:
                 faults += 1
-                _tell(f"missing  {by_hand(file, places.target(file))}")
+                _print_line(f"missing  {by_hand(file, places.target(file))}")
             continue
         wrong = mismatch(file, here)
         faults += bool(wrong)
-        _tell(f"WRONG    {here}: {wrong}" if wrong else f"ok       {here}{_remark(file)}")
+        _print_line(f"WRONG    {here}: {wrong}" if wrong else f"ok       {here}{_remark(file)}")
     if faults:
         raise UserError(f"{faults} of the files above must be fetched again: remove what is wrong, then fetch its set.")
 
@@ -125,7 +125,7 @@ def run_convert(options: argparse.Namespace) -> None:
     from ..weights.generators import convert_generator
 
     companions = Companions(template=options.template, configuration=options.configuration)
-    _tell(f"written  {convert_generator(options.source, options.output, companions)}")
+    _print_line(f"written  {convert_generator(options.source, options.output, companions)}")
 
 
 def _chosen(names: Iterable[str]) -> list[ModelSet]:
@@ -147,6 +147,6 @@ def _remark(file: ModelFile) -> str:
     return f"  ({how})"
 
 
-def _tell(line: str) -> None:
+def _print_line(line: str) -> None:
     sys.stdout.write(line + "\n")
     sys.stdout.flush()

@@ -30,7 +30,7 @@ def rotary(length: int, head_width: int, device: torch.device) -> tuple[Tensor, 
     return angle.cos(), angle.sin()
 
 
-def _turn(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     a, b = x.chunk(2, -1)
     return torch.cat([a * cos - b * sin, a * sin + b * cos], -1)
 
@@ -69,7 +69,7 @@ class Attention(nn.Module):
         everywhere."""
         q, k, v = rearrange(self.qkv(x), "b t (n h d) -> n b h t d", n=3, h=self.heads)
         cos, sin = (table.to(q.dtype) for table in rotary(x.shape[1], q.shape[-1], x.device))
-        y = F.scaled_dot_product_attention(_turn(q, cos, sin), _turn(k, cos, sin), v, attn_mask=mask)
+        y = F.scaled_dot_product_attention(_rotate(q, cos, sin), _rotate(k, cos, sin), v, attn_mask=mask)
         return self.drop(self.out(rearrange(y, "b h t d -> b t (h d)")))
 
 

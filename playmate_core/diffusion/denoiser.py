@@ -31,7 +31,7 @@ __all__ = [
     "MotionConfig",
     "MotionDenoiser",
     "MotionStatistics",
-    "Prepared",
+    "PreparedConditions",
     "WindowContext",
     "measure_statistics",
 ]
@@ -109,7 +109,7 @@ class WindowContext:
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedConditions:
     """The conditions embedded once for all diffusion steps: ``audio`` (B, P+W, d), ``previous`` (B, P, d), ``identity``
     (B, d), attention ``mask`` (B, 1, 1, P+W) and ``keep`` (B, P+W, 1), both None where all frames are valid."""
 
@@ -190,14 +190,14 @@ class MotionDenoiser(nn.Module):
 
     def forward(self, noisy: Tensor, t: Tensor, context: WindowContext) -> Tensor:
         """``noisy`` (B, W, 69), ``t`` (B,) -> (B, W, 69), expression before pose."""
-        hidden = self.trunk(noisy, t, context)
+        hidden = self.hidden_frames(noisy, t, context)
         return torch.cat([self.expression_head(hidden), self.pose_head(hidden)], -1)
 
-    def trunk(self, noisy: Tensor, t: Tensor, context: WindowContext) -> Tensor:
+    def hidden_frames(self, noisy: Tensor, t: Tensor, context: WindowContext) -> Tensor:
         """The Conformer's output (B, P+W, d)."""
         return self.run(noisy, t, self.prepare(context))
 
-    def prepare(self, context: WindowContext) -> Prepared:
+    def prepare(self, context: WindowContext) -> PreparedConditions:
         """Everything that does not depend on the noisy motion or the step. Raises ValueError for a wrong shape."""
         c = self.config
         rows = len(context.previous)
@@ -213,20 +213,20 @@ class MotionDenoiser(nn.Module):
         if not bool(context.valid.all()):
             seen = torch.cat([torch.ones_like(context.valid[:, :1]).expand(-1, c.previous), context.valid], 1)
             mask, keep = seen[:, None, None, :], seen[..., None]
-        return Prepared(self.audio_projection(context), previous, identity, mask, keep)
+        return PreparedConditions(self.audio_projection(context), previous, identity, mask, keep)
 
-    def run(self, noisy: Tensor, t: Tensor, cached_fast_face: Prepared) -> Tensor:
+    def run(self, noisy: Tensor, t: Tensor, prepared: PreparedConditions) -> Tensor:
         """The Conformer's output for prepared conditions: (B, W, 69), (B,) -> (B, P+W, d)."""
         current = self.motion_projection(torch.cat([noisy, torch.zeros_like(noisy[..., :1])], -1))
-        motion = torch.cat([cached_fast_face.previous, current], 1)  # (B, P+W, d)
+        motion = torch.cat([prepared.previous, current], 1)  # (B, P+W, d)
         if self.join is None:
-            x = motion + cached_fast_face.audio
+            x = motion + prepared.audio
         else:
-            x = self.join(torch.cat([motion, cached_fast_face.audio], -1))
+            x = self.join(torch.cat([motion, prepared.audio], -1))
         step = self.time_projection(sinusoids(t, self.config.width).to(x.dtype))  # (B, d)
-        x = x + (cached_fast_face.identity + step)[:, None]
+        x = x + (prepared.identity + step)[:, None]
         for block in self.blocks:
-            x = block(x, cached_fast_face.mask, cached_fast_face.keep)
+            x = block(x, prepared.mask, prepared.keep)
         return x
 
     def pose_head(self, hidden: Tensor) -> Tensor:

@@ -94,10 +94,10 @@ class EmotionController(nn.Module):
         expect("hidden", hidden, "B", "P+W", self.config.width)
         expect("weights", weights, rows, "W", len(self.config.emotions))
         expect("intensity", intensity, rows, frames)
-        felt = self._emotion_embedding(weights, intensity, null)  # (B, W, d)
-        felt = torch.cat([felt[:, :1].expand(-1, length - frames, -1), felt], 1)
+        embedding = self._emotion_embedding(weights, intensity, null)  # (B, W, d)
+        embedding = torch.cat([embedding[:, :1].expand(-1, length - frames, -1), embedding], 1)
         step = self.time_projection(sinusoids(t, self.config.width).to(hidden.dtype))
-        c = felt + step[:, None]  # (B, P+W, d)
+        c = embedding + step[:, None]  # (B, P+W, d)
         mask = None
         if valid is not None and not bool(valid.all()):
             mask = torch.cat([torch.ones_like(valid[:, :1]).expand(-1, length - frames), valid], 1)[:, None, None, :]
@@ -109,11 +109,11 @@ class EmotionController(nn.Module):
     def _emotion_embedding(self, weights: Tensor, intensity: Tensor, null: Tensor) -> Tensor:
         """(B, W, d): linear in intensity from neutral to each emotion; neutral is the same at every intensity."""
         neutral = self.config.emotions.index(self.config.neutral)
-        coloured = torch.ones(len(self.config.emotions), device=weights.device, dtype=weights.dtype)
-        coloured[neutral] = 0.0
-        amount = weights * intensity[..., None] * coloured  # (B, W, E)
+        is_emotion = torch.ones(len(self.config.emotions), device=weights.device, dtype=weights.dtype)
+        is_emotion[neutral] = 0.0
+        amount = weights * intensity[..., None] * is_emotion  # (B, W, E)
         towards = self.classes + self.strength
-        felt = self.classes[neutral] + amount @ towards  # (B, W, d)
+        embedding = self.classes[neutral] + amount @ towards  # (B, W, d)
         present = weights.sum(-1, keepdim=True).clamp(0, 1)
         present = present.masked_fill(null[:, None, None], 0.0)
-        return present * felt + (1 - present) * self.null
+        return present * embedding + (1 - present) * self.null

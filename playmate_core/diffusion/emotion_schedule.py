@@ -73,17 +73,17 @@ class EmotionSchedule:
         Layers add up in weight times intensity, which the emotion controller is linear in (see :mod:`emotion`).
         """
         curves = [(weight, emotion_curve(keys, frames, fps)) for weight, keys in self.layers]
-        told = [(weight, curve) for weight, curve in curves if curve is not None]
-        if not told:
+        present_curves = [(weight, curve) for weight, curve in curves if curve is not None]
+        if not present_curves:
             return None
         if len(curves) == 1:
-            return told[0][1]
-        present = sum(weight for weight, _ in told)
-        amount = torch.stack([w * c.weights * c.intensity[:, None] for w, c in told]).sum(0)  # (T, E)
-        plain = torch.stack([w * c.weights for w, c in told]).sum(0) / present
+            return present_curves[0][1]
+        present = sum(weight for weight, _ in present_curves)
+        amount = torch.stack([w * c.weights * c.intensity[:, None] for w, c in present_curves]).sum(0)  # (T, E)
+        unscaled = torch.stack([w * c.weights for w, c in present_curves]).sum(0) / present
         intensity = amount.sum(-1)
-        weights = torch.where(intensity[:, None] > 1e-6, amount / intensity.clamp_min(1e-6)[:, None], plain)
-        return replace(told[0][1], weights=weights, intensity=intensity.clamp(max=1.0))
+        weights = torch.where(intensity[:, None] > 1e-6, amount / intensity.clamp_min(1e-6)[:, None], unscaled)
+        return replace(present_curves[0][1], weights=weights, intensity=intensity.clamp(max=1.0))
 
 
 def read_emotion_schedule(text: str, intensity: float) -> EmotionKeys:

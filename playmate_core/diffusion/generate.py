@@ -189,13 +189,13 @@ def _context(plan: _Plan, begin: int, past: Tensor | None) -> WindowContext:
     config, frames = plan.denoiser.config, len(plan.audio)
     place = torch.arange(begin - config.previous, begin + config.window)
     inside = (place >= 0) & (place < frames)
-    heard = plan.audio.features[place.clamp(0, frames - 1)].float()
-    silence = plan.denoiser.statistics.silence.to(heard)
-    heard = torch.where(inside[:, None, None], heard, silence)
+    audio_rows = plan.audio.features[place.clamp(0, frames - 1)].float()
+    silence = plan.denoiser.statistics.silence.to(audio_rows)
+    audio_rows = torch.where(inside[:, None, None], audio_rows, silence)
     like = next(plan.denoiser.parameters())
     off = torch.zeros(1, dtype=torch.bool, device=like.device)
     return WindowContext(
-        audio=heard[None].to(like),
+        audio=audio_rows[None].to(like),
         previous=(torch.zeros(config.previous, MOTION_CHANNELS) if past is None else past)[None].to(like),
         identity=plan.identity.to(like),
         start=off.logical_not() if past is None else off,

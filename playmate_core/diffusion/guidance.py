@@ -50,10 +50,10 @@ def guided(
     Without a ``controller`` or an ``emotion`` it is stage 1 alone; the pose never depends on them. Work that is the
     same for all steps is done once, here.
     """
-    cached_fast_face = denoiser.prepare(_uncond_and_cond(context))
+    prepared = denoiser.prepare(_uncond_and_cond(context))
 
     def predict(noisy: Tensor, t: Tensor) -> Tensor:
-        uncond, cond = denoiser.run(torch.cat([noisy, noisy]), torch.cat([t, t]), cached_fast_face).chunk(2)
+        uncond, cond = denoiser.run(torch.cat([noisy, noisy]), torch.cat([t, t]), prepared).chunk(2)
         pose0, pose_a = denoiser.pose_head(uncond), denoiser.pose_head(cond)
         pose = pose0 + scales.pose * (pose_a - pose0)
         if controller is None or emotion is None:
@@ -88,7 +88,7 @@ def _emotion_embedding(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The controller's output for three conditionings: none, speech, speech and emotion."""
     null = torch.tensor([True, True, False], device=cond.device).repeat_interleave(len(cond))
-    felt = controller(
+    embedding = controller(
         torch.cat([uncond, cond, cond]),
         t.repeat(3),
         emotion.weights.repeat(3, 1, 1),
@@ -96,7 +96,7 @@ def _emotion_embedding(
         null,
         valid.repeat(3, 1),
     )
-    first, second, third = felt.chunk(3)
+    first, second, third = embedding.chunk(3)
     return first, second, third
 
 

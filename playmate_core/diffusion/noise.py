@@ -38,8 +38,8 @@ class FreshNoise:
     seed: int
 
     def window(self, index: int) -> WindowNoise:
-        chance = window_noise(self.seed, index)
-        return WindowNoise(_starting(chance), drawn_from(chance))
+        generator = window_noise(self.seed, index)
+        return WindowNoise(_starting(generator), drawn_from(generator))
 
 
 @dataclass(frozen=True)
@@ -63,5 +63,5 @@ class SharedSteps:
         return WindowNoise(_starting(window_noise(self.seed, 1 + index)), drawn_from(window_noise(self.seed, 0)))
 
 
-def _starting(chance: torch.Generator) -> Callable[[tuple[int, ...]], Tensor]:
-    return lambda shape: torch.randn(shape, generator=chance)
+def _starting(generator: torch.Generator) -> Callable[[tuple[int, ...]], Tensor]:
+    return lambda shape: torch.randn(shape, generator=generator)

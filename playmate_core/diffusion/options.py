@@ -103,7 +103,7 @@ class SamplingOptions:
             )
 
     @property
-    def amplitude(self) -> Tensor:
+    def pose_scale(self) -> Tensor:
         """``pose_amplitude`` for each pose channel, (6,) float64."""
         return torch.tensor(numbers(self.pose_amplitude), dtype=torch.float64).expand(POSE_CHANNELS)
 

@@ -41,7 +41,7 @@ def clamp_pose(angles: Tensor, rest: Tensor) -> tuple[Tensor, bool]:
     return held, not torch.equal(held, angles)
 
 
-class ComfortableHead:
+class PoseLimiter:
     """Applies ``pose_amplitude``, ``pose_mean`` and the angle limits to generated poses in degrees.
 
     ``pose_amplitude`` scales the difference from ``rest``, "frontal" subtracts its rotation. With the default options
@@ -50,24 +50,24 @@ class ComfortableHead:
 
     def __init__(self, rest: Pose, options: SamplingOptions) -> None:
         self.rest, self.options = rest, options
-        self._told = False
+        self._warned = False
 
     def __call__(self, pose: Pose) -> Pose:
-        asked, held = _as_asked(pose, self.rest, self.options)
-        if held and not self._told:
+        limited, held = _with_options(pose, self.rest, self.options)
+        if held and not self._warned:
             log.warning(POSE_CLAMPED, ANGLE_LIMITS)
-            self._told = True
-        return asked
+            self._warned = True
+        return limited
 
 
-def _as_asked(pose: Pose, rest: Pose, options: SamplingOptions) -> tuple[Pose, bool]:
+def _with_options(pose: Pose, rest: Pose, options: SamplingOptions) -> tuple[Pose, bool]:
     rotation, translation, scale = pose.rotation, pose.translation, pose.scale
-    amplitude = options.amplitude.float()
-    if bool((amplitude != 1.0).any()):
-        shares = torch.cat([amplitude[3:5], amplitude.new_ones(1)])  # depth is carried, never modelled
-        rotation = rest.rotation + amplitude[:3] * (rotation - rest.rotation)
+    pose_scale = options.pose_scale.float()
+    if bool((pose_scale != 1.0).any()):
+        shares = torch.cat([pose_scale[3:5], pose_scale.new_ones(1)])  # depth is carried, never modelled
+        rotation = rest.rotation + pose_scale[:3] * (rotation - rest.rotation)
         translation = rest.translation + shares * (translation - rest.translation)
-        scale = rest.scale * (scale / rest.scale).clamp(min=TINY) ** amplitude[5]
+        scale = rest.scale * (scale / rest.scale).clamp(min=TINY) ** pose_scale[5]
     if options.pose_mean == "frontal":
         rotation = rotation - rest.rotation
     rotation, held = clamp_pose(rotation, rest.rotation[0])
@@ -93,8 +93,10 @@ class PosePrior:
         if denoiser.config.pose_normalisation == "global":
             # The ablation was trained on absolute poses, so the portrait's own pose cannot be the mean.
             mean = statistics.pose_global_mean.to(own)
-            return PosePrior(mean, statistics.pose_global_std.to(own) * options.amplitude, rest.pose.translation[:, 2:])
-        return PosePrior(mean, statistics.pose_typical_std.to(own) * options.amplitude, rest.pose.translation[:, 2:])
+            return PosePrior(
+                mean, statistics.pose_global_std.to(own) * options.pose_scale, rest.pose.translation[:, 2:]
+            )
+        return PosePrior(mean, statistics.pose_typical_std.to(own) * options.pose_scale, rest.pose.translation[:, 2:])
 
     def encode(self, motion: Motion, statistics: MotionStatistics) -> Tensor:
         """A motion in model space (T, 69); axes with std 0 are encoded as their mean."""

@@ -49,14 +49,14 @@ class Canvas:
         across, down = tables
         return down[..., :, None] * across[..., None, :]
 
-    def blend(self, told: Tensor) -> Tensor:
+    def blend(self, output: Tensor) -> Tensor:
         """The output picture from G's last eight channels (B, 8, H, W): generated colours, a flow correction, and the
         blend weights of generated, warped and original picture -> (B, 3, H, W)."""
-        painted, look, shares = told.float().split([3, 2, 3], 1)
-        size = told.shape[-2:]
+        generated, look, shares = output.float().split([3, 2, 3], 1)
+        size = output.shape[-2:]
         shown = displaced_picture(self.picture, self.flow, LOOK * look.tanh())
         still = F.interpolate(self.picture, size=size, mode="bilinear")
-        layers = torch.stack([painted.sigmoid(), shown, still], 1)
+        layers = torch.stack([generated.sigmoid(), shown, still], 1)
         return (shares.softmax(1)[:, :, None] * layers).sum(1)
 
 

@@ -97,8 +97,8 @@ class Generator(nn.Module):
         x = self.up_1(F.interpolate(x, scale_factor=2.0), fine)
         if self.fine is not None and canvas is not None:
             x = self.fine(x, canvas)
-        told = self.conv_img(F.leaky_relu(x, SLOPE))
-        return told.sigmoid() if canvas is None else canvas.blend(told)
+        output = self.conv_img(F.leaky_relu(x, SLOPE))
+        return output.sigmoid() if canvas is None else canvas.blend(output)
 
 
 class FineStage(nn.Module):

@@ -33,8 +33,8 @@ class FaceModel(nn.Module):
         """
         dense = self.warping.dense_motion_network
         origin = dense.origin if dense.has_body else None
-        for trunk in (self.appearance, self.warping, self.generator):
-            trunk.to(dtype)
+        for module in (self.appearance, self.warping, self.generator):
+            module.to(dtype)
         if origin is not None:
             dense.origin = origin
         return self

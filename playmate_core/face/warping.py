@@ -193,10 +193,10 @@ class DenseMotion(nn.Module):
         """Source position of each pixel of the visible surface, (B, h, w, 2): the deformation averaged over depth with
         predicted weights, plus a bounded correction."""
         depth = deformation.shape[1]
-        told = self.surface(hidden.flatten(1, 2)).to(deformation.dtype)
-        seen = told[:, :depth].softmax(1)
+        output = self.surface(hidden.flatten(1, 2)).to(deformation.dtype)
+        seen = output[:, :depth].softmax(1)
         along = torch.einsum("bzyx,bzyxc->byxc", seen, deformation[..., :2])
-        return along + OWN_FLOW * told[:, depth:].movedim(1, -1).tanh()
+        return along + OWN_FLOW * output[:, depth:].movedim(1, -1).tanh()
 
     def forward(self, volume: Tensor, x_s: Tensor, x_d: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Volume (B or 1, C, D, h, w), keypoints (B, K, 3) -> deformation, mask, occlusion as in :class:`Warped`, and

@@ -43,10 +43,10 @@ class Soundtrack:
 
     @staticmethod
     @contextmanager
-    def into(container: Any, sound: AnySound, bits_per_channel: int) -> Iterator[Soundtrack | Silent]:
+    def into(container: Any, sound: AnySound, bits_per_channel: int) -> Iterator[Soundtrack | NoSoundtrack]:
         """Add an audio stream for ``sound`` to an output container; None gives a track that writes nothing."""
         if sound is None:
-            yield Silent()
+            yield NoSoundtrack()
             return
         if isinstance(sound, str | Path):
             sound = find_sound(sound)
@@ -99,7 +99,7 @@ class Soundtrack:
         self._written += samples
 
 
-class Silent:
+class NoSoundtrack:
     """The soundtrack of a video without sound; its methods do nothing."""
 
     def write_until(self, seconds: Fraction) -> None: ...

@@ -113,7 +113,7 @@ def disposition(stream: Any) -> int:
     return int(getattr(flags, "value", flags))
 
 
-def film_stream(container: Any) -> Any:
+def first_video_stream(container: Any) -> Any:
     """The first video stream that is not a cover picture, or None."""
     streams = (stream for stream in container.streams.video if stream.codec_context)
     return next((stream for stream in streams if not is_attached_picture(stream)), None)

@@ -33,7 +33,7 @@ class _Channel(Generic[T]):
 
     def __init__(self) -> None:
         self._queue: queue.Queue[T] = queue.Queue(WAITING)
-        self._given = threading.Event()
+        self._ended = threading.Event()
         self._shut = threading.Event()
         self.outcome = Outcome()
 
@@ -49,7 +49,7 @@ class _Channel(Generic[T]):
 
     def end(self) -> None:
         """Called by the producer: no more items will follow."""
-        self._given.set()
+        self._ended.set()
 
     def shut(self) -> None:
         """Called by the consumer: no more items will be taken."""
@@ -57,7 +57,7 @@ class _Channel(Generic[T]):
 
     def __iter__(self) -> Iterator[T]:
         while not self._shut.is_set():
-            ended = self._given.is_set()  # read before the queue, or the last item could be missed
+            ended = self._ended.is_set()  # read before the queue, or the last item could be missed
             try:
                 yield self._queue.get(timeout=_LOOK)
             except queue.Empty:
@@ -85,7 +85,7 @@ def prefetch(items: Iterable[T]) -> Generator[T, None, None]:
                 source.close()
             channel.end()
 
-    thread = threading.Thread(target=make, name="ahead", daemon=True)
+    thread = threading.Thread(target=make, name="prefetch", daemon=True)
     thread.start()
     try:
         yield from channel
@@ -110,14 +110,14 @@ def background_consumer(take: Callable[[Iterator[T]], object]) -> Iterator[Calla
             take(iter(channel))
         channel.shut()
 
-    def give(item: T) -> None:
+    def put(item: T) -> None:
         if not channel.put(item) and channel.outcome.problem:
             raise channel.outcome.problem
 
-    thread = threading.Thread(target=consume, name="behind", daemon=True)
+    thread = threading.Thread(target=consume, name="background consumer", daemon=True)
     thread.start()
     try:
-        yield give
+        yield put
         channel.end()
         while thread.is_alive():
             thread.join(0.5)  # in slices, so that Ctrl-C is delivered on every system

@@ -112,10 +112,10 @@ class Account:
 
 def read_account(path: Path) -> Account:
     """Read the provenance metadata of a video. Raises UserError for a file that is no video."""
-    from .container import film_stream, open_medium
+    from .container import first_video_stream, open_medium
 
     with open_medium(path, "video") as container:
-        if film_stream(container) is None:
+        if first_video_stream(container) is None:
             raise UserError(f"{path} has no video in it; please give a video or a model file.")
         tags = {key.lower(): str(value) for key, value in container.metadata.items()}
     packet = read_packet(path) if path.suffix.lower() in (".mp4", ".mov", ".m4v") else ""

@@ -9,7 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from .container import Damage, decoded, film_stream
+from .container import Damage, decoded, first_video_stream
 
 #: Sound is not moved for smaller deviations from its timestamp: containers with millisecond timestamps are inexact,
 #: and a missing AAC packet is longer.
@@ -57,7 +57,7 @@ def first_shown(container: Any) -> float | None:
 
     Changes the container's read position.
     """
-    stream = film_stream(container)
+    stream = first_video_stream(container)
     if stream is None:
         return None
     frame = next(decoded(container, stream, Damage()), None)

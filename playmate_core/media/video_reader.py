@@ -12,7 +12,7 @@ import numpy as np
 
 from ..errors import UserError
 from ..values import FPS
-from .container import Damage, decoded, film_stream, open_medium
+from .container import Damage, decoded, first_video_stream, open_medium
 from .frame_colours import ToRgb
 from .images import Bytes
 from .timestamps import Timeline, stated_length
@@ -147,13 +147,13 @@ def has_pictures(path: str | Path) -> bool:
     """Whether a file is a video that can be opened."""
     try:
         with open_medium(Path(path), "video") as container:
-            return film_stream(container) is not None
+            return first_video_stream(container) is not None
     except UserError:
         return False
 
 
 def _video_stream(container: Any, path: Path) -> Any:
-    stream = film_stream(container)
+    stream = first_video_stream(container)
     if stream is None:
         raise UserError(f"{path} has no video in it; please give a film of a face.")
     return stream

@@ -44,13 +44,13 @@ def sample_with_emotion(
     ``has_own``: the generator has emotion control; without it, ``both`` is the layer alone. ``table`` and ``options``
     as in :func:`add_emotion`. Raises UserError, before sampling, for MODEL with a generator without emotion control.
     """
-    own, laid = split_emotion(curve, by, has_own)
+    own, layered = split_emotion(curve, by, has_own)
     options = options or LayerOptions()
-    if own is not None and laid is not None:
+    if own is not None and layered is not None:
         options = replace(options, strength=BOTH_STRENGTH * options.strength)
-    if laid is not None and table is None:
+    if layered is not None and table is None:
         table = EmotionTable.read()
-    return add_emotion_to_pieces(sample(own), laid, table, options)
+    return add_emotion_to_pieces(sample(own), layered, table, options)
 
 
 def split_emotion(
@@ -80,5 +80,5 @@ def split_emotion(
 
 def shows(curve: EmotionCurve) -> bool:
     """Whether any frame of ``curve`` has an emotion other than neutral with intensity above 0."""
-    felt = [column for column, name in enumerate(curve.names) if name != "neutral"]
-    return bool((curve.weights[:, felt] * curve.intensity[:, None]).any())
+    emotional = [column for column, name in enumerate(curve.names) if name != "neutral"]
+    return bool((curve.weights[:, emotional] * curve.intensity[:, None]).any())

@@ -116,8 +116,8 @@ def _shade(frame: Bytes, energy: Numbers) -> None:
     loud = _columns(np.clip(np.nan_to_num(energy), 0, 1), wide)[1]
     if not len(loud):
         return
-    spread = loud[np.minimum((np.arange(wide) * len(loud)) // wide, len(loud) - 1)]
-    frame[np.arange(tall)[:, None] >= (1 - spread)[None] * tall] = GREY
+    levels = loud[np.minimum((np.arange(wide) * len(loud)) // wide, len(loud) - 1)]
+    frame[np.arange(tall)[:, None] >= (1 - levels)[None] * tall] = GREY
 
 
 def _label(canvas: Bytes, panel: Panel, top: int, tall: int, bounds: tuple[float, float]) -> None:

@@ -40,7 +40,7 @@ class FallbackRenderer:
         try:
             with torch.inference_mode():
                 pictures = draw(self._quick)
-                return draw(self._in_float32()) if self._half and spoilt(pictures) else pictures
+                return draw(self._in_float32()) if self._half and has_invalid_picture(pictures) else pictures
         except Exception as problem:
             if frames == 1 or not out_of_memory(problem):
                 raise
@@ -59,7 +59,7 @@ class FallbackRenderer:
         return self._exact
 
 
-def spoilt(pictures: Tensor) -> bool:
+def has_invalid_picture(pictures: Tensor) -> bool:
     """Whether any picture of a batch (n, 3, S, S) is black or not finite."""
     return not bool((pictures.isfinite().flatten(1).all(1) & (pictures.flatten(1).amax(1) > BLACK)).all())
 
@@ -68,5 +68,5 @@ def out_of_memory(problem: BaseException) -> bool:
     """Whether ``problem`` means out of memory, on any device; PyTorch's CPU allocator only says so in the message."""
     kinds = (MemoryError, getattr(torch, "OutOfMemoryError", MemoryError))
     words = ("out of memory", "not enough memory", "can't allocate memory")
-    told = isinstance(problem, kinds) or any(word in str(problem) for word in words)
-    return HOST.is_out_of_memory(problem) or told  # the host first: it may clean up
+    recognised = isinstance(problem, kinds) or any(word in str(problem) for word in words)
+    return HOST.is_out_of_memory(problem) or recognised  # the host first: it may clean up

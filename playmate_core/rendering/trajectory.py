@@ -40,21 +40,21 @@ class ResampledClip:
     """A motion clip resampled lazily: only requested frames are computed. See :meth:`MotionClip.at`."""
 
     def __init__(self, motion_clip: MotionClip, fps: float) -> None:
-        self._performance, self.fps = motion_clip, fps
+        self._motion_clip, self.fps = motion_clip, fps
         rate, frames = motion_clip.motion.fps, len(motion_clip)
         self._reading = None if frames == 1 or abs(fps - rate) < 1e-6 else resample_frames(frames, rate, fps)
 
     def __len__(self) -> int:
-        return len(self._performance) if self._reading is None else len(self._reading.first)
+        return len(self._motion_clip) if self._reading is None else len(self._reading.first)
 
     def __getitem__(self, frames: Tensor) -> MotionClip:
         frames_between = self._reading
         if frames_between is None:
-            return self._performance.at(self.fps)[frames]
+            return self._motion_clip.at(self.fps)[frames]
         part = FrameInterpolation(
             frames_between.first[frames], frames_between.second[frames], frames_between.weight[frames]
         )
-        return self._performance.interpolate(part, self.fps)
+        return self._motion_clip.interpolate(part, self.fps)
 
     def reference_frame(self, reference: str) -> int:
         """As :func:`pose.reference_frame`."""

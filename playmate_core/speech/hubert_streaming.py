@@ -19,7 +19,7 @@ from ..errors import UserError
 from ..values import AudioFeatures
 from .hubert_windows import halved
 from .listener import Backend, Progress, Source
-from .waveform import FRAME, SAMPLE_RATE, Speech, Waveform, hear, loudness
+from .waveform import FRAME, SAMPLE_RATE, Speech, Waveform, loudness, to_mono_16k
 
 PAST, CURRENT, FUTURE = 3, 5, 2
 CHUNK = (PAST + CURRENT + FUTURE) * FRAME + 80
@@ -77,12 +77,14 @@ class StreamingHubert:
     def listen(self, waveform: Waveform, rate: int, progress: Progress | None = None) -> AudioFeatures:
         """See AudioEncoder. Where the reference counts one frame more than there are, its row is kept as ``after``."""
         self.load()
-        sound = hear(waveform, rate)
-        power = Speech.hear(sound, SAMPLE_RATE).power()
+        sound = to_mono_16k(waveform, rate)
+        power = Speech.from_waveform(sound, SAMPLE_RATE).power()
         frames = len(power)
         if self.silence:
-            hush = np.zeros(self.silence * FRAME, np.float32)
-            before = self._rows([file_chunk(hush, i) for i in range(chunk_count(len(hush)))], None)[: self.silence]
+            silent_samples = np.zeros(self.silence * FRAME, np.float32)
+            before = self._rows([file_chunk(silent_samples, i) for i in range(chunk_count(len(silent_samples)))], None)[
+                : self.silence
+            ]
             count = stream_chunk_count(len(sound))
             rows = self._rows((stream_chunk(sound, i) for i in range(count)), progress, count)
             return AudioFeatures(rows[:frames], loudness(power), self.name, before=before, after=None)
@@ -101,8 +103,8 @@ class StreamingHubert:
 
     def encode(self, chunk: np.ndarray) -> Tensor:
         """Encode a chunk (6480,) into tokens (20, D)."""
-        heard = self._session.run(None, {self._session.get_inputs()[0].name: chunk[None]})[0]
-        return torch.from_numpy(np.asarray(heard, np.float32)).reshape(-1, self.width)
+        encoded = self._session.run(None, {self._session.get_inputs()[0].name: chunk[None]})[0]
+        return torch.from_numpy(np.asarray(encoded, np.float32)).reshape(-1, self.width)
 
     def load(self) -> None:
         """Open the ONNX session once. Raises UserError when the file or onnxruntime is missing or does not fit."""

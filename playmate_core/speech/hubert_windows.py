@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ..errors import UserError
 from ..values import AudioFeatures
 from .listener import Backend, Progress, Source
-from .waveform import FRAME, SAMPLE_RATE, Speech, Waveform, hear, loudness
+from .waveform import FRAME, SAMPLE_RATE, Speech, Waveform, loudness, to_mono_16k
 
 #: Video frames and samples of a window.
 WINDOW_FRAMES = 100
@@ -27,7 +27,7 @@ PADS = ("zero", "replicate")
 
 
 @dataclass(frozen=True)
-class Listening:
+class WindowOptions:
     """How a clip is prepared for the encoder.
 
     ``lead_frames`` of silence are prepended, and one frame appended if there are any: 2 is the published setting, whose
@@ -45,7 +45,7 @@ class Listening:
         if self.waveform not in WAVEFORMS or self.pad not in PADS:
             raise ValueError(f"Choose a waveform of {WAVEFORMS} and a pad of {PADS}, got {self}.")
 
-    def laid(self, samples: np.ndarray) -> np.ndarray:
+    def padded(self, samples: np.ndarray) -> np.ndarray:
         """The samples (n,) normalised and padded, ready to be cut into windows."""
         if self.waveform == "standardised":
             samples = (samples - samples.mean()) / (samples.std() + np.float32(1e-5))
@@ -87,7 +87,7 @@ def halved(tokens: Tensor) -> Tensor:
 class WindowedHubert:
     """An :class:`AudioEncoder` for a HuBERT stored inside a motion generator's file."""
 
-    def __init__(self, name: str, row: Backend, source: Source, listening: Listening = Listening()) -> None:  # noqa: B008  (frozen)
+    def __init__(self, name: str, row: Backend, source: Source, listening: WindowOptions = WindowOptions()) -> None:  # noqa: B008  (frozen)
         self.name, self.layers, self.width = name, row.layers, row.width
         self.listening = listening
         if source.module is None:
@@ -99,14 +99,14 @@ class WindowedHubert:
 
     def listen(self, waveform: Waveform, rate: int, progress: Progress | None = None) -> AudioFeatures:
         """See AudioEncoder; rows of the last window beyond the end of the clip are kept as ``after``."""
-        sound = hear(waveform, rate)
-        power = Speech.hear(sound, SAMPLE_RATE).power()
-        laid, frames = self.listening.laid(sound), len(power)
-        windows = max(window_count(len(laid))[0], -(-frames // WINDOW_FRAMES))
+        sound = to_mono_16k(waveform, rate)
+        power = Speech.from_waveform(sound, SAMPLE_RATE).power()
+        padded, frames = self.listening.padded(sound), len(power)
+        windows = max(window_count(len(padded))[0], -(-frames // WINDOW_FRAMES))
         rows = torch.empty(windows * WINDOW_FRAMES, self.layers, self.width)
         for index in range(windows):
-            heard = self.encode(cut_window(laid, index, self.listening.pad))
-            rows[index * WINDOW_FRAMES : (index + 1) * WINDOW_FRAMES, 0] = heard
+            encoded = self.encode(cut_window(padded, index, self.listening.pad))
+            rows[index * WINDOW_FRAMES : (index + 1) * WINDOW_FRAMES, 0] = encoded
             if progress is not None:
                 progress(index + 1, windows)
         return AudioFeatures(rows[:frames], loudness(power), self.name, after=rows[frames:])

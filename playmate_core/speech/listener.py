@@ -81,15 +81,15 @@ class Listener(ABC):
     def listen(self, waveform: Waveform, rate: int, progress: Progress | None = None) -> AudioFeatures:
         """See AudioEncoder. Raises UserError for bad audio or missing weights, before any slow work."""
         self.load()
-        speech = Speech.hear(waveform, rate)
+        speech = Speech.from_waveform(waveform, rate)
         power = speech.power()
         gain, frames = np.float32(self.gain(power)), len(power)
         features = torch.empty(frames, self.layers, self.width)
         plan = chunk_plan(frames, self.chunk_frames, self.overlap)
         for done, (first, last) in enumerate(plan, start=1):
             begin, end = max(first - self.overlap, 0), min(last + self.overlap, frames)
-            heard = self.encode(speech.cut(begin, end, self.margin) * gain)
-            features[first:last] = heard[first - begin : last - begin]
+            encoded = self.encode(speech.cut(begin, end, self.margin) * gain)
+            features[first:last] = encoded[first - begin : last - begin]
             if progress is not None:
                 progress(done, len(plan))
         return AudioFeatures(features, loudness(power), self.name)

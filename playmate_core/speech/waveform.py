@@ -33,9 +33,9 @@ def resample(waveform: np.ndarray, rate: int) -> np.ndarray:
         return waveform
     import soxr
 
-    heard = soxr.resample(waveform, rate, SAMPLE_RATE, quality="HQ")
+    resampled = soxr.resample(waveform, rate, SAMPLE_RATE, quality="HQ")
     count = math.ceil(len(waveform) * (SAMPLE_RATE / rate))
-    return np.pad(heard, (0, max(count - len(heard), 0)))[:count]
+    return np.pad(resampled, (0, max(count - len(resampled), 0)))[:count]
 
 
 def mono(waveform: Waveform) -> np.ndarray:
@@ -72,7 +72,7 @@ def _mixed(sound: np.ndarray) -> np.ndarray:
     return sound[int(np.argmax(powers))] if cancelled else mean
 
 
-def hear(waveform: Waveform, rate: int) -> np.ndarray:
+def to_mono_16k(waveform: Waveform, rate: int) -> np.ndarray:
     """A waveform at any rate from 8 to 192 kHz -> (samples,) float32, mono, 16 kHz, otherwise unchanged.
 
     Raises UserError for a rate outside that range, and as :func:`mono` does.
@@ -90,15 +90,15 @@ class Speech:
     samples: np.ndarray
 
     @staticmethod
-    def hear(waveform: Waveform, rate: int) -> Speech:
+    def from_waveform(waveform: Waveform, rate: int) -> Speech:
         """Convert a waveform at any rate from 8 to 192 kHz; logs a warning if it is silent.
 
         Raises UserError for a rate outside that range, and as :func:`mono` does.
         """
-        heard = hear(waveform, rate)
-        frames = frame_count(len(heard), SAMPLE_RATE)
+        resampled = to_mono_16k(waveform, rate)
+        frames = frame_count(len(resampled), SAMPLE_RATE)
         samples = np.zeros(frames * FRAME, np.float32)
-        np.subtract(heard, np.float32(heard.mean(dtype=np.float64)), out=samples[: len(heard)])
+        np.subtract(resampled, np.float32(resampled.mean(dtype=np.float64)), out=samples[: len(resampled)])
         speech = Speech(samples)
         if not audible(speech.power()):
             log.warning("The speech is silent, so the lips will hardly move; please check which sound was given.")

@@ -78,15 +78,15 @@ def to_tensors(generator: DittoGenerator) -> tuple[dict[str, Tensor], dict[str, 
 
 
 def _converted(file: GeneratorFile) -> tuple[DittoSettings, DittoData]:
-    told: dict[str, Any] = {
+    stored: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in file.config.get("settings", {}).items()
     }
     tensors, face = file.group(DATA), file.group(DATA + "character.")
     try:
-        if "drive" in told:
-            told["drive"] = Drive(**told["drive"])
-        settings = DittoSettings(**told)
+        if "drive" in stored:
+            stored["drive"] = Drive(**stored["drive"])
+        settings = DittoSettings(**stored)
         character = None
         if face:
             motion = BinnedMotion(**{name: face[name] for name in BinnedMotion.__dataclass_fields__})

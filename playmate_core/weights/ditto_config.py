@@ -25,8 +25,8 @@ _FADES = {"": "none", "d0": "first", "s": "source"}
 def read_configuration(path: Path) -> tuple[DittoSettings, DittoData]:
     """Settings and data of a configuration file. Raises UserError for any other file."""
     try:
-        told = mapping(unpickled(path.read_bytes()))
-        run = mapping(told["default_kwargs"])
+        content = mapping(unpickled(path.read_bytes()))
+        run = mapping(content["default_kwargs"])
         return _settings(run), _data(run)
     except (*PROBLEMS, RuntimeError, OSError, UserError) as problem:
         raise UserError(

@@ -48,7 +48,7 @@ class Application:
     def __init__(self, face: SourceFace, first: BinnedMotion, applying: Applying, fps: float = FPS) -> None:
         self.face, self.first, self.applying, self.fps = face, first, applying, fps
         self._target: _Shown | None = None
-        self._source_turn: Tensor | None = None
+        self._source_rotation: Tensor | None = None
 
     def __call__(self, driving: BinnedMotion, frames: Tensor, controls: FrameControls) -> Motion:
         """``driving`` (T frames) applied to the source frames that correspond to ``frames`` (T,) of the clip."""
@@ -130,9 +130,9 @@ class Application:
 
     def _gaze(self, shown: _Shown, source: BinnedMotion) -> Tensor:
         """Rotate the eyes against the head's rotation since the first source frame."""
-        if self._source_turn is None:
-            self._source_turn = degrees_from_bins(source.angles[:1])
-        turn = shown.rotation - self._source_turn
+        if self._source_rotation is None:
+            self._source_rotation = degrees_from_bins(source.angles[:1])
+        turn = shown.rotation - self._source_rotation
         side, up = GAZE_YAW * turn[:, 1], GAZE_PITCH * turn[:, 0]
         expression = shown.expression.clone()
         ahead = side > 0

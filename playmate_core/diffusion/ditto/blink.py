@@ -21,7 +21,7 @@ NO_BLINKS = -1
 BlinkDistances = int | tuple[int, ...]
 
 
-def blink_rows(frames: int, blinks: BlinkDistances, chance: Random, length: int = BLINK_FRAMES) -> Tensor:
+def blink_rows(frames: int, blinks: BlinkDistances, rng: Random, length: int = BLINK_FRAMES) -> Tensor:
     """The row of a blink table of ``length`` for each of ``frames``, (T,): 0 between blinks.
 
     ``blinks``: NO_BLINKS, a distance, several in turn, or 0 for random ones.
@@ -29,21 +29,21 @@ def blink_rows(frames: int, blinks: BlinkDistances, chance: Random, length: int 
     rows = torch.zeros(frames, dtype=torch.int64)
     if blinks == NO_BLINKS:
         return rows
-    start, margin, distances = _distances(blinks, chance)
+    start, margin, distances = _distances(blinks, rng)
     while start < frames - max(margin, length):
         rows[start : start + length] = torch.arange(length)
         start += length + next(distances)
     return rows
 
 
-def _distances(blinks: BlinkDistances, chance: Random) -> tuple[int, int, Iterator[int]]:
+def _distances(blinks: BlinkDistances, rng: Random) -> tuple[int, int, Iterator[int]]:
     """Open frames at the start, open frames at the end, and an iterator of distances between blinks."""
     if isinstance(blinks, tuple):
         rest = cycle(blinks)
         return next(rest), blinks[-1], rest
     if blinks > 0:
         return blinks, blinks, cycle([blinks])
-    return chance.randint(*DISTANCES), chance.randint(*DISTANCES), iter(lambda: chance.randint(*DISTANCES), None)
+    return rng.randint(*DISTANCES), rng.randint(*DISTANCES), iter(lambda: rng.randint(*DISTANCES), None)
 
 
 def fade_shares(frames: int, fade_in: int = -1, fade_out: int = -1) -> Tensor:

@@ -42,7 +42,7 @@ def continued(base: Conditioned, previous: Motion, rest: Motion) -> Conditioned:
     return replace(base, numbers=BinnedMotion.in_bins(Motion(moved, expression)).numbers[0])
 
 
-def emotions_asked(request: GenerationRequest, otherwise: Tensor | None) -> Tensor:
+def requested_emotions(request: GenerationRequest, otherwise: Tensor | None) -> Tensor:
     """Emotion rows (m, 8) of a request; ``otherwise`` if it has none, neutral if that is None too."""
     curve = request.emotion
     if curve is not None and bool((curve.weights != 0).any()):

@@ -30,7 +30,7 @@ class Drive:
 
 
 #: For source videos: they keep their own head pose, only the expression is driven.
-FILM = Drive(pitch=None, yaw=None, roll=None, translation=None)
+FACE_ONLY_DRIVE = Drive(pitch=None, yaw=None, roll=None, translation=None)
 
 
 @dataclass(frozen=True)

@@ -22,12 +22,12 @@ from ..checks import check_curve, check_encoder, check_request
 from ..noise import ClipNoise, SharedSteps
 from ..one_condition import check_scales, guidance_scale
 from ..options import SamplingOptions
-from ..pose_prior import ComfortableHead
+from ..pose_prior import PoseLimiter
 from ..request import GenerationRequest, joined
 from ..windows import Progress, WindowPlan
 from .apply import Application
 from .blink import DISCARDED, blink_rows, fade_shares
-from .conditioning import Conditioned, continued, emotions_asked
+from .conditioning import Conditioned, continued, requested_emotions
 from .conditions import FACE_CONDITIONS, condition_rows, in_turn
 from .config import STEPS
 from .controls import Applying, FrameControls
@@ -125,9 +125,9 @@ class DittoGenerator:
         """The sampling plan of a request conditioned on ``who``."""
         audio, online = request.audio, self.settings.run == "online"
         before = 0 if audio.before is None else len(audio.before)
-        heard = torch.cat([rows for rows in (audio.before, audio.features, audio.after) if rows is not None])[:, 0]
-        last = len(heard) - before - 1
-        emotion = emotions_asked(request, self.data.emotions)
+        audio_rows = torch.cat([rows for rows in (audio.before, audio.features, audio.after) if rows is not None])[:, 0]
+        last = len(audio_rows) - before - 1
+        emotion = requested_emotions(request, self.data.emotions)
         window = self.network.config.window
         new = window - options.overlap
         face = replace(who.face, eyes_open=who.face.eyes_open[:1], eye_balls=who.face.eye_balls[:1])
@@ -135,11 +135,11 @@ class DittoGenerator:
 
         def rows(frames: Tensor) -> Tensor:
             frames = frames.clamp(max=last)
-            return condition_rows(heard[frames + before], in_turn(emotion, frames), eyes, who.keypoints, frames)
+            return condition_rows(audio_rows[frames + before], in_turn(emotion, frames), eyes, who.keypoints, frames)
 
         # A window begins at every stride while frames remain; the online run needs one more to flush the last frames.
         beyond = new if online else options.overlap
-        plan = WindowPlan(len(heard) + beyond, window, options.overlap)
+        plan = WindowPlan(len(audio_rows) + beyond, window, options.overlap)
         return Clip(
             rows=rows,
             scale=lambda begin: guidance_scale(options, audio, (begin, begin + window), COLUMNS, POSE_COLUMNS),
@@ -148,7 +148,7 @@ class DittoGenerator:
             windows=plan.count,
             continuation=Continuation(self.settings.reset, self.settings.kept),
             smoothing=self.settings.smoothing,
-            frames=None if online else len(heard),
+            frames=None if online else len(audio_rows),
         )
 
     def applying(self, face: SourceFace) -> Applying:
@@ -169,11 +169,11 @@ class DittoGenerator:
         table = self.data.blink_table
         if table is None or not s.drive_eyes:
             return made
-        chance = Random(seed)
-        blinks = blink_rows(DISCARDED, s.blinks, chance, len(table))  # drawn at set-up, and used online only
+        rng = Random(seed)
+        blinks = blink_rows(DISCARDED, s.blinks, rng, len(table))  # drawn at set-up, and used online only
         if s.run == "online":
             return replace(made, eyes=table[blinks[torch.arange(frames) % DISCARDED]])
-        return replace(made, eyes=table[blink_rows(frames, s.blinks, chance, len(table))])
+        return replace(made, eyes=table[blink_rows(frames, s.blinks, rng, len(table))])
 
     def _applied(self, request: GenerationRequest, numbers: Iterator[Tensor]) -> Iterator[Motion]:
         options, audio = request.options or self.defaults, request.audio
@@ -184,11 +184,11 @@ class DittoGenerator:
             face = replace(face, binned=False)
             first = BinnedMotion.of(self.conditioned(replace(request, previous=None)).numbers[None])
         controls, lay = self.controls(frames + after, options.seed), None
-        head, shown = ComfortableHead(request.rest.pose, options), 0 if audio.before is None else -len(audio.before)
+        head, shown = PoseLimiter(request.rest.pose, options), 0 if audio.before is None else -len(audio.before)
         for piece in numbers:
             if not bool(piece.isfinite().all()):
                 raise UserError("The motion model answered with NaN; use another copy of its file, or other settings.")
-            driving = BinnedMotion.of(self.data.within_limits(piece))
+            driving = BinnedMotion.of(self.data.clamped(piece))
             if lay is None and len(piece):
                 lay = Application(face, driving[:1] if first is None else first, self.applying(face), audio.fps)
             begin, end = max(shown, 0), min(shown + len(piece), frames)

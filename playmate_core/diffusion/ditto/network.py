@@ -31,7 +31,7 @@ class EncoderLayer(nn.Module):
         return x + self.linear2(F.gelu(self.linear1(self.norm2(x))))
 
 
-class Film(nn.Module):
+class FiLM(nn.Module):
     """Feature-wise linear modulation: a vector (B, d) becomes scale and shift of a branch (B, W, d)."""
 
     def __init__(self, width: int) -> None:
@@ -54,7 +54,7 @@ class DecoderLayer(nn.Module):
         self.linear1 = nn.Linear(d, config.feed_forward)
         self.linear2 = nn.Linear(config.feed_forward, d)
         self.norm1, self.norm2, self.norm3 = nn.LayerNorm(d), nn.LayerNorm(d), nn.LayerNorm(d)
-        self.film1, self.film2, self.film3 = Film(d), Film(d), Film(d)
+        self.film1, self.film2, self.film3 = FiLM(d), FiLM(d), FiLM(d)
 
     def forward(self, x: Tensor, memory: Tensor, vector: Tensor) -> Tensor:
         """``x`` (B, W, d), ``memory`` (B, M, d), ``vector`` (B, d) -> (B, W, d)."""
@@ -94,19 +94,19 @@ class DittoNetwork(nn.Module):
         self.seqTransDecoder = DecoderStack(config)
         self.final_layer = nn.Linear(d, config.motion)
 
-    def heard(self, condition: Tensor) -> tuple[Tensor, Tensor]:
+    def embed_condition(self, condition: Tensor) -> tuple[Tensor, Tensor]:
         """Embed condition rows (B, W, D), once for all steps: tokens (B, W, d) and one vector (B, d)."""
         tokens = self.cond_encoder(self.cond_projection(condition))
         return tokens, self.non_attn_cond_projection(tokens.mean(1))
 
-    def unheard(self, rows: int) -> tuple[Tensor, Tensor]:
+    def null_condition(self, rows: int) -> tuple[Tensor, Tensor]:
         """The embedding of no condition for ``rows`` samples: tokens (B, W, d) and one vector (B, d)."""
         return self.null_cond_embed.expand(rows, -1, -1), self.null_cond_hidden.expand(rows, -1)
 
-    def forward(self, noisy: Tensor, frame: Tensor, heard: tuple[Tensor, Tensor], steps: Tensor) -> Tensor:
+    def forward(self, noisy: Tensor, frame: Tensor, condition_tokens: tuple[Tensor, Tensor], steps: Tensor) -> Tensor:
         """Clean motion (B, W, C) from ``noisy`` (B, W, C), the ``frame`` before (B, C), the embedded condition and
         integer ``steps`` (B,) from 0."""
-        tokens, vector = heard
+        tokens, vector = condition_tokens
         x = self.input_projection(torch.cat([noisy, frame[:, None].expand_as(noisy)], -1))
         hidden = self.hidden(steps)
         step_tokens = self.to_time_tokens(hidden).unflatten(-1, (2, -1))

@@ -83,6 +83,6 @@ class DittoData:
         if self.limits is not None:
             expect("DittoData.limits", self.limits, 2, COLUMNS)
 
-    def within_limits(self, numbers: Tensor) -> Tensor:
+    def clamped(self, numbers: Tensor) -> Tensor:
         """Output numbers (T, 265) clamped to ``limits``."""
         return numbers if self.limits is None else torch.clamp(numbers, self.limits[0], self.limits[1])

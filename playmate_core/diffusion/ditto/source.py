@@ -11,7 +11,7 @@ from ..request import GenerationRequest
 from .layout import BinnedMotion
 
 #: Frames over which the motion of a video is averaged.
-FILM_FRAMES = 13
+VIDEO_SMOOTHING_FRAMES = 13
 #: Eye openness where it was not measured; gaze is then straight ahead.
 UNKNOWN_OPENNESS = 0.7
 
@@ -47,7 +47,7 @@ class SourceFace:
         return SourceFace(motion, request.portrait_keypoints[None], eyes, balls, angles is not None)
 
 
-def smoothed(face: SourceFace, frames: int = FILM_FRAMES) -> SourceFace:
+def smoothed(face: SourceFace, frames: int = VIDEO_SMOOTHING_FRAMES) -> SourceFace:
     """A video's face averaged over ``frames``; its eyes are unchanged."""
     motion = face.motion
     parts = {name: centred_mean(getattr(motion, name), frames) for name in motion.__dataclass_fields__}

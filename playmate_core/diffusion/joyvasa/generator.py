@@ -14,14 +14,14 @@ from torch import Tensor, nn
 from ...errors import UserError
 from ...keypoint_space import LIVEPORTRAIT, require_keypoints
 from ...speech import ENCODERS, AudioEncoder
-from ...speech.hubert_windows import Listening, WindowedHubert
+from ...speech.hubert_windows import WindowedHubert, WindowOptions
 from ...speech.listener import Source
 from ...values import Motion
 from ..checks import check_encoder, check_request, refuse_emotion
 from ..noise import ClipNoise, SharedStart
 from ..one_condition import check_scales, guidance_scale
 from ..options import SamplingOptions
-from ..pose_prior import ComfortableHead
+from ..pose_prior import PoseLimiter
 from ..request import GenerationRequest, joined
 from ..samplers import sample
 from ..windows import Progress, WindowPlan, counted, last_frames
@@ -76,7 +76,7 @@ class JoyVasaGenerator:
         """The fine-tuned encoder of this model's file; ``source`` is ignored, as other weights would not fit."""
         if self.audio_encoder is not None:
             self.audio_encoder.to(device)
-        listening = Listening(self.settings.lead_frames, self.settings.waveform)
+        listening = WindowOptions(self.settings.lead_frames, self.settings.waveform)
         row = replace(ENCODERS[self.encoder_name], width=self.network.config.audio_width)
         return WindowedHubert(self.encoder_name, row, Source(module=self.audio_encoder), listening)
 
@@ -114,7 +114,7 @@ class JoyVasaGenerator:
         config, audio = self.network.config, request.audio
         like = self.network.start_motion_feat
         plan = WindowPlan(len(audio), config.window, 0)
-        heard = audio.features if audio.after is None else torch.cat([audio.features, audio.after])
+        audio_rows = audio.features if audio.after is None else torch.cat([audio.features, audio.after])
         past, past_audio = like[0], self.network.start_audio_feat[0]
         if request.previous is not None:
             made = self.template.encode(request.previous, config.motion)
@@ -123,8 +123,8 @@ class JoyVasaGenerator:
         source = self.noise(options.seed)
         for index in range(plan.count):
             begin = plan.begin(index)
-            rows = torch.arange(begin, begin + config.window).clamp(max=len(heard) - 1)
-            features = self.network.audio_feature_map(heard[rows, 0].to(like))
+            rows = torch.arange(begin, begin + config.window).clamp(max=len(audio_rows) - 1)
+            features = self.network.audio_feature_map(audio_rows[rows, 0].to(like))
             reach = (begin, begin + config.window)
             scale = guidance_scale(options, audio, reach, config.motion, POSE_COLUMNS)
             predict = guided(self.network, features, past, past_audio, scale, self.settings.positions)
@@ -147,7 +147,7 @@ class JoyVasaGenerator:
     def _combined(self, request: GenerationRequest, numbers: Iterator[Tensor]) -> Iterator[Motion]:
         options, rest = request.options or self.defaults, request.rest
         smoother = SMOOTHERS[self.settings.smoother](self.settings.smoothing)
-        start, first, head = rest, None, ComfortableHead(rest.pose, options)
+        start, first, head = rest, None, PoseLimiter(rest.pose, options)
         if request.previous is not None:  # a continuation: generated values are already relative to it
             start = first = request.previous[-1:]
             smoother(columns_of(start.pose))

@@ -11,7 +11,7 @@ from .folding import Kernel
 from .winograd import TorchConv
 
 #: Creates a convolution from a weight and a bias.
-Straightforward = Callable[[Tensor, "Tensor | None"], ConvImpl]
+PlainConvFactory = Callable[[Tensor, "Tensor | None"], ConvImpl]
 
 
 class SliceByTap:
@@ -21,7 +21,7 @@ class SliceByTap:
     have the bias's dtype.
     """
 
-    def __init__(self, kernel: Kernel, form: Straightforward = TorchConv) -> None:
+    def __init__(self, kernel: Kernel, form: PlainConvFactory = TorchConv) -> None:
         self._taps, self.outside = kernel.weight.shape[2], len(kernel.bias)
         self._across = form(kernel.weight.permute(2, 0, 1, 3, 4).flatten(0, 1).contiguous(), None)
         self._bias = kernel.bias

@@ -70,10 +70,10 @@ class Modulation:
 class FastSpadeBlock:
     """A SPADE block that reads its input before upsampling."""
 
-    def __init__(self, block: SpadeBlock, std: ConvFactory, arrangement: ConvPlan) -> None:
-        """``std`` creates the gamma and beta convolutions, the plan's ``whole`` the others."""
+    def __init__(self, block: SpadeBlock, modulation: ConvFactory, arrangement: ConvPlan) -> None:
+        """``modulation`` creates the gamma and beta convolutions, the plan's ``whole`` the others."""
         self._norms = [
-            Modulation(kernel_of(norm.mlp_gamma), kernel_of(norm.mlp_beta), std)
+            Modulation(kernel_of(norm.mlp_gamma), kernel_of(norm.mlp_beta), modulation)
             for norm in (block.norm_0, block.norm_1)
         ]
         self._convolutions = [arrangement.whole(kernel_of(conv)) for conv in (block.conv_0, block.conv_1)]
@@ -82,7 +82,7 @@ class FastSpadeBlock:
             mix = kernel_of(block.conv_s).weight
             self._mix = mix.flatten(1).T.contiguous().to(arrangement.products or mix.dtype)
             beta = behind(kernel_of(block.norm_s.mlp_beta), mix)
-            self._norms.append(Modulation(kernel_of(block.norm_s.mlp_gamma), beta, std))
+            self._norms.append(Modulation(kernel_of(block.norm_s.mlp_gamma), beta, modulation))
 
     def __call__(self, x: Tensor, shared: Tensor) -> Tensor:
         """x (N, 1, h, w, C) and the shared SPADE features, concatenated -> (N, 1, H, W, O)."""

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ..warping import Decoder, DenseMotion, Encoder, Warped, WarpingModule, identity_grid
 from .candidates import evidence
 from .conv_plan import ConvPlan
-from .depth_taps import SliceByTap, Straightforward
+from .depth_taps import PlainConvFactory, SliceByTap
 from .folding import Kernel, kernel_of, with_norm
 from .precision import finest
 from .split_conv import SplitChannelConv
@@ -69,7 +69,7 @@ def depth_first(weight: Tensor, depth: int) -> Tensor:
 class FoldedDepth:
     """The occlusion: a 2-D convolution over depth and channels together, (N, D, H, W, C) -> (N, H, W, 1)."""
 
-    def __init__(self, kernel: Kernel, depth: int, form: Straightforward = TorchConv) -> None:
+    def __init__(self, kernel: Kernel, depth: int, form: PlainConvFactory = TorchConv) -> None:
         self._across = form(depth_first(kernel.weight, depth), kernel.bias)
 
     def __call__(self, maps: Tensor) -> Tensor:
@@ -83,8 +83,8 @@ class Straight:
         self,
         dense: DenseMotion,
         depth: int,
-        mask: Straightforward = TorchConv,
-        occlusion: Straightforward = SplitChannelConv,
+        mask: PlainConvFactory = TorchConv,
+        occlusion: PlainConvFactory = SplitChannelConv,
     ) -> None:
         self._mask = SliceByTap(kernel_of(dense.mask), mask)
         self._occlusion = FoldedDepth(kernel_of(dense.occlusion), depth, occlusion)
