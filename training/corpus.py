@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from playmate_core.atomic_file import write_atomically
+from playmate_core.atomic_file import remove_stale, write_atomically
 from playmate_core.errors import UserError
 from training.config import from_mapping, parse
 from training.data import shard_path, write_clips, write_manifest, write_sessions
@@ -106,8 +106,7 @@ def make_corpus(config: CorpusConfig) -> str:
     _check(config)
     out = Path(config.out)
     _settle(config, out)
-    for left in out.glob(".*.part"):
-        left.unlink()
+    remove_stale(out)
     shards = list(plan(config))
     missing = [shard for shard in shards if not shard.path.exists()]
     if any(shard.kind == "clips" for shard in missing):
