@@ -20,7 +20,7 @@ from playmate_core.media.images import to_bytes
 from playmate_core.values import FPS
 
 from .entry import Item
-from .film import frames_between
+from .source_video import frames_between
 from .store import Result, Store
 from .sync import shifted_voice
 

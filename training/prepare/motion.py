@@ -26,7 +26,7 @@ from playmate_core.values import FPS, KEYPOINTS, Motion
 from playmate_core.weights.files import load_face
 
 from .entry import Item
-from .film import frames_between
+from .source_video import frames_between
 from .store import Result, Store
 
 #: Mean difference of neighbouring crops, of 255, below which nothing has moved.

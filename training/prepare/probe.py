@@ -11,7 +11,7 @@ from playmate_core.errors import UserError
 from playmate_core.media.video_reader import has_sound, video_facts
 
 from .entry import Item
-from .film import first_time
+from .source_video import first_time
 from .store import Result, Store
 
 

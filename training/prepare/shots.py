@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .entry import Item
-from .film import frames_between, read_voice, small
+from .source_video import frames_between, read_voice, small
 from .speech import speech_spans
 from .store import Result, Store
 

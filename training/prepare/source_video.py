@@ -1,30 +1,33 @@
-"""A stretch of a film: its frames at their times, and its sound on the same clock."""
+"""A time span of a source video: its frames with their times, and its sound on the same time axis."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from playmate_core.errors import UserError
-from playmate_core.media.container import open_medium
+from playmate_core.media.audio_files import Resampling, silence_not_finite
+from playmate_core.media.container import Damage, decoded, open_medium
 from playmate_core.media.images import Bytes
 from playmate_core.media.sound_source import audio_streams
+from playmate_core.media.timestamps import GaplessSound
 from playmate_core.media.video_reader import Frame, read_frames
 from playmate_core.speech import SAMPLE_RATE
 
-#: Films faster than this are read every second, third ... frame: motion is wanted at 25 a second.
+#: Of faster videos only every second, third ... frame is read: motion is stored at 25 frames a second.
 _FASTEST = 50.0
-#: Sound is decoded from so many seconds before it is wanted: codecs need a run-up.
+#: Seconds of sound decoded before the first one needed: codecs take some packets to produce exact samples.
 _RUN_UP = 1.0
 #: FFmpeg adds the sides at -3 dB each, so that two equal channels would come out 3 dB too loud.
 _MIX_GAIN = 0.5**0.5
 
 
 def frames_between(path: Path, begin: float, end: float, fps: float) -> Iterator[Frame]:
-    """The frames shown from second ``begin`` up to ``end`` of a film of about ``fps``, times counted from ``begin``.
+    """The frames shown from second ``begin`` up to ``end`` of a video of about ``fps``, times counted from ``begin``.
 
     The first may be a little early: it is what is shown at ``begin``.
     """
@@ -48,7 +51,7 @@ def frames_between(path: Path, begin: float, end: float, fps: float) -> Iterator
 
 
 def small(picture: Bytes, width: int = 256) -> Bytes:
-    """A picture reduced to ``width`` for looking at cuts."""
+    """A picture reduced to ``width``, for the detector of cuts."""
     import cv2
 
     if picture.shape[1] <= width:
@@ -58,7 +61,7 @@ def small(picture: Bytes, width: int = 256) -> Bytes:
 
 
 def first_time(path: Path) -> float:
-    """The time stamp of a film's first frame, by which its sound is placed; 0 where frames have none."""
+    """The timestamp of a video's first frame, from which its sound is counted; 0 where frames have none."""
     with open_medium(path, "video") as container:
         frame = next(container.decode(container.streams.video[0]), None)
         return float(frame.time) if frame is not None and frame.time is not None else 0.0
@@ -67,33 +70,56 @@ def first_time(path: Path) -> float:
 def read_voice(path: Path, begin: float, end: float, zero: float) -> NDArray[np.float32]:
     """Seconds ``begin`` to ``end`` of the sound, mono at 16 kHz: exactly round((end - begin) 16000) samples.
 
-    ``zero`` is the time stamp from which seconds count (:func:`first_time`); where there is no sound it is silent.
-    Raises UserError for a file without sound.
+    ``zero`` is the timestamp from which seconds count (:func:`first_time`). Samples lie where their timestamps say:
+    missing packets, and what lies outside the sound, are silence. Raises UserError for a file without sound.
     """
-    import av
-
+    first = _first_sample(path, begin, zero)
+    start = round((zero + begin - first) * SAMPLE_RATE)
     wanted = round((end - begin) * SAMPLE_RATE)
     pieces: list[NDArray[np.float32]] = []
-    first, gain = None, 1.0
+    length, gain = 0, 1.0
     with open_medium(path, "speech") as container:
         stream = audio_streams(container, path)[0]
         if stream.codec_context.layout.nb_channels > 1:
             gain = _MIX_GAIN
-        if begin > 2 * _RUN_UP:
-            container.seek(int((zero + begin - _RUN_UP) / stream.time_base), stream=stream)
-        resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
-        for frame in container.decode(stream):
-            at = zero if frame.time is None else float(frame.time)
-            first = at if first is None else first
-            pieces += [piece.to_ndarray()[0] for piece in resampler.resample(frame)]
-            if at > zero + end + _RUN_UP:
+        _seek(container, stream, begin, zero)
+        sound = GaplessSound(container, stream, first, Damage())
+        for frame in Resampling("flt", "mono", SAMPLE_RATE).of(_finite(sound)):
+            pieces.append(frame.to_ndarray()[0])
+            length += len(pieces[-1])
+            if length >= start + wanted:
                 break
-        if first is not None:
-            pieces += [piece.to_ndarray()[0] for piece in resampler.resample(None)]
-    if first is None:
+        sound.report(path)
+    samples = np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
+    return _cut(samples, start, wanted) * np.float32(gain)
+
+
+def _seek(container: Any, stream: Any, begin: float, zero: float) -> None:
+    """Go to about ``_RUN_UP`` before ``begin``; near the beginning of the file stay there."""
+    if begin > 2 * _RUN_UP:
+        container.seek(int((zero + begin - _RUN_UP) / stream.time_base), stream=stream)
+
+
+def _first_sample(path: Path, begin: float, zero: float) -> float:
+    """The timestamp of the first frame of sound that is decoded after :func:`_seek`.
+
+    Counting from it instead of from ``begin`` keeps gaps of any length: the frame before a gap may be minutes early.
+    """
+    with open_medium(path, "speech") as container:
+        stream = audio_streams(container, path)[0]
+        _seek(container, stream, begin, zero)
+        frame = next(decoded(container, stream, Damage()), None)
+    if frame is None:
         raise UserError(f"{path} has an audio stream without a single sample; please give a recording with sound.")
-    heard = np.nan_to_num(np.concatenate(pieces), nan=0.0, posinf=1.0, neginf=-1.0).astype(np.float32)
-    return _cut(heard, round((zero + begin - first) * SAMPLE_RATE), wanted) * np.float32(gain)
+    return zero if frame.time is None else float(frame.time)
+
+
+def _finite(frames: Iterable[Any]) -> Iterator[Any]:
+    """Frames of sound, NaN and infinities set to 0 before a resampler spreads them."""
+    for frame in frames:
+        if frame.format.name.startswith(("flt", "dbl")):
+            silence_not_finite(frame)
+        yield frame
 
 
 def _cut(sound: NDArray[np.float32], start: int, count: int) -> NDArray[np.float32]:

@@ -15,7 +15,7 @@ from playmate_core.errors import UserError
 from playmate_core.speech import SAMPLE_RATE
 
 from .entry import Item
-from .film import read_voice
+from .source_video import read_voice
 from .store import Result, Store
 
 

@@ -21,7 +21,7 @@ from playmate_core.speech.waveform import FRAME, SAMPLE_RATE
 from playmate_core.values import LOWER_LIP, UPPER_LIP
 
 from .entry import Item
-from .film import frames_between, read_voice
+from .source_video import frames_between, read_voice
 from .store import Result, Store
 from .syncnet import SyncNet, load_syncnet, offset_by_syncnet
 

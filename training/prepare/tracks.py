@@ -22,7 +22,7 @@ from playmate_core.media.images import Bytes
 from playmate_core.ranges import range_of
 
 from .entry import Entry, Item
-from .film import frames_between
+from .source_video import frames_between
 from .store import Result, Store
 
 #: No face smaller than this share of the largest's area is a second face: a poster, the audience.
