@@ -25,8 +25,9 @@ from shared_facts import SHARED
 from playmate_core.errors import UserError
 from playmate_core.media.audio_files import Recording
 from playmate_core.media.video_writer import VideoOptions, VideoWriter
+from training import syncnet
 from training.__main__ import main as training
-from training.evaluate.videos import report, sync_figures, syncnet
+from training.evaluate.videos import report, sync_figures
 from training.evaluate.videos.checkpoints import Skipped
 from training.evaluate.videos.clips import SYSTEMS, Clip, Label
 from training.evaluate.videos.emotion_figures import CLASSES, accuracy, confusion, recognised
@@ -43,7 +44,7 @@ LANDMARKER = SHARED / "models" / "face_landmarker_v2_with_blendshapes.task"
 
 
 class Brightness:
-    """Stands for SyncNet: it sees how bright each frame of a window is and hears how loud each 40 ms are."""
+    """Stands for SyncNet: embeds the brightness of each frame of a window, and the loudness of each 40 ms."""
 
     def __init__(self, blind: bool = False) -> None:
         self.blind = blind
@@ -51,11 +52,11 @@ class Brightness:
     def parameters(self) -> Any:
         return iter([torch.zeros(1)])
 
-    def see(self, windows: torch.Tensor) -> torch.Tensor:
+    def embed_frames(self, windows: torch.Tensor) -> torch.Tensor:
         seen = windows[:, 0].mean((2, 3)) / 255
         return torch.zeros_like(seen) if self.blind else seen
 
-    def hear(self, windows: torch.Tensor) -> torch.Tensor:
+    def embed_audio(self, windows: torch.Tensor) -> torch.Tensor:
         return windows[:, 0].mean(1).view(-1, 5, 4).mean(2)
 
 

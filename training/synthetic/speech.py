@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from playmate_core.errors import UserError
+from playmate_core.speech import SAMPLE_RATE
 
-RATE = 16000
 BACKENDS = ("espeak", "formant")
 #: Disjoint voices: nobody who is heard in training is heard in a test. A voice is a language and a variant of espeak's.
 VOICES: dict[str, tuple[str, ...]] = {
@@ -110,8 +110,8 @@ def say(text: str, voice: str, seed: int, backend: str = "espeak", manner: Manne
     from .espeak import synthesise as by_espeak
 
     said = by_espeak(text, voice, settings.words_per_minute, settings.pitch, settings.pitch_range, seed)
-    waveform = resample(said.waveform, said.rate, RATE)
-    return _trimmed(waveform, _phones(said.marks, len(waveform) / RATE))
+    waveform = resample(said.waveform, said.rate, SAMPLE_RATE)
+    return _trimmed(waveform, _phones(said.marks, len(waveform) / SAMPLE_RATE))
 
 
 def resample(waveform: NDArray[np.float32], source: int, target: int) -> NDArray[np.float32]:
@@ -142,5 +142,5 @@ def _trimmed(waveform: NDArray[np.float32], phones: tuple[Phone, ...]) -> Speech
     """Cut silence before the first phone and past 50 ms after the last: pauses are the clip's to place."""
     if not phones:
         return Speech(waveform[:0], ())
-    begin, end = int(phones[0].start * RATE), int((phones[-1].end + 0.05) * RATE)
-    return Speech(waveform[begin:end], tuple(phone.later(-begin / RATE) for phone in phones))
+    begin, end = int(phones[0].start * SAMPLE_RATE), int((phones[-1].end + 0.05) * SAMPLE_RATE)
+    return Speech(waveform[begin:end], tuple(phone.later(-begin / SAMPLE_RATE) for phone in phones))

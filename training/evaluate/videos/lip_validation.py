@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from playmate_core.speech import SAMPLE_RATE
 from playmate_core.values import FPS
-from training.evaluate.videos.alignment import RATE, NotAligned, Phone, Spoken, align
+from training.evaluate.videos.alignment import NotAligned, Phone, Spoken, align
 from training.evaluate.videos.lip_sync import Curve, LipScore, closed_below, evidence, lip_score
 
 #: Frames by which the sound is moved, and by how many the lag found may differ from that.
@@ -85,8 +86,10 @@ def _scored(clips: Sequence[Heard], phones: Sequence[tuple[Phone, ...]]) -> LipS
 
 def _shifted(clip: Heard, frames: int) -> tuple[Phone, ...]:
     """The phones of the clip's sound so many frames later (negative: earlier), found anew."""
-    moved = np.roll(clip.samples, round(frames / FPS * RATE))
-    quiet = slice(0, round(frames / FPS * RATE)) if frames > 0 else slice(round(frames / FPS * RATE), None)
+    moved = np.roll(clip.samples, round(frames / FPS * SAMPLE_RATE))
+    quiet = (
+        slice(0, round(frames / FPS * SAMPLE_RATE)) if frames > 0 else slice(round(frames / FPS * SAMPLE_RATE), None)
+    )
     moved[quiet] = 0
     try:
         return align(moved, clip.text).phones

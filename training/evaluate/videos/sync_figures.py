@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from playmate_core.detection.crop import Square, crop_to_image, cut
 from playmate_core.media.images import Bytes, to_bytes
 from playmate_core.values import FPS
-from training.evaluate.videos.checkpoints import Skipped, find_weights, load_strictly, require
+from training.evaluate.videos.checkpoints import Skipped, find_weights, load_strictly
 from training.evaluate.videos.clips import SYSTEMS, Clip
 from training.evaluate.videos.figures import UNDEFINED, Figure, Measure, means
 from training.evaluate.videos.film import Film, Samples
-from training.evaluate.videos.syncnet import SIZE, SyncNet, SyncScore, embeddings, sync_score
+from training.syncnet import SIZE, SyncNet, SyncScore, embeddings, sync_score
 
 SYNCNET_FILE = "syncnet_v2.model"
 _JUDGE = f"SyncNet v2, {SYNCNET_FILE}, on crops by MediaPipe's boxes in place of S3FD's"
@@ -33,7 +33,6 @@ def sync(device: str) -> Measure:
 
     def run(clips: Sequence[Clip]) -> list[Figure]:
         weights = find_weights(SYNCNET_FILE)
-        require("python_speech_features")
         net = load_strictly(SyncNet(), weights.path).to(device)
         return sync_figures(clips, net, weights.sha256)
 
