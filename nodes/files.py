@@ -40,7 +40,7 @@ def register() -> None:
 
 
 def category_folders(category: str) -> list[str]:
-    """ComfyUI's folders of a category, for the detectors; models/insightface and the like too where no one named it."""
+    """ComfyUI's folders of a category, for the detectors; models/insightface and others also by default."""
     paths, _ = folder_paths.folder_names_and_paths.get(category, ([], set()))
     usual = os.path.join(folder_paths.models_dir, category)
     return [*paths, *([] if usual in paths else [usual])]

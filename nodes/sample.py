@@ -64,7 +64,7 @@ class SampleMotion(io.ComfyNode):
 
 @dataclass(frozen=True)
 class Task:
-    """What to sample: portrait, speech features, emotion (EmotionSchedule or None), options, and the motion before it."""
+    """What to sample: portrait, speech features, emotion (EmotionSchedule or None), options, preceding motion."""
 
     portrait: Portrait
     speech: AudioFeatures

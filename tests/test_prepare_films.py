@@ -20,7 +20,7 @@ from playmate_core.weights.folders import bundled
 from training.prepare.encode import Encode, flac
 from training.prepare.entry import Entry, Item
 from training.prepare.motion import Look, motion_scores
-from training.prepare.probe import Probe
+from training.prepare.probe import ProbeFile
 from training.prepare.shards import write_shards
 from training.prepare.shots import Shots
 from training.prepare.source_video import frames_between, read_voice
@@ -44,7 +44,7 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def probed(root: Path, store: Store, name: str, **told: Any) -> Item:
-    item = apply(Probe(root), Item(Entry(name, name, "s", "mine", **told)), store, LIMITS, root)[0]
+    item = apply(ProbeFile(root), Item(Entry(name, name, "s", "mine", **told)), store, LIMITS, root)[0]
     assert not item.reason
     return item
 
@@ -135,7 +135,7 @@ def test_mediapipe_s_crop_reads_the_same_head(films: Path, tmp_path: Path, monke
     from playmate_core.detection.detect import detector
     from playmate_core.weights.files import load_face, tensor_hash
     from training.prepare.motion import ReadMotion
-    from training.prepare.speech import Speech
+    from training.prepare.speech import DetectSpeech
 
     (tmp_path / "models" / "detection").mkdir(parents=True)
     (tmp_path / "models" / "detection" / MESH.name).write_bytes(MESH.read_bytes())
@@ -145,7 +145,7 @@ def test_mediapipe_s_crop_reads_the_same_head(films: Path, tmp_path: Path, monke
         Store(tmp_path / "store"),
         [
             Shots(films, 3.0, 30.0),
-            Speech(films),
+            DetectSpeech(films),
             Track(films, "mediapipe", lambda: detector("mediapipe")),
             ReadMotion(films, str(face), tensor_hash(load_face(face).motion), "cpu"),
         ],

@@ -64,7 +64,7 @@ class BundleConfig:
 
 
 def draw_portrait(config: BundleConfig) -> bytes:
-    """A person nobody met in training, near frontal, with the beginning of a smile: PNG."""
+    """An identity outside the training data, near frontal, with the beginning of a smile: PNG."""
     rig = np.zeros(len(RIG))
     rig[[RIG.index("smile_left"), RIG.index("smile_right")]] = SMILE
     identity = make_identity(FIRST_IDENTITY["test"] + config.identity)
@@ -73,7 +73,7 @@ def draw_portrait(config: BundleConfig) -> bytes:
 
 
 def record_speech(config: BundleConfig) -> bytes:
-    """SENTENCES in a voice nobody heard in training: WAV, 16 kHz, mono, 16 bit."""
+    """SENTENCES in a voice outside the training data: WAV, 16 kHz, mono, 16 bit."""
     if not 0 <= config.voice < len(VOICES["test"]):
         raise UserError(f"--voice is {config.voice}, expected 0 to {len(VOICES['test']) - 1}.")
     voice = VOICES["test"][config.voice]

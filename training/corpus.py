@@ -36,7 +36,7 @@ _FREE, _COUNTS = ("out", "workers"), ("clips", "sessions", "judges")
 class CorpusConfig:
     """What to make. Clips are motion and sound with ground truth; sessions are pictures for the face networks.
 
-    ``judges``: sessions of people nobody else meets, on whom the probes of `evaluate` are trained.
+    ``judges``: sessions of identities used for nothing else, on whom the probes of `evaluate` are trained.
     """
 
     out: str = "data/corpus"
@@ -101,7 +101,7 @@ def make_shard(config: CorpusConfig, shard: Shard) -> Shard:
 def make_corpus(config: CorpusConfig) -> str:
     """Make what is missing of the corpus and return its hash.
 
-    Raises UserError for values that cannot be meant, a folder that holds another corpus, a missing espeak-ng.
+    Raises UserError for invalid values, a folder that holds another corpus, a missing espeak-ng.
     """
     _check(config)
     out = Path(config.out)

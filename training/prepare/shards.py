@@ -1,4 +1,4 @@
-"""Kept clips as WebDataset tars: the same clips give the same bytes, whoever made them and in which order."""
+"""Kept clips as WebDataset tars: the same clips give the same bytes, in whatever order they were made."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def members_of(clip: Judged, store: Store) -> dict[str, Path]:
 
 
 def label(clip: Judged) -> dict[str, Any]:
-    """What stands in a clip's JSON: what training asks for, and nothing of where the film lay."""
+    """Contents of a clip's JSON: what training reads, without the place of the source video."""
     entry = clip.item.entry
     return {
         "clip_id": clip.item.id,

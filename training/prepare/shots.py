@@ -1,4 +1,4 @@
-"""A stretch of a film cut into clips: at its shots, and where one is too long, in the pauses of its speech."""
+"""A span of a video cut into clips: at its shots, and where one is too long, in the pauses of its speech."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Shots:
     shortest: float
     longest: float
     name: str = "shots"
-    version: int = 1
+    version: int = 2  # 1 joined sound across missing packets
     gpu: bool = False
 
     def inputs(self, item: Item) -> list[Any]:

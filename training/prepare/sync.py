@@ -90,7 +90,7 @@ class Sync:
     syncnet_hash: str
     device: str
     name: str = "sync"
-    version: int = 1
+    version: int = 2  # 1 joined sound across missing packets
 
     @property
     def gpu(self) -> bool:

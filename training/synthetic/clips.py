@@ -18,7 +18,7 @@ from .acting import MANNERS, face_track, head_track
 from .identity import Identity, canonical_keypoints, make_identity
 from .rig import BASIS, expression_from_rig
 from .sentences import make_sentence
-from .speech import VOICES, Manner, Phone, Speech, say
+from .speech import VOICES, Manner, Phone, SyntheticSpeech, say
 from .visemes import TRACK_RATE, is_bilabial, mouth_track
 
 #: First identity seed of each split, and how many people its clips show.
@@ -75,7 +75,7 @@ def make_clip(
     manner = MANNERS[emotion] if prosody == "emotional" else Manner()
     target = float(rng.uniform(*seconds))
     if rng.random() < 0.1:
-        text, speech = "", Speech(np.zeros(int(target * SAMPLE_RATE), np.float32), ())
+        text, speech = "", SyntheticSpeech(np.zeros(int(target * SAMPLE_RATE), np.float32), ())
     else:
         text, speech = _talk(rng, split, voice, manner, target, backend)
     frames = max(1, -(-len(speech.waveform) // SAMPLES_PER_FRAME))
@@ -106,11 +106,13 @@ def make_clip(
     )
 
 
-def _talk(rng: Generator, split: str, voice: str, manner: Manner, target: float, backend: str) -> tuple[str, Speech]:
+def _talk(
+    rng: Generator, split: str, voice: str, manner: Manner, target: float, backend: str
+) -> tuple[str, SyntheticSpeech]:
     """Sentences with real pauses, as many as ``target`` seconds hold (one at least), silence before and after."""
     voice_seed = int(rng.integers(2**31))
     now, tail = float(rng.uniform(0.15, 0.6)), float(rng.uniform(0.2, 0.8))
-    pieces: list[tuple[float, Speech]] = []
+    pieces: list[tuple[float, SyntheticSpeech]] = []
     words: list[str] = []
     while True:
         sentence = make_sentence(rng, split)
@@ -128,7 +130,7 @@ def _talk(rng: Generator, split: str, voice: str, manner: Manner, target: float,
         at = int(start * SAMPLE_RATE)
         waveform[at : at + len(said.waveform)] += said.waveform
         phones += [phone.later(at / SAMPLE_RATE) for phone in said.phones]
-    return " ".join(words), Speech(waveform, tuple(phones))
+    return " ".join(words), SyntheticSpeech(waveform, tuple(phones))
 
 
 def _recorded(rng: Generator, waveform: NDArray[np.float32], count: int, speaks: bool) -> Tensor:

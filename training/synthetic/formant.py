@@ -1,4 +1,4 @@
-"""A voice that needs no program: harmonics of the glottis through three formants, bands of noise for consonants.
+"""Formant synthesis in NumPy: harmonics of the glottis through three formants, bands of noise for consonants.
 
 Source-filter synthesis by adding harmonics whose strengths follow the formants, so nothing recursive has to run sample
 by sample. It speaks the phones that espeak-ng speaks, so that the mouth is the same.

@@ -24,7 +24,7 @@ _QUIET = 10 ** (-50 / 20)
 
 
 class NotAligned(Exception):
-    """No phones were found in a clip; the message says why."""
+    """No phones were found in a clip; the message states the reason."""
 
 
 @dataclass(frozen=True)

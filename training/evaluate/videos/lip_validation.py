@@ -1,6 +1,6 @@
-"""Whether the judge of lips can be believed on these films: it must notice sound that is known to be wrong.
+"""Validation of the lip-sync metrics on these videos: they must detect sound that is known to be wrong.
 
-On the real films the sound is delayed and advanced by five frames, aligned anew, and swapped between clips. A score is
+On the real videos the sound is delayed and advanced by five frames, aligned anew, and swapped between clips. A score is
 quoted only where the lag moves with the sound and wrong sound scores worse.
 """
 
@@ -33,7 +33,7 @@ class Heard:
 
 @dataclass(frozen=True)
 class Validation:
-    """The judge's scores of real films with their own sound, the sound ``late`` and ``early``, and ``swapped``."""
+    """The judge's scores of real videos with their own sound, the sound ``late`` and ``early``, and ``swapped``."""
 
     own: LipScore
     late: LipScore
@@ -42,7 +42,7 @@ class Validation:
 
     @property
     def fault(self) -> str:
-        """Why the judge is not to be believed here, "" if it is."""
+        """Why the metrics are not reliable here, "" if they are."""
         # Late sound makes lips early by as much: the lag falls.
         for name, score, wanted in (("late", self.late, -SHIFT), ("early", self.early, SHIFT)):
             found = score.lag - self.own.lag
