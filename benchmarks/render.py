@@ -158,8 +158,8 @@ def measure(subject: Subject, options: argparse.Namespace) -> Report:
     first = next(iter(field))
     wrapper = device.type == "cuda" and "autocast" in times  # what the reference's users run on a card
     base = "autocast" if wrapper else first
-    quickest = min((name for name in options.profiles if name in times), key=lambda name: times[name].wall_median)
-    outside = outside_share(subject, options.film, quickest)
+    fastest = min((name for name in options.profiles if name in times), key=lambda name: times[name].wall_median)
+    outside = outside_share(subject, options.film, fastest)
     truth = exactly(face, volume, x_s, torch.cat(places[: options.turns])) if options.exact else None
     rows = []
     for name, one in field.items():
@@ -182,7 +182,7 @@ def measure(subject: Subject, options: argparse.Namespace) -> Report:
         field[base].title,
         tuple(rows),
         outside,
-        quickest,
+        fastest,
     )
 
 

@@ -17,7 +17,7 @@ from ..playmate_core.values import AudioFeatures, Motion, Portrait
 from . import sockets
 from .drawing import gathered, refuse_too_many
 from .inputs import SMOOTHING, crop_input, film_inputs, fps_input, limit_input, smooth_input
-from .media import RATE_STEP, film, to_image
+from .media import RATE_STEP, to_image, video_source
 from .portrait import read_driving_frames
 from .runtime import Bar, Managed, explain_missing_package
 
@@ -82,7 +82,7 @@ class MotionFromVideo(io.ComfyNode):
         crop: str,
         portrait: Portrait | None = None,
     ) -> io.NodeOutput:
-        seen = read_driving_frames(face_model, film(video, fps), crop)
+        seen = read_driving_frames(face_model, video_source(video, fps), crop)
         if portrait is None:
             return io.NodeOutput(seen)
         options = DrivingOptions(mode, reference, smoothing=smooth * SMOOTHING)

@@ -106,7 +106,7 @@ def exif(orientation: int) -> bytes:
 
 
 #: Corners as the camera meant them, by orientation: the stored picture is always red, green / blue, white.
-TURNS = {
+CORNERS_UPRIGHT = {
     1: [RED, GREEN, BLUE, WHITE],
     2: [GREEN, RED, WHITE, BLUE],
     3: [WHITE, BLUE, GREEN, RED],
@@ -118,17 +118,17 @@ TURNS = {
 }
 
 
-@pytest.mark.parametrize("orientation", TURNS)
+@pytest.mark.parametrize("orientation", CORNERS_UPRIGHT)
 def test_jpeg_orientation(tmp_path: Path, orientation: int) -> None:
     data = save(tmp_path / "a.jpg", colours()).read_bytes()
     segment = b"\xff\xe1" + struct.pack(">H", len(exif(orientation)) + 2) + exif(orientation)
     (tmp_path / "a.jpg").write_bytes(data[:2] + segment + data[2:])
     image = read_picture(tmp_path / "a.jpg")
     assert image.shape == ((80, 60, 3) if orientation < 5 else (60, 80, 3))
-    assert corners(image) == TURNS[orientation]
+    assert corners(image) == CORNERS_UPRIGHT[orientation]
 
 
-@pytest.mark.parametrize("orientation", TURNS)
+@pytest.mark.parametrize("orientation", CORNERS_UPRIGHT)
 def test_orientation_of_a_transparent_png(tmp_path: Path, orientation: int) -> None:
     alpha = np.full((80, 60, 1), 255, np.uint8)
     alpha[:40, :30] = 0
@@ -136,7 +136,7 @@ def test_orientation_of_a_transparent_png(tmp_path: Path, orientation: int) -> N
     body = b"eXIf" + exif(orientation)[6:]
     chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
     (tmp_path / "a.png").write_bytes(data[:33] + chunk + data[33:])
-    expected = [WHITE if corner == RED else corner for corner in TURNS[orientation]]
+    expected = [WHITE if corner == RED else corner for corner in CORNERS_UPRIGHT[orientation]]
     found = corners(read_picture(tmp_path / "a.png"))
     unturned = [WHITE, GREEN, BLUE, WHITE]  # older OpenCV does not read this tag in PNG
     assert found in (expected, unturned)

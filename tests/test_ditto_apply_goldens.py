@@ -72,17 +72,17 @@ def test_source_films(golden: MotionGolden) -> None:
 def test_blinks_and_fades(golden: MotionGolden) -> None:
     draws = golden("blink/draws")
     seed = int(re.search(r"seed\((\d+)\)", golden.about["blink/draws"]["note"])[1])  # type: ignore[index]
-    chance = Random(seed)
-    golden.check("blink/draws", torch.tensor([chance.randint(*DISTANCES) for _ in draws]))
+    rng = Random(seed)
+    golden.check("blink/draws", torch.tensor([rng.randint(*DISTANCES) for _ in draws]))
     for name in ("none", "fixed", "list", "random", "short"):
         note = golden.about[f"blink/{name}"]["note"]
         told = json.loads(re.search(r"open setting (\[.*?\]|-?\d+)", note)[1])  # type: ignore[index]
         length = int(re.search(r"(\d+)-frame table", note)[1])  # type: ignore[index]
         setting = tuple(told) if isinstance(told, list) else told
         golden.check(f"blink/{name}", blink_rows(len(golden(f"blink/{name}")), setting, Random(seed), length))
-    chance = Random(seed)
-    blink_rows(DISCARDED, 0, chance)
-    golden.check("blink/pipeline", blink_rows(len(golden("blink/pipeline")), 0, chance))
+    rng = Random(seed)
+    blink_rows(DISCARDED, 0, rng)
+    golden.check("blink/pipeline", blink_rows(len(golden("blink/pipeline")), 0, rng))
     for name in golden.cases["fade_table"]["tensors"]:
         shares = fade_shares(*(int(n) for n in name.split("/")[1].split("_")))
         golden.check(name, shares.nan_to_num(-1.0))

@@ -257,9 +257,9 @@ def test_packaged_judges_find_late_lips_and_the_same_person(
 def test_dlib_tells_two_people_apart() -> None:
     for package in ("dlib", "face_recognition_models"):
         pytest.importorskip(package, reason=f"{package} is not installed")
-    from training.evaluate.videos.identity_figures import dlib_look, euclidean
+    from training.evaluate.videos.identity_figures import dlib_embedding, euclidean
 
-    look: Callable[..., Any] = dlib_look()
+    look: Callable[..., Any] = dlib_embedding()
 
     def seen(person: int, yaw: float) -> np.ndarray:
         picture = render(

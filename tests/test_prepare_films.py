@@ -19,7 +19,7 @@ from shared_facts import MESH, needs_shared
 from playmate_core.weights.folders import bundled
 from training.prepare.encode import Encode, flac
 from training.prepare.entry import Entry, Item
-from training.prepare.motion import Look, motion_scores
+from training.prepare.motion import CropStatistics, motion_scores
 from training.prepare.probe import ProbeFile
 from training.prepare.shards import write_shards
 from training.prepare.shots import Shots
@@ -112,7 +112,7 @@ def test_a_film_s_own_end_and_an_entry_s_stretch_are_kept(films: Path, tmp_path:
 def test_blur_and_stillness_are_noted() -> None:
     import cv2
 
-    sharp, soft, still = Look(), Look(), Look()
+    sharp, soft, still = CropStatistics(), CropStatistics(), CropStatistics()
     for index in range(4):
         picture = drawn(0)[10 * index]
         sharp.note(torch.from_numpy(picture[:, 48:336]).float() / 255)

@@ -119,15 +119,15 @@ class WindowSampler:
         local = begin[:, None] + offsets  # (B, P+W)
         lengths = self.lengths[clip]
         inside = (local >= 0) & (local < lengths[:, None])
-        heard = torch.where(inside, local + self.first[clip][:, None], self.outside)
-        seen = heard.clone()
+        audio_rows = torch.where(inside, local + self.first[clip][:, None], self.outside)
+        seen = audio_rows.clone()
         held = ((begin - 1).clamp(min=0) + self.first[clip])[:, None]
         past = torch.arange(len(offsets)) < self.previous
         seen = torch.where(repeated[:, None] & past, held, seen)
-        heard = torch.where(repeated[:, None] & past, self.outside, heard)
+        audio_rows = torch.where(repeated[:, None] & past, self.outside, audio_rows)
         return Windows(
             motion=self.motion[seen],
-            audio=self.audio[heard],
+            audio=self.audio[audio_rows],
             identity=self.identity[clip],
             valid=inside[:, self.previous :],
             start=started,

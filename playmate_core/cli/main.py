@@ -30,7 +30,7 @@ from ..version import version
 from ..weights.files import describe
 from ..weights.folders import bundled
 from .animate import add_animate_commands, summary
-from .arguments import SAID, StoreSaid, amplitudes, choice, emotion, not_blank, number, numbers_over_time, path
+from .arguments import EXPLICIT, StoreExplicit, amplitudes, choice, emotion, not_blank, number, numbers_over_time, path
 from .terminal import (
     Bars,
     Parser,
@@ -178,7 +178,7 @@ def add_talk_flags(to: argparse.ArgumentParser) -> None:
 def add_sampling_flags(to: argparse.ArgumentParser) -> None:
     """One flag for each choice of SamplingOptions."""
     sampling, of = SamplingOptions(), SamplingOptions
-    to.register("action", None, StoreSaid)
+    to.register("action", None, StoreExplicit)
     how = to.add_argument_group("how the motion is sampled")
     over_time = "a number, or a timeline in seconds like 0:1.5,2.5:3"
     numbers_over_time(how, "--cfg-audio", of, "cfg_audio", f"how closely to follow the voice: {over_time}")
@@ -200,10 +200,8 @@ def request_from(options: argparse.Namespace, portrait: Path, speech: Path) -> T
     names = ["steps", "sampler", "spacing", "cfg_audio", "cfg_audio_pose", "cfg_emotion", "seed"]
     names += ["pose_amplitude", "pose_mean", "pose_anchor", "start"]
     try:
-        said: frozenset[str] = getattr(
-            options, SAID, frozenset()
-        )  # what was not said is as the generator was published
-        changes = tuple((name, getattr(options, name)) for name in names if name in said)
+        explicit: frozenset[str] = getattr(options, EXPLICIT, frozenset())  # other settings are the generator's own
+        changes = tuple((name, getattr(options, name)) for name in names if name in explicit)
         replace(SamplingOptions(), **dict(changes))  # refuses what cannot be meant
         rendering = replace(RenderOptions(), expression=options.expression, batch=options.batch)
     except ValueError as problem:

@@ -15,7 +15,7 @@ from ..values import FaceCrop
 from .crop import LEAST_BOX, CropOptions, Square, crop_to_image, square_from_box, square_from_landmarks, whole_to_image
 from .detectors import DETECTORS, Box, Detector, Face, available
 from .landmarks import crop_points
-from .tiling import Windowed, searching
+from .tiling import TiledDetector, full_search
 
 #: How to locate a face: "auto", "whole" (the picture is the crop), a detector's name, a face box, or landmarks (N, 2).
 FaceSource = str | Box | Tensor
@@ -109,7 +109,7 @@ def select_face(image: Tensor, where: FaceSource = "auto", pick: Pick | None = N
         return FaceSelection(None, whole=True)
     if where == "auto":
         return _automatic(image, pick)
-    faces = searching(detector(where))(image)
+    faces = full_search(detector(where))(image)
     if not faces:
         raise _no_face(height, width)
     return FaceSelection((pick or Pick()).of(faces), detected=True)
@@ -120,7 +120,7 @@ def detector(name: str) -> Detector:
     if name not in DETECTORS:
         raise _unknown(name)
     found = DETECTORS[name]()
-    return Windowed(found) if name in _NEAR_SIGHTED else found
+    return TiledDetector(found) if name in _NEAR_SIGHTED else found
 
 
 def check_source(name: str) -> None:
@@ -161,7 +161,7 @@ def _automatic(image: Tensor, pick: Pick | None) -> FaceSelection:
     height, width = image.shape[:2]
     squarish = max(height, width) <= SQUARE_ENOUGH * min(height, width)
     for name in available()[:1]:
-        faces = searching(detector(name))(image)
+        faces = full_search(detector(name))(image)
         if faces:
             face = (pick or Pick()).of(faces)
             already = pick is None and fills(square_of(face), height, width)

@@ -21,7 +21,7 @@ AROUND = 3.0
 
 
 @dataclass(frozen=True)
-class Windowed:
+class TiledDetector:
     """Wraps a detector that finds only large faces, a sixth of the picture or more, such as MediaPipe's.
 
     A plain call runs it on the whole picture, which is enough for tracking in a video.
@@ -61,12 +61,12 @@ class Windowed:
                 yield replace(face, box=box, landmarks=None if face.landmarks is None else face.landmarks + shift)
 
 
-def searching(detector: Detector) -> Detector:
+def full_search(detector: Detector) -> Detector:
     """The detector's exhaustive search for small faces, or the detector itself if it has none."""
     return getattr(detector, "search", detector)
 
 
-def looking_near(detector: Detector) -> Callable[[Tensor, Face], tuple[Face, ...]]:
+def local_search(detector: Detector) -> Callable[[Tensor, Face], tuple[Face, ...]]:
     """The detector's local search around a previous face; for other detectors a search that finds nothing."""
     return getattr(detector, "near", lambda image, face: ())
 

@@ -19,7 +19,7 @@ from .crop import DRIVING_CROP, CropOptions, Square
 from .detect import Pick, square_of
 from .detectors import Detector, Face
 from .landmarks import Openings, crop_points
-from .tiling import looking_near, searching
+from .tiling import full_search, local_search
 
 #: Largest growth of a tracked face from one frame to the next.
 _MOST_GROWTH = 2.0
@@ -90,7 +90,7 @@ def follow(
     """
     points: list[Tensor | None] = []
     openings: list[Openings | None] = []
-    search, near = searching(detector), looking_near(detector)
+    search, near = full_search(detector), local_search(detector)
     last, lost = None, 0
     for frame in HOST.interruptible(frames):
         image = frame if isinstance(frame, Tensor) and frame.is_floating_point() else from_bytes(frame)

@@ -17,8 +17,8 @@ from ..keypoint_space import PLAYMATE_DEMO, keep_expression, require_keypoints, 
 from ..media.video_reader import Frame
 from ..motion.edit import resample_motion
 from ..motion.emotion_by import EmotionBy, sample_with_emotion
-from ..motion.pose import ALL_AXES, TURNS, apply_pose, choose_axes, fit, resample_pose, still
-from ..motion.pose_sources import Following, followed
+from ..motion.pose import ALL_AXES, ROTATION_ONLY, apply_pose, choose_axes, fit, resample_pose, still
+from ..motion.pose_sources import FollowOptions, follow_pose
 from ..progress import Progress, StageProgress
 from ..rendering.timed_motion import read_timed_motion
 from ..values import FPS, AudioFeatures, EmotionCurve, Motion, Portrait, Pose
@@ -66,7 +66,7 @@ def follow_video(
     seen: Iterable[Frame],
     fps: float,
     rest: Pose,
-    how: Following,
+    how: FollowOptions,
     frames: int,
     known: int = 0,
     progress: Progress | None = None,
@@ -80,7 +80,7 @@ def follow_video(
     beyond = frames / FPS + 2 / fps
     wanted = takewhile(lambda frame: frame.time <= beyond, seen)
     motion = read_timed_motion(face, wanted, fps, total=min(needed, known or needed), progress=progress)
-    return followed(motion.pose, rest, how)
+    return follow_pose(motion.pose, rest, how)
 
 
 def with_fitted_pose(motion: Motion, pose: Pose | None, rest: Pose, how: str) -> Motion:
@@ -90,7 +90,7 @@ def with_fitted_pose(motion: Motion, pose: Pose | None, rest: Pose, how: str) ->
         return motion
     turned = fit(resample_pose(pose, motion.fps), len(motion), how)
     held = still(rest, len(motion), motion.fps)
-    return apply_pose(motion, choose_axes(turned, held, TURNS), axes=ALL_AXES)
+    return apply_pose(motion, choose_axes(turned, held, ROTATION_ONLY), axes=ALL_AXES)
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,8 @@ from ..media.video_reader import read_frames, video_facts
 from ..media.video_writer import VideoOptions
 from ..motion.emotion_by import EmotionBy
 from ..motion.plot import plot_motion
-from ..motion.pose import TURNS, still
-from ..motion.pose_sources import Following
+from ..motion.pose import ROTATION_ONLY, still
+from ..motion.pose_sources import FollowOptions
 from ..progress import Progress, StageProgress
 from ..ranges import check_ranges, ranged
 from ..rendering.device import AUTO, require_device, to_device
@@ -234,7 +234,7 @@ def read_pose(face: FaceModel, source: PoseSource, portrait: Portrait, frames: i
     if source.source == STILL:
         return still(rest, frames)
     facts = video_facts(source.source)
-    how = Following(source.reference, source.smoothing, TURNS)
+    how = FollowOptions(source.reference, source.smoothing, ROTATION_ONLY)
     with closing(prefetch(read_frames(source.source))) as seen:
         return follow_video(face, seen, facts.fps, rest, how, frames, facts.frames, step)
 

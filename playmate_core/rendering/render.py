@@ -29,7 +29,7 @@ KEYPOINTS_AT_ONCE = 2048
 #: Computes image keypoints (n, K, 3) of the frames from ``start`` up to ``stop``.
 Keypoints = Callable[[int, int], Tensor]
 #: Converts a network's pictures (n, 3, S, S) to output frames.
-Develop = Callable[[Tensor], Tensor]
+ConvertPictures = Callable[[Tensor], Tensor]
 
 
 EXPRESSIONS = ("absolute", "relative")
@@ -70,7 +70,7 @@ def render(
     """
     options = options or RenderOptions()
     renderer = renderer or FallbackRenderer(face, options.batch, options.profile)
-    yield from _develop(to_shown, renderer, face, portrait, motion, options, progress)
+    yield from _render(to_shown, renderer, face, portrait, motion, options, progress)
 
 
 def draw(
@@ -83,11 +83,11 @@ def draw(
     """As :func:`render`, but float32 in [0, 1]."""
     options = options or RenderOptions()
     renderer = FallbackRenderer(face, options.batch, options.profile)
-    yield from _develop(to_clamped, renderer, face, portrait, motion, options, progress)
+    yield from _render(to_clamped, renderer, face, portrait, motion, options, progress)
 
 
-def _develop(
-    develop: Develop,
+def _render(
+    convert: ConvertPictures,
     renderer: FallbackRenderer,
     face: FaceModel,
     portrait: Portrait,
@@ -103,7 +103,7 @@ def _develop(
     def x_d(start: int, stop: int) -> Tensor:
         return driving_keypoints(face, portrait, motion[start:stop], options)[1]
 
-    yield from render_keypoints(renderer, portrait, x_s, x_d, slice(0, len(motion)), progress, develop)
+    yield from render_keypoints(renderer, portrait, x_s, x_d, slice(0, len(motion)), progress, convert)
 
 
 def offset_progress(progress: Progress | None, start: int, total: int) -> Progress | None:
@@ -118,11 +118,11 @@ def render_keypoints(
     x_d: Keypoints,
     frames: slice,
     progress: Progress | None = None,
-    develop: Develop = to_shown,
+    convert: ConvertPictures = to_shown,
 ) -> Iterator[Tensor]:
     """As :func:`render`, for image keypoints: ``x_d`` computes those of ``frames``, ``x_s`` (1, K, 3) are the
     picture's."""
-    batch_renderer = BatchRenderer(renderer, portrait.appearance, develop)
+    batch_renderer = BatchRenderer(renderer, portrait.appearance, convert)
     for start in range(frames.start, frames.stop, KEYPOINTS_AT_ONCE):
         stretch = x_d(start, min(start + KEYPOINTS_AT_ONCE, frames.stop))
         yield from batch_renderer.show(
@@ -133,8 +133,8 @@ def render_keypoints(
 class BatchRenderer:
     """Renders one portrait batch by batch, with the fallbacks of :class:`fallback.FallbackRenderer`."""
 
-    def __init__(self, renderer: FallbackRenderer, appearance: Tensor, develop: Develop) -> None:
-        self._renderer, self._appearance, self._develop = renderer, appearance, develop
+    def __init__(self, renderer: FallbackRenderer, appearance: Tensor, convert: ConvertPictures) -> None:
+        self._renderer, self._appearance, self._convert = renderer, appearance, convert
 
     def show(self, x_s: Tensor, x_d: Tensor, progress: Progress | None = None) -> Iterator[Tensor]:
         """x_s (1, K, 3), x_d (T, K, 3) -> batches of output frames (n, S, S, 3), n at most the batch size."""
@@ -144,7 +144,7 @@ class BatchRenderer:
             pictures = self._renderer.draw(partial(_drawn, self._appearance, x_s, batch), len(batch))
             if pictures is None:
                 continue
-            yield self._develop(pictures)
+            yield self._convert(pictures)
             done += len(pictures)
             if progress:
                 progress(done, len(x_d))

@@ -13,7 +13,7 @@ from ..detection.landmarks import Openings
 from ..errors import UserError
 from ..face import FaceModel
 from ..values import FaceCrop, Portrait
-from .face_checks import upright_turn
+from .face_checks import upright_rotation
 from .portrait import FaceLimits, face_confidence, read_crop, require_face
 
 #: Nominal size of a selected crop in pixels; readers resample the same square at their own size.
@@ -45,7 +45,7 @@ def read_face_crop(face: FaceModel, crop: FaceCrop, limits: FaceLimits | None = 
     portrait = read_crop(face, crop)
     if limits:
         confidence = face_confidence(face, portrait)
-        if turn := 0 if crop.detected else upright_turn(face, portrait, confidence):
+        if turn := 0 if crop.detected else upright_rotation(face, portrait, confidence):
             log.warning("The face seems to be turned; please turn the picture by %d degrees to the left first.", turn)
         try:
             require_face(confidence, limits)

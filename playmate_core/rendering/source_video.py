@@ -15,7 +15,7 @@ from ..detection.detect import FaceSource, Pick, detector, fills, select_face
 from ..detection.detectors import available
 from ..detection.landmarks import Openings
 from ..detection.reading_crop import ReadingCrop, cut_bytes
-from ..detection.tiling import searching
+from ..detection.tiling import full_search
 from ..detection.tracking import FaceTrack, GapLimits, fill_gaps, follow
 from ..detection.video_paste import VideoPaster
 from ..face import FaceModel
@@ -215,7 +215,7 @@ def _track(
     name = options.where
     if name == "auto":
         first = from_bytes(next(read_frames(path)).picture)
-        name = next((finder for finder in available()[:1] if searching(detector(finder))(first)), "whole")
+        name = next((finder for finder in available()[:1] if full_search(detector(finder))(first)), "whole")
     if not isinstance(name, str) or name == "whole":
         return None, progress
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from playmate_core.detection.crop import DRIVING_CROP, Square
 from playmate_core.detection.detect import Pick, detector, fills
 from playmate_core.detection.detectors import Detector, Face, available
-from playmate_core.detection.tiling import looking_near, searching
+from playmate_core.detection.tiling import full_search, local_search
 from playmate_core.detection.tracking import FaceTrack, GapLimits, follow, gaps
 from playmate_core.errors import UserError
 from playmate_core.media.images import Bytes
@@ -48,10 +48,10 @@ class Watched:
         return self._counted(self.inner(image))
 
     def search(self, image: Tensor) -> tuple[Face, ...]:
-        return self._counted(searching(self.inner)(image))
+        return self._counted(full_search(self.inner)(image))
 
     def near(self, image: Tensor, face: Face) -> tuple[Face, ...]:
-        return tuple(looking_near(self.inner)(image, face))
+        return tuple(local_search(self.inner)(image, face))
 
     def _counted(self, faces: tuple[Face, ...]) -> tuple[Face, ...]:
         largest = max((face.area for face in faces), default=0.0)

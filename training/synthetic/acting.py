@@ -106,10 +106,10 @@ def face_track(
     for column, name in enumerate(MOUTH):
         rig[:, RIG.index(name)] = mouth.targets[:, column]
     envelope = 0.92 + 0.06 * np.tanh(smooth_process(rng, count, 1.0)[:, 0])
-    felt = intensity * envelope[:, None] * pattern(emotion)
+    emotional = intensity * envelope[:, None] * pattern(emotion)
     for name in ("jaw", "upper"):  # lips that must meet do so in every mood
-        felt[:, RIG.index(name)] *= 1.0 - mouth.closure
-    rig += felt
+        emotional[:, RIG.index(name)] *= 1.0 - mouth.closure
+    rig += emotional
     for name, deviation in _MICRO.items():
         rig[:, RIG.index(name)] += deviation * smooth_process(rng, count, 0.5)[:, 0]
     raised = _bumps(count, [s for s in stresses if rng.random() < 0.3], 0.12)

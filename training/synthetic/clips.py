@@ -18,7 +18,7 @@ from .acting import MANNERS, face_track, head_track
 from .identity import Identity, canonical_keypoints, make_identity
 from .rig import BASIS, expression_from_rig
 from .sentences import make_sentence
-from .speech import VOICES, Manner, Phone, SyntheticSpeech, say
+from .speech import VOICES, Manner, Phone, SyntheticSpeech, synthesise_speech
 from .visemes import TRACK_RATE, is_bilabial, mouth_track
 
 #: First identity seed of each split, and how many people its clips show.
@@ -116,7 +116,7 @@ def _talk(
     words: list[str] = []
     while True:
         sentence = make_sentence(rng, split)
-        said = say(sentence, voice, voice_seed, backend, manner)
+        said = synthesise_speech(sentence, voice, voice_seed, backend, manner)
         length = len(said.waveform) / SAMPLE_RATE
         if pieces and now + length + tail > target:
             break

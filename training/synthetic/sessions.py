@@ -20,7 +20,7 @@ from .scene import Scene, make_scene
 from .visemes import MOUTH, random_mouths
 
 #: Reach of pitch, yaw, roll (degrees) and of t_x, t_y; the scale is drawn log-uniformly.
-REACH = (20.0, 35.0, 20.0)
+ANGLE_RANGE = (20.0, 35.0, 20.0)
 SHIFT = 0.12
 SCALES = (1.05, 1.6)
 #: First identity of each split; the identities of "judge" are used nowhere else, clips included.
@@ -93,8 +93,8 @@ def session_scene(seed: int, identity_seed: int) -> Scene:
 
 def _poses(rng: Generator, count: int) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Two thirds spread over the whole reach, one third (and the first) near frontal; some repeat the one before."""
-    wide = rng.uniform(-1, 1, (count, 3)) * REACH
-    mild = (rng.normal(0, 1, (count, 3)) * _MILD).clip(np.negative(REACH), REACH)
+    wide = rng.uniform(-1, 1, (count, 3)) * ANGLE_RANGE
+    mild = (rng.normal(0, 1, (count, 3)) * _MILD).clip(np.negative(ANGLE_RANGE), ANGLE_RANGE)
     is_mild = rng.random((count, 1)) < 1 / 3
     is_mild[0] = True
     translation = np.zeros((count, 3))

@@ -24,7 +24,7 @@ from .folding import Kernel, kernel_of
 from .generator import FastGenerator
 from .half_precision import PhaseConv, Precision, volumes_are_slow
 from .split_conv import SplitChannelConv
-from .warping import FastWarping, Straight
+from .warping import DirectMasks, FastWarping
 from .winograd import AFTER_UPSAMPLED_4, UPSAMPLED_2, UPSAMPLED_4, WINOGRAD, Algorithm, TorchConv, WinogradConv
 
 #: Increasingly fast. "structure" needs no extra memory; "transforms" keeps four times the weights and some spectra;
@@ -94,15 +94,15 @@ def build_fast_face(face: FaceModel, profile: str) -> FaceModel:
     made = copy.copy(face)
     # Modules are stored in this dict; a shallow copy would share it with the original.
     made._modules = dict(face._modules)
-    arrangement = arranged(face, profile)
+    plan = conv_plan_of(face, profile)
     if unknown := _unknown_parts(face.generator, GENERATOR_PARTS | set(face.generator.middle)):
         log.info("G stays plain: its prepared form does not know %s", sorted(unknown))
     else:
-        made._modules["generator"] = FastGenerator(face.generator, arrangement)
+        made._modules["generator"] = FastGenerator(face.generator, plan)
     if unknown := _unknown_parts(face.warping.dense_motion_network, DENSE_PARTS):
         log.info("W stays plain: its prepared form does not know %s", sorted(unknown))
     else:
-        made._modules["warping"] = FastWarping(face.warping, face.config.volume_depth, arrangement)
+        made._modules["warping"] = FastWarping(face.warping, face.config.volume_depth, plan)
     return made
 
 
@@ -114,14 +114,14 @@ def _unknown_parts(module: nn.Module, known: set[str]) -> set[str]:
     return {name for name, _ in module.named_children()} - known
 
 
-def arranged(face: FaceModel, profile: str) -> ConvPlan:
+def conv_plan_of(face: FaceModel, profile: str) -> ConvPlan:
     """The convolution plan of a profile other than "plain"."""
     if profile == "half":
         return _halved(precision_of(face))
     upsampled = (_by(UPSAMPLED_2), _by(UPSAMPLED_4), _by(AFTER_UPSAMPLED_4))
     if profile == "structure":
-        return ConvPlan(direct, direct, *upsampled, Straight)
-    return ConvPlan(direct, quickest, *upsampled, spectrum if _by_spectrum(face) else Straight)
+        return ConvPlan(direct_conv, direct_conv, *upsampled, DirectMasks)
+    return ConvPlan(direct_conv, fastest_conv, *upsampled, spectrum if _by_spectrum(face) else DirectMasks)
 
 
 def precision_of(face: FaceModel) -> Precision:
@@ -139,21 +139,21 @@ def _halved(precision: Precision) -> ConvPlan:
         return precision.convolution(kernel.weight, kernel.bias)
 
     doubled, quadrupled = (partial(PhaseConv, up=up, precision=precision) for up in (2, 4))
-    reading = partial(Straight, mask=precision.convolution, occlusion=precision.convolution)
+    reading = partial(DirectMasks, mask=precision.convolution, occlusion=precision.convolution)
     return ConvPlan(plain, plain, doubled, quadrupled, plain, reading, precision.products, precision.maps)
 
 
-def direct(kernel: Kernel) -> TorchConv:
+def direct_conv(kernel: Kernel) -> TorchConv:
     """PyTorch's convolution; in 2-D with split sums for accuracy, which for 3-D, with fewer channels, would be slow."""
     return (SplitChannelConv if kernel.weight.ndim == 4 else TorchConv)(kernel.weight, kernel.bias)
 
 
-def quickest(kernel: Kernel) -> WinogradConv | TorchConv:
+def fastest_conv(kernel: Kernel) -> WinogradConv | TorchConv:
     """Winograd's algorithm where there are enough channels, else PyTorch's convolution."""
     outside, inside, taps = *kernel.weight.shape[:2], kernel.weight[0, 0].numel() // 9
     if taps * inside * outside / (inside + outside) >= WORTH_TRANSFORMING:
         return _by(WINOGRAD)(kernel)
-    return direct(kernel)
+    return direct_conv(kernel)
 
 
 def _by(algorithm: Algorithm) -> Callable[[Kernel], WinogradConv]:

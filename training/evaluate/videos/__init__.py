@@ -1,7 +1,7 @@
 """``python -m training evaluate --videos GENERATED --truth REAL``: the paper's Tables 1 and 2 on any videos of faces.
 
 Each figure of the paper is given by its published network or left out; judges that packages ship stand beside them
-under their own names. What is missing is told as "skipped: FILE".
+under their own names. What is missing is reported as "skipped: FILE".
 """
 
 from __future__ import annotations
@@ -106,12 +106,12 @@ def pairs_of(config: VideosConfig) -> list[Paths]:
 
 def hashes(names: str) -> str:
     """Comma-separated model files as "name sha256[:12]"."""
-    told = []
+    described = []
     for path in (Path(name.strip()) for name in names.split(",") if name.strip()):
         if not path.is_file():
             raise UserError(f"--weights names {path}, where there is no file; give the files the films were made with.")
-        told.append(f"{path.name} {file_hash(path)[:12]}")
-    return ", ".join(told)
+        described.append(f"{path.name} {file_hash(path)[:12]}")
+    return ", ".join(described)
 
 
 def _device_there(name: str) -> bool:

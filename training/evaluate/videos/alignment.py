@@ -58,8 +58,8 @@ def align(samples: NDArray[np.float32], text: str = "") -> Spoken:
     words = re.sub(r"[^a-z']+", " ", text.lower().replace("’", "'")).split()
     if words and (found := _forced(pcm, words)):
         return Spoken(found, recognised=False)
-    heard = _recognised(pcm)
-    if not heard or not (found := _forced(pcm, heard)):
+    words = _recognised(pcm)
+    if not words or not (found := _forced(pcm, words)):
         raise NotAligned("no English words were recognised in it")
     return Spoken(found, recognised=True)
 

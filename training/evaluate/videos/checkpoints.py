@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from playmate_core.errors import UserError
 from playmate_core.weights.catalogue import JUDGES, ModelFile
-from playmate_core.weights.folders import Places, mismatch
+from playmate_core.weights.folders import SearchPaths, mismatch
 from playmate_core.weights.tensor_file import content_seems_to_be, differences, refuse_nonfinite
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -40,7 +40,7 @@ def find_weights(name: str) -> Weights:
     """Where a file of the catalogue's judges lies. Raises Skipped when it lies nowhere, and UserError when it is
     another file under that name: a figure by other weights is not the published one."""
     file = next(file for file in JUDGES.files if Path(file.name).name == name)
-    path = Places.standard().find(file)
+    path = SearchPaths.standard().find(file)
     if path is None:
         raise Skipped(file.below_models)
     _require_published(file, path)

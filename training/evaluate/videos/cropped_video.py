@@ -121,9 +121,9 @@ class CroppedVideo:
 
     def samples(self) -> Samples:
         """The sound, mono 16 kHz, as long as the pictures; silence where there is none."""
-        heard = read_sound(self.sound).waveform if self.sound is not None else np.zeros(0, np.float32)
+        samples = read_sound(self.sound).waveform if self.sound is not None else np.zeros(0, np.float32)
         whole = np.zeros(round(self.frames / FPS * 16_000), np.float32)
-        whole[: len(heard)] = heard[: len(whole)]
+        whole[: len(samples)] = samples[: len(whole)]
         return whole
 
     def _crop(self, picture: Bytes) -> Bytes:

@@ -19,7 +19,7 @@ from training.evaluate.videos.onnx_network import OnnxNetwork, open_onnx
 
 Embedding = NDArray[np.float64]
 #: The embedding of a frame, None where there is no face: of the picture and its landmarks (478, 2) or None.
-Look = Callable[[NDArray[np.uint8], NDArray[np.float32] | None], Embedding | None]
+EmbedFace = Callable[[NDArray[np.uint8], NDArray[np.float32] | None], Embedding | None]
 
 ARCFACE_FILE, ARCFACE_SIZE, ARCFACE_FEATURES = "w600k_r50.onnx", 112, 512
 CSIM = Figure("CSIM", "higher", f"ArcFace R50 (WebFace600K), {ARCFACE_FILE}, aligned by MediaPipe's landmarks")
@@ -54,7 +54,7 @@ def dlib_identity() -> Measure:
     def run(clips: Sequence[ClipVideos]) -> list[Figure]:
         require("dlib")
         require("face_recognition_models")
-        found = _figure(DLIB, clips, dlib_look(), euclidean, DLIB_STRIDE, {})
+        found = _figure(DLIB, clips, dlib_embedding(), euclidean, DLIB_STRIDE, {})
         return [replace(found, note=f"under 0.6 is one person; {found.note}")]
 
     return Measure((DLIB,), run)
@@ -63,7 +63,7 @@ def dlib_identity() -> Measure:
 def _figure(
     figure: Figure,
     clips: Sequence[ClipVideos],
-    look: Look,
+    embed: EmbedFace,
     compare: Callable[[Embedding, Embedding], float],
     stride: int,
     details: dict[str, Any],
@@ -72,9 +72,9 @@ def _figure(
     table: dict[str, dict[str, float]] = {name: {} for name in SYSTEMS}
     seen: dict[str, int] = dict.fromkeys(SYSTEMS, 0)
     for clip in clips:
-        portrait = next(iter(_embeddings(clip.films["still portrait"], look, stride)), None)
+        portrait = next(iter(_embeddings(clip.films["still portrait"], embed, stride)), None)
         for name, film in clip.films.items():
-            found = [one for one in _embeddings(film, look, stride) if one is not None]
+            found = [one for one in _embeddings(film, embed, stride) if one is not None]
             seen[name] += len(found)
             table[name][clip.name] = mean([compare(portrait, one) for one in found] if portrait is not None else [])
     if not any(seen.values()):
@@ -83,11 +83,11 @@ def _figure(
     return replace(figure, values=means(table), note=note, details={**details, "clips": table, "frames": seen})
 
 
-def _embeddings(film: CroppedVideo, look: Look, stride: int) -> Iterator[Embedding | None]:
+def _embeddings(film: CroppedVideo, embed: EmbedFace, stride: int) -> Iterator[Embedding | None]:
     """The embedding of every ``stride``-th frame; a still is looked at once."""
     for index, (picture, _) in enumerate(film.different()):
         if index % stride == 0:
-            yield look(picture, None if film.landmarks is None else film.landmarks[index])
+            yield embed(picture, None if film.landmarks is None else film.landmarks[index])
 
 
 def cosine(one: Embedding, other: Embedding) -> float:
@@ -123,7 +123,7 @@ def similarity(points: NDArray[np.float64], wanted: NDArray[np.float64]) -> NDAr
     return np.concatenate([linear, (wanted.mean(0) - linear @ points.mean(0))[:, None]], 1)
 
 
-def dlib_look() -> Look:
+def dlib_embedding() -> EmbedFace:
     """dlib's detector, five-point landmarks and embedding (128,), from the files of face-recognition-models."""
     import dlib
 
@@ -135,11 +135,11 @@ def dlib_look() -> Look:
     shape = dlib.shape_predictor(str(folder / "shape_predictor_5_face_landmarks.dat"))
     net = dlib.face_recognition_model_v1(str(folder / "dlib_face_recognition_resnet_model_v1.dat"))
 
-    def look(picture: NDArray[np.uint8], landmarks: NDArray[np.float32] | None) -> Embedding | None:
+    def embed(picture: NDArray[np.uint8], landmarks: NDArray[np.float32] | None) -> Embedding | None:
         boxes = detect(picture, 0)
         if not boxes:
             return None
         largest = max(boxes, key=lambda box: box.area())
         return np.array(net.compute_face_descriptor(picture, shape(picture, largest)))
 
-    return look
+    return embed

@@ -27,7 +27,7 @@ OPENNESS = {
 CONSONANT = 0.25
 VOWELS = tuple(name for name, open_ in OPENNESS.items() if open_ > 0.1 and name != "HH")
 #: Offsets that are tried, in frames to either side: twice the shift that the judge must recover.
-REACH = 10
+MAX_LAG = 10
 #: Phones run into each other: the width of the smoothing of their openness, and of a closure (seconds).
 SMOOTHING, SLACK = 0.04, 0.02
 #: Closed is the lowest part of the real mouth's range; a mouth that moves less than this (eye distances) has none.
@@ -69,7 +69,7 @@ class Evidence:
     closed: tuple[int, int]  # of bilabials, those with closed lips
     closed_elsewhere: tuple[int, int]  # of vowels
     wins: tuple[float, int]  # of pairs of a vowel and a bilabial, those in which the vowel is wider
-    curve: Curve  # (2 REACH + 1,), NaN where the lips do not move
+    curve: Curve  # (2 MAX_LAG + 1,), NaN where the lips do not move
     frames: int
     quiet: tuple[float, int]  # sum of openings in silence, and frames
     voiced: tuple[float, int]  # the same on vowels
@@ -117,13 +117,13 @@ def evidence(opening: Curve, phones: Sequence[Phone], threshold: float) -> Evide
 
 
 def correlations(opening: Curve, openness: Curve) -> Curve:
-    """(2 REACH + 1,) Pearson's correlation of the opening with the openness so many frames earlier, -REACH first."""
-    found = np.full(2 * REACH + 1, np.nan)
-    for k, lag in enumerate(range(-REACH, REACH + 1)):
+    """(2 MAX_LAG + 1,) Pearson's correlation of opening and earlier openness, at lags -MAX_LAG to MAX_LAG frames."""
+    found = np.full(2 * MAX_LAG + 1, np.nan)
+    for k, lag in enumerate(range(-MAX_LAG, MAX_LAG + 1)):
         lips = opening[max(lag, 0) : len(opening) + min(lag, 0)]
         said = openness[max(-lag, 0) : len(openness) - max(lag, 0)]
         seen = np.isfinite(lips)
-        if seen.sum() > 2 * REACH and lips[seen].std() > 1e-9 and said[seen].std() > 1e-9:
+        if seen.sum() > 2 * MAX_LAG and lips[seen].std() > 1e-9 and said[seen].std() > 1e-9:
             found[k] = np.corrcoef(lips[seen], said[seen])[0, 1]
     return found
 
@@ -134,8 +134,8 @@ def lip_score(clips: Sequence[Evidence]) -> LipScore:
     lag = correlation = in_time = float("nan")
     if moving:
         curve = np.average([clip.curve for clip in moving], axis=0, weights=[clip.frames for clip in moving])
-        lag, correlation = float(np.argmax(curve) - REACH), float(curve.max())
-        in_time = float(np.mean([abs(int(np.argmax(clip.curve)) - REACH) <= 1 for clip in moving]))
+        lag, correlation = float(np.argmax(curve) - MAX_LAG), float(curve.max())
+        in_time = float(np.mean([abs(int(np.argmax(clip.curve)) - MAX_LAG) <= 1 for clip in moving]))
     return LipScore(
         closure=_share([clip.closed for clip in clips]) - _share([clip.closed_elsewhere for clip in clips]),
         auc=_share([clip.wins for clip in clips]),

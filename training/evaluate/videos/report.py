@@ -38,8 +38,8 @@ def film_facts(path: Path) -> dict[str, Any]:
             "fps": round(float(stream.average_rate or 0), 3),
             "bits_per_second": int(stream.bit_rate or container.bit_rate or 0),
         }
-        told = sampling_of(container.metadata.get("prompt", ""))
-    return {**facts, "sampling": told} if told else facts
+        sampling = sampling_of(container.metadata.get("prompt", ""))
+    return {**facts, "sampling": sampling} if sampling else facts
 
 
 def sampling_of(prompt: str) -> dict[str, list[Any]]:
@@ -57,7 +57,7 @@ def commit() -> str:
     """The checkout's commit, marked where files differ from it; the package's version outside a checkout."""
     here = Path(__file__).resolve().parent
     try:
-        told = subprocess.run(
+        done = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
             cwd=here,
             capture_output=True,
@@ -65,7 +65,7 @@ def commit() -> str:
             timeout=30,
             check=True,
         )
-        return told.stdout.strip()
+        return done.stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return f"no checkout, version {_version('playmate-portrait')}"
 

@@ -41,22 +41,22 @@ def sync(device: str) -> Measure:
 
 def sync_figures(clips: Sequence[ClipVideos], net: SyncNet, sha256: str) -> list[Figure]:
     """Score all videos. Raises Skipped where faces or sound are missing, or the network fails its check."""
-    heard = [clip for clip in clips if clip.films["ground truth"].samples().any()]
-    if not heard:
+    voiced = [clip for clip in clips if clip.films["ground truth"].samples().any()]
+    if not voiced:
         raise Skipped("sound in any of the real films")
-    if any(film.landmarks is None for clip in heard for film in clip.films.values()):
+    if any(film.landmarks is None for clip in voiced for film in clip.films.values()):
         raise Skipped("detection/face_landmarker.task, to find faces with")
-    offsets = {f"{shift:+d}": moved_offset(net, heard[0].films["ground truth"], shift) for shift in (0, SHIFT, -SHIFT)}
+    offsets = {f"{shift:+d}": moved_offset(net, voiced[0].films["ground truth"], shift) for shift in (0, SHIFT, -SHIFT)}
     for shift in (SHIFT, -SHIFT):
         found = offsets[f"{shift:+d}"] - offsets["+0"]
         if abs(found - shift) > TOLERANCE:
             raise Skipped(f"the network's check: sound moved by {shift:+d} frames was found moved by {found:+d}")
-    scores = {name: {clip.name: score_film(net, clip.films[name]) for clip in heard} for name in SYSTEMS}
+    scores = {name: {clip.name: score_film(net, clip.films[name]) for clip in voiced} for name in SYSTEMS}
     details: dict[str, Any] = {"offsets of real sound moved": offsets, "sha256": sha256}
     details["clips"] = {
         name: {clip: score and asdict(score) for clip, score in row.items()} for name, row in scores.items()
     }
-    note = f"mean of {len(heard)} clips; moved sound of the first was recovered"
+    note = f"mean of {len(voiced)} clips; moved sound of the first was recovered"
     return [
         replace(SYNC_C, values=_means(scores, "confidence"), note=note, details=details),
         replace(SYNC_D, values=_means(scores, "distance"), note=note, details=details),
