@@ -1,6 +1,6 @@
-"""What a film costs beside W and G: ``python -m benchmarks.outside [--frames 50] [--out STEM]``.
+"""What a video costs beside W and G: ``python -m benchmarks.outside [--frames 50] [--out STEM]``.
 
-Keypoints, copies, paste-back and encoding, each alone and then overlapped as in a film, for videos of several sizes.
+Keypoints, copies, paste-back and encoding, each alone and then overlapped as in a video, for videos of several sizes.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Piece:
 
 def main(words: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.outside", description=__doc__)
-    parser.add_argument("--frames", type=int, default=48, help="of each film (%(default)s)")
+    parser.add_argument("--frames", type=int, default=48, help="of each video (%(default)s)")
     parser.add_argument("--out", type=Path, help="write STEM.json and STEM.md")
     options = parser.parse_args(words)
     torch.set_num_threads(1)
@@ -83,8 +83,8 @@ def _pieces(subject: Subject, whole: Portrait, batches: list[Tensor], drawn: Ten
             "keypoints": lambda: driving_keypoints(subject.face, whole, subject.motion[:count], RenderOptions()),
             "copies, to 8 bits": lambda: [to_bytes(to_pictures(drawn.clamp(0, 1))) for _ in batches],
             "paste-back": lambda: [paster.paste(batch) for batch in batches],
-            "encoding": lambda: _film(Path(folder), [plate] * len(batches), iter),
-            "all of it, overlapped": lambda: _film(Path(folder), batches, partial(paste_back, whole)),
+            "encoding": lambda: _video(Path(folder), [plate] * len(batches), iter),
+            "all of it, overlapped": lambda: _video(Path(folder), batches, partial(paste_back, whole)),
         }
         return [_timed_piece(name, job, count) for name, job in jobs.items()]
 
@@ -98,7 +98,7 @@ def _in_picture(portrait: Portrait, height: int, width: int) -> Portrait:
     )
 
 
-def _film(folder: Path, batches: list[Tensor], finish: Finish) -> None:
+def _video(folder: Path, batches: list[Tensor], finish: Finish) -> None:
     with VideoWriter(folder / "film.mp4") as video:
         encode(video, batches, finish)
 
@@ -120,7 +120,7 @@ def markdown(table: dict[str, list[Piece]]) -> str:
 
 
 def outside_share(subject: Subject, frames: int, profile: str) -> float:
-    """The share of the wall time that a pasted-back film spends on anything but W and G, encoding included."""
+    """The share of the wall time that a pasted-back video spends on anything but W and G, encoding included."""
     options = RenderOptions(stitching=False, batch=1, profile=profile)
     batches = render(subject.face, subject.portrait, subject.motion[:frames], options)
     clock: list[float] = []

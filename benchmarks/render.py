@@ -94,7 +94,7 @@ def main(words: list[str] | None = None) -> int:
         if options.reference:
             sizes_file(options.reference)  # before the networks are made
         require_device(options.device)
-        subject = make_subject(options.weights, max(options.turns * options.batch, options.film), options.device)
+        subject = make_subject(options.weights, max(options.turns * options.batch, options.video), options.device)
         report = measure(subject, options)
     except UserError as problem:
         sys.stderr.write(f"benchmarks.render: {problem}\n")
@@ -117,7 +117,7 @@ def _options(words: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--profiles", nargs="+", choices=PROFILES, default=PROFILES, help="of ours (all)")
     parser.add_argument("--turns", type=int, default=5, help="how often each contender draws a frame (%(default)s)")
     parser.add_argument(
-        "--film", type=int, default=8, help="frames of the film that paste-back is timed on (%(default)s)"
+        "--video", "--film", type=int, default=8, help="frames of the video that paste-back is timed on (%(default)s)"
     )
     parser.add_argument("--exact", action="store_true", help="compare with float64 too; takes minutes and 8 GB")
     parser.add_argument("--device", default="cpu", help="where all of it runs (%(default)s)")
@@ -159,7 +159,7 @@ def measure(subject: Subject, options: argparse.Namespace) -> Report:
     wrapper = device.type == "cuda" and "autocast" in times  # what the reference's users run on a card
     base = "autocast" if wrapper else first
     fastest = min((name for name in options.profiles if name in times), key=lambda name: times[name].wall_median)
-    outside = outside_share(subject, options.film, fastest)
+    outside = outside_share(subject, options.video, fastest)
     truth = exactly(face, volume, x_s, torch.cat(places[: options.turns])) if options.exact else None
     rows = []
     for name, one in field.items():
@@ -235,7 +235,7 @@ def markdown(report: Report) -> str:
     lines += [
         "",
         f"Outside W and G (copies, paste-back, encoding): {report.outside_share:.1%} of the wall time of a pasted-back"
-        f" film, profile {report.outside_profile}.",
+        f" video, profile {report.outside_profile}.",
         "",
         f"Medians of {report.turns} alternating turns of {report.batch} frame(s) in one process; ratios against"
         f' "{report.base}", errors against the first row; a row without times was computed for its errors on a'

@@ -19,7 +19,7 @@ NAMES = [*EMOTIONS, NO_EMOTION]
 INTENSITY = {"default": 1.0, "min": 0.0, "max": 1.0, "step": 0.05}
 
 
-def film_inputs(whose: str) -> list[Any]:
+def video_inputs(whose: str) -> list[Any]:
     """The reader and the video inputs of a node that tracks one ``whose``: face or head."""
     return [
         sockets.Face.Input("face_model", tooltip="From Load Face Model."),

@@ -11,7 +11,7 @@ from ..playmate_core.motion.pose_sources import SEEN_FROM, FollowOptions, follow
 from ..playmate_core.rendering.portrait import read_motion
 from ..playmate_core.values import Motion, Portrait, Pose
 from . import sockets
-from .inputs import SMOOTHING, crop_input, film_inputs, fps_input, smooth_input
+from .inputs import SMOOTHING, crop_input, fps_input, smooth_input, video_inputs
 from .media import one_picture, video_source
 from .portrait import read_driving_frames
 from .runtime import Managed, explain_missing_package, loaded
@@ -34,7 +34,7 @@ class PoseFromVideo(io.ComfyNode):
             ["head tracking", "driving video", "pose override"],
             description="Reads how the head moves in a video, to lay that movement on the portrait.",
             inputs=[
-                *film_inputs("head"),
+                *video_inputs("head"),
                 sockets.Portrait.Input(
                     "portrait", optional=True, tooltip="Who will follow; the movement then begins at its own pose."
                 ),

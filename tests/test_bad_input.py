@@ -63,7 +63,7 @@ def save_wav(path: Path, rate: int, samples: int, channels: int = 1, volume: flo
     return path
 
 
-def save_film(path: Path, frames: int = 50) -> Path:
+def save_video(path: Path, frames: int = 50) -> Path:
     noise = torch.randint(0, 256, (frames, 64, 64, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     with VideoWriter(path) as video:
         video.write(noise)
@@ -257,7 +257,7 @@ def test_cut_short(tmp_path: Path, name: str) -> None:
     if path.suffix == ".wav":
         save_wav(path, 16_000, 32_000)
     elif path.suffix == ".mp4":
-        save_film(path)
+        save_video(path)
     else:
         rng = np.random.default_rng(0)
         save(path, rng.integers(0, 256, (200, 200, 3), np.uint8))
@@ -269,20 +269,20 @@ def test_cut_short(tmp_path: Path, name: str) -> None:
 
 
 def test_cut_before_the_index(tmp_path: Path) -> None:
-    path = save_film(tmp_path / "a.mp4")
+    path = save_video(tmp_path / "a.mp4")
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(UserError):
         watch(path)
 
 
 def test_one_kind_for_another(tmp_path: Path) -> None:
-    film, speech = save_film(tmp_path / "film.mp4", 5), save_wav(tmp_path / "a.wav", 16_000, 1600)
+    video, speech = save_video(tmp_path / "film.mp4", 5), save_wav(tmp_path / "a.wav", 16_000, 1600)
     with pytest.raises(UserError, match="no audio in it"):
-        read_sound(film)
+        read_sound(video)
     with pytest.raises(UserError, match="no video in it"):
         watch(speech)
     with pytest.raises(UserError, match="is not a picture"):
-        read_picture(film)
+        read_picture(video)
     for reader in (read_sound, watch, video_facts):
         with pytest.raises(UserError, match="still picture"):
             reader(save(tmp_path / "a.png", colours()))

@@ -57,7 +57,7 @@ def test_eye_features(golden: MotionGolden, case: str) -> None:
     golden.check(f"{case}/ball", balls)
 
 
-def test_source_films(golden: MotionGolden) -> None:
+def test_source_videos(golden: MotionGolden) -> None:
     for name in ("scale", "pitch", "t", "exp", "kp"):
         values = golden(f"source_smooth/in/{name}")
         frames = int(golden.about[f"source_smooth/out/{name}"]["note"].split()[-1])
@@ -182,7 +182,7 @@ def test_a_reference_character(golden: MotionGolden, case: str, drive: Drive) ->
 @pytest.mark.parametrize("case, applying", [
     ("ctrl/video_default", Applying(FACE_ONLY_DRIVE, drive_eyes=False)), ("ctrl/video_eyes", Applying()),
 ])  # fmt: skip
-def test_films(golden: MotionGolden, case: str, applying: Applying) -> None:
+def test_videos(golden: MotionGolden, case: str, applying: Applying) -> None:
     none = FrameControls.none(len(driving_of(golden)))
     golden.check(case, placed(golden, "ctrl/video_source", applying, none))
     golden.check("ctrl/video_x_s", source_placed(face_of(golden, "ctrl/video_source"), torch.arange(len(none.gate))))

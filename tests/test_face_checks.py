@@ -1,4 +1,4 @@
-"""What is no face is said before rendering: black and faceless films, portraits that stand on their heads."""
+"""What is no face is said before rendering: black and faceless videos, portraits that stand on their heads."""
 
 from __future__ import annotations
 
@@ -47,17 +47,17 @@ def pictures(kind: str, portrait: Tensor) -> Tensor:
     return across[None].repeat(6, 1, 1, 1)
 
 
-def film(path: Path, shown: Tensor) -> Path:
-    with VideoWriter(path) as video:
-        video.write(shown)
+def video(path: Path, shown: Tensor) -> Path:
+    with VideoWriter(path) as writer:
+        writer.write(shown)
     return path
 
 
 @pytest.mark.parametrize("kind", ["black", "noise", "wall", "face"])
-def test_a_film_without_a_face_is_said(
+def test_a_video_without_a_face_is_said(
     face: FaceModel, portrait: Tensor, tmp_path: Path, kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    path, options = film(tmp_path / "a.mp4", pictures(kind, portrait)), FaceVideoOptions(where="whole")
+    path, options = video(tmp_path / "a.mp4", pictures(kind, portrait)), FaceVideoOptions(where="whole")
     frames = (Frame(picture, i / 25) for i, picture in enumerate(pictures(kind, portrait)))
     readers = (
         lambda: read_driving(face, path, options),

@@ -41,7 +41,7 @@ def shaken(frames: int) -> Motion:
 
 @pytest.fixture(params=["portrait", "film"])
 def way(request: pytest.FixtureRequest, tiny_face: Path, portrait_picture: Path, tmp_path: Path) -> Way:
-    """A still portrait, and a film of somebody, that a motion drives; both as float pictures or bytes."""
+    """A still portrait, and a video of somebody, that a motion drives; both as float pictures or bytes."""
     reader = load_face(tiny_face)
     image = read_picture(portrait_picture)
     if request.param == "portrait":

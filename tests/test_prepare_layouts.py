@@ -145,7 +145,7 @@ def test_celebvtext_holds_seconds_whatever_they_are_called(tmp_path: Path) -> No
     assert rows["celebvtext/gone_0"].problem == "missing_file" and rows["celebvtext/odd_0"].problem == "bad_annotation"
 
 
-def test_a_box_of_a_larger_download_is_scaled_to_the_film() -> None:
+def test_a_box_of_a_larger_download_is_scaled_to_the_video() -> None:
     def face(width: int, height: int, **told: object) -> tuple[float, float] | None:
         pick = which_face(Entry("a", "a", "a", "a", **told), width, height)  # type: ignore[arg-type]
         return None if pick is None else pick.point

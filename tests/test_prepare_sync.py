@@ -1,4 +1,4 @@
-"""How late the sound of a film is."""
+"""How late the sound of a video is."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from prepare_films import drawn, person, voice_of
 from prepare_results import LIMITS
+from prepare_videos import drawn, person, voice_of
 
 from playmate_core.errors import UserError
 from training.prepare.sync import lip_opening, offset_by_envelope, voice_envelope
@@ -69,7 +69,7 @@ def test_the_offset_of_least_distance_says_how_late_the_sound_is(late: int) -> N
     assert score.offset == late and score.confidence > 3
 
 
-def test_syncnet_s_answer_for_a_film_is_an_offset_and_a_confidence() -> None:
+def test_syncnet_s_answer_for_a_video_is_an_offset_and_a_confidence() -> None:
     torch.manual_seed(0)
     pictures = [(picture, index / 25) for index, picture in enumerate(drawn(0)[:12])]
     net = SyncNet().eval().requires_grad_(False)

@@ -82,7 +82,7 @@ SOUND = """
 import json, torch
 import node_session
 s = node_session.Session()
-picture, speech, film = s.run("DemoMedia", seconds=1.0)
+picture, speech, video = s.run("DemoMedia", seconds=1.0)
 for empty in (torch.zeros(1, 64, 64), torch.zeros(1, 512, 512)):  # Load Image's for a picture without transparency
     masked, _ = s.run("CropPortrait", image=picture, crop="whole", mask=empty)
     assert torch.equal(masked.crop_to_image, s.run("CropPortrait", image=picture, crop="whole")[0].crop_to_image)

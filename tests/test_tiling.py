@@ -1,4 +1,4 @@
-"""Small faces: a detector that knows only large ones finds all in windows, each once, and a film's by its place."""
+"""Small faces: a detector that knows only large ones finds all in windows, each once, and a video's by its place."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_every_face_is_found_once_and_where_it_is() -> None:
 
 
 @pytest.mark.parametrize(("pick", "first"), [("largest", 700), ("left", 20), ("1", 400), ("870,390", 860)])
-def test_a_film_of_several_faces_follows_the_one_that_is_meant(pick: str, first: int) -> None:
+def test_a_video_of_several_faces_follows_the_one_that_is_meant(pick: str, first: int) -> None:
     """Also where the whole frame shows only another, and in frames of which it is gone."""
     frames = [picture(*((x + 3 * i, y, side) for x, y, side in FACES), width=930) for i in range(6)]
     frames[3] = picture()

@@ -16,9 +16,9 @@ VERBS = {
     "face": "train the face networks F, M, W, G",
     "stage1": "train the motion denoiser",
     "stage2": "train the emotion controller on a frozen stage 1",
-    "evaluate": "print the table on held-out clips, or with --videos and --truth that of any films",
+    "evaluate": "print the table on held-out clips, or with --videos and --truth that of any videos",
     "bundle": "put the demo's portrait, voice and weights into the package",
-    "driving": "film the clip the demo drives a portrait with",
+    "driving": "render the clip that the demo drives a portrait with",
     "figures": "draw the README's pictures with the bundled weights",
     "thumbnails": "draw the pictures beside the workflows with the bundled weights",
 }

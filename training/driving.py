@@ -53,18 +53,18 @@ def act(frames: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return rig, rotation
 
 
-def film(config: DrivingConfig) -> Path:
+def write_driving_clip(config: DrivingConfig) -> Path:
     """Draw the clip and write it, whole or not at all."""
     out = Path(config.out) if config.out else Path(playmate_core.__file__).parent / "bundled" / "driving.mp4"
     person, scene = make_identity(FIRST_IDENTITY["test"] + config.identity), make_scene(config.scene)
-    with VideoWriter(out, FPS, options=VideoOptions(crf=20)) as video:
+    with VideoWriter(out, FPS, options=VideoOptions(crf=20)) as writer:
         for rig, rotation in zip(*act(round(config.seconds * FPS)), strict=True):
             picture = render(person, scene, rig, rotation, HEAD_TRANSLATION, HEAD_SCALE, config.size)
-            video.write(torch.from_numpy(picture)[None])
+            writer.write(torch.from_numpy(picture)[None])
     return out
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Film the clip and say where it is."""
-    out = film(parse(DrivingConfig, argv, __doc__ or ""))
+    """Write the clip and log its path."""
+    out = write_driving_clip(parse(DrivingConfig, argv, __doc__ or ""))
     logger.info("%8.3f MB  %s", out.stat().st_size / 1e6, out.name)

@@ -45,9 +45,9 @@ def add_animate_commands(commands: argparse._SubParsersAction) -> None:
         "driving", metavar="VIDEO", type=path, help="what the face does: a video, a picture, or a motion file"
     )
     _add_flags(one)
-    film = one.add_argument_group("how the driving video is read")
-    face_flags(film, "driving video", "driving-")
-    _face_video_flags(film)
+    video = one.add_argument_group("how the driving video is read")
+    face_flags(video, "driving video", "driving-")
+    _face_video_flags(video)
     one.set_defaults(run=_run_animate)
     what = "read the motion of a video into a file"
     two = command(commands, "motion", what, "playmate motion dance.mp4 -o dance.safetensors")
@@ -55,9 +55,9 @@ def add_animate_commands(commands: argparse._SubParsersAction) -> None:
     two.add_argument(
         "-o", "--output", metavar="OUT.safetensors", type=path, required=True, help="the motion file to write"
     )
-    film = two.add_argument_group("how the video is read")
-    face_flags(film, "video")
-    _face_video_flags(film)
+    video = two.add_argument_group("how the video is read")
+    face_flags(video, "video")
+    _face_video_flags(video)
     number(two, "--fps", AnimateRequest, "fps", "rate to keep; as many as the video has unless given")
     _run_flags(two)
     two.set_defaults(run=_run_motion)
@@ -131,7 +131,7 @@ def _run_flags(to: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     return run
 
 
-def _request(options: argparse.Namespace, film: FaceVideoOptions) -> AnimateRequest:
+def _request(options: argparse.Namespace, video: FaceVideoOptions) -> AnimateRequest:
     try:
         how = DrivingOptions(
             mode=options.mode,
@@ -159,7 +159,7 @@ def _request(options: argparse.Namespace, film: FaceVideoOptions) -> AnimateRequ
         crop=options.crop,
         face=options.face,
         around=around,
-        film=film,
+        video=video,
         paste_back=not options.only_crop,
         mask=options.mask,
         sound=options.sound,
@@ -177,8 +177,8 @@ def _request(options: argparse.Namespace, film: FaceVideoOptions) -> AnimateRequ
 
 def _run_animate(options: argparse.Namespace) -> None:
     limits = GapLimits(options.missing, options.longest_gap)
-    film = FaceVideoOptions(options.driving_crop, options.driving_face, limits=limits, batch=options.batch)
-    request = _request(options, film)
+    video = FaceVideoOptions(options.driving_crop, options.driving_face, limits=limits, batch=options.batch)
+    request = _request(options, video)
     with Bars() as bars:
         report = animate(request, bars)
     say(summary("video", report))
@@ -195,10 +195,10 @@ def _run_render(options: argparse.Namespace) -> None:
 
 def _run_motion(options: argparse.Namespace) -> None:
     limits = GapLimits(options.missing, options.longest_gap)
-    film = FaceVideoOptions(options.crop, options.face, limits=limits, batch=options.batch)
+    video = FaceVideoOptions(options.crop, options.face, limits=limits, batch=options.batch)
     with Bars() as bars:
         weights = resolved(options.face_weights)
-        report = extract(options.video, options.output, film, weights, options.fps, options.device, bars)
+        report = extract(options.video, options.output, video, weights, options.fps, options.device, bars)
     say(summary("motion", report))
 
 

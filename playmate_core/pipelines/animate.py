@@ -59,7 +59,7 @@ class AnimateRequest:
 
     ``portrait`` is a picture or a source video; ``driving`` a video, a picture, one of our motion files or a
     LivePortrait template; a single driving frame is held for a second. ``crop``, ``face`` and ``around`` select the
-    face of the portrait and the area around it, ``film`` is how a driving video is read. ``fps`` None keeps the rate of
+    face of the portrait and the area around it, ``video`` is how a driving video is read. ``fps`` None keeps that of
     the source video, else of the driving motion. ``mask`` is a picture as large as the portrait, white where the
     animation may show. ``sound`` None takes that of the driving video, or of the source video; ``audio_track`` selects
     one of several tracks, None as :func:`find_sound`. ``longest_side`` limits the picture, and so the video. ``resume``
@@ -74,7 +74,7 @@ class AnimateRequest:
     crop: FaceSource = "auto"
     face: Pick | None = None
     around: CropOptions = field(default_factory=CropOptions)
-    film: FaceVideoOptions = field(default_factory=FaceVideoOptions)
+    video: FaceVideoOptions = field(default_factory=FaceVideoOptions)
     paste_back: bool = True
     mask: Path | None = None
     sound: Path | None = None
@@ -122,7 +122,7 @@ def _animate(request: AnimateRequest, clock: StageClock) -> JobReport:
 
 
 def extract(
-    film: Path,
+    video: Path,
     output: Path,
     options: FaceVideoOptions | None = None,
     weights: Path | None = None,
@@ -133,15 +133,15 @@ def extract(
     """Extract the motion of a video into a motion file; ``fps`` None keeps the video's rate. Raises UserError."""
     clock = StageClock(progress)
     check_output(output, SUFFIX)
-    check_file(film, "driving video")
-    _refuse_overwriting(output, film)
+    check_file(video, "driving video")
+    _refuse_overwriting(output, video)
     require_device(device)
-    video_facts(film)
+    video_facts(video)
     with OutputLock(output):
         with clock.stage("load models"):
             face = load_face(weights or bundled("face.safetensors")).to(device)
         with clock.stage("read motion") as step:
-            motion_clip = read_driving(face, film, options, step)
+            motion_clip = read_driving(face, video, options, step)
         motion_clip = motion_clip.at(fps or motion_clip.motion.fps)
         save_motion_clip(motion_clip, output)
     return JobReport(output, len(motion_clip.motion), motion_clip.motion.fps, tuple(clock.stages))
@@ -214,11 +214,11 @@ def _animate_video(
     clock: StageClock,
 ) -> JobReport:
     if request.mask is not None or not request.paste_back:
-        raise UserError("A film portrait is always pasted back, and without a mask; please leave these out.")
+        raise UserError("A video portrait is always pasted back, and without a mask; please leave these out.")
     if request.how.mode == ANIMAL:
-        raise UserError("The mode animal is for a picture; for a film portrait please choose relative or absolute.")
-    options = replace(request.film, where=request.crop, pick=request.face, crop=request.around)
-    with clock.stage("read portrait film") as step:
+        raise UserError("The mode animal is for a picture; for a video portrait please choose relative or absolute.")
+    options = replace(request.video, where=request.crop, pick=request.face, crop=request.around)
+    with clock.stage("read portrait video") as step:
         source_video = read_source_video(face, request.portrait, options, request.fps, step)
     motion_clip = motion_clip or _read_driving(request, face, clock)
     motion_clip = motion_clip.at(source_video.motion.fps)
@@ -229,9 +229,9 @@ def _animate_video(
 def _read_driving(request: AnimateRequest, face: FaceModel, clock: StageClock) -> MotionClip:
     if is_picture(request.driving):
         with clock.stage("read driving picture"):
-            return read_driving_picture(face, request.driving, request.film)
+            return read_driving_picture(face, request.driving, request.video)
     with clock.stage("read driving video") as step:
-        return read_driving(face, request.driving, request.film, step)
+        return read_driving(face, request.driving, request.video, step)
 
 
 def _write(request: AnimateRequest, job: RenderJob, sound: SoundSource | None, clock: StageClock) -> JobReport:

@@ -142,7 +142,7 @@ def read_source_video(
     samples = FaceSamples()
     motion, keypoints = read_crops(face, samples.of(crops()), facts.fps, options.batch, facts.frames, report)
     if track is None:
-        samples.warn_unless_face(face, f"film portrait {path.name}")
+        samples.warn_unless_face(face, f"video portrait {path.name}")
     openings = None if track is None else track.openings
     if track is not None:
         motion = interpolate_motion(motion, FrameInterpolation(*fill_gaps(track.seen)), motion.fps)

@@ -76,7 +76,7 @@ def render_at_rest(person: int, seed: int) -> Tensor:
 
 
 def render_still(one: RenderedClip, frames: range) -> Tensor:
-    """As :func:`film`, but the head keeps the pose of the first frame."""
+    """As :func:`video`, but the head keeps the pose of the first frame."""
     clip = one.subject.clip
     held = still(clip.motion.pose[:1], len(clip), clip.motion.fps)
     return render_clip(replace(clip, motion=clip.motion.with_pose(held)), one.seed, frames)

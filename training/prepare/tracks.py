@@ -73,7 +73,7 @@ def choose_detector(name: str) -> str:
         if not ready:
             raise UserError(
                 "No face detector works here; install mediapipe or insightface with its model, or give --detector whole"
-                " for films that are face crops already."
+                " for videos that are face crops already."
             )
         name = ready[0]
     detector(name)

@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 class VideosConfig:
     """``videos`` and ``truth`` are folders (or two files) of videos of the same names.
 
-    ``portraits``: pictures of the same names, where another picture than the real film's first frame was animated.
+    ``portraits``: pictures of the same names, where another picture than the real video's first frame was animated.
     ``labels``: a CSV table with the columns clip, and emotion (the one asked for) or text (the words said).
     ``sampler``, ``seeds``: what the videos were made with, where they do not tell; ``weights``: the model files they
     were made with, comma-separated, of which the report tells the hashes.
@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     logger.info("%d clips; looking for faces.", len(pairs))
     clips = [open_clip(pair, look) for pair in pairs]
     figures: list[Figure] = [figure for measure in measures(config.device) for figure in measure(clips)]
-    crop = "one square a film around the face by MediaPipe's landmarks" if look else "largest square in the middle"
+    crop = "one square a video around the face by MediaPipe's landmarks" if look else "largest square in the middle"
     facts = report.run_facts(clips, pairs, stated, crop)
     report.write(Path(config.out), figures, facts)
     sys.stdout.write(report.markdown(figures, facts))
@@ -86,7 +86,7 @@ def face_detector() -> Detector | None:
 def pairs_of(config: VideosConfig) -> list[Paths]:
     """The clips a config names. Raises UserError for invalid flags, before the slow part."""
     if not config.videos or not config.truth:
-        raise UserError("Give both --videos (the generated films) and --truth (the real ones).")
+        raise UserError("Give both --videos (the generated videos) and --truth (the real ones).")
     if config.device != "cpu" and not _device_there(config.device):
         raise UserError(f"--device is {config.device!r}, which this PyTorch does not have; expected cpu or cuda.")
     pairs = find_pairs(
@@ -109,7 +109,9 @@ def hashes(names: str) -> str:
     described = []
     for path in (Path(name.strip()) for name in names.split(",") if name.strip()):
         if not path.is_file():
-            raise UserError(f"--weights names {path}, where there is no file; give the files the films were made with.")
+            raise UserError(
+                f"--weights names {path}, where there is no file; give the files the videos were made with."
+            )
         described.append(f"{path.name} {file_hash(path)[:12]}")
     return ", ".join(described)
 

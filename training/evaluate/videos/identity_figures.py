@@ -40,7 +40,7 @@ def csim() -> Measure:
     def run(clips: Sequence[ClipVideos]) -> list[Figure]:
         weights = find_weights(ARCFACE_FILE)
         require("onnxruntime")
-        if any(film.landmarks is None for clip in clips for film in clip.films.values()):
+        if any(video.landmarks is None for clip in clips for video in clip.videos.values()):
             raise Skipped("detection/face_landmarker.task, to align faces with")
         net = open_onnx(weights.path, (3, ARCFACE_SIZE, ARCFACE_SIZE), ARCFACE_FEATURES)
         return [_figure(CSIM, clips, lambda *seen: arcface(net, *seen), cosine, 1, {"sha256": weights.sha256})]
@@ -72,9 +72,9 @@ def _figure(
     table: dict[str, dict[str, float]] = {name: {} for name in SYSTEMS}
     seen: dict[str, int] = dict.fromkeys(SYSTEMS, 0)
     for clip in clips:
-        portrait = next(iter(_embeddings(clip.films["still portrait"], embed, stride)), None)
-        for name, film in clip.films.items():
-            found = [one for one in _embeddings(film, embed, stride) if one is not None]
+        portrait = next(iter(_embeddings(clip.videos["still portrait"], embed, stride)), None)
+        for name, video in clip.videos.items():
+            found = [one for one in _embeddings(video, embed, stride) if one is not None]
             seen[name] += len(found)
             table[name][clip.name] = mean([compare(portrait, one) for one in found] if portrait is not None else [])
     if not any(seen.values()):
@@ -83,11 +83,11 @@ def _figure(
     return replace(figure, values=means(table), note=note, details={**details, "clips": table, "frames": seen})
 
 
-def _embeddings(film: CroppedVideo, embed: EmbedFace, stride: int) -> Iterator[Embedding | None]:
+def _embeddings(video: CroppedVideo, embed: EmbedFace, stride: int) -> Iterator[Embedding | None]:
     """The embedding of every ``stride``-th frame; a still is looked at once."""
-    for index, (picture, _) in enumerate(film.different()):
+    for index, (picture, _) in enumerate(video.different()):
         if index % stride == 0:
-            yield embed(picture, None if film.landmarks is None else film.landmarks[index])
+            yield embed(picture, None if video.landmarks is None else video.landmarks[index])
 
 
 def cosine(one: Embedding, other: Embedding) -> float:

@@ -33,7 +33,7 @@ def lips() -> Measure:
 def lip_figures(clips: Sequence[ClipVideos]) -> list[Figure]:
     """Score all videos with the phones of their own sound. Raises Skipped where that is impossible or not believed."""
     require("pocketsphinx")
-    if any(film.landmarks is None for clip in clips for film in clip.films.values()):
+    if any(video.landmarks is None for clip in clips for video in clip.videos.values()):
         raise Skipped("detection/face_landmarker.task, to find lips with")
     spoken: dict[str, dict[str, Spoken]] = {}
     left_out: dict[str, str] = {}
@@ -45,13 +45,13 @@ def lip_figures(clips: Sequence[ClipVideos]) -> list[Figure]:
     used = [clip for clip in clips if clip.name in spoken]
     if not used:
         raise Skipped(f"speech: {next(iter(left_out.values()))}")
-    openings = {clip.name: {name: _opening(clip.films[name]) for name in SYSTEMS} for clip in used}
+    openings = {clip.name: {name: _opening(clip.videos[name]) for name in SYSTEMS} for clip in used}
     true = "ground truth"
     checked = validate(
-        [Heard(openings[c.name][true], c.films[true].samples(), c.label.text, spoken[c.name][true]) for c in used]
+        [Heard(openings[c.name][true], c.videos[true].samples(), c.label.text, spoken[c.name][true]) for c in used]
     )
     if checked.fault:
-        raise Skipped(f"not quoted, because on the real films {checked.fault}")
+        raise Skipped(f"not quoted, because on the real videos {checked.fault}")
     scores = {}
     for system in SYSTEMS:
         found = [
@@ -70,15 +70,15 @@ def lip_figures(clips: Sequence[ClipVideos]) -> list[Figure]:
 
 
 def _phones(clip: ClipVideos) -> dict[str, Spoken]:
-    """The phones of every film's sound, each file aligned once."""
+    """The phones of every video's sound, each file aligned once."""
     found: dict[object, Spoken] = {}
-    for film in clip.films.values():
-        if film.sound not in found:
-            found[film.sound] = align(film.samples(), clip.label.text)
-    return {name: found[film.sound] for name, film in clip.films.items()}
+    for video in clip.videos.values():
+        if video.sound not in found:
+            found[video.sound] = align(video.samples(), clip.label.text)
+    return {name: found[video.sound] for name, video in clip.videos.items()}
 
 
-def _opening(film: CroppedVideo) -> Curve:
-    if film.landmarks is None:
-        raise ValueError("Nobody looked for the lips of this film.")
-    return lip_opening(film.landmarks)
+def _opening(video: CroppedVideo) -> Curve:
+    if video.landmarks is None:
+        raise ValueError("Nobody looked for the lips of this video.")
+    return lip_opening(video.landmarks)

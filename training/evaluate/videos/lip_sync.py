@@ -91,13 +91,13 @@ class LipScore:
 
 
 def closed_below(opening: Curve) -> float:
-    """The opening under which lips count as closed, from the real film's range; NaN where its mouth hardly moves."""
+    """The opening under which lips count as closed, from the real video's range; NaN where its mouth hardly moves."""
     low, high = np.nanpercentile(opening, (5, 95)) if np.isfinite(opening).any() else (np.nan, np.nan)
     return float(low + CLOSED * (high - low)) if high - low >= LEAST_RANGE else float("nan")
 
 
 def evidence(opening: Curve, phones: Sequence[Phone], threshold: float) -> Evidence:
-    """Compare a film's lip opening (T,) with the phones of its sound."""
+    """Compare a video's lip opening (T,) with the phones of its sound."""
     frames = len(opening)
     inside = [phone for phone in phones if phone.centre < frames / FPS]
     bilabials = [phone for phone in inside if phone.name in BILABIALS]

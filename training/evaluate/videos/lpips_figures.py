@@ -43,12 +43,12 @@ def lpips(device: str) -> Measure:
         net = Lpips(load_strictly(AlexNet(), weights.path), heads).to(device)
         same = [clip for clip in clips if clip.alike]
         if not same:
-            raise Skipped("a generated film that shows the same picture as its real one")
+            raise Skipped("a generated video that shows the same picture as its real one")
         table: dict[str, dict[str, float]] = {name: {} for name in SYSTEMS}
         for clip in same:
-            truth = clip.films["ground truth"]
-            for name, film in clip.films.items():
-                table[name][clip.name] = 0.0 if film is truth else distance(net, film, truth)
+            truth = clip.videos["ground truth"]
+            for name, video in clip.videos.items():
+                table[name][clip.name] = 0.0 if video is truth else distance(net, video, truth)
         note = f"{sum(clip.frames for clip in same)} frame pairs of {len(same)} clips"
         details = {"clips": table, "sha256": weights.sha256, "heads_sha256": HEADS_SHA256}
         return [replace(LPIPS, values=means(table), note=note, details=details)]
@@ -69,21 +69,21 @@ def read_heads() -> dict[str, Tensor]:
 
 
 @torch.inference_mode()
-def distance(net: Lpips, film: CroppedVideo, truth: CroppedVideo) -> float:
-    """The mean distance of a film's frames from the real ones, in -1..1 as the metric expects."""
+def distance(net: Lpips, video: CroppedVideo, truth: CroppedVideo) -> float:
+    """The mean distance of a video's frames from the real ones, in -1..1 as the metric expects."""
     device = net.shift.device
     found: list[float] = []
-    for ours, real in _batches(film, truth):
+    for ours, real in _batches(video, truth):
         found += net(_unit(ours).to(device), _unit(real).to(device)).tolist()
     return mean(found)
 
 
 def _batches(
-    film: CroppedVideo, truth: CroppedVideo
+    video: CroppedVideo, truth: CroppedVideo
 ) -> Iterator[tuple[list[NDArray[np.uint8]], list[NDArray[np.uint8]]]]:
     ours: list[NDArray[np.uint8]] = []
     real: list[NDArray[np.uint8]] = []
-    for one, other in zip(film.pictures(), truth.pictures(), strict=True):
+    for one, other in zip(video.pictures(), truth.pictures(), strict=True):
         ours.append(one)
         real.append(other)
         if len(ours) == BATCH:
