@@ -241,14 +241,17 @@ def named_weights(options: argparse.Namespace) -> Weights:
 
 
 def run_talk(options: argparse.Namespace) -> None:
+    """Run ``playmate talk``. Raises UserError."""
     make(request_from(options, options.portrait, options.speech))
 
 
 def run_demo(options: argparse.Namespace) -> None:
+    """Run ``playmate demo``: the bundled portrait and speech."""
     make(request_from(options, bundled("portrait.png"), bundled("speech.wav")))
 
 
 def run_describe(options: argparse.Namespace) -> None:
+    """Run ``playmate describe``: print the facts of a video, motion file or model file. Raises UserError for others."""
     file = options.file
     if is_video(file):
         say(str(read_account(file)))

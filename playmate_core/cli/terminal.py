@@ -30,6 +30,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(**{"epilog": shown, "formatter_class": formatter, "description": more.get("help"), **more})
 
     def error(self, message: str) -> NoReturn:
+        """Raise UserError with argparse's message, in place of printing the usage and exiting."""
         raise UserError(f"{message[:1].upper()}{message[1:]}; see `{self.prog} --help`.")
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
@@ -108,6 +109,7 @@ class Bars:
         self.close()
 
     def close(self) -> None:
+        """Close the current bar, if any; a closed terminal is ignored."""
         bar, self._bar, self._name = self._bar, None, ""
         if bar is not None:
             try:

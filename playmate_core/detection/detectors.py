@@ -58,11 +58,13 @@ class Face:
 
     @property
     def centre(self) -> tuple[float, float]:
+        """The centre (x, y) of the box, in pixels."""
         left, top, right, bottom = self.box
         return (left + right) / 2, (top + bottom) / 2
 
     @property
     def area(self) -> float:
+        """The area of the box, in square pixels."""
         left, top, right, bottom = self.box
         return (right - left) * (bottom - top)
 

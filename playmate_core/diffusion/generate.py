@@ -66,23 +66,29 @@ class PlaymateGenerator:
 
     @property
     def keypoint_space(self) -> str:
+        """The keypoint space of the data that the denoiser was trained on."""
         return self.denoiser.config.keypoint_space
 
     @property
     def emotions(self) -> tuple[str, ...]:
+        """The emotions of the controller; none without one."""
         return () if self.controller is None else self.controller.config.emotions
 
     @property
     def modules(self) -> tuple[nn.Module, ...]:
+        """The denoiser and, if there is one, the controller."""
         return (self.denoiser,) if self.controller is None else (self.denoiser, self.controller)
 
     def encoder(self, source: str | Path | None = None, device: str | torch.device = "cpu") -> AudioEncoder:
+        """See :meth:`MotionGenerator.encoder`."""
         return make_encoder(self.denoiser.config.audio_encoder, source, device=device)
 
     def iterate(self, request: GenerationRequest, progress: Progress | None = None) -> Iterator[Motion]:
+        """See :meth:`MotionGenerator.iterate`."""
         return iterate(self.denoiser, self.controller, request, progress)
 
     def generate(self, request: GenerationRequest, progress: Progress | None = None) -> Motion:
+        """See :meth:`MotionGenerator.generate`."""
         return joined(list(self.iterate(request, progress)))
 
 

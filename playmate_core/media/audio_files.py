@@ -39,6 +39,7 @@ class Sound:
 
     @property
     def seconds(self) -> float:
+        """Duration in seconds."""
         return len(self.waveform) / self.rate
 
 
@@ -60,6 +61,7 @@ class Recording:
 
     @property
     def seconds(self) -> float:
+        """Duration in seconds."""
         return self.samples.shape[1] / self.rate
 
     def part(self, start: float, seconds: float = 0.0) -> Recording:

@@ -104,9 +104,11 @@ class Soundtrack:
 class NoSoundtrack:
     """The soundtrack of a video without sound; its methods do nothing."""
 
-    def write_until(self, seconds: Fraction) -> None: ...
+    def write_until(self, seconds: Fraction) -> None:
+        """Does nothing."""
 
-    def finish(self, seconds: Fraction) -> None: ...
+    def finish(self, seconds: Fraction) -> None:
+        """Does nothing."""
 
 
 def _audio_out(container: Any, rate: int, layout: str, bits_per_channel: int) -> Any:

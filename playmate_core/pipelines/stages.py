@@ -117,6 +117,8 @@ class StageClock:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[Progress]:
+        """Time the block as stage ``name``; yields its progress callback ``(done, total)``."""
+
         def step(done: int, total: int) -> None:
             if self._progress:
                 self._progress(name, done, total)

@@ -64,6 +64,7 @@ class DittoGenerator:
 
     @property
     def defaults(self) -> SamplingOptions:
+        """The settings of the published generator, with the step count and overlap of its data file."""
         return SamplingOptions(
             steps=self.data.steps,
             sampler="ddim",
@@ -77,9 +78,11 @@ class DittoGenerator:
 
     @property
     def modules(self) -> tuple[nn.Module, ...]:
+        """Its only network."""
         return (self.network,)
 
     def encoder(self, source: str | Path | None = None, device: str | torch.device = "cpu") -> AudioEncoder:
+        """See :meth:`MotionGenerator.encoder`. Raises UserError where the encoder's file is missing."""
         path = source or self.encoder_file
         if path is None and self.encoder_missing:
             raise UserError(self.encoder_missing)
@@ -88,10 +91,12 @@ class DittoGenerator:
         return StreamingHubert(self.encoder_name, row, Source(path, device=device), silence)
 
     def iterate(self, request: GenerationRequest, progress: Progress | None = None) -> Iterator[Motion]:
+        """See :meth:`MotionGenerator.iterate`."""
         numbers = self.numbers(request, progress)
         return self._applied(request, numbers)
 
     def generate(self, request: GenerationRequest, progress: Progress | None = None) -> Motion:
+        """See :meth:`MotionGenerator.generate`."""
         return joined(list(self.iterate(request, progress)))
 
     def numbers(self, request: GenerationRequest, progress: Progress | None = None) -> Iterator[Tensor]:

@@ -46,6 +46,7 @@ class Stitcher:
         self._given = 0  # how many buffered frames were already returned
 
     def add(self, window: Tensor) -> None:
+        """Take the next window (W, C): cross-fade it with the buffered frames and smooth the pose at the seam."""
         if self.windows == 0:
             self._frames = window.clone()
             self._smooth(0, len(window))

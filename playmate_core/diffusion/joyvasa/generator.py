@@ -70,6 +70,7 @@ class JoyVasaGenerator:
 
     @property
     def modules(self) -> tuple[nn.Module, ...]:
+        """Its networks."""
         return (self.network,) if self.audio_encoder is None else (self.network, self.audio_encoder)
 
     def encoder(self, source: str | Path | None = None, device: str | torch.device = "cpu") -> AudioEncoder:
@@ -81,10 +82,12 @@ class JoyVasaGenerator:
         return WindowedHubert(self.encoder_name, row, Source(module=self.audio_encoder), listening)
 
     def iterate(self, request: GenerationRequest, progress: Progress | None = None) -> Iterator[Motion]:
+        """See :meth:`MotionGenerator.iterate`."""
         numbers = self.numbers(request, progress)
         return self._combined(request, numbers)
 
     def generate(self, request: GenerationRequest, progress: Progress | None = None) -> Motion:
+        """See :meth:`MotionGenerator.generate`."""
         return joined(list(self.iterate(request, progress)))
 
     def numbers(self, request: GenerationRequest, progress: Progress | None = None) -> Iterator[Tensor]:

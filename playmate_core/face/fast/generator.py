@@ -115,6 +115,7 @@ class FastGenerator(nn.Module):
         self._show = plan.plain(kernel_of(generator.conv_img[0]))
 
     def forward(self, label: Tensor, canvas: None = None) -> Tensor:
+        """``label`` (N, C, h, w) -> pictures (N, 3, 8h, 8w) in [0, 1], a few at a time; ``canvas`` is not supported."""
         return torch.cat([self._some(part) for part in label.split(pictures_at_once(label))])
 
     def _some(self, label: Tensor) -> Tensor:

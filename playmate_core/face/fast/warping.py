@@ -110,6 +110,7 @@ class FastWarping(nn.Module):
         self._fourth = plan.plain(kernel_of(warping.fourth))
 
     def forward(self, volume: Tensor, x_s: Tensor, x_d: Tensor) -> Warped:
+        """See :meth:`WarpingModule.forward`."""
         x_s, volume = x_s.expand_as(x_d), volume.expand(len(x_d), -1, -1, -1, -1)
         size = pictures_at_once(volume)
         parts = [self._some(*part) for part in zip(*(v.split(size) for v in (volume, x_s, x_d)), strict=True)]
