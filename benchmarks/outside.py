@@ -26,7 +26,7 @@ from playmate_core.rendering.render import RenderOptions, driving_keypoints, pas
 from playmate_core.rendering.segments import Finish, encode
 from playmate_core.values import Portrait
 
-from .subject import BUNDLED, Subject, make_subject
+from .subject import BUNDLED, BenchmarkCase, make_case
 
 #: Sizes of the video (height, width); the face crop is 512 x 512 and as large as the picture's height allows.
 SIZES = {"512 x 512": (512, 512), "1280 x 1280": (1280, 1280), "3840 x 2160": (2160, 3840)}
@@ -48,7 +48,7 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, help="write STEM.json and STEM.md")
     options = parser.parse_args(words)
     torch.set_num_threads(1)
-    table = measure(options.frames)
+    table = time_stages(options.frames)
     text = markdown(table)
     sys.stdout.write(text)
     if options.out:
@@ -60,9 +60,9 @@ def main(words: list[str] | None = None) -> int:
 
 
 @torch.inference_mode()
-def measure(frames: int) -> dict[str, list[Piece]]:
+def time_stages(frames: int) -> dict[str, list[Piece]]:
     """The pieces of a frame, by the video's size; W and G are left out, their pictures made beforehand."""
-    subject = make_subject(BUNDLED, frames)
+    subject = make_case(BUNDLED, frames)
     random = torch.Generator().manual_seed(0)
     coarse = torch.rand(
         2 * BATCH, 3, 32, 32, generator=random
@@ -75,7 +75,7 @@ def measure(frames: int) -> dict[str, list[Piece]]:
     }
 
 
-def _pieces(subject: Subject, whole: Portrait, batches: list[Tensor], drawn: Tensor) -> list[Piece]:
+def _pieces(subject: BenchmarkCase, whole: Portrait, batches: list[Tensor], drawn: Tensor) -> list[Piece]:
     paster = Paster(to_bytes(whole.image), whole.crop_to_image, SIDE)
     plate, count = paster.paste(batches[0]), len(batches) * BATCH
     with tempfile.TemporaryDirectory() as folder:
@@ -119,7 +119,7 @@ def markdown(table: dict[str, list[Piece]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def outside_share(subject: Subject, frames: int, profile: str) -> float:
+def outside_share(subject: BenchmarkCase, frames: int, profile: str) -> float:
     """The share of the wall time that a pasted-back video spends on anything but W and G, encoding included."""
     options = RenderOptions(stitching=False, batch=1, profile=profile)
     batches = render(subject.face, subject.portrait, subject.motion[:frames], options)

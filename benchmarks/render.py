@@ -36,7 +36,7 @@ from .contenders import contenders
 from .exact import exactly
 from .outside import outside_share
 from .reference import sizes_file
-from .subject import SEEDED, Subject, make_subject
+from .subject import SEEDED, BenchmarkCase, make_case
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Pace:
 
 
 @dataclass(frozen=True)
-class Row:
+class ProfileTiming:
     """One contender: seconds a frame and how many times faster than the base, where it was timed; and how far its
     pictures are from the first row's: the worst error in [0, 1], the PSNR in dB, the worst in grey levels and the share
     of samples that differ by one; ``inexact`` is the worst error against float64, where that was asked for."""
@@ -82,7 +82,7 @@ class Report:
     turns: int
     batch: int
     base: str
-    rows: tuple[Row, ...]
+    rows: tuple[ProfileTiming, ...]
     outside_share: float
     outside_profile: str
 
@@ -94,7 +94,7 @@ def main(words: list[str] | None = None) -> int:
         if options.reference:
             sizes_file(options.reference)  # before the networks are made
         require_device(options.device)
-        subject = make_subject(options.weights, max(options.turns * options.batch, options.video), options.device)
+        subject = make_case(options.weights, max(options.turns * options.batch, options.video), options.device)
         report = measure(subject, options)
     except UserError as problem:
         sys.stderr.write(f"benchmarks.render: {problem}\n")
@@ -133,7 +133,7 @@ def _options(words: list[str] | None) -> argparse.Namespace:
 
 
 @torch.inference_mode()
-def measure(subject: Subject, options: argparse.Namespace) -> Report:
+def measure(subject: BenchmarkCase, options: argparse.Namespace) -> Report:
     """Time every contender and compare its pictures with the first one's."""
     before, face, device = load_average(), subject.face, torch.device(options.device)
     volume = move_to(face, subject.portrait.appearance[None])
@@ -165,7 +165,7 @@ def measure(subject: Subject, options: argparse.Namespace) -> Report:
     for name, one in field.items():
         pace = _pace(times[name], times[base], options.batch, flop / peak, device) if one.timed else None
         inexact = None if truth is None else compare(truth, list(torch.cat(drawn[name]).split(1)))[0]
-        rows.append(Row(one.title, pace, *compare(drawn[first], drawn[name]), inexact))
+        rows.append(ProfileTiming(one.title, pace, *compare(drawn[first], drawn[name]), inexact))
     return Report(
         options.command,
         _machine(device),

@@ -13,7 +13,7 @@ import torch
 from playmate_core.host import HOST
 from playmate_core.media.audio_files import Recording
 from playmate_core.media.video_writer import VideoOptions, VideoWriter
-from training.evaluate.videos.cropped_video import Track
+from training.evaluate.videos.cropped_video import LandmarkTrack
 
 FRAMES = 18
 
@@ -55,14 +55,14 @@ def flags(folders: tuple[Path, Path], out: Path, *more: str) -> list[str]:
     return ["evaluate", "--videos", str(folders[0]), "--truth", str(folders[1]), "--out", str(out), *more]
 
 
-def face_track(x: float, y: float, eye: float, size: tuple[int, int] = (400, 400), frames: int = 20) -> Track:
+def face_track(x: float, y: float, eye: float, size: tuple[int, int] = (400, 400), frames: int = 20) -> LandmarkTrack:
     """A face whose eyes are ``eye`` apart about (x, y)."""
     rng = np.random.default_rng(0)
     points = rng.uniform(-eye, eye, (478, 2)).astype(np.float32)
     for group, at in (((33, 133, 362, 263), (0, -0.3)), ((61, 291, 13, 14), (0, 0.5))):
         points[list(group)] = eye * np.array(at)
     points[[33, 133], 0], points[[362, 263], 0] = -eye / 2, eye / 2
-    return Track(frames, *size, np.repeat((points + (x, y))[None].astype(np.float32), frames, 0))
+    return LandmarkTrack(frames, *size, np.repeat((points + (x, y))[None].astype(np.float32), frames, 0))
 
 
 @pytest.fixture(autouse=True)

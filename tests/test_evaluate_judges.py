@@ -33,7 +33,7 @@ from training.evaluate.videos.clips import SYSTEMS, ClipVideos, Label
 from training.evaluate.videos.cropped_video import CroppedVideo
 from training.evaluate.videos.emotion_figures import CLASSES, accuracy, confusion, recognised
 from training.evaluate.videos.figures import Figure
-from training.evaluate.videos.identity_figures import TEMPLATE, arcface, cosine, similarity
+from training.evaluate.videos.identity_figures import ARCFACE_TEMPLATE, arcface, cosine, similarity
 from training.evaluate.videos.onnx_network import open_onnx
 from training.synthetic.identity import make_identity
 from training.synthetic.pixels import render
@@ -126,8 +126,8 @@ def test_sound_is_moved_by_whole_frames() -> None:
 def test_a_similarity_brings_points_home() -> None:
     angle, scale = 0.4, 2.5
     turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    found = similarity(TEMPLATE @ turn.T + (30, -7), TEMPLATE)
-    assert np.allclose((TEMPLATE @ turn.T + (30, -7)) @ found[:, :2].T + found[:, 2], TEMPLATE)
+    found = similarity(ARCFACE_TEMPLATE @ turn.T + (30, -7), ARCFACE_TEMPLATE)
+    assert np.allclose((ARCFACE_TEMPLATE @ turn.T + (30, -7)) @ found[:, :2].T + found[:, 2], ARCFACE_TEMPLATE)
     assert np.linalg.det(found[:, :2]) == pytest.approx(1 / scale**2)
 
 

@@ -16,7 +16,7 @@ from playmate_core.errors import UserError
 from playmate_core.values import EMOTIONS, Motion, Pose
 from training.data import SyntheticClip
 from training.evaluate import motion_metrics as metrics
-from training.evaluate.emotion_judge import UPPER, fit_judge, summary
+from training.evaluate.emotion_judge import UPPER, fit_judge, track_summary
 from training.evaluate.level1 import EmotionFigures
 from training.evaluate.level2 import Redrawing, far_pairs, fidelity_rows, psnr, ssim
 from training.evaluate.table import Row, Table, number, write_tables
@@ -156,7 +156,7 @@ def test_the_judge_names_separable_emotions_and_measures_their_strength() -> Non
         assert abs(judge.strength(rig, "sad")) < 0.1
     assert judge.name(rig) == "happy"
     rig[:12] = 5.0  # a burst shorter than half the clip moves no median
-    assert judge.name(rig) == "happy" and summary(rig).shape == (len(UPPER),)
+    assert judge.name(rig) == "happy" and track_summary(rig).shape == (len(UPPER),)
 
 
 def test_a_judge_of_noise_does_not_count_and_lacking_emotions_are_told() -> None:

@@ -19,7 +19,7 @@ from playmate_core.media.images import read_picture
 from playmate_core.media.video_writer import VideoWriter
 from playmate_core.rendering.fallback import has_invalid_picture, out_of_memory
 from playmate_core.rendering.portrait import read_portrait
-from playmate_core.rendering.render import RenderOptions, draw
+from playmate_core.rendering.render import RenderOptions, render_float
 from playmate_core.rendering.source_video import FaceVideoOptions, read_source_video
 from playmate_core.values import Motion, Pose
 from playmate_core.weights.files import load_face
@@ -49,7 +49,7 @@ def way(request: pytest.FixtureRequest, tiny_face: Path, portrait_picture: Path,
 
         def drawn(face: FaceModel, batch: int) -> list[Tensor]:
             options = RenderOptions(batch=batch, profile="plain")
-            return [pictures * 255 for pictures in draw(face, portrait, shaken(FRAMES), options)]
+            return [pictures * 255 for pictures in render_float(face, portrait, shaken(FRAMES), options)]
 
         return drawn
     with VideoWriter(tmp_path / "film.mp4") as video:

@@ -31,7 +31,7 @@ from training.objective import (
     snr_weight,
 )
 from training.stage1 import make_sampler, read_clips
-from training.synthetic.clips import LEVELS
+from training.synthetic.clips import INTENSITIES
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,9 @@ def drawn_where_unknown(intensity: Tensor, generator: torch.Generator) -> Tensor
     unknown = intensity.isnan()
     if not bool(unknown.any()):
         return intensity
-    levels = (torch.randint(len(LEVELS), intensity.shape, generator=generator) + 1).to(intensity) / len(LEVELS)
+    levels = (torch.randint(len(INTENSITIES), intensity.shape, generator=generator) + 1).to(intensity) / len(
+        INTENSITIES
+    )
     return torch.where(unknown, levels, intensity)
 
 

@@ -36,7 +36,7 @@ class Inside(Graph):
             super()._connect(end, link)
 
 
-def draw() -> tuple[Inside, Out]:
+def build_graph() -> tuple[Inside, Out]:
     """The nodes, and the output that leaves the box."""
     g = Inside(NAME, ABOUT)
     face, motions = g.add("PlaymateLoadFaceModel", 0), g.add("PlaymateLoadMotionModel", 0)
@@ -53,7 +53,7 @@ def draw() -> tuple[Inside, Out]:
 
 def saved() -> dict[str, Any]:
     """As ComfyUI stores a blueprint: one box, and its definition."""
-    g, video = draw()
+    g, video = build_graph()
     links = [
         {"id": n, "origin_id": a, "origin_slot": b, "target_id": c, "target_slot": d, "type": kind}
         for n, a, b, c, d, kind in g.links

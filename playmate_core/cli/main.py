@@ -39,10 +39,10 @@ from .terminal import (
     command,
     device_flag,
     face_flags,
+    join_negative_values,
     mark_flag,
     open_streams,
     precision_flag,
-    prepared,
     resume_flag,
     say,
     weights_flag,
@@ -90,7 +90,7 @@ def _run(words: Sequence[str] | None) -> int:
     try:
         if threading.current_thread() is threading.main_thread():
             _handle_termination()
-        options = parser().parse_args(prepared(sys.argv[1:] if words is None else words))
+        options = parser().parse_args(join_negative_values(sys.argv[1:] if words is None else words))
         search_first(options)
         options.run(options)
     except UserError as problem:

@@ -67,7 +67,7 @@ def weights_flag(to: argparse._ActionsContainer, kind: str) -> None:
     to.add_argument(f"--{kind}-weights", metavar="FILE", type=path, help=what)
 
 
-def prepared(words: Sequence[str]) -> list[str]:
+def join_negative_values(words: Sequence[str]) -> list[str]:
     """Command-line arguments with values that begin with a minus joined to their flag, as argparse would take -1:happy
     for a flag. Raises UserError for a null byte, which no file name can contain."""
     if any("\0" in word for word in words):

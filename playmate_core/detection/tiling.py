@@ -17,7 +17,7 @@ SIDES = (1.0, 0.5)
 #: Least side of a window in pixels: in smaller ones faces are not larger for the detector.
 LEAST = 192
 #: Side of the window around a lost face, in sides of its box.
-AROUND = 3.0
+WINDOW_SIZE = 3.0
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class TiledDetector:
 
     def near(self, image: Tensor, face: Face) -> tuple[Face, ...]:
         """The faces in a window around the previous position ``face``."""
-        (x, y), half = face.centre, AROUND / 2 * math.sqrt(face.area)
+        (x, y), half = face.centre, WINDOW_SIZE / 2 * math.sqrt(face.area)
         height, width = image.shape[:2]
         across, down = (
             slice(max(0, int(at - half)), min(size, math.ceil(at + half))) for at, size in ((x, width), (y, height))

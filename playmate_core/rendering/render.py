@@ -73,7 +73,7 @@ def render(
     yield from _render(to_shown, renderer, face, portrait, motion, options, progress)
 
 
-def draw(
+def render_float(
     face: FaceModel,
     portrait: Portrait,
     motion: Motion,

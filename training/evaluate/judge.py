@@ -17,7 +17,7 @@ from playmate_core.motion.pose import still
 from playmate_core.values import EMOTIONS
 from training.data import Sessions
 from training.evaluate import motion_metrics as metrics
-from training.evaluate.level2 import draw, read
+from training.evaluate.level2 import read, redraw
 from training.evaluate.pixel_emotion import PixelJudge, spaced
 from training.evaluate.rendered_clips import (
     BATCH,
@@ -100,7 +100,7 @@ def pose_rows(
         own.append((probe(frames).rotation - session.rotation).abs())
         asked = session.rotation.clamp(-limit, limit)
         seen = read(face, frames[:1].expand(len(session), -1, -1, -1))
-        errors.append((probe(draw(face, frames[:1], seen, replace(seen, rotation=asked))).rotation - asked).abs())
+        errors.append((probe(redraw(face, frames[:1], seen, replace(seen, rotation=asked))).rotation - asked).abs())
     mean, ceiling = torch.cat(errors).mean(0), float(torch.cat(own).mean())
     total = float(mean.mean())
     wander, true_wander = [], []

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from playmate_core.values import EMOTIONS
 from training.data import SyntheticClip
-from training.evaluate.emotion_judge import is_clear, summary
+from training.evaluate.emotion_judge import is_clear, track_summary
 from training.evaluate.rendered_clips import render_at_rest, render_clip
 from training.evaluate.table import Row, number
 from training.probe import Reader
@@ -57,7 +57,7 @@ class PixelJudge:
 @torch.inference_mode()
 def read_back(probe: Reader, pictures: Tensor, rest: Tensor) -> Tensor:
     """What the judge sees of a clip: how far the medians of the rig that the probe reads lie from the face at rest."""
-    return summary(probe(pictures).rig) - summary(probe(rest).rig)
+    return track_summary(probe(pictures).rig) - track_summary(probe(rest).rig)
 
 
 def fit_pixel_judge(

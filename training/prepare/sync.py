@@ -42,7 +42,7 @@ class Offset:
     confidence: float
 
 
-def lip_opening(expression: Tensor) -> NDArray[np.float64]:
+def lip_drop(expression: Tensor) -> NDArray[np.float64]:
     """How far the lower lip lies below the upper, up to a constant: offsets (N, 21, 3) -> (N,)."""
     return (expression[:, LOWER_LIP, 1] - expression[:, UPPER_LIP, 1]).double().numpy()
 
@@ -106,7 +106,7 @@ class Sync:
             found = self._by_syncnet(item, shift=0)
             rest = self._by_syncnet(item, found.frames)
             return [_result(found, rest, "sync_c", BY_SYNCNET)]
-        opening = lip_opening(motion["expression"])
+        opening = lip_drop(motion["expression"])
         found = offset_by_envelope(opening, voice_envelope(self._voice(item, 0), frames))
         rest = offset_by_envelope(opening, voice_envelope(self._voice(item, found.frames), frames))
         return [_result(found, rest, "sync_e", BY_ENVELOPE)]

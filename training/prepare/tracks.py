@@ -101,7 +101,7 @@ class Track:
             frames = sum(1 for _ in pictures)
             return [_whole(item, times, torch.ones(frames, dtype=torch.bool))]
         watched = Watched(_made(self.make))
-        pick = which_face(item.entry, item.facts["width"], item.facts["height"])
+        pick = annotated_face(item.entry, item.facts["width"], item.facts["height"])
         try:
             track = follow(pictures, watched, pick, ANY_GAPS)
         except UserError as problem:
@@ -130,7 +130,7 @@ class Track:
         return _tracked(times, track.seen, scores, box)
 
 
-def which_face(entry: Entry, width: int, height: int) -> Pick | None:
+def annotated_face(entry: Entry, width: int, height: int) -> Pick | None:
     """The face a corpus means, in the pixels of a video of this size; None where it does not say."""
     if entry.near is not None:
         return Pick(point=(entry.near[0] * width, entry.near[1] * height))

@@ -33,7 +33,7 @@ from .config import STEPS
 from .controls import Applying, FrameControls
 from .layout import COLUMNS, DITTO_EMOTIONS, POSE_COLUMNS, BinnedMotion
 from .network import DittoNetwork
-from .sampling import Clip, sampled
+from .sampling import SamplingClip, sampled
 from .schedule import cosine_schedule
 from .settings import DittoData, DittoSettings
 from .source import SourceFace
@@ -126,7 +126,7 @@ class DittoGenerator:
             base = Conditioned.of(SourceFace.of(request))
         return base if request.previous is None else continued(base, request.previous[-1:], request.rest)
 
-    def clip(self, request: GenerationRequest, who: Conditioned, options: SamplingOptions) -> Clip:
+    def clip(self, request: GenerationRequest, who: Conditioned, options: SamplingOptions) -> SamplingClip:
         """The sampling plan of a request conditioned on ``who``."""
         audio, online = request.audio, self.settings.run == "online"
         before = 0 if audio.before is None else len(audio.before)
@@ -145,7 +145,7 @@ class DittoGenerator:
         # A window begins at every stride while frames remain; the online run needs one more to flush the last frames.
         beyond = new if online else options.overlap
         plan = WindowPlan(len(audio_rows) + beyond, window, options.overlap)
-        return Clip(
+        return SamplingClip(
             rows=rows,
             scale=lambda begin: guidance_scale(options, audio, (begin, begin + window), COLUMNS, POSE_COLUMNS),
             source=who.numbers,

@@ -22,9 +22,9 @@ from training.evaluate.videos.cropped_video import (
     around,
     at_25_fps,
     first_picture,
-    follow,
     in_crop,
     landmarks_of,
+    track_landmarks,
     whole,
 )
 
@@ -121,8 +121,8 @@ def read_labels(path: Path) -> dict[str, Label]:
 
 def open_clip(paths: Paths, detector: Detector | None) -> ClipVideos:
     """Analyse both videos in one pass and crop them. Raises UserError for videos too short to measure."""
-    ours = follow(at_25_fps(read_frames(paths.generated)), detector)
-    real = follow(at_25_fps(read_frames(paths.truth)), detector)
+    ours = track_landmarks(at_25_fps(read_frames(paths.generated)), detector)
+    real = track_landmarks(at_25_fps(read_frames(paths.truth)), detector)
     frames = min(ours.frames, real.frames)
     if frames < FEWEST_FRAMES:
         raise UserError(

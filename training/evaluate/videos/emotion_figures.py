@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from playmate_core.detection.crop import Square, crop_to_image, cut
 from playmate_core.media.images import to_bytes
 from playmate_core.values import EMOTIONS
-from training.evaluate.videos.checkpoints import Skipped, find_weights, require
+from training.evaluate.videos.checkpoints import Skipped, find_weights, require_package
 from training.evaluate.videos.clips import SYSTEMS, ClipVideos
 from training.evaluate.videos.cropped_video import CroppedVideo
 from training.evaluate.videos.figures import UNDEFINED, Figure, Measure, mean
@@ -31,7 +31,7 @@ def emotion() -> Measure:
 
     def run(clips: Sequence[ClipVideos]) -> list[Figure]:
         weights = find_weights(HSEMOTION_FILE)
-        require("onnxruntime")
+        require_package("onnxruntime")
         named = [clip for clip in clips if clip.label.emotion]
         if not named:
             raise Skipped("the requested emotions (--labels TABLE.csv with the columns clip, emotion)")

@@ -15,7 +15,7 @@ from training.evaluate.videos.clips import SYSTEMS, ClipVideos
 from training.evaluate.videos.cropped_video import CroppedVideo
 from training.evaluate.videos.figures import UNDEFINED, Figure, Measure, by_system
 from training.evaluate.videos.frechet import Moments, frechet_distance
-from training.evaluate.videos.i3d import CLASSES, STRIDE, WINDOW, InceptionI3d, prepared
+from training.evaluate.videos.i3d import CLASSES, STRIDE, WINDOW, InceptionI3d, network_input
 from training.evaluate.videos.inception import FEATURES, InceptionV3
 
 INCEPTION_FILE, I3D_FILE = "pt_inception-2015-12-05-6726825d.pth", "i3d_pretrained_400.pt"
@@ -26,7 +26,7 @@ ENOUGH_FRAMES = 10_000
 FID = Figure("FID", "lower", f"InceptionV3 pool3, {INCEPTION_FILE}")
 FVD = Figure("FVD", "lower", f"I3D logits, {I3D_FILE}")
 #: Features (n, F), how often each counts, and where in the video they lie, 0 to 1.
-Rows = Iterator[tuple[NDArray[np.float32], int, float]]
+FeatureRows = Iterator[tuple[NDArray[np.float32], int, float]]
 
 
 def fid(device: str) -> Measure:
@@ -58,7 +58,7 @@ def fvd(device: str) -> Measure:
 
 
 def distances(
-    clips: Sequence[ClipVideos], features: Callable[[CroppedVideo], Rows], width: int
+    clips: Sequence[ClipVideos], features: Callable[[CroppedVideo], FeatureRows], width: int
 ) -> tuple[dict[str, float], dict[str, int]]:
     """The Frechet distance of every system's videos from the real ones, and how many rows each gave.
 
@@ -83,7 +83,7 @@ def _distance(one: Moments, other: Moments) -> float:
 
 
 @torch.inference_mode()
-def pool_features(net: InceptionV3, video: CroppedVideo) -> Rows:
+def pool_features(net: InceptionV3, video: CroppedVideo) -> FeatureRows:
     """One row a frame; a still is looked at once."""
     device = next(net.parameters()).device
     batch: list[Tensor] = []
@@ -102,13 +102,13 @@ def pool_features(net: InceptionV3, video: CroppedVideo) -> Rows:
 
 
 @torch.inference_mode()
-def window_features(net: InceptionI3d, video: CroppedVideo) -> Rows:
+def window_features(net: InceptionI3d, video: CroppedVideo) -> FeatureRows:
     """One row a window of 16 frames."""
     device = next(net.parameters()).device
     held: list[Tensor] = []
     for index, picture in enumerate(video.pictures()):
         held.append(torch.from_numpy(picture))
         if len(held) == WINDOW:
-            window = prepared(torch.stack(held))[None].to(device)
+            window = network_input(torch.stack(held))[None].to(device)
             yield net(window).cpu().numpy(), 1, (index + 1 - WINDOW) / video.frames
             held = held[STRIDE:]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training.evaluate.videos.checkpoints import Skipped, find_weights, require
+from training.evaluate.videos.checkpoints import Skipped, find_weights, require_package
 from training.evaluate.videos.clips import SYSTEMS, ClipVideos
 from training.evaluate.videos.cropped_video import CroppedVideo
 from training.evaluate.videos.figures import Figure, Measure, mean, means
@@ -27,7 +27,7 @@ DLIB = Figure("identity: distance of dlib's embeddings", "lower", "dlib's ResNet
 #: dlib looks at every fifth frame: it takes a sixth of a second for each.
 DLIB_STRIDE = 5
 #: Where ArcFace wants the eyes, the nose and the corners of the mouth, in a crop of 112 pixels.
-TEMPLATE = np.array(
+ARCFACE_TEMPLATE = np.array(
     [(38.2946, 51.6963), (73.5318, 51.5014), (56.0252, 71.7366), (41.5493, 92.3655), (70.7299, 92.2041)]
 )
 #: The same points of MediaPipe's mesh; each is the mean of its vertices.
@@ -39,7 +39,7 @@ def csim() -> Measure:
 
     def run(clips: Sequence[ClipVideos]) -> list[Figure]:
         weights = find_weights(ARCFACE_FILE)
-        require("onnxruntime")
+        require_package("onnxruntime")
         if any(video.landmarks is None for clip in clips for video in clip.videos.values()):
             raise Skipped("detection/face_landmarker.task, to align faces with")
         net = open_onnx(weights.path, (3, ARCFACE_SIZE, ARCFACE_SIZE), ARCFACE_FEATURES)
@@ -52,8 +52,8 @@ def dlib_identity() -> Measure:
     """The distance from the portrait in dlib's space; its authors take 0.6 and less for one person."""
 
     def run(clips: Sequence[ClipVideos]) -> list[Figure]:
-        require("dlib")
-        require("face_recognition_models")
+        require_package("dlib")
+        require_package("face_recognition_models")
         found = _figure(DLIB, clips, dlib_embedding(), euclidean, DLIB_STRIDE, {})
         return [replace(found, note=f"under 0.6 is one person; {found.note}")]
 
@@ -108,7 +108,7 @@ def arcface(net: OnnxNetwork, picture: NDArray[np.uint8], landmarks: NDArray[np.
         return None
     points = np.stack([landmarks[list(group)].mean(0) for group in _POINTS]).astype(np.float64)
     size = (ARCFACE_SIZE, ARCFACE_SIZE)
-    aligned = cv2.warpAffine(picture, similarity(points, TEMPLATE), size, flags=cv2.INTER_LINEAR)
+    aligned = cv2.warpAffine(picture, similarity(points, ARCFACE_TEMPLATE), size, flags=cv2.INTER_LINEAR)
     values = (aligned.astype(np.float32) - 127.5) / 127.5
     return net(values.transpose(2, 0, 1)[None])[0].astype(np.float64)
 

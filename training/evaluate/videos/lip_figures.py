@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 
 from training.evaluate.videos.alignment import NotAligned, Spoken, align
-from training.evaluate.videos.checkpoints import Skipped, require
+from training.evaluate.videos.checkpoints import Skipped, require_package
 from training.evaluate.videos.clips import SYSTEMS, ClipVideos
 from training.evaluate.videos.cropped_video import CroppedVideo
 from training.evaluate.videos.figures import Figure, Measure
-from training.evaluate.videos.lip_sync import Curve, closed_below, evidence, lip_opening, lip_score
+from training.evaluate.videos.lip_sync import Curve, closed_below, compare_lips, lip_opening, lip_score
 from training.evaluate.videos.lip_validation import Heard, validate
 
 _JUDGE = "forced alignment by pocketsphinx (English), lips by MediaPipe's landmarks"
@@ -32,7 +32,7 @@ def lips() -> Measure:
 
 def lip_figures(clips: Sequence[ClipVideos]) -> list[Figure]:
     """Score all videos with the phones of their own sound. Raises Skipped where that is impossible or not believed."""
-    require("pocketsphinx")
+    require_package("pocketsphinx")
     if any(video.landmarks is None for clip in clips for video in clip.videos.values()):
         raise Skipped("detection/face_landmarker.task, to find lips with")
     spoken: dict[str, dict[str, Spoken]] = {}
@@ -55,7 +55,7 @@ def lip_figures(clips: Sequence[ClipVideos]) -> list[Figure]:
     scores = {}
     for system in SYSTEMS:
         found = [
-            evidence(openings[c.name][system], spoken[c.name][system].phones, closed_below(openings[c.name][true]))
+            compare_lips(openings[c.name][system], spoken[c.name][system].phones, closed_below(openings[c.name][true]))
             for c in used
         ]
         scores[system] = lip_score(found)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from playmate_core.values import FPS
-from training.evaluate.videos.alignment import SILENCE, Phone
+from training.evaluate.videos.alignment import SILENCE, AlignedPhone
 
 Curve = NDArray[np.float64]
 BILABIALS = ("M", "B", "P")
@@ -48,7 +48,7 @@ def lip_opening(landmarks: NDArray[np.float32]) -> Curve:
     return apart / np.linalg.norm(points[:, _EYES[0]] - points[:, _EYES[1]], axis=-1)
 
 
-def openness_curve(phones: Sequence[Phone], frames: int) -> Curve:
+def openness_curve(phones: Sequence[AlignedPhone], frames: int) -> Curve:
     """(T,) how open the phones would have the mouth in every frame."""
     fine = 4  # samples a frame
     time = (np.arange(frames * fine) + 0.5) / (FPS * fine)
@@ -96,7 +96,7 @@ def closed_below(opening: Curve) -> float:
     return float(low + CLOSED * (high - low)) if high - low >= LEAST_RANGE else float("nan")
 
 
-def evidence(opening: Curve, phones: Sequence[Phone], threshold: float) -> Evidence:
+def compare_lips(opening: Curve, phones: Sequence[AlignedPhone], threshold: float) -> Evidence:
     """Compare a video's lip opening (T,) with the phones of its sound."""
     frames = len(opening)
     inside = [phone for phone in phones if phone.centre < frames / FPS]
@@ -154,7 +154,7 @@ def _ratio(part: float, whole: float) -> float:
     return part / whole if whole else float("nan")
 
 
-def _closures(opening: Curve, phones: Sequence[Phone], threshold: float) -> tuple[int, int]:
+def _closures(opening: Curve, phones: Sequence[AlignedPhone], threshold: float) -> tuple[int, int]:
     """How many phones have lips under the threshold at some time, of those during which lips were seen.
 
     Every phone gets a window of one length, so that the longer vowels have no more chances than the bilabials.
@@ -170,7 +170,7 @@ def _closures(opening: Curve, phones: Sequence[Phone], threshold: float) -> tupl
     return sum(one < threshold for one in least), len(least)
 
 
-def _at_centres(opening: Curve, phones: Sequence[Phone]) -> Curve:
+def _at_centres(opening: Curve, phones: Sequence[AlignedPhone]) -> Curve:
     at = np.array([min(int(phone.centre * FPS), len(opening) - 1) for phone in phones], int)
     found = opening[at]
     return found[np.isfinite(found)]
@@ -180,14 +180,14 @@ def _frames(start: float, end: float, count: int) -> slice:
     return slice(max(int(np.ceil(start * FPS - 0.5)), 0), min(int(np.floor(end * FPS - 0.5)) + 1, count))
 
 
-def _during(phones: Sequence[Phone], frames: int) -> NDArray[np.bool_]:
+def _during(phones: Sequence[AlignedPhone], frames: int) -> NDArray[np.bool_]:
     inside = np.zeros(frames, bool)
     for phone in phones:
         inside[_frames(phone.start, phone.end, frames)] = True
     return inside
 
 
-def _settled(phones: Sequence[Phone], frames: int) -> NDArray[np.bool_]:
+def _settled(phones: Sequence[AlignedPhone], frames: int) -> NDArray[np.bool_]:
     """Frames of silence, away from speech."""
     spoken = [phone for phone in phones if phone.name != SILENCE]
     loud = np.zeros(frames, bool)

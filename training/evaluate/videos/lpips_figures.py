@@ -17,9 +17,9 @@ from training.evaluate.videos.checkpoints import (
     file_hash,
     find_weights,
     load_strictly,
-    read_tensors,
-    require,
+    read_checkpoint,
     require_layout,
+    require_package,
 )
 from training.evaluate.videos.clips import SYSTEMS, ClipVideos
 from training.evaluate.videos.cropped_video import CroppedVideo
@@ -29,7 +29,7 @@ from training.evaluate.videos.lpips import AlexNet, Lpips, head_shapes
 ALEXNET_FILE = "alexnet-owt-7be5be79.pth"
 LPIPS = Figure("LPIPS", "lower", f"LPIPS v0.1, AlexNet, {ALEXNET_FILE}")
 #: The linear heads, published with the metric and shipped by torchmetrics.
-HEADS = Path("functional") / "image" / "lpips_models" / "alex.pth"
+LINEAR_LAYERS = Path("functional") / "image" / "lpips_models" / "alex.pth"
 HEADS_SHA256 = "df73285e35b22355a2df87cdb6b70b343713b667eddbda73e1977e0c860835c0"
 BATCH = 8
 
@@ -58,12 +58,12 @@ def lpips(device: str) -> Measure:
 
 def read_heads() -> dict[str, Tensor]:
     """The linear heads from torchmetrics' wheel. Raises Skipped where they are absent or not the published ones."""
-    require("torchmetrics")
+    require_package("torchmetrics")
     spec = find_spec("torchmetrics")
-    path = Path(next(iter((spec and spec.submodule_search_locations) or [""]))) / HEADS
+    path = Path(next(iter((spec and spec.submodule_search_locations) or [""]))) / LINEAR_LAYERS
     if not path.is_file() or file_hash(path) != HEADS_SHA256:
         raise Skipped("the published linear heads of LPIPS v0.1, which torchmetrics ships")
-    tensors = read_tensors(path)
+    tensors = read_checkpoint(path)
     require_layout(path, tensors, head_shapes())
     return tensors
 
