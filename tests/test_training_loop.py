@@ -15,8 +15,9 @@ from toy_stage import CONFIG, Interrupted, Toy, ToyBatch
 
 from playmate_core.errors import UserError
 from training.__main__ import main
+from training.batches import step_seed, to_device
 from training.config import LoopConfig, learning_rate, parse
-from training.loop import step_seed, to_device, train
+from training.loop import train
 
 KILLED = """
 from toy_stage import CONFIG, Toy
