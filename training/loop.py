@@ -70,7 +70,8 @@ def train(stage: Stage, config: LoopConfig, run_dir: str | Path) -> int:
     bar.close()
     if step == first and first > 0:
         run.deliver(step)  # a finished run asked again: the deliverable is there afterwards in any case
-    accelerator.end_training()
+    for tracker in accelerator.trackers:  # end_training() would part the processes, and a verb may train twice
+        tracker.finish()
     group.wait()
     return step
 

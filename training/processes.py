@@ -97,7 +97,8 @@ def processes() -> Processes:
     cpu = parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available()
     several = int(os.environ.get("WORLD_SIZE", "1")) > 1
     state = PartialState(cpu=cpu, **({"timeout": PATIENCE} if several else {}))
-    return Processes(state.process_index, state.num_processes, torch.device(state.device))
+    device = torch.device("cpu") if state.device.type == "cpu" else state.device  # accelerate numbers CPUs, too
+    return Processes(state.process_index, state.num_processes, device)
 
 
 def started_the_others(argv: Sequence[str]) -> bool:
@@ -155,6 +156,7 @@ def _resolved(words: Sequence[str]) -> int:
     """How many processes accelerate's own reading of its flags and its config file comes to, on one machine."""
     from accelerate.commands.launch import _validate_launch_command, launch_command_parser
 
+    logging.getLogger("accelerate.commands.launch").setLevel(logging.ERROR)  # it has warned of its defaults before
     given, _, _ = _validate_launch_command(launch_command_parser().parse_args(list(words)))
     if (given.num_machines or 1) > 1:
         raise ValueError("several machines were asked for")
