@@ -120,13 +120,14 @@ def test_two_processes_learn_what_one_that_does_their_work_in_turn_does(
     words = [*loop, *MOTION, "--out", str(one)]
     assert said_two(launched(launcher, ["training", "stage1", *words]), "stage1")
     config = parse(stage1.Stage1Config, words, "")
-    assert_learned(one, emulated(stage1.build(config, stage1.read_clips(config)), config, COUNT))
+    assert_learned(one, emulated(stage1.build(config, stage1.read_clips(config, config.model)), config, COUNT))
 
     base = one / "motion.safetensors"
     words = [*loop, "--batch", "4", "--model-width", "32", "--base", str(base), "--out", str(two)]
     assert said_two(launched(launcher, ["training", "stage2", *words]), "stage2")
     second = parse(stage2.Stage2Config, words, "")
-    stage = stage2.build(second, weights.load_motion(base), stage1.read_clips(second), weights.describe(base))
+    motion = weights.load_motion(base)
+    stage = stage2.build(second, motion, stage1.read_clips(second, motion.config), weights.describe(base))
     assert_learned(two, emulated(stage, second, COUNT))
 
     log = [json.loads(line) for line in (one / "log.jsonl").read_text().splitlines()]

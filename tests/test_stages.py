@@ -19,7 +19,7 @@ from playmate_core.errors import UserError
 from playmate_core.values import LIP_KEYPOINTS
 from playmate_core.weights import files as weights
 from training import stage1, stage2
-from training.clip_windows import ClipTensors, Windows, WindowSampler
+from training.clip_windows import ClipTensors, FramesInMemory, Windows, WindowSampler
 from training.data import write_clips
 from training.objective import expression_weight, masked_mean, snr_weight
 from training.stage1 import Stage1, Stage1Config
@@ -49,7 +49,9 @@ def first_stage(
 ) -> Stage1:
     torch.manual_seed(0)
     config = config or recipe()
-    sampler = WindowSampler([clip(k, static=static) for k in range(8)], torch.zeros(1, MODEL.audio_width), 12, 4)
+    sampler = WindowSampler(
+        FramesInMemory([clip(k, static=static) for k in range(8)]), torch.zeros(1, MODEL.audio_width), 12, 4
+    )
     return Stage1(config, denoiser or MotionDenoiser(config.model), sampler)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -22,12 +23,15 @@ class MotionRecipe(LoopConfig):
     clips: int = 0  # train on that many clips only; 0: all
     batch: int = 32
     audio_path: str = ""  # the folder of wav2vec2 weights where the encoder needs one
+    features: str = ""  # where the encoded sound is kept; empty: beside the corpus
     start: float = 0.15  # share of windows without previous frames
     repeat: float = 0.10  # share whose previous frames hold one picture, as a portrait does
     at_start: float = 0.03  # share that begin with their clip
     prev_noise_max: float = 0.17  # sigma of the noise on previous motion (Eq. 9); 0 is the ablation
     lip_weight: float = 1.0
     snr_limit: float = 0.0  # where the SNR weight is clipped; 0: the plain error of the target
+
+    free: ClassVar[frozenset[str]] = LoopConfig.free | {"features"}
 
 
 @dataclass(frozen=True)

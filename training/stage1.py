@@ -11,16 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from playmate_core.diffusion.denoiser import MotionConfig, MotionDenoiser
-from playmate_core.diffusion.normalisation import EXPRESSION_CHANNELS, MotionStatistics, measure_statistics
+from playmate_core.diffusion.normalisation import EXPRESSION_CHANNELS, MotionStatistics
 from playmate_core.diffusion.samplers import Schedule, predicted_x0
 from playmate_core.errors import UserError
-from playmate_core.speech import make_encoder
 from playmate_core.weights import files as weights
-from training.clip import Clip
-from training.clip_windows import Windows, WindowSampler, clip_tensors, silence
+from training.clip_store import ClipStore, open_clips
+from training.clip_windows import Windows, WindowSampler
 from training.config import parse
-from training.data import load_clips
-from training.data_card import DataCard, data_card
+from training.data_card import DataCard
 from training.facts import training_facts
 from training.loop import train
 from training.objective import (
@@ -31,6 +29,7 @@ from training.objective import (
     masked_mean,
     snr_weight,
 )
+from training.processes import processes
 
 logger = logging.getLogger(__name__)
 
@@ -124,40 +123,35 @@ class Stage1:
         return self._two_means(square, sure * batch.valid[:, 1:], batch)["loss"]
 
 
-def read_clips(config: MotionRecipe) -> Sequence[Clip]:
-    """The training clips the recipe asks for. Raises UserError where there are fewer."""
-    clips = load_clips(Path(config.corpus), "train")
+def read_clips(config: MotionRecipe, model: MotionConfig) -> ClipStore:
+    """The training clips the recipe asks for, as ``model`` hears them. Raises UserError where there are fewer."""
+    clips = open_clips(config.corpus, "train", model.audio_encoder, config.audio_path, config.features)
     if len(clips) < config.clips:
         raise UserError(
             f"{config.corpus} has {len(clips)} training clips and --clips asks for {config.clips}; make more."
         )
-    return clips[: config.clips or None]
+    return clips.first(config.clips)
 
 
-def make_sampler(
-    clips: Sequence[Clip], statistics: MotionStatistics, model: MotionConfig, audio_path: str = ""
-) -> WindowSampler:
-    """Listen to every clip once and lay them end to end, in the model space of ``statistics``."""
-    encoder = make_encoder(model.audio_encoder, audio_path or None)
-    tensors = [clip_tensors(clip, statistics, encoder, model.pose_normalisation) for clip in clips]
-    sampler = WindowSampler(tensors, statistics.silence, model.window, model.previous)
-    static = sum(clip.pose_static for clip in tensors)
-    logger.info("%d clips, %d frames; %d with a still head.", len(tensors), sampler.frames, static)
+def make_sampler(clips: ClipStore, statistics: MotionStatistics, model: MotionConfig) -> WindowSampler:
+    """Windows of ``clips`` in the model space of ``statistics``."""
+    frames = clips.frames(statistics, model.pose_normalisation)
+    sampler = WindowSampler(frames, statistics.silence.cpu().clone(), model.window, model.previous)
+    if processes().is_main:
+        static = int(frames.labels.pose_static.sum())
+        logger.info("%d clips, %d frames; %d with a still head.", len(clips), sampler.frames, static)
     return sampler
 
 
-def build(config: Stage1Config, clips: Sequence[Clip]) -> Stage1:
+def build(config: Stage1Config, clips: ClipStore) -> Stage1:
     """A fresh denoiser that carries the statistics of ``clips``, and the windows to train it on."""
     torch.manual_seed(config.seed)
     denoiser = MotionDenoiser(config.model)
-    encoder = make_encoder(config.model.audio_encoder, config.audio_path or None)
-    measured = measure_statistics([c.motion for c in clips], [c.keypoints for c in clips], silence(encoder))
-    denoiser.statistics.load_state_dict(measured.state_dict())
-    sampler = make_sampler(clips, denoiser.statistics, config.model, config.audio_path)
-    return Stage1(config, denoiser, sampler, data_card(Path(config.corpus), clips))
+    denoiser.statistics.load_state_dict(clips.statistics.state_dict())
+    return Stage1(config, denoiser, make_sampler(clips, denoiser.statistics, config.model), clips.card)
 
 
 def main(argv: Sequence[str]) -> None:
     """Measure the statistics of the training clips, then train the denoiser on them."""
     config = parse(Stage1Config, argv, "Train the motion denoiser on a corpus.")
-    train(build(config, read_clips(config)), config, config.out)
+    train(build(config, read_clips(config, config.model)), config, config.out)

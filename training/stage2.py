@@ -17,10 +17,10 @@ from playmate_core.diffusion.samplers import Schedule
 from playmate_core.errors import UserError
 from playmate_core.values import EMOTIONS
 from playmate_core.weights import files as weights
-from training.clip import UNLABELLED, Clip
+from training.clip_store import ClipStore
 from training.clip_windows import Windows, WindowSampler
 from training.config import parse
-from training.data_card import DataCard, data_card
+from training.data_card import DataCard
 from training.facts import training_facts
 from training.loop import train
 from training.objective import (
@@ -129,14 +129,14 @@ def drawn_where_unknown(intensity: Tensor, generator: torch.Generator) -> Tensor
 
 
 def build(
-    config: Stage2Config, base: MotionDenoiser, clips: Sequence[Clip], facts: weights.Description | None = None
+    config: Stage2Config, base: MotionDenoiser, clips: ClipStore, facts: weights.Description | None = None
 ) -> Stage2:
     """A fresh controller for ``base``, and windows of the labelled ``clips`` in the base's own model space.
 
     ``facts`` is what the base's file says of itself. Raises UserError where no clip is labelled.
     """
-    labelled = [clip for clip in clips if clip.emotion != UNLABELLED]
-    if not labelled:
+    labelled = clips.labelled()
+    if not len(labelled):
         raise UserError(
             f"None of the {len(clips)} training clips of {config.corpus} has an emotion's name, expected some; give"
             " labels when you prepare the corpus (--labels), or another --corpus."
@@ -147,8 +147,8 @@ def build(
             f"--model-width is {config.model.width}, but the base {config.base} has {base.config.width}; give the same."
         )
     controller = EmotionController(config.model)
-    sampler = make_sampler(labelled, base.statistics, base.config, config.audio_path)
-    seen = data_card(Path(config.corpus), labelled)
+    sampler = make_sampler(labelled, base.statistics, base.config)
+    seen = labelled.card
     return Stage2(config, base, controller, sampler, seen.on_top_of(facts) if facts else seen)
 
 
@@ -156,4 +156,4 @@ def main(argv: Sequence[str]) -> None:
     """Load the base, then train the controller on clips that carry an emotion's name."""
     config = parse(Stage2Config, argv, "Train the emotion controller on a frozen stage 1.")
     base = weights.load_motion(config.base)
-    train(build(config, base, read_clips(config), weights.describe(config.base)), config, config.out)
+    train(build(config, base, read_clips(config, base.config), weights.describe(config.base)), config, config.out)

@@ -70,30 +70,62 @@ def measure_statistics(motions: Sequence[Motion], keypoints: Sequence[Tensor], s
     """
     if not motions or len(motions) != len(keypoints):
         raise ValueError(f"Expected clips and one set of keypoints each, got {len(motions)} and {len(keypoints)}.")
-    measured = MotionStatistics(*silence.shape)
-    expression = torch.cat([m.expression.flatten(1) for m in motions]).double()
-    sigma = expression.std(0, correction=0)
-    live = sigma > LIVE_SIGMA
+    expressions = [m.expression.flatten(1).double() for m in motions]
     poses = [pose_channels(m.pose) for m in motions]
-    std = torch.stack([pose.std(0, correction=0) for pose in poses])  # (clips, 6)
-    everything = torch.cat(poses)
-    faces = torch.stack([k.flatten() for k in keypoints]).double()
+    return statistics_from_moments(
+        torch.tensor([len(m) for m in motions]),
+        _moments(poses),
+        _moments(expressions),
+        torch.stack([k.flatten() for k in keypoints]),
+        silence,
+    )
+
+
+#: Means (N, C) of N clips, and their sums of squared distances from them (N, C), in float64.
+Moments = tuple[Tensor, Tensor]
+
+
+def statistics_from_moments(
+    lengths: Tensor, pose: Moments, expression: Moments, keypoints: Tensor, silence: Tensor
+) -> MotionStatistics:
+    """:func:`measure_statistics` of N clips of which only sums are in memory: ``lengths`` (N,) frames, the moments of
+    their pose channels and of their expression, ``keypoints`` (N, 63)."""
+    measured = MotionStatistics(*silence.shape)
+    expression_mean, sigma = _pooled(lengths, expression)
+    pose_mean, pose_sigma = _pooled(lengths, pose)
+    live = sigma > LIVE_SIGMA
+    std = (pose[1] / lengths[:, None]).sqrt()  # (clips, 6)
+    faces = keypoints.double()
     face_sigma = faces.std(0, correction=0)
     measured.load_state_dict(
         {
-            "expression_mean": expression.mean(0),
+            "expression_mean": expression_mean,
             "expression_std": torch.where(live, sigma, torch.ones_like(sigma)),
             "live": live,
             "pose_typical_std": std.median(0).values.clamp(min=TINY),
             "pose_percentiles": std.quantile(torch.tensor(PERCENTILES, dtype=torch.float64), dim=0),
-            "pose_global_mean": everything.mean(0),
-            "pose_global_std": everything.std(0, correction=0).clamp(min=TINY),
+            "pose_global_mean": pose_mean,
+            "pose_global_std": pose_sigma.clamp(min=TINY),
             "identity_mean": faces.mean(0),
             "identity_std": face_sigma.clamp(min=max(0.1 * float(face_sigma.median()), 1e-3)),
             "silence": silence,
         }
     )
     return measured
+
+
+def _moments(clips: Sequence[Tensor]) -> Moments:
+    means = torch.stack([clip.mean(0) for clip in clips])
+    return means, torch.stack([(c - m).square().sum(0) for c, m in zip(clips, means, strict=True)])
+
+
+def _pooled(lengths: Tensor, moments: Moments) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation over the frames of all clips (Chan, Golub & LeVeque 1979)."""
+    means, squares = moments
+    weight = lengths.double()[:, None]
+    mean = (weight * means).sum(0) / weight.sum()
+    between = (weight * (means - mean).square()).sum(0)
+    return mean, ((squares.sum(0) + between) / weight.sum()).sqrt()
 
 
 def pose_channels(pose: Pose) -> Tensor:
