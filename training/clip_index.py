@@ -14,7 +14,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from playmate_core.atomic_file import write_atomically
-from playmate_core.diffusion.normalisation import MotionStatistics, statistics_from_moments
+from playmate_core.diffusion.normalisation import MotionStatistics, moments, statistics_from_moments
 from playmate_core.diffusion.normalisation import pose_channels as channels_of
 from playmate_core.errors import UserError
 from playmate_core.values import EMOTIONS, FPS
@@ -53,7 +53,7 @@ class ClipIndex:
         return replace(self, **columns)
 
     def statistics(self, silence: Tensor) -> MotionStatistics:
-        """What ``measure_statistics`` says of the clips, from their sums alone."""
+        """What the clips are like, from their sums alone."""
         return statistics_from_moments(
             self.length,
             (self.pose_mean, self.pose_square),
@@ -80,7 +80,8 @@ def row_of(key: bytes, clip: Clip, frames: int) -> ClipIndex:
     """The row of one clip."""
     if clip.emotion != UNLABELLED and clip.emotion not in EMOTIONS:
         raise UserError(f"The clip {clip.id} is labelled {clip.emotion!r}, expected one of {', '.join(EMOTIONS)}.")
-    pose, expression = channels_of(clip.motion.pose), clip.motion.expression.flatten(1).double()
+    pose_mean, pose_square = moments(channels_of(clip.motion.pose))
+    expression_mean, expression_square = moments(clip.motion.expression.flatten(1))
     speaker = int.from_bytes(hashlib.sha256(clip.speaker.encode()).digest()[:8], "little", signed=True)
     return ClipIndex(
         key=torch.frombuffer(bytearray(key), dtype=torch.uint8)[None],
@@ -88,11 +89,11 @@ def row_of(key: bytes, clip: Clip, frames: int) -> ClipIndex:
         frames=torch.tensor([frames]),
         emotion=torch.tensor([-1 if clip.emotion == UNLABELLED else EMOTIONS.index(clip.emotion)]),
         intensity=torch.tensor([clip.intensity], dtype=torch.float32),
-        keypoints=clip.keypoints.flatten()[None].float(),
-        pose_mean=pose.mean(0)[None],
-        pose_square=(pose - pose.mean(0)).square().sum(0)[None],
-        expression_mean=expression.mean(0)[None],
-        expression_square=(expression - expression.mean(0)).square().sum(0)[None],
+        keypoints=clip.keypoints.flatten()[None].float().clone(),  # a view would keep its file mapped
+        pose_mean=pose_mean,
+        pose_square=pose_square,
+        expression_mean=expression_mean,
+        expression_square=expression_square,
         speaker=torch.tensor([speaker]),
         license=torch.tensor([0]),
         licenses=(clip.license_tag,),

@@ -9,8 +9,6 @@ Pose channels and their statistics are float64, so that a scale survives its log
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 
@@ -62,25 +60,6 @@ class MotionStatistics(nn.Module):
         self.register_buffer("silence", torch.zeros(audio_layers, audio_width))
 
 
-def measure_statistics(motions: Sequence[Motion], keypoints: Sequence[Tensor], silence: Tensor) -> MotionStatistics:
-    """The statistics of training clips: their ``motions``, canonical ``keypoints`` (K, 3) each, ``silence`` (L, D).
-
-    Put them into a denoiser with ``denoiser.statistics.load_state_dict(measured.state_dict())``. Raises ValueError for
-    no clips, or a keypoint set too few or many.
-    """
-    if not motions or len(motions) != len(keypoints):
-        raise ValueError(f"Expected clips and one set of keypoints each, got {len(motions)} and {len(keypoints)}.")
-    expressions = [m.expression.flatten(1).double() for m in motions]
-    poses = [pose_channels(m.pose) for m in motions]
-    return statistics_from_moments(
-        torch.tensor([len(m) for m in motions]),
-        _moments(poses),
-        _moments(expressions),
-        torch.stack([k.flatten() for k in keypoints]),
-        silence,
-    )
-
-
 #: Means (N, C) of N clips, and their sums of squared distances from them (N, C), in float64.
 Moments = tuple[Tensor, Tensor]
 
@@ -88,8 +67,14 @@ Moments = tuple[Tensor, Tensor]
 def statistics_from_moments(
     lengths: Tensor, pose: Moments, expression: Moments, keypoints: Tensor, silence: Tensor
 ) -> MotionStatistics:
-    """:func:`measure_statistics` of N clips of which only sums are in memory: ``lengths`` (N,) frames, the moments of
-    their pose channels and of their expression, ``keypoints`` (N, 63)."""
+    """The statistics of N training clips of which only sums are in memory: ``lengths`` (N,) frames, the moments of
+    their pose channels and of their expression, canonical ``keypoints`` (N, 63), ``silence`` (L, D).
+
+    Put them into a denoiser with ``denoiser.statistics.load_state_dict(measured.state_dict())``. Raises ValueError for
+    no clips.
+    """
+    if not len(lengths) or len(lengths) != len(keypoints):
+        raise ValueError(f"Expected clips and one set of keypoints each, got {len(lengths)} and {len(keypoints)}.")
     measured = MotionStatistics(*silence.shape)
     expression_mean, sigma = _pooled(lengths, expression)
     pose_mean, pose_sigma = _pooled(lengths, pose)
@@ -114,9 +99,10 @@ def statistics_from_moments(
     return measured
 
 
-def _moments(clips: Sequence[Tensor]) -> Moments:
-    means = torch.stack([clip.mean(0) for clip in clips])
-    return means, torch.stack([(c - m).square().sum(0) for c, m in zip(clips, means, strict=True)])
+def moments(values: Tensor) -> Moments:
+    """The moments (1, C) each of one clip's ``values`` (T, C)."""
+    mean = values.double().mean(0)
+    return mean[None], (values.double() - mean).square().sum(0)[None]
 
 
 def _pooled(lengths: Tensor, moments: Moments) -> tuple[Tensor, Tensor]:
