@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
@@ -101,16 +101,30 @@ def row_of(key: bytes, clip: Clip, frames: int) -> ClipIndex:
     )
 
 
-def joined(parts: Iterator[ClipIndex], every: int = 256) -> ClipIndex | None:
-    """The rows of ``parts`` in order, put together ``every`` so many, so that no heap of small tensors gathers."""
-    done: list[ClipIndex] = []
-    waiting: list[ClipIndex] = []
+def joined(parts: Iterable[ClipIndex], every: int = 1024) -> ClipIndex | None:
+    """The rows of ``parts``, one each, in order; None for no parts.
+
+    They are copied into blocks of ``every`` rows at once: many small tensors, made between large ones that come and
+    go, keep the allocator from using the room of the large ones again.
+    """
+    blocks: list[dict[str, Tensor]] = []
+    names: list[str] = []
+    count, synthetic = 0, True
     for part in parts:
-        waiting.append(part)
-        if len(waiting) == every:
-            done.append(_concatenated(waiting))
-            waiting = []
-    return _concatenated(done + waiting) if done or waiting else None
+        if count % every == 0:
+            shapes = {name: getattr(part, name) for name in COLUMNS}
+            blocks.append({name: value.new_empty(every, *value.shape[1:]) for name, value in shapes.items()})
+        for name, block in blocks[-1].items():
+            block[count % every] = getattr(part, name)[0]
+        tag = part.licenses[int(part.license[0])]
+        names += [tag] if tag not in names else []
+        blocks[-1]["license"][count % every] = names.index(tag)
+        synthetic = synthetic and part.synthetic
+        count += 1
+    if not count:
+        return None
+    columns = {name: torch.cat([block[name] for block in blocks])[:count] for name in COLUMNS}
+    return ClipIndex(**columns, licenses=tuple(names), synthetic=synthetic)
 
 
 def interleaved(parts: list[ClipIndex]) -> ClipIndex:
