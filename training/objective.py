@@ -24,6 +24,7 @@ class MotionRecipe(LoopConfig):
     batch: int = 32
     audio_path: str = ""  # the folder of wav2vec2 weights where the encoder needs one
     features: str = ""  # where the encoded sound is kept; empty: beside the corpus
+    validate_clips: int = 8  # clips of held-out speakers that --validate-every measures
     start: float = 0.15  # share of windows without previous frames
     repeat: float = 0.10  # share whose previous frames hold one picture, as a portrait does
     at_start: float = 0.03  # share that begin with their clip
@@ -31,7 +32,7 @@ class MotionRecipe(LoopConfig):
     lip_weight: float = 1.0
     snr_limit: float = 0.0  # where the SNR weight is clipped; 0: the plain error of the target
 
-    free: ClassVar[frozenset[str]] = LoopConfig.free | {"features"}
+    free: ClassVar[frozenset[str]] = LoopConfig.free | {"features", "validate_clips"}
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,12 @@ def expression_weight(live: Tensor, lip_weight: float) -> Tensor:
     lips[list(LIP_KEYPOINTS)] = lip_weight
     weight = live.float() * lips.flatten()
     return weight / weight.sum()
+
+
+def channel_mean(square: Tensor, weight: Tensor) -> Tensor:
+    """``square`` (..., C) times ``weight`` (C,), summed over the channels in float32; a matrix product would be taken
+    in half precision where the networks run in it."""
+    return (square.float() * weight).sum(-1)
 
 
 def masked_mean(values: Tensor, weight: Tensor, valid: Tensor) -> Tensor:

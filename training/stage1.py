@@ -24,12 +24,15 @@ from training.loop import train
 from training.objective import (
     MotionRecipe,
     Noised,
+    channel_mean,
     diffuse,
     expression_weight,
     masked_mean,
     snr_weight,
 )
 from training.processes import processes
+from training.stage import Scores
+from training.validation import HeldOut, held_out
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +67,7 @@ class Stage1:
         self.config, self.denoiser, self.sampler = config, denoiser, sampler
         self.seen = seen or DataCard()
         self.schedule = Schedule.linear()
+        self.held_out: HeldOut | None = None
 
     def modules(self) -> Mapping[str, nn.Module]:
         return {"denoiser": self.denoiser}
@@ -97,6 +101,12 @@ class Stage1:
             values["loss"] = values["loss"] + c.velocity_weight * values["velocity"]
         return values
 
+    def validate(self, device: torch.device) -> Scores:
+        """See Validated: the better state is the one whose lips follow the speech more closely."""
+        held = self.held_out or held_out_clips(self.config, self.config.model)
+        figures = held.figures(self.denoiser, None, device)
+        return Scores(figures["lip_correlation"], figures)
+
     def save(self, run_dir: Path, step: int) -> None:
         weights.save(
             self.denoiser,
@@ -112,7 +122,7 @@ class Stage1:
         per_channel = expression_weight(self.denoiser.statistics.live, self.config.lip_weight)
         valid = batch.valid[:, -weight.shape[1] :]
         moving = ~batch.pose_static[:, None] & valid
-        expression = masked_mean(square[..., :EXPRESSION_CHANNELS] @ per_channel, weight, valid)
+        expression = masked_mean(channel_mean(square[..., :EXPRESSION_CHANNELS], per_channel), weight, valid)
         pose = masked_mean(square[..., EXPRESSION_CHANNELS:].mean(-1), weight * moving, moving)
         return {"loss": expression + self.config.pose_weight * pose, "expression": expression, "pose": pose}
 
@@ -131,6 +141,11 @@ def read_clips(config: MotionRecipe, model: MotionConfig) -> ClipStore:
             f"{config.corpus} has {len(clips)} training clips and --clips asks for {config.clips}; make more."
         )
     return clips.first(config.clips)
+
+
+def held_out_clips(config: MotionRecipe, model: MotionConfig, labelled: bool = False) -> HeldOut:
+    """The clips to validate on."""
+    return held_out(config.corpus, model.audio_encoder, config.audio_path, config.validate_clips, labelled)
 
 
 def make_sampler(clips: ClipStore, statistics: MotionStatistics, model: MotionConfig) -> WindowSampler:
@@ -154,4 +169,7 @@ def build(config: Stage1Config, clips: ClipStore) -> Stage1:
 def main(argv: Sequence[str]) -> None:
     """Measure the statistics of the training clips, then train the denoiser on them."""
     config = parse(Stage1Config, argv, "Train the motion denoiser on a corpus.")
-    train(build(config, read_clips(config, config.model)), config, config.out)
+    stage = build(config, read_clips(config, config.model))
+    if config.validate_every:
+        stage.held_out = held_out_clips(config, config.model)
+    train(stage, config, config.out)

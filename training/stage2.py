@@ -25,13 +25,16 @@ from training.facts import training_facts
 from training.loop import train
 from training.objective import (
     MotionRecipe,
+    channel_mean,
     diffuse,
     expression_weight,
     masked_mean,
     snr_weight,
 )
-from training.stage1 import make_sampler, read_clips
+from training.stage import Scores
+from training.stage1 import held_out_clips, make_sampler, read_clips
 from training.synthetic.clips import LEVELS
+from training.validation import HeldOut
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,7 @@ class Stage2:
         self.base = base.eval().requires_grad_(False)
         self.base_hash = weights.tensor_hash(base)
         self.schedule = Schedule.linear()
+        self.held_out: HeldOut | None = None
 
     def modules(self) -> Mapping[str, nn.Module]:
         return {"controller": self.controller}
@@ -102,7 +106,13 @@ class Stage2:
         square = (prediction - noised.target[..., :EXPRESSION_CHANNELS]).square()
         weight = batch.valid * snr_weight(self.schedule, target, c.snr_limit, noised.t)[:, None]
         per_channel = expression_weight(self.base.statistics.live, c.lip_weight)
-        return {"loss": masked_mean(square @ per_channel, weight, batch.valid)}
+        return {"loss": masked_mean(channel_mean(square, per_channel), weight, batch.valid)}
+
+    def validate(self, device: torch.device) -> Scores:
+        """See Validated: the better state is the one whose mean expression is nearer to that of the emotion."""
+        held = self.held_out or held_out_clips(self.config, self.base.config, labelled=True)
+        figures = held.figures(self.base, self.controller, device)
+        return Scores(-figures["expression_offset"], figures)
 
     def save(self, run_dir: Path, step: int) -> None:
         """Write the controller and the hash of its base. Raises RuntimeError if the base did not stay as it was."""
@@ -156,4 +166,7 @@ def main(argv: Sequence[str]) -> None:
     """Load the base, then train the controller on clips that carry an emotion's name."""
     config = parse(Stage2Config, argv, "Train the emotion controller on a frozen stage 1.")
     base = weights.load_motion(config.base)
-    train(build(config, base, read_clips(config, base.config), weights.describe(config.base)), config, config.out)
+    stage = build(config, base, read_clips(config, base.config), weights.describe(config.base))
+    if config.validate_every:
+        stage.held_out = held_out_clips(config, base.config, labelled=True)
+    train(stage, config, config.out)
