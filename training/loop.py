@@ -45,7 +45,7 @@ def train(stage: Stage, config: LoopConfig, run_dir: str | Path) -> int:
         write_atomically(run_dir / "config.json", run.config_json.encode())
         announce(stage.name, group, first, run.config_json)
         if config.tensorboard:
-            accelerator.init_trackers("tensorboard", init_kwargs={"tensorboard": {"purge_step": first}})
+            accelerator.init_trackers("tensorboard", init_kwargs={"tensorboard": {"purge_step": first + 1}})
     bar = _bar(stage.name, first, config.steps, group.is_main)
     step = first
     drawn = batches(range(first, config.steps), StepBatches(stage.batch, config.seed, group.rank), config.workers)
