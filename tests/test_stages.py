@@ -213,8 +213,8 @@ def test_stage_2_trains_the_controller_and_no_bit_of_the_base(tmp_path: Path) ->
 def test_emotion_is_dropped_with_the_voice_and_alone_but_never_the_voice_alone() -> None:
     stage = second_stage(Stage2Config(model=EmotionConfig(width=32, heads=4), batch=3000))
     seen: dict[str, Tensor] = {}
-    trunk, forward = stage.base.trunk, stage.controller.forward
-    stage.base.trunk = lambda noisy, t, c: seen.update(voice=c.drop_audio) or trunk(noisy, t, c)  # type: ignore
+    hidden_frames, forward = stage.base.hidden_frames, stage.controller.forward
+    stage.base.hidden_frames = lambda noisy, t, c: seen.update(voice=c.drop_audio) or hidden_frames(noisy, t, c)  # type: ignore
     stage.controller.forward = lambda h, t, w, i, null, valid: (  # type: ignore
         seen.update(emotion=null, weights=w) or forward(h, t, w, i, null, valid)
     )

@@ -13,9 +13,8 @@ from pathlib import Path
 import pytest
 import torch
 from child_process import PREAMBLE, TESTS
-from test_training_loop import assert_same
 from torch import Tensor
-from toy_stage import CONFIG, Interrupted, Toy, ToyBatch
+from toy_stage import CONFIG, Interrupted, Toy, ToyBatch, assert_same
 
 from playmate_core.errors import UserError
 from playmate_core.weights import files as weights
@@ -208,6 +207,7 @@ def test_ctrl_c_leaves_nothing_half_written_and_no_worker_and_resumes_bit_for_bi
         "        os.killpg(0, signal.SIGINT)\n"  # a terminal sends it to the workers as well
         "    return real(self, batch, step, generator)\n"
         "stage1.Stage1.loss = loss\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # background jobs of a shell ignore it
         "sys.exit(main(sys.argv[1:]))\n"
     )
     words = ["stage1", "--corpus", str(corpus), *SMALL, "--steps", "8", "--log-every", "3", "--features"]
