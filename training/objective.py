@@ -21,7 +21,7 @@ class MotionRecipe(LoopConfig):
     corpus: str = "data/corpus"
     clips: int = 0  # train on that many clips only; 0: all
     batch: int = 32
-    audio_path: str = ""  # the folder of wav2vec2 weights where the encoder needs one
+    audio_weights: str = ""  # the folder of wav2vec2 weights where the encoder needs one
     start: float = 0.15  # share of windows without previous frames
     repeat: float = 0.10  # share whose previous frames hold one picture, as a portrait does
     at_start: float = 0.03  # share that begin with their clip

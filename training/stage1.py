@@ -31,6 +31,7 @@ from training.objective import (
     masked_mean,
     snr_weight,
 )
+from training.standin import heard_through
 
 logger = logging.getLogger(__name__)
 
@@ -150,14 +151,15 @@ def build(config: Stage1Config, clips: Sequence[Clip]) -> Stage1:
     """A fresh denoiser that carries the statistics of ``clips``, and the windows to train it on."""
     torch.manual_seed(config.seed)
     denoiser = MotionDenoiser(config.model)
-    encoder = make_encoder(config.model.audio_encoder, config.audio_path or None)
+    encoder = make_encoder(config.model.audio_encoder, config.audio_weights or None)
     measured = measure_statistics([c.motion for c in clips], [c.keypoints for c in clips], silence(encoder))
     denoiser.statistics.load_state_dict(measured.state_dict())
-    sampler = make_sampler(clips, denoiser.statistics, config.model, config.audio_path)
-    return Stage1(config, denoiser, sampler, data_card(Path(config.corpus), clips))
+    sampler = make_sampler(clips, denoiser.statistics, config.model, config.audio_weights)
+    seen = heard_through(config.audio_weights, data_card(Path(config.corpus), clips))
+    return Stage1(config, denoiser, sampler, seen)
 
 
 def main(argv: Sequence[str]) -> None:
     """Measure the statistics of the training clips, then train the denoiser on them."""
-    config = parse(Stage1Config, argv, "Train the motion denoiser on a corpus.")
+    config = parse(Stage1Config, argv, "Train the motion denoiser on a corpus.", section=Stage1.name)
     train(build(config, read_clips(config)), config, config.out)
