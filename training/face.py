@@ -5,6 +5,8 @@ See docs/method.md 1.2.
 
 from __future__ import annotations
 
+import importlib
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -207,8 +209,17 @@ def _as_truth(reading: FaceReading) -> Truth:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """``python -m training face``: first the probe, where it is the perceptual network and no file is given."""
-    config = parse(FaceStageConfig, argv, "Train the face networks F, M, W and G.")
+    """``python -m training face``: first the probe, where it is the perceptual network and no file is given.
+
+    With ``--pairs DATA`` the networks are fine-tuned on prepared videos instead (:mod:`training.face_pairs`).
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    if any(word.split("=")[0] == "--pairs" for word in words):
+        importlib.import_module("training.face_pairs").main(words)
+        return
+    config = parse(
+        FaceStageConfig, words, "Train the face networks F, M, W and G; with --pairs DATA, fine-tune them on videos."
+    )
     run_dir = Path(config.out)
     if config.perceptual == "probe" and not config.perceptual_weights:
         probe = ProbeStageConfig(
