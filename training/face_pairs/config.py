@@ -41,6 +41,7 @@ class PairsConfig(LoopConfig):
     norm: str = "l2"
     scales: int = 3
     look_size: int = 256
+    draw_size: int = 0
     l1: float = 10.0
     features: float = 10.0
     transfer: float = 1.0

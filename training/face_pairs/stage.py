@@ -104,7 +104,7 @@ class PairsStage:
                 module.eval()
 
     def _frame(self, image: Tensor, learns_f: bool) -> Frame:
-        volume = self.model.appearance(sized(image, self.model.config.image_size))
+        volume = self.model.appearance(sized(image, self.config.draw_size or self.model.config.image_size))
         return Frame(volume if learns_f else volume.detach(), self._read(image))
 
     def _read(self, image: Tensor) -> FaceReading:
