@@ -66,6 +66,10 @@ class ChainConfig:
     people: int = 6
 
 
+#: What `experiment --help` lists.
+CONFIG = ChainConfig
+
+
 def main(argv: Sequence[str]) -> None:
     """Run the steps asked for. Raises UserError for an unknown step or a count that cannot be meant."""
     config = parse(ChainConfig, argv, __doc__ or "")

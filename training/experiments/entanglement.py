@@ -74,6 +74,10 @@ class _Pairs(PairsStage):
         """Nothing: an entangled M is no face model anybody could load; ``state.pt`` holds what is needed."""
 
 
+#: What `experiment --help` lists.
+CONFIG = EntanglementConfig
+
+
 def main(argv: Sequence[str]) -> None:
     """Train what is missing, print and store the table. Raises UserError for counts that cannot be meant."""
     config = parse(EntanglementConfig, argv, __doc__ or "")

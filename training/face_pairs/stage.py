@@ -17,8 +17,7 @@ from playmate_core.face import FaceModel, FaceReading
 from playmate_core.values import EYE_KEYPOINTS, LIP_KEYPOINTS
 from playmate_core.weights import files as weights
 from training.data_card import DataCard
-from training.face import DETACH
-from training.face_losses import keypoint_prior
+from training.face_losses import DETACH, keypoint_prior
 from training.face_pairs import losses
 from training.face_pairs.clips import FramePairs, PairSource, sized
 from training.face_pairs.config import PairsConfig
