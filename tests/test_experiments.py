@@ -19,7 +19,7 @@ from training.data import load_clips
 from training.evaluate.motion_metrics import correlation
 from training.experiments import chain, entanglement
 from training.experiments.chain_videos import READ, TRUTH, Videos, make_corpora
-from training.experiments.entangled import EntangledMotion, Grid, Measured, SessionPairs, measure
+from training.experiments.entangled import EntangledMotion, FittedWarping, Grid, Measured, SessionPairs, measure
 from training.experiments.entanglement import WITH, WITHOUT, EntanglementConfig, report
 from training.prepared import PreparedClip
 from training.synthetic.rig import lip_aperture
@@ -75,6 +75,17 @@ def test_the_entanglement_is_the_pose_times_a_and_learns() -> None:
     assert made.leak.grad is not None and bool(made.leak.grad.any())
     none = EntangledMotion(given, 0.0, 1)
     assert torch.equal(none(image).expression, clean.expression)
+
+
+def test_a_fitted_warping_takes_back_what_shows_in_the_keypoints() -> None:
+    g = torch.Generator().manual_seed(0)
+    pose, face = torch.randn(64, 3, generator=g), 0.01 * torch.randn(64, 63, generator=g)
+    clean = pose @ torch.randn(3, 63, generator=g) + face
+    tangled = clean + 0.3 * pose @ torch.randn(3, 63, generator=g)
+    fitted = FittedWarping(torch.nn.Identity(), tangled.unflatten(1, (21, 3)), clean.unflatten(1, (21, 3)))
+    left = fitted.taken_back(tangled.unflatten(1, (21, 3))).flatten(1) - clean
+    assert float(left.std()) < 0.05 * float((tangled - clean).std())
+    assert fitted.weight.requires_grad and fitted.bias.requires_grad
 
 
 def test_the_table_says_what_was_met() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -46,8 +47,45 @@ class EntangledMotion(nn.Module):
 
     def forward(self, image: Tensor) -> FaceReading:
         reading: FaceReading = self.detector(image)
-        added = (reading.rotation / DEGREES) @ self.leak.T
-        return replace(reading, expression=reading.expression + added.unflatten(-1, (-1, 3)))
+        return replace(reading, expression=reading.expression + self._added(reading))
+
+    def without(self, reading: FaceReading) -> FaceReading:
+        """A reading of this M without what the layer added."""
+        return replace(reading, expression=reading.expression - self._added(reading))
+
+    def _added(self, reading: FaceReading) -> Tensor:
+        return ((reading.rotation / DEGREES) @ self.leak.T).unflatten(-1, (-1, 3))
+
+
+class FittedWarping(nn.Module):
+    """W with one more linear layer on the keypoints it is given, fitted in closed form to an entangled M.
+
+    A W that was trained with such an M would draw well from its keypoints. Of what the entanglement adds, it can take
+    back what can be told from the keypoints themselves, whose pose shows; so reconstruction is content with the
+    entangled M, as it would be in practice. The layer is part of W and learns like the rest.
+    """
+
+    COMPONENTS = 8
+
+    def __init__(self, warping: nn.Module, entangled: Tensor, clean: Tensor) -> None:
+        """Placed keypoints (N, K, 3) of the same frames, by the entangled M and without what was added."""
+        super().__init__()
+        self.warping = copy.deepcopy(warping)
+        x, wanted = entangled.flatten(1).double(), (clean - entangled).flatten(1).double()
+        mean = x.mean(0)
+        _, _, basis = torch.linalg.svd(x - mean, full_matrices=False)
+        basis = basis[: self.COMPONENTS].T  # keypoints differ by pose first of all; eight directions hold it
+        seen = torch.cat([(x - mean) @ basis, torch.ones(len(x), 1, dtype=torch.float64)], 1)
+        solution = torch.linalg.lstsq(seen, wanted).solution
+        self.weight = nn.Parameter((basis @ solution[:-1]).float())
+        self.bias = nn.Parameter((solution[-1] - mean @ basis @ solution[:-1]).float())
+
+    def forward(self, volume: Tensor, x_s: Tensor, x_d: Tensor) -> Any:
+        return self.warping(volume, self.taken_back(x_s), self.taken_back(x_d))
+
+    def taken_back(self, placed: Tensor) -> Tensor:
+        """Keypoints (B, K, 3) as the wrapped W knows them."""
+        return placed + (placed.flatten(1) @ self.weight + self.bias).unflatten(1, (-1, 3))
 
 
 class SessionPairs:
@@ -87,6 +125,18 @@ def make_grid(people: int, seed: int, size: int = 256) -> Grid:
                 rows.append(render(identity, scene, rig.clip(-1.0, 1.0), pose, (0.0, 0.0, 0.0), 1.3, size))
     pictures = torch.from_numpy(np.stack(rows)).permute(0, 3, 1, 2).float() / 255.0
     return Grid(pictures.unflatten(0, (people, len(JAWS), len(POSES))))
+
+
+@torch.no_grad()
+def fit_warping(model: FaceModel, motion: EntangledMotion, sessions: Sequence[Session]) -> FittedWarping:
+    """W of ``model`` fitted to what ``motion`` reads in the sessions it will learn from."""
+    frames = torch.cat([torch.from_numpy(np.asarray(one.frames)) for one in sessions]).permute(0, 3, 1, 2)
+    clean, tangled = [], []
+    for part in frames.split(8):
+        reading = motion(sized(part.float() / 255.0, model.config.reading_size))
+        tangled.append(losses.moved(reading, reading, reading))
+        clean.append(losses.moved(reading, reading, motion.without(reading)))
+    return FittedWarping(model.warping, torch.cat(tangled), torch.cat(clean))
 
 
 @dataclass(frozen=True)

@@ -75,17 +75,17 @@ class PairsStage:
         config = self.config
         self._settle(batch.source.device)
         learns_f = step >= config.appearance_from * config.steps
-        i, j = self._frame(batch.source, learns_f), self._frame(batch.driving, learns_f)
+        i, j = self.frame(batch.source, learns_f), self.frame(batch.driving, learns_f)
         drawn = self.model.draw(i.volume, i.placed(), losses.moved(i.reading, j.reading, j.reading)).float()
         target = sized(batch.driving, drawn.shape[-1])
         warm = min(1.0, (step + 1) / max(1.0, config.warmup_share * config.steps))
         terms = {
             "l1": config.l1 * (drawn - target).abs().mean(),
-            "features": config.features * self._look_apart(drawn, target),
+            "features": config.features * self.look_apart(drawn, target),
             **self._guides(batch, i, j, generator),
         }
         if config.transfer > 0:
-            apart = losses.transfer_loss(self.model.draw, self._look_apart, i, j, config.detach)
+            apart = losses.transfer_loss(self.model.draw, self.look_apart, i, j, config.detach)
             terms["transfer"] = config.transfer * warm * apart
         if config.gan > 0:
             terms |= self._adversarial(drawn, target, warm)
@@ -102,7 +102,8 @@ class PairsStage:
             if isinstance(module, _BatchNorm):
                 module.eval()
 
-    def _frame(self, image: Tensor, learns_f: bool) -> Frame:
+    def frame(self, image: Tensor, learns_f: bool) -> Frame:
+        """Pictures (B, 3, S, S) as F and M see them; ``learns_f``: the volume carries gradient."""
         volume = self.model.appearance(sized(image, self.config.draw_size or self.model.config.image_size))
         return Frame(volume if learns_f else volume.detach(), self._read(image))
 
@@ -143,7 +144,8 @@ class PairsStage:
             "judge": losses.hinge_discriminator(real.scores, held.scores),
         }
 
-    def _look_apart(self, first: Tensor, second: Tensor) -> Tensor:
+    def look_apart(self, first: Tensor, second: Tensor) -> Tensor:
+        """How unlike two batches of pictures look to V."""
         side = min(self.config.look_size, first.shape[-1])
         return perceptual_distance(
             self.eye, sized(first, side), sized(second, side), self.config.norm, self.config.scales
