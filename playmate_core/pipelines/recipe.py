@@ -14,7 +14,7 @@ from ..media.provenance import NAME, VERSION, Mark
 #: Packages whose version can change a pixel or a sample.
 PACKAGES = ("torch", "numpy", "av", "transformers", "opencv-python", "opencv-python-headless", "soxr")
 #: Fields that change nothing that is seen, or that are private.
-_LEFT_OUT = {"output", "mark", "resume", "plot"}
+_LEFT_OUT = {"output", "mark", "sign", "resume", "plot"}
 
 
 def recipe_mark(command: str, request: Any, kind: str) -> Mark | None:
