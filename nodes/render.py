@@ -166,9 +166,10 @@ def _scene_inputs() -> list[Any]:
         sockets.Motion.Input("motion", tooltip="What they do."),
         sockets.Choice(
             "expression",
-            options=["absolute", "relative"],
-            default=DEFAULTS.expression,
-            tooltip="absolute: the motion's expression as it is. relative: its change, on top of the picture's own.",
+            options=["absolute", "relative", "auto"],
+            default="absolute",
+            tooltip="absolute: the motion's expression as it is. relative: its change, on top of the picture's own."
+            " auto: relative for faces that the face model hardly knows.",
         ),
         io.Boolean.Input(
             "stitching",

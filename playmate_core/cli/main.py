@@ -155,7 +155,7 @@ def add_talk_flags(to: argparse.ArgumentParser) -> None:
     face_flags(look, "portrait")
     look.add_argument("--any-picture", action="store_true", help="do not ask whether the picture shows a face")
     look.add_argument("--paste-back", action="store_true", help="put the face back into the whole picture")
-    what = "take the motion's expression as it is, or its change on top of the portrait's own"
+    what = "take the motion's expression as it is, or its change on top of the portrait's own; auto as suits the face"
     choice(look, "--expression", request.rendering.expression, EXPRESSIONS, what)
     number(
         look, "--longest-side", TalkRequest, "longest_side", "longest side of the whole picture; larger ones are shrunk"

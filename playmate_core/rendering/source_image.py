@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
@@ -12,12 +12,18 @@ from ..detection.detect import FaceSource, Pick, select_face
 from ..detection.landmarks import Openings
 from ..errors import UserError
 from ..face import FaceModel
+from ..keypoint_space import PLAYMATE_DEMO
 from ..values import FaceCrop, Portrait
 from .face_checks import upright_turn
 from .portrait import FaceLimits, face_confidence, read_crop, require_face
 
 #: Pixels of the crop that is selected; whoever reads it takes its own size of the same square.
 CROP_SIZE = 512
+UNFAMILIAR = (
+    "The face model hardly knows faces of this kind, so the video may look wrong; only changes of expression are taken"
+    " from the motion, on top of the portrait's own, unless --expression absolute is chosen."
+)
+MORE_FACES = " LivePortrait's weights (--face-weights, Load Face Model) know more faces."
 log = logging.getLogger(__name__)
 
 
@@ -39,7 +45,8 @@ def crop_face(
 def read_face_crop(face: FaceModel, crop: FaceCrop, limits: FaceLimits | None = None) -> SourcePortrait:
     """Read a crop. ``limits`` ask whether it behaves like a face, None takes any.
 
-    A face that a detector saw passes with a warning: it is one, though perhaps of a kind these weights never saw.
+    A face that a detector saw passes with a warning, as one that is not ``familiar``: it is a face, though perhaps of
+    a kind these weights never saw.
     Raises UserError otherwise.
     """
     portrait = read_crop(face, crop)
@@ -49,10 +56,12 @@ def read_face_crop(face: FaceModel, crop: FaceCrop, limits: FaceLimits | None = 
             log.warning("The face seems to be turned; please turn the picture by %d degrees to the left first.", turn)
         try:
             require_face(confidence, limits)
-        except UserError as doubt:
+        except UserError:
             if not crop.detected:
                 raise
-            log.warning("A face was found, but these weights hardly know it, and the result may look wrong. %s", doubt)
+            portrait = replace(portrait, familiar=False)
+            more = MORE_FACES if portrait.keypoint_space == PLAYMATE_DEMO else ""
+            log.warning("%s%s", UNFAMILIAR, more)
     return SourcePortrait(portrait, None if crop.landmarks is None else Openings.of(crop.landmarks[None]))
 
 
