@@ -20,10 +20,14 @@ _LEFT_OUT = {"output", "mark", "sign", "resume", "plot"}
 def recipe_mark(command: str, request: Any, kind: str) -> Mark | None:
     """The mark of a job: a frozen request with ``mark``; None where that is off. Files appear by name, without the
     folders they lie in, which tell more of a person than of the video."""
-    if not request.mark:
-        return None
-    recipe = {"program": f"{NAME} {VERSION}", "command": command, "request": _told(request), "versions": _versions()}
-    return Mark(kind, json.dumps(recipe, ensure_ascii=False))
+    return Mark(kind, recipe_text(command, request)) if request.mark else None
+
+
+def recipe_text(command: str, told: Any) -> str:
+    """JSON of a command, everything it was told (plain values, files, and dataclasses and containers of them), and the
+    versions of what computes it."""
+    recipe = {"program": f"{NAME} {VERSION}", "command": command, "request": _told(told), "versions": _versions()}
+    return json.dumps(recipe, ensure_ascii=False)
 
 
 def _told(value: Any) -> Any:
