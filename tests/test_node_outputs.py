@@ -1,4 +1,4 @@
-"""Files that nodes save: one name for each, whoever else counts them, and the recipe in them: on the fakes of ComfyUI."""
+"""Files that nodes save, on the fakes of ComfyUI: a name of its own for each, and the recipe that made it."""
 
 from __future__ import annotations
 
