@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import UserError
-from .container import film_stream, open_medium
+from .container import first_video_stream, open_medium
 from .credentials import describe_credentials
 from .provenance import RECIPE_TAG, SOFTWARE_TAG, SOURCE_TYPES, TYPE_TAG, read_packet
 
 
 @dataclass(frozen=True)
 class Account:
-    """What a video says of itself; "" for what it does not say."""
+    """The provenance metadata of a video; "" for missing fields. ``str()`` formats it for users."""
 
     path: Path
     software: str
@@ -44,9 +44,9 @@ class Account:
 
 
 def read_account(path: Path) -> Account:
-    """Read what a video says of itself. Raises UserError for a file that is no video."""
+    """Read the provenance metadata of a video. Raises UserError for a file that is no video."""
     with open_medium(path, "video") as container:
-        if film_stream(container) is None:
+        if first_video_stream(container) is None:
             raise UserError(f"{path} has no video in it; please give a video or a model file.")
         tags = {key.lower(): str(value) for key, value in container.metadata.items()}
     has_boxes = path.suffix.lower() in (".mp4", ".mov", ".m4v")
@@ -64,7 +64,7 @@ def read_account(path: Path) -> Account:
 
 
 def _indented(text: str) -> str:
-    """JSON over several lines, or the text as it is where it is none."""
+    """JSON pretty-printed, or the text unchanged if it is not JSON."""
     try:
         return json.dumps(json.loads(text), indent=2, ensure_ascii=False).replace("\n", "\n  ")
     except ValueError:

@@ -1,7 +1,7 @@
-"""What a video says of itself: that it is synthetic, which program made it, and by which recipe (docs/marking.md).
+"""Provenance metadata of videos: synthetic source type, program and recipe (docs/marking.md).
 
-The IPTC's digital source type stands in an XMP packet, in the box that Adobe's XMP specification part 3 names for ISO
-media files, and once more among the container's own tags, which players and PyAV show.
+The IPTC digital source type is written in an XMP packet, in the box that Adobe's XMP specification part 3 defines for
+ISO media files, and again in the container's own tags, which players and PyAV show.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from pathlib import Path
 from xml.sax.saxutils import escape
 
 NAME, VERSION = "Playmate", "0.1.0"
-#: Says in words that nobody said or did this (docs/method.md 5, risk 21).
+#: The human-readable note that the video is synthetic (docs/method.md 5, risk 21).
 PROVENANCE = "Synthetic video, made with Playmate: the face is animated by a computer."
 SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
-#: Every picture is drawn by a network; or drawn faces lie in pictures that were taken by a camera.
+#: IPTC source types: frames rendered by a network, or rendered faces composited into camera pictures.
 DRAWN, COMPOSITE = f"{SOURCE_TYPES}trainedAlgorithmicMedia", f"{SOURCE_TYPES}compositeWithTrainedAlgorithmicMedia"
 #: Names of our tags in the container.
 TYPE_TAG, SOFTWARE_TAG, RECIPE_TAG = "digital_source_type", "software", "playmate_recipe"
@@ -39,13 +39,13 @@ _PACKET = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 
 @dataclass(frozen=True)
 class Mark:
-    """What is stored: the IPTC's digital source ``kind``, and the ``recipe``, JSON, of what the video was made."""
+    """Metadata to store: the IPTC digital source ``kind``, and the ``recipe`` of the video as JSON."""
 
     kind: str = DRAWN
     recipe: str = ""
 
     def tags(self) -> dict[str, str]:
-        """For the container."""
+        """Tags of the container, by key."""
         tags = {
             "comment": PROVENANCE,
             "description": PROVENANCE,
@@ -55,19 +55,19 @@ class Mark:
         return {**tags, RECIPE_TAG: self.recipe} if self.recipe else tags
 
     def packet(self) -> bytes:
-        """The XMP packet."""
+        """The XMP packet as UTF-8."""
         return _PACKET.format(tool=f"{NAME} {VERSION}", kind=escape(self.kind), words=escape(PROVENANCE)).encode()
 
     def append_to(self, path: Path) -> None:
-        """Add the packet to the end of a complete mp4 as a box of its own; nothing in the file moves."""
+        """Append the packet to a complete mp4 as a separate box; existing offsets do not change."""
         packet = self.packet()
         with path.open("ab") as file:
             file.write(struct.pack(">I4s", 8 + len(_BOX) + len(packet), b"uuid") + _BOX + packet)
 
 
 def find_uuid_box(path: Path, kind: bytes) -> tuple[int, int]:
-    """Position and size in bytes of what a ``uuid`` box of this kind holds, (0, 0) where an mp4 has none: walks the
-    boxes of the file's top level."""
+    """Offset and size in bytes of the payload of the first ``uuid`` box of this kind, (0, 0) where an mp4 has none;
+    scans the top-level boxes."""
     with path.open("rb") as file:
         size_of_file, at = path.stat().st_size, 0
         while at + 8 <= size_of_file:
