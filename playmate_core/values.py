@@ -127,7 +127,8 @@ class Portrait:
 
     ``image`` (H, W, 3) the whole picture; ``crop_to_image`` (2, 3) affine from crop pixels (x, y, 1) to picture pixels;
     ``crop_size`` the side of that crop in pixels; ``appearance`` (C, D, h, w) feature volume; ``keypoints`` (K, 3)
-    canonical; ``rest`` the motion of one frame that the picture itself shows.
+    canonical; ``rest`` the motion of one frame that the picture itself shows; ``familiar`` whether the face networks
+    know faces of its kind, so that what they read of it can be trusted.
     """
 
     image: Tensor
@@ -136,6 +137,7 @@ class Portrait:
     appearance: Tensor
     keypoints: Tensor
     rest: Motion
+    familiar: bool = True
 
     def __post_init__(self) -> None:
         expect("Portrait.image", self.image, "H", "W", 3)

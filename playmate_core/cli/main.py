@@ -16,7 +16,7 @@ from ..diffusion.options import POSE_ANCHORS, POSE_MEANS, STARTS, SamplingOption
 from ..diffusion.samplers import SAMPLERS, SPACINGS
 from ..errors import UserError, elided
 from ..interpolation import FITS
-from ..media.provenance import read_account
+from ..media.account import read_account
 from ..motion.emotion_by import EmotionBy
 from ..motion.liveportrait_template import TEMPLATE_SUFFIXES
 from ..motion.motion_file import KIND, describe_motion
@@ -39,12 +39,13 @@ from .terminal import (
     command,
     device_flag,
     face_flags,
-    mark_flag,
+    mark_flags,
     open_streams,
     precision_flag,
     prepared,
     resume_flag,
     say,
+    signing,
     weights_flag,
 )
 from .weights import add_models_flag, register, resolved, search_first
@@ -154,7 +155,7 @@ def add_talk_flags(to: argparse.ArgumentParser) -> None:
     face_flags(look, "portrait")
     look.add_argument("--any-picture", action="store_true", help="do not ask whether the picture shows a face")
     look.add_argument("--paste-back", action="store_true", help="put the face back into the whole picture")
-    what = "take the motion's expression as it is, or its change on top of the portrait's own"
+    what = "take the motion's expression as it is, or its change on top of the portrait's own; auto as suits the face"
     choice(look, "--expression", request.rendering.expression, EXPRESSIONS, what)
     number(
         look, "--longest-side", TalkRequest, "longest_side", "longest side of the whole picture; larger ones are shrunk"
@@ -166,7 +167,7 @@ def add_talk_flags(to: argparse.ArgumentParser) -> None:
     resume_flag(run)
     device_flag(run, request.device)
     precision_flag(run)
-    mark_flag(run)
+    mark_flags(run)
     for name in ("face", "motion", "emotion"):
         weights_flag(run, name)
     add_models_flag(run)
@@ -230,6 +231,7 @@ def request_from(options: argparse.Namespace, portrait: Path, speech: Path) -> T
         precision=options.precision,
         plot=options.plot,
         mark=not options.no_mark,
+        sign=signing(options),
     )
 
 

@@ -19,6 +19,7 @@ from ..errors import UserError, suggestion
 from ..face import FaceModel
 from ..interpolation import FITS
 from ..media.audio_files import read_sound
+from ..media.credentials import Signing, check_signing
 from ..media.images import check_file, read_picture, read_shown_picture
 from ..media.output_file import OutputLock, check_output
 from ..media.prefetch import prefetch
@@ -117,6 +118,7 @@ class TalkRequest:
     precision: str = AUTO
     plot: Path | None = None
     mark: bool = True
+    sign: Signing | None = None
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -165,7 +167,8 @@ def _talk(request: TalkRequest, clock: StageClock) -> JobReport:
                     "talk",
                     replace(request, sampling=sampling, sampling_changes=()),
                     COMPOSITE if request.paste_back else DRAWN,
-                )
+                ),
+                signing=request.sign,
             )
             output = VideoOutput(request.output, replace(speech, reported=True), request.resume, marked)
             frames = write_video(job, output, step)
@@ -204,6 +207,7 @@ def check(request: TalkRequest) -> None:
     if len(inputs) > 2:
         video_facts(request.pose.source)
     require_device(request.device, request.precision)
+    check_signing(request.sign, request.mark)
 
 
 def load_models(request: TalkRequest) -> tuple[FaceModel, MotionGenerator]:
