@@ -52,6 +52,7 @@ GuidanceScale = float | tuple[float, ...] | GuidanceKeys
 POSE_MEANS = ("source", "frontal")
 POSE_ANCHORS = ("mean", "first")
 STARTS = ("free", "portrait")
+JOINTS = ("hold", "fade")
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,10 @@ class SamplingOptions:
     times the
     typical spread, one number or six (pitch, yaw, roll, t_x, t_y, scale); 0 is a still head. ``pose_mean``: around the
     portrait's own pose, or facing the camera. ``pose_anchor``: the mean stands there, or the first frame. ``start``:
-    begin anywhere, or from the portrait's own face and pose. ``overlap``: frames two windows share, faded from one to
-    the other; 4 makes joints smoother than truth's own frames there (0.89 against 1.10 of the usual step, 24 clips).
-    ``eta`` concerns ddim alone.
+    begin anywhere, or from the portrait's own face and pose. ``overlap``: frames two windows share. ``joint``: a window
+    is sampled with the shared frames held as the one before made them (:mod:`known_frames`), or faded from one to the
+    other. ``lock_pose``: the head moves as it does without the emotion, in every bit; the pose is then sampled once
+    more, with the emotion off. ``eta`` concerns ddim alone.
     """
 
     steps: int = ranged(15, 1, 1000)
@@ -81,6 +83,8 @@ class SamplingOptions:
     pose_anchor: str = "mean"
     start: str = "free"
     overlap: int = ranged(4, 0, 512, "frames")
+    joint: str = "hold"
+    lock_pose: bool = False
 
     def __post_init__(self) -> None:
         choices = {
@@ -89,6 +93,7 @@ class SamplingOptions:
             "pose_mean": POSE_MEANS,
             "pose_anchor": POSE_ANCHORS,
             "start": STARTS,
+            "joint": JOINTS,
         }
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
