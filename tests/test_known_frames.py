@@ -17,6 +17,7 @@ from playmate_core.diffusion.known_frames import KnownFrames, holding, spread_of
 from playmate_core.diffusion.options import SamplingOptions
 from playmate_core.diffusion.regenerate import Part, Regeneration, regenerate, window_begins
 from playmate_core.diffusion.request import GenerationRequest, joined
+from playmate_core.diffusion.windows import held_frames
 from playmate_core.errors import UserError
 from playmate_core.media.audio_files import read_sound
 from playmate_core.values import EmotionCurve, Motion
@@ -79,9 +80,14 @@ def test_windows_go_on_from_the_frames_they_share(sampler: str) -> None:
     )
     first = replace(voice(FRAMES), features=voice(FRAMES).features[:WINDOW], energy=voice(FRAMES).energy[:WINDOW])
     alone = talk(WINDOW, heard=first, felt_by=None, **options)
-    assert torch.equal(flat(alone), flat(whole)[:WINDOW])
+    kept = WINDOW - 4 + held_frames(4)
+    assert torch.equal(flat(alone)[:kept], flat(whole)[:kept]) and not torch.equal(flat(alone), flat(whole)[:WINDOW])
     faded = talk(FRAMES, felt_by=None, joint="fade", **options)
     assert not torch.equal(flat(faded)[:WINDOW], flat(whole)[:WINDOW])
+
+
+def test_the_rough_frames_at_the_end_of_a_window_are_sampled_again() -> None:
+    assert [held_frames(overlap) for overlap in range(8)] == [0, 1, 2, 2, 2, 3, 4, 5]
 
 
 def test_held_joints_are_smoother_than_faded_ones() -> None:

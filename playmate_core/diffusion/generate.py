@@ -29,7 +29,7 @@ from .options import SamplingOptions, window_of
 from .pose_prior import ANGLE_LIMITS, POSE_CLAMPED, POSE_LIMIT, PosePrior
 from .request import GenerationRequest, joined
 from .samplers import Schedule, sample
-from .windows import WindowPlan, counted, cross_fade, last_frames, stride
+from .windows import WindowPlan, counted, cross_fade, held_frames, last_frames, stride
 
 __all__ = ["PlaymateGenerator", "SamplingOptions", "generate", "iterate", "joined", "stride"]
 
@@ -173,7 +173,7 @@ def _chain(
     config, options = plan.denoiser.config, plan.options
     past, shared = plan.past, torch.zeros(0, MOTION_CHANNELS)
     for index in range(plan.windows.count):
-        held = shared if options.joint == "hold" else shared[:0]
+        held = shared[: held_frames(options.overlap)] if options.joint == "hold" else shared[:0]
         known = KnownFrames.leading(held, config.window)
         if poses is not None:
             known = known.with_pose(next(poses)[:, EXPRESSION_CHANNELS:])

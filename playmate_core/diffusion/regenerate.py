@@ -22,10 +22,10 @@ from .known_frames import KnownFrames
 from .noise import FreshNoise
 from .normalisation import EXPRESSION_CHANNELS, to_expression
 from .request import GenerationRequest, MotionGenerator
-from .windows import counted, last_frames
+from .windows import counted, held_frames, last_frames
 
 #: Frames that windows share at least, so that a window sees how the one before moves.
-LEAST_OVERLAP = 4
+LEAST_OVERLAP = 6
 
 
 class Part(str, Enum):
@@ -121,7 +121,7 @@ def _sampled(
         past = plan.past if begin == 0 else last_frames(model[:begin], config.previous)
         noise, step = FreshNoise(plan.options.seed).window(index), counted(progress, index, len(begins))
         made = sample_window(plan, begin, past, held, noise, values, what.strength, step)
-        settled = end if index == len(begins) - 1 else min(begins[index + 1] + overlap, end)
+        settled = end if index == len(begins) - 1 else min(begins[index + 1] + held_frames(overlap), end)
         model = torch.cat([model[:done], made[done - begin : settled - begin], model[settled:]])
         yield model[done:settled]
         done = settled
