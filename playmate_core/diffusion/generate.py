@@ -280,7 +280,10 @@ def _emotion(
     if controller is None:
         raise UserError("An emotion was asked for, but there is no emotion model; load one, or leave the emotion off.")
     check_curve(curve, audio)
-    return columns_by_name(curve, controller.config.emotions), curve.intensity
+    weights, calibration = columns_by_name(curve, controller.config.emotions), controller.calibration
+    if calibration is None:
+        return weights, curve.intensity
+    return weights, calibration.network_intensity(weights, curve.intensity)
 
 
 def _check_inputs(denoiser: MotionDenoiser, controller: EmotionController | None, request: GenerationRequest) -> None:
