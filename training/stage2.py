@@ -1,4 +1,4 @@
-"""Stage 2: emotion on top of a frozen stage 1 (docs/method.md 1.10 and 1.11). Only the emotion controller learns."""
+"""Stage 2: emotion control of a frozen stage 1 (docs/method.md 1.10, 1.11). Only the controller is trained."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Stage2Config(MotionRecipe):
 
 
 class Stage2:
-    """What learns is the controller; the loss is Eq. 7's expression half: pose never hears of emotion."""
+    """Trains the controller; the loss is Eq. 7's expression half: emotion does not affect pose."""
 
     name = "stage2"
 
