@@ -16,6 +16,7 @@ VERBS = {
     "face": "train the face networks F, M, W, G",
     "stage1": "train the motion denoiser",
     "stage2": "train the emotion controller on a frozen stage 1",
+    "calibrate": "measure which intensities an emotion model needs, and store them in its file",
     "evaluate": "print the table on held-out clips, or with --videos and --truth that of any films",
     "experiment": "answer one question by training and measuring: chain, entanglement",
     "standin": "write random wav2vec2 weights, to try a run without real ones",

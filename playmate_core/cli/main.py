@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from ..diffusion.emotion_schedule import NO_EMOTION
-from ..diffusion.options import POSE_ANCHORS, POSE_MEANS, STARTS, SamplingOptions
+from ..diffusion.options import JOINTS, POSE_ANCHORS, POSE_MEANS, STARTS, SamplingOptions
 from ..diffusion.samplers import SAMPLERS, SPACINGS
 from ..errors import UserError, elided
 from ..interpolation import FITS
@@ -194,17 +194,21 @@ def add_sampling_flags(to: argparse.ArgumentParser) -> None:
     choice(how, "--pose-mean", sampling.pose_mean, POSE_MEANS, "around the portrait's pose, or facing the camera")
     choice(how, "--pose-anchor", sampling.pose_anchor, POSE_ANCHORS, "what stands in that pose: mean or first frame")
     choice(how, "--start", sampling.start, STARTS, "begin anywhere, or from the portrait's own face and pose")
+    choice(how, "--joint", sampling.joint, JOINTS, "hold the frames that two windows share, or fade between them")
+    what = "move the head as without the emotion, in every bit; samples twice"
+    how.add_argument("--lock-pose", action="store_true", help=what)
 
 
 def request_from(options: argparse.Namespace, portrait: Path, speech: Path) -> TalkRequest:
     """The job for parsed arguments. Raises UserError for invalid combinations."""
     names = ["steps", "sampler", "spacing", "cfg_audio", "cfg_audio_pose", "cfg_emotion", "seed"]
-    names += ["pose_amplitude", "pose_mean", "pose_anchor", "start"]
+    names += ["pose_amplitude", "pose_mean", "pose_anchor", "start", "joint"]
     try:
         said: frozenset[str] = getattr(
             options, SAID, frozenset()
         )  # what was not said is as the generator was published
         changes = tuple((name, getattr(options, name)) for name in names if name in said)
+        changes += (("lock_pose", True),) if options.lock_pose else ()
         replace(SamplingOptions(), **dict(changes))  # refuses what cannot be meant
         rendering = replace(RenderOptions(), expression=options.expression, batch=options.batch)
     except ValueError as problem:
