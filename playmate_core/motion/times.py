@@ -1,4 +1,4 @@
-"""Times as artists write them: seconds, ``m:ss`` or frames; ranges of time with fades; numbers that change over time."""
+"""Times as artists write them: seconds, ``m:ss`` or frames; ranges of time with fades; numbers over time."""
 
 from __future__ import annotations
 
@@ -51,7 +51,9 @@ class TimeRange:
     def __post_init__(self) -> None:
         if not (0.0 <= self.start < math.inf and (self.end is None or self.start < self.end)):
             end = "the end" if self.end is None else f"{self.end:g} s"
-            raise UserError(f"The range goes from {self.start:g} s to {end}; please end it after it starts, from 0 s on.")
+            raise UserError(
+                f"The range goes from {self.start:g} s to {end}; please end it after it starts, from 0 s on."
+            )
 
     def inside(self, frames: int, fps: float) -> Tensor:
         """Which frames lie in the range, (T,) bool."""
@@ -104,7 +106,7 @@ def envelope(ranges: Sequence[TimeRange], frames: int, fps: float, fade_in: floa
 
 @dataclass(frozen=True)
 class TimeCurve:
-    """A number over time: (second, value) pairs, straight lines between them, held before the first and after the last."""
+    """A number over time: (second, value) pairs, straight lines between them, held at both ends."""
 
     keys: tuple[tuple[float, float], ...]
 
