@@ -10,6 +10,7 @@ from torch import Tensor
 from ..errors import UserError, elided, suggestion
 from ..ranges import check_seconds
 from ..values import EMOTIONS, FPS, EmotionCurve
+from .options import GuidanceKeys
 
 #: The word for "leave the emotion to the voice".
 NO_EMOTION = "none"
@@ -39,10 +40,18 @@ EmotionKeys = tuple[EmotionKey, ...]
 
 
 @dataclass(frozen=True)
+class ShapedKeys:
+    """``keys`` whose intensity is multiplied by ``shape`` over time."""
+
+    keys: EmotionKeys
+    shape: GuidanceKeys
+
+
+@dataclass(frozen=True)
 class EmotionSchedule:
     """Timelines laid over each other: ``layers`` of (weight, keys). It has no length until a voice gives it one."""
 
-    layers: tuple[tuple[float, EmotionKeys], ...]
+    layers: tuple[tuple[float, EmotionKeys | ShapedKeys], ...]
 
     @staticmethod
     def constant(name: str, intensity: float) -> EmotionSchedule:
@@ -65,6 +74,15 @@ class EmotionSchedule:
         mine = tuple((weight * (1.0 - share), keys) for weight, keys in self.layers)
         theirs = tuple((weight * share, keys) for weight, keys in other.layers)
         return EmotionSchedule(tuple(layer for layer in mine + theirs if layer[0] > 0))
+
+    def shaped(self, shape: GuidanceKeys) -> EmotionSchedule:
+        """The schedule with its intensity multiplied by ``shape``. Raises UserError for a schedule that has a shape."""
+        layers = []
+        for weight, keys in self.layers:
+            if isinstance(keys, ShapedKeys):
+                raise UserError("This emotion already follows a curve; please shape it once.")
+            layers.append((weight, ShapedKeys(keys, shape)))
+        return EmotionSchedule(tuple(layers))
 
     def curve(self, frames: int, fps: float = FPS) -> EmotionCurve | None:
         """One row a frame; None where every layer leaves the emotion to the voice.
@@ -99,8 +117,12 @@ def read_emotion_schedule(text: str, intensity: float) -> EmotionKeys:
     return keys
 
 
-def emotion_curve(keys: EmotionKeys, frames: int, fps: float = FPS) -> EmotionCurve | None:
+def emotion_curve(keys: EmotionKeys | ShapedKeys, frames: int, fps: float = FPS) -> EmotionCurve | None:
     """The keys as one row a frame, blended over BLEND_SECONDS up to each key; None for NO_EMOTION."""
+    if isinstance(keys, ShapedKeys):
+        plain = emotion_curve(keys.keys, frames, fps)
+        factor = keys.shape.at(torch.arange(frames), fps)
+        return None if plain is None else replace(plain, intensity=(plain.intensity * factor).clamp(0.0, 1.0))
     if keys[0].name == NO_EMOTION:
         return None
     time = torch.arange(frames, dtype=torch.float64) / fps

@@ -36,7 +36,8 @@ class MotionReport:
     """The health of a motion; see :func:`motion_report`.
 
     ``lips`` and ``moving_in_silence`` (seconds) are None without a voice. ``jitter`` by region: the share of its
-    movement that is faster than any speech. ``blinks`` a minute. ``head``: least and greatest pitch, yaw and roll in degrees.
+    movement that is faster than any speech. ``blinks`` a minute. ``head``: least and greatest pitch,
+    yaw and roll in degrees.
     """
 
     seconds: float
