@@ -19,9 +19,6 @@ AHEAD = {
     "playmate_core/diffusion/ditto/controls.py",
     "playmate_core/diffusion/ditto/eyes.py",
     "playmate_core/diffusion/joyvasa/smoothing.py",
-    "playmate_core/motion/expression_edit.py",
-    "playmate_core/motion/lips_and_lids.py",
-    "playmate_core/motion/pose_limits.py",
 }
 
 

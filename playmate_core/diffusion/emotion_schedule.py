@@ -84,6 +84,10 @@ class EmotionSchedule:
             layers.append((weight, ShapedKeys(keys, shape)))
         return EmotionSchedule(tuple(layers))
 
+    def summary(self) -> str:
+        """The schedule in one line of at most 300 characters: its timelines with their weights."""
+        return elided(" + ".join(_said(weight, keys) for weight, keys in self.layers), 300)
+
     def curve(self, frames: int, fps: float = FPS) -> EmotionCurve | None:
         """One row a frame; None where every layer leaves the emotion to the voice.
 
@@ -133,6 +137,13 @@ def emotion_curve(keys: EmotionKeys | ShapedKeys, frames: int, fps: float = FPS)
         weights = torch.lerp(weights, key.shares.expand_as(weights), share[:, None])
         intensity = torch.lerp(intensity, torch.full((frames,), key.intensity), share)
     return EmotionCurve(weights, intensity, fps=fps)
+
+
+def _said(weight: float, keys: EmotionKeys | ShapedKeys) -> str:
+    shaped = isinstance(keys, ShapedKeys)
+    plain = keys.keys if isinstance(keys, ShapedKeys) else keys
+    text = ",".join(f"{key.seconds:g}:{key.name}@{key.intensity:g}" for key in plain)
+    return f"{weight:g} x {text}{' shaped' if shaped else ''}" if weight != 1.0 or shaped else text
 
 
 def _key(entry: str, text: str, intensity: float) -> EmotionKey:

@@ -19,6 +19,8 @@ BLINKS = ("keep", "add", "replace", "none")
 _CLOSED_QUANTILE = 0.1
 #: A blink closes an eye by more than half and lasts while it is closed by more than a tenth, at most a second.
 _BLINKS, _DRIFTS, _LONGEST = 0.5, 0.1, 1.0
+#: A voice is silent below this loudness.
+SILENT = 0.05
 #: A pause of speech is at least so many seconds long; lips close and open again over so many.
 _PAUSE, _EASE = 0.2, 0.12
 #: Seconds down, shut and up, and from the start of a blink to the earliest start of the next.

@@ -9,13 +9,13 @@ from torch import Tensor
 
 from ..diffusion.pose_prior import ANGLE_LIMITS
 from ..values import Motion
-from .lips_and_lids import blinks, lips_open, silence
+from .lips_and_lids import SILENT, blinks, lips_open, silence
 from .region_mix import FACE_REGIONS
 
 #: How far lips may lead or lag the voice for the measure to look, in seconds.
 _REACH = 0.4
-#: A voice is silent below this loudness; lips move that are faster than this share of their usual speed.
-SILENCE, _MOVING = 0.05, 0.5
+#: Lips move that are faster than this share of their usual speed.
+_MOVING = 0.5
 #: Movement faster than this, in Hz, is jitter: speech moves lips at up to about 7 Hz.
 _JITTER_HZ = 8.0
 #: What is said to be fine: lag in seconds, correlation, jitter, blinks a minute, seconds of moving in silence.
@@ -122,7 +122,7 @@ def moving_in_silence(motion: Motion, energy: Tensor) -> float:
     if len(motion) < 2:
         return 0.0
     speed = lips_open(motion).diff(prepend=lips_open(motion)[:1]).abs()
-    talks = silence(energy, len(motion), motion.fps, SILENCE) < 0.5
+    talks = silence(energy, len(motion), motion.fps, SILENT) < 0.5
     usual = float(speed[talks].mean()) if bool(talks.any()) else 0.0
     return float(((speed > max(_MOVING * usual, 1e-4)) & ~talks).sum()) / motion.fps
 
