@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..playmate_core.errors import UserError
-from ..playmate_core.motion.retime import RegionSmoothing, Retiming, join, retime, smooth_regions
+from ..playmate_core.motion.retime import RegionSmoothing, Retiming, join_motions, retime, smooth_regions
 from ..playmate_core.motion.times import ALL, read_ranges
 from ..playmate_core.values import FPS, Motion
 from . import sockets
@@ -98,7 +98,7 @@ class JoinMotions(io.ComfyNode):
 
     @classmethod
     def execute(cls, first: Motion, second: Motion, fade: float) -> io.NodeOutput:
-        return io.NodeOutput(join(first, second, fade))
+        return io.NodeOutput(join_motions(first, second, fade))
 
 
 class SmoothMotion(io.ComfyNode):

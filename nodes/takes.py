@@ -76,6 +76,7 @@ class Takes(io.ComfyNode):
     ) -> io.NodeOutput:
         options = SamplingOptions(seed=seed, pose_amplitude=pose_amplitude)
         if vary == "emotions":
+            moods: list[tuple[str, EmotionSchedule | None, SamplingOptions]]
             moods = [(name, EmotionSchedule.constant(name, intensity), options) for name in EMOTIONS]
         else:
             seeds = [(seed + number) % 2**63 for number in range(count)]

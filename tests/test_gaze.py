@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from test_expression_edit import SPACES, blinking, closed, moving, same
+from edited_motions import SPACES, blinking, closed, moving, same
 from torch.testing import assert_close
 
 from playmate_core.errors import UserError

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_expression_edit import SPACES, blinking, moving, same
+from edited_motions import SPACES, blinking, moving, same
 
 from playmate_core.errors import UserError
 from playmate_core.motion.arkit import ARKIT_SHAPES, arkit_shapes

@@ -11,7 +11,7 @@ import torch
 from playmate_core.motion.plot import GREY, MARGIN, MARGIN_LEFT, MARGIN_RIGHT, ORANGE, PALE, PURPLE, SKY, plot_motion
 from playmate_core.motion.plot_marks import jumps, read_marks
 from playmate_core.motion.pose import neutral_pose
-from playmate_core.motion.retime import join
+from playmate_core.motion.retime import join_motions
 from playmate_core.values import KEYPOINTS, Motion, Pose
 
 
@@ -53,15 +53,15 @@ def test_jumps_are_found_where_two_motions_meet_and_nowhere_else() -> None:
     calm = Motion(neutral_pose(100), wave[:, None, None].expand(-1, 21, 3).clone())
     assert jumps(calm) == [] == jumps(calm[:3])
     other = replace(calm, expression=calm.expression + 0.1)
-    assert jumps(join(calm, other, 0.0)) == [100]
-    assert jumps(join(calm, other, 0.6)) == []
+    assert jumps(join_motions(calm, other, 0.0)) == [100]
+    assert jumps(join_motions(calm, other, 0.6)) == []
     turned = replace(calm, pose=replace(calm.pose, rotation=calm.pose.rotation + 15.0))
-    assert jumps(join(calm, turned, 0.0)) == [100]
+    assert jumps(join_motions(calm, turned, 0.0)) == [100]
 
 
 def test_silences_jumps_and_keys_are_drawn_in_their_colours() -> None:
     calm = Motion(neutral_pose(100), torch.zeros(100, 21, 3))
-    torn = join(calm, replace(calm, expression=calm.expression + 0.1), 0.0)
+    torn = join_motions(calm, replace(calm, expression=calm.expression + 0.1), 0.0)
     voice = torch.ones(200)
     voice[50:75] = 0.0
     plain, marked = plot_motion(torn[:100]), plot_motion(torn, voice, marks=read_marks("6, 0:01, 9"))

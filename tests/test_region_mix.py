@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 import torch
-from test_expression_edit import moving, same
+from edited_motions import moving, same
 from torch.testing import assert_close
 
 from playmate_core.errors import UserError
 from playmate_core.keypoint_space import LIVEPORTRAIT, PLAYMATE_DEMO
 from playmate_core.motion.region_mix import FACE_REGIONS, REGION_NAMES, RegionShares, compare_motions, region_mix
-from playmate_core.motion.retime import RegionSmoothing, Retiming, join, retime, smooth_regions
+from playmate_core.motion.retime import RegionSmoothing, Retiming, join_motions, retime, smooth_regions
 from playmate_core.motion.times import TimeCurve, TimeRange
 
 FIRST, SECOND = moving(1), moving(2)
@@ -110,21 +110,21 @@ def test_speed_and_loops_and_rate_change_the_length_as_they_say() -> None:
 
 
 def test_joined_motions_fade_and_a_fade_of_zero_is_a_cut() -> None:
-    cut = join(FIRST, SECOND, 0.0)
+    cut = join_motions(FIRST, SECOND, 0.0)
     assert same(cut[:100], FIRST) and same(cut[100:], SECOND)
-    faded = join(FIRST, SECOND, 0.4)
+    faded = join_motions(FIRST, SECOND, 0.4)
     assert len(faded) == 190 and same(faded[:90], FIRST[:90]) and same(faded[100:], SECOND[10:])
     still = replace(FIRST[:1], expression=FIRST.expression[:1])
     low, high = (retime(replace(still, expression=still.expression + up), Retiming(loops=50)) for up in (0.0, 1.0))
-    steps = join(low, high, 0.4).expression[:, 0, 0].diff()
+    steps = join_motions(low, high, 0.4).expression[:, 0, 0].diff()
     assert float(steps.min()) >= 0 and float(steps.max()) < 0.2
     with pytest.raises(UserError, match="shorter"):
-        join(FIRST, SECOND[:5], 0.4)
+        join_motions(FIRST, SECOND[:5], 0.4)
 
 
 def test_other_keypoints_hold_the_last_face() -> None:
     demo = moving(3, PLAYMATE_DEMO)
-    both = join(FIRST, demo, 0.0)
+    both = join_motions(FIRST, demo, 0.0)
     assert both.keypoint_space == LIVEPORTRAIT
     assert torch.equal(both.expression[-1], FIRST.expression[-1])
     assert torch.equal(both.pose.rotation[100:], demo.pose.rotation)

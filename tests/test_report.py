@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from test_expression_edit import SPACES, blinking
+from edited_motions import SPACES, blinking
 
 from playmate_core.motion.directions import directions, slider_values
 from playmate_core.motion.pose import neutral_pose

@@ -19,7 +19,7 @@ from .times import TimeRange
 class ExpressionEdit:
     """Sliders, by name and value, from ``start`` to before ``end`` in seconds (None: to the end of the motion).
 
-    The fades lie inside the range: the edit grows over ``fade_in`` seconds and has gone at ``end``. ``sliders`` are
+    The fades lie inside the range: in over ``fade_in`` seconds, out over ``fade_out``, zero at ``end``. ``sliders`` are
     those of the expression and of the head (pitch, yaw, roll, in degrees).
     """
 
@@ -49,9 +49,9 @@ class ExpressionEdit:
 
 
 def expression_edit(motion: Motion, edits: Sequence[ExpressionEdit]) -> Motion:
-    """``motion`` with every edit laid over it; where they overlap, sliders add up, within their ranges.
+    """``motion`` with all edits applied; where they overlap, slider values add up and are clamped to their ranges.
 
-    Numbers that no slider moves come back bit for bit. Raises UserError for a keypoint space without directions.
+    Values not affected by any slider are bit-identical. Raises UserError for a keypoint space without directions.
     """
     rows = [_row(edit, SLIDERS) for edit in edits], [_row(edit, POSE_SLIDERS) for edit in edits]
     if not any(bool(row.any()) for part in rows for row in part):
@@ -72,7 +72,7 @@ def _row(edit: ExpressionEdit, sliders: Mapping[str, Slider]) -> Tensor:
 
 
 def _within(values: Tensor, sliders: Mapping[str, Slider]) -> Tensor:
-    """Values (T, S) held in the ranges of their sliders."""
+    """Values (T, S) clamped to the ranges of their sliders."""
     low = torch.tensor([slider.low for slider in sliders.values()], dtype=values.dtype)
     high = torch.tensor([slider.high for slider in sliders.values()], dtype=values.dtype)
     return values.clamp(low, high)

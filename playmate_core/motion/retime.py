@@ -55,7 +55,7 @@ def retime(motion: Motion, how: Retiming) -> Motion:
     return resample_motion(motion, how.fps) if how.fps and how.fps != motion.fps else motion
 
 
-def join(first: Motion, second: Motion, seconds: float = 0.3) -> Motion:
+def join_motions(first: Motion, second: Motion, seconds: float = 0.3) -> Motion:
     """``first``, then ``second``; the last ``seconds`` of the one fade into the first of the other.
 
     At the rate of ``first``. A fade of 0 is a cut: both come back bit for bit, one after the other. Raises UserError
