@@ -32,7 +32,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         (sys.stdout if wants_help else sys.stderr).write(_usage(argv))
         return 0 if wants_help else 2
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", datefmt="%H:%M:%S")
+    from training.processes import leave, started_the_others
+
     try:
+        if started_the_others(argv):
+            return 0
         status = importlib.import_module(f"training.{argv[0]}").main(argv[1:])
     except UserError as error:
         sys.stderr.write(f"{error}\n")
@@ -40,6 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("Stopped; the same command goes on from the last saved state.\n")
         return 130
+    finally:
+        leave()
     return int(status or 0)
 
 
