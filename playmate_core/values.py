@@ -75,12 +75,14 @@ class Motion:
     """Face motion: a ``pose`` and the ``expression`` (T, K, 3), offsets from the canonical keypoints.
 
     A still is a motion of one frame. ``keypoint_space`` names the keypoints that the expression belongs to
-    (:mod:`keypoint_space`), "" where it is unknown.
+    (:mod:`keypoint_space`), "" where it is unknown. ``origin``: how it was sampled, as (name, value) pairs, ()
+    where it was not; edits keep it.
     """
 
     pose: Pose
     expression: Tensor
     keypoint_space: str = ""
+    origin: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         expect("Motion.expression", self.expression, len(self.pose), KEYPOINTS, 3)

@@ -174,6 +174,9 @@ def add_talk_flags(to: argparse.ArgumentParser) -> None:
     what = "folder of the audio encoder, for motion models that need one"
     run.add_argument("--audio-weights", metavar="FOLDER", type=path, help=what)
     run.add_argument("--plot", metavar="PNG", type=path, help="also draw the motion's curves into this picture")
+    run.add_argument(
+        "--preview", metavar="PNG", type=path, help="draw some frames of the motion into this picture, and no video"
+    )
 
 
 def add_sampling_flags(to: argparse.ArgumentParser) -> None:
@@ -234,6 +237,7 @@ def request_from(options: argparse.Namespace, portrait: Path, speech: Path) -> T
         device=options.device,
         precision=options.precision,
         plot=options.plot,
+        preview=options.preview,
         mark=not options.no_mark,
         sign=signing(options),
     )

@@ -14,7 +14,7 @@ from ..media.provenance import NAME, VERSION, Mark
 #: Packages whose version can change the output.
 PACKAGES = ("torch", "numpy", "av", "transformers", "opencv-python", "opencv-python-headless", "soxr")
 #: Fields that do not affect the picture, or are private.
-_LEFT_OUT = {"output", "mark", "sign", "resume", "plot"}
+_LEFT_OUT = {"output", "mark", "sign", "resume", "plot", "preview"}
 
 
 def recipe_mark(command: str, request: Any, kind: str) -> Mark | None:
