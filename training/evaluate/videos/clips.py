@@ -18,7 +18,7 @@ from playmate_core.media.video_reader import has_sound, read_frames
 from playmate_core.weights.tensor_file import some
 from training.evaluate.videos.cropped_video import (
     CroppedVideo,
-    Track,
+    LandmarkTrack,
     around,
     at_25_fps,
     first_picture,
@@ -142,7 +142,7 @@ def open_clip(paths: Paths, detector: Detector | None) -> ClipVideos:
     return ClipVideos(paths.name, paths.label, videos, {"generated": ours.found, "ground truth": real.found}, alike)
 
 
-def crops(ours: Track, real: Track) -> tuple[Tensor, Tensor, bool]:
+def crops(ours: LandmarkTrack, real: LandmarkTrack) -> tuple[Tensor, Tensor, bool]:
     """The crops (2, 3) of the generated and the real video, and whether they are the same part of the same picture.
 
     Videos of one shape whose faces lie at one place show the same picture at two sizes, and both are cut by the real
@@ -164,7 +164,7 @@ def _still(paths: Paths, truth: CroppedVideo, detector: Detector | None) -> Crop
     """The portrait shown as long as the video lasts, with the real sound."""
     picture = first_picture(paths.portrait or paths.truth)
     points = landmarks_of(picture, detector)[None] if detector is not None else None
-    track = Track(1, picture.shape[1], picture.shape[0], points)
+    track = LandmarkTrack(1, picture.shape[1], picture.shape[0], points)
     if paths.portrait is None:
         affine = truth.affine
     else:
