@@ -11,21 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from ..speech import AudioEncoder
-from ..values import AudioFeatures, EmotionCurve, Motion, Pose
+from ..values import AudioFeatures, EmotionCurve, Motion, PortraitDetails, Pose
 from .options import SamplingOptions
-
-
-@dataclass(frozen=True)
-class PortraitDetails:
-    """What some generators know of a portrait beyond its motion, S frames each, as far as somebody read it.
-
-    ``angle_logits`` (S, 3, 66) of pitch, yaw, roll; ``eyes_open`` (S, 2) and ``eye_balls`` (S, 6) of
-    :func:`ditto.eyes.eye_features`.
-    """
-
-    angle_logits: Tensor | None = None
-    eyes_open: Tensor | None = None
-    eye_balls: Tensor | None = None
 
 
 @dataclass(frozen=True)
