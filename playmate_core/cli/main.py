@@ -7,12 +7,12 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import NoReturn
 
 from ..diffusion.emotion_schedule import NO_EMOTION
-from ..diffusion.options import POSE_ANCHORS, POSE_MEANS, STARTS, SamplingOptions
+from ..diffusion.options import POSE_ANCHORS, POSE_MEANS, STARTS, SamplingChanges, SamplingOptions
 from ..diffusion.samplers import SAMPLERS, SPACINGS
 from ..errors import UserError, elided
 from ..interpolation import FITS
@@ -197,14 +197,10 @@ def add_sampling_flags(to: argparse.ArgumentParser) -> None:
 
 def request_from(options: argparse.Namespace, portrait: Path, speech: Path) -> TalkRequest:
     """The job that the words describe. Raises UserError where a choice is refused."""
-    names = ["steps", "sampler", "spacing", "cfg_audio", "cfg_audio_pose", "cfg_emotion", "seed"]
-    names += ["pose_amplitude", "pose_mean", "pose_anchor", "start"]
     try:
-        said: frozenset[str] = getattr(
-            options, SAID, frozenset()
-        )  # what was not said is as the generator was published
-        changes = tuple((name, getattr(options, name)) for name in names if name in said)
-        replace(SamplingOptions(), **dict(changes))  # refuses what cannot be meant
+        said: frozenset[str] = getattr(options, SAID, frozenset())
+        names = (field.name for field in fields(SamplingChanges) if field.name in said)
+        changes = SamplingChanges(**{name: getattr(options, name) for name in names})
         rendering = replace(RenderOptions(), expression=options.expression, batch=options.batch)
     except ValueError as problem:
         raise UserError(str(problem)) from problem

@@ -26,7 +26,7 @@ from .noise import FreshNoise
 from .normalisation import EXPRESSION_CHANNELS, MOTION_CHANNELS, standardised_identity, to_expression
 from .options import SamplingOptions, window_of
 from .pose_prior import ANGLE_LIMITS, POSE_CLAMPED, POSE_LIMIT, PosePrior
-from .request import GenerationRequest, joined
+from .request import GenerationRequest, WholeMotion, joined
 from .samplers import Schedule, sample
 from .windows import WindowPlan, counted, cross_fade, last_frames, stride
 
@@ -55,7 +55,7 @@ class _Plan:
 
 
 @dataclass(frozen=True)
-class PlaymateGenerator:
+class PlaymateGenerator(WholeMotion):
     """The paper's generator as a :class:`MotionGenerator`; without a ``controller`` emotions are left to the voice."""
 
     denoiser: MotionDenoiser
@@ -81,9 +81,6 @@ class PlaymateGenerator:
 
     def iterate(self, request: GenerationRequest, progress: Progress | None = None) -> Iterator[Motion]:
         return iterate(self.denoiser, self.controller, request, progress)
-
-    def generate(self, request: GenerationRequest, progress: Progress | None = None) -> Motion:
-        return joined(list(self.iterate(request, progress)))
 
 
 def generate(
@@ -237,9 +234,7 @@ def _emotion(
 
 
 def _check_inputs(denoiser: MotionDenoiser, controller: EmotionController | None, request: GenerationRequest) -> None:
-    if denoiser.training or (controller is not None and controller.training):
-        raise ValueError("The motion model is in training mode, where dropout adds noise; call train(False) first.")
-    check_request(request)
+    check_request(request, denoiser, *(() if controller is None else (controller,)))
     audio = request.audio
     denoiser.refuse_other_audio(audio.encoder, audio.features.shape[1], audio.features.shape[2])
     if controller is not None and controller.config.width != denoiser.config.width:

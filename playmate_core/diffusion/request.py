@@ -72,6 +72,15 @@ class MotionGenerator(Protocol):
         ...
 
 
+class WholeMotion:
+    """Answers :meth:`MotionGenerator.generate` by :meth:`MotionGenerator.iterate`, for every generator alike."""
+
+    def generate(
+        self: MotionGenerator, request: GenerationRequest, progress: Callable[[int, int], None] | None = None
+    ) -> Motion:
+        return joined(list(self.iterate(request, progress)))
+
+
 def joined(pieces: Sequence[Motion]) -> Motion:
     """The pieces of :meth:`MotionGenerator.iterate` as one motion."""
     rotation, translation, scale = (

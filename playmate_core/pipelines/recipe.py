@@ -13,8 +13,8 @@ from ..media.provenance import NAME, VERSION, Mark
 
 #: Packages whose version can change a pixel or a sample.
 PACKAGES = ("torch", "numpy", "av", "transformers", "opencv-python", "opencv-python-headless", "soxr")
-#: Fields that change nothing that is seen, or that are private.
-_LEFT_OUT = {"output", "mark", "resume", "plot"}
+#: Fields that change nothing that is seen, that are private, or that another field says in full.
+_LEFT_OUT = {"output", "mark", "resume", "plot", "sampling_changes"}
 
 
 def recipe_mark(command: str, request: Any, kind: str) -> Mark | None:

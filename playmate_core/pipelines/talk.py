@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
@@ -13,7 +12,7 @@ from ..atomic_file import AtomicFile
 from ..detection.detect import FaceSource, Pick
 from ..diffusion.emotion_schedule import NO_EMOTION, EmotionSchedule, read_emotion_schedule
 from ..diffusion.generate import joined
-from ..diffusion.options import SamplingOptions
+from ..diffusion.options import SamplingChanges, SamplingOptions
 from ..diffusion.request import MotionGenerator
 from ..errors import UserError, suggestion
 from ..face import FaceModel
@@ -90,7 +89,7 @@ class TalkRequest:
 
     ``crop`` and ``face`` as in :func:`detect.find_crop`; ``limits`` None takes any picture for a face; ``plot`` is
     where a picture of the motion goes, if anywhere; ``sampling`` None are the options the generator was published with,
-    but for ``sampling_changes``, (name, value) pairs; ``resume`` keeps what is drawn when the job is stopped, and
+    but for ``sampling_changes``; ``resume`` keeps what is drawn when the job is stopped, and
     goes on from it when the job is given again. ``audio_track`` None chooses as :func:`find_sound` does;
     ``longest_side`` limits the whole picture, where ``paste_back`` shows it.
     """
@@ -103,7 +102,7 @@ class TalkRequest:
     emotion_by: EmotionBy = EmotionBy.BOTH
     pose: PoseSource = field(default_factory=PoseSource)
     sampling: SamplingOptions | None = None
-    sampling_changes: tuple[tuple[str, Any], ...] = ()
+    sampling_changes: SamplingChanges = SamplingChanges()
     rendering: RenderOptions = field(default_factory=RenderOptions)
     weights: Weights = field(default_factory=Weights)
     crop: FaceSource = "auto"
@@ -150,7 +149,7 @@ def _talk(request: TalkRequest, clock: StageClock) -> JobReport:
         pose = read_pose(face, request.pose, portrait, len(audio), step)
     with clock.stage("generate motion") as step:
         schedule = EmotionSchedule.written(request.emotion, request.intensity)
-        sampling = request.sampling or replace(generator.defaults, **dict(request.sampling_changes))
+        sampling = request.sampling or request.sampling_changes.on(generator.defaults)
         motion = joined(
             list(sample_motion(generator, portrait, audio, schedule, sampling, by=request.emotion_by, progress=step))
         )
@@ -163,7 +162,7 @@ def _talk(request: TalkRequest, clock: StageClock) -> JobReport:
             marked = VideoOptions(
                 mark=recipe_mark(
                     "talk",
-                    replace(request, sampling=sampling, sampling_changes=()),
+                    replace(request, sampling=sampling),
                     COMPOSITE if request.paste_back else DRAWN,
                 )
             )

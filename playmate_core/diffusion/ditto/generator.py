@@ -23,7 +23,7 @@ from ..noise import ClipNoise, SharedSteps
 from ..one_condition import check_scales, guidance_scale
 from ..options import SamplingOptions
 from ..pose_prior import ComfortableHead
-from ..request import GenerationRequest, joined
+from ..request import GenerationRequest, WholeMotion
 from ..windows import Progress, WindowPlan
 from .apply import Application
 from .blink import DISCARDED, blink_rows, fade_shares
@@ -44,7 +44,7 @@ GUIDANCE = 2.0
 
 
 @dataclass(frozen=True)
-class DittoGenerator:
+class DittoGenerator(WholeMotion):
     """A :class:`MotionGenerator` in LivePortrait's space, with eight emotions.
 
     ``encoder_file`` is the ONNX file it hears through; ``encoder_missing`` what to do where there is none.
@@ -91,14 +91,9 @@ class DittoGenerator:
         numbers = self.numbers(request, progress)
         return self._applied(request, numbers)
 
-    def generate(self, request: GenerationRequest, progress: Progress | None = None) -> Motion:
-        return joined(list(self.iterate(request, progress)))
-
     def numbers(self, request: GenerationRequest, progress: Progress | None = None) -> Iterator[Tensor]:
         """The 265 numbers of every frame, silence before the first included. Checks everything at once."""
-        if self.network.training:
-            raise ValueError("The motion model is in training mode, where dropout adds noise; call train(False) first.")
-        check_request(request)
+        check_request(request, *self.modules)
         require_keypoints("Ditto", self.keypoint_space, request.rest.keypoint_space)
         audio, config = request.audio, self.network.config
         check_encoder("Ditto", audio, self.encoder_name, config.condition - FACE_CONDITIONS)

@@ -22,7 +22,7 @@ from ..noise import ClipNoise, SharedStart
 from ..one_condition import check_scales, guidance_scale
 from ..options import SamplingOptions
 from ..pose_prior import ComfortableHead
-from ..request import GenerationRequest, joined
+from ..request import GenerationRequest, WholeMotion
 from ..samplers import sample
 from ..windows import Progress, WindowPlan, counted, last_frames
 from .combine import combine
@@ -38,7 +38,7 @@ GUIDANCE = 2.8
 
 
 @dataclass(frozen=True)
-class JoyVasaGenerator:
+class JoyVasaGenerator(WholeMotion):
     """A :class:`MotionGenerator` in LivePortrait's space, without emotions of its own.
 
     ``audio_encoder`` is the fine-tuned HuBERT of the same file. ``noise`` makes the source of a seed's noise.
@@ -84,14 +84,9 @@ class JoyVasaGenerator:
         numbers = self.numbers(request, progress)
         return self._combined(request, numbers)
 
-    def generate(self, request: GenerationRequest, progress: Progress | None = None) -> Motion:
-        return joined(list(self.iterate(request, progress)))
-
     def numbers(self, request: GenerationRequest, progress: Progress | None = None) -> Iterator[Tensor]:
         """The normalised numbers (n, C) of each window, as the network makes them. Checks everything at once."""
-        if self.network.training:
-            raise ValueError("The motion model is in training mode, where dropout adds noise; call train(False) first.")
-        check_request(request)
+        check_request(request, *self.modules)
         require_keypoints("JoyVASA", self.keypoint_space, request.rest.keypoint_space)
         check_encoder("JoyVASA", request.audio, self.encoder_name, self.network.config.audio_width)
         refuse_emotion("JoyVASA", request.emotion)
