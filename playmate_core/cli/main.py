@@ -31,6 +31,7 @@ from ..weights.files import describe
 from ..weights.folders import bundled
 from .animate import add_animate_commands, summary
 from .arguments import SAID, StoreSaid, amplitudes, choice, emotion, not_blank, number, numbers_over_time, path
+from .controls import add_control_flags, controls_from
 from .terminal import (
     Bars,
     Parser,
@@ -161,6 +162,7 @@ def add_talk_flags(to: argparse.ArgumentParser) -> None:
     )
     audio_track_flag(look, TalkRequest, "the speech")
     add_sampling_flags(to)
+    add_control_flags(to)
     run = to.add_argument_group("how it is run")
     number(run, "--batch", RenderOptions, "batch", "frames drawn at once, halved when memory runs out")
     resume_flag(run)
@@ -213,6 +215,7 @@ def request_from(options: argparse.Namespace, portrait: Path, speech: Path) -> T
         pose=replace(PoseSource(), source=options.pose, reference=options.pose_reference, fit=options.pose_fit),
         emotion_by=EmotionBy(options.emotion_by),
         sampling_changes=changes,
+        controls=controls_from(options),
         rendering=rendering,
         weights=named_weights(options),
         crop=options.crop,

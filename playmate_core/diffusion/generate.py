@@ -26,7 +26,7 @@ from .noise import FreshNoise
 from .normalisation import EXPRESSION_CHANNELS, MOTION_CHANNELS, standardised_identity, to_expression
 from .options import SamplingOptions, window_of
 from .pose_prior import ANGLE_LIMITS, POSE_CLAMPED, POSE_LIMIT, PosePrior
-from .request import GenerationRequest, WholeMotion, joined
+from .request import BaseGenerator, GenerationRequest, joined
 from .samplers import Schedule, sample
 from .windows import WindowPlan, counted, cross_fade, last_frames, stride
 
@@ -55,7 +55,7 @@ class _Plan:
 
 
 @dataclass(frozen=True)
-class PlaymateGenerator(WholeMotion):
+class PlaymateGenerator(BaseGenerator):
     """The paper's generator as a :class:`MotionGenerator`; without a ``controller`` emotions are left to the voice."""
 
     denoiser: MotionDenoiser

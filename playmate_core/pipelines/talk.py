@@ -12,6 +12,7 @@ from ..atomic_file import AtomicFile
 from ..detection.detect import FaceSource, Pick
 from ..diffusion.emotion_schedule import NO_EMOTION, EmotionSchedule, read_emotion_schedule
 from ..diffusion.generate import joined
+from ..diffusion.model_controls import ModelControls
 from ..diffusion.options import SamplingChanges, SamplingOptions
 from ..diffusion.request import MotionGenerator
 from ..errors import UserError, suggestion
@@ -89,9 +90,9 @@ class TalkRequest:
 
     ``crop`` and ``face`` as in :func:`detect.find_crop`; ``limits`` None takes any picture for a face; ``plot`` is
     where a picture of the motion goes, if anywhere; ``sampling`` None are the options the generator was published with,
-    but for ``sampling_changes``; ``resume`` keeps what is drawn when the job is stopped, and
-    goes on from it when the job is given again. ``audio_track`` None chooses as :func:`find_sound` does;
-    ``longest_side`` limits the whole picture, where ``paste_back`` shows it.
+    but for ``sampling_changes``; ``controls`` change what else it was published with. ``resume`` keeps what is drawn
+    when the job is stopped, and goes on from it when the job is given again. ``audio_track`` None chooses as
+    :func:`find_sound` does; ``longest_side`` limits the whole picture, where ``paste_back`` shows it.
     """
 
     portrait: Path
@@ -103,6 +104,7 @@ class TalkRequest:
     pose: PoseSource = field(default_factory=PoseSource)
     sampling: SamplingOptions | None = None
     sampling_changes: SamplingChanges = SamplingChanges()
+    controls: ModelControls = ModelControls()
     rendering: RenderOptions = field(default_factory=RenderOptions)
     weights: Weights = field(default_factory=Weights)
     crop: FaceSource = "auto"
@@ -216,6 +218,7 @@ def load_models(request: TalkRequest) -> tuple[FaceModel, MotionGenerator]:
     if request.emotion.strip().lower() != NO_EMOTION:
         emotion = weights.emotion or bundled("emotion.safetensors")  # asked for by Playmate's own generator only
     generator = load_generator(weights.motion or bundled("motion.safetensors"), Companions(emotion=emotion))
+    generator = generator.controlled(request.controls)
     check_generator(generator, face.config.keypoint_space)
     for module in generator.modules:
         module.to(request.device)

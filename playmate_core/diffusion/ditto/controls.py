@@ -38,14 +38,16 @@ class Applying:
     """How motion is laid on a face, all frames alike.
 
     ``mode`` "relative" adds what changed since the first driving frame, "absolute" takes the driving values. ``ratio``
-    scales expression and angles: size of the reference character over that of the portrait. ``drive_eyes``: eyes and
-    gaze are driven. ``fade`` one of FADE_TARGETS and ``fade_parts`` of DRIVEN_PARTS.
+    scales expression and angles: size of the reference character over that of the portrait. ``drive_eyes``: eyes are
+    driven, and with ``follow_gaze`` turned against the head. ``fade`` one of FADE_TARGETS and ``fade_parts`` of
+    DRIVEN_PARTS.
     """
 
     drive: Drive = Drive()
     mode: str = "relative"
     ratio: float = 1.0
     drive_eyes: bool = True
+    follow_gaze: bool = True
     fade: str = "none"
     fade_parts: tuple[str, ...] = ("expression",)
 

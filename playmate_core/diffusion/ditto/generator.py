@@ -19,11 +19,12 @@ from ...speech.hubert_streaming import StreamingHubert
 from ...speech.listener import Source
 from ...values import Motion
 from ..checks import check_curve, check_encoder, check_request
+from ..model_controls import ModelControls
 from ..noise import ClipNoise, SharedSteps
 from ..one_condition import check_scales, guidance_scale
 from ..options import SamplingOptions
 from ..pose_prior import ComfortableHead
-from ..request import GenerationRequest, WholeMotion
+from ..request import BaseGenerator, GenerationRequest
 from ..windows import Progress, WindowPlan
 from .apply import Application
 from .blink import DISCARDED, blink_rows, fade_shares
@@ -35,7 +36,7 @@ from .layout import COLUMNS, DITTO_EMOTIONS, POSE_COLUMNS, BinnedMotion
 from .network import DittoNetwork
 from .sampling import Clip, sampled
 from .schedule import cosine_schedule
-from .settings import DittoData, DittoSettings
+from .settings import DITTO_CONTROLS, DittoData, DittoSettings
 from .source import SourceFace
 from .stitcher import Continuation
 
@@ -44,7 +45,7 @@ GUIDANCE = 2.0
 
 
 @dataclass(frozen=True)
-class DittoGenerator(WholeMotion):
+class DittoGenerator(BaseGenerator):
     """A :class:`MotionGenerator` in LivePortrait's space, with eight emotions.
 
     ``encoder_file`` is the ONNX file it hears through; ``encoder_missing`` what to do where there is none.
@@ -61,6 +62,8 @@ class DittoGenerator(WholeMotion):
     name: ClassVar[str] = "ditto"
     emotions: ClassVar[tuple[str, ...]] = DITTO_EMOTIONS
     encoder_name: ClassVar[str] = "ditto-hubert"
+
+    control_names: ClassVar[tuple[str, ...]] = DITTO_CONTROLS
 
     @property
     def defaults(self) -> SamplingOptions:
@@ -90,6 +93,9 @@ class DittoGenerator(WholeMotion):
     def iterate(self, request: GenerationRequest, progress: Progress | None = None) -> Iterator[Motion]:
         numbers = self.numbers(request, progress)
         return self._applied(request, numbers)
+
+    def _with_controls(self, controls: ModelControls) -> DittoGenerator:
+        return replace(self, settings=self.settings.controlled(controls))
 
     def numbers(self, request: GenerationRequest, progress: Progress | None = None) -> Iterator[Tensor]:
         """The 265 numbers of every frame, silence before the first included. Checks everything at once."""
@@ -152,7 +158,7 @@ class DittoGenerator(WholeMotion):
         ratio = 1.0
         if s.character and character is not None:
             ratio = float(character.motion.scale[0, 0] / face.motion.scale[0, 0])
-        return Applying(s.drive, s.mode, ratio, s.drive_eyes, s.fade, s.fade_parts)
+        return Applying(s.drive, s.mode, ratio, s.drive_eyes, s.follow_gaze, s.fade, s.fade_parts)
 
     def controls(self, frames: int, seed: int) -> FrameControls:
         """What differs from frame to frame of a clip."""

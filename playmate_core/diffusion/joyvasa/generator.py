@@ -18,11 +18,12 @@ from ...speech.hubert_windows import Listening, WindowedHubert
 from ...speech.listener import Source
 from ...values import Motion
 from ..checks import check_encoder, check_request, refuse_emotion
+from ..model_controls import ModelControls
 from ..noise import ClipNoise, SharedStart
 from ..one_condition import check_scales, guidance_scale
 from ..options import SamplingOptions
 from ..pose_prior import ComfortableHead
-from ..request import GenerationRequest, WholeMotion
+from ..request import BaseGenerator, GenerationRequest
 from ..samplers import sample
 from ..windows import Progress, WindowPlan, counted, last_frames
 from .combine import combine
@@ -38,7 +39,7 @@ GUIDANCE = 2.8
 
 
 @dataclass(frozen=True)
-class JoyVasaGenerator(WholeMotion):
+class JoyVasaGenerator(BaseGenerator):
     """A :class:`MotionGenerator` in LivePortrait's space, without emotions of its own.
 
     ``audio_encoder`` is the fine-tuned HuBERT of the same file. ``noise`` makes the source of a seed's noise.
@@ -54,6 +55,8 @@ class JoyVasaGenerator(WholeMotion):
 
     name: ClassVar[str] = "joyvasa"
     emotions: ClassVar[tuple[str, ...]] = ()
+
+    control_names: ClassVar[tuple[str, ...]] = ("lead_frames", "head_smoothing", "subject")
 
     @property
     def defaults(self) -> SamplingOptions:
@@ -83,6 +86,9 @@ class JoyVasaGenerator(WholeMotion):
     def iterate(self, request: GenerationRequest, progress: Progress | None = None) -> Iterator[Motion]:
         numbers = self.numbers(request, progress)
         return self._combined(request, numbers)
+
+    def _with_controls(self, controls: ModelControls) -> JoyVasaGenerator:
+        return replace(self, settings=self.settings.controlled(controls))
 
     def numbers(self, request: GenerationRequest, progress: Progress | None = None) -> Iterator[Tensor]:
         """The normalised numbers (n, C) of each window, as the network makes them. Checks everything at once."""
