@@ -9,8 +9,8 @@ from motion_goldens import MotionGolden
 
 from playmate_core.diffusion.joyvasa.network import JoyVasaNetwork
 from playmate_core.speech.hubert_windows import (
-    Listening,
     WindowedHubert,
+    WindowOptions,
     cut_window,
     halved,
     mirrored,
@@ -47,10 +47,10 @@ def test_a_waveform_to_features(golden: MotionGolden, network: JoyVasaNetwork, e
 
 
 def test_counts(golden: MotionGolden) -> None:
-    laid = Listening()
+    laid = WindowOptions()
     rows = []
     for samples, total, _, _ in golden("counts/table").tolist():
-        assert len(laid.laid(np.zeros(samples, np.float32))) == total
+        assert len(laid.padded(np.zeros(samples, np.float32))) == total
         rows.append([samples, total, *window_count(total)])
     golden.check("counts/table", torch.tensor(rows))
     counts = [[samples, *window_count(samples)] for samples, _, _ in golden("nopad/counts").tolist()]
@@ -66,7 +66,7 @@ def test_window_edges(golden: MotionGolden) -> None:
         if total not in present:
             continue
         clip = ((np.arange(present[total]) % 97 + 1) / 128).astype(np.float32)
-        laid, last = Listening().laid(clip), window_count(total)[0] - 1
+        laid, last = WindowOptions().padded(clip), window_count(total)[0] - 1
         tails = [cut_window(laid, last, pad)[-1] for pad in ("zero", "replicate")]
         first = cut_window(laid, 0)
         rows.append([*tails, first[1279], first[1280]])

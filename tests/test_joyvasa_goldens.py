@@ -29,8 +29,8 @@ from playmate_core.motion.driving import ANIMAL, DrivingOptions
 from playmate_core.rendering.retarget import guide_keypoints
 from playmate_core.speech.encoders import ENCODERS, Source
 from playmate_core.speech.hubert_windows import (
-    Listening,
     WindowedHubert,
+    WindowOptions,
     cut_window,
     halved,
     window_count,
@@ -149,7 +149,7 @@ def test_a_waveform_to_motion(golden: MotionGolden, network: JoyVasaNetwork, enc
     heard = encoder.listen(wave, 16000)
     assert heard.after is not None
     rows = torch.cat([heard.features, heard.after])
-    total = len(Listening().laid(wave))
+    total = len(WindowOptions().padded(wave))
     windows, frames = window_count(total)
     golden.check("windows/n", torch.tensor([len(wave), total, windows, frames]))
     last = network.audio_feature_map(rows[:, 0]).unflatten(0, (windows, -1))[:, -network.config.previous :]
@@ -182,7 +182,9 @@ def check_motion(golden: MotionGolden, prefix: str, motion: Motion, expression: 
 def test_without_silence_before(golden: MotionGolden, network: JoyVasaNetwork, encoder: WindowedHubert) -> None:
     wave, about = golden("nopad/wave").numpy(), golden.cases["nopad"]
     steps = int(about["what"].split("-step")[0].split()[-1])
-    bare = WindowedHubert(encoder.name, ENCODERS[encoder.name], Source(module=encoder.module), Listening(lead_frames=0))
+    bare = WindowedHubert(
+        encoder.name, ENCODERS[encoder.name], Source(module=encoder.module), WindowOptions(lead_frames=0)
+    )
     heard = bare.listen(wave, 16000)
     assert heard.after is not None
     rows = torch.cat([heard.features, heard.after])
@@ -202,7 +204,7 @@ def test_without_silence_before(golden: MotionGolden, network: JoyVasaNetwork, e
 def test_the_whole_chain(golden: MotionGolden, network: JoyVasaNetwork) -> None:
     about = golden.cases["e2e"]
     steps, samples, guidance = about["steps"], about["samples"], about["guidance"]
-    total = len(Listening().laid(np.zeros(samples, np.float32)))
+    total = len(WindowOptions().padded(np.zeros(samples, np.float32)))
     windows, frames = window_count(total)
     golden.check("e2e/n", torch.tensor([samples, total, windows, frames, steps]))
     rows = torch.cat([halved(golden("e2e/hidden", w=w)[0]) for w in range(windows)])[:, None]

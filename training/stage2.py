@@ -96,7 +96,7 @@ class Stage2:
         one_hot = F.one_hot(batch.emotion, len(EMOTIONS)).float()[:, None].expand(-1, frames, -1)  # (B, W, E)
         intensity = drawn_where_unknown(batch.intensity, generator)[:, None].expand(-1, frames)
         with torch.no_grad():
-            hidden = self.base.trunk(noised.noisy, noised.t, noised.context)
+            hidden = self.base.hidden_frames(noised.noisy, noised.t, noised.context)
         felt = self.controller(hidden, noised.t, one_hot, intensity, null.to(hidden.device), batch.valid)
         prediction = self.base.expression_head(felt).float()
         square = (prediction - noised.target[..., :EXPRESSION_CHANNELS]).square()

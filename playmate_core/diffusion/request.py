@@ -1,4 +1,4 @@
-"""The motion generator: what it is asked with, and what every one of them answers, whoever made it."""
+"""The interface of motion generators, and the request they take."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class GenerationRequest:
     """One clip to be generated.
 
     ``portrait_keypoints`` (K, 3) canonical and ``rest``, one frame, are the portrait. ``audio`` are the features of the
-    encoder that the generator was trained on. Without an ``emotion``, or with weights that are all zero, the voice
-    alone decides. ``options`` None are the generator's own defaults. ``previous`` is a motion to continue (its voice is
-    taken for silent). ``details`` are read by generators that are conditioned on them.
+    encoder that the generator was trained on. Without an ``emotion``, or with weights that are all zero, the emotion is
+    not controlled. ``options`` None are the generator's own defaults. ``previous`` is a motion to continue (its audio
+    is assumed to be silent). ``details`` are used by generators that are conditioned on them.
     """
 
     portrait_keypoints: Tensor
@@ -39,11 +39,11 @@ class GenerationRequest:
 
 
 class MotionGenerator(Protocol):
-    """A model that turns a voice and a portrait into motion, with everything it was published with.
+    """A model that generates motion from speech and a portrait.
 
-    ``keypoint_space`` names the face space its motion belongs to. ``defaults`` are the sampling options it was
-    published with, ``emotions`` the names it knows (none: the voice alone decides). ``modules`` are its networks, for
-    whoever places them on a device; a generator computes where they are.
+    ``keypoint_space`` is the keypoint space of its motion. ``defaults`` are the sampling options it was published
+    with, ``emotions`` the names it supports (empty: no emotion control). ``modules`` are its networks, to be moved to a
+    device by the caller; a generator computes on their device.
     """
 
     @property
@@ -58,7 +58,7 @@ class MotionGenerator(Protocol):
     def modules(self) -> tuple[nn.Module, ...]: ...
 
     def encoder(self, source: str | Path | None = None, device: str | torch.device = "cpu") -> AudioEncoder:
-        """Who listens for this generator; ``source`` is a folder or file with that encoder's weights."""
+        """The audio encoder of this generator; ``source`` is a folder or file with the encoder's weights."""
         ...
 
     def iterate(

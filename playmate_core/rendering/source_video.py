@@ -1,4 +1,4 @@
-"""Films of faces: what drives a portrait, and what is driven frame by frame. Read twice, held one frame at a time."""
+"""Driving and source videos: tracked in a first pass, read in a second, one frame in memory at a time."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ from .portrait import exact_to, read_crops, to_network, to_shown
 
 @dataclass(frozen=True)
 class FaceVideoOptions:
-    """How a film of a face is read: ``where`` and ``pick`` as in :func:`detect.select_face`, ``crop`` what to take
-    around the face, ``limits`` how often it may be missing, ``smoothing`` how calm the crops of a driven film are (the
-    observation variance, in sides of the crop)."""
+    """How a video of a face is read: ``where`` and ``pick`` as in :func:`detect.select_face`, ``crop`` the area around
+    the face, ``limits`` of detection gaps, ``smoothing`` of the crops of a source video (observation variance, in sides
+    of the crop)."""
 
     where: FaceSource = "auto"
     pick: Pick | None = None
@@ -51,9 +51,9 @@ class FaceVideoOptions:
 def read_driving(
     face: FaceModel, path: Path, options: FaceVideoOptions | None = None, progress: Progress | None = None
 ) -> MotionClip:
-    """What the face in a film does, at the film's rate (a film of no steady rate is read at its mean rate).
+    """The motion of the face in a driving video, at the video's rate (variable-rate videos: at the mean rate).
 
-    One upright box holds the face throughout. Where the detector lost it, the motion lies between its neighbours.
+    One upright box is used for all frames. Where the detector lost the face, motion is interpolated.
     """
     options = options or FaceVideoOptions()
     facts, times = video_facts(path), list[float]()
@@ -77,7 +77,7 @@ def read_driving(
 
 
 def read_driving_picture(face: FaceModel, path: Path, options: FaceVideoOptions | None = None) -> MotionClip:
-    """What the face in a picture does, as one frame. Raises UserError when no face is found."""
+    """The motion of a driving picture, one frame. Raises UserError when no face is found."""
     options = options or FaceVideoOptions()
     image = read_picture(path)
     found = select_face(image, options.where, options.pick)
@@ -92,10 +92,10 @@ def read_driving_picture(face: FaceModel, path: Path, options: FaceVideoOptions 
 
 @dataclass(frozen=True)
 class SourceVideo:
-    """A film of somebody who is to be driven, ``motion.fps`` frames a second.
+    """A source video to be driven, at ``motion.fps``.
 
-    ``shown`` (T,) is the number of the film's frame that each of them shows; ``crops`` (T, 2, 3) where the face lies in
-    it; ``keypoints`` (T, K, 3) canonical; ``motion`` what the face does by itself; ``openings`` of eyes and lips.
+    ``shown`` (T,): index of the file's frame for each output frame; ``crops`` (T, 2, 3): crop to picture affines;
+    ``keypoints`` (T, K, 3) canonical; ``motion`` of the face itself; ``openings`` of eyes and lips.
     """
 
     path: Path
@@ -117,9 +117,9 @@ def read_source_video(
     fps: float | None = None,
     progress: Progress | None = None,
 ) -> SourceVideo:
-    """Read a film of somebody, cropped anew in every frame unless it is a face crop already.
+    """Read a source video, cropped per frame unless it is a face crop already.
 
-    ``fps`` is the rate it will be shown at, its own if None.
+    ``fps`` is the output rate, None for the video's own.
     """
     options = options or FaceVideoOptions(crop=CropOptions())
     facts, times = video_facts(path), list[float]()
@@ -158,10 +158,10 @@ def read_source_video(
 
 
 class SourceVideoRenderer:
-    """Draws a film with its face under other keypoints, part after part: the film is decoded once for all of them."""
+    """Renders a source video with driven keypoints, in consecutive parts; the video is decoded once for all of them."""
 
     def __init__(self, source_video: SourceVideo, x_s: Tensor, x_d: Tensor) -> None:
-        """``x_s`` and ``x_d`` (T, K, 3), the film's own keypoints and the driven; T may be less than the film has."""
+        """``x_s`` and ``x_d`` (T, K, 3), the video's own keypoints and the driven; T may be less than the video has."""
         self.source_video, self._x_s, self._x_d = source_video, x_s, x_d
         self._pictures: Iterator[Bytes] = iter(())
         self._next = -1
@@ -169,11 +169,11 @@ class SourceVideoRenderer:
     def show(
         self, renderer: FallbackRenderer, start: int, stop: int, progress: Progress | None = None
     ) -> Iterator[Tensor]:
-        """Yield frames ``start`` up to ``stop``, the face put back: uint8 (n, H, W, 3), n at most ``brush.batch``."""
+        """Yield frames ``start`` up to ``stop``, pasted back: uint8 (n, H, W, 3), n at most ``renderer.batch``."""
         if start != self._next:
             self._pictures = _shown(self.source_video, start, len(self._x_d))
         self._next = start
-        waiting: list[Bytes] = []  # a group that did not fit stays here and is drawn in two
+        waiting: list[Bytes] = []  # a batch that did not fit in memory is kept and rendered in two
         while self._next < stop:
             count = min(renderer.batch, stop - self._next)
             waiting += islice(self._pictures, max(0, count - len(waiting)))
@@ -207,7 +207,7 @@ class SourceVideoRenderer:
 def _track(
     path: Path, options: FaceVideoOptions, frames: int, progress: Progress | None
 ) -> tuple[FaceTrack | None, Progress | None]:
-    """The face through the film, where a detector looks for it; and who is to be told of the second reading."""
+    """The face track, None without a detector; and the progress callback of the second pass."""
     name = options.where
     if name == "auto":
         first = from_bytes(next(read_frames(path)).picture)
@@ -228,7 +228,7 @@ def _track(
 
 
 def _fixed_crop(path: Path, track: FaceTrack | None, options: FaceVideoOptions, size: int) -> Tensor:
-    """One crop for the whole film."""
+    """One crop for the whole video."""
     first = from_bytes(next(read_frames(path)).picture)
     height, width = first.shape[:2]
     if track is None:
@@ -239,7 +239,7 @@ def _fixed_crop(path: Path, track: FaceTrack | None, options: FaceVideoOptions, 
 
 
 def _is_crop(path: Path, track: FaceTrack, options: FaceVideoOptions) -> bool:
-    """Whether the film shows about what would be cropped, so that it need not be."""
+    """Whether the video is a face crop already."""
     facts = video_facts(path)
     return (
         options.where == "auto" and options.pick is None and fills(track.box(options.crop), facts.height, facts.width)
@@ -247,7 +247,7 @@ def _is_crop(path: Path, track: FaceTrack, options: FaceVideoOptions) -> bool:
 
 
 def _images(path: Path, times: list[float], warn: bool) -> Iterator[Tensor]:
-    """The pictures of a film as floats; when each is shown is noted in ``times``."""
+    """The pictures of a video as floats; appends their timestamps to ``times``."""
     for frame in read_frames(path, warn=warn):
         times.append(frame.time)
         yield from_bytes(frame.picture)
@@ -258,7 +258,7 @@ def _nearest(reading: FrameInterpolation) -> Tensor:
 
 
 def _shown(source_video: SourceVideo, start: int, stop: int) -> Iterator[Bytes]:
-    """The film's pictures from one on, each as often as it is shown."""
+    """The file's pictures for output frames ``start`` up to ``stop``, with repetitions."""
     wanted = iter(source_video.shown[start:stop].tolist())
     number = next(wanted, None)
     for i, frame in enumerate(read_frames(source_video.path, warn=False)):
