@@ -236,7 +236,7 @@ def talk_on_a_photograph() -> Graph:
         "Talk on a photograph",
         "Choose or upload a photograph and a voice; the first ones are those of **Demo Media**. **Load Motion Model**"
         " is the switch: JoyVASA's file, Ditto's file or the bundled demo, of which a photograph takes only the head"
-        " movement. The right audio encoder follows the choice by itself. Without an emotion of its own the model gets one"
+        " movement. The right audio encoder follows the choice by itself. A model without emotions gets them"
         " from the expression layer.",
     )
     models = g.add("PlaymateLoadMotionModel", 0, "JoyVASA, Ditto or the demo", file=JOYVASA_FILE)
