@@ -148,11 +148,11 @@ class InferenceSession:
 """
 
 
-def write_ditto_encoder(folder: Path, runtime: Path) -> None:
+def write_ditto_encoder(folder: Path, runtime: Path, width: int = DITTO.condition - 79) -> None:
     """The audio encoder of :func:`write_ditto`, and in folder ``runtime`` a module onnxruntime that runs it."""
     path = folder / "ditto_pytorch" / "aux_models" / "hubert_streaming_fix_kv.onnx"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(str(DITTO.condition - 79))
+    path.write_text(str(width))
     (runtime / "onnxruntime.py").write_text(RUNTIME)
 
 
