@@ -11,6 +11,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import NoReturn
 
+from ..detection.crop import CropOptions
 from ..diffusion.emotion_schedule import NO_EMOTION
 from ..diffusion.options import POSE_ANCHORS, POSE_MEANS, STARTS, SamplingChanges, SamplingOptions
 from ..diffusion.samplers import SAMPLERS, SPACINGS
@@ -153,6 +154,8 @@ def add_talk_flags(to: argparse.ArgumentParser) -> None:
     choice(look, "--pose-reference", pose.reference, REFERENCES, "which frame of that video is its rest")
     choice(look, "--pose-fit", pose.fit, FITS, "what that video does when the speech is longer")
     face_flags(look, "portrait")
+    what = "how much to take around the face; JoyVASA's command line takes 3, its web form and Ditto 2.3"
+    number(look, "--crop-scale", CropOptions, "scale", what)
     look.add_argument("--any-picture", action="store_true", help="do not ask whether the picture shows a face")
     look.add_argument("--paste-back", action="store_true", help="put the face back into the whole picture")
     what = "take the motion's expression as it is, or its change on top of the portrait's own"
@@ -219,6 +222,7 @@ def request_from(options: argparse.Namespace, portrait: Path, speech: Path) -> T
         rendering=rendering,
         weights=named_weights(options),
         crop=options.crop,
+        crop_options=CropOptions(scale=options.crop_scale),
         face=options.face,
         limits=None if options.any_picture else FaceLimits(),
         paste_back=options.paste_back,

@@ -9,6 +9,7 @@ from pathlib import Path
 from torch import Tensor
 
 from ..atomic_file import AtomicFile
+from ..detection.crop import CropOptions
 from ..detection.detect import FaceSource, Pick
 from ..diffusion.emotion_schedule import NO_EMOTION, EmotionSchedule, read_emotion_schedule
 from ..diffusion.generate import joined
@@ -108,6 +109,7 @@ class TalkRequest:
     rendering: RenderOptions = field(default_factory=RenderOptions)
     weights: Weights = field(default_factory=Weights)
     crop: FaceSource = "auto"
+    crop_options: CropOptions = CropOptions()
     face: Pick | None = None
     limits: FaceLimits | None = field(default_factory=FaceLimits)
     paste_back: bool = False
@@ -141,7 +143,9 @@ def _talk(request: TalkRequest, clock: StageClock) -> JobReport:
     with clock.stage("load models"):
         face, generator = load_models(request)
     with clock.stage("read portrait"):
-        portrait = read_source_portrait(face, picture, request.crop, request.face, limits=request.limits).portrait
+        portrait = read_source_portrait(
+            face, picture, request.crop, request.face, request.crop_options, request.limits
+        ).portrait
     with clock.stage("read speech"):
         sound = read_sound(speech)
     with clock.stage("listen") as step:
