@@ -6,18 +6,25 @@ from comfy_api.latest import ComfyExtension, io
 
 from . import (
     demo,
+    direct,
     emotion,
+    emotion_cues,
+    export,
     files,
+    fix,
     load,
+    look,
     motion,
     motion_files,
     portrait,
     pose,
+    pose_moves,
     pose_sources,
     render,
     runtime,
     sample,
     speech,
+    takes,
     talk,
     widgets,
 )
@@ -51,13 +58,33 @@ _CLASSES: tuple[type[io.ComfyNode], ...] = (
     render.RenderToVideo,
     render.PasteBack,
     demo.DemoMedia,
+    look.SourceDoctor,
+    look.ContactSheet,
+    look.MotionReport,
+    takes.Takes,
+    takes.PickTake,
+    takes.RegionMix,
+    takes.CompareMotions,
+    direct.ExpressionEdit,
+    direct.Gaze,
+    direct.Blinks,
+    direct.Lips,
+    direct.PoseLimits,
+    pose_moves.PoseProcedural,
+    pose_moves.PoseFromCurves,
+    fix.RetimeMotion,
+    fix.JoinMotions,
+    fix.SmoothMotion,
+    export.ExportMotion,
+    emotion_cues.EmotionFromSubtitles,
+    emotion_cues.EmotionOverTime,
 )
 #: All of them judge what arrives at their widgets by a link as they judge what is typed there.
 NODES = tuple(map(widgets.checked, _CLASSES))
 
 
 class PlaymateExtension(ComfyExtension):
-    """What ComfyUI asks for the nodes."""
+    """ComfyUI's entry point for V3 nodes."""
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         return list(NODES)

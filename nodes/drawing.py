@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import chain
@@ -17,6 +17,7 @@ from torch import Tensor
 from ..playmate_core.errors import UserError
 from ..playmate_core.face.fast import release
 from ..playmate_core.media.provenance import COMPOSITE, DRAWN, Mark
+from ..playmate_core.pipelines.recipe import recipe_text
 from ..playmate_core.rendering.render import RenderOptions
 from ..playmate_core.rendering.segments import RenderJob
 from ..playmate_core.rendering.write_video import Composition, portrait_job
@@ -26,7 +27,7 @@ from .runtime import Bar, Managed, loaded
 from .saving import SAVED
 
 GIGABYTE = 1e9
-#: Room to ask for while drawing, for each pixel of a batch.
+#: Bytes of memory reserved while drawing, for each pixel of a batch.
 BYTES_PER_PIXEL = 2000
 #: Frames at once on a processor: Cancel and the preview should not wait for more.
 BATCH_ON_CPU = 2
@@ -63,7 +64,7 @@ def refuse_too_many(count: int, height: int, width: int, limit: float, remedy: s
 def gathered(batches: Iterator[Tensor], count: int) -> Tensor:
     """``count`` frames, batches (n, H, W, 3) of bytes or floats, as one IMAGE, each put into its place as it comes.
 
-    At the end nothing is left to be done: to join them then would take twice the memory, and seconds without an ear.
+    Concatenating at the end would take twice the memory, and seconds in which Cancel is not checked.
     """
     first = to_image(next(batches))
     pictures = first.new_empty(count, *first.shape[1:])
@@ -75,7 +76,7 @@ def gathered(batches: Iterator[Tensor], count: int) -> Tensor:
 
 
 def recipe(hidden: Any) -> tuple[tuple[str, str], ...]:
-    """The graph, to be stored in the file so that dropping it on the canvas opens it again; () where switched off."""
+    """The workflow as a metadata tag, so that dropping the file on the canvas opens it; () where switched off."""
     from comfy.cli_args import args
 
     if args.disable_metadata or hidden is None or hidden.prompt is None:
@@ -84,11 +85,15 @@ def recipe(hidden: Any) -> tuple[tuple[str, str], ...]:
     return tuple((key, json.dumps(value)) for key, value in {**extra, "prompt": hidden.prompt}.items())
 
 
-def node_mark(wanted: bool, paste_back: bool) -> Mark | None:
-    """What a video says of itself; None where the widget or ComfyUI's --disable-metadata says that it shall not."""
+def node_mark(wanted: bool, paste_back: bool, node: type[io.ComfyNode], told: Mapping[str, Any]) -> Mark | None:
+    """The video's provenance mark with ``told``, the inputs of ``node``, as its recipe; None where the widget or
+    ComfyUI's --disable-metadata turns it off."""
     from comfy.cli_args import args
 
-    return Mark(COMPOSITE if paste_back else DRAWN) if wanted and not args.disable_metadata else None
+    if not wanted or args.disable_metadata:
+        return None
+    command = f"ComfyUI node {node.define_schema().display_name}"
+    return Mark(COMPOSITE if paste_back else DRAWN, recipe_text(command, told))
 
 
 def saved_video(path: Path, saved: ui.SavedResult, *more: Any) -> io.NodeOutput:

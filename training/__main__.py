@@ -16,7 +16,10 @@ VERBS = {
     "face": "train the face networks F, M, W, G",
     "stage1": "train the motion denoiser",
     "stage2": "train the emotion controller on a frozen stage 1",
+    "calibrate": "measure which intensities an emotion model needs, and store them in its file",
     "evaluate": "print the table on held-out clips, or with --videos and --truth that of any films",
+    "experiment": "answer one question by training and measuring: chain, entanglement",
+    "standin": "write random wav2vec2 weights, to try a run without real ones",
     "bundle": "put the demo's portrait, voice and weights into the package",
     "driving": "film the clip the demo drives a portrait with",
     "figures": "draw the README's pictures with the bundled weights",
@@ -25,7 +28,7 @@ VERBS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Hand the rest of the line to ``training.VERB.main``; a UserError is one line on stderr and exit status 2."""
+    """Pass the remaining arguments to ``training.VERB.main``; a UserError is one line on stderr and exit status 2."""
     argv = list(sys.argv[1:] if argv is None else argv)
     if not argv or argv[0] not in VERBS:
         wants_help = bool(argv) and argv[0] in ("-h", "--help")

@@ -6,6 +6,7 @@ docs/liveportrait.md 6.3 to 6.5 and 9.
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -166,6 +167,7 @@ def shrink(image: Tensor, size: int) -> Tensor:
     return torch.from_numpy(np.asarray(cv2.resize(image.numpy(), (size, size), interpolation=cv2.INTER_AREA)))
 
 
+@functools.lru_cache(4)
 def feather(size: int) -> NDArray[np.uint8]:
     """Paste-back mask (size, size): 255 inside, a ramp with round corners to 0 at the border (docs/liveportrait.md
     9)."""

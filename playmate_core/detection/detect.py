@@ -81,9 +81,12 @@ class FaceSelection:
 
     def crop_to_image(self, height: int, width: int, size: int, options: CropOptions | None = None) -> Tensor:
         """Affine (2, 3) from a crop of ``size`` pixels to the picture."""
-        if self.whole or self.face is None:
-            return whole_to_image(height, width, size)
-        return crop_to_image(square_of(self.face, options), size)
+        square = self.square(options)
+        return whole_to_image(height, width, size) if square is None else crop_to_image(square, size)
+
+    def square(self, options: CropOptions | None = None) -> Square | None:
+        """The square around the face, None where the largest centred square of the picture is meant."""
+        return None if self.whole or self.face is None else square_of(self.face, options)
 
     def crop(self, image: Tensor, size: int, options: CropOptions | None = None) -> FaceCrop:
         """The crop of a picture (H, W, 3)."""

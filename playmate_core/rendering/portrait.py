@@ -12,8 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..detection.crop import CropOptions, at_size, cut, shrink
-from ..detection.detect import FaceSource, Pick, find_crop
+from ..detection.crop import CropOptions, at_size, shrink
+from ..detection.detect import FaceSource, Pick, find_crop, select_face
+from ..detection.reading_crop import ReadingCrop, cut_bytes
 from ..errors import UserError
 from ..face import FaceModel, FaceReading
 from ..geometry import place
@@ -76,10 +77,10 @@ def read_crop(face: FaceModel, crop: FaceCrop) -> Portrait:
     """Run the face networks on a face crop."""
     image, size = crop.image, 2 * face.config.image_size
     crop_to_image = at_size(crop.crop_to_image, crop.size, size)
-    wide = cut(image, crop_to_image, size, "edge")
+    wide = cut_bytes(image, crop_to_image, size)
     with torch.inference_mode():
-        appearance = _appearance(face, shrink(wide, face.config.image_size)[None])
-        reading = face.read(to_reader(face, shrink(wide, face.config.reading_size)[None]))
+        appearance = _appearance(face, from_bytes(shrink(wide, face.config.image_size))[None])
+        reading = face.read(to_reader(face, from_bytes(shrink(wide, face.config.reading_size))[None]))
     rest = _as_motion(face, reading, FPS)
     return Portrait(image, crop_to_image, size, _at_rest(appearance)[0], _at_rest(reading.keypoints)[0], rest)
 
@@ -103,13 +104,13 @@ def read_motion(
 
 def fixed_crops(face: FaceModel, frames: Iterable[Bytes | Tensor], crop: FaceSource = "auto") -> Iterator[Tensor]:
     """Every frame cropped as the first one, at M's input size. Raises UserError when there is no frame."""
-    pictures = (_as_image(frame) for frame in HOST.interruptible(frames))
+    pictures = HOST.interruptible(frames)
     first = next(pictures, None)
     if first is None:
         raise UserError("The driving video has no frame; please give a film of a face.")
-    size = face.config.reading_size
-    affine = find_crop(first, size, crop)
-    return (cut(image, affine, size, "edge") for image in chain((first,), pictures))
+    square, (height, width) = select_face(_as_image(first), crop).square(), first.shape[:2]
+    reading = ReadingCrop.of(square, height, width, face.config)
+    return (reading.read(picture) for picture in chain((first,), pictures))
 
 
 def read_crops(
@@ -142,18 +143,18 @@ def read_crops(
 
 def face_confidence(face: FaceModel, portrait: Portrait) -> FaceConfidence:
     """The face confidence of a portrait's crop under ``face``; see :class:`FaceConfidence`."""
-    wide = cut(portrait.image, portrait.crop_to_image, portrait.crop_size, "edge")
-    seen = to_reader(face, shrink(wide, face.config.reading_size)[None])
+    wide = cut_bytes(portrait.image, portrait.crop_to_image, portrait.crop_size)
+    seen = to_reader(face, from_bytes(shrink(wide, face.config.reading_size))[None])
     with torch.inference_mode():
         both = face.read(torch.cat([seen, seen.flip(-1)]))
         placed = place(both.keypoints, both.rotation, both.expression, both.translation, both.scale).float()
         rotation = both.rotation.float()
-        volume = _appearance(face, shrink(wide, face.config.image_size)[None])
+        volume = _appearance(face, from_bytes(shrink(wide, face.config.image_size))[None])
         drawn = face.draw(move_to(face, volume), placed[:1], placed[:1])
         shift = _shift_error(face, seen, both.translation[:1])
     mirrored = rotation[1] * torch.tensor([1.0, -1.0, -1.0], device=rotation.device)
     distances = torch.cdist(placed[0, :, :2], placed[1, :, :2] * torch.tensor([-1.0, 1.0], device=placed.device))
-    error = (to_pictures(drawn)[0] - wide).square().mean().clamp_min(1e-10)
+    error = (to_pictures(drawn)[0] - from_bytes(wide)).square().mean().clamp_min(1e-10)
     return FaceConfidence(
         flip_degrees=float((mirrored - rotation[0]).abs().mean()),
         flip_keypoints=float((distances.amin(0).mean() + distances.amin(1).mean()) / 2),

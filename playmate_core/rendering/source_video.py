@@ -10,12 +10,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..detection.crop import DRIVING_CROP, CropOptions, Patch, crop_to_image, cut, shrink, whole_to_image
+from ..detection.crop import DRIVING_CROP, CropOptions, Square, crop_to_image, shrink, whole_to_image
 from ..detection.detect import FaceSource, Pick, detector, fills, select_face
 from ..detection.detectors import available
 from ..detection.landmarks import Openings
+from ..detection.reading_crop import ReadingCrop, cut_bytes
 from ..detection.tiling import searching
 from ..detection.tracking import FaceTrack, GapLimits, fill_gaps, follow
+from ..detection.video_paste import VideoPaster
 from ..face import FaceModel
 from ..interpolation import FrameInterpolation, frames_by_timestamp, steady_rate
 from ..media.images import Bytes, from_bytes, read_picture
@@ -58,9 +60,9 @@ def read_driving(
     options = options or FaceVideoOptions()
     facts, times = video_facts(path), list[float]()
     track, report = _track(path, options, facts.frames, progress)
-    size = face.config.reading_size
-    affine = _fixed_crop(path, track, options, size)
-    crops, samples = (cut(image, affine, size, "edge") for image in _images(path, times, track is None)), FaceSamples()
+    square, height, width = _fixed_square(path, track, options)
+    reading = ReadingCrop.of(square, height, width, face.config)
+    crops, samples = (reading.read(picture) for picture in _pictures(path, times, track is None)), FaceSamples()
     motion, _ = read_crops(face, samples.of(crops), facts.fps, options.batch, facts.frames, report)
     openings = None
     if track is None:
@@ -81,11 +83,10 @@ def read_driving_picture(face: FaceModel, path: Path, options: FaceVideoOptions 
     options = options or FaceVideoOptions()
     image = read_picture(path)
     found = select_face(image, options.where, options.pick)
-    size = face.config.reading_size
-    height, width = image.shape[:2]
     found = replace(found, face=found.face and found.face.in_video())
-    affine = found.crop_to_image(height, width, size, options.crop)
-    motion, _ = read_crops(face, [cut(image, affine, size, "edge")], FPS, 1, 1, None)
+    height, width = image.shape[:2]
+    reading = ReadingCrop.of(found.square(options.crop), height, width, face.config)
+    motion, _ = read_crops(face, [reading.read(image)], FPS, 1, 1, None)
     openings = None if found.face is None or found.face.finest is None else Openings.of(found.face.finest[None])
     return MotionClip(motion, openings, path.name, tensor_hash(face.motion))
 
@@ -126,14 +127,17 @@ def read_source_video(
     track, report = _track(path, options, facts.frames, progress)
     size = 2 * face.config.image_size
     still = track is None or _is_crop(path, track, options)
-    fixed = _fixed_crop(path, track, options, size) if still else None
+    fixed = None
+    if still:
+        square, height, width = _fixed_square(path, track, options)
+        fixed = whole_to_image(height, width, size) if square is None else crop_to_image(square, size)
     squares = () if track is None or still else track.squares(options.crop, options.smoothing)
     affines = [crop_to_image(square, size) for square in squares]
 
     def crops() -> Iterator[Tensor]:
-        for i, image in enumerate(_images(path, times, track is None)):
+        for i, picture in enumerate(_pictures(path, times, track is None)):
             affine = fixed if fixed is not None else affines[min(i, len(affines) - 1)]
-            yield shrink(cut(image, affine, size, "edge"), face.config.reading_size)
+            yield from_bytes(shrink(cut_bytes(picture, affine, size), face.config.reading_size))
 
     samples = FaceSamples()
     motion, keypoints = read_crops(face, samples.of(crops()), facts.fps, options.batch, facts.frames, report)
@@ -165,6 +169,7 @@ class SourceVideoRenderer:
         self.source_video, self._x_s, self._x_d = source_video, x_s, x_d
         self._pictures: Iterator[Bytes] = iter(())
         self._next = -1
+        self._paster = VideoPaster(source_video.crop_size)
 
     def show(
         self, renderer: FallbackRenderer, start: int, stop: int, progress: Progress | None = None
@@ -189,18 +194,17 @@ class SourceVideoRenderer:
 
     def _pasted(self, renderer: FallbackRenderer, group: list[Bytes], reach: slice) -> Tensor | None:
         size, places = self.source_video.crop_size, self.source_video.crops[reach]
-        wide = [cut(from_bytes(p), a, size, "edge") for p, a in zip(group, places, strict=True)]
+        wide = [cut_bytes(picture, affine, size) for picture, affine in zip(group, places, strict=True)]
 
         def draw(face: FaceModel) -> Tensor:
-            volume = face.appearance(to_network(face, torch.stack([shrink(w, face.config.image_size) for w in wide])))
+            crops = torch.stack([from_bytes(shrink(crop, face.config.image_size)) for crop in wide])
+            volume = face.appearance(to_network(face, crops))
             return face.draw(volume, exact_to(face, self._x_s[reach]), exact_to(face, self._x_d[reach]))
 
         drawn = renderer.draw(draw, len(group))
         if drawn is None:
             return None
-        crops = to_shown(drawn).numpy()
-        patches = (Patch(affine, size, *picture.shape[:2]) for affine, picture in zip(places, group, strict=True))
-        pasted = (patch.paste(picture, crop) for patch, picture, crop in zip(patches, group, crops, strict=True))
+        pasted = self._paster.paste(group, to_shown(drawn).numpy(), places)
         return torch.stack([torch.from_numpy(picture) for picture in pasted])
 
 
@@ -227,15 +231,13 @@ def _track(
     return follow(pictures, detector(name), options.pick, options.limits, frames, half), other_half
 
 
-def _fixed_crop(path: Path, track: FaceTrack | None, options: FaceVideoOptions, size: int) -> Tensor:
-    """One crop for the whole video."""
+def _fixed_square(path: Path, track: FaceTrack | None, options: FaceVideoOptions) -> tuple[Square | None, int, int]:
+    """One square for the whole video, None for the largest there is; and the height and width of the pictures."""
     first = from_bytes(next(read_frames(path)).picture)
     height, width = first.shape[:2]
     if track is None:
-        return select_face(first, options.where, options.pick).crop_to_image(height, width, size, options.crop)
-    if _is_crop(path, track, options):
-        return whole_to_image(height, width, size)
-    return crop_to_image(track.box(options.crop), size)
+        return select_face(first, options.where, options.pick).square(options.crop), height, width
+    return None if _is_crop(path, track, options) else track.box(options.crop), height, width
 
 
 def _is_crop(path: Path, track: FaceTrack, options: FaceVideoOptions) -> bool:
@@ -246,11 +248,11 @@ def _is_crop(path: Path, track: FaceTrack, options: FaceVideoOptions) -> bool:
     )
 
 
-def _images(path: Path, times: list[float], warn: bool) -> Iterator[Tensor]:
-    """The pictures of a video as floats; appends their timestamps to ``times``."""
+def _pictures(path: Path, times: list[float], warn: bool) -> Iterator[Bytes]:
+    """The pictures of a video; appends their timestamps to ``times``."""
     for frame in read_frames(path, warn=warn):
         times.append(frame.time)
-        yield from_bytes(frame.picture)
+        yield frame.picture
 
 
 def _nearest(reading: FrameInterpolation) -> Tensor:
