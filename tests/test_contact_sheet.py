@@ -42,7 +42,7 @@ def turning(portrait: Portrait, frames: int = 40) -> Motion:
 
 def test_moments_are_the_middles_of_equal_parts() -> None:
     assert sheet_frames(40, 4).tolist() == [5, 15, 25, 35]
-    assert sheet_frames(3, 8).tolist() == [0, 1, 2] and moments(1, 1).tolist() == [0]
+    assert sheet_frames(3, 8).tolist() == [0, 1, 2] and sheet_frames(1, 1).tolist() == [0]
 
 
 def test_every_tile_is_the_rendered_frame(face: FaceModel, portrait: Portrait) -> None:
