@@ -57,7 +57,7 @@ NODES = tuple(map(widgets.checked, _CLASSES))
 
 
 class PlaymateExtension(ComfyExtension):
-    """What ComfyUI asks for the nodes."""
+    """ComfyUI's entry point for V3 nodes."""
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         return list(NODES)

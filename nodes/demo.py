@@ -1,4 +1,4 @@
-"""The picture, the voice and the film that come with Playmate, so that every workflow runs at once."""
+"""The bundled portrait, speech and driving video, so that every workflow runs without other files."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def offer_inputs() -> None:
 
 
 class DemoMedia(io.ComfyNode):
-    """Something to begin with."""
+    """Example inputs."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:

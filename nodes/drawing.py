@@ -26,7 +26,7 @@ from .runtime import Bar, Managed, loaded
 from .saving import SAVED
 
 GIGABYTE = 1e9
-#: Room to ask for while drawing, for each pixel of a batch.
+#: Bytes of memory reserved while drawing, for each pixel of a batch.
 BYTES_PER_PIXEL = 2000
 #: Frames at once on a processor: Cancel and the preview should not wait for more.
 BATCH_ON_CPU = 2
@@ -63,7 +63,7 @@ def refuse_too_many(count: int, height: int, width: int, limit: float, remedy: s
 def gathered(batches: Iterator[Tensor], count: int) -> Tensor:
     """``count`` frames, batches (n, H, W, 3) of bytes or floats, as one IMAGE, each put into its place as it comes.
 
-    At the end nothing is left to be done: to join them then would take twice the memory, and seconds without an ear.
+    Concatenating at the end would take twice the memory, and seconds in which Cancel is not checked.
     """
     first = to_image(next(batches))
     pictures = first.new_empty(count, *first.shape[1:])
@@ -75,7 +75,7 @@ def gathered(batches: Iterator[Tensor], count: int) -> Tensor:
 
 
 def recipe(hidden: Any) -> tuple[tuple[str, str], ...]:
-    """The graph, to be stored in the file so that dropping it on the canvas opens it again; () where switched off."""
+    """The workflow as a metadata tag, so that dropping the file on the canvas opens it; () where switched off."""
     from comfy.cli_args import args
 
     if args.disable_metadata or hidden is None or hidden.prompt is None:
@@ -85,7 +85,7 @@ def recipe(hidden: Any) -> tuple[tuple[str, str], ...]:
 
 
 def node_mark(wanted: bool, paste_back: bool) -> Mark | None:
-    """What a video says of itself; None where the widget or ComfyUI's --disable-metadata says that it shall not."""
+    """The video's provenance mark; None where the widget or ComfyUI's --disable-metadata turns it off."""
     from comfy.cli_args import args
 
     return Mark(COMPOSITE if paste_back else DRAWN) if wanted and not args.disable_metadata else None

@@ -1,4 +1,4 @@
-"""What the face feels, and when."""
+"""Emotion inputs: constant, blended, or a schedule over time."""
 
 from __future__ import annotations
 

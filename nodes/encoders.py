@@ -79,7 +79,7 @@ def load(choice: str) -> AudioEncoder:
 
 
 def listen(encoder: Any, sound: Recording, step: Progress) -> AudioFeatures:
-    """Hear a recording with our encoder, ComfyUI's, or, where None is connected, log-mel; ``step`` hears Cancel."""
+    """Encode a recording with our encoder, ComfyUI's, or log-mel for None; ``step`` checks for Cancel."""
     return _listener(encoder).listen(sound.samples, sound.rate, step)
 
 

@@ -26,7 +26,7 @@ NONE = "none"
 
 
 def register() -> None:
-    """Tell ComfyUI about models/playmate, keeping what extra_model_paths.yaml said, and the core where ComfyUI looks;
+    """Register models/playmate with ComfyUI, keeping extra_model_paths.yaml, and ComfyUI's folders with the core;
     no folder is made."""
     folder_paths.add_model_folder_path(FOLDER, os.path.join(folder_paths.models_dir, FOLDER))
     folder_paths.add_model_folder_path(LIVEPORTRAIT, os.path.join(folder_paths.models_dir, LIVEPORTRAIT))
@@ -40,7 +40,7 @@ def register() -> None:
 
 
 def category_folders(category: str) -> list[str]:
-    """ComfyUI's folders of a category, for the detectors; models/insightface and the like too where nobody named it."""
+    """ComfyUI's folders of a category, for the detectors; models/insightface and others also by default."""
     paths, _ = folder_paths.folder_names_and_paths.get(category, ([], set()))
     usual = os.path.join(folder_paths.models_dir, category)
     return [*paths, *([] if usual in paths else [usual])]

@@ -1,4 +1,4 @@
-"""Inputs that several nodes ask for, each written once."""
+"""Inputs shared by several nodes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ INTENSITY = {"default": 1.0, "min": 0.0, "max": 1.0, "step": 0.05}
 
 
 def film_inputs(whose: str) -> list[Any]:
-    """Who reads a film, and the film, of one ``whose``: face or head."""
+    """The reader and the video inputs of a node that tracks one ``whose``: face or head."""
     return [
         sockets.Face.Input("face_model", tooltip="From Load Face Model."),
         io.MultiType.Input(

@@ -2,7 +2,7 @@
 
 A live preview of ComfyUI's own (``ProgressBar`` with a picture) stays in the page's store after the node has ended, and
 there it comes before the node's output: the page then loads the last JPEG as if it were the video (frontends 1.27 to
-1.58 all do, no node of ComfyUI's own has both). So a page is told by a message, which web/live_frame.js shows in a
+1.58 all do, no node of ComfyUI's own has both). So the page gets a message, which web/live_frame.js shows in a
 widget and takes away when the node ends. Other clients still get ComfyUI's own previews.
 """
 
@@ -15,7 +15,7 @@ import time
 from PIL import Image
 
 EVENT = "playmate.live_frame"
-#: Longest side in pixels and seconds between two: as ComfyUI's previews, and no more than a person can follow.
+#: Longest side in pixels and seconds between two: as ComfyUI's previews, and as often as is useful to watch.
 SIDE, INTERVAL, QUALITY = 512, 0.1, 85
 
 

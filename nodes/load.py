@@ -1,4 +1,4 @@
-"""Loaders: a choice becomes a model in the care of ComfyUI's memory manager."""
+"""Loaders: nodes that load the chosen file into a model managed by ComfyUI."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .widgets import verdict
 
 
 class LoadFaceModel(io.ComfyNode):
-    """The networks that read faces and draw them."""
+    """Load the face model (F, M, W, G)."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -63,7 +63,7 @@ class LoadFaceModel(io.ComfyNode):
 
 
 class LoadMotionModel(io.ComfyNode):
-    """The networks that turn speech into motion."""
+    """Load a motion generator."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -97,7 +97,7 @@ class LoadMotionModel(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, file: str) -> str | bool:
-        """Of one widget only: ComfyUI shows what is said here on each widget that is asked for. It looks itself whether
+        """Validates one widget only: ComfyUI shows the message on every widget listed here. It checks itself whether
         the emotion model is one of those listed."""
         return verdict(partial(files.check, "motion"), file)
 
@@ -114,7 +114,7 @@ class LoadMotionModel(io.ComfyNode):
 
 
 class LoadAudioEncoder(io.ComfyNode):
-    """Who listens to the speech."""
+    """Load an audio encoder."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:

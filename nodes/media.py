@@ -18,7 +18,7 @@ from ..playmate_core.media.images import Bytes, from_bytes
 from ..playmate_core.media.video_reader import Frame, read_frames, video_facts
 from ..playmate_core.values import FPS
 
-#: What the fps widget can tell apart.
+#: Resolution of the fps widget.
 RATE_STEP = 0.01
 
 
@@ -46,14 +46,14 @@ def told_faces(
     box: Any = None,
     mask: Tensor | None = None,
 ) -> list[Face] | None:
-    """The faces that FACE_LANDMARKS, BOUNDING_BOX or MASK speak of; None where none is connected or a mask is empty."""
+    """The faces given by FACE_LANDMARKS, BOUNDING_BOX or MASK; None where none is connected or a mask is empty."""
     if landmarks is not None:
         _expect_same_size(picture, *landmarks.get("image_size", picture.shape[:2]))
         found = landmarks["frames"][0] if landmarks["frames"] else []
         faces = [Face.of(torch.as_tensor(face["landmarks_xy"]).float()) for face in found]
     elif box is not None:
         faces = [_boxed(picture, one) for one in _boxes(box)]
-    elif mask is not None and bool(mask.any()):  # Load Image hands on an empty one for a picture without transparency
+    elif mask is not None and bool(mask.any()):  # Load Image outputs an empty mask for a picture without transparency
         faces = _masked(picture, mask)
     else:
         return None
@@ -71,7 +71,7 @@ def _expect_same_size(picture: Tensor, height: int, width: int) -> None:
 
 
 def _boxes(box: Any) -> list[dict[str, float]]:
-    """The boxes of the first picture: ComfyUI hands on one, a list, or a list for each picture."""
+    """The boxes of the first picture: ComfyUI passes one box, a list, or a list for each picture."""
     if isinstance(box, dict):
         return [box]
     first = box[0] if box else []
@@ -135,12 +135,12 @@ def to_audio(sound: Recording) -> dict[str, Any]:
 def film(source: Any, fps: float = FPS) -> VideoSource:
     """VIDEO, or IMAGE at ``fps``, as frames. A video on disk is read frame by frame and never held as a whole.
 
-    Raises UserError where a VIDEO of another rate is given together with an ``fps`` that somebody chose.
+    Raises UserError where a VIDEO of another rate is given together with an ``fps`` other than the default.
     """
     if torch.is_tensor(source):
         return VideoSource(_steady(colours(source), fps), fps, len(source))
     trimmed = any(getattr(source, "get_active_trim_window", lambda: (0.0, 0.0))())
-    # Only a file is asked for its path: to name one, frames in memory would encode themselves, and 0.3.64 fails at it.
+    # Read the path of a file only: for frames in memory ComfyUI would encode a file, and 0.3.64 fails at it.
     path = source.get_stream_source() if isinstance(source, InputImpl.VideoFromFile) and not trimmed else None
     if isinstance(path, str):
         facts = video_facts(path)

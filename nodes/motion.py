@@ -1,4 +1,4 @@
-"""Motions: read from a film, scaled, looked at."""
+"""Nodes that read motion from a video, scale it and plot it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ REGIONS = {
 
 
 class MotionFromVideo(io.ComfyNode):
-    """Everything a face does in a film."""
+    """Pose and expression of a face in a video."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:

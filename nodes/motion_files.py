@@ -20,9 +20,9 @@ from .runtime import explain_missing_package, show_text
 from .saving import SAVED, check_prefix, output_file
 from .widgets import verdict
 
-#: Where Save Motion writes unless told otherwise, below the output folder.
+#: Save Motion's default, below the output folder.
 FOLDER = "motion"
-#: The motion of the bundled film.
+#: The motion of the bundled video.
 BUNDLED = "Playmate demo (bundled)"
 
 

@@ -1,4 +1,4 @@
-"""From a picture to a portrait: find the face, then let the networks read it."""
+"""From a picture to a portrait: detect the face, then encode it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .runtime import Bar, Managed, explain_missing_package, loaded
 
 
 class CropPortrait(io.ComfyNode):
-    """Where the face is."""
+    """Choose the face crop."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -76,7 +76,7 @@ class CropPortrait(io.ComfyNode):
 
 
 class EncodePortrait(io.ComfyNode):
-    """What the networks see in the face."""
+    """Encode the face crop: appearance, keypoints, pose and expression."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -107,7 +107,7 @@ class EncodePortrait(io.ComfyNode):
 
 
 def read_driving_frames(model: Managed, film: VideoSource, crop: str) -> Motion:
-    """What a face does in a film, with progress on the node."""
+    """Read the motion of a face in a video, with progress on the node."""
     with loaded(model) as (face,):
         return read_timed_motion(face, film.frames, film.fps, crop, total=film.total, progress=Bar())
 

@@ -1,4 +1,4 @@
-"""Lay a head pose on a motion, and choose between several."""
+"""Nodes that replace the head pose of a motion, and that choose between poses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .pose_sources import pose_output
 
 
 class ApplyPose(io.ComfyNode):
-    """One motion, another head pose."""
+    """Replace the head pose of a motion."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:

@@ -1,4 +1,4 @@
-"""Where the head pose comes from. Every node here ends in the same socket, so one wire swaps one for another."""
+"""Sources of head pose. All nodes here output the same socket type, so one replaces another."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ KEYS = "# seconds: pitch yaw roll\n0.0: 0 0 0\n1.0: 6 -15 0\n2.0: -4 15 5\n3.0: 
 
 
 class PoseFromVideo(io.ComfyNode):
-    """Follow the head in a film."""
+    """Head pose from a video."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -63,7 +63,7 @@ class PoseFromVideo(io.ComfyNode):
 
 
 class PoseFromImage(io.ComfyNode):
-    """Hold the head as in a picture."""
+    """Constant head pose from a picture."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -90,7 +90,7 @@ class PoseFromImage(io.ComfyNode):
 
 
 class PoseStatic(io.ComfyNode):
-    """Hold the head as told."""
+    """Constant head pose from widgets."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -127,7 +127,7 @@ class PoseStatic(io.ComfyNode):
 
 
 class PoseKeyframes(io.ComfyNode):
-    """Move the head as written."""
+    """Head pose from keyframes."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:

@@ -36,7 +36,7 @@ FULL = 1000
 
 @dataclass(frozen=True)
 class Managed:
-    """A module in the care of ComfyUI's memory manager: ``patcher`` moves it to the device and back."""
+    """A module managed by ComfyUI's memory manager: ``patcher`` moves it to the device and back."""
 
     patcher: Any
 
@@ -47,7 +47,7 @@ class Managed:
 
 @dataclass(frozen=True)
 class MotionModel:
-    """What makes motion: a generator, and its networks in the care of ComfyUI's memory manager."""
+    """A motion generator and its networks, managed by ComfyUI's memory manager."""
 
     generator: MotionGenerator
     parts: tuple[Managed, ...]
@@ -58,8 +58,8 @@ class MotionModel:
 
 
 def set_host_hooks() -> None:
-    """While the core draws, ask ComfyUI whether Cancel was pressed between any two pieces of a picture, and when memory
-    runs out whether it did, and let it give back what it holds."""
+    """While the core renders, check for ComfyUI's Cancel between tiles, and when memory
+    runs out; let ComfyUI free its models and retry."""
     HOST.set_memory_hooks(_run_out, mm.soft_empty_cache)
     HOST.set_interrupt_check(mm.throw_exception_if_processing_interrupted)
 
@@ -71,7 +71,7 @@ def _run_out(problem: BaseException) -> bool:
 
 
 def manage(module: nn.Module) -> Managed:
-    """Hand a module on the CPU to the memory manager."""
+    """Register a module on the CPU with ComfyUI's memory manager."""
     patcher = getattr(comfy.model_patcher, "CoreModelPatcher", comfy.model_patcher.ModelPatcher)
     devices = {"load_device": mm.get_torch_device(), "offload_device": mm.unet_offload_device()}
     return Managed(patcher(module, **devices))
@@ -86,7 +86,7 @@ def renderer_dtype(precision: str) -> torch.dtype:
 
 @contextmanager
 def loaded(*models: Managed, memory: float = 0.0) -> Iterator[list[Any]]:
-    """The modules on their device, with room for ``memory`` bytes more; Cancel is heard between any two layers."""
+    """The modules on their device, with room for ``memory`` bytes more; Cancel is checked between layers."""
     mm.load_models_gpu([model.patcher for model in models], memory_required=int(memory), force_full_load=True)
     modules = [model.module for model in models]
     by_hand = [model for model in models if _left_behind(model)]
@@ -99,7 +99,7 @@ def loaded(*models: Managed, memory: float = 0.0) -> Iterator[list[Any]]:
         for hook in hooks:
             hook.remove()
         for model in by_hand:
-            if not model.patcher.loaded_size():  # with --novram nobody else would know that it is there
+            if not model.patcher.loaded_size():  # with --novram ComfyUI does not count it
                 model.module.to(model.patcher.offload_device)
 
 
@@ -170,7 +170,7 @@ def show_text(text: str) -> None:
 
 
 def explain_missing_package(execute: Run) -> Run:
-    """Let a node answer a missing package with the sentence that says what to install."""
+    """Turn a missing package into an error that names the package to install."""
 
     @functools.wraps(execute)
     def run(*given: Any, **named: Any) -> Any:

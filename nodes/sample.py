@@ -26,7 +26,7 @@ GUIDANCE: dict[str, Any] = {"min": 0.0, "max": 10.0, "step": 0.1}
 
 
 class SampleMotion(io.ComfyNode):
-    """Speech, emotion and chance become motion."""
+    """Generate motion from speech, emotion and a seed."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -64,7 +64,7 @@ class SampleMotion(io.ComfyNode):
 
 @dataclass(frozen=True)
 class Task:
-    """What to sample: whose face, what is said, what is felt (an EmotionSchedule or None), how, and after what."""
+    """What to sample: portrait, speech features, emotion (EmotionSchedule or None), options, preceding motion."""
 
     portrait: Portrait
     speech: AudioFeatures
@@ -76,7 +76,7 @@ class Task:
 
 
 def as_published(generator: MotionGenerator, options: SamplingOptions) -> SamplingOptions:
-    """The sampler, steps and guidance that another maker's generator was published with, everything else as asked."""
+    """The sampler, steps and guidance that the generator was published with; all other options as given."""
     if generator.name == PlaymateGenerator.name:
         return options
     kept = {name: getattr(options, name) for name in ("seed", "pose_amplitude", "pose_mean", "start")}

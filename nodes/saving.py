@@ -90,7 +90,7 @@ class SavedFiles:
         del files[:-MOST_REMEMBERED]
 
     def fingerprint(self) -> str:
-        """How often files of the node that asks were found to be gone: another number makes ComfyUI run it again."""
+        """How often the node's output files were found missing: a new number makes ComfyUI run it again."""
         node = node_id()
         files = self._files.get(node, [])
         there = [path for path in files if path.is_file()]

@@ -1,4 +1,4 @@
-"""What travels between our nodes, and how to use what only a newer ComfyUI knows."""
+"""Socket types of our nodes, and features that only newer versions of ComfyUI have."""
 
 from __future__ import annotations
 

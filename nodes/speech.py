@@ -1,4 +1,4 @@
-"""From a recording to what the motion model hears."""
+"""From a recording to the speech features that condition the motion model."""
 
 from __future__ import annotations
 

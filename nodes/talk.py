@@ -1,4 +1,4 @@
-"""Everything in one box, for a first video."""
+"""The whole pipeline as one node."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ LISTENED, SAMPLED = 0.02, 0.3
 
 
 class Talk(io.ComfyNode):
-    """A picture and a voice become a video."""
+    """Portrait and speech to a video."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -109,7 +109,7 @@ def _motion(
     options: SamplingOptions,
     bar: Bar,
 ) -> Motion:
-    """The motion of the speech, as the model's own encoder hears it."""
+    """The motion of the speech, from the motion model's own audio encoder."""
     check_generator(models.generator, portrait.keypoint_space)
     speech = listen(models.generator.encoder(), sound, bar.part(0.0, LISTENED))
     return sampled(models, Task(portrait, speech, score, options), bar, LISTENED, SAMPLED)

@@ -1,4 +1,4 @@
-"""What a widget accepts, wherever its value comes from.
+"""Validation of widget values, typed or linked.
 
 ComfyUI checks what was typed. A linked widget is None while a prompt is validated and holds its value only in
 ``execute``, where ComfyUI checks nothing. :func:`checked` therefore judges every widget of a node's schema again at the
@@ -52,7 +52,7 @@ def checked(node: type[io.ComfyNode]) -> type[io.ComfyNode]:
 
 
 def verdict(check: Callable[[str], object], value: Any) -> str | bool:
-    """For the ``validate_inputs`` of one text or choice: True, or the sentence with which ``check`` refuses ``value``.
+    """For the ``validate_inputs`` of one text or choice: True, or the error message of ``check`` for ``value``.
 
     None is a linked widget, which is judged when its value is there. One widget a node: ComfyUI shows what is said on
     each widget that ``validate_inputs`` asks for.
@@ -71,7 +71,7 @@ def verdict(check: Callable[[str], object], value: Any) -> str | bool:
 
 
 def _acceptance(put: Any) -> Callable[[Any, Any], Any] | None:
-    """Who judges an input; None for a socket without a widget."""
+    """The validator of an input; None for a socket without a widget."""
     kinds = ((io.Int, _whole), (io.Float, _number), (io.Boolean, _switch), (io.Combo, _choice), (io.String, _written))
     return next((accept for kind, accept in kinds if isinstance(put, kind.Input)), None)
 

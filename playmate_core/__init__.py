@@ -1,1 +1,1 @@
-"""Playmate's core: a portrait and a voice become a motion, and a motion becomes a video. Knows no ComfyUI."""
+"""Playmate's core library: portrait + speech -> motion -> video. Does not depend on ComfyUI."""

@@ -7,9 +7,9 @@ import sys
 
 
 def main() -> int:
-    """Run the command line; Ctrl-C while the packages are still being loaded gets its sentence too."""
-    # OpenMP reads this once, when torch is loaded. Threads that spin while they wait made the demo ten times slower
-    # on two cores of which another program had one.
+    """Run the command line; returns the exit code. Also handles Ctrl-C while the packages are being imported."""
+    # OpenMP reads this once, when torch is imported. Spinning worker threads made the demo ten times slower on a
+    # two-core machine whose second core was busy.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         from .cli.main import main as run

@@ -19,18 +19,18 @@ class NotReplaced(UserError):
     """A complete file could not be given its name; it is kept, and the sentence says where."""
 
 
-#: In the name of everything temporary that this program writes, so that it never deletes a file of somebody else.
+#: Part of the name of every temporary file this program writes, so that it never deletes a foreign file.
 MARK = "playmate"
-#: A temporary file of another machine is removed once it is this old: whether its process lives cannot be asked.
+#: A temporary file of another machine is removed once it is this old: its process cannot be checked from here.
 STALE_SECONDS = 24 * 3600.0
-#: Bytes of a file's own name that the names of what lies beside it begin with: file systems take 255 in all.
+#: Bytes of a file's own name that are kept at the start of derived names: file systems limit names to 255 bytes.
 _SHOWN = 80
 _NAME = re.compile(rf"^\..*\.{MARK}-([0-9a-f]{{8}})-(\d+)-\d+\.(part|parts)$")
 _numbers = itertools.count()
 
 
 def beside(path: Path, ending: str) -> Path:
-    """A hidden name beside ``path`` with our mark, the same whenever it is asked for; long names are cut and hashed."""
+    """A hidden name beside ``path`` with MARK, the same on every call; long names are truncated and hashed."""
     stem = _cut(path.name)
     if stem != path.name:
         stem += f"-{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:8]}"
@@ -38,19 +38,19 @@ def beside(path: Path, ending: str) -> Path:
 
 
 def temporary_name(path: Path, ending: str = "part") -> Path:
-    """A hidden name beside ``path`` that no other process and no other call uses: machine, process and a number."""
+    """A hidden name beside ``path``, unique per call: it holds machine, process id and a counter."""
     return path.with_name(f".{_cut(path.name)}.{MARK}-{_machine()}-{os.getpid()}-{next(_numbers)}.{ending}")
 
 
 def is_temporary(name: str) -> bool:
-    """Whether a file of this name is one that :func:`temporary_name` named."""
+    """Whether ``name`` was made by :func:`temporary_name`."""
     return _NAME.match(name) is not None
 
 
 class AtomicFile:
-    """``with AtomicFile(path) as temporary:`` write to ``temporary``, which becomes ``path`` when the block is left.
+    """``with AtomicFile(path) as temporary:`` write to ``temporary``; it is renamed to ``path`` when the block ends.
 
-    An exception, Ctrl-C included, removes what was written. ``commit`` and ``discard`` do the same without a block.
+    An exception, Ctrl-C included, removes the temporary file. ``commit`` and ``discard`` do the same without a block.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -58,7 +58,7 @@ class AtomicFile:
         self.temporary = temporary_name(self.path)
 
     def commit(self) -> None:
-        """Give the file its name. Raises OSError where that is refused; what was written is removed."""
+        """Rename the temporary file to ``path``. On failure removes it and raises OSError."""
         try:
             os.replace(self.temporary, self.path)
         except OSError:
@@ -66,8 +66,8 @@ class AtomicFile:
             raise
 
     def commit_or_keep(self) -> None:
-        """As :meth:`commit`, for what took long to make: where it is refused, raises NotReplaced and keeps the file
-        under a name that is not removed as a temporary one."""
+        """As :meth:`commit`, for files that took long to make: on failure raises NotReplaced and keeps the file under
+        a name that :func:`remove_stale` does not delete."""
         try:
             os.replace(self.temporary, self.path)
         except OSError as problem:
@@ -77,7 +77,7 @@ class AtomicFile:
             ) from problem
 
     def discard(self) -> None:
-        """Remove what was written."""
+        """Remove the temporary file."""
         self.temporary.unlink(missing_ok=True)
 
     def _kept(self) -> Path:
@@ -105,7 +105,8 @@ class AtomicFile:
 
 
 def write_atomically(path: str | Path, data: bytes) -> None:
-    """Write a whole file: a full disk or a kill leaves the old file, or none. Raises UserError where it fails."""
+    """Write a whole file atomically: a full disk or a kill leaves the old file, or none. Raises UserError on
+    failure."""
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -121,7 +122,7 @@ def write_atomically(path: str | Path, data: bytes) -> None:
 
 
 def remove_stale(folder: Path) -> None:
-    """Delete temporary files and folders that processes of this program left in ``folder`` when they were killed."""
+    """Delete temporary files and folders that killed processes of this program left in ``folder``."""
     try:
         left = [(path, match) for path in folder.iterdir() if (match := _NAME.match(path.name))]
     except OSError:
@@ -134,7 +135,7 @@ def remove_stale(folder: Path) -> None:
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink()
-        except OSError:  # somebody else removed it, or it may not be removed: not worth failing for
+        except OSError:  # already removed, or not permitted: not worth failing for
             continue
 
 
@@ -145,7 +146,7 @@ def _is_stale(path: Path, machine: str, process: int) -> bool:
     if machine != _machine():
         return time.time() - changed > STALE_SECONDS
     try:
-        return psutil.Process(process).create_time() > changed + 60.0  # its number was given to a later process
+        return psutil.Process(process).create_time() > changed + 60.0  # the process id was reused
     except psutil.NoSuchProcess:
         return True
     except psutil.Error:
@@ -153,7 +154,7 @@ def _is_stale(path: Path, machine: str, process: int) -> bool:
 
 
 def _cut(name: str) -> str:
-    """The beginning of a file name that takes at most ``_SHOWN`` bytes."""
+    """The beginning of a file name, at most ``_SHOWN`` bytes."""
     name = name[:_SHOWN]
     while len(os.fsencode(name)) > _SHOWN:
         name = name[:-1]
@@ -161,7 +162,7 @@ def _cut(name: str) -> str:
 
 
 def _machine() -> str:
-    """Eight hexadecimal digits for this machine, or this container: where process numbers mean the same."""
+    """Eight hexadecimal digits that identify the machine and its process id namespace (container)."""
     try:
         processes = os.readlink("/proc/self/ns/pid")
     except OSError:

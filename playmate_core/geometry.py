@@ -1,4 +1,4 @@
-"""Rotations, angle bins and the one equation of the face space (Eq. 1 of the paper)."""
+"""Rotations, angle bins and the keypoint transform (Eq. 1 of the paper)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ZERO_BIN_DEGREES = 97.5
 
 def degrees_from_bins(logits: Tensor) -> Tensor:
     """Expected angle of a distribution over bins: logits (..., 66) -> degrees (...), within +-97.5."""
-    # Each bin's own angle, rather than 97.5 off the expected index: what is summed stays small, and so does round-off.
+    # Sum each bin's own angle rather than subtract 97.5 from the expected index: smaller terms, less round-off.
     index = torch.arange(ANGLE_BINS, dtype=logits.dtype, device=logits.device)
     return (logits.softmax(-1) * (index * DEGREES_PER_BIN - ZERO_BIN_DEGREES)).sum(-1)
 
@@ -45,13 +45,13 @@ def euler_degrees(matrix: Tensor) -> Tensor:
 
 
 def carried_rotation(driving: Tensor, start: Tensor, rest: Tensor) -> Tensor:
-    """The turn of ``driving`` since ``start`` on top of ``rest``: R = R_d R_d0^T R_s, in degrees (..., 3)."""
+    """The rotation of ``driving`` since ``start`` applied to ``rest``: R = R_d R_d0^T R_s, in degrees (..., 3)."""
     moved = rotation_matrix(driving.double()) @ rotation_matrix(start.double()).transpose(-1, -2)
     return euler_degrees(moved @ rotation_matrix(rest.double())).float()
 
 
 def place(keypoints: Tensor, rotation: Tensor, expression: Tensor, translation: Tensor, scale: Tensor) -> Tensor:
-    """Eq. 1, x = s (x_c R + delta) + t with t_z = 0: canonical keypoints (..., K, 3) to seen ones (..., K, 3).
+    """Eq. 1, x = s (x_c R + delta) + t with t_z = 0: canonical keypoints (..., K, 3) to image keypoints (..., K, 3).
 
     ``rotation`` (..., 3) degrees, ``expression`` (..., K, 3), ``translation`` (..., 3), ``scale`` (..., 1).
     """
@@ -61,6 +61,6 @@ def place(keypoints: Tensor, rotation: Tensor, expression: Tensor, translation: 
 
 
 def place_motion(keypoints: Tensor, motion: Motion) -> Tensor:
-    """Canonical keypoints (K, 3) under every frame of a motion -> (T, K, 3)."""
+    """Canonical keypoints (K, 3) transformed by every frame of a motion -> (T, K, 3)."""
     pose = motion.pose
     return place(keypoints, pose.rotation, motion.expression, pose.translation, pose.scale)

@@ -1,7 +1,7 @@
-"""What the program around the core provides: cancellation, memory management and model folders.
+"""Hooks that the host application provides: cancellation, memory management and model folders.
 
 ComfyUI (through ``nodes/``) and the command line set these once per process; setting one again replaces it. Without a
-host the core runs all the same: it cannot be cancelled, frees nothing and knows only its own model folders.
+host the core still runs: it cannot be cancelled, frees nothing and searches only its own model folders.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class Host:
-    """The hooks of one process; the core asks :data:`HOST`."""
+    """The hooks of one process; the core calls them on :data:`HOST`."""
 
     def __init__(self) -> None:
         self.reset()
@@ -33,7 +33,7 @@ class Host:
     def set_memory_hooks(
         self, is_out_of_memory: Callable[[BaseException], bool], free_memory: Callable[[], object]
     ) -> None:
-        """``is_out_of_memory`` recognises further such errors; ``free_memory`` releases what the host caches."""
+        """``is_out_of_memory`` recognises further out-of-memory errors; ``free_memory`` releases the host's caches."""
         self._is_out_of_memory, self._free_memory = is_out_of_memory, free_memory
 
     def set_model_folders(self, folders: Callable[[str], Iterable[str | Path]]) -> None:
@@ -56,7 +56,7 @@ class Host:
         return self._is_out_of_memory(problem)
 
     def free_memory(self) -> None:
-        """Let the host release what it can spare."""
+        """Let the host release memory it does not need."""
         self._free_memory()
 
     def model_folders(self, category: str) -> tuple[Path, ...]:

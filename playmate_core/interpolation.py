@@ -1,4 +1,4 @@
-"""Tracks of numbers over time: read between frames, fit to a length, ease between keys, smooth."""
+"""Tracks of numbers over time: interpolate between frames, fit to a length, ease between keys, smooth."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ PROCESS_VARIANCE = 1e-5
 
 @dataclass(frozen=True)
 class FrameInterpolation:
-    """Where new frames lie: between ``first`` and ``second`` (T,) int64, with ``weight`` (T,) of the second."""
+    """Source positions of new frames: between ``first`` and ``second`` (T,) int64, with ``weight`` (T,) of the
+    second."""
 
     first: Tensor
     second: Tensor
@@ -29,13 +30,13 @@ class FrameInterpolation:
 
 
 def lerp(first: Tensor, second: Tensor, weight: Tensor) -> Tensor:
-    """Straight line between two float32 tensors, computed in float64 and exact at weights 0 and 1."""
+    """Linear interpolation of two float32 tensors, computed in float64 and exact at weights 0 and 1."""
     between = torch.lerp(first.double(), second.double(), weight.double().expand_as(first)).float()
     return _exact_at_ends(between, first, second, weight)
 
 
 def slerp(first: Tensor, second: Tensor, weight: Tensor) -> Tensor:
-    """Shortest turn between ``first`` and ``second``, degrees (T, 3), at ``weight`` (T, 1); exact at 0 and 1."""
+    """Shortest rotation from ``first`` to ``second``, degrees (T, 3), at ``weight`` (T, 1); exact at 0 and 1."""
     start, rotation = rotation_matrix(first.double()), rotation_matrix(second.double())
     axis_angle = _axis_angle(start.transpose(-1, -2) @ rotation)  # (T, 3)
     between = euler_degrees(start @ torch.linalg.matrix_exp(_cross(axis_angle * weight))).float()
@@ -50,7 +51,7 @@ def resample_frames(length: int, from_fps: float, to_fps: float) -> FrameInterpo
 
 
 def frames_by_timestamp(times: Tensor, fps: float) -> FrameInterpolation:
-    """Frames at ``fps`` covering the same time as frames seen at ``times`` (T,) seconds from 0 on; at least one."""
+    """Frames at ``fps`` covering the same time as frames with timestamps ``times`` (T,) in seconds; at least one."""
     expect_rate("fps", fps)
     times = times.double()
     last = times.diff().median() if len(times) > 1 else torch.ones(()) / fps  # how long the last frame is shown
@@ -58,7 +59,7 @@ def frames_by_timestamp(times: Tensor, fps: float) -> FrameInterpolation:
 
 
 def frames_at_times(times: Tensor, wanted: Tensor) -> FrameInterpolation:
-    """Where the moments ``wanted`` (N,) lie between frames seen at rising ``times`` (T,); the ends are held."""
+    """Where the times ``wanted`` (N,) lie between frames at increasing ``times`` (T,); the ends are held."""
     times, wanted = times.double(), wanted.double()
     first = (torch.searchsorted(times, wanted, right=True) - 1).clamp(0, len(times) - 1)
     second = (first + 1).clamp(max=len(times) - 1)
@@ -68,7 +69,7 @@ def frames_at_times(times: Tensor, wanted: Tensor) -> FrameInterpolation:
 
 
 def steady_rate(times: Tensor, fps: float) -> bool:
-    """Whether frames seen at ``times`` (T,) seconds come ``fps`` a second, to a quarter of a frame."""
+    """Whether frames at ``times`` (T,) seconds have the constant rate ``fps``, to a quarter of a frame."""
     ideal = torch.arange(len(times), dtype=torch.float64) / fps
     return bool((times.double() - ideal).abs().max() < 0.25 / fps)
 
@@ -139,14 +140,14 @@ def _loop_frames(length: int, index: Tensor, fps: float) -> FrameInterpolation:
     fade = min(round(LOOP_FADE_SECONDS * fps), length // 3)
     period = length - fade
     phase = index % period
-    # Past each cut the tail goes on underneath while the opening fades in, so that nothing jumps.
+    # After each cut the tail is cross-faded into the start of the track, so that the seam does not jump.
     fading = (phase < fade) & (index >= period)
     weight = torch.where(fading, (phase + 1) / (fade + 1), torch.ones(()))
     return FrameInterpolation(torch.where(fading, phase + period, phase), phase, weight.double())
 
 
 def _axis_angle(matrix: Tensor) -> Tensor:
-    """Logarithm of rotation matrices (T, 3, 3) -> (T, 3) radians, for turns under 180 degrees."""
+    """Logarithm of rotation matrices (T, 3, 3) -> (T, 3) radians, for angles under 180 degrees."""
     skew = matrix - matrix.transpose(-1, -2)
     axis = torch.stack([skew[..., 2, 1], skew[..., 0, 2], skew[..., 1, 0]], -1) / 2  # sin(angle) times the axis
     sine = axis.norm(dim=-1, keepdim=True)

@@ -1,8 +1,8 @@
-"""Keypoint spaces: what the 21 keypoints of a face model mean, and what happens when two values disagree about it.
+"""Keypoint spaces: what the 21 keypoints of a face model mean, and what happens when two values have different ones.
 
 Expressions are offsets from canonical keypoints that a motion extractor was trained to find, so they mean nothing to
 a face model with other keypoints. Poses are angles, translation and scale and mean the same everywhere. A space is a
-name that travels with face models, portraits, motion models, motions and motion files; "" stands for unknown.
+name stored in face models, portraits, motion models, motions and motion files; "" stands for unknown.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 from .errors import UserError
 from .values import Motion
 
-#: LivePortrait's public networks, and everything that learned from their readings.
+#: LivePortrait's public networks, and every model trained on their outputs.
 LIVEPORTRAIT = "liveportrait"
 #: The networks of this repository's procedural corpus.
 PLAYMATE_DEMO = "playmate-demo"
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 def same_keypoints(motion: str, face: str) -> bool:
     """Whether expressions of space ``motion`` mean the same in space ``face``; warns where they do not.
 
-    An unknown space is taken for the other one.
+    An unknown space is assumed to match.
     """
     if motion == face or UNKNOWN in (motion, face):
         return True
@@ -39,7 +39,7 @@ def same_keypoints(motion: str, face: str) -> bool:
 
 
 def require_keypoints(model: str, space: str, face: str) -> None:
-    """Raise UserError where a motion model of ``space`` cannot drive faces of space ``face``; an unknown one passes."""
+    """Raise UserError where a motion model of ``space`` cannot drive faces of space ``face``; unknown ones pass."""
     if space != face and UNKNOWN not in (space, face):
         raise UserError(
             f"{model}'s model moves {space} keypoints, and this portrait was read by a face model with {face}"
@@ -54,7 +54,8 @@ def keep_expression(motion: Motion, rest: Motion) -> Motion:
 
 
 def adapt_motion(motion: Motion, rest: Motion) -> Motion:
-    """``motion`` as a face with the motion ``rest`` can follow it: itself, or its pose alone, with a warning."""
+    """``motion`` for a portrait with the motion ``rest``: unchanged, or its pose alone with a warning if the keypoint
+    spaces differ."""
     if not same_keypoints(motion.keypoint_space, rest.keypoint_space):
         return keep_expression(motion, rest)
     space = rest.keypoint_space or motion.keypoint_space

@@ -1,4 +1,4 @@
-"""Numbers that a person chooses: the range of each is written once, beside the field of the dataclass that holds it.
+"""Ranges of user-set numbers, each defined once, in the metadata of the dataclass field that holds the number.
 
 Dataclasses check themselves with :func:`check_ranges`; command-line flags read, check and describe their numbers with
 the same :class:`Range`.
@@ -19,7 +19,7 @@ N = TypeVar("N")
 
 @dataclass(frozen=True)
 class Range:
-    """Numbers from ``least`` to ``most``, both included, ``whole`` ones only or not, counted in ``unit``."""
+    """Numbers from ``least`` to ``most``, both included, in ``unit``; only integers if ``whole``."""
 
     least: float
     most: float
@@ -28,21 +28,21 @@ class Range:
 
     def __str__(self) -> str:
         kind, unit = "a whole number" if self.whole else "a number", f" {self.unit}" if self.unit else ""
-        return f"{kind} from {_said(self.least)} to {_said(self.most)}{unit}"
+        return f"{kind} from {_formatted(self.least)} to {_formatted(self.most)}{unit}"
 
     def check(self, name: str, value: Any) -> None:
-        """Raise UserError, naming ``name``, unless ``value`` is such a number; NaN is none."""
+        """Raise UserError, naming ``name``, unless ``value`` lies in the range; NaN does not."""
         if not self.holds(value):
-            raise UserError(f"{name} must be {self}, got {_said(value)}; please change it.")
+            raise UserError(f"{name} must be {self}, got {_formatted(value)}; please change it.")
 
     def holds(self, value: Any) -> bool:
-        """Whether ``value`` is such a number."""
+        """Whether ``value`` lies in the range."""
         if not isinstance(value, (int, float)) or (isinstance(value, float) and math.isnan(value)):
             return False
         return self.least <= value <= self.most and not (self.whole and value != int(value))
 
     def read(self, text: str) -> float:
-        """The number that is written. Raises UserError for anything else."""
+        """Parse a number of the range. Raises UserError for anything else."""
         try:
             number: float = int(text) if self.whole else float(text)
         except ValueError:
@@ -53,7 +53,7 @@ class Range:
 
 
 def ranged(default: N, least: float, most: float, unit: str = "", whole: bool = False) -> N:
-    """A dataclass field that holds a number of this range, whole where its default is; or several such numbers."""
+    """A dataclass field for a number of this range (an integer if ``default`` is one), or for several such numbers."""
     made: N = field(default=default, metadata={_KEY: Range(least, most, unit, whole or isinstance(default, int))})
     return made
 
@@ -71,7 +71,7 @@ def default_of(owner: type, name: str) -> Any:
 
 
 def check_ranges(holder: Any) -> None:
-    """Raise UserError unless every ranged field of a dataclass holds what its range allows; None is not looked at."""
+    """Raise UserError unless every ranged field of a dataclass is within its range; None is not checked."""
     for one in fields(holder):
         if _KEY in one.metadata:
             for value in _each(getattr(holder, one.name)):
@@ -79,7 +79,7 @@ def check_ranges(holder: Any) -> None:
 
 
 def check_seconds(seconds: Iterable[float], text: str) -> None:
-    """Raise UserError unless the seconds of the timeline ``text`` rise, from 0 on."""
+    """Raise UserError unless the seconds of the timeline ``text`` are strictly increasing and not negative."""
     last = -math.inf
     for at in seconds:
         if not 0 <= at < math.inf:
@@ -100,5 +100,5 @@ def _each(value: Any) -> Iterator[Any]:
         yield value
 
 
-def _said(value: Any) -> str:
+def _formatted(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else elided(repr(value))

@@ -1,7 +1,7 @@
-"""The nouns: what one room hands to another.
+"""The frozen values that packages exchange.
 
-Letters everywhere: ``B`` batch, ``T`` frames, ``K`` = 21 keypoints, ``D`` channels, ``E`` emotions, ``H W`` pixels.
-Tensors at rest are float32 on the CPU; angles are degrees; images are in [0, 1]; ``fps`` is explicit.
+Shape letters: ``B`` batch, ``T`` frames, ``K`` = 21 keypoints, ``D`` channels, ``E`` emotions, ``H W`` pixels.
+Tensors stored in values are float32 on the CPU; angles are degrees; images are in [0, 1]; ``fps`` is explicit.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from torch import Tensor
 
 KEYPOINTS = 21
 FPS = 25.0
-#: MEAD's eight classes in the order of its official code; a border is crossed by name, never by index.
+#: MEAD's eight classes in the order of its official code; between models emotions are matched by name, never by index.
 EMOTIONS = ("angry", "disgusted", "contempt", "fear", "happy", "sad", "surprised", "neutral")
-#: Indices LivePortrait, JoyVASA and Ditto agree on.
+#: Keypoint indices that LivePortrait, JoyVASA and Ditto share.
 LIP_KEYPOINTS = (6, 12, 14, 17, 19, 20)
 EYE_KEYPOINTS = (11, 13, 15, 16, 18)
 UPPER_LIP, LOWER_LIP, LIP_CORNERS = 20, 19, (14, 17)
@@ -48,7 +48,7 @@ def expect_same_rate(first: float, second: float, what: str) -> None:
 
 @dataclass(frozen=True)
 class Pose:
-    """Where the head is: ``rotation`` (T, 3) pitch, yaw, roll in degrees; ``translation`` (T, 3); ``scale`` (T, 1)."""
+    """Head pose: ``rotation`` (T, 3) pitch, yaw, roll in degrees; ``translation`` (T, 3); ``scale`` (T, 1)."""
 
     rotation: Tensor
     translation: Tensor
@@ -72,10 +72,10 @@ class Pose:
 
 @dataclass(frozen=True)
 class Motion:
-    """Everything that moves: a ``pose`` and the ``expression`` (T, K, 3), offsets from the canonical keypoints.
+    """Face motion: a ``pose`` and the ``expression`` (T, K, 3), offsets from the canonical keypoints.
 
-    A still is a motion of one frame; there is no second type for sequences. ``keypoint_space`` names the keypoints that
-    the expression belongs to (:mod:`keypoint_space`), "" where it is unknown.
+    A still is a motion of one frame. ``keypoint_space`` names the keypoints that the expression belongs to
+    (:mod:`keypoint_space`), "" where it is unknown.
     """
 
     pose: Pose
@@ -103,11 +103,11 @@ class Motion:
 
 @dataclass(frozen=True)
 class FaceCrop:
-    """Where a face lies in a picture, before any network has seen it.
+    """The face region of a picture, before any network has run on it.
 
     ``image`` (H, W, 3) the whole picture; ``crop_to_image`` (2, 3) affine from pixels of a square crop of ``size``
-    pixels to picture pixels; ``detected`` says that a detector saw a face there and nobody merely chose the square;
-    ``landmarks`` (N, 2) are the finest that were seen, in pixels of the picture.
+    pixels to picture pixels; ``detected``: the square comes from a detector, not from the user; ``landmarks`` (N, 2)
+    the most detailed that were detected, in pixels of the picture.
     """
 
     image: Tensor
@@ -123,7 +123,7 @@ class FaceCrop:
 
 @dataclass(frozen=True)
 class Portrait:
-    """What a person is: the picture, where the face crop lies in it, and what the face networks read from that crop.
+    """A source portrait: the picture, the face crop in it, and the outputs of the face networks for that crop.
 
     ``image`` (H, W, 3) the whole picture; ``crop_to_image`` (2, 3) affine from crop pixels (x, y, 1) to picture pixels;
     ``crop_size`` the side of that crop in pixels; ``appearance`` (C, D, h, w) feature volume; ``keypoints`` (K, 3)
@@ -147,18 +147,18 @@ class Portrait:
 
     @property
     def keypoint_space(self) -> str:
-        """Which keypoints the portrait has: those of the face model that read it."""
+        """The keypoint space of the face model that read the portrait."""
         return self.rest.keypoint_space
 
 
 @dataclass(frozen=True)
 class AudioFeatures:
-    """What the voice does, one row per video frame.
+    """Encoded speech, one row per video frame.
 
-    ``features`` (T, L, D): L hidden layers (1 when there is but one, or when they were mixed), D = two 50 Hz tokens
-    side by side or averaged. ``energy`` (T,): loudness in [0, 1], for silence gates and plots. ``encoder`` names who
-    listened. ``before`` and ``after`` (M, L, D): what an encoder heard before the first and beyond the last frame,
-    which a generator may look at and no frame shows.
+    ``features`` (T, L, D): L hidden layers (1 if the encoder has one, or if they were mixed), D = two 50 Hz tokens
+    concatenated or averaged. ``energy`` (T,): loudness in [0, 1], for silence gates and plots. ``encoder``: name of
+    the audio encoder. ``before`` and ``after`` (M, L, D): features before the first and after the last frame, context
+    for generators that is never rendered.
     """
 
     features: Tensor
@@ -182,7 +182,7 @@ class AudioFeatures:
 
 @dataclass(frozen=True)
 class EmotionCurve:
-    """Which emotion, when and how strongly.
+    """Emotion weights and intensity for every frame.
 
     ``weights`` (T, E) over ``names``, each row summing to one, or to zero for "no control"; ``intensity`` (T,) in 0..1.
     """

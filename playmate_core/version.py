@@ -1,4 +1,4 @@
-"""Which version of Playmate this is, as ``pyproject.toml`` says."""
+"""The version of Playmate, as written in ``pyproject.toml``."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ PYPROJECT = Path(__file__).resolve().parents[1] / "pyproject.toml"
 
 
 def version() -> str:
-    """The version, of a clone or a ComfyUI pack from the file beside the package, of an installed package from what
-    was recorded when it was installed; "unknown" for a copy of the package alone."""
+    """The version: for a clone or a ComfyUI pack from ``pyproject.toml`` beside the package, for an installed package
+    from its metadata; "unknown" for a copy of the package alone."""
     if PYPROJECT.is_file():
-        # tomllib is not in Python 3.10; both lines stand in [project] and nowhere else.
+        # tomllib is not in Python 3.10; both lines occur only in [project].
         text = PYPROJECT.read_text(encoding="utf-8")
         found = re.search(rf'^name = "{DISTRIBUTION}"\nversion = "([^"]+)"$', text, re.MULTILINE)
         if found:

@@ -13,7 +13,7 @@ import torch
 from playmate_core.host import HOST
 from playmate_core.media.audio_files import Recording
 from playmate_core.media.video_writer import VideoOptions, VideoWriter
-from training.evaluate.videos.film import Track
+from training.evaluate.videos.cropped_video import Track
 
 FRAMES = 18
 

@@ -163,6 +163,19 @@ def write_sound(path: Path, voice: NDArray[np.int16]) -> Path:
     return path
 
 
+def write_sound_with_gap(path: Path, voice: NDArray[np.int16], at: int, seconds: float) -> Path:
+    """Matroska with PCM, a multiple of 1024 samples, then nothing for ``seconds``, then the rest."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=16_000, layout="mono")
+        for start in range(0, len(voice), 1024):
+            frame = av.AudioFrame.from_ndarray(voice[None, start : start + 1024], format="s16", layout="mono")
+            delay = round(seconds * 16_000) if start >= at else 0
+            frame.sample_rate, frame.pts, frame.time_base = 16_000, start + delay, Fraction(1, 16_000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
 def _write_sound(container: Any, stream: Any, voice: NDArray[np.int16]) -> None:
     for start in range(0, len(voice), 1024):
         piece = np.ascontiguousarray(voice[None, start : start + 1024].astype(np.float32) / 32768)

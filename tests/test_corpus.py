@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -66,9 +68,13 @@ def test_two_workers_write_the_same_bytes_as_one(corpus: Path, tmp_path: Path) -
 def test_a_killed_run_goes_on_and_ends_the_same(corpus: Path, tmp_path: Path) -> None:
     kill_where_it_waits(KILLED, [json.dumps(dataclasses.asdict(SMALL) | {"out": str(tmp_path)})])
     assert [path.name for path in tmp_path.glob("*.safetensors")] == [next(plan(SMALL)).path.name]
-    (tmp_path / ".train-clips-00002.safetensors.part").write_bytes(b"half a shard")
+    foreign = tmp_path / ".download.iso.part"  # another program's: the same ending without the mark
+    foreign.write_bytes(b"half a download")
+    own = tmp_path / ".train-clips-00002.safetensors.playmate-00000000-1-0.part"  # another machine's, two days old
+    own.write_bytes(b"half a shard")
+    os.utime(own, (time.time() - 2 * 86400,) * 2)
     make_corpus(dataclasses.replace(SMALL, out=str(tmp_path)))
-    assert contents(tmp_path) == contents(corpus)
+    assert contents(tmp_path) == contents(corpus) | {foreign.name: b"half a download"}
 
 
 def test_existing_shards_are_not_made_again(corpus: Path) -> None:

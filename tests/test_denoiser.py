@@ -70,7 +70,7 @@ def test_forward_is_expression_then_pose_on_the_current_frames() -> None:
     model, given = denoiser(), context()
     x, t = noisy()
     with torch.no_grad():
-        hidden = model.trunk(x, t, given)
+        hidden = model.hidden_frames(x, t, given)
         assert hidden.shape == (3, PREVIOUS + WINDOW, SMALL.width)
         whole = model(x, t, given)
         assert torch.equal(whole[..., :63], model.expression_head(hidden))

@@ -23,7 +23,7 @@ from playmate_core.detection.ditto_pictures import limited_size, paste_mask
 from playmate_core.diffusion.ditto.apply import Application
 from playmate_core.diffusion.ditto.blink import DISCARDED, DISTANCES, blink_rows, fade_shares
 from playmate_core.diffusion.ditto.conditions import emotion_row, for_call, in_turn
-from playmate_core.diffusion.ditto.controls import DRIVEN_PARTS, FILM, Applying, Drive, FrameControls
+from playmate_core.diffusion.ditto.controls import DRIVEN_PARTS, FACE_ONLY_DRIVE, Applying, Drive, FrameControls
 from playmate_core.diffusion.ditto.eyes import eye_features
 from playmate_core.diffusion.ditto.layout import DITTO_EMOTIONS, BinnedMotion
 from playmate_core.diffusion.ditto.source import back_and_forth, centred_mean
@@ -180,7 +180,7 @@ def test_a_reference_character(golden: MotionGolden, case: str, drive: Drive) ->
 
 
 @pytest.mark.parametrize("case, applying", [
-    ("ctrl/video_default", Applying(FILM, drive_eyes=False)), ("ctrl/video_eyes", Applying()),
+    ("ctrl/video_default", Applying(FACE_ONLY_DRIVE, drive_eyes=False)), ("ctrl/video_eyes", Applying()),
 ])  # fmt: skip
 def test_films(golden: MotionGolden, case: str, applying: Applying) -> None:
     none = FrameControls.none(len(driving_of(golden)))

@@ -23,7 +23,7 @@ from playmate_core.diffusion.ditto.apply import Application
 from playmate_core.diffusion.ditto.conditioning import Conditioned
 from playmate_core.diffusion.ditto.conditions import condition_rows, emotion_row, in_turn
 from playmate_core.diffusion.ditto.config import STEPS, DittoConfig
-from playmate_core.diffusion.ditto.controls import FILM
+from playmate_core.diffusion.ditto.controls import FACE_ONLY_DRIVE
 from playmate_core.diffusion.ditto.generator import DittoGenerator
 from playmate_core.diffusion.ditto.guidance import guided
 from playmate_core.diffusion.ditto.layout import BinnedMotion
@@ -82,8 +82,8 @@ def test_rotary_positions_and_the_step(golden: MotionGolden, network: DittoNetwo
 
 def test_one_call_of_the_denoiser(golden: MotionGolden, network: DittoNetwork) -> None:
     x, frame, cond, steps = golden.group("dec", "x", "cond_frame", "cond", "steps")
-    heard = network(x, frame, network.heard(cond), steps)
-    unheard = network(x, frame, network.unheard(len(x)), steps)
+    heard = network(x, frame, network.embed_condition(cond), steps)
+    unheard = network(x, frame, network.null_condition(len(x)), steps)
     made = unheard + 2 * (heard - unheard)
     golden.check("dec/conditional", heard)
     golden.check("dec/unconditional", unheard)
@@ -188,9 +188,9 @@ def test_offline_windows(
     request = asked(face, audio_of(golden, "offline/audio"), options)
     clip = made.clip(request, Conditioned.of(SourceFace.of(request)), options)
     frames: list[Tensor] = []
-    pieces = list(sampled(network, SCHEDULE, clip, options, noise, seen=frames.append))
+    pieces = list(sampled(network, SCHEDULE, clip, options, noise, on_condition=frames.append))
     golden.check(f"offline/{case}/cond_frames", torch.stack(frames))
-    golden.check(f"offline/{case}/motion", made.data.within_limits(torch.cat(pieces)))
+    golden.check(f"offline/{case}/motion", made.data.clamped(torch.cat(pieces)))
 
 
 def test_online_windows(golden: MotionGolden, network: DittoNetwork) -> None:
@@ -205,7 +205,7 @@ def test_online_windows(golden: MotionGolden, network: DittoNetwork) -> None:
     pieces = list(sampled(network, SCHEDULE, clip, options, noise))
     given = [sum(len(p) for p in pieces[:call]) - overlap for call in range(clip.windows)]
     golden.check("online/emitted_before_call", torch.tensor(given).clamp(min=0))
-    motion = made.data.within_limits(torch.cat(pieces))
+    motion = made.data.clamped(torch.cat(pieces))
     golden.check("online/d0", motion[:1])
     golden.check("online/motion", motion[overlap:])
 
@@ -258,7 +258,7 @@ def test_the_whole_chain_of_a_picture(golden: MotionGolden, network: DittoNetwor
     golden.check("e2e_image/n", torch.tensor([told["samples"], frames, clip.windows, told["steps"]]))
     assert frames == len(request.audio)
     motion = torch.cat(list(made.numbers(request)))
-    golden.check("e2e_image/motion", data.within_limits(motion))
+    golden.check("e2e_image/motion", data.clamped(motion))
     laid_on(golden, "e2e_image", made, face, face.keypoints, 1)
 
 
@@ -267,14 +267,14 @@ def test_the_whole_chain_of_a_film(golden: MotionGolden, network: DittoNetwork) 
     face, options = face_of(golden, "e2e_video/source"), options_of(told["steps"], told["overlap"])
     noise = GoldenNoise(golden, "e2e_video/x_T", "e2e_video/noise", range(told["steps"] - 1))
     data = DittoData(limits=limits(golden), emotions=emotion_row([told["emotion"]])[None])
-    settings = DittoSettings(reset=told["fix_kp_cond"], drive=FILM, drive_eyes=False)
+    settings = DittoSettings(reset=told["fix_kp_cond"], drive=FACE_ONLY_DRIVE, drive_eyes=False)
     made = DittoGenerator(network, data, settings, noise=lambda seed: noise)
     request = asked(face, audio_of(golden, "e2e_video/audio"), options)
     clip = made.clip(request, Conditioned.of(face), options)
     frames = published_frames(told["samples"])
     golden.check("e2e_video/n", torch.tensor([told["samples"], frames, clip.windows, told["steps"]]))
     motion = torch.cat(list(sampled(network, SCHEDULE, clip, options, noise)))
-    golden.check("e2e_video/motion", data.within_limits(motion))
+    golden.check("e2e_video/motion", data.clamped(motion))
     calm = smoothed(face)
     laid_on(golden, "e2e_video", made, calm, calm.keypoints, len(calm))
 

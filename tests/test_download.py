@@ -19,6 +19,7 @@ from catalogue_files import (
 )
 from model_places import put
 
+from playmate_core.atomic_file import MARK, is_temporary
 from playmate_core.errors import UserError
 from playmate_core.weights.catalogue import SETS, ModelFile
 from playmate_core.weights.download import fetch, waiting_for
@@ -141,3 +142,25 @@ def test_what_does_not_lie_on_the_hub_is_left_to_the_person(tmp_path: Path) -> N
     with pytest.raises(UserError, match="fetch it by hand") as caught:
         fetch(mesh, tmp_path / mesh.name)
     assert mesh.address in str(caught.value)
+
+
+def test_a_partial_download_has_our_mark_and_foreign_files_stay(hub: Hub, file: ModelFile, tmp_path: Path) -> None:
+    target = tmp_path / file.below_models
+    part = waiting_for(file, target)
+    assert f".{MARK}-" in part.name and not is_temporary(part.name)  # kept for the next fetch, not removed as stale
+    foreign = put(target.with_name(f".{target.name}.{file.revision[:12]}.part"), b"not ours")
+    fetch(file, target, hub.address)
+    assert foreign.read_bytes() == b"not ours" and target.read_bytes() == CONTENT
+
+
+def test_what_is_no_file_at_the_place_of_a_partial_download_is_left_alone(
+    hub: Hub, file: ModelFile, tmp_path: Path
+) -> None:
+    target = tmp_path / file.below_models
+    precious = put(tmp_path / "precious", b"not ours")
+    part = waiting_for(file, target)
+    part.parent.mkdir(parents=True, exist_ok=True)
+    part.symlink_to(precious)
+    with pytest.raises(UserError, match="move it away"):
+        fetch(file, target, hub.address)
+    assert precious.read_bytes() == b"not ours" and part.is_symlink() and not target.exists()

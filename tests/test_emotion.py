@@ -97,7 +97,7 @@ def test_every_parameter_learns_once_the_gates_open() -> None:
     model, base, given = controller(), denoiser(), context()
     x, t = noisy()
     with torch.no_grad():
-        hidden = base.trunk(x, t, given)
+        hidden = base.hidden_frames(x, t, given)
     one_hot = torch.eye(8)[torch.tensor([HAPPY, SAD, NEUTRAL])][:, None].expand(3, WINDOW, 8)
     null = torch.tensor([True, False, False])
     base.expression_head(model(hidden, t, one_hot, torch.ones(3, WINDOW), null)).square().mean().backward()

@@ -47,7 +47,7 @@ def test_every_length_gives_its_frames() -> None:
     for frames in range(1, 501):
         for extra in (-1, 0, 1):
             samples = frames * FRAME + extra
-            speech = Speech.hear(np.ones(samples, np.float32), SAMPLE_RATE)
+            speech = Speech.from_waveform(np.ones(samples, np.float32), SAMPLE_RATE)
             assert len(speech.samples) == frame_count(samples, SAMPLE_RATE) * FRAME
             assert len(speech.power()) == frames + (extra > 0)
 
@@ -66,7 +66,7 @@ def test_logmel_rows_equal_frames(frames: int, extra: int) -> None:
 def test_any_rate_gives_the_same_frames_and_sound(rate: int) -> None:
     time = np.arange(rate) / rate
     tone = (0.2 * np.sin(2 * np.pi * 440 * time)).astype(np.float32)
-    speech = Speech.hear(tone, rate)
+    speech = Speech.from_waveform(tone, rate)
     assert len(speech.samples) == 25 * FRAME
     expected = 0.2 * np.sin(2 * np.pi * 440 * np.arange(16000) / 16000)
     assert np.abs(speech.samples - expected)[1000:-1000].max() < 2e-3
@@ -135,7 +135,7 @@ def test_silence_stays_silent() -> None:
 @pytest.mark.parametrize("decibels", [-80, -60, -50, -40])
 def test_steady_noise_is_never_turned_up(decibels: float) -> None:
     noise = RANDOM.standard_normal(3 * SAMPLE_RATE).astype(np.float32) * np.float32(10 ** (decibels / 20))
-    assert speech_gain(Speech.hear(noise, SAMPLE_RATE).power()) <= 1.05
+    assert speech_gain(Speech.from_waveform(noise, SAMPLE_RATE).power()) <= 1.05
 
 
 @pytest.mark.parametrize("decibels", [-12, 12])
@@ -151,7 +151,7 @@ def test_gain_hardly_matters(decibels: float) -> None:
 def test_active_speech_is_levelled_whatever_the_pauses() -> None:
     sound = babble(6.0)
     gapped = np.concatenate([sound, np.zeros(20 * SAMPLE_RATE, np.float32)])
-    short, long = (speech_gain(Speech.hear(s, SAMPLE_RATE).power()) for s in (sound, gapped))
+    short, long = (speech_gain(Speech.from_waveform(s, SAMPLE_RATE).power()) for s in (sound, gapped))
     assert abs(20 * np.log10(short / long)) < 0.5
 
 

@@ -25,13 +25,14 @@ from shared_facts import SHARED
 from playmate_core.errors import UserError
 from playmate_core.media.audio_files import Recording
 from playmate_core.media.video_writer import VideoOptions, VideoWriter
+from training import syncnet
 from training.__main__ import main as training
-from training.evaluate.videos import report, sync_figures, syncnet
+from training.evaluate.videos import report, sync_figures
 from training.evaluate.videos.checkpoints import Skipped
-from training.evaluate.videos.clips import SYSTEMS, Clip, Label
+from training.evaluate.videos.clips import SYSTEMS, ClipVideos, Label
+from training.evaluate.videos.cropped_video import CroppedVideo
 from training.evaluate.videos.emotion_figures import CLASSES, accuracy, confusion, recognised
 from training.evaluate.videos.figures import Figure
-from training.evaluate.videos.film import Film
 from training.evaluate.videos.identity_figures import TEMPLATE, arcface, cosine, similarity
 from training.evaluate.videos.onnx_network import open_onnx
 from training.synthetic.identity import make_identity
@@ -43,7 +44,7 @@ LANDMARKER = SHARED / "models" / "face_landmarker_v2_with_blendshapes.task"
 
 
 class Brightness:
-    """Stands for SyncNet: it sees how bright each frame of a window is and hears how loud each 40 ms are."""
+    """Stands for SyncNet: embeds the brightness of each frame of a window, and the loudness of each 40 ms."""
 
     def __init__(self, blind: bool = False) -> None:
         self.blind = blind
@@ -51,11 +52,11 @@ class Brightness:
     def parameters(self) -> Any:
         return iter([torch.zeros(1)])
 
-    def see(self, windows: torch.Tensor) -> torch.Tensor:
+    def embed_frames(self, windows: torch.Tensor) -> torch.Tensor:
         seen = windows[:, 0].mean((2, 3)) / 255
         return torch.zeros_like(seen) if self.blind else seen
 
-    def hear(self, windows: torch.Tensor) -> torch.Tensor:
+    def embed_audio(self, windows: torch.Tensor) -> torch.Tensor:
         return windows[:, 0].mean(1).view(-1, 5, 4).mean(2)
 
 
@@ -65,7 +66,7 @@ def loudness_steps(samples: np.ndarray) -> np.ndarray:
     return np.repeat(level[None], 13, 0).astype(np.float32)
 
 
-def flickering(tmp_path: Path, late: int) -> Clip:
+def flickering(tmp_path: Path, late: int) -> ClipVideos:
     """Films whose brightness is the loudness of their sound, so many frames late in the generated one."""
     rng, frames = np.random.default_rng(3), 60
     level = rng.uniform(0.1, 0.9, frames)
@@ -79,8 +80,8 @@ def flickering(tmp_path: Path, late: int) -> Clip:
             video.write(film)
         points = np.random.default_rng(0).uniform(20, 44, (478, 2)).astype(np.float32)
         affine = torch.tensor([[0.125, 0, 0], [0, 0.125, 0]])
-        films[name] = Film(path, frames, affine, np.repeat(8 * points[None], frames, 0), sound=path)
-    return Clip("one", Label(), films, {}, True)
+        films[name] = CroppedVideo(path, frames, affine, np.repeat(8 * points[None], frames, 0), sound=path)
+    return ClipVideos("one", Label(), films, {}, True)
 
 
 @pytest.mark.parametrize("late", [-5, 0, 5])
@@ -180,7 +181,7 @@ def test_the_emotion_seen_is_that_of_most_frames(tmp_path: Path) -> None:
     film = torch.zeros(FRAMES, 64, 64, 3, dtype=torch.uint8)
     film[12:] = 250
     path = write_film(tmp_path / "film.mp4", film)
-    shown = Film(path, FRAMES, torch.tensor([[0.125, 0, 0], [0, 0.125, 0]]), points)
+    shown = CroppedVideo(path, FRAMES, torch.tensor([[0.125, 0, 0], [0, 0.125, 0]]), points)
     assert recognised(net, shown) == "happy"  # type: ignore[arg-type]
     assert recognised(net, replace(shown, landmarks=np.full_like(points, np.nan))) == ""  # type: ignore[arg-type]
     wanted = {"a": "happy", "b": "sad", "c": "happy", "d": "fear"}

@@ -28,7 +28,7 @@ from training.__main__ import main as training
 from training.evaluate import videos
 from training.evaluate.videos import checkpoints, frechet_figures, lpips_figures
 from training.evaluate.videos.clips import Label, Paths, crops, find_pairs, open_clip, read_labels
-from training.evaluate.videos.film import at_25_fps
+from training.evaluate.videos.cropped_video import at_25_fps
 from training.evaluate.videos.lpips import AlexNet, head_shapes
 
 
@@ -96,7 +96,7 @@ def small_networks(no_models: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(frechet_figures, "InceptionV3", lambda: Blocks(8))
     monkeypatch.setattr(frechet_figures, "InceptionI3d", lambda: Blocks(3))
     monkeypatch.setattr(frechet_figures, "FEATURES", 8)
-    monkeypatch.setattr("training.evaluate.videos.film.SIZE", 96)
+    monkeypatch.setattr("training.evaluate.videos.cropped_video.SIZE", 96)
     monkeypatch.setattr(frechet_figures, "CLASSES", 3)
     monkeypatch.setattr(lpips_figures, "AlexNet", Trunk)
     named = {"pt_inception-2015-12-05-6726825d.pth": Blocks(8), "i3d_pretrained_400.pt": Blocks(3)}

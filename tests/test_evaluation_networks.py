@@ -19,7 +19,7 @@ from training.evaluate.videos.frechet import Moments, frechet_distance
 from training.evaluate.videos.i3d import InceptionI3d
 from training.evaluate.videos.inception import InceptionV3, resized_as_tensorflow
 from training.evaluate.videos.lpips import AlexNet, Lpips, head_shapes
-from training.evaluate.videos.syncnet import EMBEDDING, SyncNet, sync_score
+from training.syncnet import EMBEDDING, SyncNet, sync_score
 
 KEYS = json.loads((Path(__file__).parent / "data" / "evaluation_keys.json").read_text())
 NETWORKS: dict[str, type[nn.Module]] = {

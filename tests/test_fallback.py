@@ -17,7 +17,7 @@ from playmate_core.face import FaceModel
 from playmate_core.host import HOST
 from playmate_core.media.images import read_picture
 from playmate_core.media.video_writer import VideoWriter
-from playmate_core.rendering.fallback import out_of_memory, spoilt
+from playmate_core.rendering.fallback import has_invalid_picture, out_of_memory
 from playmate_core.rendering.portrait import read_portrait
 from playmate_core.rendering.render import RenderOptions, draw
 from playmate_core.rendering.source_video import FaceVideoOptions, read_source_video
@@ -113,7 +113,7 @@ def test_spoilt_half_precision_is_drawn_again(
 
 
 def test_good_pictures_and_other_failures_are_not_taken_for_it() -> None:
-    assert not spoilt(torch.full((2, 3, 4, 4), 0.2))
+    assert not has_invalid_picture(torch.full((2, 3, 4, 4), 0.2))
     assert out_of_memory(MemoryError()) and out_of_memory(RuntimeError("CUDA out of memory. Tried to allocate"))
     assert not out_of_memory(RuntimeError("shape mismatch"))
 

@@ -34,7 +34,7 @@ def test_guidance_is_equation_8_by_three_whole_passes(w_a: float, w_p: float, w_
 
     def whole(heard: bool, moved: bool) -> Tensor:
         drop, null = torch.full((3,), not heard), torch.full((3,), not moved)
-        hidden = base.trunk(x, t, replace(given, drop_audio=drop))
+        hidden = base.hidden_frames(x, t, replace(given, drop_audio=drop))
         expression = base.expression_head(feels(hidden, t, felt.weights, felt.intensity, null))
         return torch.cat([expression, base.pose_head(hidden)], -1)
 

@@ -12,17 +12,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from prepare_films import Film, correlation, drawn, lips, person, voice_of, write_film
+from prepare_films import Film, correlation, drawn, lips, person, voice_of, write_film, write_sound_with_gap
 from prepare_results import LIMITS
 from shared_facts import MESH, needs_shared
 
 from playmate_core.weights.folders import bundled
 from training.prepare.encode import Encode, flac
 from training.prepare.entry import Entry, Item
-from training.prepare.film import frames_between, read_voice
 from training.prepare.motion import Look, motion_scores
-from training.prepare.probe import Probe
+from training.prepare.probe import ProbeFile
+from training.prepare.shards import write_shards
 from training.prepare.shots import Shots
+from training.prepare.source_video import frames_between, read_voice
 from training.prepare.speech import speech_scores
 from training.prepare.steps import apply, apply_all
 from training.prepare.store import Store
@@ -43,7 +44,7 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def probed(root: Path, store: Store, name: str, **told: Any) -> Item:
-    item = apply(Probe(root), Item(Entry(name, name, "s", "mine", **told)), store, LIMITS, root)[0]
+    item = apply(ProbeFile(root), Item(Entry(name, name, "s", "mine", **told)), store, LIMITS, root)[0]
     assert not item.reason
     return item
 
@@ -134,7 +135,7 @@ def test_mediapipe_s_crop_reads_the_same_head(films: Path, tmp_path: Path, monke
     from playmate_core.detection.detect import detector
     from playmate_core.weights.files import load_face, tensor_hash
     from training.prepare.motion import ReadMotion
-    from training.prepare.speech import Speech
+    from training.prepare.speech import DetectSpeech
 
     (tmp_path / "models" / "detection").mkdir(parents=True)
     (tmp_path / "models" / "detection" / MESH.name).write_bytes(MESH.read_bytes())
@@ -144,7 +145,7 @@ def test_mediapipe_s_crop_reads_the_same_head(films: Path, tmp_path: Path, monke
         Store(tmp_path / "store"),
         [
             Shots(films, 3.0, 30.0),
-            Speech(films),
+            DetectSpeech(films),
             Track(films, "mediapipe", lambda: detector("mediapipe")),
             ReadMotion(films, str(face), tensor_hash(load_face(face).motion), "cpu"),
         ],
@@ -197,3 +198,29 @@ def test_a_probe_knows_sound_and_rates(films: Path, tmp_path: Path) -> None:
     item = probed(films, Store(tmp_path), "steady.mp4")
     assert item.facts["fps"] == 25.0 and item.facts["sound"] == "steady.mp4" and len(item.digest) == 64
     assert str(films) not in item.to_json()
+
+
+def test_a_gap_in_the_sound_becomes_silence_of_its_length(tmp_path: Path) -> None:
+    tone = (np.sin(2 * np.pi * 440 * np.arange(48000) / 16000) * 8000).astype(np.int16)
+    path = write_sound_with_gap(tmp_path / "gap.mkv", tone, 16384, 1.5)
+    true = np.concatenate([tone[:16384], np.zeros(24000, np.int16), tone[16384:]]) / np.float32(32768)
+    whole = read_voice(path, 0.0, 4.5, 0.0)
+    np.testing.assert_allclose(whole, true, atol=1e-3)
+    np.testing.assert_allclose(read_voice(path, 3.5, 4.5, 0.0), true[56000:], atol=1e-3)
+    np.testing.assert_allclose(read_voice(path, 1.5, 3.0, 0.0), true[24000:48000], atol=1e-3)
+
+
+def test_speech_after_a_gap_of_more_than_a_minute_keeps_its_time(tmp_path: Path) -> None:
+    tone = (np.sin(2 * np.pi * 440 * np.arange(48000) / 16000) * 8000).astype(np.int16)
+    path = write_sound_with_gap(tmp_path / "gap.mkv", tone, 16384, 70.0)
+    after = read_voice(path, 71.524, 72.024, 0.0)
+    np.testing.assert_allclose(after, tone[24384:32384] / np.float32(32768), atol=1e-3)
+    assert not read_voice(path, 40.0, 41.0, 0.0).any()
+
+
+def test_only_shards_are_deleted(tmp_path: Path) -> None:
+    stale, foreign = tmp_path / "train-00003.tar", tmp_path / "backup.tar"
+    for path in (stale, foreign):
+        path.write_bytes(b"")
+    write_shards(tmp_path, [], Store(tmp_path / "store"), 10, 10.0)
+    assert foreign.exists() and not stale.exists()

@@ -13,7 +13,8 @@ from prepare_results import LIMITS
 
 from playmate_core.errors import UserError
 from training.prepare.sync import lip_opening, offset_by_envelope, voice_envelope
-from training.prepare.syncnet import SyncNet, best_offset, load_syncnet, mfcc, offset_by_syncnet
+from training.prepare.syncnet import load_syncnet, offset_by_syncnet
+from training.syncnet import SyncNet, mfcc, sync_score
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -47,8 +48,8 @@ def test_syncnet_has_the_published_shapes_and_is_loaded_strictly(tmp_path: Path)
     assert shapes["netcnnaud.0.weight"] == (64, 1, 3, 3) and shapes["netcnnaud.18.weight"] == (512, 256, 5, 4)
     assert shapes["netcnnlip.0.weight"] == (96, 3, 5, 7, 7) and shapes["netcnnlip.18.weight"] == (512, 256, 1, 6, 6)
     assert shapes["netfclip.3.weight"] == shapes["netfcaud.3.weight"] == (1024, 512)
-    assert net.eval().hear(torch.zeros(2, 1, 13, 20)).shape == (2, 1024)
-    assert net.look(torch.zeros(1, 3, 5, 224, 224)).shape == (1, 1024)
+    assert net.eval().embed_audio(torch.zeros(2, 1, 13, 20)).shape == (2, 1024)
+    assert net.embed_frames(torch.zeros(1, 3, 5, 224, 224)).shape == (1, 1024)
     path = tmp_path / "syncnet_v2.model"
     torch.save({k: v for k, v in net.state_dict().items() if "num_batches" not in k}, path)
     loaded = load_syncnet(path)
@@ -64,8 +65,8 @@ def test_syncnet_has_the_published_shapes_and_is_loaded_strictly(tmp_path: Path)
 @pytest.mark.parametrize("late", [-4, 0, 6])
 def test_the_offset_of_least_distance_says_how_late_the_sound_is(late: int) -> None:
     features = torch.randn(90, 32, generator=torch.Generator().manual_seed(0))
-    frames, confidence = best_offset(features[20:70], features[20 - late : 70 - late])
-    assert frames == late and confidence > 3
+    score = sync_score(features[20:70], features[20 - late : 70 - late])
+    assert score.offset == late and score.confidence > 3
 
 
 def test_syncnet_s_answer_for_a_film_is_an_offset_and_a_confidence() -> None:

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from playmate_core.errors import UserError
+from playmate_core.speech import SAMPLE_RATE
 from playmate_core.values import EMOTIONS
 from training.synthetic import speech
 from training.synthetic.acting import HIGH, LOW, blinks, head_track, pattern, smooth_process
@@ -20,7 +21,7 @@ from training.synthetic.identity import make_identity
 from training.synthetic.lexicon import LEXICON, pronounce
 from training.synthetic.rig import RIG, lip_aperture, rig_from_expression
 from training.synthetic.sentences import make_sentence, split_of, vocabulary
-from training.synthetic.speech import RATE, VOICES, Manner, Phone, say
+from training.synthetic.speech import VOICES, Manner, Phone, say
 from training.synthetic.visemes import MOUTH, TRACK_RATE, VISEMES, mouth_track, symbols_of
 
 NEEDS_ESPEAK = pytest.mark.skipif(importlib.util.find_spec("espeakng_loader") is None, reason="needs espeakng-loader")
@@ -45,7 +46,7 @@ def same(first: SyntheticClip, second: SyntheticClip) -> bool:
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_phones_tile_the_speech_and_stops_are_quiet_where_they_close(backend: str) -> None:
     said = say(SENTENCE, "en-us+m3", 4, backend)
-    seconds = len(said.waveform) / RATE
+    seconds = len(said.waveform) / SAMPLE_RATE
     assert said.waveform.dtype == np.float32 and 1.5 < seconds < 6.0
     assert all(p.start < p.end <= seconds + 1e-6 for p in said.phones)
     assert all(a.end <= b.start + 1e-9 for a, b in zip(said.phones, said.phones[1:], strict=False))
@@ -53,7 +54,7 @@ def test_phones_tile_the_speech_and_stops_are_quiet_where_they_close(backend: st
     assert sounds[0] == "b" and sounds.count("p") >= 3 and sounds.count("m") >= 4
 
     def loudness(wanted: Callable[[Phone], bool]) -> float:
-        parts = [said.waveform[int(p.start * RATE) : int(p.end * RATE)] for p in said.phones if wanted(p)]
+        parts = [said.waveform[int(p.start * SAMPLE_RATE) : int(p.end * SAMPLE_RATE)] for p in said.phones if wanted(p)]
         return float(np.sqrt(np.mean(np.concatenate(parts) ** 2)))
 
     assert loudness(lambda p: p.label == "p") < 0.5 * loudness(lambda p: p.stressed)
@@ -95,9 +96,9 @@ def test_resampling_keeps_a_tone(hertz: float, count: int) -> None:
     def tone(time: np.ndarray) -> np.ndarray:
         return np.sin(2 * np.pi * hertz * time) * (0.5 - 0.5 * np.cos(2 * np.pi * time * 22050 / count))
 
-    there = speech.resample(tone(np.arange(count) / 22050).astype(np.float32), 22050, RATE)
-    assert len(there) == -(-count * RATE // 22050)
-    assert np.abs(there - tone(np.arange(len(there)) / RATE)).max() < 1e-3
+    there = speech.resample_fft(tone(np.arange(count) / 22050).astype(np.float32), 22050, SAMPLE_RATE)
+    assert len(there) == -(-count * SAMPLE_RATE // 22050)
+    assert np.abs(there - tone(np.arange(len(there)) / SAMPLE_RATE)).max() < 1e-3
 
 
 @settings(max_examples=25, deadline=None)

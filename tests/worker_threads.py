@@ -10,4 +10,4 @@ PATIENCE = 600
 
 def ours() -> set[str]:
     """The names of those that run now."""
-    return {thread.name for thread in threading.enumerate()} & {"ahead", "behind", "video encoder"}
+    return {thread.name for thread in threading.enumerate()} & {"prefetch", "background consumer", "video encoder"}

@@ -27,7 +27,7 @@ VERBS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Hand the rest of the line to ``training.VERB.main``; a UserError is one line on stderr and exit status 2."""
+    """Pass the remaining arguments to ``training.VERB.main``; a UserError is one line on stderr and exit status 2."""
     argv = list(sys.argv[1:] if argv is None else argv)
     if not argv or argv[0] not in VERBS:
         wants_help = bool(argv) and argv[0] in ("-h", "--help")

@@ -19,6 +19,7 @@ from safetensors.torch import save as serialize
 import playmate_core
 from playmate_core.atomic_file import write_atomically
 from playmate_core.errors import UserError
+from playmate_core.speech import SAMPLE_RATE
 from playmate_core.weights import files as weights
 from training.config import parse
 from training.facts import portable
@@ -26,7 +27,7 @@ from training.synthetic.identity import make_identity
 from training.synthetic.pixels import make_scene, render
 from training.synthetic.rig import RIG
 from training.synthetic.sessions import FIRST_IDENTITY
-from training.synthetic.speech import RATE, VOICES, say
+from training.synthetic.speech import VOICES, say
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +64,7 @@ class BundleConfig:
 
 
 def draw_portrait(config: BundleConfig) -> bytes:
-    """A person nobody met in training, near frontal, with the beginning of a smile: PNG."""
+    """An identity outside the training data, near frontal, with the beginning of a smile: PNG."""
     rig = np.zeros(len(RIG))
     rig[[RIG.index("smile_left"), RIG.index("smile_right")]] = SMILE
     identity = make_identity(FIRST_IDENTITY["test"] + config.identity)
@@ -72,14 +73,14 @@ def draw_portrait(config: BundleConfig) -> bytes:
 
 
 def record_speech(config: BundleConfig) -> bytes:
-    """SENTENCES in a voice nobody heard in training: WAV, 16 kHz, mono, 16 bit."""
+    """SENTENCES in a voice outside the training data: WAV, 16 kHz, mono, 16 bit."""
     if not 0 <= config.voice < len(VOICES["test"]):
         raise UserError(f"--voice is {config.voice}, expected 0 to {len(VOICES['test']) - 1}.")
     voice = VOICES["test"][config.voice]
-    parts: list[NDArray[np.floating]] = [np.zeros(round(LEAD * RATE))]
+    parts: list[NDArray[np.floating]] = [np.zeros(round(LEAD * SAMPLE_RATE))]
     for sentence in SENTENCES:
-        parts += [say(sentence, voice, 0, config.speech).waveform, np.zeros(round(PAUSE * RATE))]
-    parts[-1] = np.zeros(round(TAIL * RATE))
+        parts += [say(sentence, voice, 0, config.speech).waveform, np.zeros(round(PAUSE * SAMPLE_RATE))]
+    parts[-1] = np.zeros(round(TAIL * SAMPLE_RATE))
     sound = np.concatenate(parts)
     sound *= LOUDNESS / np.sqrt(np.mean(sound[sound != 0] ** 2))
     sound += ROOM_TONE * np.random.default_rng(0).standard_normal(len(sound))
@@ -87,7 +88,7 @@ def record_speech(config: BundleConfig) -> bytes:
     with wave.open(blob, "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
-        file.setframerate(RATE)
+        file.setframerate(SAMPLE_RATE)
         file.writeframes(np.round(sound.clip(-0.99, 0.99) * 32767).astype("<i2").tobytes())
     return blob.getvalue()
 

@@ -1,4 +1,4 @@
-"""A clip as the motion stages know it: what a camera and a microphone give, and nothing that only a renderer knows."""
+"""A clip as the motion stages use it: what can be recorded, without the renderer's ground truth."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor
 
 from playmate_core.values import Motion
 
-#: The emotion of a clip that nobody labelled.
+#: The emotion of a clip that without a label.
 UNLABELLED = ""
 
 
@@ -16,7 +16,7 @@ UNLABELLED = ""
 class Clip:
     """T frames at 25 fps of one speaker.
 
-    ``emotion`` is one of ``values.EMOTIONS`` or UNLABELLED; ``intensity`` 0..1, NaN where nobody said how strong;
+    ``emotion`` is one of ``values.EMOTIONS`` or UNLABELLED; ``intensity`` 0..1, NaN where it is not annotated;
     ``motion`` as LivePortrait has it; ``keypoints`` (21, 3) canonical;
     ``license_tag`` what the recording may be used for.
     """

@@ -27,15 +27,15 @@ class ClipTensors:
     motion: Tensor
     audio: Tensor
     identity: Tensor
-    emotion: int  # index into EMOTIONS, -1 where nobody named it
-    intensity: float  # NaN where nobody said how strong
+    emotion: int  # index into EMOTIONS, -1 where it is not annotated
+    intensity: float  # NaN where it is not annotated
     pose_static: bool = False  # its head hardly moves: its pose, divided by a floor, is no target
 
 
 def clip_tensors(
     clip: Clip, statistics: MotionStatistics, encoder: AudioEncoder, pose_normalisation: str
 ) -> ClipTensors:
-    """``clip`` as the denoiser sees it; the encoder listens here, once. Sound and motion are cut to the shorter."""
+    """``clip`` as input of the denoiser; the audio encoder runs here, once. Sound and motion are cut to the shorter."""
     mean, std = POSE_NORMALISATIONS[pose_normalisation](clip.motion, statistics)
     motion = to_model_space(clip.motion, statistics, mean, std)
     audio = encoder.listen(clip.waveform, SAMPLE_RATE).features

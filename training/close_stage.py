@@ -57,7 +57,7 @@ class CloseBatch:
 
 
 class CloseStage:
-    """What is trained (the second look), on what (frames of people nobody else meets), and the loss."""
+    """What is trained (the second look), on what (frames of identities used for nothing else), and the loss."""
 
     name = "close"
 

@@ -49,7 +49,7 @@ def learning_rate(config: LoopConfig, step: int) -> float:
 
 
 def check(config: LoopConfig) -> None:
-    """Raise UserError where a value of the loop's own fields cannot be meant."""
+    """Raise UserError where a value of the loop's own fields is invalid."""
     choices = {"schedule": ("cosine", "constant"), "mixed_precision": ("no", "bf16")}
     for name, allowed in choices.items():
         if (got := getattr(config, name)) not in allowed:

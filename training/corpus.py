@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from playmate_core.atomic_file import write_atomically
+from playmate_core.atomic_file import remove_stale, write_atomically
 from playmate_core.errors import UserError
 from training.config import parse
 from training.config_files import from_mapping
@@ -37,7 +37,7 @@ _FREE, _COUNTS = ("out", "workers"), ("clips", "sessions", "judges")
 class CorpusConfig:
     """What to make. Clips are motion and sound with ground truth; sessions are pictures for the face networks.
 
-    ``judges``: sessions of people nobody else meets, on whom the probes of `evaluate` are trained.
+    ``judges``: sessions of identities used for nothing else, on whom the probes of `evaluate` are trained.
     """
 
     out: str = "data/corpus"
@@ -102,13 +102,12 @@ def make_shard(config: CorpusConfig, shard: Shard) -> Shard:
 def make_corpus(config: CorpusConfig) -> str:
     """Make what is missing of the corpus and return its hash.
 
-    Raises UserError for values that cannot be meant, a folder that holds another corpus, a missing espeak-ng.
+    Raises UserError for invalid values, a folder that holds another corpus, a missing espeak-ng.
     """
     _check(config)
     out = Path(config.out)
     _settle(config, out)
-    for left in out.glob(".*.part"):
-        left.unlink()
+    remove_stale(out)
     shards = list(plan(config))
     missing = [shard for shard in shards if not shard.path.exists()]
     if any(shard.kind == "clips" for shard in missing):

@@ -181,7 +181,7 @@ def _header(path: Path) -> tuple[list[dict[str, Any]], dict[str, _Place]]:
 
 
 def _mapped(path: Path, place: _Place, dtype: type[np.generic]) -> NDArray[Any]:
-    """A tensor left on disk. Copy on write: nobody can change the corpus through it."""
+    """A tensor left on disk. Copy on write: no one can change the corpus through it."""
     return np.memmap(path, dtype, "c", place.offset, place.shape)
 
 

@@ -1,4 +1,4 @@
-"""What a model has seen: how much, of how many people, under which licences. It travels into the checkpoint."""
+"""Record of a model's training data: amount, number of speakers, licences. Stored in the checkpoint."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class DataCard:
 
 
 def data_card(root: Path, clips: Iterable[Clip]) -> DataCard:
-    """The card of some clips of a corpus, which says itself where its clips come from."""
+    """The data card of some clips of a corpus; the corpus states where its clips come from."""
     clips = list(clips)
     return DataCard(
         description=_description(Path(root), clips),

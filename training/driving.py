@@ -1,4 +1,4 @@
-"""``python -m training driving``: film the bundled driving clip, another person who looks around and speaks."""
+"""``python -m training driving``: render the bundled driving video, another person who looks around and speaks."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SYLLABLES_PER_SECOND, BLINK_SECONDS = 3.5, (0.9, 2.3)
 
 @dataclass(frozen=True)
 class DrivingConfig:
-    """What to film: ``identity`` and ``scene`` as in the bundle, for ``seconds``; an empty ``out`` is the package's."""
+    """What to render: ``identity`` and ``scene`` as in the bundle, for ``seconds``; ``out`` "" is in the package."""
 
     out: str = ""
     identity: int = 5

@@ -37,7 +37,7 @@ SPEAKING = (*LIP_KEYPOINTS, *EYE_KEYPOINTS, *BROWS)
 
 @dataclass(frozen=True)
 class FaceStageConfig(LoopConfig):
-    """What the face networks learn from, and how much each term weighs.
+    """Training data of the face networks and the weights of the loss terms.
 
     ``init``: weights to go on from, with ``grow`` a smaller model's, which fill what they fit; ``reader``: weights
     whose M replaces theirs (`python -m training reading`).
@@ -195,7 +195,7 @@ class FaceStage:
         return self._look_apart(a, b, self.config.norm)
 
     def _look_apart(self, first: Tensor, second: Tensor, norm: str) -> Tensor:
-        """How unlike two pictures look to the feature network."""
+        """Distance of two pictures in the feature network's space."""
         side = min(self.config.look_size, first.shape[-1])
         return perceptual_distance(self.eye, resized(first, side), resized(second, side), norm)
 

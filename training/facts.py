@@ -1,4 +1,4 @@
-"""What a checkpoint says of how it came to be."""
+"""Training facts that are stored in a checkpoint."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def hash_or_note(corpus: Path) -> str:
 def portable(value: Any) -> Any:
     """``value`` with every absolute path in it, words of a command too, cut to its last two names.
 
-    Where things lay on the machine that trained concerns nobody.
+    Paths of the training machine are left out.
     """
     if isinstance(value, dict):
         return {key: portable(item) for key, item in value.items()}

@@ -261,7 +261,7 @@ def to_device(value: Any, device: torch.device) -> Any:
 def _bar(name: str, first: int, steps: int, shown: bool) -> Any:
     from tqdm.auto import tqdm
 
-    interval = 0.5 if sys.stderr.isatty() else 30.0  # a log file wants a line now and then, not a film
+    interval = 0.5 if sys.stderr.isatty() else 30.0  # a log file wants a line now and then, not a video
     return tqdm(initial=first, total=steps, desc=name, mininterval=interval, disable=not shown, dynamic_ncols=True)
 
 

@@ -1,4 +1,4 @@
-"""What both motion stages share: the recipe of a window, its noising, and the masked mean."""
+"""Shared by both motion stages: the recipe of a window, its noising, and the masked mean."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from training.config import LoopConfig
 
 @dataclass(frozen=True)
 class MotionRecipe(LoopConfig):
-    """What the two motion stages are told alike. The shares are docs/method.md 1.7's and 1.10's."""
+    """Options of both motion stages. The shares are docs/method.md 1.7's and 1.10's."""
 
     corpus: str = "data/corpus"
     clips: int = 0  # train on that many clips only; 0: all

@@ -1,4 +1,4 @@
-"""What `prepare` made, read for training: WebDataset tars of motion and sound, nothing unpickled, sound left on disk.
+"""Reader of what `prepare` writes: WebDataset tars of motion and sound, nothing unpickled, sound left on disk.
 
 A clip's members share a name: ``ID.json``, ``ID.motion.safetensors`` and ``ID.flac`` (docs/method.md 2.3).
 """
@@ -41,7 +41,7 @@ class Member:
 
 @dataclass(frozen=True)
 class PreparedClip(Clip):
-    """A clip of somebody who was recorded; its FLAC stays in ``shard`` until the waveform is asked for."""
+    """A clip of a recorded person; its FLAC stays in ``shard`` until the waveform is read."""
 
     shard: Path
     sound: Member

@@ -39,7 +39,7 @@ class ProbeConfig:
 
 @dataclass(frozen=True)
 class ProbeReading:
-    """What the probe sees in B pictures."""
+    """Outputs of the probe for B pictures."""
 
     rotation: Tensor  # (B, 3) degrees
     rig: Tensor  # (B, 16)

@@ -30,7 +30,7 @@ from training.probe_stage import half_detail
 
 @dataclass(frozen=True)
 class ReadingConfig(LoopConfig):
-    """How M learns to read.
+    """Options of M's pre-training.
 
     ``init``: weights to go on from, with ``grow`` a smaller model's, which fill what they fit. ``first``: weight of all
     that the first look says; 0 leaves it as it is. ``fine_heads``: rate of its heads for hundredths, relative to lr.

@@ -1,4 +1,4 @@
-"""Stage 1: which motion goes with this voice (docs/method.md 1.4 to 1.10). Only the denoiser learns."""
+"""Stage 1: motion from speech (docs/method.md 1.4 to 1.10). Only the denoiser is trained."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Stage1Config(MotionRecipe):
 
 
 class Stage1:
-    """What learns is the denoiser; the loss is Eq. 7."""
+    """Trains the denoiser; the loss is Eq. 7."""
 
     name = "stage1"
 
@@ -138,7 +138,7 @@ def read_clips(config: MotionRecipe) -> Sequence[Clip]:
 def make_sampler(
     clips: Sequence[Clip], statistics: MotionStatistics, model: MotionConfig, audio_path: str = ""
 ) -> WindowSampler:
-    """Listen to every clip once and lay them end to end, in the model space of ``statistics``."""
+    """Encode every clip once and concatenate them, in the model space of ``statistics``."""
     encoder = make_encoder(model.audio_encoder, audio_path or None)
     tensors = [clip_tensors(clip, statistics, encoder, model.pose_normalisation) for clip in clips]
     sampler = WindowSampler(tensors, statistics.silence, model.window, model.previous)

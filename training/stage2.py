@@ -1,4 +1,4 @@
-"""Stage 2: emotion on top of a frozen stage 1 (docs/method.md 1.10 and 1.11). Only the emotion controller learns."""
+"""Stage 2: emotion control of a frozen stage 1 (docs/method.md 1.10, 1.11). Only the controller is trained."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Stage2Config(MotionRecipe):
 
 
 class Stage2:
-    """What learns is the controller; the loss is Eq. 7's expression half: pose never hears of emotion."""
+    """Trains the controller; the loss is Eq. 7's expression half: emotion does not affect pose."""
 
     name = "stage2"
 
@@ -98,7 +98,7 @@ class Stage2:
         one_hot = F.one_hot(batch.emotion, len(EMOTIONS)).float()[:, None].expand(-1, frames, -1)  # (B, W, E)
         intensity = drawn_where_unknown(batch.intensity, generator)[:, None].expand(-1, frames)
         with torch.no_grad():
-            hidden = self.base.trunk(noised.noisy, noised.t, noised.context)
+            hidden = self.base.hidden_frames(noised.noisy, noised.t, noised.context)
         felt = self.controller(hidden, noised.t, one_hot, intensity, null.to(hidden.device), batch.valid)
         prediction = self.base.expression_head(felt).float()
         square = (prediction - noised.target[..., :EXPRESSION_CHANNELS]).square()

@@ -1,4 +1,4 @@
-"""The commands animate, motion and render: words in, one call of :mod:`animate`, words out."""
+"""The commands animate, motion and render: parse arguments, call :mod:`animate`, print the result."""
 
 from __future__ import annotations
 
@@ -203,7 +203,7 @@ def _run_motion(options: argparse.Namespace) -> None:
 
 
 def summary(what: str, report: JobReport) -> str:
-    """Where the file is, how long it is, and how long each stage took."""
+    """Path and length of the file, and the duration of each stage, as text."""
     lines = [
         f"{what:8} {report.path.resolve()}",
         f"length   {report.seconds:.2f} s, {report.frames} frames at {report.fps:g} fps",

@@ -1,7 +1,7 @@
-"""What the words behind a flag may be: numbers of a range, names of a list, faces, crops, files; each refuses the rest.
+"""Argument types: numbers of a range, names of a list, faces, crops and files.
 
-Every flag has one of these types, so that a mistake is found while the words are read, before anything else happens.
-Numbers take their default and their range from the dataclass field they set.
+Every flag has one of these types, so that mistakes are found during parsing, before anything else happens. Numbers take
+their default and their range from the dataclass field they set.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from ..diffusion.options import GuidanceKeys, numbers
 from ..errors import UserError, elided, suggestion
 from ..ranges import Range, default_of, range_of
 
-#: Where a namespace keeps which flags were given.
+#: Namespace attribute with the names of the flags that were set explicitly.
 SAID = "said"
 T = TypeVar("T")
-#: Bytes of one name that file systems take.
+#: Longest file name in bytes that file systems accept.
 LONGEST_NAME = 255
 
 
-def told(read: Callable[[str], T], text: str) -> T:
-    """What ``read`` makes of ``text``; its UserError in the form that a flag's type has."""
+def parse_argument(read: Callable[[str], T], text: str) -> T:
+    """Parse ``text`` with ``read``; its UserError becomes an ArgumentTypeError."""
     try:
         return read(text)
     except UserError as problem:
@@ -43,16 +43,16 @@ class Number:
     range: Range
 
     def __call__(self, text: str) -> Any:
-        return told(self.range.read, text)
+        return parse_argument(self.range.read, text)
 
 
 class TimelineArgument(Number):
-    """A number, or numbers from given seconds on, all of a range."""
+    """A number, or a timeline of numbers, all of a range."""
 
     def __call__(self, text: str) -> Any:
-        written = told(GuidanceKeys.written, text)
+        written = parse_argument(GuidanceKeys.written, text)
         for value in numbers(written):
-            told(lambda name, value=value: self.range.check(name, value), "each number")  # type: ignore[misc]
+            parse_argument(lambda name, value=value: self.range.check(name, value), "each number")  # type: ignore[misc]
         return written
 
 
@@ -83,13 +83,13 @@ class OneOf:
 
 
 def unknown_choice(text: str, names: Iterable[str]) -> str:
-    """The words on a name that is in no list."""
+    """The error message for a name that is not in ``names``."""
     names = tuple(names)
     return f"invalid choice: {elided(repr(text))}{suggestion(text, names)}; choose from {', '.join(names)}"
 
 
 class StoreSaid(argparse._StoreAction):
-    """Stores a value and, under SAID, that it was said: a default and the same value said can mean different things."""
+    """Stores a value and, under SAID, that it was set explicitly: an explicit default can differ from no value."""
 
     def __call__(
         self,
@@ -148,7 +148,7 @@ def not_blank(text: str) -> str:
 
 
 def models_folder(text: str) -> Path:
-    """A folder of models, or a file of extra paths, that is there."""
+    """An existing folder of models, or an existing .yaml file of extra paths."""
     folder = path(text)
     if not (folder.is_dir() or (folder.suffix in (".yaml", ".yml") and folder.is_file())):
         raise argparse.ArgumentTypeError(f"there is no folder {folder}, nor a .yaml file of paths; please check it")
@@ -156,20 +156,20 @@ def models_folder(text: str) -> Path:
 
 
 def emotion(text: str) -> str:
-    """A name, or a timeline."""
-    told(lambda written: EmotionSchedule.written(written, 1.0), text)
+    """An emotion name, or a timeline."""
+    parse_argument(lambda written: EmotionSchedule.written(written, 1.0), text)
     return text
 
 
 def which_face(text: str) -> Pick:
     """Which of several faces."""
-    return told(Pick.read, text)
+    return parse_argument(Pick.read, text)
 
 
 def crop(text: str) -> str | Box:
-    """A word, or four numbers: the left, top, right and bottom of a face box in pixels."""
+    """A name, or four numbers: the left, top, right and bottom of a face box in pixels."""
     if "," not in text:
-        told(check_source, text)
+        parse_argument(check_source, text)
         return text
     try:
         left, top, right, bottom = (float(part) for part in text.split(","))

@@ -1,4 +1,4 @@
-"""The command line: words in, one call of :func:`talk.talk`, words out."""
+"""The command line: parse arguments, call the pipelines, print the result."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ from .terminal import (
 )
 from .weights import add_models_flag, register, resolved, search_first
 
-#: Exit codes: a person's mistake, as argparse has it, and Ctrl-C, as shells have it.
+#: Exit codes: user error, as in argparse, and Ctrl-C, as in shells.
 MISTAKE, INTERRUPTED = 2, 130
 TALK_EXAMPLES = (
     "playmate talk me.png speech.wav -o out.mp4",
@@ -60,7 +60,7 @@ TALK_EXAMPLES = (
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code. A person's mistake is one sentence on stderr, never a traceback."""
+    """Run the command line; returns the exit code. User errors are one sentence on stderr, never a traceback."""
     open_streams()
     try:
         return _run(words)
@@ -68,20 +68,20 @@ def main(words: Sequence[str] | None = None) -> int:
         close_streams()
 
 
-def _stop_when_told() -> None:
-    """Being told to end, or the terminal being closed, is Ctrl-C too; a second such signal does not stop the tidying.
+def _handle_termination() -> None:
+    """Handle termination signals as Ctrl-C; further ones are ignored so that cleanup can finish.
 
-    `nohup` says that a closed terminal shall not matter.
+    Signals that are ignored already, as SIGHUP under `nohup`, stay ignored.
     """
-    told = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
-    told = [one for one in told if signal.getsignal(one) != signal.SIG_IGN]
+    termination_signals = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
+    termination_signals = [one for one in termination_signals if signal.getsignal(one) != signal.SIG_IGN]
 
     def stop(number: int, frame: object) -> NoReturn:
-        for one in told:
+        for one in termination_signals:
             signal.signal(one, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    for one in told:
+    for one in termination_signals:
         signal.signal(one, stop)
 
 
@@ -89,7 +89,7 @@ def _run(words: Sequence[str] | None) -> int:
     options = argparse.Namespace()
     try:
         if threading.current_thread() is threading.main_thread():
-            _stop_when_told()
+            _handle_termination()
         options = parser().parse_args(prepared(sys.argv[1:] if words is None else words))
         search_first(options)
         options.run(options)
@@ -111,7 +111,7 @@ def _run(words: Sequence[str] | None) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The commands and their flags; every default and range is read from the dataclass it belongs to."""
+    """The argument parser; defaults and ranges are read from the dataclasses they belong to."""
     top = Parser(prog="playmate", description="A still portrait and a voice become a talking video.")
     top.add_argument("--version", action="version", version=f"playmate {version()}")
     commands = top.add_subparsers(metavar="COMMAND", required=True)
@@ -139,7 +139,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def add_talk_flags(to: argparse.ArgumentParser) -> None:
-    """What a talking video can be told."""
+    """Flags of talking videos."""
     request, pose = TalkRequest(Path(), Path(), Path()), PoseSource()
     names = ", ".join((*EMOTIONS, NO_EMOTION))
     look = to.add_argument_group("what is seen")
@@ -196,7 +196,7 @@ def add_sampling_flags(to: argparse.ArgumentParser) -> None:
 
 
 def request_from(options: argparse.Namespace, portrait: Path, speech: Path) -> TalkRequest:
-    """The job that the words describe. Raises UserError where a choice is refused."""
+    """The job for parsed arguments. Raises UserError for invalid combinations."""
     names = ["steps", "sampler", "spacing", "cfg_audio", "cfg_audio_pose", "cfg_emotion", "seed"]
     names += ["pose_amplitude", "pose_mean", "pose_anchor", "start"]
     try:
@@ -234,12 +234,12 @@ def request_from(options: argparse.Namespace, portrait: Path, speech: Path) -> T
 
 
 def named_weights(options: argparse.Namespace) -> Weights:
-    """The models that the words name, by path or by where they lie below a models folder."""
-    face, feeling = map(resolved, (options.face_weights, options.emotion_weights))
+    """The model files in the arguments, by path or by name below a models folder."""
+    face, emotion_file = map(resolved, (options.face_weights, options.emotion_weights))
     audio = resolved(options.audio_weights)
     if audio is not None and not audio.is_dir():
         raise UserError(f"There is no folder {audio} with an audio encoder; please check --audio-weights.")
-    return Weights(face, options.motion_weights, feeling, None if audio is None else str(audio))
+    return Weights(face, options.motion_weights, emotion_file, None if audio is None else str(audio))
 
 
 def run_talk(options: argparse.Namespace) -> None:
@@ -261,7 +261,7 @@ def run_describe(options: argparse.Namespace) -> None:
 
 
 def make(request: TalkRequest) -> None:
-    """Run the job under progress bars and tell what came of it."""
+    """Run the job with progress bars and print a summary."""
     with Bars() as bars:
         report = talk(request, bars)
     say(summary("video", report))

@@ -1,4 +1,4 @@
-"""What every command needs at a terminal: a parser, flags that several have, progress bars, and a line said."""
+"""Shared parts of the commands: the parser, common flags, progress bars and output."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .arguments import choice, crop, not_blank, number, path, unknown_choice, wh
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose complaints are one sentence, like every other of ours, and which guesses what was meant.
+    """An argument parser whose errors are UserErrors with suggestions.
 
     ``examples`` are whole command lines, shown below the help.
     """
@@ -33,7 +33,7 @@ class Parser(argparse.ArgumentParser):
         raise UserError(f"{message[:1].upper()}{message[1:]}; see `{self.prog} --help`.")
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """As argparse does; what nobody knows is refused here, where the flags of the command are known."""
+        """As argparse, but reports unknown arguments here, where the command's flags are known for suggestions."""
         found, unknown = super().parse_known_args(args, namespace)
         if unknown:
             flags = re.findall(r"--?[a-z][\w-]*", self.format_usage())
@@ -53,13 +53,13 @@ def command(commands: Any, name: str, what: str, *examples: str) -> Parser:
 
 
 def resume_flag(to: argparse._ActionsContainer) -> None:
-    """Whether a stopped job can go on."""
+    """Add ``--resume``."""
     what = "keep what is drawn when stopped; the same command goes on from it"
     to.add_argument("--resume", action="store_true", help=what)
 
 
 def weights_flag(to: argparse._ActionsContainer, kind: str) -> None:
-    """Another model file than the bundled one."""
+    """Add a flag for another model file than the bundled one."""
     what = f"{with_article(kind)} model instead of the bundled one: a file or folder, or its name below a models folder"
     if kind == "motion":
         what += "; or joyvasa or ditto, which learned mostly Chinese and English"
@@ -67,8 +67,8 @@ def weights_flag(to: argparse._ActionsContainer, kind: str) -> None:
 
 
 def prepared(words: Sequence[str]) -> list[str]:
-    """The words of a command line, a value that begins with a minus joined to its flag: argparse would take -1:happy
-    for a flag. Raises UserError for a null byte, which no file name holds."""
+    """Command-line arguments with values that begin with a minus joined to their flag, as argparse would take -1:happy
+    for a flag. Raises UserError for a null byte, which no file name can contain."""
     if any("\0" in word for word in words):
         raise UserError("A word of the command line holds a null byte; please write it again.")
     ready: list[str] = []
@@ -82,7 +82,7 @@ def prepared(words: Sequence[str]) -> list[str]:
 
 
 class Bars:
-    """One progress bar a stage, on stderr."""
+    """Progress callback that shows one bar per stage on stderr."""
 
     def __init__(self) -> None:
         self._bar: tqdm | None = None
@@ -91,7 +91,7 @@ class Bars:
     def __call__(self, name: str, done: int, total: int) -> None:
         try:
             self._show(name, done, total)
-        except OSError:  # nobody reads them any more; the job goes on
+        except OSError:  # stderr was closed; the job continues
             _silence(sys.stderr)
 
     def _show(self, name: str, done: int, total: int) -> None:
@@ -117,29 +117,29 @@ class Bars:
 
 
 def device_flag(to: argparse._ActionsContainer, default: str) -> None:
-    """Where networks run."""
+    """Add ``--device``."""
     what = f"where the networks run: cpu, or an accelerator's name as PyTorch has it, such as cuda or mps ({default})"
     to.add_argument("--device", type=not_blank, default=default, metavar="NAME", help=what)
 
 
 def precision_flag(to: argparse._ActionsContainer) -> None:
-    """How the renderer computes there."""
+    """Add ``--precision``."""
     choice(to, "--precision", AUTO, (AUTO, *PRECISIONS), "of the renderer; bf16 on processors that have it")
 
 
 def audio_track_flag(to: argparse._ActionsContainer, owner: type, what: str) -> None:
-    """Which sound of a file with several."""
+    """Add ``--audio-track``."""
     which = f"of {what}, counted from 0 (the one marked as default, or the first that is not silent)"
     number(to, "--audio-track", owner, "audio_track", which)
 
 
 def mark_flag(to: argparse._ActionsContainer) -> None:
-    """Whether the video says that it is synthetic."""
+    """Add ``--no-mark``."""
     to.add_argument("--no-mark", action="store_true", help="do not store in the video that it is synthetic, nor how")
 
 
 def face_flags(to: argparse._ActionsContainer, what: str, prefix: str = "") -> None:
-    """Where the face of ``what`` is and which of several."""
+    """Add the flags that locate and select the face of ``what``."""
     where = f"where the face of the {what} is: auto, whole, left,top,right,bottom of it in pixels, or who finds it: "
     where += ", ".join(DETECTORS)
     names = (f"--{prefix}crop", f"--{prefix}detector")
@@ -149,7 +149,7 @@ def face_flags(to: argparse._ActionsContainer, what: str, prefix: str = "") -> N
 
 
 def say(text: str, to: TextIO | None = None) -> None:
-    """Write one line of text for the person at the terminal; somebody who left is no reason to fail."""
+    """Write a line to ``to`` (stdout); a closed stream is ignored from then on."""
     stream = to or sys.stdout
     try:
         stream.write(text + "\n")
@@ -159,12 +159,12 @@ def say(text: str, to: TextIO | None = None) -> None:
 
 
 def open_streams() -> None:
-    """Make standard output and error usable whatever they are: closed ones lead nowhere, and what their encoding
-    lacks is written as escapes."""
+    """Make standard streams usable: closed ones are redirected to the null device, and characters that their encoding
+    lacks are escaped."""
     for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(descriptor)
-        except OSError:  # or the next file that is opened gets this number, and the words of libraries with it
+        except OSError:  # closed: the next opened file would get this descriptor, and the output of libraries
             os.open(os.devnull, os.O_RDWR)
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w", encoding="utf-8"))  # noqa: SIM115
@@ -174,7 +174,7 @@ def open_streams() -> None:
 
 
 def close_streams() -> None:
-    """Write out what is left, so that the interpreter does not complain at its end of a reader that has gone."""
+    """Flush the standard streams, so that the interpreter does not report a closed pipe at exit."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -183,7 +183,7 @@ def close_streams() -> None:
 
 
 def _silence(stream: TextIO) -> None:
-    """Let a stream lead nowhere from now on."""
+    """Redirect a stream to the null device."""
     try:
         number = stream.fileno()
     except (OSError, ValueError):

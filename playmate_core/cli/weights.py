@@ -1,4 +1,4 @@
-"""``playmate weights``: which model files there are, where they belong, fetching them on request, checking them."""
+"""``playmate weights``: list, download, check and convert model files."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def register(commands: argparse._SubParsersAction[Any]) -> None:
 
 
 def add_models_flag(to: argparse._ActionsContainer, kind: Callable[[str], Path] = models_folder) -> None:
-    """``--models``, which may be given several times."""
+    """Add ``--models``, which can be repeated."""
     what = (
         "a folder laid out like ComfyUI's models, or a file like its extra_model_paths.yaml, searched first; may be"
         f" given again (or ${VARIABLE})"
@@ -50,13 +50,13 @@ def add_models_flag(to: argparse._ActionsContainer, kind: Callable[[str], Path] 
 
 
 def search_first(options: argparse.Namespace) -> None:
-    """Have the folders of ``--models`` searched before all others, by this command and by the detectors."""
+    """Search the folders of ``--models`` before all others, in this process."""
     named = tuple(getattr(options, "models", ()))
     HOST.set_model_folders(lambda category: below(named, category))
 
 
 def resolved(weights: Path | None) -> Path | None:
-    """A model that a person named: a path, or where it lies below a models folder; None stays None."""
+    """Resolve a model path, or its name below a models folder; None stays None."""
     return weights and Places.standard().resolve(weights)
 
 
@@ -64,30 +64,30 @@ def run_list(options: argparse.Namespace) -> None:
     """Print the table."""
     places = Places.standard()
     for one in SETS.values():
-        _tell(f"{one.name}: {one.purpose}")
+        _print_line(f"{one.name}: {one.purpose}")
         origin = ""
         for file in one.files:
-            if (told := f"{file.license}; {_source(file)}") != origin:  # once for all files that follow
-                _tell(f"  {told}")
-                origin = told
+            if (source_line := f"{file.license}; {_source(file)}") != origin:  # once for all files that follow
+                _print_line(f"  {source_line}")
+                origin = source_line
             here = places.find(file)
             size = megabytes(here.stat().st_size if here else file.size or file.about)
             unknown = "no public checksum, only its size is checked" if file.size else "no checksum known"
             known = f"SHA-256 {file.sha256[:12]}..." if file.sha256 else unknown
-            _tell(f"  {'here   ' if here else 'missing'} {size:>9}  {here or places.target(file)}  ({known})")
+            _print_line(f"  {'here   ' if here else 'missing'} {size:>9}  {here or places.target(file)}  ({known})")
 
 
 def run_fetch(options: argparse.Namespace) -> None:
-    """Say what will come from where and how large it is, then fetch it; files that are here already are left alone."""
+    """Print what will be downloaded, with source and size, then download it; existing files are skipped."""
     places = Places.standard()
     missing = [file for one in _chosen(options.sets) for file in one.files if not places.find(file)]
     if not missing:
-        _tell("Everything is here already; `playmate weights check` compares it with its checksums.")
+        _print_line("Everything is here already; `playmate weights check` compares it with its checksums.")
         return
     total = sum(file.size for file in missing)
-    _tell(f"{len(missing)} files to fetch, {megabytes(total)} where the size is known:")
+    _print_line(f"{len(missing)} files to fetch, {megabytes(total)} where the size is known:")
     for file in missing:
-        _tell(f"  {by_hand(file, places.target(file))}")
+        _print_line(f"  {by_hand(file, places.target(file))}")
     try:
         from ..weights.download import fetch, waiting_for
     except ImportError as error:
@@ -95,14 +95,14 @@ def run_fetch(options: argparse.Namespace) -> None:
     for file in missing:
         target = places.target(file)
         try:
-            _tell(f"fetched  {fetch(file, target)}{_remark(file)}")
+            _print_line(f"fetched  {fetch(file, target)}{_remark(file)}")
         except KeyboardInterrupt:
-            _tell(f"The next fetch goes on with {waiting_for(file, target)}.")
+            _print_line(f"The next fetch goes on with {waiting_for(file, target)}.")
             raise
 
 
 def run_check(options: argparse.Namespace) -> None:
-    """Compare what is here with the table. Raises UserError when a file differs, or a named set is not whole."""
+    """Compare existing files with the catalogue. Raises UserError when a file differs, or a named set is incomplete."""
     places = Places.standard()
     faults = 0
     for file in (file for one in _chosen(options.sets or SETS) for file in one.files):
@@ -110,22 +110,22 @@ def run_check(options: argparse.Namespace) -> None:
         if here is None:
             if options.sets:
                 faults += 1
-                _tell(f"missing  {by_hand(file, places.target(file))}")
+                _print_line(f"missing  {by_hand(file, places.target(file))}")
             continue
         wrong = mismatch(file, here)
         faults += bool(wrong)
-        _tell(f"WRONG    {here}: {wrong}" if wrong else f"ok       {here}{_remark(file)}")
+        _print_line(f"WRONG    {here}: {wrong}" if wrong else f"ok       {here}{_remark(file)}")
     if faults:
         raise UserError(f"{faults} of the files above must be fetched again: remove what is wrong, then fetch its set.")
 
 
 def run_convert(options: argparse.Namespace) -> None:
-    """Write a published motion generator as one file of tensors."""
+    """Convert a published motion generator to one safetensors file."""
     from ..weights.generator_file import Companions
     from ..weights.generators import convert_generator
 
     companions = Companions(template=options.template, configuration=options.configuration)
-    _tell(f"written  {convert_generator(options.source, options.output, companions)}")
+    _print_line(f"written  {convert_generator(options.source, options.output, companions)}")
 
 
 def _chosen(names: Iterable[str]) -> list[ModelSet]:
@@ -147,6 +147,6 @@ def _remark(file: ModelFile) -> str:
     return f"  ({how})"
 
 
-def _tell(line: str) -> None:
+def _print_line(line: str) -> None:
     sys.stdout.write(line + "\n")
     sys.stdout.flush()

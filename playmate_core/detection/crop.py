@@ -1,11 +1,12 @@
-"""Where the face lies in the picture, taking it out, and putting it back without a seam.
+"""Face crops: their geometry, cutting them out, and pasting them back without a seam.
 
-An affine here is (2, 3) and maps homogeneous pixel positions (x, y, 1); pixel centres are at integers. Facts from
-shared/parity/docs/liveportrait.md 6.3 to 6.5 and 9.
+An affine here is (2, 3) and maps homogeneous pixel positions (x, y, 1); pixel centres are at integers. See
+docs/liveportrait.md 6.3 to 6.5 and 9.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -19,9 +20,9 @@ from torch import Tensor
 from ..ranges import check_ranges, ranged
 from ..values import expect
 
-#: The feather of a 512 pixel crop, in pixels; other crops in proportion.
+#: Width of the feather of a 512 pixel crop, in pixels; proportional for other sizes.
 _FEATHER, _FEATHER_AT = 16, 512
-#: Rows of a crop blended together: what they take stays in a core's share of the cache.
+#: Rows of a crop blended together, so that they fit a core's share of the cache.
 _ROWS = 64
 #: cv2.BORDER_CONSTANT; OpenCV is imported where it computes.
 _BLACK_OUTSIDE = 0
@@ -39,7 +40,7 @@ _ANCHORS = {
 }
 
 
-#: Pixels of a face box each way, at least: with fewer somebody gave shares of the picture.
+#: Least width and height of a face box in pixels: smaller boxes are probably given in relative units.
 LEAST_BOX = 8
 
 
@@ -47,7 +48,7 @@ LEAST_BOX = 8
 class CropOptions:
     """How much around a face to take: ``scale`` times its box, moved by ``shift`` sides along the face (negative: up).
 
-    ``aside`` moves it across the face (positive: to the face's right in the picture). ``upright`` True keeps the crop's
+    ``aside`` moves it across the face (positive: to the face's right in the picture). ``upright`` keeps the crop's
     sides parallel to the picture's even if the head is tilted.
     """
 
@@ -60,7 +61,7 @@ class CropOptions:
         check_ranges(self)
 
 
-#: How LivePortrait crops a driving film (section 6.5): one upright box.
+#: LivePortrait's crop of driving videos (docs/liveportrait.md 6.5): one upright box.
 DRIVING_CROP = CropOptions(scale=2.2, shift=-0.1, upright=True)
 
 
@@ -107,7 +108,7 @@ def square_from_box(box: tuple[float, float, float, float], options: CropOptions
 
 
 def crop_to_image(square: Square, size: int) -> Tensor:
-    """Affine (2, 3) from a crop of ``size`` pixels to the picture (section 6.4, M_c2o)."""
+    """Affine (2, 3) from a crop of ``size`` pixels to the picture (docs/liveportrait.md 6.4, M_c2o)."""
     step = square.side / size
     cos, sin = math.cos(square.angle) * step, math.sin(square.angle) * step
     half = size / 2
@@ -126,29 +127,29 @@ def whole_to_image(height: int, width: int, size: int) -> Tensor:
 
 
 def at_size(affine: Tensor, size: int, wanted: int) -> Tensor:
-    """The affine (2, 3) of the same crop with ``wanted`` pixels a side instead of ``size``, edges on edges."""
+    """The affine (2, 3) of the same crop with ``wanted`` pixels a side instead of ``size``; crop edges coincide."""
     step = size / wanted
     shift = affine[:, :2].sum(1, keepdim=True) * (step - 1) / 2
     return torch.cat([affine[:, :2] * step, affine[:, 2:] + shift], 1)
 
 
 def inverse(affine: Tensor) -> Tensor:
-    """The affine (2, 3) that undoes ``affine`` (2, 3)."""
+    """The inverse of an affine (2, 3)."""
     full = torch.eye(3, dtype=torch.float64)
     full[:2] = affine.double()
     return torch.linalg.inv(full)[:2].to(affine.dtype)
 
 
 def move_points(points: Tensor, affine: Tensor) -> Tensor:
-    """Points (..., 2) under an affine (2, 3)."""
+    """Points (..., 2) transformed by an affine (2, 3)."""
     return points @ affine[:, :2].T + affine[:, 2]
 
 
 def cut(image: Tensor, crop_to_image: Tensor, size: int, beyond: str = "black") -> Tensor:
-    """Take the crop (size, size, 3) out of an image (H, W, 3), float or uint8.
+    """Cut the crop (size, size, 3) out of an image (H, W, 3), float or uint8.
 
-    ``beyond`` its edges lies "black", as in the reference, or what is at the "edge": black in a crop is drawn into the
-    picture when the head moves, and would be pasted back as a dark frame.
+    ``beyond``: pixels outside the image are "black", as in the reference, or repeat the "edge": black areas of a crop
+    move with the head and would be pasted back as a dark frame.
     """
     expect("image", image, "H", "W", 3)
     import cv2
@@ -166,8 +167,10 @@ def shrink(image: Tensor, size: int) -> Tensor:
     return torch.from_numpy(np.asarray(cv2.resize(image.numpy(), (size, size), interpolation=cv2.INTER_AREA)))
 
 
+@functools.lru_cache(4)
 def feather(size: int) -> NDArray[np.uint8]:
-    """Paste-back mask (size, size): 255 inside, a ramp with round corners to 0 at the border (section 9)."""
+    """Paste-back mask (size, size): 255 inside, a ramp with round corners to 0 at the border (docs/liveportrait.md
+    9)."""
     ramp = _FEATHER * size / _FEATHER_AT
     at = np.arange(size, dtype=np.float64)
     out = np.maximum.reduce([ramp - at, at - (size - ramp), np.zeros(size)])
@@ -175,7 +178,7 @@ def feather(size: int) -> NDArray[np.uint8]:
 
 
 class Patch:
-    """Where a crop lies in pictures of one size, and how it fades into them; costs its box, not the picture."""
+    """The placement and blend weights of a crop in pictures of one size; work is limited to its bounding box."""
 
     def __init__(
         self, crop_to_image: Tensor, size: int, height: int, width: int, mask: NDArray[np.uint8] | None = None
@@ -195,26 +198,26 @@ class Patch:
         shares = shares[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
         self.box = np.s_[top : top + len(shares), left : left + shares.shape[1]]
         self._image_to_crop = _from(image_to_crop, left, top)
-        # In 255ths, whose products with bytes fit 16 bits, and once for each colour: numpy is slow at stretching.
+        # In 255ths, whose products with bytes fit 16 bits, and repeated per channel: numpy broadcasts slowly here.
         self._share = np.repeat(shares[..., None].astype(np.uint16), 3, 2)
         self._size = shares.shape[1::-1]
 
     def ground(self, picture: NDArray[np.uint8]) -> NDArray[np.uint16]:
-        """What of a picture (H, W, 3) still shows under the crop, in 255ths of a grey level."""
+        """The background's weighted contribution of a picture (H, W, 3) inside the box, in 255ths of a grey level."""
         return np.asarray((255 - self._share) * picture[self.box], np.uint16)
 
     def blend(self, frame: NDArray[np.uint8], ground: NDArray[np.uint16]) -> NDArray[np.uint8]:
-        """The box of the picture with a crop (size, size, 3) laid on its ground; parts of grey levels are cut off."""
+        """The box of the picture with a crop (size, size, 3) blended over ``ground``; results are truncated."""
         import cv2
 
-        # Repeated edges, where the reference has black: its mask is not quite zero there, and a dark rim shows.
+        # Repeated edges instead of the reference's black: the mask is not quite zero there, and a dark rim would show.
         laid = _sample(frame, self._image_to_crop, self._size, cv2.BORDER_REPLICATE)
         for first in range(0, len(laid), _ROWS):
             rows = slice(first, first + _ROWS)
             sums = laid[rows].astype(np.uint16)
             sums *= self._share[rows]
             sums += ground[rows]
-            sums += (sums >> 8) + np.uint16(1)  # x / 255 for every x there is, without a division
+            sums += (sums >> 8) + np.uint16(1)  # exact x / 255 without a division
             laid[rows] = sums >> 8
         return laid
 
@@ -226,10 +229,10 @@ class Patch:
 
 
 class Paster:
-    """Puts crops back into one picture; touches only the box that the mask reaches."""
+    """Pastes crops into one picture; changes only the bounding box of the mask."""
 
     def __init__(self, image: Tensor, crop_to_image: Tensor, size: int, mask: NDArray[np.uint8] | None = None) -> None:
-        """``image`` (H, W, 3) uint8; ``crop_to_image`` (2, 3) for crops of ``size`` pixels; ``mask`` as of a Patch."""
+        """``image`` (H, W, 3) uint8; ``crop_to_image`` (2, 3) for crops of ``size`` pixels; ``mask`` as in Patch."""
         expect("image", image, "H", "W", 3)
         if image.dtype != torch.uint8:
             raise ValueError(f"Paster needs a uint8 image, got {image.dtype}.")
@@ -246,19 +249,19 @@ class Paster:
         def put(picture: NDArray[np.uint8], frame: NDArray[np.uint8]) -> None:
             picture[self._patch.box] = self._patch.blend(frame, self._ground)
 
-        # A card draws a frame faster than one core pastes it; what works here lets other threads run.
+        # A GPU renders a frame faster than one core pastes it; numpy and OpenCV release the GIL here.
         with ThreadPoolExecutor(min(len(frames), _cores())) as executor:
             list(executor.map(put, pictures, frames.numpy()))
         return torch.from_numpy(pictures)
 
 
 def _cores() -> int:
-    """How many this process may use."""
+    """Number of CPU cores available to this process."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def crop_mask(mask: Tensor, crop_to_image: Tensor, size: int) -> NDArray[np.uint8]:
-    """A mask of the whole picture (H, W) in [0, 1] as the mask of a crop, fading out before the crop's border."""
+    """Convert a mask of the whole picture (H, W) in [0, 1] to a crop's mask (size, size), feathered at the border."""
     inside = cut(mask[..., None].expand(-1, -1, 3).contiguous(), crop_to_image, size)[..., 0].clamp(0, 1)
     return np.asarray(np.minimum((inside.numpy() * 255).round(), feather(size)), np.uint8)
 
@@ -272,16 +275,16 @@ def _anchors(count: int) -> tuple[tuple[int, ...], ...]:
 
 
 def _from(image_to_crop: NDArray, left: int, top: int) -> NDArray:
-    """The affine (2, 3) for pixels counted from (``left``, ``top``) of the picture."""
+    """The affine (2, 3) for pixel positions relative to (``left``, ``top``)."""
     moved = np.array(image_to_crop, np.float64)
     moved[:, 2] += image_to_crop[:, :2] @ (left, top)
     return moved
 
 
 def _sample(source: NDArray, target_to_source: NDArray, size: tuple[int, int], border: int = _BLACK_OUTSIDE) -> NDArray:
-    """Read ``source`` at every pixel of a target of ``size`` (width, height): bilinear, black outside by default.
+    """Sample ``source`` at every pixel of a target of ``size`` (width, height): bilinear, black outside by default.
 
-    Where a target pixel covers two or more source pixels, a finer target is read and averaged, or detail would alias.
+    Where a target pixel covers two or more source pixels, a finer target is sampled and averaged against aliasing.
     """
     import cv2
 

@@ -1,4 +1,4 @@
-"""Which face of a picture is meant, and the crop around it. Who looks for faces is :mod:`detectors`' business."""
+"""Select a face of a picture, and the crop around it; :mod:`detectors` finds the faces."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ from .detectors import DETECTORS, Box, Detector, Face, available
 from .landmarks import crop_points
 from .tiling import Windowed, searching
 
-#: Where a face is: "auto", "whole" (the picture is the crop), a detector's name, a face box, or landmarks (N, 2).
+#: How to locate a face: "auto", "whole" (the picture is the crop), a detector's name, a face box, or landmarks (N, 2).
 FaceSource = str | Box | Tensor
-#: Up to this ratio of the sides, and without a detector, "auto" takes a picture for a face crop already.
+#: Largest aspect ratio at which "auto" treats a picture without detected faces as a face crop.
 SQUARE_ENOUGH = 1.15
-#: A picture of about as many crops across, not far off its centre, is taken for a face crop as it is.
+#: A picture counts as a face crop if its side is this many times that of the detected crop, and the crop is centred to
+#: this share of the side.
 CROP_ALREADY, CENTRED = (0.75, 1.35), 0.15
 ORDERS = ("largest", "left")
-#: Detectors that know only faces that are large in the picture.
+#: Detectors that find only faces that are large in the picture.
 _NEAR_SIGHTED = ("mediapipe",)
 
 
@@ -43,7 +44,7 @@ class Pick:
 
     @staticmethod
     def read(text: str) -> Pick:
-        """Read largest, left, a number counted from the left, or x,y in pixels. Raises UserError for anything else."""
+        """Parse largest, left, a number counted from the left, or x,y in pixels. Raises UserError for anything else."""
         if text in ORDERS:
             return Pick(text)
         try:
@@ -57,7 +58,7 @@ class Pick:
             ) from None
 
     def of(self, faces: Sequence[Face]) -> Face:
-        """The one meant. Raises UserError when there are not so many."""
+        """The selected face. Raises UserError when there are too few."""
         if self.point is not None:
             return min(faces, key=lambda face: math.dist(face.centre, self.point or (0, 0)))
         if self.index >= len(faces):
@@ -71,8 +72,8 @@ class Pick:
 
 @dataclass(frozen=True)
 class FaceSelection:
-    """Which face was chosen: ``face``, or None where nobody looked for one or none was seen. ``whole``: the picture is
-    a face crop already. ``detected``: a detector saw the face; otherwise a person named the place."""
+    """The selected ``face``, or None if there was no detection. ``whole``: the picture is a face crop already.
+    ``detected``: the face comes from a detector, not from the user."""
 
     face: Face | None
     whole: bool = False
@@ -80,9 +81,12 @@ class FaceSelection:
 
     def crop_to_image(self, height: int, width: int, size: int, options: CropOptions | None = None) -> Tensor:
         """Affine (2, 3) from a crop of ``size`` pixels to the picture."""
-        if self.whole or self.face is None:
-            return whole_to_image(height, width, size)
-        return crop_to_image(square_of(self.face, options), size)
+        square = self.square(options)
+        return whole_to_image(height, width, size) if square is None else crop_to_image(square, size)
+
+    def square(self, options: CropOptions | None = None) -> Square | None:
+        """The square around the face, None where the largest centred square of the picture is meant."""
+        return None if self.whole or self.face is None else square_of(self.face, options)
 
     def crop(self, image: Tensor, size: int, options: CropOptions | None = None) -> FaceCrop:
         """The crop of a picture (H, W, 3)."""
@@ -91,10 +95,10 @@ class FaceSelection:
 
 
 def select_face(image: Tensor, where: FaceSource = "auto", pick: Pick | None = None) -> FaceSelection:
-    """The face that is meant in a picture (H, W, 3) in [0, 1].
+    """Select a face in a picture (H, W, 3) in [0, 1].
 
-    ``where`` "auto": whatever detector works here, and no detector for squarish pictures. Raises UserError when no face
-    is found, or nothing can look for one.
+    ``where`` "auto": the first available detector; nearly square pictures also work without one. Raises UserError when
+    no face is found, or no detector is available.
     """
     height, width = image.shape[:2]
     if isinstance(where, Tensor):
@@ -112,7 +116,7 @@ def select_face(image: Tensor, where: FaceSource = "auto", pick: Pick | None = N
 
 
 def detector(name: str) -> Detector:
-    """A detector by its name. Raises UserError when it is unknown or cannot work here, saying what is missing."""
+    """A detector by its name. Raises UserError when it is unknown, or unavailable because something is missing."""
     if name not in DETECTORS:
         raise _unknown(name)
     found = DETECTORS[name]()
@@ -120,7 +124,7 @@ def detector(name: str) -> Detector:
 
 
 def check_source(name: str) -> None:
-    """Raise UserError unless ``name`` is a :data:`FaceSource` that is a word."""
+    """Raise UserError unless ``name`` is one of the names in :data:`FaceSource`."""
     if name not in ("auto", "whole", *DETECTORS):
         raise _unknown(name)
 
@@ -132,14 +136,14 @@ def _unknown(name: str) -> UserError:
 
 
 def square_of(face: Face, options: CropOptions | None = None) -> Square:
-    """The square around a face, by its landmarks where they are known, else by its box."""
+    """The square around a face, from its landmarks if known, else from its box."""
     if face.landmarks is None:
         return square_from_box(face.box, options)
     return square_from_landmarks(crop_points(face.landmarks), options)
 
 
 def fills(square: Square, height: int, width: int) -> bool:
-    """Whether a picture is nearly square and about what ``square`` would cut out of it."""
+    """Whether a picture is nearly square and shows about the same as ``square``."""
     side = min(height, width)
     off = math.dist((square.x, square.y), (width / 2, height / 2))
     about = CROP_ALREADY[0] <= side / square.side <= CROP_ALREADY[1] and off <= CENTRED * side
@@ -164,7 +168,7 @@ def _automatic(image: Tensor, pick: Pick | None) -> FaceSelection:
             return FaceSelection(face, whole=already, detected=True)
         if not squarish or pick is not None:
             raise _no_face(height, width)
-    if squarish:  # a drawing or an animal, which no detector knows, may still be a crop
+    if squarish:  # it may be a crop of a drawing or an animal, which detectors do not find
         return FaceSelection(None, whole=True)
     raise UserError(
         f"The picture is {width} x {height}, not a square face picture, and no detector is here; please crop it to a"

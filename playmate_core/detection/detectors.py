@@ -1,6 +1,6 @@
-"""Who can find faces: insightface and MediaPipe, both optional, imported when first used, never downloading.
+"""Face detectors: insightface and MediaPipe, both optional, imported on first use, never downloading.
 
-Where their model files are looked for, :mod:`folders` says.
+Their model files are searched as in :mod:`folders`.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from .landmarks import landmark_net
 
 #: Left, top, right, bottom in pixels.
 Box = tuple[float, float, float, float]
-#: LivePortrait's 203-point network, and where packs for ComfyUI keep it.
+#: LivePortrait's 203-point network, under the path used by ComfyUI packs.
 LANDMARK_NET = ("liveportrait/landmark.onnx",)
-#: MediaPipe's face landmarker (Apache-2.0), under the names it is published as.
+#: MediaPipe's face landmarker (Apache-2.0), under its published names.
 MESH_MODEL = ("detection/face_landmarker.task", "detection/face_landmarker_v2_with_blendshapes.task")
 _BUFFALO = ("det_10g.onnx", "2d106det.onnx")
 _MOST_FACES = 16
@@ -36,10 +36,10 @@ _MOST_FACES = 16
 
 @dataclass(frozen=True)
 class Face:
-    """A face that was found: its ``box`` in pixels, ``landmarks`` (N, 2) in pixels where known, and a ``score``.
+    """A detected face: ``box`` in pixels, ``landmarks`` (N, 2) in pixels where known, and a ``score``.
 
-    ``fine`` are LivePortrait's 203 points, where its network looked. A picture is cropped by ``landmarks``, a film's
-    frames by ``fine`` (docs/liveportrait.md 6.5), and openings are measured on these.
+    ``fine`` are LivePortrait's 203 points, where its network is available. Pictures are cropped by ``landmarks``, video
+    frames by ``fine`` (docs/liveportrait.md 6.5), on which openings are measured too.
     """
 
     box: Box
@@ -49,11 +49,11 @@ class Face:
 
     @property
     def finest(self) -> Tensor | None:
-        """The landmarks that tell most."""
+        """The most detailed landmarks."""
         return self.landmarks if self.fine is None else self.fine
 
     def in_video(self) -> Face:
-        """The same face, measured as the frames of a film are."""
+        """The same face with the landmarks that video frames are cropped by."""
         return self if self.fine is None else replace(self, landmarks=self.fine)
 
     @property
@@ -68,7 +68,7 @@ class Face:
 
     @staticmethod
     def of(landmarks: Tensor, score: float = 1.0) -> Face:
-        """A face known by its landmarks (N, 2); their bounding box is its box."""
+        """A face from landmarks (N, 2); its box is their bounding box."""
         left, top = landmarks.amin(0).tolist()
         right, bottom = landmarks.amax(0).tolist()
         return Face((left, top, right, bottom), landmarks, score)
@@ -88,7 +88,7 @@ def installed(package: str) -> bool:
 
 
 def available() -> tuple[str, ...]:
-    """The detectors that would work here, the paper's first."""
+    """The detectors available here, the paper's first."""
     ready = {
         "insightface": _buffalo_folder() is not None and all(map(installed, ("insightface", "onnxruntime"))),
         "mediapipe": model_file(*MESH_MODEL) is not None and installed("mediapipe"),
@@ -97,7 +97,7 @@ def available() -> tuple[str, ...]:
 
 
 def refined(detector: Detector) -> Detector:
-    """The same faces with LivePortrait's 203 points beside their own."""
+    """``detector`` with LivePortrait's 203 points added to its faces, where that network is available."""
     path = model_file(*LANDMARK_NET)
     if path is None or not installed("onnxruntime"):
         return detector
@@ -129,9 +129,9 @@ def _insightface() -> Detector:
 
 
 def _face_analysis(folder: Path) -> Any:
-    """insightface's own reader of its models. Raises UserError when the package is not whole or a model is not."""
+    """insightface's FaceAnalysis for ``folder``. Raises UserError when the package or a model is damaged."""
     try:
-        with redirect_stdout(StringIO()):  # older versions tell of every file they open
+        with redirect_stdout(StringIO()):  # older versions print every file they open
             from insightface.app import FaceAnalysis
 
             app: Any = FaceAnalysis(
@@ -146,7 +146,7 @@ def _face_analysis(folder: Path) -> Any:
             f"The package insightface cannot be imported ({problem.name or problem}); run `pip install insightface onnx"
             " onnxruntime`."
         ) from problem
-    except Exception as problem:  # onnxruntime raises its own kinds, insightface asserts
+    except Exception as problem:  # onnxruntime raises its own types, insightface asserts
         raise UserError(
             f"insightface cannot read its models {' and '.join(_BUFFALO)} in {folder} ({type(problem).__name__});"
             " please fetch them again (`playmate weights check insightface` compares them)."
@@ -168,7 +168,7 @@ def _from_insightface(found: Any) -> Face:
 
 @cache
 def _mediapipe() -> Detector:
-    """MediaPipe's face mesh: 478 landmarks, each picture on its own, on the CPU."""
+    """MediaPipe's face mesh: 478 landmarks, in image mode, on the CPU."""
     if not installed("mediapipe"):
         raise UserError("The mediapipe detector is not installed; run `pip install mediapipe`.")
     path = model_file(*MESH_MODEL)
@@ -180,7 +180,7 @@ def _mediapipe() -> Detector:
 
     class Landmarker(vision.FaceLandmarker):
         def __del__(self) -> None:
-            """The process's end frees it; MediaPipe's own way needs a thread that is gone by then, and complains."""
+            """Do nothing: at interpreter exit MediaPipe's finalizer needs a thread that has ended, and logs errors."""
 
     options = vision.FaceLandmarkerOptions(BaseOptions(model_asset_buffer=path.read_bytes()), num_faces=_MOST_FACES)
 
@@ -208,10 +208,10 @@ def _largest_first(faces: Any) -> tuple[Face, ...]:
 
 @contextmanager
 def _quiet_stderr() -> Iterator[None]:
-    """MediaPipe's engine writes to the terminal while it starts, and no setting stops it."""
+    """Redirect file descriptor 2: MediaPipe's native code logs while it starts, without a setting to disable it."""
     try:
         kept = os.dup(2)
-    except OSError:  # there is no terminal to keep quiet
+    except OSError:  # stderr is closed
         yield
         return
     nowhere = os.open(os.devnull, os.O_WRONLY)

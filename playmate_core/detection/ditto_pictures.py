@@ -1,18 +1,18 @@
-"""Ditto's own ways with pictures, where they differ from LivePortrait's (docs/motion_models.md 5.9)."""
+"""Ditto's image size limit and paste-back mask, where they differ from LivePortrait's (docs/motion_models.md 5.9)."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-#: Longest side of a picture or film, and samples of the ramp around a crop of 512.
+#: Longest side of a picture or video, and width of the paste-back ramp of a 512 pixel crop, in pixels.
 DITTO_LONGEST_SIDE = 1920
 RAMP = 26
 CROP = 512
 
 
 def limited_size(height: int, width: int, longest: int = DITTO_LONGEST_SIDE) -> tuple[int, int]:
-    """Height and width with no side over ``longest``, both even."""
+    """Height and width limited to ``longest``, both even."""
     if max(height, width) > longest:
         share = longest / max(height, width)
         height, width = (longest if side == max(height, width) else round(side * share) for side in (height, width))
@@ -20,7 +20,7 @@ def limited_size(height: int, width: int, longest: int = DITTO_LONGEST_SIDE) -> 
 
 
 def paste_mask(size: int = CROP) -> NDArray[np.float32]:
-    """How much of a crop (size, size) shows when it is pasted back: 1 inside, a narrow ramp to 0 at the border."""
+    """Paste-back weights (size, size): 1 inside, a narrow ramp to 0 at the border."""
     ramp = RAMP * size // CROP
     at = np.minimum(np.arange(size), size - 1 - np.arange(size))
     out = 1 - np.clip(at / (ramp - 1), 0, 1)

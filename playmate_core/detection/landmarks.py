@@ -1,6 +1,6 @@
-"""Points on a face: what the layouts share, how open eyes and lips are, and LivePortrait's 203 points.
+"""Facial landmarks: layouts, openings of eyes and lips, and LivePortrait's network of 203 points.
 
-Facts from docs/liveportrait.md 6.1, 6.2 and 8.2. Left and right are those of the picture.
+See docs/liveportrait.md 6.1, 6.2 and 8.2. Left and right are those of the picture.
 """
 
 from __future__ import annotations
@@ -19,8 +19,7 @@ from ..errors import UserError
 from ..values import expect
 from .crop import CropOptions, crop_to_image, cut, move_points, square_from_landmarks
 
-#: Points of MediaPipe's mesh of 478 that stand for the 68 of the usual layout: jaw, brows, nose, eyes, outer and inner
-#: lips.
+#: Indices in MediaPipe's mesh of 478 of the usual 68 landmarks: jaw, brows, nose, eyes, outer and inner lips.
 _MESH_TO_68 = (
     *(162, 234, 93, 58, 172, 136, 149, 148, 152, 377, 378, 365, 397, 288, 323, 454, 389),
     *(71, 63, 105, 66, 107, 336, 296, 334, 293, 301),
@@ -29,7 +28,7 @@ _MESH_TO_68 = (
     *(61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181, 78, 82, 13, 312, 308, 317, 14, 87),
 )
 MESH = 478
-#: Which points measure an opening, by layout: upper and lower middle, then the two corners.
+#: Landmark indices for openings, by layout: upper and lower middle, then the two corners.
 _EYES = {203: ((6, 18, 0, 12), (30, 42, 24, 36)), MESH: ((159, 145, 33, 133), (386, 374, 362, 263))}
 _LIPS = {203: (90, 102, 48, 66), MESH: (13, 14, 61, 291)}
 _NET_SIZE = 224
@@ -37,27 +36,27 @@ _NET_CROP = CropOptions(scale=1.5, shift=-0.1)
 
 
 def crop_points(points: Tensor) -> Tensor:
-    """The landmarks (N, 2) a crop is measured by: MediaPipe's mesh becomes 68 points, others stay.
+    """The landmarks (N, 2) that determine a crop: MediaPipe's mesh is reduced to 68 points, others are unchanged.
 
-    The mesh reaches to the hairline and LivePortrait's points to the brows: around the whole mesh, ``scale`` would
-    mean a head a tenth smaller.
+    The mesh extends to the hairline, LivePortrait's points to the brows: with the whole mesh the same ``scale`` would
+    give a head a tenth smaller.
     """
     return points[list(_MESH_TO_68)] if len(points) == MESH else points
 
 
 def eye_ratios(points: Tensor) -> Tensor:
-    """How open the left and the right eye are: 203 or 478 points (..., N, 2) -> (..., 2); about 0.3 when open."""
+    """Opening ratios of the left and the right eye: 203 or 478 points (..., N, 2) -> (..., 2); about 0.3 when open."""
     return torch.stack([_opening(points, where) for where in _layout(points, _EYES)], -1)
 
 
 def lip_ratio(points: Tensor) -> Tensor:
-    """How open the lips are: 203 or 478 points (..., N, 2) -> (..., 1); 0 when closed."""
+    """Opening ratio of the lips: 203 or 478 points (..., N, 2) -> (..., 1); 0 when closed."""
     return _opening(points, _layout(points, _LIPS))[..., None]
 
 
 @dataclass(frozen=True)
 class Openings:
-    """How open eyes and lips are in every frame: ``eyes`` (T, 2) left and right, ``lips`` (T, 1)."""
+    """Opening ratios in every frame: ``eyes`` (T, 2) left and right, ``lips`` (T, 1)."""
 
     eyes: Tensor
     lips: Tensor
@@ -74,17 +73,17 @@ class Openings:
 
     @staticmethod
     def of(points: Tensor) -> Openings | None:
-        """Those of landmarks (T, N, 2), or None where these landmarks do not tell."""
+        """Measured on landmarks (T, N, 2); None for layouts without the needed points."""
         if points.shape[-2] not in _EYES:
             return None
         return Openings(eye_ratios(points), lip_ratio(points))
 
 
 class LandmarkNet:
-    """LivePortrait's ``landmark.onnx``: 203 points of a face from rough ones, on the CPU."""
+    """LivePortrait's ``landmark.onnx``: refines landmarks to 203 points, on the CPU."""
 
     def __init__(self, path: Path) -> None:
-        """Raises UserError when onnxruntime is missing or the file is no such network."""
+        """Raises UserError when onnxruntime is missing or the file is not this network."""
         try:
             import onnxruntime
         except ImportError:
@@ -99,13 +98,13 @@ class LandmarkNet:
             ) from problem
 
     def __call__(self, image: Tensor, points: Tensor) -> Tensor:
-        """203 points (203, 2) in pixels of ``image`` (H, W, 3) in [0, 1], near the face of ``points`` (N, 2)."""
+        """203 points (203, 2) in pixels of ``image`` (H, W, 3) in [0, 1], for the face at ``points`` (N, 2)."""
         affine = crop_to_image(square_from_landmarks(crop_points(points), _NET_CROP), _NET_SIZE)
         seen = cut(image, affine, _NET_SIZE).movedim(-1, 0)[None].contiguous().numpy()
         return move_points(self._run(seen) * _NET_SIZE, affine)
 
     def _run(self, seen: NDArray[np.float32]) -> Tensor:
-        """The third of its outputs, in units of the crop."""
+        """The network's third output, in units of the crop."""
         outputs = self._session.run(None, {"input": seen})
         return torch.from_numpy(np.asarray(outputs[2], np.float32)).reshape(203, 2)
 

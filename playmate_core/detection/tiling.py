@@ -1,4 +1,4 @@
-"""Faces that are small in their picture: looked for once more in windows of it, each of which shows them larger."""
+"""Tiled detection: small faces are searched again in overlapping windows of the picture."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from torch import Tensor
 from ..host import HOST
 from .detectors import Detector, Face
 
-#: Sides of the windows in short sides of the picture; each half covers its neighbour.
+#: Sides of the windows relative to the picture's short side; consecutive windows overlap by half.
 SIDES = (1.0, 0.5)
-#: A window smaller than this shows no face larger than the picture did.
+#: Least side of a window in pixels: in smaller ones faces are not larger for the detector.
 LEAST = 192
-#: How much of a lost face's surroundings to look at, in sides of its box.
+#: Side of the window around a lost face, in sides of its box.
 AROUND = 3.0
 
 
 @dataclass(frozen=True)
 class Windowed:
-    """A detector that knows only faces that are large in what it is shown, as MediaPipe's does: a sixth or more.
+    """Wraps a detector that finds only large faces, a sixth of the picture or more, such as MediaPipe's.
 
-    Called as it is, it sees the whole picture; a film is followed that way.
+    A plain call runs it on the whole picture, which is enough for tracking in a video.
     """
 
     look: Detector
@@ -33,14 +33,14 @@ class Windowed:
         return self.look(image)
 
     def search(self, image: Tensor) -> tuple[Face, ...]:
-        """The faces of the picture and of every window of it, each once, the largest first."""
+        """The faces in the picture and in all its windows, without duplicates, the largest first."""
         found = list(self.look(image))
         for window in HOST.interruptible(_windows(image)):
             found += [face for face in self._seen(image, window) if not any(_same(face, other) for other in found)]
         return tuple(sorted(found, key=lambda face: -face.area))
 
     def near(self, image: Tensor, face: Face) -> tuple[Face, ...]:
-        """The faces around where ``face`` was."""
+        """The faces in a window around the previous position ``face``."""
         (x, y), half = face.centre, AROUND / 2 * math.sqrt(face.area)
         height, width = image.shape[:2]
         across, down = (
@@ -49,7 +49,7 @@ class Windowed:
         return tuple(self._seen(image, (down, across)))
 
     def _seen(self, image: Tensor, window: tuple[slice, slice]) -> Iterator[Face]:
-        """The faces that lie whole in a window."""
+        """The faces that lie completely inside a window, in picture coordinates."""
         down, across = window
         height, width = image.shape[:2]
         for face in self.look(image[down, across].contiguous()):
@@ -62,12 +62,12 @@ class Windowed:
 
 
 def searching(detector: Detector) -> Detector:
-    """The detector as it looks for every face of a picture, however small."""
+    """The detector's exhaustive search for small faces, or the detector itself if it has none."""
     return getattr(detector, "search", detector)
 
 
 def looking_near(detector: Detector) -> Callable[[Tensor, Face], tuple[Face, ...]]:
-    """The detector as it looks once more where a face was; those that know small faces need not."""
+    """The detector's local search around a previous face; for other detectors a search that finds nothing."""
     return getattr(detector, "near", lambda image, face: ())
 
 
@@ -86,5 +86,5 @@ def _spans(size: int, side: int) -> Iterable[slice]:
 
 
 def _same(one: Face, other: Face) -> bool:
-    """Whether two findings are one face: the centre of the smaller lies within the other's middle."""
+    """Whether two detections are the same face: their centres are closer than half the larger one's size."""
     return math.dist(one.centre, other.centre) < math.sqrt(max(one.area, other.area)) / 2

@@ -1,4 +1,4 @@
-"""One face through a film: found in every frame, missing frames filled in, cropped by one box or frame by frame."""
+"""Track one face through a video: detect it in every frame, interpolate gaps, and crop by one box or frame by frame."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from .detectors import Detector, Face
 from .landmarks import Openings, crop_points
 from .tiling import looking_near, searching
 
-#: A face that is so many times as long in the next frame is somebody else.
+#: Largest growth of a tracked face from one frame to the next.
 _MOST_GROWTH = 2.0
 
 
 @dataclass(frozen=True)
 class GapLimits:
-    """How much of a face may be missing: ``share`` of all frames, and ``longest`` frames in a row."""
+    """Tolerated gaps of a face track: ``share`` of all frames, and ``longest`` consecutive frames."""
 
     share: float = ranged(0.25, 0.0, 1.0, "of all frames")
     longest: int = ranged(30, 0, 1_000_000, "frames")
@@ -38,9 +38,9 @@ class GapLimits:
 
 @dataclass(frozen=True)
 class FaceTrack:
-    """``points`` (T, N, 2) in pixels: the landmarks that measure a crop, or the two corners of the face's box;
-    ``openings`` of eyes and lips, None where the landmarks do not tell. ``seen`` (T,) bool says in which frames the
-    face was found; elsewhere both lie on straight lines between the neighbours."""
+    """``points`` (T, N, 2) in pixels: the landmarks that determine a crop, or the two corners of the face's box;
+    ``openings`` of eyes and lips, None for layouts without them. ``seen`` (T,) bool: frames in which the face was
+    found; elsewhere points and openings are interpolated linearly."""
 
     points: Tensor
     seen: Tensor
@@ -55,7 +55,7 @@ class FaceTrack:
             yield Face.of(points) if len(points) > 2 else Face(tuple(points.flatten().tolist()))  # type: ignore[arg-type]
 
     def squares(self, options: CropOptions, smoothing: float = 0.0) -> list[Square]:
-        """The square around the face in every frame, calmed by ``smoothing`` (an observation variance, in sides)."""
+        """The square around the face in every frame, smoothed by ``smoothing`` (an observation variance, in sides)."""
         squares = [square_of(face, options) for face in self.faces()]
         if not smoothing or len(squares) < 3:
             return squares
@@ -68,8 +68,8 @@ class FaceTrack:
         return [Square(x * scale, y * scale, side * scale, math.atan2(sin, cos)) for x, y, side, cos, sin in calm]
 
     def box(self, options: CropOptions = DRIVING_CROP) -> Square:
-        """The one upright square for the whole film, the mean of all (docs/liveportrait.md 6.6): in it the head
-        still moves."""
+        """One upright square for the whole video, the mean of all (docs/liveportrait.md 6.6), which keeps head
+        movement."""
         squares = self.squares(options)
         x, y, side = (sum(values) / len(squares) for values in zip(*((q.x, q.y, q.side) for q in squares), strict=True))
         return Square(x, y, side)
@@ -83,9 +83,9 @@ def follow(
     total: int = 0,
     progress: Progress | None = None,
 ) -> FaceTrack:
-    """Find one face in every frame of a film, pictures (H, W, 3), uint8 or float in [0, 1], one of them held.
+    """Track one face through the frames of a video, pictures (H, W, 3), uint8 or float in [0, 1], one at a time.
 
-    ``pick`` says which in the first frame that shows any; from there on it is the face nearest to where it was. Raises
+    ``pick`` selects the face in the first frame that has any; afterwards the nearest face is followed. Raises
     UserError, naming the frames, when the face is missing too often.
     """
     points: list[Tensor | None] = []
@@ -97,7 +97,7 @@ def follow(
         face = _next((search if last is None else detector)(image), last, lost, pick)
         if face is None and last is not None:
             face = _next(near(image, last), last, lost, pick)
-        # Not the face itself: an hour of whole meshes is 340 MB.
+        # Only the needed points are kept: an hour of full meshes is 340 MB.
         points.append(None if face is None else _points(face))
         openings.append(None if face is None or face.finest is None else Openings.of(face.finest[None]))
         last, lost = face or last, 0 if face else lost + 1
@@ -111,14 +111,14 @@ def follow(
 
 
 def gaps(seen: Tensor) -> tuple[tuple[int, int], ...]:
-    """The first and last frame of every run of frames that are not ``seen`` (T,)."""
+    """First and last frame of every run of frames that are not ``seen`` (T,)."""
     edges = torch.nn.functional.pad((~seen).int(), (1, 1)).diff()
     starts, ends = torch.nonzero(edges == 1)[:, 0], torch.nonzero(edges == -1)[:, 0] - 1
     return tuple(zip(starts.tolist(), ends.tolist(), strict=True))
 
 
 def fill_gaps(seen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """For every frame the seen frames before and after it and the weight (T,) of the latter; the ends are held."""
+    """For every frame the nearest seen frames before and after it, and the weight (T,) of the latter; ends are held."""
     known = torch.nonzero(seen)[:, 0]
     at = torch.arange(len(seen))
     after = torch.searchsorted(known, at).clamp(max=len(known) - 1)
@@ -137,13 +137,13 @@ def _next(faces: tuple[Face, ...], last: Face | None, lost: int, pick: Pick | No
     if not alike:
         return None
     near = min(alike, key=lambda face: math.dist(face.centre, last.centre))
-    # Further than its own size from one frame to the next is somebody else; out of sight it may have gone further.
+    # A face does not move further than its own size per frame; while it is lost the limit grows.
     reach = math.sqrt(max(last.area, near.area)) * (1 + lost / 4)
     return near if math.dist(near.centre, last.centre) <= reach else None
 
 
 def _sizes_apart(one: Face, other: Face) -> float:
-    """How many times the one face is as long as the other; infinite where one has no size."""
+    """Ratio of the larger to the smaller side length of two faces; infinite if one has no area."""
     small, large = sorted((one.area, other.area))
     return math.sqrt(large / small) if small > 0 else math.inf
 
@@ -166,7 +166,7 @@ def _require(seen: Tensor, limits: GapLimits) -> None:
 def _points(face: Face) -> Tensor:
     if face.finest is None:
         return torch.tensor(face.box).reshape(2, 2)
-    return crop_points(face.finest).clone()  # a part of them would keep all alive
+    return crop_points(face.finest).clone()  # a view would keep the full mesh in memory
 
 
 def _openings(found: list[Openings | None], seen: Tensor) -> Openings | None:
@@ -177,7 +177,7 @@ def _openings(found: list[Openings | None], seen: Tensor) -> Openings | None:
 
 
 def _filled(values: list[Tensor | None], seen: Tensor) -> Tensor:
-    """The values of all frames, those that were not ``seen`` between their neighbours."""
+    """Values of all frames, with those that were not ``seen`` interpolated."""
     known = next(value for value in values if value is not None)
     held = torch.stack([known if value is None else value for value in values])
     first, second, weight = (part[~seen] for part in fill_gaps(seen))

@@ -1,4 +1,4 @@
-"""What every generator refuses, before any slow work."""
+"""Input checks shared by all motion generators, made before any slow work."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from ..errors import UserError
 from ..values import KEYPOINTS, AudioFeatures, EmotionCurve, expect, expect_same_rate
 from .request import GenerationRequest
 
-#: An emotion that asks for nothing.
+#: The emotion that every generator accepts.
 NEUTRAL = "neutral"
 
 
 def check_request(request: GenerationRequest) -> None:
-    """Raise for a portrait that is none, a voice without frames, and numbers that are none."""
+    """Raise ValueError or UserError for a malformed portrait, speech without frames, and non-finite numbers."""
     keypoints, rest, audio = request.portrait_keypoints, request.rest, request.audio
     expect("portrait_keypoints", keypoints, KEYPOINTS, 3)
     if len(rest) != 1:
@@ -33,7 +33,7 @@ def check_request(request: GenerationRequest) -> None:
 
 
 def check_encoder(model: str, audio: AudioFeatures, encoder: str, width: int) -> None:
-    """Raise UserError for a voice that another encoder heard."""
+    """Raise UserError for features of another audio encoder, ValueError for another frame rate than 25."""
     if audio.encoder != encoder or audio.features.shape[1:] != (1, width):
         raise UserError(
             f"This speech was heard by {audio.encoder}, and {model}'s model was trained on {encoder}; encode the audio"
@@ -44,7 +44,7 @@ def check_encoder(model: str, audio: AudioFeatures, encoder: str, width: int) ->
 
 
 def check_curve(curve: EmotionCurve, audio: AudioFeatures) -> None:
-    """Raise for an emotion of another length or rate, or of numbers that are none."""
+    """Raise for an emotion curve of another length or rate than ``audio``, or with non-finite numbers."""
     if len(curve) != len(audio):
         raise UserError(f"The emotion has {len(curve)} frames and the audio {len(audio)}; give one row for each frame.")
     expect_same_rate(curve.fps, audio.fps, "The emotion and the audio")
@@ -53,7 +53,8 @@ def check_curve(curve: EmotionCurve, audio: AudioFeatures) -> None:
 
 
 def columns_by_name(curve: EmotionCurve, known: Sequence[str]) -> Tensor:
-    """The weights (T, E) of a curve in the order of a model's own names. Raises UserError for one it does not know."""
+    """The weights (T, E) of a curve in the order of the model's names ``known``. Raises UserError for an unknown
+    one."""
     unknown = [n for i, n in enumerate(curve.names) if n not in known and bool(curve.weights[:, i].any())]
     if unknown:
         raise UserError(f"This emotion model does not know {unknown[0]!r}; choose one of {', '.join(known)}.")
@@ -65,7 +66,7 @@ def columns_by_name(curve: EmotionCurve, known: Sequence[str]) -> Tensor:
 
 
 def refuse_emotion(model: str, curve: EmotionCurve | None) -> None:
-    """Raise UserError when a model without emotions is asked for one; neutral, or none at all, passes."""
+    """Raise UserError for an emotion other than neutral, for models without emotions."""
     if curve is None:
         return
     strength = curve.weights.abs() * curve.intensity[:, None]

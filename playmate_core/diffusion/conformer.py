@@ -1,7 +1,7 @@
-"""Parts of a sequence network over frames: rotary attention, feed-forward, and the Conformer block.
+"""Building blocks of sequence networks over frames: rotary attention, feed-forward, and the Conformer block.
 
 Gulati et al. 2020, with two changes: rotary positions (Su et al. 2021), so that any window length works, and layer
-norm where they batch-normalise, so that neither padding nor the rest of the batch changes a frame.
+norm in place of batch norm, so that neither padding nor the rest of the batch changes a frame.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def rotary(length: int, head_width: int, device: torch.device) -> tuple[Tensor, 
     return angle.cos(), angle.sin()
 
 
-def _turn(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     a, b = x.chunk(2, -1)
     return torch.cat([a * cos - b * sin, a * sin + b * cos], -1)
 
@@ -65,10 +65,11 @@ class Attention(nn.Module):
         self.drop = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        """``x`` (B, T, d); ``mask`` (B or 1, 1, T or 1, T), True where a key may be seen, None for everywhere."""
+        """``x`` (B, T, d); ``mask`` (B or 1, 1, T or 1, T), True where a key may be attended to, None for
+        everywhere."""
         q, k, v = rearrange(self.qkv(x), "b t (n h d) -> n b h t d", n=3, h=self.heads)
         cos, sin = (table.to(q.dtype) for table in rotary(x.shape[1], q.shape[-1], x.device))
-        y = F.scaled_dot_product_attention(_turn(q, cos, sin), _turn(k, cos, sin), v, attn_mask=mask)
+        y = F.scaled_dot_product_attention(_rotate(q, cos, sin), _rotate(k, cos, sin), v, attn_mask=mask)
         return self.drop(self.out(rearrange(y, "b h t d -> b t (h d)")))
 
 
@@ -98,7 +99,7 @@ class Convolution(nn.Module):
         self.drop = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, keep: Tensor | None) -> Tensor:
-        """``keep`` (B, T, 1) is False at padded frames, which read as zero, like what lies outside; None keeps all."""
+        """``keep`` (B, T, 1) is False at padded frames, which are zeroed like the padding outside; None keeps all."""
         x = F.glu(self.gate(x), -1)
         if keep is not None:
             x = x.masked_fill(~keep, 0.0)

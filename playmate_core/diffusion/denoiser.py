@@ -1,7 +1,7 @@
-"""Stage 1, the motion denoiser: which motion goes with this voice (docs/method.md 1.7).
+"""Stage 1, the motion denoiser conditioned on speech (docs/method.md 1.7).
 
-Four Proj modules turn motion, audio, identity and diffusion step into one sequence of P previous and W current
-frames; a Conformer works on it; Pose-MLP and Exp-MLP read the current frames. Letters: L audio layers, D audio width.
+Four projections embed motion, audio, identity and diffusion step into one sequence of P previous and W current frames;
+a Conformer processes it; Pose-MLP and Exp-MLP decode the current frames. Letters: L audio layers, D audio width.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = [
     "MotionConfig",
     "MotionDenoiser",
     "MotionStatistics",
-    "Prepared",
+    "PreparedConditions",
     "WindowContext",
     "measure_statistics",
 ]
@@ -41,7 +41,7 @@ FUSIONS = ("add", "concat")
 
 @dataclass(frozen=True)
 class MotionConfig:
-    """The network. ``audio_layers`` L and ``audio_width`` D are those of ``audio_encoder``."""
+    """Sizes of the network. ``audio_layers`` L and ``audio_width`` D are those of ``audio_encoder``."""
 
     width: int = 512
     layers: int = 8
@@ -52,13 +52,13 @@ class MotionConfig:
     previous: int = 10  # P
     audio_encoder: str = "wav2vec2"
     audio_layers: int = 12
-    audio_width: int = 1536  # two tokens side by side
+    audio_width: int = 1536  # two tokens concatenated
     audio_blocks: int = 2  # self-attention at 50 Hz, before two tokens become a frame
     identity_width: int = EXPRESSION_CHANNELS
     fuse: str = "add"  # or "concat"
     target: str = "epsilon"  # or "x0", "v"
     pose_normalisation: str = "clip"  # Eq. 6; "global" is the ablation
-    keypoint_space: str = PLAYMATE_DEMO  # of the motion it learned; files that do not say are of our corpus
+    keypoint_space: str = PLAYMATE_DEMO  # of the training motion; files without the field were trained on our corpus
 
     def __post_init__(self) -> None:
         if self.width % (2 * self.heads):
@@ -76,7 +76,7 @@ class MotionConfig:
 
     @staticmethod
     def tiny() -> MotionConfig:
-        """What this repository trains and ships: log-mel listening, no download."""
+        """The model this repository trains and ships: log-mel features, no download."""
         return MotionConfig(
             width=128,
             layers=4,
@@ -91,11 +91,12 @@ class MotionConfig:
 
 @dataclass(frozen=True)
 class WindowContext:
-    """What conditions B windows.
+    """The conditions of B windows.
 
-    ``audio`` (B, P+W, L, D); ``previous`` (B, P, 69) model-space motion; ``identity`` (B, 63) standardised; bool (B,):
-    ``start`` there is no previous (its motion and audio are ignored), ``drop_audio`` the learned null takes the place
-    of the current frames' audio, ``drop_identity``; ``valid`` (B, W) bool, False past the end of the speech.
+    ``audio`` (B, P+W, L, D); ``previous`` (B, P, 69) model-space motion; ``identity`` (B, 63) standardised. Bool (B,):
+    ``start`` without previous frames (their motion and audio are ignored), ``drop_audio`` replaces the current frames'
+    audio by the learned null embedding, ``drop_identity`` likewise. ``valid`` (B, W) bool, False past the end of the
+    speech.
     """
 
     audio: Tensor
@@ -108,9 +109,9 @@ class WindowContext:
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """What stays the same from step to step: embeddings ``audio`` (B, P+W, d), ``previous`` (B, P, d), ``identity``
-    (B, d), and what may be seen: ``mask`` (B, 1, 1, P+W) and ``keep`` (B, P+W, 1), both None where all is valid."""
+class PreparedConditions:
+    """The conditions embedded once for all diffusion steps: ``audio`` (B, P+W, d), ``previous`` (B, P, d), ``identity``
+    (B, d), attention ``mask`` (B, 1, 1, P+W) and ``keep`` (B, P+W, 1), both None where all frames are valid."""
 
     audio: Tensor
     previous: Tensor
@@ -122,7 +123,7 @@ class Prepared:
 class AudioProjection(nn.Module):
     """A-Proj: layers mixed by learned weights, attention among 50 Hz tokens, two tokens to a frame.
 
-    Previous frames never hear current ones, so that dropping the current audio leaves nothing of it behind.
+    Previous frames never attend to current ones, so that dropping the current audio removes it completely.
     """
 
     def __init__(self, config: MotionConfig) -> None:
@@ -138,7 +139,7 @@ class AudioProjection(nn.Module):
         self.null = nn.Parameter(0.02 * torch.randn(d))
 
     def forward(self, context: WindowContext) -> Tensor:
-        """-> (B, P+W, d)."""
+        """Audio embeddings (B, P+W, d) of ``context``."""
         mixed = context.audio[:, :, 0] if self.mix is None else _weighted(context.audio, self.mix.softmax(0))
         x = self.embed(rearrange(mixed, "b t (two d) -> b (t two) d", two=2))  # (B, 2(P+W), d)
         mask = self._mask(context)
@@ -150,14 +151,15 @@ class AudioProjection(nn.Module):
         return torch.cat([before, now], 1)
 
     def _mask(self, context: WindowContext) -> Tensor:
-        """(B, 1, 2(P+W), 2(P+W)): current sees valid current, and previous if there is any; previous sees previous."""
+        """Attention mask (B, 1, 2(P+W), 2(P+W)): current tokens attend to valid current and to previous ones if there
+        are any; previous ones to previous ones."""
         before = (~context.start)[:, None].expand(-1, self.previous)
         seen = torch.cat([before, context.valid], 1).repeat_interleave(2, 1)  # (B, keys)
         length = seen.shape[1]
         place = torch.arange(length, device=seen.device)
         current = place >= 2 * self.previous
         forward = current[None, :] & ~current[:, None]  # a previous query, a current key
-        itself = place[None, :] == place[:, None]  # nobody is left with nothing to see
+        itself = place[None, :] == place[:, None]  # every row keeps one key, or softmax would give NaN
         return ((seen[:, None, :] & ~forward) | itself)[:, None]
 
 
@@ -166,7 +168,7 @@ def _weighted(layers: Tensor, weights: Tensor) -> Tensor:
 
 
 class MotionDenoiser(nn.Module):
-    """(noisy motion, step, conditions) -> prediction of ``config.target``."""
+    """Denoising network: (noisy motion, step, conditions) -> prediction of ``config.target``."""
 
     def __init__(self, config: MotionConfig) -> None:
         super().__init__()
@@ -188,15 +190,15 @@ class MotionDenoiser(nn.Module):
 
     def forward(self, noisy: Tensor, t: Tensor, context: WindowContext) -> Tensor:
         """``noisy`` (B, W, 69), ``t`` (B,) -> (B, W, 69), expression before pose."""
-        hidden = self.trunk(noisy, t, context)
+        hidden = self.hidden_frames(noisy, t, context)
         return torch.cat([self.expression_head(hidden), self.pose_head(hidden)], -1)
 
-    def trunk(self, noisy: Tensor, t: Tensor, context: WindowContext) -> Tensor:
+    def hidden_frames(self, noisy: Tensor, t: Tensor, context: WindowContext) -> Tensor:
         """The Conformer's output (B, P+W, d)."""
         return self.run(noisy, t, self.prepare(context))
 
-    def prepare(self, context: WindowContext) -> Prepared:
-        """The work that does not depend on the noisy motion or the step. Raises ValueError for a wrong shape."""
+    def prepare(self, context: WindowContext) -> PreparedConditions:
+        """Everything that does not depend on the noisy motion or the step. Raises ValueError for a wrong shape."""
         c = self.config
         rows = len(context.previous)
         expect("WindowContext.audio", context.audio, rows, c.previous + c.window, c.audio_layers, c.audio_width)
@@ -211,32 +213,32 @@ class MotionDenoiser(nn.Module):
         if not bool(context.valid.all()):
             seen = torch.cat([torch.ones_like(context.valid[:, :1]).expand(-1, c.previous), context.valid], 1)
             mask, keep = seen[:, None, None, :], seen[..., None]
-        return Prepared(self.audio_projection(context), previous, identity, mask, keep)
+        return PreparedConditions(self.audio_projection(context), previous, identity, mask, keep)
 
-    def run(self, noisy: Tensor, t: Tensor, cached_fast_face: Prepared) -> Tensor:
-        """One evaluation on what :meth:`prepare` made: (B, W, 69), (B,) -> (B, P+W, d)."""
+    def run(self, noisy: Tensor, t: Tensor, prepared: PreparedConditions) -> Tensor:
+        """The Conformer's output for prepared conditions: (B, W, 69), (B,) -> (B, P+W, d)."""
         current = self.motion_projection(torch.cat([noisy, torch.zeros_like(noisy[..., :1])], -1))
-        motion = torch.cat([cached_fast_face.previous, current], 1)  # (B, P+W, d)
+        motion = torch.cat([prepared.previous, current], 1)  # (B, P+W, d)
         if self.join is None:
-            x = motion + cached_fast_face.audio
+            x = motion + prepared.audio
         else:
-            x = self.join(torch.cat([motion, cached_fast_face.audio], -1))
+            x = self.join(torch.cat([motion, prepared.audio], -1))
         step = self.time_projection(sinusoids(t, self.config.width).to(x.dtype))  # (B, d)
-        x = x + (cached_fast_face.identity + step)[:, None]
+        x = x + (prepared.identity + step)[:, None]
         for block in self.blocks:
-            x = block(x, cached_fast_face.mask, cached_fast_face.keep)
+            x = block(x, prepared.mask, prepared.keep)
         return x
 
     def pose_head(self, hidden: Tensor) -> Tensor:
-        """(B, P+W, d) -> (B, W, 6)."""
+        """Pose channels from hidden frames: (B, P+W, d) -> (B, W, 6)."""
         return self.pose_mlp(hidden[:, self.config.previous :])
 
     def expression_head(self, hidden: Tensor) -> Tensor:
-        """(B, P+W, d) -> (B, W, 63)."""
+        """Expression channels from hidden frames: (B, P+W, d) -> (B, W, 63)."""
         return self.expression_mlp(hidden[:, self.config.previous :])
 
     def refuse_other_audio(self, encoder: str, layers: int, width: int) -> None:
-        """Raise UserError unless features by ``encoder``, (T, ``layers``, ``width``), are those this model learned."""
+        """Raise UserError unless this model was trained on features of ``encoder``, (T, ``layers``, ``width``)."""
         c = self.config
         if (encoder, layers, width) != (c.audio_encoder, c.audio_layers, c.audio_width):
             raise UserError(

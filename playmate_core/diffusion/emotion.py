@@ -1,6 +1,7 @@
 """Stage 2, the emotion controller: two DiT blocks between the frozen Conformer and the Exp-MLP (docs/method.md 1.11).
 
-Every gate starts at zero (adaLN-zero), so an untrained controller changes no bit of stage 1; the pose never hears it.
+Every gate starts at zero (adaLN-zero), so an untrained controller does not change stage 1; the pose is independent of
+it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from .conformer import Attention, FeedForward, perceptron, sinusoids
 
 @dataclass(frozen=True)
 class EmotionConfig:
-    """``width`` is the base's; ``emotions`` names the columns of the weights, of which ``neutral`` has no strength."""
+    """``width`` is the motion model's; ``emotions`` names the weight columns, of which ``neutral`` has no intensity."""
 
     width: int = 512
     heads: int = 8
@@ -85,18 +86,18 @@ class EmotionController(nn.Module):
         """``hidden`` (B, P+W, d) -> the same, changed.
 
         ``t`` (B,); ``weights`` (B, W, E) over ``config.emotions``, a row of zeros is "no emotion"; ``intensity``
-        (B, W); ``null`` (B,) bool takes the emotion away; ``valid`` (B, W) bool, False past the end. The previous
-        frames feel what the first current frame feels.
+        (B, W); ``null`` (B,) bool drops the emotion; ``valid`` (B, W) bool, False past the end. The previous frames
+        get the emotion of the first current frame.
         """
         rows, length = hidden.shape[:2]
         frames = weights.shape[1]
         expect("hidden", hidden, "B", "P+W", self.config.width)
         expect("weights", weights, rows, "W", len(self.config.emotions))
         expect("intensity", intensity, rows, frames)
-        felt = self._emotion_embedding(weights, intensity, null)  # (B, W, d)
-        felt = torch.cat([felt[:, :1].expand(-1, length - frames, -1), felt], 1)
+        embedding = self._emotion_embedding(weights, intensity, null)  # (B, W, d)
+        embedding = torch.cat([embedding[:, :1].expand(-1, length - frames, -1), embedding], 1)
         step = self.time_projection(sinusoids(t, self.config.width).to(hidden.dtype))
-        c = felt + step[:, None]  # (B, P+W, d)
+        c = embedding + step[:, None]  # (B, P+W, d)
         mask = None
         if valid is not None and not bool(valid.all()):
             mask = torch.cat([torch.ones_like(valid[:, :1]).expand(-1, length - frames), valid], 1)[:, None, None, :]
@@ -106,16 +107,13 @@ class EmotionController(nn.Module):
         return x
 
     def _emotion_embedding(self, weights: Tensor, intensity: Tensor, null: Tensor) -> Tensor:
-        """(B, W, d): a straight line from neutral to each emotion, along which intensity goes.
-
-        So a weaker emotion lies between neutral and the full one, and neutral is the same at every intensity.
-        """
+        """(B, W, d): linear in intensity from neutral to each emotion; neutral is the same at every intensity."""
         neutral = self.config.emotions.index(self.config.neutral)
-        coloured = torch.ones(len(self.config.emotions), device=weights.device, dtype=weights.dtype)
-        coloured[neutral] = 0.0
-        amount = weights * intensity[..., None] * coloured  # (B, W, E)
+        is_emotion = torch.ones(len(self.config.emotions), device=weights.device, dtype=weights.dtype)
+        is_emotion[neutral] = 0.0
+        amount = weights * intensity[..., None] * is_emotion  # (B, W, E)
         towards = self.classes + self.strength
-        felt = self.classes[neutral] + amount @ towards  # (B, W, d)
+        embedding = self.classes[neutral] + amount @ towards  # (B, W, d)
         present = weights.sum(-1, keepdim=True).clamp(0, 1)
         present = present.masked_fill(null[:, None, None], 0.0)
-        return present * felt + (1 - present) * self.null
+        return present * embedding + (1 - present) * self.null

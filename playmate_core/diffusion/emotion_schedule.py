@@ -1,4 +1,4 @@
-"""An emotion score: what a person writes or wires, names, blends and timelines, as an EmotionCurve."""
+"""Emotion schedules: names, blends and timelines that a user writes, converted to an EmotionCurve."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..errors import UserError, elided, suggestion
 from ..ranges import check_seconds
 from ..values import EMOTIONS, FPS, EmotionCurve
 
-#: The word for "leave the emotion to the voice".
+#: The name for no emotion control: the speech alone decides.
 NO_EMOTION = "none"
 #: How long one emotion of a timeline takes to become the next.
 BLEND_SECONDS = 0.4
@@ -21,7 +21,7 @@ BLEND_SECONDS = 0.4
 class EmotionKey:
     """From ``seconds`` on the face shows ``name`` (or NO_EMOTION) at ``intensity`` in 0..1.
 
-    ``name`` may join several with +, which then share the face equally.
+    ``name`` may join several with +, in equal parts.
     """
 
     seconds: float
@@ -30,7 +30,7 @@ class EmotionKey:
 
     @property
     def shares(self) -> Tensor:
-        """(E,) summing to one."""
+        """Weights of the emotions, (E,), summing to one."""
         names = self.name.split("+")
         return torch.tensor([names.count(name) / len(names) for name in EMOTIONS])
 
@@ -40,7 +40,7 @@ EmotionKeys = tuple[EmotionKey, ...]
 
 @dataclass(frozen=True)
 class EmotionSchedule:
-    """Timelines laid over each other: ``layers`` of (weight, keys). It has no length until a voice gives it one."""
+    """Weighted timelines: ``layers`` of (weight, keys). Its length is that of the speech it is applied to."""
 
     layers: tuple[tuple[float, EmotionKeys], ...]
 
@@ -51,7 +51,8 @@ class EmotionSchedule:
 
     @staticmethod
     def written(text: str, intensity: float) -> EmotionSchedule:
-        """The timeline of :func:`read_emotion_schedule`, on several lines where that is easier to read."""
+        """Parse the timeline of :func:`read_emotion_schedule`, which may span several lines; # begins a comment
+        line."""
         lines = [line.strip().strip(",") for line in text.splitlines()]
         joined = ",".join(line for line in lines if line and not line.startswith("#"))
         if not joined:
@@ -59,7 +60,7 @@ class EmotionSchedule:
         return EmotionSchedule(((1.0, read_emotion_schedule(joined, intensity)),))
 
     def blended(self, other: EmotionSchedule, share: float) -> EmotionSchedule:
-        """This score at ``share`` 0, the other at 1, both in between. Raises UserError outside 0..1."""
+        """Blend with ``other``: this schedule at ``share`` 0, the other at 1. Raises UserError outside 0..1."""
         if not 0.0 <= share <= 1.0:
             raise UserError(f"Got a blend of {share:g}; give a number from 0 (the first) to 1 (the second).")
         mine = tuple((weight * (1.0 - share), keys) for weight, keys in self.layers)
@@ -67,29 +68,29 @@ class EmotionSchedule:
         return EmotionSchedule(tuple(layer for layer in mine + theirs if layer[0] > 0))
 
     def curve(self, frames: int, fps: float = FPS) -> EmotionCurve | None:
-        """One row a frame; None where every layer leaves the emotion to the voice.
+        """One row per frame; None if no layer controls the emotion.
 
-        What adds up is weight times intensity, because that is what moves the face (see :mod:`emotion`).
+        Layers add up in weight times intensity, which the emotion controller is linear in (see :mod:`emotion`).
         """
         curves = [(weight, emotion_curve(keys, frames, fps)) for weight, keys in self.layers]
-        told = [(weight, curve) for weight, curve in curves if curve is not None]
-        if not told:
+        present_curves = [(weight, curve) for weight, curve in curves if curve is not None]
+        if not present_curves:
             return None
         if len(curves) == 1:
-            return told[0][1]
-        present = sum(weight for weight, _ in told)
-        amount = torch.stack([w * c.weights * c.intensity[:, None] for w, c in told]).sum(0)  # (T, E)
-        plain = torch.stack([w * c.weights for w, c in told]).sum(0) / present
+            return present_curves[0][1]
+        present = sum(weight for weight, _ in present_curves)
+        amount = torch.stack([w * c.weights * c.intensity[:, None] for w, c in present_curves]).sum(0)  # (T, E)
+        unscaled = torch.stack([w * c.weights for w, c in present_curves]).sum(0) / present
         intensity = amount.sum(-1)
-        weights = torch.where(intensity[:, None] > 1e-6, amount / intensity.clamp_min(1e-6)[:, None], plain)
-        return replace(told[0][1], weights=weights, intensity=intensity.clamp(max=1.0))
+        weights = torch.where(intensity[:, None] > 1e-6, amount / intensity.clamp_min(1e-6)[:, None], unscaled)
+        return replace(present_curves[0][1], weights=weights, intensity=intensity.clamp(max=1.0))
 
 
 def read_emotion_schedule(text: str, intensity: float) -> EmotionKeys:
-    """Read "happy", "happy@0.8", "happy+surprised" or "0:neutral,2.5:happy@0.8".
+    """Parse "happy", "happy@0.8", "happy+surprised" or "0:neutral,2.5:happy@0.8".
 
-    ``intensity`` holds where none is written. Raises UserError for anything else, seconds that do not rise included,
-    listing the names where one is unknown.
+    ``intensity`` is the default where none is written. Raises UserError for anything else, including seconds that do
+    not increase; for an unknown name it lists the known ones.
     """
     entries = [entry.strip() for entry in text.split(",")]
     if len(entries) > 1 and any(NO_EMOTION in entry for entry in entries):
@@ -100,13 +101,13 @@ def read_emotion_schedule(text: str, intensity: float) -> EmotionKeys:
 
 
 def emotion_curve(keys: EmotionKeys, frames: int, fps: float = FPS) -> EmotionCurve | None:
-    """The keys as one row a frame, blended over BLEND_SECONDS up to each key; None for NO_EMOTION."""
+    """The keys as one row per frame, blended over BLEND_SECONDS before each key; None for NO_EMOTION."""
     if keys[0].name == NO_EMOTION:
         return None
     time = torch.arange(frames, dtype=torch.float64) / fps
     weights, intensity = torch.zeros(frames, len(EMOTIONS)), torch.zeros(frames)
     for i, key in enumerate(keys):
-        # The first key also holds before its time; a later one grows out of its predecessor.
+        # The first key also holds before its time; later ones fade in from their predecessor.
         share = torch.ones(frames) if i == 0 else ((time - key.seconds) / BLEND_SECONDS + 1).clamp(0, 1).float()
         weights = torch.lerp(weights, key.shares.expand_as(weights), share[:, None])
         intensity = torch.lerp(intensity, torch.full((frames,), key.intensity), share)

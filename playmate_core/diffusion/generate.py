@@ -1,4 +1,4 @@
-"""Motion for speech of any length: windows one after the other, each continuing the last.
+"""Motion for speech of any length: consecutive windows, each continuing the last.
 
 See docs/method.md 1.4, 1.7, 1.12.
 """
@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class _Plan:
-    """One performance, checked. ``weights`` (T, E) and ``intensity`` (T,) of the emotion, or None for stage 1 alone."""
+    """A checked request. ``emotion``: weights (T, E) and intensity (T,), or None for stage 1 alone."""
 
     denoiser: MotionDenoiser
     controller: EmotionController | None
@@ -56,7 +56,7 @@ class _Plan:
 
 @dataclass(frozen=True)
 class PlaymateGenerator:
-    """The paper's generator as a :class:`MotionGenerator`; without a ``controller`` emotions are left to the voice."""
+    """The paper's generator as a :class:`MotionGenerator`; without a ``controller`` it has no emotion control."""
 
     denoiser: MotionDenoiser
     controller: EmotionController | None = None
@@ -184,17 +184,18 @@ def _window(plan: _Plan, index: int, past: Tensor | None, progress: Progress | N
 
 
 def _context(plan: _Plan, begin: int, past: Tensor | None) -> WindowContext:
-    """The conditions of the window that begins at frame ``begin``, on the network's device."""
+    """The conditions of the window that begins at frame ``begin``, on the network's device; silence outside the
+    clip."""
     config, frames = plan.denoiser.config, len(plan.audio)
     place = torch.arange(begin - config.previous, begin + config.window)
     inside = (place >= 0) & (place < frames)
-    heard = plan.audio.features[place.clamp(0, frames - 1)].float()
-    silence = plan.denoiser.statistics.silence.to(heard)
-    heard = torch.where(inside[:, None, None], heard, silence)
+    audio_rows = plan.audio.features[place.clamp(0, frames - 1)].float()
+    silence = plan.denoiser.statistics.silence.to(audio_rows)
+    audio_rows = torch.where(inside[:, None, None], audio_rows, silence)
     like = next(plan.denoiser.parameters())
     off = torch.zeros(1, dtype=torch.bool, device=like.device)
     return WindowContext(
-        audio=heard[None].to(like),
+        audio=audio_rows[None].to(like),
         previous=(torch.zeros(config.previous, MOTION_CHANNELS) if past is None else past)[None].to(like),
         identity=plan.identity.to(like),
         start=off.logical_not() if past is None else off,
@@ -205,7 +206,7 @@ def _context(plan: _Plan, begin: int, past: Tensor | None) -> WindowContext:
 
 
 def _emotion_condition(plan: _Plan, begin: int) -> EmotionCondition | None:
-    """What the window feels; past the end of the speech the last frame's emotion holds."""
+    """The emotion of a window; past the end of the speech the last frame's emotion is held."""
     if plan.emotion is None:
         return None
     like = next(plan.denoiser.parameters())
@@ -227,7 +228,7 @@ def _placed(scale: float | Tensor, like: Tensor) -> float | Tensor:
 def _emotion(
     controller: EmotionController | None, curve: EmotionCurve | None, audio: AudioFeatures
 ) -> tuple[Tensor, Tensor] | None:
-    """The curve with its columns in the controller's order, by name; None where nothing is asked of it."""
+    """The curve with its columns in the controller's order, by name; None where it has no weights."""
     if curve is None or not bool((curve.weights != 0).any()):
         return None
     if controller is None:

@@ -1,8 +1,8 @@
-"""Classifier-free guidance over voice and emotion (Eq. 8, docs/method.md 1.10).
+"""Classifier-free guidance over speech and emotion (Eq. 8, docs/method.md 1.10).
 
-``e0 + w_a (e_a - e0) + w_e (e_ae - e_a)``, from exactly three conditionings: nothing, the voice, the voice and the
-emotion. Emotion enters behind the Conformer, so the last two share it: two Conformer rows, not three. The weights sum
-to one and the conversions between epsilon, x0 and v are affine, so the formula holds for each target alike.
+``e0 + w_a (e_a - e0) + w_e (e_ae - e_a)``, from exactly three conditionings: none, speech, speech and emotion. Emotion
+enters after the Conformer, so the last two share its output: two Conformer rows, not three. The weights sum to one and
+the conversions between epsilon, x0 and v are affine, so the formula holds for every target.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Scales:
 
 @dataclass(frozen=True)
 class EmotionCondition:
-    """What a window feels: ``weights`` (B, W, E) over the controller's emotions, ``intensity`` (B, W)."""
+    """Emotion of a window: ``weights`` (B, W, E) over the controller's emotions, ``intensity`` (B, W)."""
 
     weights: Tensor
     intensity: Tensor
@@ -47,20 +47,20 @@ def guided(
 ) -> Predict:
     """A denoiser ``(noisy (B, W, 69), t (B,)) -> (B, W, 69)`` of the guided prediction of the target.
 
-    Without a ``controller`` or a ``emotion`` it is stage 1 alone. The pose does not depend on them in any bit. What
-    stays the same over the steps is computed here, once.
+    Without a ``controller`` or an ``emotion`` it is stage 1 alone; the pose never depends on them. Work that is the
+    same for all steps is done once, here.
     """
-    cached_fast_face = denoiser.prepare(_uncond_and_cond(context))
+    prepared = denoiser.prepare(_uncond_and_cond(context))
 
     def predict(noisy: Tensor, t: Tensor) -> Tensor:
-        uncond, cond = denoiser.run(torch.cat([noisy, noisy]), torch.cat([t, t]), cached_fast_face).chunk(2)
+        uncond, cond = denoiser.run(torch.cat([noisy, noisy]), torch.cat([t, t]), prepared).chunk(2)
         pose0, pose_a = denoiser.pose_head(uncond), denoiser.pose_head(cond)
         pose = pose0 + scales.pose * (pose_a - pose0)
         if controller is None or emotion is None:
             rows = (uncond, cond, cond)
         else:
             rows = _emotion_embedding(controller, uncond, cond, t, emotion, context.valid)
-        # One call a row: a batched product may round a row by its place, and equal rows must give equal answers.
+        # One call per row: in a batched product rounding may depend on the row, and equal rows must give equal results.
         e0, e_a, e_ae = (denoiser.expression_head(row) for row in rows)
         expression = e0 + scales.audio * (e_a - e0) + scales.emotion * (e_ae - e_a)
         return torch.cat([expression, pose], -1)
@@ -69,8 +69,8 @@ def guided(
 
 
 def as_clean(denoiser: MotionDenoiser, schedule: Schedule, predict: Predict) -> Callable[[Tensor, int], Tensor]:
-    """A prediction of the target as one of the clean sample, ``(noisy (B, W, 69), t) -> (B, W, 69)``, which is what
-    samplers ask for; dead channels, of which the network learned nothing, are 0."""
+    """Convert a prediction of the target to one of the clean sample, ``(noisy (B, W, 69), t) -> (B, W, 69)``, as
+    samplers expect it; dead channels, on which the network was not trained, are 0."""
     like = next(denoiser.parameters())
     live = denoiser.statistics.live.to(like.device)
     dead = torch.cat([~live, torch.zeros(MOTION_CHANNELS - len(live), dtype=torch.bool, device=like.device)])
@@ -86,9 +86,9 @@ def as_clean(denoiser: MotionDenoiser, schedule: Schedule, predict: Predict) -> 
 def _emotion_embedding(
     controller: EmotionController, uncond: Tensor, cond: Tensor, t: Tensor, emotion: EmotionCondition, valid: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Nothing, voice, voice and emotion: three rows of the controller."""
+    """The controller's output for three conditionings: none, speech, speech and emotion."""
     null = torch.tensor([True, True, False], device=cond.device).repeat_interleave(len(cond))
-    felt = controller(
+    embedding = controller(
         torch.cat([uncond, cond, cond]),
         t.repeat(3),
         emotion.weights.repeat(3, 1, 1),
@@ -96,12 +96,12 @@ def _emotion_embedding(
         null,
         valid.repeat(3, 1),
     )
-    first, second, third = felt.chunk(3)
+    first, second, third = embedding.chunk(3)
     return first, second, third
 
 
 def _uncond_and_cond(context: WindowContext) -> WindowContext:
-    """Twice the rows: first without, then with the current audio."""
+    """The batch twice: first without, then with the current audio."""
     doubled = {name: torch.cat([value, value]) for name, value in vars(context).items()}
     cond = context.drop_audio
     return replace(context, **doubled | {"drop_audio": torch.cat([torch.ones_like(cond), cond])})

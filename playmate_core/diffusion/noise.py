@@ -1,7 +1,7 @@
-"""Where a generator's chance comes from: which noise each window begins with, and which is added on its way.
+"""Noise sources: the initial noise of each window, and the noise that samplers add at each step.
 
-All noise is drawn on the CPU from generators seeded by (seed, place): the same numbers on every device, whatever came
-before.
+All noise is drawn on the CPU from generators seeded by (seed, index), so it is the same on every device and does not
+depend on earlier draws.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ class ClipNoise(Protocol):
 
 @dataclass(frozen=True)
 class FreshNoise:
-    """Every window has its own stream, from which everything is drawn in turn."""
+    """Every window has its own random stream, for its initial noise and its steps."""
 
     seed: int
 
     def window(self, index: int) -> WindowNoise:
-        chance = window_noise(self.seed, index)
-        return WindowNoise(_starting(chance), drawn_from(chance))
+        generator = window_noise(self.seed, index)
+        return WindowNoise(_starting(generator), drawn_from(generator))
 
 
 @dataclass(frozen=True)
 class SharedStart:
-    """All windows begin with the same noise; what the steps add is fresh (docs/motion_models.md, JoyVASA)."""
+    """All windows start from the same noise; the noise of the steps differs (docs/motion_models.md, JoyVASA)."""
 
     seed: int
 
@@ -54,7 +54,8 @@ class SharedStart:
 
 @dataclass(frozen=True)
 class SharedSteps:
-    """Every window begins with fresh noise; what the steps add is the same in all (docs/motion_models.md, Ditto)."""
+    """Every window starts from its own noise; the noise of the steps is the same in all (docs/motion_models.md,
+    Ditto)."""
 
     seed: int
 
@@ -62,5 +63,5 @@ class SharedSteps:
         return WindowNoise(_starting(window_noise(self.seed, 1 + index)), drawn_from(window_noise(self.seed, 0)))
 
 
-def _starting(chance: torch.Generator) -> Callable[[tuple[int, ...]], Tensor]:
-    return lambda shape: torch.randn(shape, generator=chance)
+def _starting(generator: torch.Generator) -> Callable[[tuple[int, ...]], Tensor]:
+    return lambda shape: torch.randn(shape, generator=generator)

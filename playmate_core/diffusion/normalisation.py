@@ -1,10 +1,9 @@
-"""Between motion and the space the denoiser works in: adaptive normalisation (Eq. 5 and 6 corrected, docs/method.md
-1.3, 1.4).
+"""Normalisation between motion and the denoiser's model space (Eq. 5 and 6 corrected, docs/method.md 1.3, 1.4).
 
 A model-space frame is 63 expression channels, standardised over the whole corpus, then 6 pose channels (pitch, yaw,
-roll, t_x, t_y, log s), standardised by the mean and spread of their own clip; t_z is carried, never modelled.
-Channels that never move in the corpus are dead: 0 in model space, their mean in motion.
-Pose channels and their statistics are float64, so that a scale survives its logarithm and back to the last bit.
+roll, t_x, t_y, log s), standardised by the mean and standard deviation of their own clip; t_z is passed through, never
+modelled. Channels that never move in the corpus are dead: 0 in model space, their mean in motion. Pose channels and
+their statistics are float64, so that a scale survives its logarithm and back exactly.
 """
 
 from __future__ import annotations
@@ -19,19 +18,19 @@ from ..values import FPS, KEYPOINTS, Motion, Pose
 EXPRESSION_CHANNELS = 3 * KEYPOINTS
 POSE_CHANNELS = 6
 MOTION_CHANNELS = EXPRESSION_CHANNELS + POSE_CHANNELS
-#: Below this spread an expression channel carries extractor noise, not expression (docs/method.md 1.3).
+#: Below this standard deviation an expression channel is extractor noise, not expression (docs/method.md 1.3).
 LIVE_SIGMA = 1e-4
-#: A clip's spread counts as at least this share of the typical one: less is a head held still (docs/method.md 1.4).
+#: Lower bound of a clip's pose std, as a share of the typical one: less is a still head (docs/method.md 1.4).
 POSE_FLOOR = 0.1
 PERCENTILES = (0.10, 0.25, 0.75, 0.90)
-#: A face further than this from the corpus is taken for one at this distance.
+#: Standardised identities are clamped to this distance from the corpus mean.
 IDENTITY_LIMIT = 4.0
-#: No spread is divided by that is smaller than this.
+#: Lower bound of standard deviations used as divisors.
 TINY = 1e-5
 
 
 class MotionStatistics(nn.Module):
-    """What the training clips were like; buffers, so that a checkpoint carries them.
+    """Statistics of the training clips; buffers, so that checkpoints contain them.
 
     ``expression_mean/std`` (63,), ``live`` (63,) bool, ``pose_typical_std`` (6,) the median over clips,
     ``pose_percentiles`` (4, 6) at PERCENTILES, ``pose_global_mean/std`` (6,) over all frames (the ablation),
@@ -65,8 +64,8 @@ class MotionStatistics(nn.Module):
 def measure_statistics(motions: Sequence[Motion], keypoints: Sequence[Tensor], silence: Tensor) -> MotionStatistics:
     """The statistics of training clips: their ``motions``, canonical ``keypoints`` (K, 3) each, ``silence`` (L, D).
 
-    Put them into a denoiser with ``denoiser.statistics.load_state_dict(measured.state_dict())``. Raises ValueError for
-    no clips, or a keypoint set too few or many.
+    Load them into a denoiser with ``denoiser.statistics.load_state_dict(measured.state_dict())``. Raises ValueError
+    without clips, or if the numbers of motions and keypoint sets differ.
     """
     if not motions or len(motions) != len(keypoints):
         raise ValueError(f"Expected clips and one set of keypoints each, got {len(motions)} and {len(keypoints)}.")
@@ -108,30 +107,30 @@ def pose_from_channels(channels: Tensor, depth: Tensor, fps: float = FPS) -> Pos
 
 
 def clip_pose(motion: Motion, statistics: MotionStatistics) -> tuple[Tensor, Tensor]:
-    """Mean and spread (6,) of a clip's own pose over all its frames (Eq. 6 with its 1/N), the spread floored."""
+    """Mean and std (6,) of a clip's own pose over all its frames (Eq. 6 with its 1/N), the std floored."""
     channels = pose_channels(motion.pose)
     floor = POSE_FLOOR * statistics.pose_typical_std.to(channels)
     return channels.mean(0), torch.maximum(channels.std(0, correction=0), floor)
 
 
 def corpus_pose(motion: Motion, statistics: MotionStatistics) -> tuple[Tensor, Tensor]:
-    """Mean and spread (6,) of the pose over all clips: adaptive normalisation off, the ablation."""
+    """Mean and std (6,) of the pose over all clips: adaptive normalisation off, the ablation."""
     like = pose_channels(motion.pose)
     return statistics.pose_global_mean.to(like), statistics.pose_global_std.to(like)
 
 
-#: Where pose statistics come from: ``MotionConfig.pose_normalisation``.
+#: Sources of pose statistics, by ``MotionConfig.pose_normalisation``.
 POSE_NORMALISATIONS = {"clip": clip_pose, "global": corpus_pose}
 
 
 def pose_is_static(motion: Motion, statistics: MotionStatistics) -> bool:
-    """Whether the head of this clip turns so little that its pose, divided by the floor, would be noise."""
+    """Whether the head of this clip rotates so little that its normalised pose would be noise."""
     own = pose_channels(motion.pose)[:, :3].std(0, correction=0)
     return bool((own < POSE_FLOOR * statistics.pose_typical_std[:3].to(own)).all())
 
 
 def to_model_space(motion: Motion, statistics: MotionStatistics, pose_mean: Tensor, pose_std: Tensor) -> Tensor:
-    """(T, 69) float32 on the CPU, given the clip's pose mean and spread (6,) each."""
+    """``motion`` in model space, (T, 69) float32 on the CPU, given the clip's pose mean and std, (6,) each."""
     mean, std = statistics.expression_mean.to(motion.expression), statistics.expression_std.to(motion.expression)
     expression = (motion.expression.flatten(1) - mean) / std
     expression = expression.masked_fill(~statistics.live.to(expression.device), 0.0)
@@ -147,6 +146,6 @@ def to_expression(model: Tensor, statistics: MotionStatistics) -> Tensor:
 
 
 def standardised_identity(keypoints: Tensor, statistics: MotionStatistics) -> Tensor:
-    """Canonical ``keypoints`` (K, 3) as f_id (63,), docs/method.md 1.6; limited to what was learned."""
+    """Canonical ``keypoints`` (K, 3) as f_id (63,), docs/method.md 1.6; clamped to the range of training."""
     mean, std = statistics.identity_mean.to(keypoints), statistics.identity_std.to(keypoints)
     return ((keypoints.flatten() - mean) / std).clamp(-IDENTITY_LIMIT, IDENTITY_LIMIT)

@@ -1,4 +1,4 @@
-"""Guidance of generators that drop all their conditions at once: ``e0 + w (e - e0)``, one scale in place of two."""
+"""Guidance for generators that drop all conditions at once: ``e0 + w (e - e0)``, one scale instead of two."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def check_scales(options: SamplingOptions, audio: AudioFeatures) -> None:
 def guidance_scale(
     options: SamplingOptions, audio: AudioFeatures, window: tuple[int, int], columns: int, head: slice
 ) -> float | Tensor:
-    """The scale of a ``window`` [begin, end): one number, or (W, columns) where the ``head``'s columns have another or
-    it changes over time."""
+    """The guidance scale of a ``window`` [begin, end): one number, or (W, columns) if it differs for the ``head``
+    columns or changes over time."""
     face, pose = (
         window_of(name, getattr(options, name), len(audio), *window, audio.fps)
         for name in ("cfg_audio", "cfg_audio_pose")
@@ -33,12 +33,12 @@ def guidance_scale(
 
 
 def is_alone(scale: float | Tensor) -> bool:
-    """Whether the scale leaves the prediction without conditions out."""
+    """Whether the scale makes the unconditional prediction unnecessary."""
     return isinstance(scale, float) and scale == 1.0
 
 
 def steered(predictions: Tensor, scale: float | Tensor) -> Tensor:
-    """(2, W, C) without and with the conditions, or (1, W, C) with them alone -> (1, W, C)."""
+    """Guided prediction: (2, W, C) without and with conditions, or (1, W, C) with them alone -> (1, W, C)."""
     if len(predictions) == 1:
         return predictions
     without, conditioned = predictions[:1], predictions[1:]

@@ -1,4 +1,4 @@
-"""How to generate: everything about a performance that is neither the portrait, the voice nor the emotion."""
+"""Sampling options: everything about generation other than the portrait, the speech and the emotion."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from .samplers import SAMPLERS, SPACINGS
 
 @dataclass(frozen=True)
 class GuidanceKeys:
-    """A number that changes: (second, value) in the order of time, straight lines between, held at both ends."""
+    """A number that changes over time: (second, value) keys in order, interpolated linearly, held at both ends."""
 
     keys: tuple[tuple[float, float], ...]
 
     @staticmethod
     def written(text: str) -> float | GuidanceKeys:
-        """Read "1.5", or "0:1.5,2.5:3" with a value from each second on. Raises UserError for anything else."""
+        """Parse "1.5", or keys "second:value" as in "0:1.5,2.5:3". Raises UserError for anything else."""
         try:
             if ":" not in text:
                 return float(text)
@@ -37,7 +37,7 @@ class GuidanceKeys:
         return ",".join(f"{at:g}:{value:g}" for at, value in self.keys)
 
     def at(self, frames: Tensor, fps: float) -> Tensor:
-        """The numbers of some frames, by their indices, alike in shape."""
+        """The values at frame indices ``frames``, float32 of the same shape."""
         at, value = zip(*self.keys, strict=True)
         return torch.from_numpy(np.interp(frames.numpy() / fps, at, value)).float()
 
@@ -60,12 +60,11 @@ class SamplingOptions:
 
     ``cfg_audio``, ``cfg_emotion``: w_a and w_e of Eq. 8, a number, one for each frame, or keys. ``cfg_audio_pose``: w_a
     on the head pose, 1 by default, because more exaggerates head motion (docs/method.md 1.10). ``pose_amplitude``:
-    times the
-    typical spread, one number or six (pitch, yaw, roll, t_x, t_y, scale); 0 is a still head. ``pose_mean``: around the
-    portrait's own pose, or facing the camera. ``pose_anchor``: the mean stands there, or the first frame. ``start``:
-    begin anywhere, or from the portrait's own face and pose. ``overlap``: frames two windows share, faded from one to
-    the other; 4 makes joints smoother than truth's own frames there (0.89 against 1.10 of the usual step, 24 clips).
-    ``eta`` concerns ddim alone.
+    factor of the typical std, one number or six (pitch, yaw, roll, t_x, t_y, scale); 0 is a still head. ``pose_mean``:
+    around the portrait's own pose, or facing the camera. ``pose_anchor``: whether the mean or the first frame has that
+    pose. ``start``: unconstrained, or from the portrait's own expression and pose. ``overlap``: frames that two windows
+    share, cross-faded; with 4, seams are smoother than ground truth at the same frames (0.89 against 1.10 of the usual
+    step, 24 clips). ``eta`` is used by ddim only.
     """
 
     steps: int = ranged(15, 1, 1000)
@@ -104,20 +103,20 @@ class SamplingOptions:
             )
 
     @property
-    def amplitude(self) -> Tensor:
-        """(6,) float64."""
+    def pose_scale(self) -> Tensor:
+        """``pose_amplitude`` for each pose channel, (6,) float64."""
         return torch.tensor(numbers(self.pose_amplitude), dtype=torch.float64).expand(POSE_CHANNELS)
 
 
 def numbers(curve: GuidanceScale) -> tuple[float, ...]:
-    """One number as a tuple of one, keys as their values."""
+    """All numbers of a scale: one number as a tuple of one, keys as their values."""
     if isinstance(curve, GuidanceKeys):
         return tuple(value for _, value in curve.keys)
     return tuple(curve) if isinstance(curve, tuple) else (curve,)
 
 
 def window_of(name: str, curve: GuidanceScale, frames: int, begin: int, end: int, fps: float = FPS) -> float | Tensor:
-    """The part of a curve over ``frames`` that a window [begin, end) sees: a number, or (W, 1), held at both ends.
+    """The part of a curve over ``frames`` in a window [begin, end): a number, or (W, 1), held at both ends.
 
     Raises UserError for a curve of another length.
     """
@@ -132,6 +131,6 @@ def window_of(name: str, curve: GuidanceScale, frames: int, begin: int, end: int
 
 
 def window_noise(seed: int, window: int) -> torch.Generator:
-    """The one source of chance of a window: on the CPU, the same whatever came before or is asked for after."""
-    # Weyl's sequence spreads the seeds, so that no two small (seed, window) pairs meet.
+    """The random generator of a window, on the CPU; depends on seed and window only."""
+    # A Weyl sequence: no two small (seed, window) pairs get the same seed.
     return torch.Generator().manual_seed((seed * 0x9E3779B97F4A7C15 + window) % 2**63)

@@ -1,4 +1,4 @@
-"""How the head of an unseen portrait moves, which has no clip to take pose statistics from (docs/method.md 1.4)."""
+"""Pose statistics for an unseen portrait, which has no clip to measure them on (docs/method.md 1.4)."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from .normalisation import (
 )
 from .options import SamplingOptions
 
-#: The pose stays within so many typical spreads of its centre (docs/method.md 1.4).
+#: The pose is clamped to this many typical standard deviations around its mean (docs/method.md 1.4).
 POSE_LIMIT = 3.5
-#: Pitch, yaw, roll in degrees beyond which the renderer is not comfortable.
+#: Pitch, yaw, roll in degrees beyond which rendering quality degrades.
 ANGLE_LIMITS = (25.0, 35.0, 25.0)
 log = logging.getLogger(__name__)
 
@@ -32,42 +32,42 @@ POSE_CLAMPED = "The head would turn beyond %s degrees (pitch, yaw, roll) and is 
 
 
 def clamp_pose(angles: Tensor, rest: Tensor) -> tuple[Tensor, bool]:
-    """``angles`` (T, 3) held within ANGLE_LIMITS, and whether that changed any (docs/method.md 1.4, safety).
+    """``angles`` (T, 3) clamped to ANGLE_LIMITS, and whether that changed any (docs/method.md 1.4, safety).
 
-    A portrait whose ``rest`` (3,) looks further aside than a limit may keep its pose.
+    If ``rest`` (3,) is itself beyond a limit, the limit is widened to it.
     """
     limits = torch.maximum(torch.tensor(ANGLE_LIMITS).to(angles), rest.to(angles).abs())
     held = angles.clamp(-limits, limits)
     return held, not torch.equal(held, angles)
 
 
-class ComfortableHead:
-    """Generated poses in degrees around a portrait's own as the options want them, held back where they must be.
+class PoseLimiter:
+    """Applies ``pose_amplitude``, ``pose_mean`` and the angle limits to generated poses in degrees.
 
-    ``pose_amplitude`` scales every departure from ``rest``, and "frontal" turns the whole towards the camera. Without
-    either wish the numbers stay as they are, but for the limits, of which is told once.
+    ``pose_amplitude`` scales the difference from ``rest``, "frontal" subtracts its rotation. With the default options
+    poses are only clamped; a warning is logged once.
     """
 
     def __init__(self, rest: Pose, options: SamplingOptions) -> None:
         self.rest, self.options = rest, options
-        self._told = False
+        self._warned = False
 
     def __call__(self, pose: Pose) -> Pose:
-        asked, held = _as_asked(pose, self.rest, self.options)
-        if held and not self._told:
+        limited, held = _with_options(pose, self.rest, self.options)
+        if held and not self._warned:
             log.warning(POSE_CLAMPED, ANGLE_LIMITS)
-            self._told = True
-        return asked
+            self._warned = True
+        return limited
 
 
-def _as_asked(pose: Pose, rest: Pose, options: SamplingOptions) -> tuple[Pose, bool]:
+def _with_options(pose: Pose, rest: Pose, options: SamplingOptions) -> tuple[Pose, bool]:
     rotation, translation, scale = pose.rotation, pose.translation, pose.scale
-    amplitude = options.amplitude.float()
-    if bool((amplitude != 1.0).any()):
-        shares = torch.cat([amplitude[3:5], amplitude.new_ones(1)])  # depth is carried, never modelled
-        rotation = rest.rotation + amplitude[:3] * (rotation - rest.rotation)
+    pose_scale = options.pose_scale.float()
+    if bool((pose_scale != 1.0).any()):
+        shares = torch.cat([pose_scale[3:5], pose_scale.new_ones(1)])  # depth is carried, never modelled
+        rotation = rest.rotation + pose_scale[:3] * (rotation - rest.rotation)
         translation = rest.translation + shares * (translation - rest.translation)
-        scale = rest.scale * (scale / rest.scale).clamp(min=TINY) ** amplitude[5]
+        scale = rest.scale * (scale / rest.scale).clamp(min=TINY) ** pose_scale[5]
     if options.pose_mean == "frontal":
         rotation = rotation - rest.rotation
     rotation, held = clamp_pose(rotation, rest.rotation[0])
@@ -76,7 +76,7 @@ def _as_asked(pose: Pose, rest: Pose, options: SamplingOptions) -> tuple[Pose, b
 
 @dataclass(frozen=True)
 class PosePrior:
-    """How a portrait's head moves: around ``mean`` (6,) by ``std`` (6,), float64; ``depth`` (1, 1) is its t_z."""
+    """Pose statistics of a portrait: ``mean`` (6,) and ``std`` (6,), float64; ``depth`` (1, 1) is its t_z."""
 
     mean: Tensor
     std: Tensor
@@ -84,27 +84,29 @@ class PosePrior:
 
     @staticmethod
     def of(rest: Motion, denoiser: MotionDenoiser, options: SamplingOptions) -> PosePrior:
-        """The inference rule for an unseen portrait: its own pose, the typical spread times the amplitude."""
+        """The inference rule for an unseen portrait: its own pose as mean, the typical std times the pose amplitude."""
         statistics = denoiser.statistics
         own = pose_channels(rest.pose)[0]
         mean = own.clone()
         if options.pose_mean == "frontal":
             mean[:3] = 0.0
         if denoiser.config.pose_normalisation == "global":
-            # The ablation learned absolute poses; around a portrait's own they would mean something else.
+            # The ablation was trained on absolute poses, so the portrait's own pose cannot be the mean.
             mean = statistics.pose_global_mean.to(own)
-            return PosePrior(mean, statistics.pose_global_std.to(own) * options.amplitude, rest.pose.translation[:, 2:])
-        return PosePrior(mean, statistics.pose_typical_std.to(own) * options.amplitude, rest.pose.translation[:, 2:])
+            return PosePrior(
+                mean, statistics.pose_global_std.to(own) * options.pose_scale, rest.pose.translation[:, 2:]
+            )
+        return PosePrior(mean, statistics.pose_typical_std.to(own) * options.pose_scale, rest.pose.translation[:, 2:])
 
     def encode(self, motion: Motion, statistics: MotionStatistics) -> Tensor:
-        """A motion of this head in model space (T, 69); an axis that may not move reads as its mean."""
+        """A motion in model space (T, 69); axes with std 0 are encoded as their mean."""
         moves = self.std > 0
         model = to_model_space(motion, statistics, self.mean, self.std.where(moves, torch.ones_like(self.mean)))
         pose = model[:, EXPRESSION_CHANNELS:].where(moves, torch.zeros(())).clamp(-POSE_LIMIT, POSE_LIMIT)
         return torch.cat([model[:, :EXPRESSION_CHANNELS], pose], -1)
 
     def decode(self, pose: Tensor, fps: float) -> tuple[Pose, bool]:
-        """Model-space ``pose`` (T, 6) as a Pose, and whether it had to be held back."""
+        """Model-space ``pose`` (T, 6) as a Pose, and whether it was clamped."""
         channels = self.mean + self.std * pose.double()
         angles, held = clamp_pose(channels[:, :3], self.mean[:3])
         return pose_from_channels(torch.cat([angles, channels[:, 3:]], -1), self.depth, fps), held

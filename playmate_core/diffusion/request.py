@@ -1,4 +1,4 @@
-"""The motion generator: what it is asked with, and what every one of them answers, whoever made it."""
+"""The interface of motion generators, and the request they take."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .options import SamplingOptions
 
 @dataclass(frozen=True)
 class PortraitDetails:
-    """What some generators know of a portrait beyond its motion, S frames each, as far as somebody read it.
+    """Optional inputs of some generators about a portrait, S frames each; None where not measured.
 
     ``angle_logits`` (S, 3, 66) of pitch, yaw, roll; ``eyes_open`` (S, 2) and ``eye_balls`` (S, 6) of
     :func:`ditto.eyes.eye_features`.
@@ -33,9 +33,9 @@ class GenerationRequest:
     """One clip to be generated.
 
     ``portrait_keypoints`` (K, 3) canonical and ``rest``, one frame, are the portrait. ``audio`` are the features of the
-    encoder that the generator was trained on. Without an ``emotion``, or with weights that are all zero, the voice
-    alone decides. ``options`` None are the generator's own defaults. ``previous`` is a motion to continue (its voice is
-    taken for silent). ``details`` are read by generators that are conditioned on them.
+    encoder that the generator was trained on. Without an ``emotion``, or with weights that are all zero, the emotion is
+    not controlled. ``options`` None are the generator's own defaults. ``previous`` is a motion to continue (its audio
+    is assumed to be silent). ``details`` are used by generators that are conditioned on them.
     """
 
     portrait_keypoints: Tensor
@@ -48,11 +48,11 @@ class GenerationRequest:
 
 
 class MotionGenerator(Protocol):
-    """A model that turns a voice and a portrait into motion, with everything it was published with.
+    """A model that generates motion from speech and a portrait.
 
-    ``keypoint_space`` names the face space its motion belongs to. ``defaults`` are the sampling options it was
-    published with, ``emotions`` the names it knows (none: the voice alone decides). ``modules`` are its networks, for
-    whoever places them on a device; a generator computes where they are.
+    ``keypoint_space`` is the keypoint space of its motion. ``defaults`` are the sampling options it was published
+    with, ``emotions`` the names it supports (empty: no emotion control). ``modules`` are its networks, to be moved to a
+    device by the caller; a generator computes on their device.
     """
 
     @property
@@ -67,7 +67,7 @@ class MotionGenerator(Protocol):
     def modules(self) -> tuple[nn.Module, ...]: ...
 
     def encoder(self, source: str | Path | None = None, device: str | torch.device = "cpu") -> AudioEncoder:
-        """Who listens for this generator; ``source`` is a folder or file with that encoder's weights."""
+        """The audio encoder of this generator; ``source`` is a folder or file with the encoder's weights."""
         ...
 
     def iterate(

@@ -26,7 +26,7 @@ X0_LIMIT = 6.0
 PREVIOUS_SIGMA = 0.17
 
 Denoise = Callable[[Tensor, int], Tensor]
-#: Fresh unit noise, shaped and placed like what is given.
+#: Draws unit normal noise with the shape and device of its argument.
 DrawNoise = Callable[[Tensor], Tensor]
 
 
@@ -42,7 +42,7 @@ def previous_noise(
     """Noise augmentation of the previous window's motion (B, P, C), corrected Eq. 9 (square root; docs/method.md 1.8).
 
     Each sample draws its own step uniformly from 0 up to the step whose noise is nearest to ``sigma_max``; every frame
-    and channel its own noise. Parametrised by sigma, so that another schedule means the same disturbance.
+    and channel its own noise. Parametrised by sigma, so that it means the same for every schedule.
     """
     last = int((schedule.sigma - sigma_max).abs().argmin())
     t = torch.randint(0, last + 1, (len(previous),), generator=generator).to(previous.device)
@@ -50,7 +50,7 @@ def previous_noise(
 
 
 def training_target(schedule: Schedule, target: str, x0: Tensor, noise: Tensor, t: Tensor) -> Tensor:
-    """What the network shall predict (Eq. 7): the noise, the clean sample, or ``v`` = alpha noise - sigma x0."""
+    """The training target (Eq. 7): the noise, the clean sample, or ``v`` = alpha noise - sigma x0."""
     _known("prediction target", target, TARGETS)
     if target == "epsilon":
         return noise
@@ -76,7 +76,7 @@ def clamp_x0(x0: Tensor, limit: float = X0_LIMIT) -> Tensor:
     return x0.clamp(-limit, limit)
 
 
-# Spacing: which steps the network is asked at, falling from T - 1.
+# Spacing: the steps at which the network is evaluated, decreasing from T - 1.
 
 
 def uniform_steps(schedule: Schedule, count: int) -> list[int]:
@@ -92,14 +92,15 @@ def log_snr_steps(schedule: Schedule, count: int) -> list[int]:
     for k, wanted in enumerate(torch.linspace(float(ratio[0]), float(ratio[top]), count, dtype=torch.float64)):
         nearest = int((ratio - wanted).abs().argmin()) if count > 1 else top
         free = nearest if not rising else max(nearest, rising[-1] + 1)
-        # Many steps crowd at the clean end: each moves up to the next free one, and leaves room for those to come.
+        # Many steps round to the same one at the clean end: each moves to the next free step, leaving enough for the
+        # rest.
         rising.append(min(free, top - (count - 1 - k)))
     return rising[::-1]
 
 
 def truncated_steps(schedule: Schedule, count: int) -> list[int]:
     """``count`` of the count + 1 numbers evenly spaced from T - 1 to -1, without the last, cut to whole steps."""
-    # Single precision on purpose: that is where the published grids are cut.
+    # Single precision on purpose: the published grids are truncated in it.
     return torch.linspace(-1, len(schedule) - 1, count + 1).int().flip(0)[:-1].tolist()
 
 
@@ -115,7 +116,7 @@ SPACINGS: dict[str, Callable[[Schedule, int], list[int]]] = {
 
 @dataclass(frozen=True)
 class NoiseSource:
-    """Where a sampler's fresh noise comes from: ``eta`` scales it (DDIM), ``draw`` gives it."""
+    """Fresh noise of a sampler: ``eta`` scales it (DDIM), ``draw`` returns it."""
 
     eta: float
     draw: DrawNoise
@@ -135,7 +136,7 @@ def ddpm(predict: Denoise, schedule: Schedule, x: Tensor, grid: Sequence[int], n
 
 
 def ddim_factors(schedule: Schedule, t: int, following: int, eta: float) -> tuple[float, float, float]:
-    """What a step of DDIM multiplies the predicted clean sample, the predicted noise and the fresh noise by."""
+    """Coefficients of a DDIM step: of the predicted clean sample, the predicted noise and the fresh noise."""
     (alpha, sigma), (alpha_next, sigma_next) = schedule.pair(t), schedule.pair(following)
     fresh = schedule.rounded(eta * sigma_next / sigma * math.sqrt(1.0 - (alpha / alpha_next) ** 2))
     kept = schedule.rounded(sigma_next**2) - schedule.rounded(fresh**2)
@@ -200,9 +201,9 @@ def sample(
     """Denoise ``noise`` (B, W, C), unit variance, in exactly ``steps`` evaluations of ``predict_x0(x_t, t)``.
 
     ``sampler`` is a name in SAMPLERS, ``spacing`` one in SPACINGS; ``eta`` concerns ``ddim`` alone. The prediction is
-    clamped to plus and minus ``limit``. Fresh noise (``ddpm``, or ``eta`` > 0) comes only from ``generator``: one on
-    the CPU, or whatever draws it. ``progress(done, steps)`` follows each evaluation and may raise to cancel. Raises
-    UserError for an unknown name, a step count outside 1..T, or an eta outside [0, 1].
+    clamped to plus and minus ``limit``. Fresh noise (``ddpm``, or ``eta`` > 0) comes only from ``generator``: a CPU
+    generator or a :data:`DrawNoise`. ``progress(done, steps)`` is called after each evaluation and may raise to cancel.
+    Raises UserError for an unknown name, a step count outside 1..T, or an eta outside [0, 1].
     """
     _known("sampler", sampler, SAMPLERS)
     _known("spacing", spacing, SPACINGS)

@@ -1,4 +1,4 @@
-"""The noise schedule: how much of a clean sample is left at every step (docs/method.md 1.8)."""
+"""The noise schedule: signal and noise levels at every step (docs/method.md 1.8)."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-#: The step after the last one: no noise left.
+#: The step after the last one, without noise.
 CLEAN = -1
 
 
 @dataclass(frozen=True, eq=False)
 class Schedule:
-    """How much of the clean sample survives: ``alpha_bar`` (T,) float64 on the CPU, strictly falling inside (0, 1).
+    """Cumulative signal power ``alpha_bar`` (T,), float64 on the CPU, strictly decreasing inside (0, 1).
 
-    ``precision``: where published weights were sampled in single precision, their first steps show its rounding.
+    ``precision``: dtype to which coefficients are rounded, to reproduce models that were sampled in single precision.
     """
 
     alpha_bar: Tensor

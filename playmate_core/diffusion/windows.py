@@ -1,4 +1,4 @@
-"""Speech of any length in windows of one length: where they begin, how they join, and what is told meanwhile."""
+"""Windowing of speech of any length: window positions, cross-fades, and progress over windows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..progress import Progress
 
 @dataclass(frozen=True)
 class WindowPlan:
-    """``frames`` in windows of ``length``, neighbours sharing ``overlap``; the last may reach beyond the end."""
+    """``frames`` in windows of ``length`` that overlap by ``overlap``; the last may reach beyond the end."""
 
     frames: int
     length: int
@@ -33,25 +33,25 @@ class WindowPlan:
 
 
 def stride(window: int, overlap: int) -> int:
-    """Frames from one window to the next where two fade into each other. Raises UserError where none are left."""
+    """Frames between the starts of two cross-faded windows. Raises UserError if the overlap is over half a window."""
     if overlap > window // 2:
         raise UserError(f"Got an overlap of {overlap} frames; windows of {window} can share at most {window // 2}.")
     return window - overlap
 
 
 def cross_fade(old: Tensor, new: Tensor, share: Tensor) -> Tensor:
-    """From ``old`` (F, C) to ``new`` (F, C), frame by frame by the ``share`` (F,) of the new."""
+    """Blend ``old`` (F, C) and ``new`` (F, C) with the weight ``share`` (F,) of the new."""
     return torch.lerp(old, new, share[:, None])
 
 
 def counted(progress: Progress | None, index: int, windows: int) -> Progress | None:
-    """The progress of window ``index`` as that of the whole clip: network evaluations done, and their number."""
+    """A callback for window ``index`` that reports progress over the whole clip: evaluations done and their total."""
     if progress is None:
         return None
     return lambda step, steps: progress(index * steps + step, windows * steps)
 
 
 def last_frames(frames: Tensor, count: int) -> Tensor:
-    """The last ``count`` of (T, C), the first one held where there are too few."""
+    """The last ``count`` frames of (T, C), with the first one repeated where there are too few."""
     missing = max(count - len(frames), 0)
     return torch.cat([frames[:1].expand(missing, -1), frames])[-count:]

@@ -1,4 +1,4 @@
-"""The face room: appearance, motion, warping, painting, stitching. One file per network, one config for all."""
+"""The face networks: appearance, motion, warping, generator, stitching. One file per network, one config for all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""F: what a face looks like, as a volume of features that can be turned."""
+"""F, the appearance feature extractor: a face as a 3-D feature volume."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from .layers import ConvNorm2d, Down2d, Residual3d
 
 
 class AppearanceExtractor(nn.Module):
-    """A picture to its feature volume: (B, 3, S, S) in [0, 1] -> (B, C, D, S/4, S/4) (page 3.2).
+    """A picture to its feature volume: (B, 3, S, S) in [0, 1] -> (B, C, D, S/4, S/4) (docs/liveportrait.md 3.2).
 
-    With ``carry_picture`` the last channels are the picture itself, its pixels folded to the grid
+    With ``carry_picture`` the last channels are the picture itself, pixel-unshuffled to the grid
     (`canvas.picture_in`); the grid is coarser by ``shrink``.
     """
 
@@ -29,7 +29,7 @@ class AppearanceExtractor(nn.Module):
         self.second = nn.Conv2d(widths[-1], config.folded_channels, 1)
         self.resblocks_3d = nn.Sequential()
         for i in range(config.appearance_blocks):
-            # The published child names are no Python identifiers.
+            # The published child names are not Python identifiers.
             self.resblocks_3d.add_module(f"3dr{i}", Residual3d(config.volume_channels))
 
     def forward(self, image: Tensor) -> Tensor:

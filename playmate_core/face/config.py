@@ -1,4 +1,4 @@
-"""Every size of the five face networks."""
+"""The configuration of the five face networks."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from ..values import KEYPOINTS
 class FaceConfig:
     """Sizes of the face networks; the defaults are LivePortrait's, key for key and shape for shape.
 
-    Depends on nothing but convolution sizes: any picture whose side is a multiple of ``appearance_stride`` times
-    ``2 ** hourglass_levels`` runs; ``image_size`` states what the weights were trained on. Output is twice as wide.
+    Fully convolutional: any picture whose side is a multiple of ``appearance_stride`` times ``2 ** hourglass_levels``
+    works; ``image_size`` is the size used in training. The output is twice as wide.
     """
 
     keypoints: int = KEYPOINTS
@@ -28,7 +28,7 @@ class FaceConfig:
     # M, motion: ConvNeXt V2
     motion_depths: tuple[int, ...] = (3, 3, 9, 3)
     motion_widths: tuple[int, ...] = (96, 192, 384, 768)
-    motion_backbone: str = "convnext"  # published; "two-looks" learns from little data
+    motion_backbone: str = "convnext"  # published; "two-looks" (coarse to fine) trains on little data
     # W, warping
     compress_channels: int = 4
     hourglass_expansion: int = 32
@@ -42,23 +42,24 @@ class FaceConfig:
     generator_blocks: int = 6
     generator_up_0: int = 256
     generator_up_1: int = 64
-    #: Channels at half of the full size, where G sees its canvas once more. 0, published: no such stage.
+    #: Channels of an extra stage at half of the full size that reads the canvas again. 0, published: no such stage.
     generator_fine: int = 0
     spade_hidden: int = 128
     spectral_norm: bool = True
-    #: The volume carries the source picture too; W moves it by the flow of the visible surface, and G paints over it,
-    #: shown where the driving keypoints lie (`canvas`). Not published.
+    #: The volume also contains the source picture; W warps it by the flow of the visible surface, and G blends it into
+    #: its output and gets keypoint heatmaps (`canvas`). Not published.
     carry_picture: bool = False
-    #: F, W and G work on a carried picture this much smaller; what G draws over it keeps the full size.
+    #: F, W and G work on a picture downscaled by this factor; G's output keeps the full size.
     shrink: int = 1
-    #: Every candidate motion of W turns and scales as the keypoints do as a whole, as in face-vid2vid. Published:
-    #: translations alone.
+    #: Every candidate motion of W includes the common rotation and scale of the keypoints, as in face-vid2vid.
+    #: Published: translations only.
     turn_candidates: bool = False
-    #: One more candidate follows the body, which moves and scales with the head but does not turn. Not published.
+    #: One more candidate motion for the body, which translates and scales with the head but does not rotate. Not
+    #: published.
     body_candidate: bool = False
     # S, stitching and retargeting
     with_stitching: bool = True
-    #: What M's keypoints mean; files of ours that do not say are of our procedural corpus.
+    #: M's keypoint space; files without the field were trained on our procedural corpus.
     keypoint_space: str = PLAYMATE_DEMO
 
     def __post_init__(self) -> None:
@@ -92,42 +93,42 @@ class FaceConfig:
 
     @property
     def reading_size(self) -> int:
-        """Side of the pictures that M reads: ``image_size``, or the full size where it looks twice."""
+        """Side of M's input pictures: ``image_size``, or twice that for the coarse-to-fine extractor."""
         return self.image_size * (2 if self.motion_backbone == "two-looks" else 1)
 
     @property
     def fold(self) -> int:
-        """Pixels of the given picture, each way, per feature pixel."""
+        """Input pixels per feature pixel, along each axis."""
         return self.appearance_stride * self.shrink
 
     @property
     def picture_channels(self) -> int:
-        """Channels of the carried picture when its pixels are folded to the feature grid; 0 when none is carried."""
+        """Channels of the picture when it is pixel-unshuffled to the feature grid; 0 without ``carry_picture``."""
         return 3 * self.fold**2 if self.carry_picture else 0
 
     @property
     def label_channels(self) -> int:
-        """Channels of what W hands to G: features, and the moved and the still picture where one is carried."""
+        """Channels of W's output to G: features, and with ``carry_picture`` the warped and the original picture."""
         return self.warped_channels + (6 * self.appearance_stride**2 if self.carry_picture else 0)
 
     @property
     def mark_channels(self) -> int:
-        """Channels that show G the driving keypoints."""
+        """Channels of G's keypoint heatmaps."""
         return self.keypoints if self.carry_picture else 0
 
     @property
     def folded_channels(self) -> int:
-        """Channels of a volume whose depth was folded into them."""
+        """Channels of a volume with its depth folded into them."""
         return self.volume_channels * self.volume_depth
 
     @property
     def candidates(self) -> int:
-        """Motions a voxel chooses from: standing still, one per keypoint, and perhaps the body's."""
+        """Number of candidate motions of a voxel: identity, one per keypoint, and optionally the body's."""
         return self.keypoints + 1 + self.body_candidate
 
     @classmethod
     def small(cls) -> FaceConfig:
-        """What this repository trains: 128 pixels in, 256 out, 16x16 features; runs unchanged on 64 in, 128 out."""
+        """The model this repository trains: 128 pixels in, 256 out, 16x16 features; also runs on 64 in, 128 out."""
         return cls(
             image_size=128,
             appearance_expansion=24,
@@ -160,7 +161,7 @@ class FaceConfig:
 
     @classmethod
     def tiny(cls) -> FaceConfig:
-        """Milliseconds on a CPU, for tests: 32 pixels in, 64 out. Every kind of layer is present."""
+        """A model for tests, milliseconds on a CPU: 32 pixels in, 64 out, with every kind of layer."""
         return cls(
             image_size=32,
             appearance_expansion=4,

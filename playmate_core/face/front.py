@@ -1,6 +1,6 @@
-"""A head turned to the front: the skin of its ellipsoid, looked up where a known pose puts it.
+"""Frontal views: the surface of the head's ellipsoid, sampled from a picture at a known pose.
 
-What is left in such a picture is the face itself; where the head is and which way it looks is gone from it.
+The view shows the face independent of head position and rotation.
 """
 
 from __future__ import annotations
@@ -13,27 +13,27 @@ from torch import Tensor
 
 from ..geometry import place
 
-#: Half axes of the head in canonical units (x, y, z), within which everything is taken to move with the skull.
+#: Half axes of the head ellipsoid in canonical units (x, y, z), which is treated as rigid.
 HEAD_HALF_AXES = (0.36, 0.46, 0.40)
-#: What of the head is looked at, in canonical units: half its width, and the rows between which it lies.
+#: Extent of the frontal view in canonical units: half its width, top and bottom.
 HALF_WIDTH, TOP, BOTTOM = 0.29, -0.27, 0.36
 
 
 @dataclass(frozen=True)
 class HeadPlacement:
-    """A head's pose as guessed: ``rotation`` (B, 3) degrees, ``translation`` (B, 3), ``scale`` (B, 1)."""
+    """An estimated head pose: ``rotation`` (B, 3) degrees, ``translation`` (B, 3), ``scale`` (B, 1)."""
 
     rotation: Tensor
     translation: Tensor
     scale: Tensor
 
     def fixed(self) -> HeadPlacement:
-        """The same, through which nothing learns."""
+        """The same pose, detached from the autograd graph."""
         return HeadPlacement(self.rotation.detach(), self.translation.detach(), self.scale.detach())
 
 
 def frontal_view(image: Tensor, where: HeadPlacement, side: int) -> Tensor:
-    """The skin of the head's ellipsoid as seen from the front, out of pictures (B, 3, S, S): (B, 3, side, side)."""
+    """The surface of the head ellipsoid seen from the front, from pictures (B, 3, S, S): (B, 3, side, side)."""
     y, x = torch.meshgrid(
         torch.linspace(TOP, BOTTOM, side, device=image.device),
         torch.linspace(-HALF_WIDTH, HALF_WIDTH, side, device=image.device),

@@ -1,4 +1,4 @@
-"""G: paint the warped features."""
+"""G, the generator: warped features to a picture."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from .config import FaceConfig
 from .layers import conv2d
 
 SLOPE = 0.2
-#: The softmax of (0, this, 0) is nine tenths.
+#: The softmax of (0, MOVED_START, 0) gives the warped picture a weight of 0.9.
 MOVED_START = 2.9
 
 
 class Spade(nn.Module):
-    """Normalise x by its own picture, then scale and shift each pixel as the label says (page 3.5).
+    """Instance norm of x, then a per-pixel scale and shift computed from the label (docs/liveportrait.md 3.5).
 
     x (B, C, h, w), label (B, L, a, b) -> (B, C, h, w).
     """
@@ -58,10 +58,10 @@ class SpadeBlock(nn.Module):
 
 
 class Generator(nn.Module):
-    """Warped features (B, C, h, w) -> picture (B, 3, 8h, 8w) in [0, 1] (page 3.7).
+    """Warped features (B, C, h, w) -> picture (B, 3, 8h, 8w) in [0, 1] (docs/liveportrait.md 3.7).
 
-    Where a picture is carried, the canvas comes too: every block sees its keypoint marks at the block's own size, the
-    last block nothing else, and what is drawn is ``shrink`` times wider.
+    With ``carry_picture`` it also takes the canvas: every block gets keypoint heatmaps at its own resolution, the last
+    block nothing else, and the output is ``shrink`` times wider.
     """
 
     def __init__(self, config: FaceConfig) -> None:
@@ -83,7 +83,7 @@ class Generator(nn.Module):
             keep_the_moved_picture(last, finer**2)
 
     def forward(self, label: Tensor, canvas: Canvas | None = None) -> Tensor:
-        """Raises ValueError where a picture is carried and the canvas is missing."""
+        """``label`` (B, L, h, w). Raises ValueError if the canvas is missing, or given without ``carry_picture``."""
         if self.carried != (canvas is not None):
             raise ValueError(f"G of this config needs {'a' if self.carried else 'no'} canvas, got {canvas!r:.40}.")
         height, width = label.shape[-2:]
@@ -97,14 +97,14 @@ class Generator(nn.Module):
         x = self.up_1(F.interpolate(x, scale_factor=2.0), fine)
         if self.fine is not None and canvas is not None:
             x = self.fine(x, canvas)
-        told = self.conv_img(F.leaky_relu(x, SLOPE))
-        return told.sigmoid() if canvas is None else canvas.blend(told)
+        output = self.conv_img(F.leaky_relu(x, SLOPE))
+        return output.sigmoid() if canvas is None else canvas.blend(output)
 
 
 class FineStage(nn.Module):
-    """At half of the full size, look at the moved and the still picture and at the marks once more: lips, lids and
-    outlines are thinner than a feature. x (B, up_1, 4h, 4w) -> (B, generator_fine, 4h shrink, 4w shrink).
-    """
+    """A stage at half of the full size that reads the warped and the original picture and the heatmaps again, as lips,
+    lids and outlines are thinner than a feature pixel. x (B, up_1, 4h, 4w) -> (B, generator_fine, 4h shrink, 4w
+    shrink)."""
 
     def __init__(self, config: FaceConfig) -> None:
         super().__init__()
@@ -123,13 +123,13 @@ class FineStage(nn.Module):
 
 
 def with_marks(label: Tensor, canvas: Canvas, height: int, width: int) -> Tensor:
-    """The label at a size, and the keypoint marks of that size behind it."""
+    """The label resized to (height, width), concatenated with the keypoint heatmaps of that size."""
     sized = label if label.shape[-2:] == (height, width) else F.interpolate(label, size=(height, width))
     return torch.cat([sized, canvas.marks(height, width).to(label.dtype)], 1)
 
 
 def keep_the_moved_picture(last: nn.Conv2d, each: int) -> None:
-    """Begin with what W has moved: no look beside it, and nine tenths of the shares (`Canvas.blend`'s order)."""
+    """Initialise G to output the warped picture: no flow correction, and a weight of 0.9 (order of `Canvas.blend`)."""
     assert last.bias is not None  # for the type checker
     with torch.no_grad():
         last.weight[3 * each :] = 0.0

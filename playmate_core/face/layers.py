@@ -1,4 +1,4 @@
-"""Blocks the face networks share. Parameter names follow the published checkpoints."""
+"""Building blocks shared by the face networks. Parameter names follow the published checkpoints."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-#: More products than this are not added in one row: a CPU's kernel may do so, and the mask's 48706 or the occlusion's
-#: 111328 then make the worst error of a whole picture (AVX2), where sums of 256 x 27 cost 0.3 % of a frame's time.
+#: Largest number of products in one sum on a CPU: the mask's 48706 or the occlusion's 111328 in one sum cause the
+#: largest rounding error of a whole picture (AVX2); sums of 256 x 27 cost 0.3 % of a frame's time.
 LONGEST_SUM = 256 * 27
 
 
 class ConvNorm2d(nn.Module):
-    """WinogradConv 3x3, batch norm, (leaky) ReLU: (B, in, h, w) -> (B, out, h, w)."""
+    """Convolution 3x3, batch norm, (leaky) ReLU: (B, in, h, w) -> (B, out, h, w)."""
 
     def __init__(self, inside: int, outside: int, slope: float = 0.0) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class Down2d(ConvNorm2d):
 
 
 class ConvNorm3d(nn.Module):
-    """WinogradConv 3x3x3, batch norm, ReLU: (B, in, D, h, w) -> (B, out, D, h, w)."""
+    """Convolution 3x3x3, batch norm, ReLU: (B, in, D, h, w) -> (B, out, D, h, w)."""
 
     def __init__(self, inside: int, outside: int) -> None:
         super().__init__()
@@ -59,14 +59,14 @@ def convolved(conv: nn.Conv2d | nn.Conv3d, x: Tensor) -> Tensor:
 
 
 class LongConv2d(nn.Conv2d):
-    """A same-size convolution of very many products for each output: see :func:`convolved`."""
+    """A same-size 2-D convolution with very long sums: see :func:`convolved`."""
 
     def forward(self, input: Tensor) -> Tensor:
         return convolved(self, input)
 
 
 class LongConv3d(nn.Conv3d):
-    """The same in a volume."""
+    """The same in 3-D."""
 
     def forward(self, input: Tensor) -> Tensor:
         return convolved(self, input)
@@ -103,9 +103,9 @@ class Residual3d(nn.Module):
 
 
 class SpectralConv2d(nn.Module):
-    """WinogradConv whose kernel is divided by its largest singular value, kept as published: weight_orig, u and v.
+    """Spectrally normalised convolution, stored as published: weight_orig, u and v.
 
-    In training u and v take one power iteration a step; in eval the stored ones are used as they are (page 3.6).
+    In training u and v take one power iteration a step; in eval the stored ones are used (docs/liveportrait.md 3.6).
     """
 
     weight_u: Tensor
@@ -121,13 +121,13 @@ class SpectralConv2d(nn.Module):
         self.padding = kernel // 2
 
     def sigma(self) -> Tensor:
-        """u . (A v), the divisor, with the u and v held now: (). No matrix product: autocast would round one."""
+        """The divisor u . (A v) with the stored u and v: (). Not a matrix product, which autocast would round."""
         return (self.weight_u[:, None] * self.weight_orig.flatten(1) * self.weight_v).sum()
 
     @torch.no_grad()
     def _iterate(self) -> None:
         matrix = self.weight_orig.flatten(1)
-        # New tensors, not in-place: two forwards before one backward must not disturb each other's graph.
+        # New tensors, not in-place: two forward passes before one backward must not modify each other's graph.
         self.weight_v = F.normalize(matrix.T @ self.weight_u, dim=0)
         self.weight_u = F.normalize(matrix @ self.weight_v, dim=0)
 
@@ -138,7 +138,7 @@ class SpectralConv2d(nn.Module):
 
 
 def conv2d(inside: int, outside: int, kernel: int, bias: bool = True, *, spectral: bool) -> nn.Module:
-    """A same-size convolution, with the published spectral triple or with a plain ``weight``."""
+    """A same-size convolution, spectrally normalised as published or with a plain ``weight``."""
     if spectral:
         return SpectralConv2d(inside, outside, kernel, bias)
     return nn.Conv2d(inside, outside, kernel, padding=kernel // 2, bias=bias)

@@ -1,4 +1,4 @@
-"""The five face networks as one module: one portrait in, any number of frames out."""
+"""The five face networks as one module."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .warping import WarpingModule
 
 
 class FaceModel(nn.Module):
-    """F, M, W, G and, if the config says so, S. Pictures are RGB in [0, 1], keypoints placed ones (Eq. 1)."""
+    """F, M, W, G and, if configured, S. Pictures are RGB in [0, 1], keypoints are in image space (after Eq. 1)."""
 
     def __init__(self, config: FaceConfig) -> None:
         super().__init__()
@@ -28,13 +28,13 @@ class FaceModel(nn.Module):
     def set_compute_dtype(self, dtype: torch.dtype) -> FaceModel:
         """Let F, W and G compute in ``dtype`` from now on; returns the model itself.
 
-        M, S and every place stay float32: in half precision a keypoint may only stand on a grid of a two-thousandth,
-        which trembles, and M is a hundredth of the work.
+        M, S and all coordinates stay float32: half precision rounds keypoints to steps of 1/2000, which causes jitter,
+        and M is only 1 % of the work.
         """
         dense = self.warping.dense_motion_network
         origin = dense.origin if dense.has_body else None
-        for trunk in (self.appearance, self.warping, self.generator):
-            trunk.to(dtype)
+        for module in (self.appearance, self.warping, self.generator):
+            module.to(dtype)
         if origin is not None:
             dense.origin = origin
         return self
@@ -44,7 +44,7 @@ class FaceModel(nn.Module):
         return self.motion(image)
 
     def draw(self, volume: Tensor, x_s: Tensor, x_d: Tensor) -> Tensor:
-        """One picture per driving keypoint set: volume (B or 1, C, D, h, w), x_s (B or 1, K, 3), x_d (B, K, 3)
-        -> (B, 3, 2S, 2S) in [0, 1]. Keypoints of more precision than the volume keep it in all that says where."""
+        """One picture per driving keypoint set: volume (B or 1, C, D, h, w), x_s (B or 1, K, 3), x_d (B, K, 3) ->
+        (B, 3, 2S, 2S) in [0, 1]. Coordinates are computed in the precision of the keypoints, not of the volume."""
         warped = self.warping(volume, x_s, x_d)
         return self.generator(warped.features, warped.canvas)

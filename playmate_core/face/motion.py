@@ -1,4 +1,4 @@
-"""M: where the keypoints of a face are and how it moves, read from one picture by a ConvNeXt V2."""
+"""M, the motion extractor: keypoints, pose and expression of a face, from one picture."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from .config import FaceConfig
 from .front import HeadPlacement, frontal_view
 
 NORM_EPS = 1e-6
-#: A face crop shows a head about this much larger than the canonical one; scale has no activation, so it starts here.
+#: Initial value of the scale head, which has no activation: heads in a crop are about this much larger than canonical.
 SCALE_START = 1.3
-#: Spread of the first weights of heads that speak in hundredths.
+#: Standard deviation of the initial weights of heads whose outputs are of the order of 0.01.
 FINE_START = 0.002
-#: Canonical units below whose spread a coordinate is taken never to move.
+#: Lower bound of the standard deviation of a coordinate, in canonical units.
 MOVES_NOT = 1e-4
 
 
 @dataclass(frozen=True)
 class FaceReading:
-    """What M says of a picture.
+    """M's output for a batch of pictures.
 
     ``keypoints`` (B, K, 3) canonical; ``rotation`` (B, 3) pitch, yaw, roll in degrees; ``translation`` (B, 3);
-    ``scale`` (B, 1); ``expression`` (B, K, 3); ``angle_logits`` (B, 3, 66), from which the rotation was taken.
+    ``scale`` (B, 1); ``expression`` (B, K, 3); ``angle_logits`` (B, 3, 66), from which the rotation is computed.
     """
 
     keypoints: Tensor
@@ -104,10 +104,10 @@ class ConvNeXt(nn.Module):
 
 
 class PlainBackbone(nn.Module):
-    """Strided convolutions with batch norm whose last 4x4 cells are read in place: (B, 3, S, S) -> (B, 256).
+    """Strided convolutions with batch norm whose last 4x4 cells are flattened: (B, 3, S, S) -> (B, 256).
 
-    On a few thousand pictures it learns a pose in hundreds of steps, where ConvNeXt, which averages places away and
-    normalises every pixel, still says the same of every picture (measured: 3.7 against 16 degrees of yaw, 400 steps).
+    On a few thousand pictures it learns the pose in hundreds of steps, where ConvNeXt, with its global average and
+    per-pixel norm, still predicts a constant (measured: 3.7 against 16 degrees of yaw error after 400 steps).
     """
 
     CELLS = 4
@@ -130,7 +130,7 @@ class PlainBackbone(nn.Module):
 
 
 class PoseHeads(nn.Module):
-    """The linear heads that say where a head is, on a backbone's features; no activation on any."""
+    """Linear heads for the head pose on a backbone's features, without activation."""
 
     features_width: int
 
@@ -148,17 +148,17 @@ class PoseHeads(nn.Module):
         nn.init.constant_(self.fc_scale.bias, SCALE_START)
 
     def where(self, features: Tensor) -> tuple[HeadPlacement, Tensor]:
-        """The pose, and the logits (B, 3, 66) from which its rotation was taken."""
+        """The pose, and the logits (B, 3, 66) from which its rotation is computed."""
         logits = torch.stack([self.fc_pitch(features), self.fc_yaw(features), self.fc_roll(features)], 1)
         return HeadPlacement(degrees_from_bins(logits), self.fc_t(features), self.fc_scale(features)), logits
 
     def fine_heads(self) -> tuple[nn.Linear, ...]:
-        """The heads whose outputs are hundredths: they want a smaller step than the rest."""
+        """The heads with outputs of the order of 0.01, which need a smaller learning rate than the rest."""
         return self.fc_t, self.fc_scale
 
 
 class ConvNeXtMotionExtractor(ConvNeXt, PoseHeads):
-    """The published M: seven linear heads on one backbone (page 3.3)."""
+    """The published M: seven linear heads on one backbone (docs/liveportrait.md 3.3)."""
 
     def __init__(self, config: FaceConfig) -> None:
         super().__init__(config)
@@ -168,13 +168,13 @@ class ConvNeXtMotionExtractor(ConvNeXt, PoseHeads):
         for head in (self.fc_kp, self.fc_exp):
             nn.init.normal_(head.weight, std=FINE_START)
             nn.init.zeros_(head.bias)
-        nn.init.uniform_(self.fc_kp.bias, -0.3, 0.3)  # or keypoints could not be told apart
+        nn.init.uniform_(self.fc_kp.bias, -0.3, 0.3)  # otherwise all keypoints start equal
 
     def fine_heads(self) -> tuple[nn.Linear, ...]:
         return self.fc_kp, self.fc_exp, *super().fine_heads()
 
     def start_from(self, keypoints: Tensor, expressions: Tensor) -> None:
-        """Let the keypoint head begin at the mean face of people (P, K, 3): what differs is left to learn."""
+        """Initialise the keypoint head to the mean of training faces (P, K, 3); ``expressions`` are not used."""
         with torch.no_grad():
             self.fc_kp.bias.copy_(keypoints.mean(0).flatten())
 
@@ -186,11 +186,11 @@ class ConvNeXtMotionExtractor(ConvNeXt, PoseHeads):
 
 
 class CoarseToFineMotionExtractor(PlainBackbone, PoseHeads):
-    """The M this repository trains from scratch: one look tells where the head is, a second reads its face.
+    """The M this repository trains from scratch: a coarse pose, then a fine network on the frontalised face.
 
-    Brows are two pixels thick in the first look's picture, and nothing but jaw and lids was ever read there of people
-    nobody had met. The second look sees the head turned to the front, as large as the picture given shows it, and in
-    what it says every component counts by its own spread. It mends the pose too.
+    Brows are two pixels thick at the coarse resolution, from which only jaw and lids generalised to unseen people. The
+    fine network sees a frontal view at the input's full resolution; its outputs are scaled by the standard deviation of
+    each component. It also corrects the pose.
     """
 
     keypoint_mean: Tensor
@@ -199,7 +199,7 @@ class CoarseToFineMotionExtractor(PlainBackbone, PoseHeads):
     expression_spread: Tensor
 
     HIDDEN = 96
-    #: What one unit of a correction is worth: degrees, picture halves (x, y), and log scale.
+    #: Units of the pose correction: degrees, picture halves (x, y), and log scale.
     CORRECTIONS = (4.0, 4.0, 4.0, 0.02, 0.02, 0.04)
 
     def __init__(self, config: FaceConfig) -> None:
@@ -209,7 +209,7 @@ class CoarseToFineMotionExtractor(PlainBackbone, PoseHeads):
         widths = (3, *config.motion_widths)
         self.close_stages = nn.Sequential(*(_halving(a, b, 1, nn.SiLU) for a, b in pairwise(widths)))
         cells = -(-self.close_size // 2 ** len(config.motion_widths))
-        # Without this normalisation most hidden units die, and with them all that moves less than a lid.
+        # Without this normalisation most hidden units die, and small movements are lost.
         self.close_join = nn.Sequential(
             nn.Flatten(), nn.Linear(widths[-1] * cells**2, self.HIDDEN), nn.BatchNorm1d(self.HIDDEN), nn.SiLU()
         )
@@ -219,24 +219,25 @@ class CoarseToFineMotionExtractor(PlainBackbone, PoseHeads):
         for name in ("keypoint", "expression"):
             self.register_buffer(f"{name}_mean", torch.zeros(3 * config.keypoints))
             self.register_buffer(f"{name}_spread", torch.full((3 * config.keypoints,), 0.01))
-        nn.init.uniform_(self.keypoint_mean, -0.3, 0.3)  # or keypoints could not be told apart
+        nn.init.uniform_(self.keypoint_mean, -0.3, 0.3)  # otherwise all keypoints start equal
 
     def start_from(self, keypoints: Tensor, expressions: Tensor) -> None:
-        """Measure in units of the spread of people (P, K, 3) and of frames (T, K, 3), from their means."""
+        """Set mean and std of the outputs to those of training ``keypoints`` (P, K, 3) and ``expressions`` (T, K,
+        3)."""
         for name, seen in (("keypoint", keypoints), ("expression", expressions)):
             getattr(self, f"{name}_mean").copy_(seen.mean(0).flatten())
             getattr(self, f"{name}_spread").copy_(std_of(seen))
 
     def first_parts(self) -> tuple[nn.Module, ...]:
-        """All that the first look is made of."""
+        """The modules of the coarse stage."""
         return self.stages, self.join, self.fc_pitch, self.fc_yaw, self.fc_roll, self.fc_t, self.fc_scale
 
     def coarse(self, image: Tensor) -> tuple[HeadPlacement, Tensor]:
-        """Where the head is in pictures (B, 3, S, S), and the logits of its angles."""
+        """The coarse pose in pictures (B, 3, S, S), and the logits (B, 3, 66) of its angles."""
         return self.where(self.features(F.interpolate(image, size=(self.size, self.size), mode="area")))
 
     def fine(self, image: Tensor, where: HeadPlacement) -> tuple[HeadPlacement, Tensor, Tensor]:
-        """The mended pose, keypoints and expression (B, K, 3) of pictures (B, 3, S, S) with heads about ``where``."""
+        """The corrected pose, keypoints and expression (B, K, 3) of pictures (B, 3, S, S), given the coarse pose."""
         seen = frontal_view(image, where.fixed(), self.close_size)
         x = self.close_join(self.close_stages(seen * 2.0 - 1.0))
         rotation, shift, size = (self.close_pose(x) * x.new_tensor(self.CORRECTIONS)).split((3, 2, 1), -1)
@@ -262,7 +263,7 @@ def _halving(inside: int, outside: int, deeper: int, bend: type[nn.Module]) -> n
 
 
 def std_of(points: Tensor) -> Tensor:
-    """Deviation of every coordinate over points (N, K, 3): (3 K,), nowhere below MOVES_NOT."""
+    """Standard deviation of every coordinate over points (N, K, 3): (3 K,), at least MOVES_NOT."""
     return points.flatten(1).std(0).clamp(min=MOVES_NOT)
 
 

@@ -1,4 +1,4 @@
-"""S: three small networks that nudge keypoints, so that the animated crop fits back and eyes and lips can be set."""
+"""S, stitching and retargeting: three small networks that offset keypoints."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class KeypointNet(nn.Module):
 
 
 class Stitching(nn.Module):
-    """Stitching and the eye and lip retargeting (page 3.8); keypoints are placed ones, (B, K, 3)."""
+    """Stitching, eye and lip retargeting (docs/liveportrait.md 3.8); keypoints (B, K, 3) are in image space."""
 
     def __init__(self, config: FaceConfig) -> None:
         super().__init__()
@@ -34,15 +34,16 @@ class Stitching(nn.Module):
         self.eye = KeypointNet(n + 3, (256, 256, 128, 128, 64), n)
 
     def forward(self, x_s: Tensor, x_d: Tensor) -> Tensor:
-        """Driving keypoints moved so that shoulders and background stay put: (B, K, 3) twice -> (B, K, 3)."""
+        """Driving keypoints adjusted so that shoulders and background stay fixed: (B, K, 3) twice -> (B, K, 3)."""
         offset = self.stitching(torch.cat([x_s.flatten(1), x_d.flatten(1)], 1))
         every, plane = offset[:, :-2], offset[:, -2:]
         return x_d + every.unflatten(1, (-1, 3)) + nn.functional.pad(plane, (0, 1))[:, None]
 
     def lip_offset(self, x_s: Tensor, ratios: Tensor) -> Tensor:
-        """Offset (B, K, 3) that opens the lips: ``ratios`` (B, 2) is the source's lip ratio, then the wanted one."""
+        """Offset (B, K, 3) that sets the lip opening: ``ratios`` (B, 2) are the source's lip ratio and the target."""
         return self.lip(torch.cat([x_s.flatten(1), ratios], 1)).unflatten(1, (-1, 3))
 
     def eye_offset(self, x_s: Tensor, ratios: Tensor) -> Tensor:
-        """Offset (B, K, 3) that opens the eyes: ``ratios`` (B, 3) is the source's left, right, then the wanted one."""
+        """Offset (B, K, 3) that sets the eye opening: ``ratios`` (B, 3) are the source's left, right, and the
+        target."""
         return self.eye(torch.cat([x_s.flatten(1), ratios], 1)).unflatten(1, (-1, 3))

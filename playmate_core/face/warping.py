@@ -1,4 +1,4 @@
-"""W: carry a feature volume from the source keypoints to the driving ones, and say where that cannot be known."""
+"""W, the warping module: warps a feature volume from source to driving keypoints and estimates occlusion."""
 
 from __future__ import annotations
 
@@ -15,21 +15,20 @@ from .layers import ConvNorm2d, Down3d, LongConv2d, LongConv3d, Up3d
 #: Variance of the Gaussian that marks a keypoint, in canonical units squared.
 HEATMAP_VARIANCE = 0.01
 THIRD_SLOPE = 0.01
-#: The sigmoid of this is the share of the warped features shown before training has said what is hidden.
+#: Initial logit of the occlusion map: its sigmoid is the initial weight of warped features.
 OCCLUSION_START = 2.0
-#: How far, in picture halves, the visible surface may move beyond what the keypoints' translations explain.
+#: Largest flow of the visible surface beyond the keypoints' translations, in picture halves.
 OWN_FLOW = 0.1
 
 
 @dataclass(frozen=True)
 class Warped:
-    """What W hands to G, and why.
+    """W's output.
 
-    ``features`` (B, C, h, w) after occlusion, then the moved and the still picture where one is carried;
-    ``occlusion`` (B, 1, h, w), 1 where the source is seen; ``deformation``
-    (B, D, h, w, 3), where each voxel came from as (x, y, z) in -1..1; ``mask`` (B, N, D, h, w), the share of each
-    candidate motion, standing still first, then the keypoints'; ``canvas`` what G paints over, where a picture is
-    carried.
+    ``features`` (B, C, h, w) after occlusion, with ``carry_picture`` followed by the warped and the original picture;
+    ``occlusion`` (B, 1, h, w), 1 where the source is visible; ``deformation`` (B, D, h, w, 3), the source position of
+    each voxel as (x, y, z) in -1..1; ``mask`` (B, N, D, h, w), weights of the candidate motions, the identity first;
+    ``canvas``: further inputs of G, with ``carry_picture``.
     """
 
     features: Tensor
@@ -45,23 +44,23 @@ def axis(samples: int, like: Tensor) -> Tensor:
 
 
 def identity_grid(depth: int, height: int, width: int, like: Tensor) -> Tensor:
-    """Where every voxel is, (D, h, w, 3) in the order x, y, z."""
+    """Coordinates of every voxel, (D, h, w, 3) in the order x, y, z."""
     z, y, x = torch.meshgrid(axis(depth, like), axis(height, like), axis(width, like), indexing="ij")
     return torch.stack([x, y, z], -1)
 
 
 def sample_volume(volume: Tensor, grid: Tensor) -> Tensor:
-    """Trilinear look-up, zero outside: (B, C, D, h, w) at (B, d, a, b, 3) -> (B, C, d, a, b).
+    """Trilinear sampling, zero outside: (B, C, D, h, w) at (B, d, a, b, 3) -> (B, C, d, a, b).
 
-    ``align_corners=False`` does not match :func:`axis`; the published weights were trained with exactly that pair.
-    Coordinates keep their precision: the volume follows the grid's dtype and the result goes back.
+    ``align_corners=False`` does not match :func:`axis`; the published weights were trained with exactly that pair. The
+    volume is converted to the grid's dtype, to keep the precision of coordinates, and the result is converted back.
     """
     volume, dtype = volume.to(grid.dtype), volume.dtype
     return F.grid_sample(volume, grid, "bilinear", "zeros", align_corners=False).to(dtype)
 
 
 def heatmaps(points: Tensor, depth: int, height: int, width: int) -> Tensor:
-    """exp(-|grid - p|^2 / 2 var) for points (B, K, 3) -> (B, K, D, h, w); separable, hence three short tables."""
+    """exp(-|grid - p|^2 / 2 var) for points (B, K, 3) -> (B, K, D, h, w), computed per axis (it is separable)."""
     tables = [
         torch.exp((axis(n, points) - points[..., i, None]).square() * (-0.5 / HEATMAP_VARIANCE))
         for i, n in enumerate((width, height, depth))
@@ -108,7 +107,7 @@ class Decoder(nn.Module):
 
 
 class Hourglass(nn.Module):
-    """A 3-D U-Net that never touches depth: (B, C, D, h, w) -> (B, width, D, h, w)."""
+    """A 3-D U-Net without pooling over depth: (B, C, D, h, w) -> (B, width, D, h, w)."""
 
     def __init__(self, inside: int, config: FaceConfig) -> None:
         super().__init__()
@@ -125,9 +124,8 @@ class Hourglass(nn.Module):
 
 @torch.no_grad()
 def common_rotation(x_from: Tensor, x_to: Tensor) -> Tensor:
-    """The turn and scale J of least squares that takes one keypoint set to another about their centres, row vectors on
-    the left (Kabsch 1976, Umeyama 1991): (B, K, 3) twice -> (B, 3, 3). A lifted brow or a dropped jaw hardly moves it.
-    """
+    """The least-squares rotation and scale J from one centred keypoint set to another, for row vectors (Kabsch 1976,
+    Umeyama 1991): (B, K, 3) twice -> (B, 3, 3). A raised brow or a dropped jaw hardly changes it."""
     a, b = (x.float() - x.float().mean(1, keepdim=True) for x in (x_from, x_to))
     u, stretch, vh = torch.linalg.svd(a.transpose(1, 2) @ b)
     sign = torch.ones_like(stretch)
@@ -137,14 +135,14 @@ def common_rotation(x_from: Tensor, x_to: Tensor) -> Tensor:
 
 
 def blend_to_origin(face: Tensor) -> Tensor:
-    """Shares (K,), one in all, in which the points of a canonical face (K, 3) lie about its origin, which is where the
-    head turns: the smallest such shares. They name that place for every placed face, as Eq. 1 is affine."""
+    """Minimum-norm weights (K,), summing to one, that express the origin, the centre of head rotation, by the points of
+    a canonical face (K, 3). As Eq. 1 is affine, the same weights give the centre of a face in image space."""
     conditions = torch.cat([face.T, torch.ones(1, len(face))])
     return torch.linalg.lstsq(conditions, torch.tensor([0.0, 0.0, 0.0, 1.0])[:, None], driver="gelsd").solution[:, 0]
 
 
 class DenseMotion(nn.Module):
-    """Let every voxel choose among the keypoints' motions (page 3.4, steps 1 to 9): published, their translations."""
+    """Dense motion: a softmax over candidate motions per voxel (docs/liveportrait.md 3.4, steps 1 to 9)."""
 
     origin: Tensor
 
@@ -172,11 +170,11 @@ class DenseMotion(nn.Module):
     def evidence(
         self, compressed: Tensor, grid: Tensor, rotated: Tensor, shift: Tensor, x_s: Tensor, x_d: Tensor, *body: Tensor
     ) -> Tensor:
-        """Per candidate: where its keypoint went, then what it would bring -> (B, N (1+c), D, h, w)."""
+        """Input of the hourglass: per candidate a heatmap difference and the warped volume -> (B, N (1+c), D, h, w)."""
         batch = len(x_d)
         depth, height, width = grid.shape[:3]
-        still = grid.expand(batch, 1, *grid.shape)  # the first candidate stands still
-        # All candidates lie along depth, so that one look-up serves them without copying the volume.
+        still = grid.expand(batch, 1, *grid.shape)  # the first candidate is the identity
+        # Candidates are concatenated along depth: one sampling call without copies of the volume.
         places = [still, rotated[:, None] + shift[:, :, None, None, None, :], *(b[:, None] for b in body)]
         moved = sample_volume(compressed.expand(batch, -1, -1, -1, -1), torch.cat(places, 1).flatten(1, 2))
         moved = moved.unflatten(2, (-1, depth)).movedim(2, 1)
@@ -185,23 +183,24 @@ class DenseMotion(nn.Module):
         return torch.cat([heat[:, :, None], moved], 2).flatten(1, 2)
 
     def follow_body(self, grid: Tensor, rotation: Tensor, x_s: Tensor, x_d: Tensor) -> Tensor:
-        """Where each voxel came from if it moved and scaled with the head but did not turn: (B, D, h, w, 3)."""
+        """The body candidate: translation and scale of the head without rotation -> source positions (B, D, h, w,
+        3)."""
         scale = torch.linalg.det(rotation.float()).clamp(min=1e-8).pow(1.0 / 3.0).to(rotation.dtype)
         from_, to = (torch.einsum("k,bkc->bc", self.origin.to(x.dtype), x)[:, None, None, None] for x in (x_s, x_d))
         return from_ + scale[:, None, None, None, None] * (grid - to)
 
     def flow(self, hidden: Tensor, deformation: Tensor) -> Tensor:
-        """Where each pixel of the visible surface came from, (B, h, w, 2): the deformation of the depth that is seen,
-        and a little of its own."""
+        """Source position of each pixel of the visible surface, (B, h, w, 2): the deformation averaged over depth with
+        predicted weights, plus a bounded correction."""
         depth = deformation.shape[1]
-        told = self.surface(hidden.flatten(1, 2)).to(deformation.dtype)
-        seen = told[:, :depth].softmax(1)
+        output = self.surface(hidden.flatten(1, 2)).to(deformation.dtype)
+        seen = output[:, :depth].softmax(1)
         along = torch.einsum("bzyx,bzyxc->byxc", seen, deformation[..., :2])
-        return along + OWN_FLOW * told[:, depth:].movedim(1, -1).tanh()
+        return along + OWN_FLOW * output[:, depth:].movedim(1, -1).tanh()
 
     def forward(self, volume: Tensor, x_s: Tensor, x_d: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Volume (B or 1, C, D, h, w), keypoints (B, K, 3) -> deformation, mask, occlusion as in :class:`Warped`, and
-        the 3-D hidden state they were read from."""
+        the 3-D hidden state they are computed from."""
         compressed = F.relu(self.norm(self.compress(volume)))
         depth, height, width = volume.shape[2:]
         grid = identity_grid(depth, height, width, x_d)
@@ -213,7 +212,7 @@ class DenseMotion(nn.Module):
             shift = x_s - x_d @ rotation
         hidden = self.hourglass(self.evidence(compressed, grid, rotated, shift, x_s, x_d, *body))
         mask = self.mask(hidden).to(x_d.dtype).softmax(1)
-        # The mask sums to one, so the sum over candidate grids is a few grids and the mean shift.
+        # The mask sums to one, so the weighted sum of candidate grids is the common grid plus the mean shift.
         points = x_d.shape[1]
         deformation = torch.einsum("bkzyx,bkc->bzyxc", mask[:, 1 : points + 1], shift)
         deformation = deformation + rotated + mask[:, 0, ..., None] * (grid - rotated)
@@ -224,7 +223,7 @@ class DenseMotion(nn.Module):
 
 
 class WarpingModule(nn.Module):
-    """volume (B or 1, C, D, h, w), x_s and x_d (B, K, 3) -> Warped (page 3.4)."""
+    """volume (B or 1, C, D, h, w), x_s and x_d (B, K, 3) -> Warped (docs/liveportrait.md 3.4)."""
 
     def __init__(self, config: FaceConfig) -> None:
         super().__init__()

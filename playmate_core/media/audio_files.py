@@ -1,4 +1,4 @@
-"""Speech from any container PyAV reads, as one mono waveform; an hour costs its samples and nothing more."""
+"""Decode speech from any container PyAV reads into a mono waveform, in memory proportional to its samples."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ class Sound:
         return len(self.waveform) / self.rate
 
 
-#: A day: no recording begins later or lasts longer.
+#: Upper bound of start times and durations: one day.
 MOST_SECONDS = 86400.0
 
 
 @dataclass(frozen=True)
 class Recording:
-    """Sound as it was given: ``samples`` (channels, N) float32, about -1 ... 1, at ``rate`` samples a second."""
+    """Unmixed audio: ``samples`` (channels, N) float32, about -1 ... 1, at ``rate`` samples a second."""
 
     samples: NDArray[np.float32]
     rate: int
@@ -77,8 +77,8 @@ class Recording:
         return Recording(piece, self.rate)
 
     def delayed(self, seconds: float) -> Recording:
-        """Later by ``seconds``, or earlier (negative), and as long as before: what leaves at one end is replaced by
-        silence at the other. Raises UserError where nothing would be left."""
+        """Shift by ``seconds`` (negative: earlier) at constant length, padding with silence. Raises UserError where
+        nothing would be left."""
         if not abs(seconds) < self.seconds:
             raise UserError(
                 f"The offset of {seconds:g} s is longer than the {self.seconds:.2f} s of audio; please make it smaller."
@@ -92,10 +92,10 @@ class Recording:
 def read_sound(source: SoundSource | str | Path, rate: int | None = SAMPLE_RATE) -> Sound:
     """Decode, mix to mono and resample one audio stream of a file; ``rate`` None keeps the stream's own.
 
-    Samples lie where their timestamps say. Two channels that cancel each other out are not mixed: the louder one is
-    taken. The waveform has ceil(seconds x rate) samples, so ceil(duration x fps) is the same before and after
+    Samples are placed by their timestamps. Two channels that cancel each other out are not mixed: the louder one is
+    used. The waveform has ceil(seconds x rate) samples, so ceil(duration x fps) is the same before and after
     resampling. An hour at 16 kHz takes 230 MB whatever the file's own rate and channels. Raises UserError when the file
-    is missing, empty, cut short, no medium PyAV knows, or has no audio in it.
+    is missing, empty, truncated, of an unknown format, or without audio.
     """
     source = source if isinstance(source, SoundSource) else find_sound(source)
     mixed, levels = _read_mono(source, rate, None)
@@ -108,8 +108,8 @@ def read_sound(source: SoundSource | str | Path, rate: int | None = SAMPLE_RATE)
 
 
 def _read_mono(source: SoundSource, rate: int | None, channel: int | None) -> tuple[Sound, ChannelLevels]:
-    """One stream as mono, of two channels one alone if ``channel`` says so; and how loud each of them was."""
-    samples = bytearray()  # grows by an eighth at a time and becomes the waveform without a copy
+    """One stream as mono (only ``channel`` of two, if it is given), and the levels of the channels."""
+    samples = bytearray()  # grows by an eighth at a time; np.frombuffer then needs no copy
     damage = Damage()
     with open_medium(source.path, "speech") as container:
         stream = audio_streams(container, source.path)[source.track]
@@ -131,7 +131,7 @@ def _read_mono(source: SoundSource, rate: int | None, channel: int | None) -> tu
 
 
 def _warn_of_losses(path: Path, sound: GaplessSound, stream: Any, not_finite: int) -> None:
-    """Say what of a recording could not be used. Raises UserError where its header counts far more samples."""
+    """Log what could not be decoded. Raises UserError where the header states far more samples."""
     heard = sound.samples / sound.rate
     sound.report(path)
     if not_finite:
@@ -160,7 +160,7 @@ class ChannelLevels:
 
 
 class Resampling:
-    """Frames of any kind to one; a new resampler begins where the rate, the layout or the format changes midway."""
+    """Resamples audio frames to one format; restarts where their rate, layout or format changes midway."""
 
     def __init__(self, sample_format: str, layout: str, rate: int) -> None:
         self._wanted = (sample_format, layout, rate)
@@ -168,7 +168,7 @@ class Resampling:
         self._resampler: Any = None
 
     def of(self, frames: Iterator[Any]) -> Iterator[Any]:
-        """The frames resampled, what the resampler holds back included."""
+        """The resampled frames, including those the resampler had buffered."""
         import av
 
         for frame in frames:
@@ -185,7 +185,7 @@ class Resampling:
 
 
 class _Mix:
-    """Frames to mono float32, clean of what is no number; measures two channels while it mixes them."""
+    """Mixes frames to mono float32, replaces non-finite samples, and measures the levels of two channels."""
 
     def __init__(self, resampling: Resampling, channel: int | None) -> None:
         self._resampling, self._channel = resampling, channel

@@ -17,22 +17,22 @@ from .container import Damage, decoding, open_container
 from .sound_source import SoundSource, audio_streams, find_sound
 from .timestamps import GaplessSound
 
-#: AAC knows rates up to 96 kHz; what lies above, or between, is resampled to this.
+#: Rates that AAC does not support are resampled to this, Hz.
 _FALLBACK_RATE = 48_000
 #: Channel layouts FFmpeg's AAC encoder takes; any other is mixed to stereo.
 _LAYOUTS = ("mono", "stereo", "3.0", "4.0", "5.0", "5.0(side)", "5.1", "5.1(side)", "7.1", "7.1(wide)")
 _UNNAMED = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
 _BLOCK = 1024
-#: Decoded sound overshoots 1 a little; the encoder fails at numbers that are no sound.
+#: Decoded audio slightly overshoots 1; larger values are clipped, as the encoder fails on extreme ones.
 _PEAK = 4.0
 
 
-#: What a video can sound like: samples, a file, one of the tracks of a file, or nothing.
+#: Sources of a video's sound: samples, a file, one of the tracks of a file, or None.
 AnySound = Recording | SoundSource | str | Path | None
 
 
 class Soundtrack:
-    """Writes audio only as far as the pictures have come, so that the muxer never has to hold either."""
+    """Encodes audio only up to the current picture, so that the muxer buffers neither stream."""
 
     def __init__(self, container: Any, stream: Any, source: Iterator[NDArray[np.float32]]) -> None:
         self._container, self._stream, self._source = container, stream, source
@@ -43,10 +43,10 @@ class Soundtrack:
 
     @staticmethod
     @contextmanager
-    def into(container: Any, sound: AnySound, bits_per_channel: int) -> Iterator[Soundtrack | Silent]:
+    def into(container: Any, sound: AnySound, bits_per_channel: int) -> Iterator[Soundtrack | NoSoundtrack]:
         """Add an audio stream for ``sound`` to an output container; None gives a track that writes nothing."""
         if sound is None:
-            yield Silent()
+            yield NoSoundtrack()
             return
         if isinstance(sound, str | Path):
             sound = find_sound(sound)
@@ -99,8 +99,8 @@ class Soundtrack:
         self._written += samples
 
 
-class Silent:
-    """The soundtrack of a silent film."""
+class NoSoundtrack:
+    """The soundtrack of a video without sound; its methods do nothing."""
 
     def write_until(self, seconds: Fraction) -> None: ...
 
@@ -127,7 +127,7 @@ def _layout(heard: Any) -> str:
 
 
 def _decoded(sound: GaplessSound, path: Path) -> Iterator[Any]:
-    """The frames of the speech. Only decoding may blame the speech file: the muxer fails for reasons of its own."""
+    """Decoded frames of the speech. Only decoding errors name the speech file; those of the muxer have other causes."""
     frames = iter(sound)
     while True:
         with decoding(path, "speech"):
@@ -147,7 +147,7 @@ def _converted(frames: Iterator[Any], stream: Any) -> Iterator[NDArray[np.float3
 
 
 def _frames(sound: Recording, layout: str) -> Iterator[Any]:
-    """The samples in pieces; of channels that no layout names the first two."""
+    """The samples in blocks; only the first two channels where no layout has that many."""
     import av
 
     step, channels = 16 * _BLOCK, av.AudioLayout(layout).nb_channels

@@ -1,4 +1,4 @@
-"""Pictures with an ICC profile become sRGB: phones store Display P3, printers CMYK."""
+"""Convert pictures with an ICC profile (Display P3 from phones, CMYK for print) to sRGB."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from .input_files import Bytes
 
-#: A profile that moves no colour by more levels than this is sRGB under another name.
+#: A profile that changes no colour by more levels than this is treated as sRGB.
 _SAME = 1
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ def to_srgb(picture: Bytes, profile: bytes, path: Path) -> Bytes:
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         space = source.profile.xcolor_space.strip()
-        if space not in ("RGB", "GRAY"):  # CMYK was taken care of while it was decoded
+        if space not in ("RGB", "GRAY"):  # CMYK was converted when it was decoded
             return picture
         mode = "RGB" if space == "RGB" else "L"
         transform = _transform(source, mode)
@@ -47,7 +47,7 @@ def to_srgb(picture: Bytes, profile: bytes, path: Path) -> Bytes:
 
 
 def decode_cmyk(content: bytes) -> Bytes | None:
-    """A CMYK picture with a profile as upright sRGB; None for every other."""
+    """A CMYK picture with a profile as upright sRGB; None for any other picture."""
     from PIL import ImageCms, ImageOps
 
     image = _opened(content)
@@ -69,12 +69,12 @@ def _transform(source: Any, mode: str) -> Any:
 
 
 def _opened(content: bytes) -> Any:
-    """Pillow's view of a picture, its pixels not yet decoded; None where Pillow does not know it."""
+    """The picture opened by Pillow, pixels not yet decoded; None for formats unknown to it."""
     from PIL import Image
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the size has been looked at
+            warnings.simplefilter("ignore")  # the size was checked already
             return Image.open(io.BytesIO(content))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None

@@ -1,4 +1,4 @@
-"""Parts of a film become one file: the pictures' packets are copied as they are, the sound is laid along them."""
+"""Concatenate video segments into one file: video packets are copied, the sound is encoded along them."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def join(
     sound: AnySound = None,
     options: VideoOptions | None = None,
 ) -> Path:
-    """Write the pictures of ``parts``, all encoded with the same ``options``, one after another as ``path``.
+    """Concatenate ``parts``, all encoded with the same ``options``, into ``path``, which is written atomically.
 
-    The file appears under its name only when it is whole. Raises UserError where the disk or the sound fails.
+    Raises UserError if writing or decoding the sound fails.
     """
     file = AtomicFile(check_output(path))
     options = options or VideoOptions()
@@ -43,7 +43,7 @@ def _concatenate(parts: Sequence[Path], path: Path, rate: Fraction, sound: AnySo
     with av.open(ffmpeg_name(path), "w", format="mp4", options={"movflags": movflags(options)}) as container:
         container.metadata.update(options.metadata())
         with av.open(ffmpeg_name(parts[0])) as first:
-            # Opaque: PyAV 14 would open an encoder, whose header takes the place of the one that is copied.
+            # Opaque: otherwise PyAV 14 opens an encoder, whose header replaces the copied one.
             stream = container.add_stream_from_template(first.streams.video[0], opaque=True)
         with Soundtrack.into(container, sound, options.bits_per_channel) as soundtrack:
             count = 0
@@ -54,7 +54,7 @@ def _concatenate(parts: Sequence[Path], path: Path, rate: Fraction, sound: AnySo
 
 
 def _copy(part: Path, container: Any, stream: Any, start: Fraction) -> int:
-    """Append the packets of a part, moved to ``start`` seconds; returns their number, one a frame."""
+    """Append the packets of a part, offset by ``start`` seconds; returns their number, one per frame."""
     import av
 
     count = 0

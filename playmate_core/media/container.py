@@ -1,4 +1,4 @@
-"""Media files opened and decoded by FFmpeg: a name is a path and nothing else, a damaged packet is skipped."""
+"""Open and decode media files with FFmpeg: names are always paths, damaged packets are skipped."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from ..errors import UserError
 from .input_files import check_file
 from .truncation import check_complete
 
-#: Attempts to go on reading after the demuxer failed without giving a single packet in between.
+#: Attempts to continue after consecutive demuxer errors without a packet in between.
 _DEMUX_ATTEMPTS = 3
-#: Major brands of ISO media files that hold a still picture.
+#: Major brands of ISO media files that are still pictures.
 _STILL_BRANDS = ("heic", "heix", "heim", "heis", "mif1", "avif")
 _ATTACHED_PICTURE, _DEFAULT = 0x400, 0x1
 
 
 @dataclass
 class Damage:
-    """How many packets of a stream were ``decoded`` and how many ``skipped`` because they could not be."""
+    """Packets of a stream that were ``decoded``, and those ``skipped`` because they were damaged."""
 
     decoded: int = 0
     skipped: int = 0
@@ -31,22 +31,22 @@ class Damage:
 
 
 def ffmpeg_name(path: str | Path) -> str:
-    """``path`` as FFmpeg opens it: with the protocol spelled out, or 10:30.wav and concat:a would name others."""
+    """``path`` with the file protocol, or FFmpeg would take 10:30.wav and concat:a for other protocols."""
     return f"file:{path}"
 
 
 @contextmanager
 def open_medium(path: Path, what: str) -> Iterator[Any]:
-    """Open an audio or video file for reading; every complaint of FFmpeg inside the block becomes a UserError.
+    """Open an audio or video file for reading; FFmpeg errors inside the block become UserErrors.
 
-    Raises UserError for a file that is missing, empty, no medium, a still picture, or provably cut short.
+    Raises UserError for a file that is missing, empty, of an unknown format, a still picture, or provably truncated.
     """
     with open_container(path, what) as container, decoding(path, what):
         yield container
 
 
 def open_container(path: Path, what: str) -> Any:
-    """The same, for a block in which other files may be complained of."""
+    """As :func:`open_medium`, but errors after opening are not attributed to this file; the caller closes it."""
     import av
 
     check_file(path, what)
@@ -55,7 +55,7 @@ def open_container(path: Path, what: str) -> Any:
         container = av.open(ffmpeg_name(path))
     name = container.format.name
     still = name.endswith("_pipe") or name == "image2" or container.metadata.get("major_brand") in _STILL_BRANDS
-    if name == "tty" or still:  # FFmpeg takes these for films
+    if name == "tty" or still:  # FFmpeg opens these as videos
         container.close()
         seems = "text" if name == "tty" else "a still picture"
         raise UserError(f"{path} is {seems}, not a {what} file; please give another.")
@@ -64,7 +64,7 @@ def open_container(path: Path, what: str) -> Any:
 
 @contextmanager
 def decoding(path: Path, what: str) -> Iterator[None]:
-    """Turn FFmpeg's complaints about ``path`` into one UserError."""
+    """Turn FFmpeg errors into a UserError that names ``path``."""
     import av
 
     try:
@@ -79,8 +79,7 @@ def decoding(path: Path, what: str) -> Iterator[None]:
 def decoded(container: Any, stream: Any, damage: Damage) -> Iterator[Any]:
     """The frames of a stream. Packets that cannot be decoded are skipped and counted in ``damage``.
 
-    Raises FFmpeg's error where more packets had to be skipped than could be decoded: such a file is not damaged but
-    of another kind.
+    Raises FFmpeg's error if more packets were skipped than decoded: such a file is of another format.
     """
     import av
 
@@ -99,12 +98,12 @@ def decoded(container: Any, stream: Any, damage: Damage) -> Iterator[Any]:
 
 
 def is_attached_picture(stream: Any) -> bool:
-    """Whether a video stream is a cover picture and no film."""
+    """Whether a video stream is only a cover picture."""
     return bool(disposition(stream) & _ATTACHED_PICTURE)
 
 
 def is_default(stream: Any) -> bool:
-    """Whether the file marks a stream as the one to take."""
+    """Whether the file marks a stream as default."""
     return bool(disposition(stream) & _DEFAULT)
 
 
@@ -114,14 +113,14 @@ def disposition(stream: Any) -> int:
     return int(getattr(flags, "value", flags))
 
 
-def film_stream(container: Any) -> Any:
-    """The first video stream that is a film, or None."""
+def first_video_stream(container: Any) -> Any:
+    """The first video stream that is not a cover picture, or None."""
     streams = (stream for stream in container.streams.video if stream.codec_context)
     return next((stream for stream in streams if not is_attached_picture(stream)), None)
 
 
 def _packets(container: Any, stream: Any, damage: Damage) -> Iterator[Any]:
-    """The packets of a stream, the flushing one included; goes on where the demuxer stumbles over damage."""
+    """The packets of a stream, including the flushing one; continues after demuxer errors."""
     import av
 
     failures = 0

@@ -1,7 +1,7 @@
-"""What the numbers of a video frame mean: matrix, range, pixel shape, gamut and brightness, to sRGB and from it.
+"""Convert video frames to and from sRGB: matrix, range, pixel aspect ratio, gamut and transfer function.
 
-FFmpeg's scaler takes BT.601 for whatever is not told otherwise and rounds down by a level each time, unless it is asked
-to be accurate. Code points are those of ISO/IEC 23091-2.
+FFmpeg's scaler assumes BT.601 by default and rounds down by a level on each conversion, unless accurate rounding is
+requested. Code points are those of ISO/IEC 23091-2.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from .wide_colour import WideColour, wide_colour
 
 _MATRICES = {1: "bt709", 4: "fcc", 5: "bt470", 6: "smpte170m", 7: "smpte240m", 9: "bt2020", 10: "bt2020"}
 _FULL_RANGE = 2
-#: What is wider or higher than standard definition and carries no tag is BT.709, as players have it.
+#: Untagged video larger than standard definition is assumed to be BT.709, as in players.
 _SD_WIDTH, _SD_HEIGHT = 1279, 576
 _ACCURATE = "bilinear+accurate_rnd+full_chroma_int+full_chroma_inp"
-#: Pixels further from square than this are a mistake in the header.
+#: Pixel aspect ratios beyond this (or its inverse) are treated as header errors.
 _MOST_STRETCH = 5
 log = logging.getLogger(__name__)
 
 
 class ToRgb:
-    """The frames of a video stream as sRGB pictures with square pixels."""
+    """Converts frames of a video stream to sRGB pictures with square pixels."""
 
     def __init__(self, stream: Any, path: Path, still: bool = False) -> None:
-        """``still``: of a picture file, which is BT.601 in full range where it does not say (ISO/IEC 23000-22)."""
+        """``still``: the stream is a picture file, where untagged means BT.601 in full range (ISO/IEC 23000-22)."""
         self._context, self._still = stream.codec_context, still
         self._shape = _pixel_shape(stream, path)
         self._kind: tuple[object, ...] | None = None
@@ -60,7 +60,7 @@ class ToRgb:
 
 
 class FromRgb:
-    """sRGB pictures as frames for an encoder: BT.709, limited range, 4:2:0."""
+    """Converts sRGB pictures to frames for an encoder: BT.709, limited range, 4:2:0."""
 
     def __init__(self) -> None:
         self._graph: Any = None
@@ -78,19 +78,19 @@ class FromRgb:
 
 
 def guessed_matrix(width: int, height: int) -> str:
-    """The matrix of a video that does not say, by its size as stored."""
+    """The matrix assumed for an untagged video, by its stored size."""
     return "bt709" if width > _SD_WIDTH or height > _SD_HEIGHT else "smpte170m"
 
 
 def square_size(width: int, height: int, shape: Fraction) -> tuple[int, int]:
-    """Width and height with square pixels: pixels ``shape`` times as wide as high are spread, never thinned out."""
+    """Width and height after conversion to square pixels from aspect ratio ``shape``; never reduces a side."""
     if shape == 1:
         return width, height
     return (max(2, round(width * shape)), height) if shape > 1 else (width, max(2, round(height / shape)))
 
 
 def _pixel_shape(stream: Any, path: Path) -> Fraction:
-    """Width of a pixel by its height; 1 where a stream does not say."""
+    """Pixel aspect ratio, width over height; 1 where unstated or implausible."""
     shape = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio
     if not shape:
         return Fraction(1)
@@ -101,7 +101,7 @@ def _pixel_shape(stream: Any, path: Path) -> Fraction:
 
 
 def _scale_graph(frame: Any, how: str, to: str) -> Any:
-    """A filter graph that takes frames like ``frame`` through the scaler to the pixel format ``to``."""
+    """A filter graph that scales frames like ``frame`` and converts them to the pixel format ``to``."""
     import av
 
     graph = av.filter.Graph()

@@ -1,6 +1,6 @@
-"""HEIC and AVIF pictures, what phones store: the boxes of ISO/IEC 23008-12 read here, the pixels decoded by FFmpeg.
+"""HEIC and AVIF pictures: the boxes of ISO/IEC 23008-12 are parsed here, the pixels decoded by FFmpeg.
 
-A phone's picture is a grid of tiles, each an item of its own, that FFmpeg gives as streams under the item's number.
+A phone's picture is a grid of tiles, each a separate item, which FFmpeg exposes as streams whose id is the item number.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from .input_files import Bytes
 
 _BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1", b"avif", b"avis", b"miaf")
 _CODED = (b"hvc1", b"av01", b"avc1")
-#: More tiles than this no camera makes.
+#: Upper bound of tiles; cameras produce far fewer.
 _MOST_TILES = 4096
 
 
 @dataclass
 class HeifPicture:
-    """The main picture of a file: the numbers of its ``tiles``, row by row, ``columns`` of them in a row, the
-    ``size`` (width, height) they are cut to, how often to turn it to the left, and its colour profile."""
+    """The primary picture of a file: the item numbers of its ``tiles``, row by row, ``columns`` of them in a row, the
+    ``size`` (width, height) they are cropped to, ``quarters`` of counter-clockwise rotation, and its colour profile."""
 
     tiles: list[int] = field(default_factory=list)
     columns: int = 1
@@ -46,7 +46,7 @@ def is_heif(head: bytes) -> bool:
 
 
 def read_heif(content: bytes) -> HeifPicture | None:
-    """What the boxes say of the main picture; None for a file without one that can be put together."""
+    """Parse the boxes of the primary picture; None for a file without a supported one."""
     try:
         meta = next(body for name, body in _boxes(content) if name == b"meta")
         return _Meta(meta[4:], content).picture()
@@ -55,12 +55,12 @@ def read_heif(content: bytes) -> HeifPicture | None:
 
 
 def decode_heif(path: Path, heif: HeifPicture) -> Bytes | None:
-    """The pixels of the main picture, upright, (H, W, 3) uint8; None where FFmpeg cannot decode them."""
+    """The pixels of the primary picture, upright, (H, W, 3) uint8; None where FFmpeg cannot decode them."""
     import av
 
     tiles = []
     try:
-        for number in heif.tiles:  # each from the start: a still picture's demuxer gives one stream after another
+        for number in heif.tiles:  # reopened for each: a still picture's demuxer yields one stream after another
             with av.open(ffmpeg_name(path)) as container:
                 stream = next(s for s in container.streams.video if s.id == number)
                 frame = next(decoded(container, stream, Damage()))
@@ -133,7 +133,7 @@ class _Meta:
         return []
 
     def _derived_from(self, number: int) -> list[int]:
-        """The items that a grid is put together from, in order."""
+        """The items that a grid consists of, in order."""
         table = self._boxes[b"iref"]
         width = 2 if table[0] == 0 else 4
         for name, body in _boxes(table[4:]):
@@ -143,7 +143,7 @@ class _Meta:
         return []
 
     def _data(self, number: int) -> bytes:
-        """The content of an item that is no coded picture."""
+        """The content of an item that is not a coded picture."""
         table = self._boxes[b"iloc"]
         version, (offset, length), (base, index) = table[0], _nibbles(table[4]), _nibbles(table[5])
         at, wide = 6, 4 if version == 2 else 2
@@ -180,7 +180,7 @@ def _nibbles(byte: int) -> tuple[int, int]:
 
 
 def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Name and body of the boxes one after another."""
+    """Yield name and body of consecutive boxes."""
     at = 0
     while at + 8 <= len(data):
         size, head = struct.unpack(">I", data[at : at + 4])[0], 8

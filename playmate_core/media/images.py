@@ -1,4 +1,4 @@
-"""Still pictures: any file a person has, read as float RGB with every surprise already dealt with."""
+"""Read still pictures of common formats as upright float sRGB."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .colour_profiles import decode_cmyk, embedded_profile, to_srgb
 from .heif import decode_heif, is_heif, read_heif
 from .input_files import Bytes, Floats, check_file
 
-#: LivePortrait limits the source picture to this before anything else happens to it.
+#: LivePortrait limits the source picture to this first.
 LONGEST_SIDE = 1280
 SHORTEST_SIDE = 32
 #: About 23 000 x 23 000: 1.6 GB decoded. More is a decompression bomb or a mistake.
@@ -34,9 +34,9 @@ log = logging.getLogger(__name__)
 def read_picture(path: str | Path, longest: int = LONGEST_SIDE) -> Tensor:
     """Read a picture as (H, W, 3) float32 sRGB in [0, 1], upright, its longest side at most ``longest``, sides even.
 
-    Grey becomes RGB, 16 bits become 8, transparency is laid on white, the EXIF orientation and the colour profile are
-    applied. Raises UserError when the file is missing, empty, damaged, no picture, smaller than 32 pixels or larger
-    than 2^29 pixels.
+    Grey becomes RGB, 16 bits become 8, transparency is composited on white, the EXIF orientation and the colour profile
+    are applied. Raises UserError when the file is missing, empty, damaged, not a picture, smaller than 32 pixels on a
+    side or larger than 2^29 pixels.
     """
     path = Path(path)
     content = read_bytes(path, "picture")
@@ -58,7 +58,7 @@ def read_picture(path: str | Path, longest: int = LONGEST_SIDE) -> Tensor:
 
 
 def read_shown_picture(path: str | Path, longest: int) -> Tensor:
-    """:func:`read_picture` for a picture that is itself shown, so that it is said where it comes out smaller."""
+    """:func:`read_picture` for a picture that appears in the output: logs a warning if it is downscaled."""
     picture = read_picture(path, longest)
     with Path(path).open("rb") as file:
         declared = declared_size(file.read(1 << 20))
@@ -76,8 +76,8 @@ def read_shown_picture(path: str | Path, longest: int) -> Tensor:
 
 
 def _decode_bytes(content: bytes, declared: tuple[int, int] | None, longest: int) -> Bytes | None:
-    """Pixels of what OpenCV knows, upright, perhaps reduced; None for anything else."""
-    if content.startswith(PNG) and b"IEND" not in content:  # libpng would complain on stderr about one cut short
+    """Pixels of formats OpenCV supports, upright, possibly at reduced size; None for anything else."""
+    if content.startswith(PNG) and b"IEND" not in content:  # truncated: libpng would print to stderr
         return None
     printed = decode_cmyk(content) if content.startswith(b"\xff\xd8") else None
     if printed is not None:
@@ -104,7 +104,7 @@ def read_bytes(path: Path, what: str) -> bytes:
 
 
 def to_bytes(images: Tensor) -> Tensor:
-    """Images in [0, 1] -> uint8, cut off as LivePortrait does; bytes divided by 255 come back unchanged."""
+    """Images in [0, 1] -> uint8, truncated as in LivePortrait; bytes divided by 255 come back unchanged."""
     if images.dtype == torch.uint8:
         return images
     return (images.float().clamp(0, 1) * 255 + 1e-3).to(torch.uint8)  # the margin absorbs k / 255 * 255 < k
@@ -116,7 +116,7 @@ def from_bytes(images: Bytes | Tensor) -> Tensor:
 
 
 def limit_side(picture: Bytes, longest: int) -> Bytes:
-    """Shrink (H, W, 3) to a longest side of ``longest`` (never enlarge), then cut the last row or column if odd."""
+    """Downscale (H, W, 3) to a longest side of ``longest`` (never upscale), then drop the last row or column if odd."""
     import cv2
 
     height, width = picture.shape[:2]
@@ -129,7 +129,7 @@ def limit_side(picture: Bytes, longest: int) -> Bytes:
 
 
 def declared_size(head: bytes) -> tuple[int, int] | None:
-    """Width and height that a PNG or JPEG claims in its head, without decoding; None for other types."""
+    """Width and height stated in a PNG or JPEG header, without decoding; None for other types."""
     if head.startswith(PNG) and len(head) >= 24:
         return struct.unpack(">II", head[16:24])
     if not head.startswith(b"\xff\xd8"):
@@ -173,25 +173,26 @@ def _decode(data: Bytes, flag: int) -> Bytes | None:
 
 
 def _may_be_transparent(head: bytes) -> bool:
-    """Whether a second look is worth its time: 20 000 x 20 000 pixels take ten seconds and a gigabyte to decode."""
+    """Whether to decode again with alpha: 20 000 x 20 000 pixels take ten seconds and a gigabyte."""
     if head.startswith(PNG):
         return head[25:26] in (b"\x04", b"\x06") or b"tRNS" in head  # the colour types with alpha
     return not head.startswith(b"\xff\xd8")
 
 
 def _on_white(colours: Bytes, stored: NDArray[Any]) -> Bytes:
-    """Lay ``colours`` (upright, no alpha) on white through the alpha of ``stored`` (as in the file, maybe turned)."""
+    """Composite ``colours`` (upright, no alpha) on white with the alpha of ``stored`` (in the file's orientation)."""
     import cv2
 
     share = max(colours.shape) / max(stored.shape)
-    if share < 1:  # before anything becomes four times as large as floats
+    if share < 1:  # before conversion to floats, which are four times as large
         stored = cv2.resize(stored, None, fx=share, fy=share, interpolation=cv2.INTER_AREA)
     alpha = _turned_alike(_unit(stored[..., 3]), _unit(stored[..., :3]), _unit(colours))[..., None]
     return np.asarray(np.round(colours * alpha + 255 * (1 - alpha)), np.uint8)
 
 
 def _turned_alike(alpha: Floats, stored: Floats, upright: Floats) -> Floats:
-    """Turn ``alpha`` as OpenCV turned the colours; it does not tell, so the eight ways are compared."""
+    """Orient ``alpha`` as OpenCV oriented the colours; it does not report how, so all eight orientations are
+    compared."""
     import cv2
 
     height, width = upright.shape[:2]
@@ -218,7 +219,7 @@ def _unit(values: NDArray[Any]) -> Floats:
 
 @contextmanager
 def _quiet_decoder() -> Iterator[None]:
-    """Keep OpenCV's own complaints off the console: the person gets one sentence from us instead."""
+    """Silence OpenCV's own log messages: the user gets a UserError instead."""
     import cv2
 
     logger: Any = cv2 if hasattr(cv2, "setLogLevel") else cv2.utils.logging  # it moved in OpenCV 5

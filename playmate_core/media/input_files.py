@@ -1,4 +1,4 @@
-"""Whether a file that was given can be read at all; and the type of pixels."""
+"""Check that an input file is readable; and array types of pixels."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Floats = NDArray[np.float32]
 
 
 def check_file(path: Path, what: str) -> None:
-    """Raise UserError unless ``path`` is a readable file with something in it; ``what`` names its role."""
+    """Raise UserError unless ``path`` is a readable, non-empty file; ``what`` names its role."""
     try:
         if path.is_dir():
             raise UserError(f"{path} is a folder; please give {with_article(what)} file.")

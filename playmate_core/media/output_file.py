@@ -1,4 +1,4 @@
-"""Where a job writes: tried before the slow part, and claimed so that no second job writes to it meanwhile."""
+"""Output files: checked before the slow part, and locked against other jobs that write to the same path."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from typing import IO
 from ..atomic_file import beside, remove_stale
 from ..errors import UserError
 
-#: Less free space than this and the video is not begun.
+#: Free space required to begin a video.
 LEAST_FREE_BYTES = 32 << 20
 
 
 def check_output(path: str | Path, suffix: str = ".mp4") -> Path:
-    """Raise UserError unless a file can be written to ``path``; to be called before any slow work.
+    """Raise UserError unless a file can be written to ``path``; call it before any slow work.
 
-    Removes what killed processes of this program left in its folder.
+    Removes temporary files that killed processes of this program left in its folder.
     """
     path = Path(path)
     if path.suffix.lower() != suffix:
@@ -46,7 +46,7 @@ def _check_existing(path: Path, kind: int) -> None:
     if not stat.S_ISREG(kind):
         raise UserError(f"The output {path} is a device or a pipe; please name a file.")
     try:
-        with path.open("r+b"):  # refused for what is protected, and on Windows for what a player holds open
+        with path.open("r+b"):  # fails for write-protected files, and on Windows for files open in a player
             pass
     except OSError as problem:
         raise UserError(
@@ -56,7 +56,7 @@ def _check_existing(path: Path, kind: int) -> None:
 
 
 def check_folder(folder: Path) -> None:
-    """Raise UserError unless ``folder`` exists, can be written and has room."""
+    """Raise UserError unless ``folder`` exists, is writable and has free space."""
     try:
         if not folder.is_dir():
             file = next((one for one in (folder, *folder.parents) if one.is_file()), None)
@@ -75,11 +75,11 @@ def check_folder(folder: Path) -> None:
 
 
 class OutputLock:
-    """``with OutputLock(path):`` no other process that asks writes to ``path`` meanwhile.
+    """``with OutputLock(path):`` an advisory lock against other jobs that write to ``path``.
 
-    The lock is the operating system's on a hidden file beside ``path``, which names the process and is removed in the
-    end; that of a killed process frees itself. Where a file system knows no locks, there is none. Raises UserError
-    when another process holds it.
+    An operating-system lock on a hidden file beside ``path``, which contains the process id and is removed at the end;
+    the lock of a killed process is released by the system. On file systems without locks it does nothing. Raises
+    UserError when another process holds it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -90,7 +90,7 @@ class OutputLock:
         while True:
             try:
                 held = self.file.open("a+b")
-            except OSError:  # no file can be made, which whoever writes the output says better
+            except OSError:  # not writable: writing the output will report it
                 return self
             try:
                 _lock(held)
@@ -102,7 +102,7 @@ class OutputLock:
                 return self
             if self._is_current(held):
                 break
-            held.close()  # its owner removed it while we waited
+            held.close()  # its owner deleted the file between open and lock
         held.truncate(0)
         held.write(f"{os.getpid()}\n".encode())
         held.flush()
@@ -114,7 +114,7 @@ class OutputLock:
     ) -> None:
         if self._open is None:
             return
-        if os.name == "nt":  # which removes no open file
+        if os.name == "nt":  # Windows cannot delete an open file
             self._open.close()
         try:
             self.file.unlink(missing_ok=True)
@@ -147,7 +147,7 @@ def _lock(file: IO[bytes]) -> None:
     if os.name == "nt":
         import msvcrt
 
-        file.seek(1 << 20)  # beyond what is written, which others shall read
+        file.seek(1 << 20)  # beyond the content, so that others can read it
         try:
             msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
         except PermissionError as problem:

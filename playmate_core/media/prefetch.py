@@ -1,4 +1,4 @@
-"""Two stages at once: one on a thread of its own, a bounded queue between them, and no thread left when either ends."""
+"""Run two pipeline stages concurrently: a worker thread and a bounded queue, both closed when either side ends."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
-#: Items that may wait between two stages: enough to overlap, little to hold.
+#: Capacity of the queue between two stages: enough to overlap, little memory.
 WAITING = 2
-#: Seconds after which a waiting side looks whether the other is still there.
+#: Timeout in seconds after which a waiting side checks whether the other has ended.
 _LOOK = 0.1
 
 
 class Outcome:
-    """What ended a thread's work, Cancel included: ``with`` keeps it, and whoever waits for the work raises it."""
+    """The exception that ended a thread, cancellation included: ``with`` stores it for the waiting thread to raise."""
 
     problem: BaseException | None = None
 
@@ -29,16 +29,16 @@ class Outcome:
 
 
 class _Channel(Generic[T]):
-    """A bounded queue that either side can shut; what ended the giving side is raised on the taking one."""
+    """A bounded queue that either side can close; the producer's exception is kept for the consumer."""
 
     def __init__(self) -> None:
         self._queue: queue.Queue[T] = queue.Queue(WAITING)
-        self._given = threading.Event()
+        self._ended = threading.Event()
         self._shut = threading.Event()
         self.outcome = Outcome()
 
     def put(self, item: T) -> bool:
-        """Wait for room; False when nobody takes any more."""
+        """Wait for space; False when the consumer has closed the channel."""
         while not self._shut.is_set():
             try:
                 self._queue.put(item, timeout=_LOOK)
@@ -48,16 +48,16 @@ class _Channel(Generic[T]):
         return False
 
     def end(self) -> None:
-        """No more will be put."""
-        self._given.set()
+        """Called by the producer: no more items will follow."""
+        self._ended.set()
 
     def shut(self) -> None:
-        """No more will be taken."""
+        """Called by the consumer: no more items will be taken."""
         self._shut.set()
 
     def __iter__(self) -> Iterator[T]:
         while not self._shut.is_set():
-            ended = self._given.is_set()  # before looking, or the last item could be missed
+            ended = self._ended.is_set()  # read before the queue, or the last item could be missed
             try:
                 yield self._queue.get(timeout=_LOOK)
             except queue.Empty:
@@ -66,10 +66,10 @@ class _Channel(Generic[T]):
 
 
 def prefetch(items: Iterable[T]) -> Generator[T, None, None]:
-    """``items`` in order, made on a thread that runs a little ahead of whoever takes them.
+    """``items`` in order, produced on a thread that runs up to WAITING items ahead of the consumer.
 
-    What goes wrong in making them is raised here. Closing this iterator ends the thread: take it in ``with closing``,
-    or an exception's traceback keeps both alive.
+    Exceptions of the producer are raised here. Closing this iterator ends the thread: use ``with closing``, or an
+    exception's traceback keeps both alive.
     """
     channel: _Channel[T] = _Channel()
 
@@ -85,7 +85,7 @@ def prefetch(items: Iterable[T]) -> Generator[T, None, None]:
                 source.close()
             channel.end()
 
-    thread = threading.Thread(target=make, name="ahead", daemon=True)
+    thread = threading.Thread(target=make, name="prefetch", daemon=True)
     thread.start()
     try:
         yield from channel
@@ -98,10 +98,10 @@ def prefetch(items: Iterable[T]) -> Generator[T, None, None]:
 
 @contextmanager
 def background_consumer(take: Callable[[Iterator[T]], object]) -> Iterator[Callable[[T], None]]:
-    """Let ``take`` consume, on a thread, what the block hands to the function it is given.
+    """Run ``take`` on a thread over the items that the block passes to the yielded function.
 
-    Leaving the block waits until all is consumed; leaving it by an exception drops what waits. What goes wrong in
-    ``take`` is raised in the block, at the next item or at its end.
+    Leaving the block waits until all items are consumed; leaving it by an exception drops queued items. Exceptions of
+    ``take`` are raised in the block, at the next item or at its end.
     """
     channel: _Channel[T] = _Channel()
 
@@ -110,17 +110,17 @@ def background_consumer(take: Callable[[Iterator[T]], object]) -> Iterator[Calla
             take(iter(channel))
         channel.shut()
 
-    def give(item: T) -> None:
+    def put(item: T) -> None:
         if not channel.put(item) and channel.outcome.problem:
             raise channel.outcome.problem
 
-    thread = threading.Thread(target=consume, name="behind", daemon=True)
+    thread = threading.Thread(target=consume, name="background consumer", daemon=True)
     thread.start()
     try:
-        yield give
+        yield put
         channel.end()
         while thread.is_alive():
-            thread.join(0.5)  # in slices, so that Ctrl-C is heard on every system
+            thread.join(0.5)  # in slices, so that Ctrl-C is delivered on every system
     finally:
         channel.shut()
         thread.join()

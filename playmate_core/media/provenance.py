@@ -1,7 +1,7 @@
-"""What a video says of itself: that it is synthetic, which program made it, and by which recipe (docs/marking.md).
+"""Provenance metadata of videos: synthetic source type, program and recipe (docs/marking.md).
 
-The IPTC's digital source type stands in an XMP packet, in the box that Adobe's XMP specification part 3 names for ISO
-media files, and once more among the container's own tags, which players and PyAV show.
+The IPTC digital source type is written in an XMP packet, in the box that Adobe's XMP specification part 3 defines for
+ISO media files, and again in the container's own tags, which players and PyAV show.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from xml.sax.saxutils import escape
 from ..errors import UserError
 
 NAME, VERSION = "Playmate", "0.1.0"
-#: Says in words that nobody said or did this (docs/method.md 5, risk 21).
+#: The human-readable note that the video is synthetic (docs/method.md 5, risk 21).
 PROVENANCE = "Synthetic video, made with Playmate: the face is animated by a computer."
 _TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
-#: Every picture is drawn by a network; or drawn faces lie in pictures that were taken by a camera.
+#: IPTC source types: frames rendered by a network, or rendered faces composited into camera pictures.
 DRAWN, COMPOSITE = f"{_TYPES}trainedAlgorithmicMedia", f"{_TYPES}compositeWithTrainedAlgorithmicMedia"
 #: Names of our tags in the container.
 _TYPE, _SOFTWARE, _RECIPE = "digital_source_type", "software", "playmate_recipe"
@@ -42,29 +42,29 @@ _PACKET = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 
 @dataclass(frozen=True)
 class Mark:
-    """What is stored: the IPTC's digital source ``kind``, and the ``recipe``, JSON, of what the video was made."""
+    """Metadata to store: the IPTC digital source ``kind``, and the ``recipe`` of the video as JSON."""
 
     kind: str = DRAWN
     recipe: str = ""
 
     def tags(self) -> dict[str, str]:
-        """For the container."""
+        """Tags of the container, by key."""
         tags = {"comment": PROVENANCE, "description": PROVENANCE, _TYPE: self.kind, _SOFTWARE: f"{NAME} {VERSION}"}
         return {**tags, _RECIPE: self.recipe} if self.recipe else tags
 
     def packet(self) -> bytes:
-        """The XMP packet."""
+        """The XMP packet as UTF-8."""
         return _PACKET.format(tool=f"{NAME} {VERSION}", kind=escape(self.kind), words=escape(PROVENANCE)).encode()
 
     def append_to(self, path: Path) -> None:
-        """Add the packet to the end of a complete mp4 as a box of its own; nothing in the file moves."""
+        """Append the packet to a complete mp4 as a separate box; existing offsets do not change."""
         packet = self.packet()
         with path.open("ab") as file:
             file.write(struct.pack(">I4s", 8 + len(_BOX) + len(packet), b"uuid") + _BOX + packet)
 
 
 def read_packet(path: Path) -> str:
-    """The XMP packet of an mp4, "" where there is none: walks the boxes of the file's top level."""
+    """The XMP packet of an mp4, "" where there is none; scans the top-level boxes."""
     with path.open("rb") as file:
         size_of_file, at = path.stat().st_size, 0
         while at + 8 <= size_of_file:
@@ -84,7 +84,7 @@ def read_packet(path: Path) -> str:
 
 @dataclass(frozen=True)
 class Account:
-    """What a video says of itself; "" for what it does not say."""
+    """The provenance metadata of a video; "" for missing fields. ``str()`` formats it for users."""
 
     path: Path
     software: str
@@ -111,11 +111,11 @@ class Account:
 
 
 def read_account(path: Path) -> Account:
-    """Read what a video says of itself. Raises UserError for a file that is no video."""
-    from .container import film_stream, open_medium
+    """Read the provenance metadata of a video. Raises UserError for a file that is no video."""
+    from .container import first_video_stream, open_medium
 
     with open_medium(path, "video") as container:
-        if film_stream(container) is None:
+        if first_video_stream(container) is None:
             raise UserError(f"{path} has no video in it; please give a video or a model file.")
         tags = {key.lower(): str(value) for key, value in container.metadata.items()}
     packet = read_packet(path) if path.suffix.lower() in (".mp4", ".mov", ".m4v") else ""
@@ -131,7 +131,7 @@ def read_account(path: Path) -> Account:
 
 
 def _indented(text: str) -> str:
-    """JSON over several lines, or the text as it is where it is none."""
+    """JSON pretty-printed, or the text unchanged if it is not JSON."""
     try:
         return json.dumps(json.loads(text), indent=2, ensure_ascii=False).replace("\n", "\n  ")
     except ValueError:

@@ -1,4 +1,4 @@
-"""Which sound of a file is meant: one of its audio streams, laid along the file's pictures where it has any."""
+"""Select the audio stream of a file, aligned to the file's first picture if it has a video stream."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from ..speech.waveform import GATE_DB
 from .container import Damage, decoded, is_default, open_medium
 from .timestamps import first_shown
 
-#: Rates of sound that a person can mean; outside them a header is damaged, and its seconds would fill the memory.
+#: Plausible sample rates in Hz; outside them the header is damaged, and its durations could exhaust memory.
 LOWEST_BELIEVED, HIGHEST_BELIEVED = 2_000, 768_000
-#: Speech that begins at most so long before the first picture is an encoder's priming.
+#: Audio that begins at most this long before the first picture is encoder priming.
 _PRIMING_SECONDS = 0.1
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class SoundSource:
-    """Audio stream number ``track`` of a file, from 0. It begins at ``origin``, a timestamp in seconds, None: with its
-    first sample. ``reported``: whoever reads it first said what of it is damaged."""
+    """Audio stream number ``track`` of a file, from 0. It begins at ``origin``, a timestamp in seconds, or with its
+    first sample if None. ``reported``: damage was already logged by an earlier reader."""
 
     path: Path
     track: int = 0
@@ -33,10 +33,10 @@ class SoundSource:
 
 
 def find_sound(path: str | Path, track: int | None = None, keep_lead: bool = False) -> SoundSource:
-    """The sound of a file along its pictures: it begins with the first of them.
+    """The audio stream of a file, starting at the first picture.
 
-    ``track`` None takes the stream that the file marks as default, or the first of the others where that is silent.
-    ``keep_lead`` keeps what is heard before the first picture. Raises UserError when there is no such sound.
+    ``track`` None selects the default stream of the file, or the first audible one if that is silent. ``keep_lead``
+    keeps audio before the first picture. Raises UserError when there is no such stream.
     """
     path = Path(path)
     with open_medium(path, "speech") as container:
@@ -66,7 +66,7 @@ def audio_streams(container: Any, path: Path) -> list[Any]:
 
 
 def _choose(path: Path, order: list[int]) -> int:
-    """The first stream of ``order`` that is not silent, or the first of them; says so where it is not the default."""
+    """The first stream of ``order`` that is not silent, or the first of them; logs the choice."""
     chosen = next((number for number in order if is_audible(path, number)), order[0])
     why = "" if chosen == order[0] else f", since track {order[0]} is silent"
     level = logging.WARNING if why else logging.INFO
@@ -75,7 +75,7 @@ def _choose(path: Path, order: list[int]) -> int:
 
 
 def is_audible(path: Path, track: int) -> bool:
-    """Whether anything louder than the gate of speech is heard on a track; reads up to where it is."""
+    """Whether a track has any block louder than the speech gate; reads up to the first."""
     import av
 
     resampler = av.AudioResampler(format="fltp")
@@ -90,13 +90,13 @@ def is_audible(path: Path, track: int) -> bool:
 
 
 def _origin(path: Path, track: int, keep_lead: bool) -> float | None:
-    """The timestamp that a sound is counted from."""
+    """The timestamp, in seconds, at which the sound begins."""
     import av
 
     with open_medium(path, "speech") as container:
         try:
             shown = first_shown(container)
-        except av.error.FFmpegError:  # the pictures are damaged, which is not the sound's fault
+        except av.error.FFmpegError:  # the video stream is damaged, the audio may still be fine
             shown = None
     if shown is None or not keep_lead:
         return shown

@@ -1,4 +1,4 @@
-"""When a picture is shown and a sound heard, by the file's own timestamps; sound made gapless along them."""
+"""Presentation timestamps of pictures and sound, repaired where damaged; sound made gapless along them."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from .container import Damage, decoded, film_stream
+from .container import Damage, decoded, first_video_stream
 
-#: Sound this far from its timestamp stays where it is: containers that count milliseconds are inexact, and an AAC
-#: packet that is missing is longer.
+#: Sound is not moved for smaller deviations from its timestamp: containers with millisecond timestamps are inexact,
+#: and a missing AAC packet is longer.
 TOLERANCE_SECONDS = 0.015
-#: Timestamps that go back by more than this have begun anew, as in recordings that were strung together.
+#: Timestamps that go back by more than this have restarted, as in concatenated recordings.
 _RESTART_SECONDS = 1.0
-#: The longest gap believed where the file does not state how long it is.
+#: The longest gap accepted where the file does not state its duration.
 _LONGEST_GAP_SECONDS = 60.0
-#: Silence is inserted in pieces of at most so many samples.
+#: Silence is inserted in blocks of at most this many samples.
 _BLOCK = 48_000
 log = logging.getLogger(__name__)
 
 
 @dataclass
 class Timeline:
-    """Seconds from ``origin`` on for the timestamps of one stream of a file of ``length`` seconds (0: unknown).
+    """Converts the timestamps of a stream to seconds from ``origin``; the file lasts ``length`` seconds (0: unknown).
 
-    Where timestamps begin anew, or leave the file's own length, the count goes on as if they had not.
+    Where timestamps restart or exceed the file's length, time continues from the previous frame.
     """
 
     origin: float
     length: float = 0.0
 
     def at(self, timestamp: float | None, expected: float | None) -> float:
-        """When a frame begins; ``expected`` is where the frame before it ended, None for the first."""
+        """The start of a frame in seconds; ``expected`` is the end of the frame before, None for the first."""
         if timestamp is None:
             return expected or 0.0
         seconds = timestamp - self.origin
@@ -48,16 +48,16 @@ class Timeline:
 
 
 def stated_length(container: Any) -> float:
-    """Seconds that a container says it lasts; 0 where it does not."""
+    """The duration stated by a container in seconds; 0 where unknown."""
     return (container.duration or 0) / 1_000_000
 
 
 def first_shown(container: Any) -> float | None:
-    """The timestamp of the first picture that can be decoded, in seconds; None for a file without a film.
+    """The timestamp of the first picture that can be decoded, in seconds; None for a file without a video stream.
 
-    Moves the place that the container is read at.
+    Changes the container's read position.
     """
-    stream = film_stream(container)
+    stream = first_video_stream(container)
     if stream is None:
         return None
     frame = next(decoded(container, stream, Damage()), None)
@@ -66,11 +66,10 @@ def first_shown(container: Any) -> float | None:
 
 @dataclass
 class GaplessSound:
-    """The frames of an audio stream as they follow one another from ``origin`` (a timestamp in seconds) on.
+    """The frames of an audio stream, contiguous from ``origin`` (a timestamp in seconds) on.
 
-    Where packets are missing, and before a sound that begins late, there are frames of silence; what lies before
-    ``origin`` or is given twice is cut off. ``samples`` counts what was given, at ``rate``; ``silent`` of them were
-    inserted after the sound had begun.
+    Missing packets, and a late start, are filled with silence; samples before ``origin`` and duplicates are dropped.
+    ``samples`` counts the output, at ``rate``; ``silent`` of them were inserted after the sound had begun.
     """
 
     container: Any
@@ -97,14 +96,14 @@ class GaplessSound:
             if gap > 0:
                 yield from self._silence(frame, gap)
                 self.silent += gap if expected is not None else 0
-            # Damage and broadcasts change the rate midway; samples are counted at the stream's.
+            # The rate may change midway (damage, broadcasts); samples are counted at the stream's rate.
             cut = max(0, -gap) * frame.sample_rate // self.rate
             if cut < frame.samples:
                 kept = _without(frame, cut) if cut else frame
                 yield self._given(kept, round(kept.samples * self.rate / frame.sample_rate))
 
     def report(self, path: Path) -> None:
-        """Say how many packets were skipped."""
+        """Log how many packets were skipped."""
         if self.damage.skipped:
             silent = self.silent / self.rate
             log.warning("%s: %s and were skipped; %.2f s of its sound are silent.", path, self.damage, silent)
@@ -128,7 +127,7 @@ class GaplessSound:
 
 
 def _without(frame: Any, samples: int) -> Any:
-    """An audio frame less its first ``samples``."""
+    """An audio frame without its first ``samples``."""
     import av
 
     rest = av.AudioFrame(frame.format.name, frame.layout, frame.samples - samples)

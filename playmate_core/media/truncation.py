@@ -1,8 +1,7 @@
-"""Files that were cut short, told by their structure: a box, chunk or segment that reaches beyond the file's end.
+"""Detect truncated files from their structure: a box, chunk or segment that extends beyond the end of the file.
 
-What a header says of the length in seconds proves nothing: the tracks of a film end at different times, and a last
-picture may stay. Sources: the RIFF and AIFF specifications, EBU Tech 3306 (RF64), ISO/IEC 14496-12 (boxes), RFC 8794
-(EBML).
+Stated durations prove nothing: the tracks of a video end at different times, and a last picture may be held. Sources:
+the RIFF and AIFF specifications, EBU Tech 3306 (RF64), ISO/IEC 14496-12 (boxes), RFC 8794 (EBML).
 """
 
 from __future__ import annotations
@@ -13,9 +12,9 @@ from typing import BinaryIO
 
 from ..errors import UserError
 
-#: A file that lacks less of what it announces is read: recorders miscount by a few bytes.
+#: Missing share and bytes that are tolerated: recorders miscount by a few bytes.
 _TOLERATED_SHARE, _TOLERATED_BYTES = 0.005, 64
-#: A sane file has far fewer boxes or chunks at its top level.
+#: Upper bound of top-level boxes or chunks; valid files have far fewer.
 _MOST_CHUNKS = 100_000
 _MEDIA_BOXES = (b"mdat", b"moov", b"moof")
 _FIRST_BOXES = (b"ftyp", b"styp", b"wide", b"free", b"skip", b"pnot", *_MEDIA_BOXES)
@@ -23,7 +22,7 @@ _EBML, _SEGMENT = 0x1A45DFA3, 0x18538067
 
 
 def check_complete(path: Path) -> None:
-    """Raise UserError when the structure of a file announces more bytes than there are."""
+    """Raise UserError when the structure of a file states more bytes than there are."""
     size = path.stat().st_size
     announced = announced_bytes(path)
     if announced is None or announced - size <= max(_TOLERATED_BYTES, _TOLERATED_SHARE * announced):
@@ -35,7 +34,7 @@ def check_complete(path: Path) -> None:
 
 
 def announced_bytes(path: Path) -> int | None:
-    """Where the last chunk of media ends by the file's own account; None where it gives none that can be believed."""
+    """The stated end of the last media chunk, in bytes; None where it is unknown or implausible."""
     with path.open("rb") as file:
         head = file.read(12)
         if head[:4] in (b"RIFF", b"RF64", b"BW64") and head[8:] in (b"WAVE", b"AVI "):
@@ -50,7 +49,7 @@ def announced_bytes(path: Path) -> int | None:
 
 
 def _riff(file: BinaryIO) -> int | None:
-    """The end of the data of a WAV (RF64 keeps its size in a chunk of its own), or of the last pictures of an AVI."""
+    """The end of the data of a WAV (RF64 has its size in a separate chunk), or of the last movie list of an AVI."""
     at, long_size, end = 12, None, None
     for _ in range(_MOST_CHUNKS):
         file.seek(at)
@@ -66,7 +65,7 @@ def _riff(file: BinaryIO) -> int | None:
             return None if _unknown(size) else at + 8 + size
         elif name == b"LIST" and head[8:12] == b"movi":
             end = None if _unknown(size) else at + 8 + size
-        elif name == b"RIFF":  # the further parts of a large AVI
+        elif name == b"RIFF":  # further segments of a large AVI
             at += 12
             continue
         at += 8 + size + size % 2
@@ -74,7 +73,7 @@ def _riff(file: BinaryIO) -> int | None:
 
 
 def _unknown(size: int) -> bool:
-    """Whether a recorder that could not go back to its header, or was killed, wrote ``size``."""
+    """Whether ``size`` is a placeholder of a recorder that could not seek back to its header or was killed."""
     return size == 0 or 0x7FFFF000 <= size <= 0x80001000 or size >= 0xFFFF0000
 
 
@@ -93,7 +92,7 @@ def _aiff(file: BinaryIO) -> int | None:
 
 
 def _boxes(file: BinaryIO) -> int | None:
-    """The end of the last box of media; a size of 0 reaches to the end of the file, a size of 1 stands for 64 bits."""
+    """The end of the last media box; size 0 means up to the end of the file, size 1 a following 64-bit size."""
     at, end = 0, None
     for _ in range(_MOST_CHUNKS):
         file.seek(at)
@@ -112,7 +111,7 @@ def _boxes(file: BinaryIO) -> int | None:
 
 
 def _ebml(file: BinaryIO) -> int | None:
-    """The end of a Matroska file's segment; live recordings leave its size unknown."""
+    """The end of a Matroska file's segment; None for live recordings, whose size is unknown."""
     at = 0
     for _ in range(16):  # the header, perhaps padding, the segment
         file.seek(at)

@@ -1,4 +1,4 @@
-"""Video in: one frame at a time, upright, in constant memory. Video out is :mod:`video_writer`'s."""
+"""Read videos one frame at a time, upright, in constant memory; :mod:`video_writer` writes them."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ import numpy as np
 
 from ..errors import UserError
 from ..values import FPS
-from .container import Damage, decoded, film_stream, open_medium
+from .container import Damage, decoded, first_video_stream, open_medium
 from .frame_colours import ToRgb
 from .images import Bytes
 from .timestamps import Timeline, stated_length
 
-#: A last picture that is shown for longer than so many usual intervals stays.
+#: A last picture shown for longer than this many frame intervals is repeated at the end.
 _STAYS = 1.75
-#: Frames a second.
+#: Highest plausible frame rate, frames a second.
 HIGHEST_FPS = 240.0
 log = logging.getLogger(__name__)
 
-#: Seconds; what begins earlier is decoded from the start, which takes no longer than seeking.
+#: Earlier start times, in seconds, are decoded from the start, which is as fast as seeking.
 SEEK_FROM = 2.0
 
 
 @dataclass(frozen=True)
 class VideoFacts:
-    """What a video file says of itself: ``width`` and ``height`` upright with square pixels, ``fps``, ``frames`` (0
-    where unstated)."""
+    """Properties of a video file: ``width`` and ``height`` upright with square pixels, ``fps``, ``frames`` (0 where
+    unknown)."""
 
     width: int
     height: int
@@ -42,7 +42,7 @@ class VideoFacts:
 class Frame:
     """One ``picture`` (H, W, 3), RGB, upright, and the ``time`` in seconds at which it is shown.
 
-    Decoded ones are uint8, those of somebody else may be floats in [0, 1].
+    Decoded pictures are uint8; those from other sources may be floats in [0, 1].
     """
 
     picture: Any
@@ -50,7 +50,7 @@ class Frame:
 
 
 def video_facts(path: str | Path) -> VideoFacts:
-    """Look at the first frame of a video. Raises UserError for a file that is missing, empty, damaged or no video."""
+    """Decode the first frame of a video. Raises UserError for a file that is missing, empty, damaged or no video."""
     path = Path(path)
     with open_medium(path, "video") as container:
         stream = _video_stream(container, path)
@@ -62,11 +62,11 @@ def video_facts(path: str | Path) -> VideoFacts:
 
 
 def read_frames(path: str | Path, begin: float = 0.0, *, warn: bool = True) -> Iterator[Frame]:
-    """Yield the frames of the first video stream in order, turned upright, holding two at a time.
+    """Yield the frames of the first video stream in order, upright, holding two at a time.
 
-    The first is shown at 0. With ``begin`` the first that is yielded is a key frame at or before that second. A last
-    picture that stays is given once more, as late as it is seen. Damaged packets are skipped, which is said unless
-    ``warn`` is False. Raises UserError for a file that is missing, empty, cut short, of another kind or without video.
+    The first has time 0. With ``begin`` the first yielded is a key frame at or before that second. A last picture that
+    is held is repeated at its end. Damaged packets are skipped, with a warning unless ``warn`` is False. Raises
+    UserError for a file that is missing, empty, truncated, of another format or without video.
     """
     path = Path(path)
     with open_medium(path, "video") as container:
@@ -93,7 +93,7 @@ def read_frames(path: str | Path, begin: float = 0.0, *, warn: bool = True) -> I
 
 
 class _Ends:
-    """A container whose packets tell until when a stream is shown."""
+    """Wraps a container and records the latest end of its packets, in seconds."""
 
     def __init__(self, container: Any) -> None:
         self._container = container
@@ -107,7 +107,7 @@ class _Ends:
 
 
 def _warn_of_losses(path: Path, stream: Any, damage: Damage, seconds: float) -> None:
-    """Say what of a film could not be used."""
+    """Log what of a video could not be decoded."""
     if damage.skipped:
         log.warning("%s: %s and were skipped; the picture before them stays.", path, damage)
     if stream.duration is None:
@@ -118,8 +118,8 @@ def _warn_of_losses(path: Path, stream: Any, damage: Damage, seconds: float) -> 
 
 
 def _seek(container: Any, stream: Any, begin: float) -> float | None:
-    """Go to a key frame at or before ``begin`` seconds; returns the time stamp of the film's first frame, or None where
-    nothing was sought."""
+    """Seek to a key frame at or before ``begin`` seconds; returns the timestamp of the video's first frame, or None if
+    no seek was needed."""
     if begin < SEEK_FROM:
         return None
     first = next(container.decode(stream), None)
@@ -135,7 +135,7 @@ def _seek(container: Any, stream: Any, begin: float) -> float | None:
 
 
 def has_sound(path: str | Path) -> bool:
-    """Whether a medium has an audio stream; a still picture has none."""
+    """Whether a file has an audio stream; False for still pictures and unreadable files."""
     try:
         with open_medium(Path(path), "video") as container:
             return any(stream.codec_context and stream.codec_context.sample_rate for stream in container.streams.audio)
@@ -144,23 +144,23 @@ def has_sound(path: str | Path) -> bool:
 
 
 def has_pictures(path: str | Path) -> bool:
-    """Whether a medium is a film that can be opened."""
+    """Whether a file is a video that can be opened."""
     try:
         with open_medium(Path(path), "video") as container:
-            return film_stream(container) is not None
+            return first_video_stream(container) is not None
     except UserError:
         return False
 
 
 def _video_stream(container: Any, path: Path) -> Any:
-    stream = film_stream(container)
+    stream = first_video_stream(container)
     if stream is None:
         raise UserError(f"{path} has no video in it; please give a film of a face.")
     return stream
 
 
 def _rate(stream: Any) -> float:
-    """Pictures a second. Containers that count milliseconds may claim 1000; what no camera makes is not believed."""
+    """Frames a second. Containers with millisecond timestamps may state 1000; implausible rates are ignored."""
     rates = [float(rate) for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate) if rate]
     return next((rate for rate in rates if rate <= HIGHEST_FPS), FPS)
 
@@ -171,6 +171,6 @@ def _frames_by_duration(container: Any, stream: Any) -> int:
 
 
 def _upright(frame: Any, to_rgb: ToRgb) -> Bytes:
-    """sRGB pixels, turned as the display matrix asks: phones store portrait films lying down."""
+    """sRGB pixels, rotated by the display matrix: phones store portrait videos rotated."""
     quarters = round(getattr(frame, "rotation", 0) / 90) % 4
     return np.ascontiguousarray(np.rot90(to_rgb(frame), quarters))

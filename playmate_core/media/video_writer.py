@@ -1,4 +1,4 @@
-"""Video out: H.264 and AAC in one mp4, encoded on a thread behind a bounded queue, in place only when whole."""
+"""Write videos: H.264 and AAC in an mp4, encoded on a thread behind a bounded queue, renamed when complete."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ from .output_file import check_output
 from .prefetch import Outcome
 from .provenance import Mark
 
-#: Seconds of waiting between two looks at what else there is to do.
+#: Polling interval in seconds while waiting for the encoder.
 SLICE = 0.1
 
 
 @dataclass(frozen=True)
 class VideoOptions:
-    """How to encode: x264's constant rate factor and preset; AAC bits a second for each channel."""
+    """Encoder settings: x264's constant rate factor and preset; AAC bits a second for each channel."""
 
     crf: int = ranged(18, 0, 51)
     preset: str = "faster"
     bits_per_channel: int = ranged(96_000, 8_000, 512_000, "bits a second")
-    #: Batches waiting for the encoder before the renderer has to wait: enough to overlap, little to hold.
+    #: Capacity of the queue before the encoder: enough to overlap with rendering, little memory.
     queued_batches: int = ranged(4, 1, 1024, "batches")
-    #: Further (key, text) pairs to store in the file, such as the recipe it was made by.
+    #: Further (key, text) tags to store in the file.
     tags: tuple[tuple[str, str], ...] = ()
-    #: What the file says of itself; None is nothing.
+    #: Provenance metadata; None stores none.
     mark: Mark | None = field(default_factory=Mark)
 
     def metadata(self) -> dict[str, str]:
@@ -55,24 +55,24 @@ class VideoOptions:
 
 
 def movflags(options: VideoOptions) -> str:
-    """How the container is laid out: its index first, and with further tags where there are some."""
+    """FFmpeg's movflags: the index first, and custom metadata tags if there are any."""
     return "+faststart+use_metadata_tags" if options.metadata() else "+faststart"
 
 
 def finish_file(path: Path, options: VideoOptions) -> None:
-    """Add to a complete file what FFmpeg does not write: the XMP packet."""
+    """Append to a complete file what FFmpeg does not write: the XMP packet."""
     if options.mark:
         options.mark.append_to(path)
 
 
 class VideoWriter:
-    """Write batches of frames, with the sound, as an mp4 that appears under its name only when it is complete.
+    """Write batches of frames, with sound, as an mp4 that gets its name only when it is complete.
 
     ``with VideoWriter("out.mp4", sound="speech.wav") as video: video.write(frames)``. The size is that of the first
-    batch, less an odd last row or column. The sound keeps its rate (at most 48 kHz above 96) and channels, cut or
-    padded with silence to the length of the pictures. Leaving the block by an exception, Ctrl-C included, removes
-    what was written. ``waiting`` is called again and again while the encoder is waited for; raising in it is such an
-    exception. Raises UserError where the disk or the sound fails.
+    batch, without an odd last row or column. The sound keeps its rate (48 kHz if AAC does not support it) and channels,
+    cut or padded with silence to the length of the pictures. Leaving the block by an exception, Ctrl-C included,
+    removes the temporary file. ``waiting`` is called repeatedly while waiting for the encoder; raising in it cancels.
+    Raises UserError where the disk or the sound fails.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class VideoWriter:
         self._thread.start()
 
     def write(self, frames: Tensor) -> None:
-        """Hand over a batch (n, H, W, 3), uint8 or float in [0, 1]; waits while the encoder is behind."""
+        """Queue a batch (n, H, W, 3), uint8 or float in [0, 1]; blocks while the queue is full."""
         pictures = np.ascontiguousarray(to_bytes(frames.detach().cpu()).numpy())
         if pictures.ndim != 4 or pictures.shape[-1] != 3 or min(pictures.shape[1:3]) < 2:
             raise ValueError(f"Frames must have shape (n, H, W, 3), got {tuple(frames.shape)}.")
@@ -105,19 +105,19 @@ class VideoWriter:
         self.frames += len(pictures)
 
     def close(self) -> Path:
-        """Finish the file and move it to its place."""
+        """Finish the file and rename it to its path."""
         try:
             if not self.frames:
                 raise ValueError("No frame was written to the video.")
             self._put(None)
             while self._thread.is_alive():
                 self._waiting()
-                self._thread.join(SLICE)  # so that Ctrl-C is heard on every system
+                self._thread.join(SLICE)  # so that Ctrl-C is delivered on every system
             self._raise_failure()
             self._check_written()
             finish_file(self._file.temporary, self._options)
             self._file.commit_or_keep()
-        except NotReplaced:  # whole, and kept under another name
+        except NotReplaced:  # complete, and kept under another name
             raise
         except BaseException:
             self.abandon()
@@ -125,11 +125,11 @@ class VideoWriter:
         return self.path
 
     def abandon(self) -> None:
-        """Stop encoding and leave nothing behind."""
+        """Stop encoding and remove the temporary file."""
         self._abandoned.set()
         while self._thread.is_alive():
             try:
-                self._queue.get_nowait()  # free a place, should the encoder's last batch be waiting
+                self._queue.get_nowait()  # free a slot in case a put is blocked
             except queue.Empty:
                 pass
             self._thread.join(0.05)
@@ -165,7 +165,7 @@ class VideoWriter:
         raise problem
 
     def _encode(self) -> None:
-        with self._outcome:  # raised in the thread that asked, which is the one people see
+        with self._outcome:  # re-raised in the calling thread
             self._encode_all()
 
     def _encode_all(self) -> None:
@@ -194,7 +194,7 @@ class VideoWriter:
                 if self._abandoned.is_set():
                     return
                 soundtrack.finish(count / self._fps)
-            for packet in _held_back(stream):  # seconds of a large film
+            for packet in _held_back(stream):  # takes seconds for large frames
                 if self._abandoned.is_set():
                     return
                 container.mux(packet)
@@ -214,13 +214,13 @@ class VideoWriter:
         stream.options = {"crf": str(self._options.crf), "preset": self._options.preset}
         context = stream.codec_context
         context.time_base = 1 / self._fps
-        # Say which YUV this is: players guess by size otherwise, and skin changes hue.
+        # Tag the colour space: players guess by size otherwise, and skin changes hue.
         context.colorspace = context.color_primaries = context.color_trc = _BT709
         context.color_range = _LIMITED
         return stream
 
     def _check_written(self) -> None:
-        """Some full disks are only noticed by what is missing afterwards."""
+        """Raise UserError unless all frames are in the file: a full disk may not raise while writing."""
         import av
 
         try:
@@ -239,7 +239,7 @@ _LIMITED = 1
 
 
 def _held_back(stream: Any) -> Iterator[Any]:
-    """What the encoder still has to give, packet by packet."""
+    """Flush the encoder packet by packet."""
     for packet in stream.codec_context.encode_lazy(None):
         packet.stream = stream
         yield packet

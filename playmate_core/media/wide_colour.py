@@ -1,4 +1,4 @@
-"""Pictures of more colours or light than sRGB has: other primaries are converted, HLG and PQ are tone-mapped.
+"""Convert wide-gamut and HDR pictures to sRGB: primaries are converted, HLG and PQ are tone-mapped.
 
 Sources: ITU-R BT.2100 (HLG, PQ), BT.2408 (reference white at 203 cd/m2), BT.2020, SMPTE EG 432-1 (P3), IEC 61966-2-1.
 """
@@ -16,9 +16,9 @@ from .input_files import Bytes, Floats
 
 _PQ, _HLG = 16, 18
 _BT2020, _P3_DCI, _P3_D65 = 9, 11, 12
-#: cd/m2 of white paper in HDR, and of the brightest that is kept apart from what is brighter.
+#: Reference white in HDR and the luminance mapped to white, in cd/m2.
 _WHITE, _PEAK = 203.0, 1000.0
-#: Linear share of white up to which tones stay as they are; skin lies below.
+#: Linear share of white up to which tones are unchanged; skin tones are below.
 _KNEE = 0.6
 #: Linear RGB with the D65 white of BT.2020, or P3, to BT.709.
 _TO_BT709 = {
@@ -47,7 +47,7 @@ class WideColour:
 
     @cached_property
     def _linear(self) -> Floats:
-        """Light for each of the 65536 code values: of the scene for HLG, else 1 is white."""
+        """Linear light for each of the 65536 code values: scene light for HLG, else 1 is white."""
         code = np.arange(65536) / 65535
         if self.transfer == _HLG:
             a, b, c = 0.17883277, 0.28466892, 0.55991073
@@ -61,16 +61,16 @@ class WideColour:
 
 
 def wide_colour(primaries: int, transfer: int) -> WideColour | None:
-    """The colour space of these code points where it is wider than sRGB; None where the numbers are taken as sRGB."""
+    """The colour space of these code points if it is wider than sRGB, else None."""
     if primaries not in (_BT2020, _P3_DCI, _P3_D65):
         if transfer not in (_PQ, _HLG):
             return None
-        primaries = _BT2020  # unsaid, but no other has this much light
+        primaries = _BT2020  # untagged primaries with an HDR transfer
     return WideColour(_P3_D65 if primaries == _P3_DCI else primaries, transfer)
 
 
 def _compression(brightest: Floats) -> Floats:
-    """By what to multiply light (H, W) so that the peak becomes white: the extended Reinhard curve above the knee."""
+    """Factor for light (H, W) that maps the peak to white: the extended Reinhard curve above the knee."""
     span, reach = 1 - _KNEE, _PEAK / _WHITE - _KNEE
     above = np.maximum(brightest - _KNEE, 0) / span
     limit = reach / span

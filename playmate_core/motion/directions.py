@@ -1,7 +1,7 @@
 """Editing directions: what one step of a named slider adds to the expression (docs/liveportrait.md 11).
 
-Sliders go by the names and the ranges artists know from AdvancedLivePortrait. A slider is a number; what it moves
-depends on the keypoint space of the face model, so that one setting means one face in each of them:
+Sliders have the names and ranges of AdvancedLivePortrait. Their keypoint offsets depend on the keypoint space of the
+face model, so that a setting gives the same expression in each of them:
 
 * ``liveportrait``: the documented offsets, component by component. Its implicit points answer to signs that were found
   by trying (to raise both brows point 1 goes down and point 2 up), so nothing here is made symmetric.
@@ -30,7 +30,7 @@ X, Y, Z = 0, 1, 2
 
 @dataclass(frozen=True)
 class Slider:
-    """What a slider does towards its ``high`` end, and the range within which faces stay faces."""
+    """The range of a slider within which results are plausible, and its effect towards ``high``."""
 
     low: float
     high: float
@@ -112,8 +112,8 @@ _DEMO_BELOW: Mapping[str, _Components] = {
 class Directions:
     """The sliders of one keypoint space: ``above`` and ``below`` (S, K, 3) float64, one step of each above and below 0.
 
-    ``opening`` (4, K, 3) are the ways lips part: lower from upper lip along each axis, and ``aaa``. ``lid_travel`` is
-    how much nearer the lids of an open eye come when it shuts.
+    ``opening`` (4, K, 3) are the directions in which lips part: lower from upper lip along each axis, and ``aaa``.
+    ``lid_travel`` is the change of the lid distance from an open to a closed eye.
     """
 
     space: str
@@ -129,10 +129,10 @@ class Directions:
         return rise + torch.einsum("...s,skc->...kc", values.clamp(max=0.0), self.below)
 
     def lip_locked(self, offset: Tensor, share: float = 1.0) -> Tensor:
-        """``offset`` (..., K, 3) without ``share`` of whatever in it parts or closes the lips.
+        """``offset`` (..., K, 3) with ``share`` of its lip opening removed.
 
-        An orthogonal projection off ``opening``: at 1 the lower lip goes wherever the upper one goes, and nothing of
-        ``aaa`` is left in jaw or corners.
+        An orthogonal projection off ``opening``: at 1 both lips move together, and jaw and corners have no component
+        along ``aaa``.
         """
         basis = torch.linalg.qr(self.opening.flatten(1).T).Q  # (63, 4)
         flat = offset.double().flatten(-2)
@@ -183,8 +183,8 @@ def check_slider(name: str, value: float, sliders: Mapping[str, Slider]) -> None
 
 
 def displaced(value: Tensor, offset: Tensor) -> Tensor:
-    """float32 ``value`` plus float64 ``offset``. What is not moved is taken over and not added to, so that it keeps
-    every bit: -0.0 + 0.0 would be 0.0."""
+    """float32 ``value`` plus float64 ``offset``. Zero offsets copy the value, so that it stays bit-identical: -0.0 +
+    0.0 would be 0.0."""
     return torch.where(offset == 0, value, (value.double() + offset).float())
 
 

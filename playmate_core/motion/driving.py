@@ -1,7 +1,7 @@
-"""A film moves a face: which of its motion is taken, and how, for a still portrait and for a film of one.
+"""Transfer driving motion to a still portrait or to a source video: which regions, and how.
 
 docs/liveportrait.md 7.1, 7.2 and 7.4, with a weight for each region in place of one region out of five. Every
-function returns a new value; what happens to keypoints after Eq. 1 is :mod:`retarget`' business.
+function returns a new value; :mod:`retarget` processes keypoints after Eq. 1.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from ..values import EYE_KEYPOINTS, KEYPOINTS, LIP_KEYPOINTS, Motion, Pose, expe
 from .edit import Regions, fit_motion, hold_rest, mix, smooth_motion
 from .pose import ALL_AXES, REFERENCES, reference_frame, relative_pose
 
-#: A closed and neutral mouth, by keypoint, as (y, z): what a single driving frame is compared with, for want of a first
-#: one (docs/liveportrait.md 7.3, where the components not named here stay below 0.001).
+#: A closed and neutral mouth, by keypoint, as (y, z): the reference of a single driving frame, which has no first frame
+#: (docs/liveportrait.md 7.3; components not listed are below 0.001).
 CLOSED_MOUTH = {7: (0.0026, 0.0), 14: (-0.002, 0.0), 17: (-0.001, 0.0), 19: (-0.015, -0.0026), 20: (0.0056, 0.0027)}
 MODES = ("relative", "absolute")
-#: A third for keypoints of a picture only: LivePortrait's way with animals (the end of docs/liveportrait.md 7.2).
+#: A third mode, for still portraits only: LivePortrait's mode for animals (the end of docs/liveportrait.md 7.2).
 ANIMAL = "animal"
 PRIORITIES = ("expression", "pose")
 
 
 @dataclass(frozen=True)
 class DrivingOptions:
-    """How a driving motion acts.
+    """How a driving motion is transferred.
 
     ``mode`` "relative" adds the change since the ``reference`` frame ("first" or most "frontal") to the source's own
     motion, "absolute" takes the driving values, ANIMAL all of them, damped as by ``priority`` "expression".
@@ -39,7 +39,7 @@ class DrivingOptions:
     The rest acts on keypoints: ``priority`` "expression" damps the whole so that the face keeps its size (relative,
     still portraits); ``multiplier`` scales every departure from the source; ``retarget_eyes`` and ``retarget_lips`` set
     openings instead of copying motion, and in relative mode hold everything else; ``close_lips`` starts from a closed
-    mouth; ``hold_eyes`` keeps the eyes of a film as open as they are in its first frame.
+    mouth; ``hold_eyes`` keeps the eyes of a video as open as they are in its first frame.
     """
 
     mode: str = "relative"
@@ -68,7 +68,7 @@ class DrivingOptions:
 
 
 def comparable(driving: Motion, source: Motion, options: DrivingOptions) -> tuple[Motion, DrivingOptions]:
-    """A driving motion that means the same in the source's keypoint space: itself, or its pose alone with a warning."""
+    """A driving motion for the source's keypoint space: itself, or its pose alone with a warning."""
     if not same_keypoints(driving.keypoint_space, source.keypoint_space):
         pose_only = Regions(lips=0.0, eyes=0.0, expression=0.0, pose=options.regions.pose)
         options = replace(options, regions=pose_only)
@@ -96,7 +96,7 @@ def drive_still(rest: Motion, driving: Motion, options: DrivingOptions) -> Motio
 
 
 def drive_clip(source: Motion, driving: Motion, options: DrivingOptions) -> Motion:
-    """The motion of a film of somebody, as long as the shorter of the two; a single driving frame is held."""
+    """The driven motion of a source video, as long as the shorter of the two; a single driving frame is held."""
     expect_same_rate(source.fps, driving.fps, "The source and the driving motion")
     driving, options = comparable(driving, source, options)
     single = len(driving) == 1
@@ -116,16 +116,16 @@ def drive_clip(source: Motion, driving: Motion, options: DrivingOptions) -> Moti
     else:
         taken = replace(driving, pose=replace(driving.pose, scale=own.scale))
     calm = _calm(taken, options)
-    # What is smoothed is what the driving film brings; size and place stay the source's own, frame by frame.
+    # Only the driving motion is smoothed; scale and translation stay the source's own, frame by frame.
     pose = replace(calm.pose, scale=own.scale, translation=taken.pose.translation)
     driven = replace(source, pose=pose, expression=torch.where(driven_components(), calm.expression, source.expression))
     return mix(source, driven, options.regions)
 
 
 def driven_components() -> Tensor:
-    """Which components of the expression (K, 3) a face takes from another's own values (docs/liveportrait.md 7.2).
+    """Mask (K, 3) of the expression components taken from absolute driving values (docs/liveportrait.md 7.2).
 
-    The others differ between people rather than between expressions, or carry nothing.
+    The others differ between people rather than between expressions, or carry no information.
     """
     taken = torch.zeros(KEYPOINTS, 3, dtype=torch.bool)
     taken[[1, 2, *LIP_KEYPOINTS, *EYE_KEYPOINTS]] = True

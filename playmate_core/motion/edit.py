@@ -42,7 +42,7 @@ def hold_rest(rest: Motion, frames: int, fps: float) -> Motion:
 def mix(first: Motion, second: Motion, share: Regions) -> Motion:
     """``first`` and ``second``, equally long, blended region by region; a share of 0 is the first, 1 the second.
 
-    A second motion of other keypoints lends its pose only.
+    Of a second motion in another keypoint space only the pose is used.
     """
     second = adapt_motion(second, first)
     pose = mix_poses(first.pose, second.pose, share.pose)
@@ -50,7 +50,7 @@ def mix(first: Motion, second: Motion, share: Regions) -> Motion:
 
 
 def scale_regions(motion: Motion, rest: Motion, gains: Regions) -> Motion:
-    """Multiply each region's departure from ``rest`` (one frame): 0 holds it still, 1 leaves it, 2 doubles it."""
+    """Scale each region's difference from ``rest`` (one frame): 0 holds it still, 1 leaves it, 2 doubles it."""
     return mix(hold_rest(rest, len(motion), motion.fps), motion, gains)
 
 
@@ -60,7 +60,7 @@ def resample_motion(motion: Motion, fps: float) -> Motion:
 
 
 def fit_motion(motion: Motion, frames: int, how: str = "hold") -> Motion:
-    """Exactly ``frames`` frames, by one of ``tracks.FITS``."""
+    """Exactly ``frames`` frames, by one of :data:`interpolation.FITS`."""
     return interpolate_motion(motion, fit_frames(len(motion), frames, how, motion.fps), motion.fps)
 
 
@@ -72,7 +72,7 @@ def smooth_motion(motion: Motion, observation_variance: float = 3e-7) -> Motion:
 
 
 def interpolate_motion(motion: Motion, frames_between: FrameInterpolation, fps: float) -> Motion:
-    """The frames of ``frames_between``, ``fps`` of them a second: slerp for rotations, else linear."""
+    """Interpolate ``motion`` at ``frames_between``, at rate ``fps``: slerp for rotations, else linear."""
     weight = frames_between.weight[:, None, None]
     expression = lerp(motion.expression[frames_between.first], motion.expression[frames_between.second], weight)
     return replace(motion, pose=interpolate_pose(motion.pose, frames_between, fps), expression=expression)

@@ -1,4 +1,4 @@
-"""Who shows an emotion: the generator's own one, the emotion layer, or both."""
+"""Choose what produces an emotion: the generator's own emotion control, the emotion layer, or both."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from ..errors import UserError
 from ..values import EmotionCurve, Motion
 from .expression_layer import EmotionTable, LayerOptions, add_emotion_to_pieces
 
-#: Samples a motion, piece by piece, with this emotion or with none.
+#: Samples a motion, piece by piece, with an emotion curve or without.
 Sampler = Callable[[EmotionCurve | None], Iterable[Motion]]
 
 
 class EmotionBy(str, Enum):
-    """``model``: the generator's own emotion. ``layer``: the emotion layer alone. ``both``: the own one, and on it the
-    layer at BOTH_STRENGTH."""
+    """``model``: the generator's own emotion control. ``layer``: the emotion layer alone. ``both``: the generator's
+    own, plus the layer at BOTH_STRENGTH."""
 
     MODEL = "model"
     LAYER = "layer"
@@ -26,7 +26,7 @@ class EmotionBy(str, Enum):
 
 log = logging.getLogger(__name__)
 DEFAULT = EmotionBy.BOTH
-#: Two full emotions on one face are a caricature: lids that only half close in either one shut.
+#: Strength of the layer in ``both``: two full emotions add up to a caricature, e.g. half-closed lids shut.
 BOTH_STRENGTH = 0.5
 
 
@@ -39,28 +39,27 @@ def sample_with_emotion(
     table: EmotionTable | None = None,
     options: LayerOptions | None = None,
 ) -> Iterator[Motion]:
-    """The pieces of motion that ``sample`` gives, with the emotion of ``curve`` shown by whom ``by`` says.
+    """The pieces of motion that ``sample`` yields, with the emotion of ``curve`` produced as ``by`` says.
 
-    ``has_own``: the generator has an emotion of its own; where it has none, ``both`` is the layer alone. ``table`` and
-    ``options`` as in :func:`add_emotion`. Raises UserError, before anything is sampled, when a generator without
-    emotion is to show one by itself.
+    ``has_own``: the generator has emotion control; without it, ``both`` is the layer alone. ``table`` and ``options``
+    as in :func:`add_emotion`. Raises UserError, before sampling, for MODEL with a generator without emotion control.
     """
-    own, laid = split_emotion(curve, by, has_own)
+    own, layered = split_emotion(curve, by, has_own)
     options = options or LayerOptions()
-    if own is not None and laid is not None:
+    if own is not None and layered is not None:
         options = replace(options, strength=BOTH_STRENGTH * options.strength)
-    if laid is not None and table is None:
+    if layered is not None and table is None:
         table = EmotionTable.read()
-    return add_emotion_to_pieces(sample(own), laid, table, options)
+    return add_emotion_to_pieces(sample(own), layered, table, options)
 
 
 def split_emotion(
     curve: EmotionCurve | None, by: EmotionBy | str, has_own: bool
 ) -> tuple[EmotionCurve | None, EmotionCurve | None]:
-    """The emotion that the generator gets and the one that is laid over its motion; None is none.
+    """The curve for the generator and the curve for the emotion layer; None where unused.
 
-    Raises UserError for an unknown choice, or for MODEL where the generator has no emotion and the curve shows one
-    (one of neutral alone, or of intensity 0, passes).
+    Raises UserError for an unknown choice, or for MODEL where the generator has no emotion control and the curve has an
+    emotion other than neutral with intensity above 0.
     """
     choices = [choice.value for choice in EmotionBy]
     if by not in choices:
@@ -80,6 +79,6 @@ def split_emotion(
 
 
 def shows(curve: EmotionCurve) -> bool:
-    """Whether any frame of ``curve`` shows an emotion other than neutral."""
-    felt = [column for column, name in enumerate(curve.names) if name != "neutral"]
-    return bool((curve.weights[:, felt] * curve.intensity[:, None]).any())
+    """Whether any frame of ``curve`` has an emotion other than neutral with intensity above 0."""
+    emotional = [column for column, name in enumerate(curve.names) if name != "neutral"]
+    return bool((curve.weights[:, emotional] * curve.intensity[:, None]).any())

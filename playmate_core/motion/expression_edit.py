@@ -18,7 +18,7 @@ from .directions import POSE_SLIDERS, SLIDERS, Slider, check_slider, directions,
 class ExpressionEdit:
     """Sliders, by name and value, from ``start`` to before ``end`` in seconds (None: to the end of the motion).
 
-    The fades lie inside the range: the edit grows over ``fade_in`` seconds and has gone at ``end``. ``sliders`` are
+    The fades lie inside the range: in over ``fade_in`` seconds, out over ``fade_out``, zero at ``end``. ``sliders`` are
     those of the expression and of the head (pitch, yaw, roll, in degrees).
     """
 
@@ -43,15 +43,15 @@ class ExpressionEdit:
             raise UserError(f"An edit fades over {self.fade_in:g} s and {self.fade_out:g} s; please give 0 s or more.")
 
     def envelope(self, frames: int, fps: float) -> Tensor:
-        """How far the edit acts in every frame, (T,) float64 in 0..1, eased at both ends.
+        """Weight of the edit in every frame, (T,) float64 in 0..1, eased at both ends.
 
-        Where the fades are longer than the range, each is cut short by the other.
+        Where the fades overlap, the smaller weight is used.
         """
         time = torch.arange(frames, dtype=torch.float64) / fps
         end = frames / fps if self.end is None else self.end
         inside = ((time >= self.start) & (time < end)).double()
         grown = ((time - self.start) / self.fade_in).clamp(0.0, 1.0) if self.fade_in > 0 else inside
-        # An edit that lasts to the end of the motion has nothing to fade into.
+        # An edit that lasts to the end of the motion is not faded out.
         fades = self.fade_out > 0 and self.end is not None
         left = ((end - time) / self.fade_out).clamp(0.0, 1.0) if fades else inside
         share = torch.minimum(grown, left) * inside
@@ -59,9 +59,9 @@ class ExpressionEdit:
 
 
 def expression_edit(motion: Motion, edits: Sequence[ExpressionEdit]) -> Motion:
-    """``motion`` with every edit laid over it; where they overlap, sliders add up, within their ranges.
+    """``motion`` with all edits applied; where they overlap, slider values add up and are clamped to their ranges.
 
-    Numbers that no slider moves come back bit for bit. Raises UserError for a keypoint space without directions.
+    Values not affected by any slider are bit-identical. Raises UserError for a keypoint space without directions.
     """
     rows = [_row(edit, SLIDERS) for edit in edits], [_row(edit, POSE_SLIDERS) for edit in edits]
     if not any(bool(row.any()) for part in rows for row in part):
@@ -82,7 +82,7 @@ def _row(edit: ExpressionEdit, sliders: Mapping[str, Slider]) -> Tensor:
 
 
 def _within(values: Tensor, sliders: Mapping[str, Slider]) -> Tensor:
-    """Values (T, S) held in the ranges of their sliders."""
+    """Values (T, S) clamped to the ranges of their sliders."""
     low = torch.tensor([slider.low for slider in sliders.values()], dtype=values.dtype)
     high = torch.tensor([slider.high for slider in sliders.values()], dtype=values.dtype)
     return values.clamp(low, high)

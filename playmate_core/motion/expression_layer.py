@@ -1,8 +1,8 @@
-"""An emotion laid over the motion of any generator: slider settings for each name, added after sampling.
+"""The emotion layer: slider settings for each emotion, added to the motion of any generator after sampling.
 
-Nothing is learned here, so it works where the generator has no emotion of its own. What is added is a straight line in
-intensity, leaves the pose untouched in every bit, keeps the lips as open as the voice wants them (lip lock) and fades
-out of an eye that shuts, so that blinks stay blinks.
+It is not learned, so it also works for generators without emotion control. The offset is linear in intensity, leaves
+the pose bit-identical, keeps the lip opening of the speech (lip lock) and fades out on a closing eye, so that blinks
+still close.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from ..values import EMOTIONS, LIDS, EmotionCurve, Motion, expect, expect_same_r
 from ..weights.folders import bundled
 from .directions import POSE_SLIDERS, SLIDERS, Directions, Y, directions, displaced, slider_values
 
-#: The table that comes with the package; artists copy it.
+#: The bundled table, which users can copy and edit.
 TABLE = "emotion_layer.json"
 _KIND, _VERSION, _LARGEST = "emotion layer", 1, 1_000_000
-#: Beyond any slider, and before numbers that no float holds.
+#: Bound for values in a table: beyond any slider, and safely representable as float.
 _NO_SLIDER = 1e6
-#: An eye counts as open where its lids are nearest their usual distance, taken at this quantile of the clip.
+#: Quantile of the clip's lid distances that counts as an open eye.
 _OPEN_QUANTILE = 0.8
-#: The share of a full closure at which the layer has left an eye. It leaves in a straight line from the open eye on:
-#: however narrow an emotion makes it, up to this share, the lids then still come down in a blink and never up.
+#: Closure at which the layer's effect on an eye reaches zero, linearly from the open eye. The linear fade ensures that
+#: lids close monotonically in a blink, for emotions that narrow the eye by up to this share.
 _SHUT = 0.9
 
 
 @dataclass(frozen=True)
 class EmotionTable:
-    """What each emotion at intensity 1 sets the sliders to: ``values`` (E, S) over ``names`` and SLIDERS."""
+    """Slider values of each emotion at intensity 1: ``values`` (E, S) over ``names`` and SLIDERS."""
 
     names: tuple[str, ...]
     values: Tensor
@@ -45,7 +45,7 @@ class EmotionTable:
 
     @staticmethod
     def of(settings: Mapping[str, Mapping[str, float]]) -> EmotionTable:
-        """From slider settings by emotion. Raises UserError for names that are none, or numbers out of range."""
+        """From slider settings by emotion. Raises UserError for unknown names or numbers out of range."""
         for emotion, sliders in settings.items():
             if emotion not in EMOTIONS:
                 raise UserError(f"The emotion table names {emotion!r}; please choose from {', '.join(EMOTIONS)}.")
@@ -67,7 +67,7 @@ class EmotionTable:
 
 @dataclass(frozen=True)
 class LayerOptions:
-    """``strength`` multiplies the intensity (0..2); ``lip_lock`` is how much of what parts the lips is left out."""
+    """``strength`` multiplies the intensity (0..2); ``lip_lock`` is the share of lip opening that is removed."""
 
     strength: float = 1.0
     lip_lock: float = 1.0
@@ -87,11 +87,11 @@ def add_emotion(
     table: EmotionTable | None = None,
     options: LayerOptions | None = None,
 ) -> Motion:
-    """``motion`` with the emotion of ``curve`` (one row a frame; None is no emotion) laid over its expression.
+    """``motion`` with the emotion of ``curve`` (one row per frame; None is no emotion) added to its expression.
 
-    ``table`` None is the bundled one. Wherever nothing is added, at intensity 0 above all, the numbers come back bit
-    for bit. Raises UserError for a curve of another length or rate, one that is not finite, an emotion that the table
-    lacks, or a keypoint space without directions.
+    ``table`` None is the bundled one. Where nothing is added, such as at intensity 0, values are bit-identical. Raises
+    UserError for a curve of another length, one that is not finite, an emotion missing in the table, or a keypoint
+    space without directions.
     """
     if curve is None:
         return motion
@@ -107,8 +107,8 @@ def add_emotion_to_pieces(
 ) -> Iterator[Motion]:
     """:func:`add_emotion` for the pieces of one motion, in constant memory.
 
-    How far eyes are open is read from the first piece and holds for the others, so that no joint shows. Raises
-    UserError as :func:`add_emotion` does, for the length where a piece goes past the end of the curve.
+    The open lid distance is measured on the first piece and used for all, so that seams do not show. Raises UserError
+    as :func:`add_emotion` does, for the length once a piece exceeds the curve.
     """
     if curve is None:
         yield from pieces
@@ -126,7 +126,7 @@ def add_emotion_to_pieces(
 
 @dataclass(frozen=True)
 class EmotionLayer:
-    """A table in one keypoint space."""
+    """An emotion table applied in one keypoint space."""
 
     table: EmotionTable
     options: LayerOptions
@@ -134,7 +134,7 @@ class EmotionLayer:
 
     @property
     def reach(self) -> Tensor:
-        """What each emotion of the table adds at intensity 1 to open eyes, (E, K, 3) float64."""
+        """The offset of each emotion at intensity 1 for open eyes, (E, K, 3) float64."""
         return self.ways.lip_locked(self.ways.offset(self.table.values), self.options.lip_lock)
 
     def added(self, motion: Motion, curve: EmotionCurve, lids: Tensor) -> Motion:
@@ -144,7 +144,7 @@ class EmotionLayer:
         return replace(motion, expression=displaced(motion.expression, offset))
 
     def eyes_open(self, motion: Motion, lids: Tensor) -> Tensor:
-        """How far the layer may act on every keypoint, (T, K, 1) in 0..1: 0 on the lids of an eye that is shut."""
+        """Weight of the layer for every keypoint, (T, K, 1) in 0..1: 0 on the lids of a closed eye."""
         share = torch.ones(*motion.expression.shape[:2], 1, dtype=torch.float64)
         for eye, points in enumerate(LIDS):
             closure = (lids[eye] - lid_apertures(motion)[:, eye]) / self.ways.lid_travel
@@ -153,7 +153,7 @@ class EmotionLayer:
 
 
 def open_lids(motion: Motion) -> Tensor:
-    """How far apart the lids of either eye usually are in ``motion``, (2,) float64, left then right."""
+    """Lid distance of either eye when open in ``motion``, (2,) float64, left then right."""
     if not len(motion):
         return torch.zeros(2, dtype=torch.float64)
     return torch.quantile(lid_apertures(motion), _OPEN_QUANTILE, dim=0)
@@ -204,7 +204,7 @@ def _settings(path: Path) -> Mapping[str, Mapping[str, float]]:
 
 
 def _document(path: Path) -> dict[str, Any]:
-    """The JSON object of a file that a person wrote."""
+    """The JSON object of a user's file."""
     if not path.is_file():
         raise UserError(f"There is no emotion table {path}; please check the path.")
     if path.stat().st_size > _LARGEST:

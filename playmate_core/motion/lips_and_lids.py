@@ -1,4 +1,4 @@
-"""Lips that open more or less and still meet, and blinks that are added, replaced or taken out."""
+"""Scale the lip opening while closed lips stay closed; add, replace or remove blinks."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from .directions import SLIDERS, Directions, Y, directions, displaced, slider_va
 from .expression_layer import lid_apertures, open_lids
 
 BLINKS = ("keep", "add", "replace", "none")
-#: Lips nearer than this quantile of the clip are closed.
+#: Quantile of the clip's lip distances that counts as closed.
 _CLOSED_QUANTILE = 0.1
 #: A blink closes an eye by more than half and lasts while it is closed by more than a tenth, at most a second.
 _BLINKS, _DRIFTS, _LONGEST = 0.5, 0.1, 1.0
-#: Seconds down, shut and up, and from the start of a blink to the earliest start of the next.
+#: Seconds of closing, closed and opening, and from the start of a blink to the earliest start of the next.
 _DOWN, _SHUT, _UP, _REFRACTORY = 0.08, 0.04, 0.16, 0.5
 
 
@@ -40,7 +40,7 @@ class Blinks:
 
 
 def lip_gain(motion: Motion, gain: float) -> Motion:
-    """How far the lips part, from closed, times ``gain`` (0..3), along ``aaa``; closed lips keep every bit.
+    """Scale the lip opening by ``gain`` (0..3), along ``aaa``; closed lips stay bit-identical.
 
     Closed is the 10 % quantile of their distance in the clip. Raises UserError for a gain out of range.
     """
@@ -57,7 +57,7 @@ def lip_gain(motion: Motion, gain: float) -> Motion:
 
 
 def with_blinks(motion: Motion, blinks: Blinks) -> Motion:
-    """``motion`` with its blinks kept, added to, replaced by others, or taken out."""
+    """``motion`` with blinks kept, added, replaced or removed."""
     if blinks.mode in ("none", "replace"):
         motion = without_blinks(motion)
     if blinks.mode in ("add", "replace"):
@@ -66,13 +66,13 @@ def with_blinks(motion: Motion, blinks: Blinks) -> Motion:
 
 
 def without_blinks(motion: Motion) -> Motion:
-    """The lids go straight from where a blink found them to where it left them, gaze included; other frames keep
-    every bit. An eye shut for more than a second sleeps and is left alone."""
+    """Remove blinks by interpolating the lids linearly over them, gaze included; other frames are bit-identical. Eyes
+    closed for more than a second are not treated as blinks."""
     expression = motion.expression.clone()
     closure = _closure(motion, directions(motion.keypoint_space))
     for eye, lids in enumerate(LIDS):
         for first, last in _blink_frames(closure[:, eye], motion.fps):
-            # Beyond either end of the clip there is nothing to come from or go to; the other side holds.
+            # At either end of the clip the value of the other side is held.
             start = max(first - 1, 0) if first > 0 else min(last + 1, len(motion) - 1)
             end = min(last + 1, len(motion) - 1) if last < len(motion) - 1 else start
             share = torch.arange(1, last - first + 2, dtype=torch.float64) / (last - first + 2)
@@ -82,7 +82,7 @@ def without_blinks(motion: Motion) -> Motion:
 
 
 def blink_profile(frames: int, fps: float, blinks: Blinks) -> Tensor:
-    """How shut the eyes are, (T,) in 0..1, by blinks at random times at least half a second apart."""
+    """Eye closure, (T,) in 0..1, of blinks at random times at least half a second apart."""
     shut = torch.zeros(frames, dtype=torch.float64)
     if blinks.per_minute == 0:
         return shut
@@ -99,7 +99,7 @@ def blink_profile(frames: int, fps: float, blinks: Blinks) -> Tensor:
 
 
 def _blinked(motion: Motion, shut: Tensor) -> Motion:
-    """Eyes brought as far towards shut as ``shut`` (T,) says, from wherever the motion holds them."""
+    """Close the eyes by the share ``shut`` (T,) of their remaining opening."""
     ways = directions(motion.keypoint_space)
     full = ways.offset(slider_values({"blink": SLIDERS["blink"].low}))
     offset = torch.zeros(len(motion), *full.shape, dtype=torch.float64)
@@ -110,7 +110,7 @@ def _blinked(motion: Motion, shut: Tensor) -> Motion:
 
 
 def _closure(motion: Motion, ways: Directions) -> Tensor:
-    """How shut either eye is, (T, 2): 0 as open as usual in this clip, 1 shut."""
+    """Closure of either eye, (T, 2): 0 as open as usual in this clip, 1 closed."""
     return ((open_lids(motion) - lid_apertures(motion)) / ways.lid_travel).clamp(max=1.0)
 
 

@@ -1,4 +1,4 @@
-"""LivePortrait's motion templates: pickles of numbers, read without letting a pickle do anything.
+"""Read LivePortrait's motion templates: pickles of plain data, read safely.
 
 A template is a dict: ``n_frames``, ``output_fps``, ``motion`` (a list of dicts ``scale`` (1, 1), ``R`` (1, 3, 3),
 ``exp`` (1, 21, 3), ``t`` (1, 3)) and maybe ``c_eyes_lst`` (1, 2) and ``c_lip_lst`` (1, 1) for every frame; older ones
@@ -26,7 +26,7 @@ TEMPLATE_SUFFIXES = (".pkl", ".pickle")
 
 
 def read_template(path: Path) -> tuple[Motion, Openings | None]:
-    """The motion of a template, and how open its eyes and lips are where it says so. Raises UserError otherwise."""
+    """The motion of a template, and its eye and lip openings if stored. Raises UserError for other files."""
     data = read_bytes(path, "motion template")
     try:
         content = unpickled(data)

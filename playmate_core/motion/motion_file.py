@@ -1,10 +1,10 @@
-"""A performance: a motion on its way between films and portraits, with what was seen beside it, in one file.
+"""Motion clips and their file format.
 
-The file is safetensors and says what it is: ``playmate.kind`` performance, ``playmate.version``, ``playmate.fps``,
-``playmate.source`` the name of the video, ``playmate.reader`` the hash of the network that read it,
-``playmate.keypoints`` the keypoint space. It holds
-``rotation`` (T, 3), ``translation`` (T, 3), ``scale`` (T, 1), ``expression`` (T, K, 3) and, where they are known,
-``eyes`` (T, 2) and ``lips`` (T, 1). An hour at 25 fps is 26 MB; there is no picture of anybody in it.
+A motion file is safetensors with the metadata ``playmate.kind`` (the literal ``performance``), ``playmate.version``,
+``playmate.fps``, ``playmate.source`` the name of the video, ``playmate.reader`` the hash of the network that extracted
+the motion, ``playmate.keypoints`` the keypoint space. Tensors: ``rotation`` (T, 3), ``translation`` (T, 3), ``scale``
+(T, 1), ``expression`` (T, K, 3) and, where known, ``eyes`` (T, 2) and ``lips`` (T, 1). An hour at 25 fps is 26 MB. It
+contains no pictures.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ from .liveportrait_template import TEMPLATE_SUFFIXES, read_template
 
 KIND = "performance"
 SUFFIX = ".safetensors"
-#: Who read the motion of a template: some copy of the published networks.
+#: The reader of templates: a copy of the published networks whose hash is unknown.
 LIVEPORTRAIT_READER = "LivePortrait"
-#: More frames a second than any film has: the file is damaged.
+#: More frames a second than any video has: the file is damaged.
 MOST_FPS = 1000.0
 
 
 @dataclass(frozen=True)
 class MotionClip:
-    """A ``motion``; how open eyes and lips were in it, where somebody measured; ``source`` names the film.
+    """A ``motion`` with its eye and lip ``openings``, if measured; ``source`` names the video.
 
-    ``reader`` is the hash of the motion network that read it, or LIVEPORTRAIT_READER. Which keypoints the
-    motion has is told by the motion itself.
+    ``reader`` is the hash of the motion network that extracted it, or LIVEPORTRAIT_READER. The keypoint space is a
+    field of the motion.
     """
 
     motion: Motion
@@ -66,7 +66,7 @@ class MotionClip:
         return replace(self, motion=self.motion[frames], openings=self.openings and self.openings[frames])
 
     def at(self, fps: float) -> MotionClip:
-        """The same performance at another rate: rotations on the sphere, the rest linearly; one frame stays."""
+        """The clip resampled to ``fps``: slerp for rotations, else linear; a single frame is kept."""
         if abs(fps - self.motion.fps) < 1e-6:
             return self
         if len(self.motion) == 1:
@@ -81,13 +81,13 @@ class MotionClip:
         )
 
     def interpolate(self, frames_between: FrameInterpolation, fps: float) -> MotionClip:
-        """The frames of ``frames_between``, ``fps`` of them a second."""
+        """The clip interpolated at ``frames_between``, at rate ``fps``."""
         motion = interpolate_motion(self.motion, frames_between, fps)
         return MotionClip(motion, interpolate_openings(self.openings, frames_between), self.source, self.reader)
 
 
 def interpolate_openings(openings: Openings | None, frames_between: FrameInterpolation) -> Openings | None:
-    """Openings between frames."""
+    """Openings interpolated linearly at ``frames_between``."""
     if openings is None:
         return None
     parts = (
@@ -98,7 +98,7 @@ def interpolate_openings(openings: Openings | None, frames_between: FrameInterpo
 
 
 def save_motion_clip(motion_clip: MotionClip, path: str | Path) -> None:
-    """Write the file, whole or not at all. Raises UserError when it cannot be written or holds no numbers."""
+    """Write the file atomically. Raises UserError when it cannot be written or values are not finite."""
     path = Path(path)
     check_motion_output(path)
     motion, pose = motion_clip.motion, motion_clip.motion.pose
@@ -114,7 +114,7 @@ def save_motion_clip(motion_clip: MotionClip, path: str | Path) -> None:
 
 
 def check_motion_output(path: Path) -> None:
-    """Raise UserError unless a performance may be written under this name."""
+    """Raise UserError unless a motion file can have this path."""
     if path.suffix.lower() != SUFFIX or path.is_dir():
         raise UserError(f"The motion file {path} must end in {SUFFIX}; please rename it.")
     if not path.parent.is_dir():
@@ -142,7 +142,7 @@ def load_motion_clip(path: str | Path) -> MotionClip:
 
 
 def describe_motion(path: str | Path) -> str:
-    """What a motion file or template holds, as text for people. Raises UserError where it is none."""
+    """Describe a motion file or template for users. Raises UserError for other files."""
     path = Path(path)
     clip = load_motion_clip(path)
     frames, fps = len(clip), clip.motion.fps

@@ -1,4 +1,4 @@
-"""A motion as a picture: head pose, lips, eyes and brows over time, with the voice behind them."""
+"""Plot a motion: head pose, lips, eyes and brows over time, with the loudness of the speech behind them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..values import BROWS, EYE_KEYPOINTS, KEYPOINTS, LIDS, LIP_KEYPOINTS, LOWER
 
 Numbers = NDArray[np.float64]
 
-#: Okabe and Ito's colours, told apart by colour-blind eyes, RGB.
+#: Okabe and Ito's colours, which colour-blind people can distinguish, RGB.
 BLUE, ORANGE, GREEN, GREY, INK = (0, 114, 178), (213, 94, 0), (0, 158, 115), (222, 222, 222), (60, 60, 60)
 MARGIN_LEFT, MARGIN_RIGHT, MARGIN, GAP = 86, 14, 26, 18
 #: Seconds between two times written under the panels.
@@ -35,7 +35,7 @@ class PlotLine:
 
 @dataclass(frozen=True)
 class Panel:
-    """Curves that share an axis; at least ``least`` of it is shown, so that tremor does not look like movement."""
+    """Curves that share an axis whose range is at least ``least``, so that noise does not look like movement."""
 
     title: str
     curves: tuple[PlotLine, ...]
@@ -90,7 +90,7 @@ def _bounds(panel: Panel) -> tuple[float, float]:
 
 
 def _columns(values: Numbers, width: int) -> tuple[Numbers, Numbers]:
-    """Least and greatest value under every pixel column, so that an hour shows its peaks -> two (columns,)."""
+    """Minimum and maximum per pixel column, so that long clips show their peaks -> two (columns,)."""
     if len(values) <= width:
         return values, values
     edges = np.linspace(0, len(values), width + 1).astype(int)[:-1]
@@ -116,8 +116,8 @@ def _shade(frame: Bytes, energy: Numbers) -> None:
     loud = _columns(np.clip(np.nan_to_num(energy), 0, 1), wide)[1]
     if not len(loud):
         return
-    spread = loud[np.minimum((np.arange(wide) * len(loud)) // wide, len(loud) - 1)]
-    frame[np.arange(tall)[:, None] >= (1 - spread)[None] * tall] = GREY
+    levels = loud[np.minimum((np.arange(wide) * len(loud)) // wide, len(loud) - 1)]
+    frame[np.arange(tall)[:, None] >= (1 - levels)[None] * tall] = GREY
 
 
 def _label(canvas: Bytes, panel: Panel, top: int, tall: int, bounds: tuple[float, float]) -> None:
@@ -147,7 +147,7 @@ def _ticks(canvas: Bytes, seconds: float) -> None:
 
 
 def draw_keypoints(portrait: Portrait, motion: Motion, size: int = 256) -> Iterator[Bytes]:
-    """A portrait's keypoints under each frame of ``motion``, lips and eyes in colour: pictures (size, size, 3) RGB."""
+    """Draw a portrait's keypoints for each frame of ``motion``, lips and eyes in colour: (size, size, 3) uint8 RGB."""
     import cv2
 
     motion = adapt_motion(motion, portrait.rest)

@@ -1,4 +1,4 @@
-"""Head poses: bring them to another rate or length, carry them from one head to another, and lay them on a motion.
+"""Head poses: resample and fit them, transfer them from one head to another, and apply them to a motion.
 
 Every function returns a new value. Rotations are interpolated on the sphere (slerp), everything else linearly.
 """
@@ -30,7 +30,7 @@ class PoseAxes:
     scale: bool = False
 
 
-#: Turns only: a video seldom frames its head as the portrait does (docs/method.md 1.12).
+#: Rotation only: a video rarely frames the head as the portrait does (docs/method.md 1.12).
 TURNS = PoseAxes()
 ALL_AXES = PoseAxes(translation=True, scale=True)
 
@@ -46,7 +46,7 @@ class PoseKey:
 
 
 def neutral_pose(frames: int, fps: float = FPS) -> Pose:
-    """Facing the camera, unmoved, at scale 1: the pose that "add" leaves a motion unchanged by."""
+    """The identity pose, facing the camera at scale 1: adding it leaves a motion unchanged."""
     return Pose(torch.zeros(frames, 3), torch.zeros(frames, 3), torch.ones(frames, 1), fps)
 
 
@@ -72,7 +72,7 @@ def mix_poses(first: Pose, second: Pose, weight: float | Tensor) -> Pose:
 
 
 def interpolate_pose(pose: Pose, frames_between: FrameInterpolation, fps: float) -> Pose:
-    """The frames that ``frames_between`` names, at rate ``fps``."""
+    """``pose`` interpolated at ``frames_between``, at rate ``fps``."""
 
     def at(index: Tensor) -> Pose:
         return Pose(pose.rotation[index], pose.translation[index], pose.scale[index], fps)
@@ -91,11 +91,10 @@ def fit(pose: Pose, frames: int, how: str = "hold") -> Pose:
 
 
 def relative_pose(driving: Pose, rest: Pose, reference: str = "first", axes: PoseAxes = TURNS) -> Pose:
-    """The driving movement, seen from its reference frame, laid on a portrait's ``rest`` pose of one frame.
+    """The driving movement relative to its reference frame, applied to a portrait's ``rest`` pose of one frame.
 
     R = R_d R_d0^T R_s (transposed matrices), t = t_s + t_d - t_d0, s = s_s s_d / s_d0 (docs/method.md 1.12).
-    ``reference``
-    is the "first" frame or the most "frontal" one; there the result is the rest pose.
+    ``reference`` is the "first" frame or the most "frontal" one; there the result is the rest pose.
     """
     zero = slice(reference_frame(driving, reference), None)
     start = driving[zero][:1]
@@ -114,7 +113,7 @@ def absolute_pose(driving: Pose, rest: Pose, axes: PoseAxes = TURNS) -> Pose:
 
 
 def reference_frame(pose: Pose, reference: str) -> int:
-    """Index of the "first" or of the most "frontal" frame (the smallest turn from facing the camera)."""
+    """Index of the "first" or of the most "frontal" frame (the smallest rotation from facing the camera)."""
     if reference not in REFERENCES:
         raise ValueError(f"Unknown reference {reference!r}; choose one of {', '.join(REFERENCES)}.")
     if reference == "first":
@@ -123,7 +122,7 @@ def reference_frame(pose: Pose, reference: str) -> int:
 
 
 def frontality(pose: Pose) -> Tensor:
-    """How far every frame faces the camera, (T,): the cosine of its turn, but for scale and offset."""
+    """Frontality of every frame, (T,): the trace of its rotation matrix, 1 + 2 cos(angle)."""
     return rotation_matrix(pose.rotation.double()).diagonal(dim1=-2, dim2=-1).sum(-1)
 
 
@@ -178,11 +177,11 @@ def apply_pose(
     axes: PoseAxes = ALL_AXES,
     fade_frames: int = 0,
 ) -> Motion:
-    """Lay ``pose`` on a motion of the same length and rate; ``fade_frames`` ease in from the motion's own pose.
+    """Apply ``pose`` to a motion of the same length and rate; ``fade_frames`` ease in from the motion's own pose.
 
-    "replace": the pose takes over, its movement about its first frame multiplied by ``strength`` (1: the pose exactly).
-    "add": the pose is an offset from :func:`neutral_pose`, multiplied by ``strength`` and put in front of the own.
-    "mix": ``strength`` 0 is the own pose, 1 the given one.
+    "replace": use the pose, with its movement relative to its first frame scaled by ``strength`` (1: exactly the pose).
+    "add": the pose is an offset from :func:`neutral_pose`, scaled by ``strength`` and composed with the own pose.
+    "mix": ``strength`` 0 is the own pose, 1 ``pose``.
     """
     own = motion.pose
     if mode not in APPLY_MODES:
@@ -204,7 +203,7 @@ def apply_pose(
 
 
 def compose(offset: Pose, base: Pose) -> Pose:
-    """``offset`` from facing the camera, put in front of ``base``; both equally long."""
+    """``offset``, relative to the neutral pose, composed with ``base``; both equally long."""
     matrix = rotation_matrix(offset.rotation.double()) @ rotation_matrix(base.rotation.double())
     return Pose(
         euler_degrees(matrix).float(), base.translation + offset.translation, base.scale * offset.scale, base.fps

@@ -1,4 +1,4 @@
-"""Hold a head within limits, bent softly instead of cut."""
+"""Soft limits for head rotation."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from ..values import Pose
 
 @dataclass(frozen=True)
 class PoseLimits:
-    """Largest ``pitch``, ``yaw`` and ``roll`` in degrees to either side; angles up to the share ``knee`` of each
-    stay as they are. A knee of 1 cuts."""
+    """Largest absolute ``pitch``, ``yaw`` and ``roll`` in degrees; angles up to the share ``knee`` of each are
+    unchanged. A knee of 1 clamps."""
 
     pitch: float = ANGLE_LIMITS[0]
     yaw: float = ANGLE_LIMITS[1]
@@ -32,8 +32,8 @@ class PoseLimits:
 
 
 def limit_pose(pose: Pose, limits: PoseLimits | None = None) -> Pose:
-    """``pose`` with its angles inside the limits: below the knee bit for bit, above it bent towards the limit by tanh,
-    in the same order and with the same slope at the knee."""
+    """``pose`` with its angles inside the limits: unchanged below the knee, above it compressed towards the limit by
+    tanh, monotonically and with slope 1 at the knee."""
     limits = limits or PoseLimits()
     most = torch.tensor([limits.pitch, limits.yaw, limits.roll], dtype=torch.float64)
     knee = limits.knee * most

@@ -1,4 +1,4 @@
-"""Where the head goes, as a director writes it down: keyframes as text, and a film to follow."""
+"""Sources of head pose: keyframes written as text, and videos to follow."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..ranges import check_ranges, check_seconds, ranged
 from ..values import FPS, Pose
 from .pose import ALL_AXES, REFERENCES, PoseAxes, PoseKey, compose, keyframes, relative_pose, resample_pose, smooth
 
-#: What a followed pose is seen from: a frame of the film, or nothing (its angles are taken as they are).
+#: The reference of a followed pose: a frame of the video, or none (absolute angles).
 ABSOLUTE = "absolute"
 SEEN_FROM = (*REFERENCES, ABSOLUTE)
 log = logging.getLogger(__name__)
@@ -22,10 +22,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Following:
-    """How to follow a film: its movement since the "first" or most "frontal" frame, or its "absolute" angles.
+    """How to follow a video: its movement relative to the "first" or most "frontal" frame, or its "absolute" angles.
 
-    ``smoothing`` is the observation variance of the Kalman smoother that calms what the network read; 0 leaves it.
-    ``axes`` are the parts that follow.
+    ``smoothing`` is the observation variance of the Kalman smoother for the extracted pose, 0 for none. ``axes`` are
+    the parts that follow.
     """
 
     seen_from: str = "first"
@@ -39,9 +39,9 @@ class Following:
 
 
 def followed(seen: Pose, rest: Pose | None, how: Following | None = None, fps: float = FPS) -> Pose:
-    """The pose that a portrait with ``rest`` (one frame) takes to follow what was ``seen`` in a film, at ``fps``.
+    """The pose of a portrait with ``rest`` (one frame) that follows the pose ``seen`` in a video, at ``fps``.
 
-    Without a portrait the film's angles are taken as they are. Turns stay where the renderer is comfortable.
+    Without a portrait the video's angles are used. Angles are clamped to the renderer's limits (:func:`clamp_pose`).
     """
     how = how or Following()
     steady = resample_pose(seen, fps)
@@ -62,7 +62,7 @@ def posed(rotation: Sequence[float], translation: Sequence[float], scale: float,
 
 
 def written_pose(text: str, fps: float = FPS, around: Pose | None = None) -> Pose:
-    """The movement through the keys of :func:`read_keys`, from the first frame to the last key; see ``keyframes``."""
+    """The movement through the keys of :func:`read_keys`, from 0 s to the last key; see :func:`pose.keyframes`."""
     keys = read_keys(text)
     frames = int(max(key.seconds for key in keys) * fps) + 2
     pose = keyframes(keys, frames, fps)
@@ -73,10 +73,10 @@ def written_pose(text: str, fps: float = FPS, around: Pose | None = None) -> Pos
 
 
 def read_keys(text: str) -> tuple[PoseKey, ...]:
-    """Read lines of "seconds: pitch yaw roll", or "seconds: pitch yaw roll x y scale"; # begins a remark.
+    """Parse lines of "seconds: pitch yaw roll", or "seconds: pitch yaw roll x y scale"; # begins a comment.
 
-    Degrees; x and y in halves of the crop; a scale of 1 is as large as the model's neutral head. Raises UserError,
-    quoting the line, for anything else.
+    Degrees; x and y in halves of the crop; a scale of 1 is the model's neutral head size. Raises UserError, quoting the
+    line, for anything else.
     """
     lines = [line.split("#")[0].strip() for line in text.replace(";", "\n").splitlines()]
     keys = tuple(_key(line) for line in lines if line)

@@ -1,4 +1,4 @@
-"""A face follows a film: a picture or a film of somebody, driven by a film or by a motion file, becomes a video."""
+"""The animate pipeline: a picture or a source video, driven by a video, picture or motion file, becomes a video."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ from ..weights.folders import bundled
 from .recipe import recipe_mark
 from .stages import JobReport, StageClock
 
-#: Files that are motions already, by their names.
+#: Suffixes of motion files.
 MOTION_SUFFIXES = (".safetensors", *TEMPLATE_SUFFIXES)
-#: Of a driving file; whatever else is no motion is read as a film.
+#: Suffixes of driving pictures; other driving files that are not motion files are read as videos.
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif")
 _VIDEO_NAMES = "mp4 mov m4v mkv webm avi gif mpg mpeg ts wmv flv 3gp 3g2 mts m2ts ogv vob asf f4v mxf qt"
 VIDEO_SUFFIXES = tuple(f".{name}" for name in _VIDEO_NAMES.split())
@@ -55,15 +55,15 @@ VIDEO_SUFFIXES = tuple(f".{name}" for name in _VIDEO_NAMES.split())
 
 @dataclass(frozen=True)
 class AnimateRequest:
-    """Everything that decides an animation.
+    """All inputs and options of an animation.
 
-    ``portrait`` is a picture, or a film of somebody; ``driving`` a film, a picture, one of our motion files or a
-    LivePortrait template; under a single frame a picture is held for a second. ``crop``, ``face`` and ``around`` say
-    which face of the portrait and how much around it, ``film`` how a driving film is read. ``fps`` None keeps the rate
-    of the film portrait, else of the driving. ``mask`` is a picture as large as the portrait, white where the animation
-    may show. ``sound`` None takes that of the driving film, or of the film portrait; of several tracks it takes number
-    ``audio_track``, or chooses as :func:`find_sound` does. ``longest_side`` limits the picture, and so the video.
-    ``resume`` keeps what is drawn when the job is stopped, and goes on from it when the job is given again.
+    ``portrait`` is a picture or a source video; ``driving`` a video, a picture, one of our motion files or a
+    LivePortrait template; a single driving frame is held for a second. ``crop``, ``face`` and ``around`` select the
+    face of the portrait and the area around it, ``film`` is how a driving video is read. ``fps`` None keeps the rate of
+    the source video, else of the driving motion. ``mask`` is a picture as large as the portrait, white where the
+    animation may show. ``sound`` None takes that of the driving video, or of the source video; ``audio_track`` selects
+    one of several tracks, None as :func:`find_sound`. ``longest_side`` limits the picture, and so the video. ``resume``
+    keeps finished segments when the job is stopped, and resumes from them when it runs again.
     """
 
     portrait: Path
@@ -93,9 +93,9 @@ class AnimateRequest:
 
 
 def animate(request: AnimateRequest, progress: StageProgress | None = None) -> JobReport:
-    """Make the video. Raises UserError for anything a person can put right, before the slow part wherever possible.
+    """Make the video. Raises UserError for anything a user can correct, before the slow part wherever possible.
 
-    Nothing is left at ``request.output`` unless the video is whole. Frames are drawn, pasted and encoded in batches.
+    ``request.output`` is written atomically. Frames are rendered, pasted and encoded in batches.
     """
     check(request)
     with OutputLock(request.output):
@@ -130,7 +130,7 @@ def extract(
     device: str = "cpu",
     progress: StageProgress | None = None,
 ) -> JobReport:
-    """Read the motion of a film into one of our files; ``fps`` None keeps the film's rate. Raises UserError."""
+    """Extract the motion of a video into a motion file; ``fps`` None keeps the video's rate. Raises UserError."""
     clock = StageClock(progress)
     check_output(output, SUFFIX)
     check_file(film, "driving video")
@@ -150,7 +150,7 @@ def extract(
 def source_video_keypoints(
     face: FaceModel, source_video: SourceVideo, motion_clip: MotionClip, how: DrivingOptions
 ) -> tuple[Tensor, Tensor]:
-    """Seen keypoints of a film (T, K, 3), by itself and driven; T is the shorter of the two."""
+    """Image keypoints of a source video (T, K, 3), its own and the driven ones; T is the shorter of the two."""
     driven = drive_clip(source_video.motion, motion_clip.motion, how)
     frames = slice(0, len(driven))
     x_s, x_d = (_placed(source_video.keypoints[frames], motion) for motion in (source_video.motion[frames], driven))
@@ -161,7 +161,7 @@ def source_video_keypoints(
 
 
 def check(request: AnimateRequest) -> None:
-    """Raise UserError for whatever can be known to be wrong before any slow work."""
+    """Raise UserError for any error that can be found before slow work."""
     check_output(request.output)
     driving = "motion" if is_motion(request.driving) else "driving video"
     inputs = [(request.portrait, "portrait"), (request.driving, driving)]
@@ -173,7 +173,7 @@ def check(request: AnimateRequest) -> None:
         if is_video(path):
             video_facts(path)
     if not (is_motion(request.driving) or is_video(request.driving) or is_picture(request.driving)):
-        video_facts(request.driving)  # an unusual name, or no film, which it says
+        video_facts(request.driving)  # an unusual suffix: raises unless it is a video
     if request.sound is not None and not has_sound(request.sound):
         raise UserError(f"{request.sound} has no audio in it; please give another sound.")
     require_device(request.device, request.precision)
@@ -190,14 +190,14 @@ def is_picture(path: Path) -> bool:
 
 
 def is_video(path: Path) -> bool:
-    """Whether a file is a film: by its name, or by what it holds where the name tells nothing."""
+    """Whether a file is a video: by its suffix, or by its content for unknown suffixes."""
     if path.suffix.lower() in VIDEO_SUFFIXES:
         return True
     return not (is_picture(path) or is_motion(path)) and has_pictures(path)
 
 
 def read_mask(path: Path, source: SourcePortrait, longest: int) -> NDArray[np.uint8]:
-    """A mask as large as the portrait, as the mask of its crop. Raises UserError when it is of another shape."""
+    """Read a mask as large as the portrait -> mask of its crop, (S, S) uint8. Raises UserError for another size."""
     portrait = source.portrait
     mask = read_picture(path, longest).mean(-1)
     if mask.shape != portrait.image.shape[:2]:
@@ -243,7 +243,7 @@ def _write(request: AnimateRequest, job: RenderJob, sound: SoundSource | None, c
 
 
 def find_request_sound(request: AnimateRequest) -> SoundSource | None:
-    """What the video sounds like. Raises UserError where the track that is asked for is not there."""
+    """The sound of the video, None if there is none. Raises UserError for a missing track."""
     videos = (path for path in (request.driving, request.portrait) if not is_motion(path))
     path = request.sound or next((path for path in videos if has_sound(path)), None)
     if path is None and request.audio_track is not None:

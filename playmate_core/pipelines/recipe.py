@@ -11,33 +11,38 @@ from typing import Any
 
 from ..media.provenance import NAME, VERSION, Mark
 
-#: Packages whose version can change a pixel or a sample.
+#: Packages whose version can change the output.
 PACKAGES = ("torch", "numpy", "av", "transformers", "opencv-python", "opencv-python-headless", "soxr")
-#: Fields that change nothing that is seen, or that are private.
+#: Fields that do not affect the picture, or are private.
 _LEFT_OUT = {"output", "mark", "resume", "plot"}
 
 
 def recipe_mark(command: str, request: Any, kind: str) -> Mark | None:
-    """The mark of a job: a frozen request with ``mark``; None where that is off. Files appear by name, without the
-    folders they lie in, which tell more of a person than of the video."""
+    """The provenance mark of a job, from a frozen request; None if ``request.mark`` is off. Paths are reduced to file
+    names, as folders reveal more about the user than about the video."""
     if not request.mark:
         return None
-    recipe = {"program": f"{NAME} {VERSION}", "command": command, "request": _told(request), "versions": _versions()}
+    recipe = {
+        "program": f"{NAME} {VERSION}",
+        "command": command,
+        "request": _serialisable(request),
+        "versions": _versions(),
+    }
     return Mark(kind, json.dumps(recipe, ensure_ascii=False))
 
 
-def _told(value: Any) -> Any:
+def _serialisable(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = (field.name for field in dataclasses.fields(value) if field.name not in _LEFT_OUT)
-        return {name: _told(getattr(value, name)) for name in fields}
+        return {name: _serialisable(getattr(value, name)) for name in fields}
     if isinstance(value, Path):
         return value.name
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, dict):
-        return {str(key): _told(one) for key, one in value.items()}
+        return {str(key): _serialisable(one) for key, one in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_told(one) for one in value]
+        return [_serialisable(one) for one in value]
     if value is None or isinstance(value, (bool, int, float)):
         return value
     return Path(str(value)).name if Path(str(value)).is_absolute() else str(value)

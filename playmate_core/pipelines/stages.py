@@ -1,4 +1,4 @@
-"""The stages of speech to video that the command line and the nodes share: each door only converts and reports."""
+"""The stages of speech to video, shared by the command line and the nodes, which only convert and report."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from ..values import FPS, AudioFeatures, EmotionCurve, Motion, Portrait, Pose
 def check_generator(generator: MotionGenerator, face_space: str) -> None:
     """Raise UserError where a generator cannot drive faces of ``face_space``, before any slow work.
 
-    The demo's generator can lend its pose to any face (:mod:`keypoint_space`); the others know one space only.
+    The demo's generator can drive the pose of any face (:mod:`keypoint_space`); the others support one space only.
     """
     if generator.keypoint_space != PLAYMATE_DEMO:
         require_keypoints(generator.name, generator.keypoint_space, face_space)
@@ -43,10 +43,10 @@ def sample_motion(
     by: EmotionBy = EmotionBy.BOTH,
     progress: Progress | None = None,
 ) -> Iterator[Motion]:
-    """The motion of a whole speech, window by window, as ``portrait`` can follow it.
+    """The motion for a whole speech, window by window, in the keypoint space of ``portrait``.
 
-    ``previous``, at any rate, is gone on from. ``options`` None are those the generator was published with. ``by`` says
-    who shows the emotion (:mod:`emotion_by`). Raises UserError, before the first window, for what does not fit.
+    ``previous`` is a motion of any rate to continue. ``options`` None are the generator's defaults. ``by`` says what
+    produces the emotion (:mod:`emotion_by`). Raises UserError, before the first window, for inputs that do not fit.
     """
     check_generator(generator, portrait.keypoint_space)
     shared = same_keypoints(generator.keypoint_space, portrait.keypoint_space)
@@ -73,8 +73,8 @@ def follow_video(
 ) -> Pose:
     """The pose of a portrait at ``rest`` that follows the head in a video of ``fps``, for ``frames`` frames at 25 fps.
 
-    Where the video has no steady rate, what it shows is laid along its timestamps. What lies beyond those frames is not
-    read; ``known`` is the video's own number of frames, 0 where unknown.
+    Videos of variable rate are resampled by their timestamps. The video is only read as far as needed; ``known`` is its
+    number of frames, 0 where unknown.
     """
     needed = int(frames / FPS * fps) + 2
     beyond = frames / FPS + 2 / fps
@@ -84,8 +84,8 @@ def follow_video(
 
 
 def with_fitted_pose(motion: Motion, pose: Pose | None, rest: Pose, how: str) -> Motion:
-    """``motion`` with its head turned as ``pose`` says, at the motion's rate and length (:func:`pose.fit`), in the
-    place and at the size of ``rest``, one frame. None leaves the motion as it is."""
+    """``motion`` with the rotation of ``pose``, fitted to the motion's rate and length (:func:`pose.fit`), and
+    translation and scale of ``rest``, one frame. None leaves the motion unchanged."""
     if pose is None:
         return motion
     turned = fit(resample_pose(pose, motion.fps), len(motion), how)
@@ -95,7 +95,7 @@ def with_fitted_pose(motion: Motion, pose: Pose | None, rest: Pose, how: str) ->
 
 @dataclass(frozen=True)
 class JobReport:
-    """What was made: the file, its ``frames`` at ``fps``, and how long each stage took, in seconds."""
+    """The result of a job: the file, its ``frames`` at ``fps``, and the duration of each stage in seconds."""
 
     path: Path
     frames: int
@@ -104,7 +104,7 @@ class JobReport:
 
     @property
     def seconds(self) -> float:
-        """How long the video is."""
+        """Duration of the video."""
         return self.frames / self.fps
 
 

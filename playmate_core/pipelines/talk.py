@@ -1,4 +1,4 @@
-"""The whole job as one function: a portrait and a speech become a talking video."""
+"""The talk pipeline: a portrait and speech become a talking video."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ from .stages import (
     with_fitted_pose,
 )
 
-#: Sources of head pose that are no file.
+#: Sources of head pose other than a video file.
 GENERATED, STILL = "generated", "still"
 
 
@@ -69,10 +69,10 @@ class Weights:
 
 @dataclass(frozen=True)
 class PoseSource:
-    """Where the head pose comes from: "generated", "still" or a film, of which the movement is taken.
+    """The source of the head pose: "generated", "still" or the path of a video whose movement is followed.
 
     ``reference`` and ``fit`` as in :mod:`pose` and :mod:`interpolation`; ``smoothing`` the observation variance of the
-    Kalman smoother that calms what the network reads from the film.
+    Kalman smoother for the pose extracted from the video.
     """
 
     source: str = GENERATED
@@ -86,13 +86,13 @@ class PoseSource:
 
 @dataclass(frozen=True)
 class TalkRequest:
-    """Everything that decides a talking video. ``emotion`` a name, "none", or a timeline (see :mod:`emotion_schedule`).
+    """All inputs and options of a talking video. ``emotion``: a name, "none", or a timeline (:mod:`emotion_schedule`).
 
-    ``crop`` and ``face`` as in :func:`detect.find_crop`; ``limits`` None takes any picture for a face; ``plot`` is
-    where a picture of the motion goes, if anywhere; ``sampling`` None are the options the generator was published with,
-    but for ``sampling_changes``, (name, value) pairs; ``resume`` keeps what is drawn when the job is stopped, and
-    goes on from it when the job is given again. ``audio_track`` None chooses as :func:`find_sound` does;
-    ``longest_side`` limits the whole picture, where ``paste_back`` shows it.
+    ``crop`` and ``face`` as in :func:`detect.find_crop`; ``limits`` None skips the face check; ``plot`` is the path of
+    a plot of the motion, None for none; ``sampling`` None are the generator's defaults, changed by
+    ``sampling_changes``, (name, value) pairs; ``resume`` keeps finished segments when the job is stopped, and resumes
+    from them when it runs again. ``audio_track`` None as :func:`find_sound`; ``longest_side`` limits the whole picture
+    with ``paste_back``.
     """
 
     portrait: Path
@@ -123,10 +123,10 @@ class TalkRequest:
 
 
 def talk(request: TalkRequest, progress: StageProgress | None = None) -> JobReport:
-    """Make the video. Raises UserError for anything a person can put right, before the slow part wherever possible.
+    """Make the video. Raises UserError for anything a user can correct, before the slow part wherever possible.
 
-    Nothing is left at ``request.output`` or ``request.plot`` unless the video is whole. Memory does not grow with
-    the pictures. What is quick to refuse comes first: an hour of speech is read after the portrait is known to do.
+    ``request.output`` and ``request.plot`` are only written if the video is complete. Memory does not grow with the
+    number of frames. Quick checks come first: the speech is decoded only after the portrait was accepted.
     """
     check(request)
     with OutputLock(request.output):
@@ -173,14 +173,14 @@ def _talk(request: TalkRequest, clock: StageClock) -> JobReport:
 
 
 def _read_portrait_picture(request: TalkRequest) -> Tensor:
-    """The portrait, as large as it is shown: only pasting back shows more than the crop."""
+    """The portrait picture, at full size only if ``paste_back`` shows more than the crop."""
     if request.paste_back:
         return read_shown_picture(request.portrait, request.longest_side)
     return read_picture(request.portrait)
 
 
 def check(request: TalkRequest) -> None:
-    """Raise UserError for whatever can be known to be wrong before any slow work."""
+    """Raise UserError for any error that can be found before slow work."""
     check_output(request.output)
     if request.plot:
         check_output(request.plot, ".png")
@@ -215,7 +215,7 @@ def load_models(request: TalkRequest) -> tuple[FaceModel, MotionGenerator]:
     face = load_face(weights.face or bundled("face.safetensors"))
     emotion = None
     if request.emotion.strip().lower() != NO_EMOTION:
-        emotion = weights.emotion or bundled("emotion.safetensors")  # asked for by Playmate's own generator only
+        emotion = weights.emotion or bundled("emotion.safetensors")  # used by Playmate's own generator only
     generator = load_generator(weights.motion or bundled("motion.safetensors"), Companions(emotion=emotion))
     check_generator(generator, face.config.keypoint_space)
     for module in generator.modules:
@@ -226,7 +226,7 @@ def load_models(request: TalkRequest) -> tuple[FaceModel, MotionGenerator]:
 def read_pose(face: FaceModel, source: PoseSource, portrait: Portrait, frames: int, step: Progress) -> Pose | None:
     """The pose that replaces the generated one at 25 fps, or None where it is generated.
 
-    What a video asks for is held within the renderer's comfortable range, as generated poses are.
+    The pose of a video is clamped to the renderer's limits, as generated poses are.
     """
     if source.source == GENERATED:
         return None
@@ -240,7 +240,7 @@ def read_pose(face: FaceModel, source: PoseSource, portrait: Portrait, frames: i
 
 
 def write_plot(path: Path, motion: Motion, audio: AudioFeatures) -> None:
-    """Save the curves of ``motion`` over the loudness of the voice as a PNG."""
+    """Save a plot of ``motion`` with the loudness of the speech as a PNG."""
     import cv2
 
     drawn = cv2.imencode(".png", plot_motion(motion, audio.energy)[..., ::-1])[1]

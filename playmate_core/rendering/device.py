@@ -1,4 +1,4 @@
-"""Where the networks run, and in which precision F, W and G compute there."""
+"""The device of the networks, and the precision of F, W and G."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from ..errors import UserError, elided
 from ..face import FaceModel
 
-#: What "auto" means: half precision where it is what a device is made for, full precision elsewhere.
+#: Choose the precision by device: half precision on CUDA, full precision elsewhere.
 AUTO = "auto"
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
@@ -17,7 +17,7 @@ PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat
 def require_device(device: str, precision: str = AUTO) -> None:
     """Raise UserError unless networks can run on ``device`` here and compute in ``precision`` there."""
     try:
-        (torch.zeros(1, device=device) + 1).cpu()  # "meta" makes tensors but holds no numbers
+        (torch.zeros(1, device=device) + 1).cpu()  # fails for "meta", whose tensors have no data
     except (RuntimeError, AssertionError, NotImplementedError, ImportError, ValueError) as problem:
         raise UserError(f"The device {elided(repr(device))} cannot be used here; please try --device cpu.") from problem
     if torch.device(device).type != "cpu":
@@ -33,7 +33,7 @@ def require_device(device: str, precision: str = AUTO) -> None:
 def multiplies_bf16() -> bool:
     """Whether this processor has instructions for bfloat16 products (AVX512-BF16 or AMX)."""
     facts: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
-    older = getattr(torch.cpu, "_is_avx512_bf16_supported", bool)  # before PyTorch told all of them
+    older = getattr(torch.cpu, "_is_avx512_bf16_supported", bool)  # before get_capabilities existed
     return bool(facts.get("avx512_bf16") or facts.get("amx_bf16") or older())
 
 

@@ -1,4 +1,4 @@
-"""Whether what was read as a face is one: of a film without a detector, and of a portrait that stands on its head."""
+"""Plausibility checks of faces: in videos read without a detector, and in portraits that may be rotated."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from ..face import FaceModel
 from ..values import FaceCrop, Portrait
 from .portrait import FaceConfidence, FaceLimits, face_confidence, read_crop, require_face
 
-#: Looks at so many frames of a film before it is said to show no face.
+#: Frames of a video checked for a face before a warning.
 _MOST_LOOKS = 4
-#: Confidence that is worse than this is worth turning the picture for.
+#: Shift error from which rotated versions of the picture are tried.
 _DOUBTFUL_SHIFT = 0.05
 log = logging.getLogger(__name__)
 
 
 class FaceSamples:
-    """Keeps some crops of a film that is being read, ever fewer, to look at them again afterwards."""
+    """Keeps some crops of a video while it is read, at exponentially growing distances, for a later check."""
 
     def __init__(self) -> None:
         self.kept: list[Tensor] = []
@@ -35,7 +35,7 @@ class FaceSamples:
             yield crop
 
     def warn_unless_face(self, face: FaceModel, what: str, limits: FaceLimits | None = None) -> None:
-        """Say that the film shows no face where none of the crops behaves like one under ``face``."""
+        """Log a warning if none of the kept crops is recognised as a face by ``face``; ``what`` names the video."""
         step = max(1, len(self.kept) // _MOST_LOOKS)
         looked = self.kept[::-step][:_MOST_LOOKS]
         if not any(is_face(confidence_of(face, crop), limits) for crop in looked):
@@ -45,7 +45,7 @@ class FaceSamples:
 
 
 def confidence_of(face: FaceModel, crop: Tensor) -> FaceConfidence:
-    """How much a crop (S, S, 3) in [0, 1] behaves like a face."""
+    """The face confidence of a crop (S, S, 3) in [0, 1]."""
     height, width = crop.shape[:2]
     size = 2 * face.config.image_size
     return face_confidence(face, read_crop(face, FaceCrop(crop, whole_to_image(height, width, size), size)))
@@ -61,9 +61,9 @@ def is_face(confidence: FaceConfidence, limits: FaceLimits | None = None) -> boo
 
 
 def upright_turn(face: FaceModel, portrait: Portrait, confidence: FaceConfidence) -> int:
-    """By how many degrees to turn a portrait to the left so that it behaves far more like a face: 0, 90, 180 or 270.
+    """Degrees by which to rotate a portrait counter-clockwise to make it upright: 0, 90, 180 or 270.
 
-    A face on its head passes for a face, doubtfully; turned it has less than half of the errors.
+    An upside-down face passes the face check with a doubtful score; upright it has less than half of the errors.
     """
     if confidence.shift < _DOUBTFUL_SHIFT:
         return 0

@@ -1,4 +1,4 @@
-"""Drawing that may fail: memory runs out, half precision spoils a picture. What was asked for is drawn all the same."""
+"""Rendering with fallbacks: smaller batches when memory runs out, float32 when half precision overflows."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from ..face import FaceModel
 from ..face.fast import cached_fast_face, uses_half_precision
 from ..host import HOST
 
-#: No sample above half a grey level: black.
+#: A picture without a value above half a grey level is black.
 BLACK = 0.5 / 255
-#: Draws some frames with the face model it is given: (n, 3, S, S) in [0, 1].
+#: Renders a batch of frames with a face model: (n, 3, S, S) in [0, 1].
 DrawBatch = Callable[[FaceModel], Tensor]
 log = logging.getLogger(__name__)
 
 
 class FallbackRenderer:
-    """Knows what to do when drawing with ``face`` fails, W and G arranged by a ``profile`` of :mod:`face.fast`;
-    ``batch`` is how many frames it may be asked for at once.
+    """Renders with ``face`` (optimised by a ``profile`` of :mod:`face.fast`), with fallbacks; ``batch`` is the largest
+    batch it accepts.
 
-    When memory runs out, the batch is halved. When half precision gives a picture that is black or no number, its batch
-    is drawn again in float32. Either is told once in the log.
+    When memory runs out, the batch is halved. When half precision gives a black or non-finite picture, its batch is
+    rendered again in float32. Either is logged once.
     """
 
     def __init__(self, face: FaceModel, batch: int, profile: str = "auto") -> None:
@@ -35,15 +35,16 @@ class FallbackRenderer:
         self._short = False
 
     def draw(self, draw: DrawBatch, frames: int) -> Tensor | None:
-        """What ``draw`` makes of ``frames`` frames; None when they did not fit and fewer have to be asked for."""
+        """The result of ``draw`` for ``frames`` frames; None when memory ran out: retry with at most ``batch``
+        frames."""
         try:
             with torch.inference_mode():
                 pictures = draw(self._quick)
-                return draw(self._in_float32()) if self._half and spoilt(pictures) else pictures
+                return draw(self._in_float32()) if self._half and has_invalid_picture(pictures) else pictures
         except Exception as problem:
             if frames == 1 or not out_of_memory(problem):
                 raise
-        # Outside the handler: the traceback would keep alive what was just too large.
+        # Outside the handler, whose traceback would keep the tensors alive.
         HOST.free_memory()
         self.batch = (frames + 1) // 2
         if not self._short:
@@ -58,14 +59,14 @@ class FallbackRenderer:
         return self._exact
 
 
-def spoilt(pictures: Tensor) -> bool:
-    """Whether some picture of a batch (n, 3, S, S) is black, or holds what is no number."""
+def has_invalid_picture(pictures: Tensor) -> bool:
+    """Whether any picture of a batch (n, 3, S, S) is black or not finite."""
     return not bool((pictures.isfinite().flatten(1).all(1) & (pictures.flatten(1).amax(1) > BLACK)).all())
 
 
 def out_of_memory(problem: BaseException) -> bool:
-    """Whether memory ran out, on whichever device; PyTorch's CPU says so only in words."""
+    """Whether ``problem`` means out of memory, on any device; PyTorch's CPU allocator only says so in the message."""
     kinds = (MemoryError, getattr(torch, "OutOfMemoryError", MemoryError))
     words = ("out of memory", "not enough memory", "can't allocate memory")
-    told = isinstance(problem, kinds) or any(word in str(problem) for word in words)
-    return HOST.is_out_of_memory(problem) or told  # asked first: it may have to tidy up
+    recognised = isinstance(problem, kinds) or any(word in str(problem) for word in words)
+    return HOST.is_out_of_memory(problem) or recognised  # the host first: it may clean up

@@ -1,4 +1,4 @@
-"""From pixels to what the face networks know: a picture becomes a Portrait, a film becomes a Motion."""
+"""Run the face networks on pictures and videos: a picture becomes a Portrait, a video becomes a Motion."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..detection.crop import CropOptions, at_size, cut, shrink
-from ..detection.detect import FaceSource, Pick, find_crop
+from ..detection.crop import CropOptions, at_size, shrink
+from ..detection.detect import FaceSource, Pick, find_crop, select_face
+from ..detection.reading_crop import ReadingCrop, cut_bytes
 from ..errors import UserError
 from ..face import FaceModel, FaceReading
 from ..geometry import place
@@ -27,12 +28,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class FaceConfidence:
-    """Four signs that a crop shows a face, none of which needs a detector.
+    """Four detector-free measures of whether a crop shows a face.
 
-    A reading of the mirrored crop should be the mirrored reading: ``flip_degrees`` is the mean angle by which it is
-    not, ``flip_keypoints`` the mean distance (the crop spans 2) from a mirrored keypoint to the nearest one read.
-    ``reconstruction`` is the PSNR in dB of the crop drawn from itself through W and G. A crop moved a little each way
-    should be read as moved: ``shift`` is the mean distance, in halves of the crop, by which it is not.
+    Motion extraction should be equivariant to mirroring: ``flip_degrees`` is the mean angular error, ``flip_keypoints``
+    the mean distance (the crop spans 2) from a mirrored keypoint to the nearest extracted one. ``reconstruction`` is
+    the PSNR in dB of the crop rendered from itself through W and G. It should also be equivariant to small shifts:
+    ``shift`` is the mean error, in halves of the crop.
     """
 
     flip_degrees: float
@@ -43,12 +44,12 @@ class FaceConfidence:
 
 @dataclass(frozen=True)
 class FaceLimits:
-    """From where on a crop no longer passes for a face.
+    """Thresholds beyond which a crop is not accepted as a face.
 
-    Set between 76 held-out frames of the corpus (at worst 1.3 degrees, 0.017, 30.5 dB, 0.073) and what is no face: flat
+    Set between 76 held-out frames of the corpus (at worst 1.3 degrees, 0.017, 30.5 dB, 0.073) and non-faces: flat
     pictures and gradients (from 16 degrees and 0.088), noise, letters and checkers (up to 15.6 dB), a landscape of
-    blocks and a disc (from 0.152); paintings of people are no faces to the bundled weights either (from 0.147), with
-    which all of this was measured.
+    blocks and a disc (from 0.152). Measured with the bundled weights, which do not accept paintings of people either
+    (from 0.147).
     """
 
     flip_degrees: float = 10.0
@@ -64,22 +65,22 @@ def read_portrait(
     pick: Pick | None = None,
     options: CropOptions | None = None,
 ) -> Portrait:
-    """What the face networks see in a picture (H, W, 3) in [0, 1]; ``crop``, ``pick`` as in :func:`detect.find_crop`.
+    """Crop and read a picture (H, W, 3) in [0, 1]; ``crop``, ``pick`` as in :func:`detect.find_crop`.
 
-    The crop is twice the networks' input, as wide as what they draw, and reduced to the input by area.
+    The crop has the size of the networks' output, twice their input, and is reduced to the input by area averaging.
     """
     size = 2 * face.config.image_size
     return read_crop(face, FaceCrop(image, find_crop(image, size, crop, options, pick), size))
 
 
 def read_crop(face: FaceModel, crop: FaceCrop) -> Portrait:
-    """What the face networks see in a crop that somebody found."""
+    """Run the face networks on a face crop."""
     image, size = crop.image, 2 * face.config.image_size
     crop_to_image = at_size(crop.crop_to_image, crop.size, size)
-    wide = cut(image, crop_to_image, size, "edge")
+    wide = cut_bytes(image, crop_to_image, size)
     with torch.inference_mode():
-        appearance = _appearance(face, shrink(wide, face.config.image_size)[None])
-        reading = face.read(to_reader(face, shrink(wide, face.config.reading_size)[None]))
+        appearance = _appearance(face, from_bytes(shrink(wide, face.config.image_size))[None])
+        reading = face.read(to_reader(face, from_bytes(shrink(wide, face.config.reading_size))[None]))
     rest = _as_motion(face, reading, FPS)
     return Portrait(image, crop_to_image, size, _at_rest(appearance)[0], _at_rest(reading.keypoints)[0], rest)
 
@@ -93,23 +94,23 @@ def read_motion(
     total: int = 0,
     progress: Progress | None = None,
 ) -> Motion:
-    """The motion of a film: ``frames`` yields pictures (H, W, 3), uint8 or float in [0, 1], ``batch`` of them held.
+    """The motion of a video: ``frames`` yields pictures (H, W, 3), uint8 or float in [0, 1], ``batch`` of them held.
 
-    The crop is found in the first frame and kept, or the head would no longer move in it. ``progress`` is told the
-    frames done and ``total``. Raises UserError when there is no frame.
+    The crop is found in the first frame and kept, as a crop that follows the head would cancel its movement.
+    ``progress(frames done, total)``. Raises UserError when there is no frame.
     """
     return read_crops(face, fixed_crops(face, frames, crop), fps, batch, total, progress)[0]
 
 
 def fixed_crops(face: FaceModel, frames: Iterable[Bytes | Tensor], crop: FaceSource = "auto") -> Iterator[Tensor]:
-    """The crop of the first frame, as large as M reads, of every frame. Raises UserError when there is no frame."""
-    pictures = (_as_image(frame) for frame in HOST.interruptible(frames))
+    """Every frame cropped as the first one, at M's input size. Raises UserError when there is no frame."""
+    pictures = HOST.interruptible(frames)
     first = next(pictures, None)
     if first is None:
         raise UserError("The driving video has no frame; please give a film of a face.")
-    size = face.config.reading_size
-    affine = find_crop(first, size, crop)
-    return (cut(image, affine, size, "edge") for image in chain((first,), pictures))
+    square, (height, width) = select_face(_as_image(first), crop).square(), first.shape[:2]
+    reading = ReadingCrop.of(square, height, width, face.config)
+    return (reading.read(picture) for picture in chain((first,), pictures))
 
 
 def read_crops(
@@ -141,19 +142,19 @@ def read_crops(
 
 
 def face_confidence(face: FaceModel, portrait: Portrait) -> FaceConfidence:
-    """How much the crop of a portrait behaves like a face under ``face``; see :class:`FaceConfidence`."""
-    wide = cut(portrait.image, portrait.crop_to_image, portrait.crop_size, "edge")
-    seen = to_reader(face, shrink(wide, face.config.reading_size)[None])
+    """The face confidence of a portrait's crop under ``face``; see :class:`FaceConfidence`."""
+    wide = cut_bytes(portrait.image, portrait.crop_to_image, portrait.crop_size)
+    seen = to_reader(face, from_bytes(shrink(wide, face.config.reading_size))[None])
     with torch.inference_mode():
         both = face.read(torch.cat([seen, seen.flip(-1)]))
         placed = place(both.keypoints, both.rotation, both.expression, both.translation, both.scale).float()
         rotation = both.rotation.float()
-        volume = _appearance(face, shrink(wide, face.config.image_size)[None])
+        volume = _appearance(face, from_bytes(shrink(wide, face.config.image_size))[None])
         drawn = face.draw(move_to(face, volume), placed[:1], placed[:1])
         shift = _shift_error(face, seen, both.translation[:1])
     mirrored = rotation[1] * torch.tensor([1.0, -1.0, -1.0], device=rotation.device)
     distances = torch.cdist(placed[0, :, :2], placed[1, :, :2] * torch.tensor([-1.0, 1.0], device=placed.device))
-    error = (to_pictures(drawn)[0] - wide).square().mean().clamp_min(1e-10)
+    error = (to_pictures(drawn)[0] - from_bytes(wide)).square().mean().clamp_min(1e-10)
     return FaceConfidence(
         flip_degrees=float((mirrored - rotation[0]).abs().mean()),
         flip_keypoints=float((distances.amin(0).mean() + distances.amin(1).mean()) / 2),
@@ -163,7 +164,7 @@ def face_confidence(face: FaceModel, portrait: Portrait) -> FaceConfidence:
 
 
 def _shift_error(face: FaceModel, seen: Tensor, translation: Tensor) -> float:
-    """How far from the truth the reading of a crop (1, 3, S, S) moves when the crop does, to all four sides."""
+    """Mean error of the extracted translation when a crop (1, 3, S, S) is shifted to all four sides."""
     size = seen.shape[-1]
     step = max(1, size * 3 // 32)
     wide = F.pad(seen, (step,) * 4, mode="replicate")
@@ -175,7 +176,7 @@ def _shift_error(face: FaceModel, seen: Tensor, translation: Tensor) -> float:
 
 
 def require_face(confidence: FaceConfidence, limits: FaceLimits | None = None) -> None:
-    """Raise UserError unless every sign of a face is within ``limits``."""
+    """Raise UserError unless all measures are within ``limits``."""
     limits = limits or FaceLimits()
     if (
         confidence.flip_degrees > limits.flip_degrees
@@ -196,7 +197,7 @@ def to_network(module: nn.Module, images: Tensor) -> Tensor:
 
 
 def to_reader(face: FaceModel, images: Tensor) -> Tensor:
-    """The same for M, which stays exact where F, W and G compute in half precision."""
+    """The same for M, which stays in float32 where F, W and G compute in half precision."""
     return exact_to(face, images.movedim(-1, 1))
 
 
@@ -208,7 +209,7 @@ def to_pictures(images: Tensor) -> Tensor:
 def to_shown(images: Tensor) -> Tensor:
     """Pictures (n, 3, H, W) of a network in [0, 1] -> (n, H, W, 3) uint8 on the CPU.
 
-    They become bytes where they are: a graphics card then has a quarter to carry over, into memory that it can reach.
+    Converted on the device, so that a GPU transfers a quarter of the data, into pinned memory.
     """
     made = to_bytes(images.detach().movedim(1, -1)).contiguous()
     if made.device.type != "cuda":
@@ -217,13 +218,14 @@ def to_shown(images: Tensor) -> Tensor:
 
 
 def move_to(module: nn.Module, value: Tensor) -> Tensor:
-    """``value`` where ``module`` lives and in its dtype: the module decides both."""
+    """``value`` on the device and in the dtype of ``module``."""
     weight = next(module.parameters())
     return value.to(weight.device, weight.dtype)
 
 
 def exact_to(face: FaceModel, value: Tensor) -> Tensor:
-    """What M and S read and keypoints, where ``face`` lives: never in less than float32, which would round places."""
+    """``value`` on the device of ``face`` in float32 at least: for keypoints and inputs of M and S, which half
+    precision would round too coarsely."""
     weight = next(face.parameters())
     return value.to(weight.device, torch.promote_types(weight.dtype, torch.float32))
 

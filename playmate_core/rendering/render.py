@@ -1,4 +1,4 @@
-"""From motion to pixels: batches of frames, one at a time, never a clip."""
+"""Render motion to pixels, batch by batch, in constant memory."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from ..values import Motion, Portrait
 from .fallback import FallbackRenderer
 from .portrait import exact_to, move_to, to_pictures, to_shown
 
-#: Frames whose keypoints are placed together: a clip's length must not show in the memory.
+#: Frames whose keypoints are computed at once, so that memory does not grow with the clip.
 KEYPOINTS_AT_ONCE = 2048
-#: The seen keypoints (n, K, 3) of the frames from one up to another, made when they are asked for.
+#: Computes image keypoints (n, K, 3) of the frames from ``start`` up to ``stop``.
 Keypoints = Callable[[int, int], Tensor]
-#: What is made of a network's pictures (n, 3, S, S).
+#: Converts a network's pictures (n, 3, S, S) to output frames.
 Develop = Callable[[Tensor], Tensor]
 
 
@@ -38,8 +38,7 @@ EXPRESSIONS = ("absolute", "relative")
 @dataclass(frozen=True)
 class RenderOptions:
     """``expression`` "absolute" takes the motion's as it is; "relative" adds its change since its first frame to the
-    portrait's own, so that the first frame shows the face of the picture. ``stitching`` where the weights have it.
-    """
+    portrait's own, so that the first frame shows the face of the picture. ``stitching`` where the weights have it."""
 
     expression: Literal["absolute", "relative"] = "absolute"
     stitching: bool = True
@@ -65,9 +64,9 @@ def render(
 ) -> Generator[Tensor, None, None]:
     """Yield the face crop under every frame of ``motion``: uint8 (n, S, S, 3), n at most ``options.batch``.
 
-    I = G(W(F(I_s), x_s, x_d)) with x of Eq. 1 for the picture and for each frame. ``progress`` is told the frames done
-    and their number after each batch; raising in it cancels. What is drawn does not depend on the batch size. A
-    ``renderer`` of ``face`` goes on with what it has learned of the memory.
+    I = G(W(F(I_s), x_s, x_d)) with x of Eq. 1 for the picture and for each frame. ``progress(frames done, total)`` is
+    called after each batch; raising in it cancels. The output does not depend on the batch size. A ``renderer`` for
+    ``face`` can be reused to keep its reduced batch size.
     """
     options = options or RenderOptions()
     renderer = renderer or FallbackRenderer(face, options.batch, options.profile)
@@ -108,7 +107,7 @@ def _develop(
 
 
 def offset_progress(progress: Progress | None, start: int, total: int) -> Progress | None:
-    """``progress`` for a stretch that begins at frame ``start`` of ``total``."""
+    """``progress`` for a part that begins at frame ``start`` of ``total``."""
     return progress and (lambda done, _stretch: progress(start + done, total))
 
 
@@ -121,10 +120,8 @@ def render_keypoints(
     progress: Progress | None = None,
     develop: Develop = to_shown,
 ) -> Iterator[Tensor]:
-    """Yield the face crop at ``frames`` of the seen keypoints ``x_d``; ``x_s`` (1, K, 3) are the picture's own.
-
-    As :func:`render`.
-    """
+    """As :func:`render`, for image keypoints: ``x_d`` computes those of ``frames``, ``x_s`` (1, K, 3) are the
+    picture's."""
     batch_renderer = BatchRenderer(renderer, portrait.appearance, develop)
     for start in range(frames.start, frames.stop, KEYPOINTS_AT_ONCE):
         stretch = x_d(start, min(start + KEYPOINTS_AT_ONCE, frames.stop))
@@ -134,13 +131,13 @@ def render_keypoints(
 
 
 class BatchRenderer:
-    """Draws one portrait batch by batch; see :class:`fallback.FallbackRenderer` for when that fails."""
+    """Renders one portrait batch by batch, with the fallbacks of :class:`fallback.FallbackRenderer`."""
 
     def __init__(self, renderer: FallbackRenderer, appearance: Tensor, develop: Develop) -> None:
         self._renderer, self._appearance, self._develop = renderer, appearance, develop
 
     def show(self, x_s: Tensor, x_d: Tensor, progress: Progress | None = None) -> Iterator[Tensor]:
-        """x_s (1, K, 3), x_d (T, K, 3) -> pictures (n, S, S, 3) as they are developed, n at most the batch."""
+        """x_s (1, K, 3), x_d (T, K, 3) -> batches of output frames (n, S, S, 3), n at most the batch size."""
         done = 0
         while done < len(x_d):
             batch = x_d[done : done + self._renderer.batch]
@@ -165,7 +162,7 @@ def _drawn(appearance: Tensor, x_s: Tensor, x_d: Tensor, face: FaceModel) -> Ten
 def driving_keypoints(
     face: FaceModel, portrait: Portrait, motion: Motion, options: RenderOptions
 ) -> tuple[Tensor, Tensor]:
-    """Seen keypoints of the picture (1, K, 3) and of every frame (T, K, 3), stitched where asked and possible."""
+    """Image keypoints of the picture (1, K, 3) and of every frame (T, K, 3), stitched if enabled and available."""
     x_s = place_motion(portrait.keypoints, portrait.rest)
     x_d = place_motion(portrait.keypoints, motion)
     if face.stitching is None or not options.stitching:
@@ -184,9 +181,9 @@ def relative_to_rest(portrait: Portrait, motion: Motion, neutral: Motion | None 
 def paste_back(
     portrait: Portrait, batches: Iterable[Tensor], mask: NDArray[np.uint8] | None = None
 ) -> Iterator[Tensor]:
-    """Put batches of crops (n, S, S, 3) uint8 back into the whole picture: uint8 (n, H, W, 3), a batch at a time.
+    """Paste batches of crops (n, S, S, 3) uint8 into the whole picture: uint8 (n, H, W, 3), batch by batch.
 
-    ``mask`` (S, S) says where; the crop without its border if not given. See :func:`crop.crop_mask`.
+    ``mask`` (S, S) are the blend weights, by default a feathered crop. See :func:`crop.crop_mask`.
     """
     paster = Paster(to_bytes(portrait.image), portrait.crop_to_image, portrait.crop_size, mask)
     for frames in batches:

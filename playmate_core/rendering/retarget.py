@@ -1,4 +1,4 @@
-"""What happens to keypoints after Eq. 1: damped, retargeted, stitched, multiplied.
+"""Process keypoints after Eq. 1: damping, retargeting, stitching, scaling.
 
 See docs/liveportrait.md 7.1, 7.6 and 8.
 """
@@ -32,10 +32,10 @@ def guide_keypoints(
     source: Openings | None = None,
     driving: Openings | None = None,
 ) -> Tensor:
-    """Driven keypoints (T, K, 3) as they are drawn; ``x_s`` (1 or T, K, 3) are the source's.
+    """The final driven keypoints (T, K, 3); ``x_s`` (1 or T, K, 3) are the source's.
 
-    ``start`` is the reference frame. ``source`` (1 or T frames) and ``driving`` (T) say how open eyes and lips are;
-    retargeting needs both. Raises UserError when the face model has no networks for what is asked.
+    ``start`` is the reference frame. ``source`` (1 or T frames) and ``driving`` (T) are the openings of eyes and lips,
+    needed for retargeting. Raises UserError when the face model lacks the networks for the options.
     """
     require_networks(face, options)
     damped = options.mode == ANIMAL or (options.mode == "relative" and options.priority == "expression")
@@ -94,7 +94,7 @@ def _retargeting(
 
 
 def _closing(face: FaceModel, x_s: Tensor, source: Openings | None) -> Tensor:
-    """What closes the lips of every source frame in which they are open."""
+    """Offsets (T, K, 3) that close the lips in source frames where they are open."""
     if source is None:
         raise UserError(
             "Closing the lips needs to know how open they are; please choose a detector that tells (mediapipe, or"
@@ -105,7 +105,7 @@ def _closing(face: FaceModel, x_s: Tensor, source: Openings | None) -> Tensor:
 
 
 def _holding(face: FaceModel, x_s: Tensor, source: Openings | None) -> Tensor:
-    """What opens the eyes of every frame of a film as far as those of the first (docs/liveportrait.md 8.4)."""
+    """Offsets (T, K, 3) that open the eyes of every source frame as in the first one (docs/liveportrait.md 8.4)."""
     if source is None:
         raise UserError(
             "Holding the eyes needs to know how open they are; please choose a detector that tells (mediapipe, or"

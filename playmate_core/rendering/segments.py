@@ -31,24 +31,23 @@ from ..progress import Progress
 from .fallback import FallbackRenderer
 from .render import offset_progress
 
-#: Frames of a segment; x264 begins a new group of pictures about as often.
+#: Frames per segment, about x264's default key frame interval.
 PART = 250
-#: Draws the frames from one up to another: batches (n, H, W, 3) uint8.
+#: Renders the frames from ``start`` up to ``stop``: batches (n, H, W, 3) uint8.
 DrawFrames = Callable[[FallbackRenderer, int, int, Progress | None], Iterator[Tensor]]
-#: What is done to batches of pictures on their way to the encoder.
+#: Post-processes batches of pictures before encoding.
 Finish = Callable[[Iterator[Tensor]], Iterator[Tensor]]
-#: Everything that this module writes into the folder of a job.
+#: Names of all files that this module writes into the folder of a job.
 _OURS = re.compile(r"^(film\.json|\d{8}\.mp4)$")
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class RenderJob:
-    """The pictures of a video: ``frames`` of them at ``fps``, drawn with ``face`` in order, segment by segment, from
-    any frame on.
+    """A video to render: ``frames`` at ``fps``, rendered with ``face`` in order, starting at any frame.
 
-    ``finish`` runs on another thread while the next batch is drawn. ``facts`` (values whose repr tells all of them) and
-    ``tensors``, with the weights and the batch size, decide every pixel. ``profile`` is how W and G are computed.
+    ``finish`` runs on another thread while the next batch is rendered. ``facts`` (values fully described by their repr)
+    and ``tensors``, with the weights and the batch size, determine every pixel. ``profile``: see :mod:`face.fast`.
     """
 
     face: FaceModel
@@ -62,7 +61,7 @@ class RenderJob:
     profile: str = "auto"
 
     def fingerprint(self) -> str:
-        """A hash of everything that decides the pictures."""
+        """A hash of everything that determines the pictures."""
         return fingerprint((self.facts, self.batch), [*self.tensors(), *self.face.state_dict().values()])
 
     def pictures(self, progress: Progress | None = None) -> Iterator[Tensor]:
@@ -73,14 +72,14 @@ class RenderJob:
     def encode(
         self, video: VideoWriter, renderer: FallbackRenderer, start: int, stop: int, progress: Progress | None
     ) -> None:
-        """Draw the frames from ``start`` up to ``stop`` into ``video``."""
+        """Render the frames from ``start`` up to ``stop`` into ``video``."""
         encode(video, self.draw(renderer, start, stop, progress), self.finish)
 
 
 @dataclass(frozen=True)
 class VideoOutput:
-    """Where a video goes: ``sound`` is laid under it; ``resumable`` keeps finished segments beside ``path`` when the
-    job is stopped or killed, and resumes from them when it is given again."""
+    """The output of a job: the video's ``path`` and ``sound``; ``resumable`` keeps finished segments beside ``path``
+    when the job is stopped or killed, and resumes from them when the same job runs again."""
 
     path: Path
     sound: AnySound = None
@@ -89,9 +88,9 @@ class VideoOutput:
 
 
 def write_video(job: RenderJob, output: VideoOutput, progress: Progress | None = None) -> int:
-    """Draw and encode the video; returns its number of frames. Nothing is left when it is stopped, unless resumable.
+    """Render and encode the video; returns its number of frames. If it is stopped, nothing is left unless resumable.
 
-    ``progress`` is told the frames drawn and their number; raising in it cancels.
+    ``progress(frames done, total)``; raising in it cancels.
     """
     profile = resolve_profile(job)
     if output.resumable:
@@ -101,7 +100,7 @@ def write_video(job: RenderJob, output: VideoOutput, progress: Progress | None =
         )
         _in_segments(job, profile, folder, output, progress)
         _leave(folder)
-    elif job.frames > PART:  # an encoder restarts with each segment, and what it makes of a frame depends on that
+    elif job.frames > PART:  # as when resumable: the encoder restarts per segment, which affects encoded frames
         folder = temporary_name(output.path, "parts")
         folder.mkdir()
         try:
@@ -116,14 +115,14 @@ def write_video(job: RenderJob, output: VideoOutput, progress: Progress | None =
 
 
 def resolve_profile(job: RenderJob) -> str:
-    """How W and G of a job are computed: as it says, or as suits its face model here and now."""
+    """The profile of a job; "auto" is resolved for its face model and the free memory."""
     return choose_profile(job.face) if job.profile == "auto" else job.profile
 
 
 def encode(video: VideoWriter, batches: Iterable[Tensor], finish: Finish) -> None:
-    """Hand batches of pictures (n, H, W, 3) to ``video`` after ``finish`` was done to them.
+    """Write batches of pictures (n, H, W, 3) to ``video`` after ``finish``.
 
-    Whoever makes the batches goes on while a thread finishes and another encodes.
+    Rendering, ``finish`` and encoding run concurrently on three threads.
     """
 
     def write(drawn: Iterator[Tensor]) -> None:
@@ -136,12 +135,12 @@ def encode(video: VideoWriter, batches: Iterable[Tensor], finish: Finish) -> Non
 
 
 def segments_folder(path: Path) -> Path:
-    """Where a resumable video keeps its segments until it is complete."""
+    """The folder for the segments of a resumable video."""
     return beside(path, "parts")
 
 
 def fingerprint(facts: object, tensors: Iterable[Tensor] = ()) -> str:
-    """A hash of values whose repr tells all of them, and of tensors."""
+    """A hash of values that are fully described by their repr, and of tensors."""
     digest = hashlib.sha256(repr(facts).encode())
     for tensor in tensors:
         digest.update(tensor.detach().cpu().flatten().contiguous().view(torch.uint8).numpy().data)
@@ -149,14 +148,14 @@ def fingerprint(facts: object, tensors: Iterable[Tensor] = ()) -> str:
 
 
 def _in_segments(job: RenderJob, profile: str, folder: Path, output: VideoOutput, progress: Progress | None) -> None:
-    """Write the segments that ``folder`` lacks and concatenate all of them."""
+    """Write the missing segments in ``folder`` and concatenate all of them."""
     plain = replace(output.encoding, tags=(), mark=None)
-    renderer = cache(lambda: FallbackRenderer(job.face, job.batch, profile))  # one for all that are still to be drawn
+    renderer = cache(lambda: FallbackRenderer(job.face, job.batch, profile))  # one for all missing segments
     segments = []
     for start in range(0, job.frames, PART):
         stop = min(start + PART, job.frames)
         segments.append(folder / f"{start:08d}.mp4")
-        if not segments[-1].is_file():  # it got this name when it was complete
+        if not segments[-1].is_file():  # segments get their name when they are complete
             with VideoWriter(segments[-1], job.fps, None, plain) as video:
                 job.encode(video, renderer(), start, stop, offset_progress(progress, start, job.frames))
         elif progress:
@@ -165,14 +164,15 @@ def _in_segments(job: RenderJob, profile: str, folder: Path, output: VideoOutput
 
 
 def _enter(folder: Path, job: str, profile: str) -> str:
-    """Make the folder, or find it as it was left: of the same job, or emptied. Returns the profile of W and G that it
-    was begun with, whatever memory is free now. Raises UserError for a folder that this program did not make."""
+    """Create the folder, or reuse that of the same job; segments of another job are deleted. Returns the profile the
+    job was begun with, regardless of memory free now. Raises UserError for a folder that this program did not
+    create."""
     begun = folder / "film.json"
     if os.path.lexists(folder):
         left = _left(folder, begun)
         if left.get("film") == job:
             for path in folder.iterdir():
-                if is_temporary(path.name):  # what a killed encoder was writing
+                if is_temporary(path.name):  # left by a killed encoder
                     path.unlink()
             return str(left["profile"])
         if left:
@@ -184,7 +184,8 @@ def _enter(folder: Path, job: str, profile: str) -> str:
 
 
 def _left(folder: Path, begun: Path) -> dict[str, str]:
-    """What a folder of segments says of itself; {} where its job was killed before it said anything."""
+    """The manifest of a segments folder; {} if its job was killed before writing it. Raises UserError for a folder with
+    foreign files."""
     foreign = folder.name
     if folder.is_dir() and not folder.is_symlink():
         found = [path for path in folder.iterdir() if not is_temporary(path.name)]
@@ -203,11 +204,11 @@ def _left(folder: Path, begun: Path) -> dict[str, str]:
 
 
 def _leave(folder: Path) -> None:
-    """Delete a folder of segments, and nothing but what this module wrote in it."""
+    """Delete a folder of segments; files not written by this module are kept, with a warning."""
     for path in folder.iterdir():
         if _OURS.match(path.name) or is_temporary(path.name):
             path.unlink()
     try:
         folder.rmdir()
-    except OSError:  # somebody laid something there meanwhile
+    except OSError:  # it contains foreign files
         log.warning("%s is kept: it holds what this program did not write.", folder)

@@ -1,4 +1,4 @@
-"""A source picture becomes a portrait: the face selected, cropped, read, and checked for being one."""
+"""Read a source picture as a portrait: select, crop, read and check the face."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from ..values import FaceCrop, Portrait
 from .face_checks import upright_turn
 from .portrait import FaceLimits, face_confidence, read_crop, require_face
 
-#: Pixels of the crop that is selected; whoever reads it takes its own size of the same square.
+#: Nominal size of a selected crop in pixels; readers resample the same square at their own size.
 CROP_SIZE = 512
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class SourcePortrait:
-    """A portrait, and how open its eyes and lips are where the detector told."""
+    """A portrait, and its eye and lip openings if the detector provides them."""
 
     portrait: Portrait
     openings: Openings | None = None
@@ -37,10 +37,10 @@ def crop_face(
 
 
 def read_face_crop(face: FaceModel, crop: FaceCrop, limits: FaceLimits | None = None) -> SourcePortrait:
-    """Read a crop. ``limits`` ask whether it behaves like a face, None takes any.
+    """Read a crop. ``limits``: thresholds of the face check, None to skip it.
 
-    A face that a detector saw passes with a warning: it is one, though perhaps of a kind these weights never saw.
-    Raises UserError otherwise.
+    A failed check is only a warning if a detector found the face, as it may be outside the training data of these
+    weights; otherwise raises UserError.
     """
     portrait = read_crop(face, crop)
     if limits:

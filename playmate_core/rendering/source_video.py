@@ -1,4 +1,4 @@
-"""Films of faces: what drives a portrait, and what is driven frame by frame. Read twice, held one frame at a time."""
+"""Driving and source videos: tracked in a first pass, read in a second, one frame in memory at a time."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..detection.crop import DRIVING_CROP, CropOptions, Patch, crop_to_image, cut, shrink, whole_to_image
+from ..detection.crop import DRIVING_CROP, CropOptions, Square, crop_to_image, shrink, whole_to_image
 from ..detection.detect import FaceSource, Pick, detector, fills, select_face
 from ..detection.detectors import available
 from ..detection.landmarks import Openings
+from ..detection.reading_crop import ReadingCrop, cut_bytes
 from ..detection.tiling import searching
 from ..detection.tracking import FaceTrack, GapLimits, fill_gaps, follow
+from ..detection.video_paste import VideoPaster
 from ..face import FaceModel
 from ..interpolation import FrameInterpolation, frames_by_timestamp, steady_rate
 from ..media.images import Bytes, from_bytes, read_picture
@@ -33,9 +35,9 @@ from .portrait import exact_to, read_crops, to_network, to_shown
 
 @dataclass(frozen=True)
 class FaceVideoOptions:
-    """How a film of a face is read: ``where`` and ``pick`` as in :func:`detect.select_face`, ``crop`` what to take
-    around the face, ``limits`` how often it may be missing, ``smoothing`` how calm the crops of a driven film are (the
-    observation variance, in sides of the crop)."""
+    """How a video of a face is read: ``where`` and ``pick`` as in :func:`detect.select_face`, ``crop`` the area around
+    the face, ``limits`` of detection gaps, ``smoothing`` of the crops of a source video (observation variance, in sides
+    of the crop)."""
 
     where: FaceSource = "auto"
     pick: Pick | None = None
@@ -51,16 +53,16 @@ class FaceVideoOptions:
 def read_driving(
     face: FaceModel, path: Path, options: FaceVideoOptions | None = None, progress: Progress | None = None
 ) -> MotionClip:
-    """What the face in a film does, at the film's rate (a film of no steady rate is read at its mean rate).
+    """The motion of the face in a driving video, at the video's rate (variable-rate videos: at the mean rate).
 
-    One upright box holds the face throughout. Where the detector lost it, the motion lies between its neighbours.
+    One upright box is used for all frames. Where the detector lost the face, motion is interpolated.
     """
     options = options or FaceVideoOptions()
     facts, times = video_facts(path), list[float]()
     track, report = _track(path, options, facts.frames, progress)
-    size = face.config.reading_size
-    affine = _fixed_crop(path, track, options, size)
-    crops, samples = (cut(image, affine, size, "edge") for image in _images(path, times, track is None)), FaceSamples()
+    square, height, width = _fixed_square(path, track, options)
+    reading = ReadingCrop.of(square, height, width, face.config)
+    crops, samples = (reading.read(picture) for picture in _pictures(path, times, track is None)), FaceSamples()
     motion, _ = read_crops(face, samples.of(crops), facts.fps, options.batch, facts.frames, report)
     openings = None
     if track is None:
@@ -77,25 +79,24 @@ def read_driving(
 
 
 def read_driving_picture(face: FaceModel, path: Path, options: FaceVideoOptions | None = None) -> MotionClip:
-    """What the face in a picture does, as one frame. Raises UserError when no face is found."""
+    """The motion of a driving picture, one frame. Raises UserError when no face is found."""
     options = options or FaceVideoOptions()
     image = read_picture(path)
     found = select_face(image, options.where, options.pick)
-    size = face.config.reading_size
-    height, width = image.shape[:2]
     found = replace(found, face=found.face and found.face.in_video())
-    affine = found.crop_to_image(height, width, size, options.crop)
-    motion, _ = read_crops(face, [cut(image, affine, size, "edge")], FPS, 1, 1, None)
+    height, width = image.shape[:2]
+    reading = ReadingCrop.of(found.square(options.crop), height, width, face.config)
+    motion, _ = read_crops(face, [reading.read(image)], FPS, 1, 1, None)
     openings = None if found.face is None or found.face.finest is None else Openings.of(found.face.finest[None])
     return MotionClip(motion, openings, path.name, tensor_hash(face.motion))
 
 
 @dataclass(frozen=True)
 class SourceVideo:
-    """A film of somebody who is to be driven, ``motion.fps`` frames a second.
+    """A source video to be driven, at ``motion.fps``.
 
-    ``shown`` (T,) is the number of the film's frame that each of them shows; ``crops`` (T, 2, 3) where the face lies in
-    it; ``keypoints`` (T, K, 3) canonical; ``motion`` what the face does by itself; ``openings`` of eyes and lips.
+    ``shown`` (T,): index of the file's frame for each output frame; ``crops`` (T, 2, 3): crop to picture affines;
+    ``keypoints`` (T, K, 3) canonical; ``motion`` of the face itself; ``openings`` of eyes and lips.
     """
 
     path: Path
@@ -117,23 +118,26 @@ def read_source_video(
     fps: float | None = None,
     progress: Progress | None = None,
 ) -> SourceVideo:
-    """Read a film of somebody, cropped anew in every frame unless it is a face crop already.
+    """Read a source video, cropped per frame unless it is a face crop already.
 
-    ``fps`` is the rate it will be shown at, its own if None.
+    ``fps`` is the output rate, None for the video's own.
     """
     options = options or FaceVideoOptions(crop=CropOptions())
     facts, times = video_facts(path), list[float]()
     track, report = _track(path, options, facts.frames, progress)
     size = 2 * face.config.image_size
     still = track is None or _is_crop(path, track, options)
-    fixed = _fixed_crop(path, track, options, size) if still else None
+    fixed = None
+    if still:
+        square, height, width = _fixed_square(path, track, options)
+        fixed = whole_to_image(height, width, size) if square is None else crop_to_image(square, size)
     squares = () if track is None or still else track.squares(options.crop, options.smoothing)
     affines = [crop_to_image(square, size) for square in squares]
 
     def crops() -> Iterator[Tensor]:
-        for i, image in enumerate(_images(path, times, track is None)):
+        for i, picture in enumerate(_pictures(path, times, track is None)):
             affine = fixed if fixed is not None else affines[min(i, len(affines) - 1)]
-            yield shrink(cut(image, affine, size, "edge"), face.config.reading_size)
+            yield from_bytes(shrink(cut_bytes(picture, affine, size), face.config.reading_size))
 
     samples = FaceSamples()
     motion, keypoints = read_crops(face, samples.of(crops()), facts.fps, options.batch, facts.frames, report)
@@ -158,22 +162,23 @@ def read_source_video(
 
 
 class SourceVideoRenderer:
-    """Draws a film with its face under other keypoints, part after part: the film is decoded once for all of them."""
+    """Renders a source video with driven keypoints, in consecutive parts; the video is decoded once for all of them."""
 
     def __init__(self, source_video: SourceVideo, x_s: Tensor, x_d: Tensor) -> None:
-        """``x_s`` and ``x_d`` (T, K, 3), the film's own keypoints and the driven; T may be less than the film has."""
+        """``x_s`` and ``x_d`` (T, K, 3), the video's own keypoints and the driven; T may be less than the video has."""
         self.source_video, self._x_s, self._x_d = source_video, x_s, x_d
         self._pictures: Iterator[Bytes] = iter(())
         self._next = -1
+        self._paster = VideoPaster(source_video.crop_size)
 
     def show(
         self, renderer: FallbackRenderer, start: int, stop: int, progress: Progress | None = None
     ) -> Iterator[Tensor]:
-        """Yield frames ``start`` up to ``stop``, the face put back: uint8 (n, H, W, 3), n at most ``brush.batch``."""
+        """Yield frames ``start`` up to ``stop``, pasted back: uint8 (n, H, W, 3), n at most ``renderer.batch``."""
         if start != self._next:
             self._pictures = _shown(self.source_video, start, len(self._x_d))
         self._next = start
-        waiting: list[Bytes] = []  # a group that did not fit stays here and is drawn in two
+        waiting: list[Bytes] = []  # a batch that did not fit in memory is kept and rendered in two
         while self._next < stop:
             count = min(renderer.batch, stop - self._next)
             waiting += islice(self._pictures, max(0, count - len(waiting)))
@@ -189,25 +194,24 @@ class SourceVideoRenderer:
 
     def _pasted(self, renderer: FallbackRenderer, group: list[Bytes], reach: slice) -> Tensor | None:
         size, places = self.source_video.crop_size, self.source_video.crops[reach]
-        wide = [cut(from_bytes(p), a, size, "edge") for p, a in zip(group, places, strict=True)]
+        wide = [cut_bytes(picture, affine, size) for picture, affine in zip(group, places, strict=True)]
 
         def draw(face: FaceModel) -> Tensor:
-            volume = face.appearance(to_network(face, torch.stack([shrink(w, face.config.image_size) for w in wide])))
+            crops = torch.stack([from_bytes(shrink(crop, face.config.image_size)) for crop in wide])
+            volume = face.appearance(to_network(face, crops))
             return face.draw(volume, exact_to(face, self._x_s[reach]), exact_to(face, self._x_d[reach]))
 
         drawn = renderer.draw(draw, len(group))
         if drawn is None:
             return None
-        crops = to_shown(drawn).numpy()
-        patches = (Patch(affine, size, *picture.shape[:2]) for affine, picture in zip(places, group, strict=True))
-        pasted = (patch.paste(picture, crop) for patch, picture, crop in zip(patches, group, crops, strict=True))
+        pasted = self._paster.paste(group, to_shown(drawn).numpy(), places)
         return torch.stack([torch.from_numpy(picture) for picture in pasted])
 
 
 def _track(
     path: Path, options: FaceVideoOptions, frames: int, progress: Progress | None
 ) -> tuple[FaceTrack | None, Progress | None]:
-    """The face through the film, where a detector looks for it; and who is to be told of the second reading."""
+    """The face track, None without a detector; and the progress callback of the second pass."""
     name = options.where
     if name == "auto":
         first = from_bytes(next(read_frames(path)).picture)
@@ -227,30 +231,28 @@ def _track(
     return follow(pictures, detector(name), options.pick, options.limits, frames, half), other_half
 
 
-def _fixed_crop(path: Path, track: FaceTrack | None, options: FaceVideoOptions, size: int) -> Tensor:
-    """One crop for the whole film."""
+def _fixed_square(path: Path, track: FaceTrack | None, options: FaceVideoOptions) -> tuple[Square | None, int, int]:
+    """One square for the whole video, None for the largest there is; and the height and width of the pictures."""
     first = from_bytes(next(read_frames(path)).picture)
     height, width = first.shape[:2]
     if track is None:
-        return select_face(first, options.where, options.pick).crop_to_image(height, width, size, options.crop)
-    if _is_crop(path, track, options):
-        return whole_to_image(height, width, size)
-    return crop_to_image(track.box(options.crop), size)
+        return select_face(first, options.where, options.pick).square(options.crop), height, width
+    return None if _is_crop(path, track, options) else track.box(options.crop), height, width
 
 
 def _is_crop(path: Path, track: FaceTrack, options: FaceVideoOptions) -> bool:
-    """Whether the film shows about what would be cropped, so that it need not be."""
+    """Whether the video is a face crop already."""
     facts = video_facts(path)
     return (
         options.where == "auto" and options.pick is None and fills(track.box(options.crop), facts.height, facts.width)
     )
 
 
-def _images(path: Path, times: list[float], warn: bool) -> Iterator[Tensor]:
-    """The pictures of a film as floats; when each is shown is noted in ``times``."""
+def _pictures(path: Path, times: list[float], warn: bool) -> Iterator[Bytes]:
+    """The pictures of a video; appends their timestamps to ``times``."""
     for frame in read_frames(path, warn=warn):
         times.append(frame.time)
-        yield from_bytes(frame.picture)
+        yield frame.picture
 
 
 def _nearest(reading: FrameInterpolation) -> Tensor:
@@ -258,7 +260,7 @@ def _nearest(reading: FrameInterpolation) -> Tensor:
 
 
 def _shown(source_video: SourceVideo, start: int, stop: int) -> Iterator[Bytes]:
-    """The film's pictures from one on, each as often as it is shown."""
+    """The file's pictures for output frames ``start`` up to ``stop``, with repetitions."""
     wanted = iter(source_video.shown[start:stop].tolist())
     number = next(wanted, None)
     for i, frame in enumerate(read_frames(source_video.path, warn=False)):

@@ -1,4 +1,4 @@
-"""The motion of frames that say when they are shown: of films at a steady rate and of those that have none."""
+"""Read the motion of frames with timestamps, for videos of constant and of variable rate."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def read_timed_motion(
     total: int = 0,
     progress: Progress | None = None,
 ) -> Motion:
-    """:func:`portrait.read_motion` of frames that come when they say, at ``fps``; warns where they show no face."""
+    """:func:`portrait.read_motion` for frames with timestamps, resampled to ``fps``; warns if they show no face."""
     times: list[float] = []
 
     def pictures() -> Iterator[Bytes | Tensor]:
@@ -44,7 +44,7 @@ def read_timed_motion(
 
 
 def at_steady_rate(motion: Motion, times: list[float]) -> Motion:
-    """A motion of which frame i was seen at ``times[i]`` seconds, laid at its own rate."""
+    """A motion whose frame i has the timestamp ``times[i]`` in seconds, resampled to its constant rate if needed."""
     shown = torch.tensor(times, dtype=torch.float64)
     if steady_rate(shown, motion.fps):
         return motion

@@ -1,4 +1,4 @@
-"""Where the keypoints of a driven portrait go: worked out stretch by stretch, so that a clip's length does not show."""
+"""Keypoint trajectories of driven portraits, computed in parts so that memory does not grow with the clip."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ from .source_image import SourcePortrait
 
 @dataclass(frozen=True)
 class KeypointTrajectory:
-    """``frames`` frames at ``fps``: ``x_s`` (1, K, 3) are the picture's own seen keypoints, ``x_d`` makes the driven.
+    """``frames`` frames at ``fps``: ``x_s`` (1, K, 3) are the picture's image keypoints, ``x_d`` computes the driven
+    ones.
 
-    ``facts`` and ``tensors`` decide them, for whoever must know whether two courses are the same.
+    ``facts`` and ``tensors`` determine the trajectory, for fingerprints.
     """
 
     x_s: Tensor
@@ -36,24 +37,24 @@ class KeypointTrajectory:
 
 
 class ResampledClip:
-    """A performance at another rate, of which only the frames asked for are made: see :meth:`MotionClip.at`."""
+    """A motion clip resampled lazily: only requested frames are computed. See :meth:`MotionClip.at`."""
 
     def __init__(self, motion_clip: MotionClip, fps: float) -> None:
-        self._performance, self.fps = motion_clip, fps
+        self._motion_clip, self.fps = motion_clip, fps
         rate, frames = motion_clip.motion.fps, len(motion_clip)
         self._reading = None if frames == 1 or abs(fps - rate) < 1e-6 else resample_frames(frames, rate, fps)
 
     def __len__(self) -> int:
-        return len(self._performance) if self._reading is None else len(self._reading.first)
+        return len(self._motion_clip) if self._reading is None else len(self._reading.first)
 
     def __getitem__(self, frames: Tensor) -> MotionClip:
         frames_between = self._reading
         if frames_between is None:
-            return self._performance.at(self.fps)[frames]
+            return self._motion_clip.at(self.fps)[frames]
         part = FrameInterpolation(
             frames_between.first[frames], frames_between.second[frames], frames_between.weight[frames]
         )
-        return self._performance.interpolate(part, self.fps)
+        return self._motion_clip.interpolate(part, self.fps)
 
     def reference_frame(self, reference: str) -> int:
         """As :func:`pose.reference_frame`."""
@@ -66,7 +67,7 @@ class ResampledClip:
 def portrait_trajectory(
     face: FaceModel, source: SourcePortrait, motion_clip: MotionClip, how: DrivingOptions, fps: float | None = None
 ) -> KeypointTrajectory:
-    """The course of a picture under a performance, at ``fps`` or at its own rate; one frame is held for a second."""
+    """The trajectory of a picture driven by a motion clip, at ``fps`` or the clip's rate; one frame is held for 1 s."""
     portrait = source.portrait
     motion, how = comparable(motion_clip.motion, portrait.rest, how)
     motion_clip = replace(motion_clip, motion=motion)
@@ -77,7 +78,7 @@ def portrait_trajectory(
     led = replace(how, reference="first")
 
     def x_d(first: int, last: int) -> Tensor:
-        """Every stretch is led by the reference frame, which the rest is measured from."""
+        """Prepends the reference frame to every part, as the others are relative to it."""
         frames = torch.cat([start, torch.arange(first, last)]) if len(timed) > 1 else torch.zeros(1, dtype=torch.long)
         seen = place_motion(portrait.keypoints, driven(frames))
         guided = guide_keypoints(face, x_s, seen, led, 0, source.openings, timed[frames].openings)
@@ -92,7 +93,7 @@ def portrait_trajectory(
 
 
 def _driven(rest: Motion, timed: ResampledClip, how: DrivingOptions) -> Callable[[Tensor], Motion]:
-    """The portrait's motion at frames of which the first is the reference; a smoother has to see the whole at once."""
+    """The portrait's motion at given frames, the first of which is the reference; smoothing needs the whole clip."""
     if how.smoothing and len(timed) > 1:
         whole = drive_still(rest, timed[torch.arange(len(timed))].motion, how)
         return whole.__getitem__

@@ -1,4 +1,4 @@
-"""A portrait under a motion as a video file: drawn, pasted back and encoded at once, in memory that does not grow."""
+"""Render jobs for portraits and source videos: what is rendered, composited and hashed."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from .trajectory import KeypointTrajectory
 
 @dataclass(frozen=True)
 class Composition:
-    """What a frame shows: the crop, or with ``pasted`` the whole picture with the face put back into it, where ``mask``
-    (S, S) of the crop says; None is the crop without its border."""
+    """What a frame shows: the crop, or with ``pasted`` the whole picture with the crop blended in by ``mask`` (S, S),
+    None for a feathered crop."""
 
     pasted: bool = False
     mask: NDArray[np.uint8] | None = None
@@ -37,7 +37,7 @@ class Composition:
         return (height, width) if self.pasted else (portrait.crop_size, portrait.crop_size)
 
     def finish(self, portrait: Portrait) -> Finish:
-        """What is done to drawn crops."""
+        """The post-processing of rendered crops."""
         return partial(paste_back, portrait, mask=self.mask) if self.pasted else iter
 
 
@@ -48,7 +48,7 @@ def portrait_job(
     rendering: RenderOptions | None = None,
     composition: Composition | None = None,
 ) -> RenderJob:
-    """The video of a portrait under ``motion``, at the motion's rate."""
+    """The job to render a portrait with ``motion``, at the motion's rate."""
     rendering, composition = rendering or RenderOptions(), composition or Composition()
     motion = adapt_motion(motion, portrait.rest)
     if rendering.expression == "relative":  # against the whole motion's first frame, not a segment's
@@ -73,7 +73,7 @@ def portrait_job(
 def trajectory_job(
     face: FaceModel, portrait: Portrait, trajectory: KeypointTrajectory, batch: int, composition: Composition
 ) -> RenderJob:
-    """The video of a portrait whose keypoints follow ``trajectory``."""
+    """The job to render a portrait whose keypoints follow ``trajectory``."""
 
     def draw(renderer: FallbackRenderer, start: int, stop: int, progress: Progress | None) -> Iterator[Tensor]:
         x_s, x_d = trajectory.x_s, trajectory.x_d
@@ -88,8 +88,7 @@ def trajectory_job(
 
 
 def source_video_job(face: FaceModel, source: SourceVideo, x_s: Tensor, x_d: Tensor, batch: int) -> RenderJob:
-    """The video of somebody with their face under other keypoints: ``x_s`` their own (T, K, 3) and ``x_d`` the
-    driven."""
+    """The job to render a source video with its keypoints ``x_s`` (T, K, 3) replaced by the driven ones ``x_d``."""
     frames = SourceVideoRenderer(source, x_s, x_d)
 
     def tensors() -> list[Tensor]:
@@ -100,7 +99,7 @@ def source_video_job(face: FaceModel, source: SourceVideo, x_s: Tensor, x_d: Ten
 
 
 def _decisive(portrait: Portrait, composition: Composition) -> list[Tensor]:
-    """What decides a portrait's pictures beside keypoints."""
+    """The tensors that determine a portrait's pictures besides keypoints."""
     mask = [] if composition.mask is None else [torch.from_numpy(composition.mask)]
     size = torch.tensor(portrait.crop_size)
     return [portrait.image, portrait.crop_to_image, size, portrait.appearance, *mask]

@@ -1,4 +1,4 @@
-"""The audio room: who listens, and what sound is before that."""
+"""Speech: audio encoders, and the waveforms they take."""
 
 from .encoders import ENCODERS, AudioEncoder, Backend, make_encoder
 from .waveform import SAMPLE_RATE, Speech, frame_count, loudness, mono, resample

@@ -2,7 +2,7 @@
 
 Video frame i owns the 640 samples from 640 i on; its two 50 Hz tokens 2 i and 2 i + 1 lie symmetrically about its
 centre (token j is centred at sample 159.5 + 320 j). Long audio is encoded in chunks, so memory grows only with the
-features themselves. A new encoder of the wav2vec2 family is a row in ``ENCODERS``.
+features themselves. To add an encoder of the wav2vec2 family, add a row to ``ENCODERS``.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ class LogMel(Listener):
 
     HOP, WINDOW, FFT, BANDS = 160, 400, 512, 40
     FLOOR_DB = -80.0
-    #: Mean and spread of levelled speech over all bands, fixed so that the same sound is always the same number.
+    #: Mean and standard deviation of levelled speech over all bands; constants, so that features are reproducible.
     MEAN_DB, SPREAD_DB = -55.0, 16.0
 
     margin = (FFT - HOP) // 2
     overlap = 0
 
     def load(self) -> None:
-        """There is nothing to read."""
+        """Does nothing: log-mel has no weights."""
 
     def gain(self, power: np.ndarray) -> float:
         return speech_gain(power)
@@ -74,7 +74,7 @@ def mel_filters(fft: int, bands: int) -> np.ndarray:
     """(bands, fft / 2 + 1) float32 triangles of height 1, 60 Hz to 7.6 kHz, equally wide in mel.
 
     The scale is that of Slaney's Auditory Toolbox (Interval Research 1998-010): linear to 1 kHz, logarithmic above.
-    Written out because librosa, which has it too, compiles for 12 seconds first and needs a folder to cache that in.
+    Implemented here because librosa's version spends 12 seconds in JIT compilation and needs a cache folder.
     """
     edges = _hz(np.linspace(_mel(60.0), _mel(7600.0), bands + 2))
     bins = np.fft.rfftfreq(fft, 1.0 / SAMPLE_RATE)
@@ -99,7 +99,7 @@ def _hz(mels: np.ndarray) -> np.ndarray:
 
 
 class HiddenStates(Listener):
-    """All hidden states of a frozen wav2vec2-like transformer, two 50 Hz tokens side by side.
+    """All hidden states of a frozen wav2vec2-like transformer, two 50 Hz tokens concatenated.
 
     40 samples of margin on each side make exactly 2 n tokens of n frames. The first convolution normalises over time,
     so chunks are long (30 s), share two seconds on each side, and the clip is scaled to unit variance as a whole.
@@ -164,7 +164,7 @@ class HiddenStates(Listener):
 ENCODERS: dict[str, Backend] = {
     "logmel": Backend(layers=1, width=4 * LogMel.BANDS, build=LogMel),
     "wav2vec2": Backend(layers=12, width=2 * 768, build=HiddenStates, hub="facebook/wav2vec2-base-960h"),
-    # Encoders of public motion generators, each listening as its generator was trained to.
+    # Encoders of public motion generators, each with the preprocessing that its generator was trained with.
     "joyvasa-hubert": Backend(layers=1, width=768, build=WindowedHubert),
     "joyvasa-wav2vec2": Backend(layers=1, width=768, build=WindowedHubert),
     "ditto-hubert": Backend(layers=1, width=1024, build=StreamingHubert),
@@ -181,8 +181,9 @@ def make_encoder(
 ) -> AudioEncoder:
     """The encoder called ``name`` in ENCODERS; weights are read at the first ``listen``.
 
-    ``source`` a local folder or hub id; without ``download`` only what is already on this machine is used. ``mix``
-    (L,) weights sum the layers to one, so that an hour fits in memory. Raises UserError for an unknown name.
+    ``source`` a local folder or hub id; without ``download`` only files already on this machine are used. ``mix``
+    (L,): weights that sum the layers to a single one, so that an hour fits in memory. Raises UserError for an unknown
+    name.
     """
     if name not in ENCODERS:
         raise UserError(f"Unknown audio encoder {name!r}; choose one of {', '.join(ENCODERS)}.")

@@ -1,4 +1,4 @@
-"""HuBERT and wav2vec2 of the base family from a bare set of tensors: the geometry is read from their shapes."""
+"""HuBERT and wav2vec2 base models from a plain state dict: the configuration is inferred from tensor shapes."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-#: Strides of the seven convolutions, which no shape tells: 320 samples make a token.
+#: Strides of the seven convolutions, which cannot be inferred from shapes: 320 samples make a token.
 STRIDES = (5, 2, 2, 2, 2, 2, 2)
-#: Numbers of an attention head, in every published size.
+#: Width of an attention head, the same in every published size.
 HEAD_WIDTH = 64
-#: The weight-normalised convolution as older and as newer versions of torch call its parts.
+#: Keys of the weight-normalised convolution in older and in newer versions of torch.
 _SPELLINGS = (
     ("conv.weight_g", "conv.parametrizations.weight.original0"),
     ("conv.weight_v", "conv.parametrizations.weight.original1"),
@@ -61,7 +61,7 @@ def make_hubert(shapes: Shapes) -> nn.Module:
 
 
 def respelled(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """``tensors`` with the weight-normalised convolution spelled as the keys of ``wanted`` spell it."""
+    """``tensors`` with the keys of the weight-normalised convolution renamed to those in ``wanted``."""
     renamed = dict(tensors)
     for old, new in _SPELLINGS:
         for key in tensors:

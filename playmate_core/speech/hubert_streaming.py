@@ -1,7 +1,7 @@
-"""Listening as Ditto does: a streaming HuBERT, published as ONNX only (docs/motion_models.md 5.2).
+"""Ditto's audio encoder: a streaming HuBERT, published as ONNX only (docs/motion_models.md 5.2).
 
-A chunk is 3 past, 5 current and 2 future frames of 640 samples, and 80 more; of the 20 tokens that come out, those of
-the 5 current frames are averaged in pairs. No chunk depends on another, so an hour is heard like a second.
+A chunk is 3 past, 5 current and 2 future frames of 640 samples, and 80 more; of the 20 output tokens, those of the 5
+current frames are averaged in pairs. Chunks are independent, so memory does not grow with the length.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from ..errors import UserError
 from ..values import AudioFeatures
 from .hubert_windows import halved
 from .listener import Backend, Progress, Source
-from .waveform import FRAME, SAMPLE_RATE, Speech, Waveform, hear, loudness
+from .waveform import FRAME, SAMPLE_RATE, Speech, Waveform, loudness, to_mono_16k
 
 PAST, CURRENT, FUTURE = 3, 5, 2
 CHUNK = (PAST + CURRENT + FUTURE) * FRAME + 80
 STEP = CURRENT * FRAME
 #: Of 20 tokens, those of the current frames.
 KEPT = slice(2 * PAST, 2 * (PAST + CURRENT))
-#: Silence before a whole file, so that its first frames are the current ones of the first chunk.
+#: Samples of silence before a whole file, so that its first frames are the current ones of the first chunk.
 BEFORE = CHUNK - (CURRENT + FUTURE) * FRAME
 
 
 def published_frames(samples: int) -> int:
-    """Frames the reference makes of a file: ceil(samples / 16000 * 25) in double precision.
+    """Number of frames the reference produces for a file: ceil(samples / 16000 * 25) in double precision.
 
     At some exact multiples of 640 samples (7, 14, 28, 55 ...) it is one more than there are.
     """
@@ -39,7 +39,7 @@ def published_frames(samples: int) -> int:
 
 
 def chunk_count(samples: int) -> int:
-    """Chunks that a whole file is heard in."""
+    """Number of chunks for a whole file of ``samples``."""
     return -(-published_frames(samples) // CURRENT)
 
 
@@ -49,7 +49,7 @@ def file_chunk(samples: np.ndarray, index: int) -> np.ndarray:
 
 
 def stream_chunk_count(samples: int) -> int:
-    """Chunks that a file is streamed in: as long as they begin inside it and the silence before."""
+    """Number of chunks for a streamed file: all that begin inside it or in the silence before it."""
     return -(-(samples + PAST * FRAME) // STEP)
 
 
@@ -59,14 +59,14 @@ def stream_chunk(samples: np.ndarray, index: int) -> np.ndarray:
 
 
 def current_rows(tokens: Tensor) -> Tensor:
-    """The rows (5, D) of a chunk's current frames, of its tokens (20, D)."""
+    """The rows (5, D) of a chunk's current frames, from its tokens (20, D)."""
     return halved(tokens[KEPT])
 
 
 class StreamingHubert:
     """An :class:`AudioEncoder` around Ditto's ONNX file.
 
-    With ``silence`` frames, sound is heard as it is streamed, after so many frames of encoded silence.
+    With ``silence`` > 0 the streaming chunk layout is used, after that many frames of encoded silence.
     """
 
     def __init__(self, name: str, row: Backend, source: Source, silence: int = 0) -> None:
@@ -75,14 +75,16 @@ class StreamingHubert:
         self._session: Any = None
 
     def listen(self, waveform: Waveform, rate: int, progress: Progress | None = None) -> AudioFeatures:
-        """See AudioEncoder. Where the reference counts a frame more than there are, its row is kept as ``after``."""
+        """See AudioEncoder. Where the reference counts one frame more than there are, its row is kept as ``after``."""
         self.load()
-        sound = hear(waveform, rate)
-        power = Speech.hear(sound, SAMPLE_RATE).power()
+        sound = to_mono_16k(waveform, rate)
+        power = Speech.from_waveform(sound, SAMPLE_RATE).power()
         frames = len(power)
         if self.silence:
-            hush = np.zeros(self.silence * FRAME, np.float32)
-            before = self._rows([file_chunk(hush, i) for i in range(chunk_count(len(hush)))], None)[: self.silence]
+            silent_samples = np.zeros(self.silence * FRAME, np.float32)
+            before = self._rows([file_chunk(silent_samples, i) for i in range(chunk_count(len(silent_samples)))], None)[
+                : self.silence
+            ]
             count = stream_chunk_count(len(sound))
             rows = self._rows((stream_chunk(sound, i) for i in range(count)), progress, count)
             return AudioFeatures(rows[:frames], loudness(power), self.name, before=before, after=None)
@@ -100,12 +102,12 @@ class StreamingHubert:
         return torch.cat(rows)[:, None]
 
     def encode(self, chunk: np.ndarray) -> Tensor:
-        """A chunk (6480,) as tokens (20, D)."""
-        heard = self._session.run(None, {self._session.get_inputs()[0].name: chunk[None]})[0]
-        return torch.from_numpy(np.asarray(heard, np.float32)).reshape(-1, self.width)
+        """Encode a chunk (6480,) into tokens (20, D)."""
+        encoded = self._session.run(None, {self._session.get_inputs()[0].name: chunk[None]})[0]
+        return torch.from_numpy(np.asarray(encoded, np.float32)).reshape(-1, self.width)
 
     def load(self) -> None:
-        """Open the file, if it is not open. Raises UserError when it, or onnxruntime, is not there or does not fit."""
+        """Open the ONNX session once. Raises UserError when the file or onnxruntime is missing or does not fit."""
         if self._session is not None:
             return
         path = Path(self.source.weights or "hubert_streaming_fix_kv.onnx")

@@ -1,6 +1,7 @@
-"""Listening as JoyVASA does: windows of four seconds, each encoded on its own (docs/motion_models.md 4.2 and 4.5).
+"""JoyVASA's audio encoder: windows of four seconds, encoded independently (docs/motion_models.md 4.2 and 4.5).
 
-A window of 64000 samples is mirrored to 64080, of which HuBERT makes exactly 200 tokens; each pair becomes one row.
+A window of 64000 samples is reflect-padded to 64080, for which HuBERT returns exactly 200 tokens; each pair is averaged
+to one row.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 from ..errors import UserError
 from ..values import AudioFeatures
 from .listener import Backend, Progress, Source
-from .waveform import FRAME, SAMPLE_RATE, Speech, Waveform, hear, loudness
+from .waveform import FRAME, SAMPLE_RATE, Speech, Waveform, loudness, to_mono_16k
 
 #: Video frames and samples of a window.
 WINDOW_FRAMES = 100
@@ -26,12 +27,12 @@ PADS = ("zero", "replicate")
 
 
 @dataclass(frozen=True)
-class Listening:
-    """How a clip is laid before the encoder.
+class WindowOptions:
+    """How a clip is prepared for the encoder.
 
-    ``lead_frames`` of silence in front, and one behind where there are any: 2 is the published setting, whose motion
-    runs 80 ms behind the voice; 0 begins with the voice. ``waveform`` "raw", or "standardised" as the first release
-    did. ``pad``: what the last window is filled with.
+    ``lead_frames`` of silence are prepended, and one frame appended if there are any: 2 is the published setting, whose
+    motion lags the speech by 80 ms; 0 starts with the speech. ``waveform``: "raw", or "standardised" as in the first
+    release. ``pad``: how the last window is filled.
     """
 
     lead_frames: int = 2
@@ -44,8 +45,8 @@ class Listening:
         if self.waveform not in WAVEFORMS or self.pad not in PADS:
             raise ValueError(f"Choose a waveform of {WAVEFORMS} and a pad of {PADS}, got {self}.")
 
-    def laid(self, samples: np.ndarray) -> np.ndarray:
-        """(n,) samples as they are cut into windows."""
+    def padded(self, samples: np.ndarray) -> np.ndarray:
+        """The samples (n,) normalised and padded, ready to be cut into windows."""
         if self.waveform == "standardised":
             samples = (samples - samples.mean()) / (samples.std() + np.float32(1e-5))
         behind = FRAME if self.lead_frames else 0
@@ -53,23 +54,23 @@ class Listening:
 
 
 def window_count(total: int) -> tuple[int, int]:
-    """Windows, and frames that are kept of them, of a clip of ``total`` samples, padding included.
+    """Number of windows and of frames kept from them, for a clip of ``total`` samples including padding.
 
-    As the reference counts, in double precision: at 201 frames' samples exactly it is one frame short.
+    Computed in double precision as in the reference: for exactly 201 frames of samples it is one frame short.
     """
     windows = max(1, -(-int(total / SAMPLE_RATE * 25) // WINDOW_FRAMES))
     return windows, WINDOW_FRAMES * windows - max(0, math.ceil((WINDOW_SAMPLES * windows - total) / FRAME))
 
 
 def cut_window(samples: np.ndarray, index: int, pad: str = "zero") -> np.ndarray:
-    """The (64000,) samples of a window; what lies beyond the clip is filled up."""
+    """The samples (64000,) of a window, padded beyond the end of the clip."""
     inside = samples[index * WINDOW_SAMPLES : (index + 1) * WINDOW_SAMPLES]
     fill = samples[-1] if pad == "replicate" and len(samples) else 0.0
     return np.pad(inside, (0, WINDOW_SAMPLES - len(inside)), constant_values=fill)
 
 
 def mirrored(waveform: Tensor) -> Tensor:
-    """A waveform (1, n) as long as HuBERT needs for n // 320 tokens, by the reference's two half-sized reflections."""
+    """Pad a waveform (1, n) to the length HuBERT needs for n // 320 tokens, by the reference's two reflections."""
     missing = math.ceil((TOKEN * (waveform.shape[-1] // TOKEN) + 80 - waveform.shape[-1]) / 2)
     if missing <= 0:
         return waveform
@@ -79,14 +80,14 @@ def mirrored(waveform: Tensor) -> Tensor:
 
 
 def halved(tokens: Tensor) -> Tensor:
-    """50 Hz tokens (2 T, D) as rows (T, D): linear resampling with half-pixel centres is the mean of each pair."""
+    """50 Hz tokens (2 T, D) -> rows (T, D): linear resampling with half-pixel centres is the mean of each pair."""
     return tokens.unflatten(0, (-1, 2)).mean(1)
 
 
 class WindowedHubert:
-    """An :class:`AudioEncoder` around a HuBERT that came inside a motion generator's file."""
+    """An :class:`AudioEncoder` for a HuBERT stored inside a motion generator's file."""
 
-    def __init__(self, name: str, row: Backend, source: Source, listening: Listening = Listening()) -> None:  # noqa: B008  (frozen)
+    def __init__(self, name: str, row: Backend, source: Source, listening: WindowOptions = WindowOptions()) -> None:  # noqa: B008  (frozen)
         self.name, self.layers, self.width = name, row.layers, row.width
         self.listening = listening
         if source.module is None:
@@ -97,22 +98,22 @@ class WindowedHubert:
         self.module = source.module
 
     def listen(self, waveform: Waveform, rate: int, progress: Progress | None = None) -> AudioFeatures:
-        """See AudioEncoder; the rows beyond the clip that its last window has are kept as ``after``."""
-        sound = hear(waveform, rate)
-        power = Speech.hear(sound, SAMPLE_RATE).power()
-        laid, frames = self.listening.laid(sound), len(power)
-        windows = max(window_count(len(laid))[0], -(-frames // WINDOW_FRAMES))
+        """See AudioEncoder; rows of the last window beyond the end of the clip are kept as ``after``."""
+        sound = to_mono_16k(waveform, rate)
+        power = Speech.from_waveform(sound, SAMPLE_RATE).power()
+        padded, frames = self.listening.padded(sound), len(power)
+        windows = max(window_count(len(padded))[0], -(-frames // WINDOW_FRAMES))
         rows = torch.empty(windows * WINDOW_FRAMES, self.layers, self.width)
         for index in range(windows):
-            heard = self.encode(cut_window(laid, index, self.listening.pad))
-            rows[index * WINDOW_FRAMES : (index + 1) * WINDOW_FRAMES, 0] = heard
+            encoded = self.encode(cut_window(padded, index, self.listening.pad))
+            rows[index * WINDOW_FRAMES : (index + 1) * WINDOW_FRAMES, 0] = encoded
             if progress is not None:
                 progress(index + 1, windows)
         return AudioFeatures(rows[:frames], loudness(power), self.name, after=rows[frames:])
 
     @torch.inference_mode()
     def encode(self, window: np.ndarray) -> Tensor:
-        """One window of samples as rows (100, D)."""
+        """Encode one window of samples (64000,) into rows (100, D)."""
         like = next(self.module.parameters())
         sound = mirrored(torch.from_numpy(np.ascontiguousarray(window))[None]).to(like)
         return halved(self.module(sound).last_hidden_state[0]).float().cpu()

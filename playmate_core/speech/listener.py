@@ -1,4 +1,4 @@
-"""What every audio encoder is: a row of a table, a source of weights, and the way long sound goes through it."""
+"""The audio encoder interface, its table row and weight source, and chunked encoding of long audio."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from ..progress import Progress
 from ..values import AudioFeatures
 from .waveform import Speech, Waveform, loudness
 
-#: At most 30 s go through an encoder at once.
+#: Frames encoded at once, at most: 30 s.
 CHUNK_FRAMES = 750
 
 
 class AudioEncoder(Protocol):
-    """Anything that listens: ``layers`` L and ``width`` D per video frame, as in AudioFeatures."""
+    """An audio encoder: ``layers`` L and ``width`` D per video frame, as in AudioFeatures."""
 
     name: str
     layers: int
     width: int
 
     def listen(self, waveform: Waveform, rate: int, progress: Progress | None = None) -> AudioFeatures:
-        """``waveform`` (samples,) or (channels, samples) at ``rate`` Hz; ``progress(chunks done, chunks)``."""
+        """Encode ``waveform`` (samples,) or (channels, samples) at ``rate`` Hz; ``progress(chunks done, chunks)``."""
         ...
 
 
 @dataclass(frozen=True)
 class Source:
-    """What a pretrained backend is made of: a local file, folder or hub id, a fixed layer mix (L,), where it computes.
+    """Where a pretrained encoder comes from: a local file, folder or hub id, a fixed layer mix (L,), and its device.
 
-    ``module``: the network itself, for encoders that come inside another model's file.
+    ``module``: the network itself, for encoders stored inside another model's file.
     """
 
     weights: str | Path | None = None
@@ -48,7 +48,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Backend:
-    """A row of the table: hidden ``layers``, ``width`` per video frame, who builds it, and its ``hub`` id, if any."""
+    """A row of ENCODERS: hidden ``layers``, ``width`` per video frame, its factory ``build``, and its ``hub`` id."""
 
     layers: int
     width: int
@@ -57,14 +57,15 @@ class Backend:
 
 
 def chunk_plan(frames: int, longest: int, overlap: int) -> list[tuple[int, int]]:
-    """Consecutive (first, last) covering ``frames``, nearly equal, each at most ``longest`` with its two overlaps."""
+    """Consecutive (first, last) ranges covering ``frames``, of nearly equal length, at most ``longest`` with
+    overlaps."""
     count = 1 if frames <= longest else -(-frames // (longest - 2 * overlap))
     edges = [frames * k // count for k in range(count + 1)]
     return list(zip(edges, edges[1:], strict=False))
 
 
 class Listener(ABC):
-    """What all backends share: hear, measure, encode chunk by chunk, and drop what overlaps.
+    """Shared by encoders: convert to mono 16 kHz, measure loudness, encode chunk by chunk, drop the overlaps.
 
     ``margin`` samples surround each chunk; ``overlap`` frames of context on each side are encoded and discarded.
     """
@@ -80,26 +81,26 @@ class Listener(ABC):
     def listen(self, waveform: Waveform, rate: int, progress: Progress | None = None) -> AudioFeatures:
         """See AudioEncoder. Raises UserError for bad audio or missing weights, before any slow work."""
         self.load()
-        speech = Speech.hear(waveform, rate)
+        speech = Speech.from_waveform(waveform, rate)
         power = speech.power()
         gain, frames = np.float32(self.gain(power)), len(power)
         features = torch.empty(frames, self.layers, self.width)
         plan = chunk_plan(frames, self.chunk_frames, self.overlap)
         for done, (first, last) in enumerate(plan, start=1):
             begin, end = max(first - self.overlap, 0), min(last + self.overlap, frames)
-            heard = self.encode(speech.cut(begin, end, self.margin) * gain)
-            features[first:last] = heard[first - begin : last - begin]
+            encoded = self.encode(speech.cut(begin, end, self.margin) * gain)
+            features[first:last] = encoded[first - begin : last - begin]
             if progress is not None:
                 progress(done, len(plan))
         return AudioFeatures(features, loudness(power), self.name)
 
     @abstractmethod
     def load(self) -> None:
-        """Read the weights, if there are any and they were not read yet."""
+        """Load the weights once, if there are any."""
 
     @abstractmethod
     def gain(self, power: np.ndarray) -> float:
-        """The factor for the whole clip, from its frame powers (T,)."""
+        """The amplitude factor for the whole clip, from its frame powers (T,)."""
 
     @abstractmethod
     def encode(self, samples: np.ndarray) -> Tensor:

@@ -1,4 +1,4 @@
-"""Sound before anyone listens: any rate and channels to 16 kHz mono, in whole video frames, with its loudness."""
+"""Waveforms: any rate and channels to 16 kHz mono, padded to whole video frames, and their loudness."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ def resample(waveform: np.ndarray, rate: int) -> np.ndarray:
         return waveform
     import soxr
 
-    heard = soxr.resample(waveform, rate, SAMPLE_RATE, quality="HQ")
+    resampled = soxr.resample(waveform, rate, SAMPLE_RATE, quality="HQ")
     count = math.ceil(len(waveform) * (SAMPLE_RATE / rate))
-    return np.pad(heard, (0, max(count - len(heard), 0)))[:count]
+    return np.pad(resampled, (0, max(count - len(resampled), 0)))[:count]
 
 
 def mono(waveform: Waveform) -> np.ndarray:
     """(samples,) or (channels, samples), floats or integers, as the mean of its channels, float32.
 
-    Of channels that cancel each other out the loudest is taken alone.
+    If the channels cancel each other out, the loudest one is used alone.
 
     Raises UserError for empty or non-finite audio, another shape, or floats far outside -1..1.
     """
@@ -63,7 +63,7 @@ def mono(waveform: Waveform) -> np.ndarray:
 
 
 def _mixed(sound: np.ndarray) -> np.ndarray:
-    """The mean of the channels (C, samples), or the loudest where the mean has less than a hundredth of its power."""
+    """The mean of the channels (C, samples), or the loudest one if the mean has less than 1 % of its power."""
     mean = sound.mean(axis=0, dtype=np.float32)
     if len(sound) == 1:
         return mean
@@ -72,10 +72,10 @@ def _mixed(sound: np.ndarray) -> np.ndarray:
     return sound[int(np.argmax(powers))] if cancelled else mean
 
 
-def hear(waveform: Waveform, rate: int) -> np.ndarray:
-    """Any waveform at any rate from 8 to 192 kHz as (samples,) float32, mono, 16 kHz, otherwise as it is.
+def to_mono_16k(waveform: Waveform, rate: int) -> np.ndarray:
+    """A waveform at any rate from 8 to 192 kHz -> (samples,) float32, mono, 16 kHz, otherwise unchanged.
 
-    Raises UserError for a rate outside, and whatever :func:`mono` does.
+    Raises UserError for a rate outside that range, and as :func:`mono` does.
     """
     if int(rate) != rate or not LOWEST_RATE <= rate <= HIGHEST_RATE:
         raise UserError(f"Got a sample rate of {rate} Hz; give a whole number from {LOWEST_RATE} to {HIGHEST_RATE}.")
@@ -85,20 +85,20 @@ def hear(waveform: Waveform, rate: int) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Speech:
-    """``samples`` (640 T,) float32, mono, 16 kHz, zero mean, the last frame completed with silence."""
+    """``samples`` (640 T,) float32, mono, 16 kHz, zero mean, the last frame padded with silence."""
 
     samples: np.ndarray
 
     @staticmethod
-    def hear(waveform: Waveform, rate: int) -> Speech:
-        """Any waveform at any rate from 8 to 192 kHz; warns where it is silent.
+    def from_waveform(waveform: Waveform, rate: int) -> Speech:
+        """Convert a waveform at any rate from 8 to 192 kHz; logs a warning if it is silent.
 
-        Raises UserError for a rate outside, and whatever mono does.
+        Raises UserError for a rate outside that range, and as :func:`mono` does.
         """
-        heard = hear(waveform, rate)
-        frames = frame_count(len(heard), SAMPLE_RATE)
+        resampled = to_mono_16k(waveform, rate)
+        frames = frame_count(len(resampled), SAMPLE_RATE)
         samples = np.zeros(frames * FRAME, np.float32)
-        np.subtract(heard, np.float32(heard.mean(dtype=np.float64)), out=samples[: len(heard)])
+        np.subtract(resampled, np.float32(resampled.mean(dtype=np.float64)), out=samples[: len(resampled)])
         speech = Speech(samples)
         if not audible(speech.power()):
             log.warning("The speech is silent, so the lips will hardly move; please check which sound was given.")
@@ -131,11 +131,11 @@ def audible(power: np.ndarray) -> bool:
 
 
 def speech_gain(power: np.ndarray) -> float:
-    """The factor that brings active speech to SPEECH_DB, from the frame powers (T,).
+    """The amplitude factor that brings active speech to SPEECH_DB, from the frame powers (T,).
 
     Active means louder than an absolute gate and than the loud mean less 10 dB (the gating of ITU-R BS.1770). Loud
-    audio is always turned down; quiet audio is turned up only as far as it is audible (from -65 to -50 dB) and moves
-    like speech (3 to 9 dB between its quiet and its loud frames): silence and steady noise stay what they are.
+    audio is always attenuated; quiet audio is amplified only as far as it is audible (from -65 to -50 dB) and varies
+    like speech (3 to 9 dB between its quiet and its loud frames): silence and steady noise are not amplified.
     """
     audible = power[power > 10.0 ** (GATE_DB / 10.0)]
     if len(audible) == 0:

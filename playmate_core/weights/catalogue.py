@@ -1,7 +1,7 @@
-"""Every file of others that this program can use: what for, how large, under which licence, from where, into where.
+"""Catalogue of third-party model files: purpose, size, licence, source and target folder.
 
-Sizes, revisions and checksums are those that several public projects pin for the same files; what nobody states is left
-empty, never guessed. ``playmate weights list`` shows the table.
+Sizes, revisions and checksums are those that several public projects pin for the same files; unknown ones are empty,
+never guessed. ``playmate weights list`` shows the table.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from .model_file import NON_COMMERCIAL, Edition, ModelFile, ModelSet
 #: Kijai's conversion; it declares no licence of its own, LivePortrait's weights are MIT.
 _KIJAI = ModelFile("liveportrait", "", "MIT (LivePortrait)", "Kijai/LivePortrait_safetensors")
 _KIJAI = replace(_KIJAI, revision="59f30f36d7b791929c25437df7461d5b0e0010b1")
-#: The official repository; KwaiVGI/LivePortrait, its former name, leads there.
+#: The official repository; KwaiVGI/LivePortrait, its former name, redirects to it.
 _OFFICIAL = ModelFile("liveportrait", "", "MIT", "KlingTeam/LivePortrait")
 _OFFICIAL = replace(_OFFICIAL, revision="82a4fa6735ca58432b6ce39301b4b9ee066dea47")
 _WAV2VEC = ModelFile("audio_encoders", "", "Apache-2.0", "facebook/wav2vec2-base-960h")
@@ -162,7 +162,7 @@ MEDIAPIPE = ModelSet(
         ),
     ),
 )
-#: The newest files: where no full revision is known, checksum or size tell whether they are the ones meant.
+#: The newest revision, for files without a known one; they are verified by checksum or size.
 NEWEST = "main"
 _JOYVASA = ModelFile("joyvasa", "", "MIT", "jdh-algo/JoyVASA", NEWEST)
 JOYVASA_MODEL = replace(

@@ -1,4 +1,4 @@
-"""Files a model cannot do without: beside it, where a person says, or in the models folders; or what is missing."""
+"""Find the files that a model needs besides its own: named by the user, beside the model, or in a models folder."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from .folders import Places, by_hand
 
 
 def companion(file: ModelFile, model: Path, beside: Iterable[str], named: Path | None = None) -> Path | None:
-    """Where a catalogued ``file`` lies for a ``model``: where it is ``named``, at one of the places ``beside`` it, or
-    in the models folders; None where it is nowhere. Raises UserError for a named file that is not there."""
+    """The path of a catalogued ``file`` for a ``model``: ``named``, at one of the paths ``beside`` the model, or in a
+    models folder; None if it is nowhere. Raises UserError for a named file that does not exist."""
     if named is not None:
         found = Places.standard().resolve(named)
         if not found.is_file():
@@ -23,7 +23,7 @@ def companion(file: ModelFile, model: Path, beside: Iterable[str], named: Path |
 
 
 def require(file: ModelFile, model: Path, beside: Iterable[str], named: Path | None = None) -> Path:
-    """The same. Raises UserError saying what the missing file is, how large, under which licence and from where."""
+    """As :func:`companion`. Raises UserError, with size, licence and source, for a missing file."""
     found = companion(file, model, beside, named)
     if found is None:
         raise UserError(f"{model.name} needs another file that is not there. {missing(file)}")
@@ -31,7 +31,7 @@ def require(file: ModelFile, model: Path, beside: Iterable[str], named: Path | N
 
 
 def missing(file: ModelFile) -> str:
-    """What to put where, as a sentence."""
+    """A sentence saying which file to put where."""
     places = Places.standard()
     folders = places.folders.get(file.folder, ())
     target = folders[0] / file.name if folders else Path(file.below_models)

@@ -1,4 +1,4 @@
-"""Ditto's published files, or one converted from them, as a motion generator (docs/motion_models.md 5.1)."""
+"""Load Ditto's published files, or one converted from them, as a motion generator (docs/motion_models.md 5.1)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .generator_file import Companions, GeneratorFile, filled, without
 
 WHAT = "Ditto's motion generator"
 DATA = "data."
-#: Where the configuration and the audio encoder lie beside the model: in the same folder, or as on the hub.
+#: Paths of the configuration and the audio encoder relative to the model: the same folder, or as on the hub.
 CONFIGS = tuple(
     folder + name
     for name in ("v0.4_hubert_cfg_pytorch.pkl", "v0.4_hubert_cfg_trt.pkl", "v0.4_hubert_cfg_trt_online.pkl")
@@ -36,7 +36,7 @@ _FACE = ("keypoints", "eyes_open", "eye_balls")
 
 
 def load_ditto(file: GeneratorFile, companions: Companions) -> DittoGenerator:
-    """A generator on the CPU, in eval mode, without gradients. Raises UserError for what does not fit."""
+    """A generator on the CPU, in eval mode, without gradients. Raises UserError for files that do not fit."""
     try:
         config = DittoConfig.of({key: tuple(value.shape) for key, value in file.tensors.items()})
         if config.motion != COLUMNS:
@@ -59,14 +59,14 @@ def load_ditto(file: GeneratorFile, companions: Companions) -> DittoGenerator:
 
 
 def droppable(config: DittoConfig) -> dict[str, tuple[int | None, ...]]:
-    """Keys that a file may hold and no loader needs: copies of one table of frequencies."""
+    """Keys that a file may contain and the loader ignores, with shapes: copies of one frequency table."""
     places = ["", *(f"cond_encoder.{i}." for i in range(config.encoder_layers))]
     places += [f"seqTransDecoder.stack.{i}." for i in range(config.decoder_layers)]
     return {f"{place}rotary.freqs": (config.width // 2,) for place in places}
 
 
 def to_tensors(generator: DittoGenerator) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """What a converted file holds: every tensor, and the configuration that goes with them."""
+    """The content of a converted file: all tensors, and their configuration."""
     data, tensors = generator.data, dict(generator.network.state_dict())
     for name in ("emotions", "blink_table", "limits"):
         if (value := getattr(data, name)) is not None:
@@ -78,15 +78,15 @@ def to_tensors(generator: DittoGenerator) -> tuple[dict[str, Tensor], dict[str, 
 
 
 def _converted(file: GeneratorFile) -> tuple[DittoSettings, DittoData]:
-    told: dict[str, Any] = {
+    stored: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in file.config.get("settings", {}).items()
     }
     tensors, face = file.group(DATA), file.group(DATA + "character.")
     try:
-        if "drive" in told:
-            told["drive"] = Drive(**told["drive"])
-        settings = DittoSettings(**told)
+        if "drive" in stored:
+            stored["drive"] = Drive(**stored["drive"])
+        settings = DittoSettings(**stored)
         character = None
         if face:
             motion = BinnedMotion(**{name: face[name] for name in BinnedMotion.__dataclass_fields__})

@@ -1,4 +1,4 @@
-"""Ditto's configuration pickle: settings in our words, and arrays that are nowhere else (docs/motion_models.md 5.1)."""
+"""Read Ditto's configuration pickle: settings, and arrays stored only there (docs/motion_models.md 5.1)."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from ..errors import UserError
 from ..values import KEYPOINTS
 from .plain_pickle import PROBLEMS, array, is_array, mapping, unpickled
 
-#: Its names of parts and of fade targets, and ours.
+#: Ditto's names of motion parts and fade targets, mapped to ours.
 _PARTS = {"exp": "expression", "t": "translation", "pitch": "pitch", "yaw": "yaw", "roll": "roll", "scale": "scale"}
 _FADES = {"": "none", "d0": "first", "s": "source"}
 
 
 def read_configuration(path: Path) -> tuple[DittoSettings, DittoData]:
-    """Raises UserError for any other file."""
+    """Settings and data of a configuration file. Raises UserError for any other file."""
     try:
-        told = mapping(unpickled(path.read_bytes()))
-        run = mapping(told["default_kwargs"])
+        content = mapping(unpickled(path.read_bytes()))
+        run = mapping(content["default_kwargs"])
         return _settings(run), _data(run)
     except (*PROBLEMS, RuntimeError, OSError, UserError) as problem:
         raise UserError(

@@ -1,9 +1,9 @@
-"""One model, one safetensors file that says what it is: save, load strictly, describe.
+"""Self-describing safetensors model files: save, load strictly, describe.
 
 Metadata, all strings: ``playmate.kind`` face, motion or emotion; ``playmate.version``; ``playmate.config``, JSON of the
 frozen config; ``playmate.tensors``, the :func:`tensor_hash` a load must reproduce; ``playmate.base`` (emotion) the hash
-of the motion model it was trained on; ``playmate.audio`` (motion) who listened; ``playmate.training``, JSON of the
-resolved training config and what it cost; ``license`` and ``data``.
+of the motion model it was trained on; ``playmate.audio`` (motion) the audio encoder; ``playmate.training``, JSON of the
+resolved training config and its cost; ``license`` and ``data``.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ KINDS = {"FaceModel": "face", "MotionDenoiser": "motion", "EmotionController": "
 
 @dataclass(frozen=True)
 class Description:
-    """What a file says of itself, read without loading its tensors. ``str()`` gives it as text for people."""
+    """A file's metadata, read without loading its tensors. ``str()`` formats it for users."""
 
     path: Path
     kind: str
@@ -96,11 +96,11 @@ def save(
     audio: str = "",
     dtype: torch.dtype = torch.float32,
 ) -> None:
-    """Write one model file, whole or not at all.
+    """Write one model file atomically.
 
-    ``dtype`` is what parameters of two and more dimensions are stored in (float16 halves the file); buffers,
-    norms and biases stay float32, and everything loads as float32. ``base``: the motion model an emotion model was
-    trained on, as loaded from its own file. Raises UserError for NaN or Inf, and when the file cannot be written.
+    ``dtype``: storage type of parameters with two or more dimensions (float16 halves the file); buffers, norms and
+    biases stay float32, and everything loads as float32. ``base``: the motion model an emotion model was trained on, as
+    loaded from its own file. Raises UserError for NaN or Inf, and when the file cannot be written.
     """
     path = Path(path)
     kind = KINDS.get(type(module).__name__)
@@ -163,7 +163,7 @@ def load_emotion(path: str | Path, base: nn.Module) -> EmotionController:
 
 
 def describe(path: str | Path) -> Description:
-    """Read a file's own account of itself. Raises UserError for a file that is not one of ours, saying what it is."""
+    """Read a file's metadata. Raises UserError for files of other programs, naming their probable type."""
     path = Path(path)
     with open_tensors(path) as file:
         metadata, keys = file.metadata() or {}, list(file.keys())

@@ -1,9 +1,9 @@
-"""Where model files are looked for: the folders ComfyUI users already have, and those a person names.
+"""Search paths of model files: ComfyUI's model folders, and folders named by the user.
 
-Folders go by ComfyUI's categories (``liveportrait``, ``audio_encoders``, ``insightface``, ``detection``, ``playmate``).
-The host names those to be searched first (:meth:`Host.set_model_folders`): nodes those of ``folder_paths``, the command
-line its ``--models`` flag. Then come the variable ``PLAYMATE_MODELS`` and the ComfyUI this pack lies in, with its
-``extra_model_paths.yaml``. No other module reads the environment.
+Folders are organised by ComfyUI's categories (``liveportrait``, ``audio_encoders``, ``insightface``, ``detection``,
+``playmate``). Folders of the host are searched first (:meth:`Host.set_model_folders`): ``folder_paths`` in nodes, the
+``--models`` flag on the command line. Then follow the variable ``PLAYMATE_MODELS`` and the ComfyUI installation that
+contains this pack, with its ``extra_model_paths.yaml``. No other module reads the environment.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from ..host import HOST
 from .catalogue import SETS, ModelFile
 
 PACKAGE = Path(__file__).resolve().parents[1]
-#: Folders laid out like ComfyUI's ``models``, or its files of extra paths, separated as the system separates paths.
+#: Folders laid out like ComfyUI's ``models``, or files of extra paths, separated by the system's path separator.
 VARIABLE = "PLAYMATE_MODELS"
 CATEGORIES = tuple(sorted({file.folder for one in SETS.values() for file in one.files}))
 
 
 def bundled(name: str) -> Path:
-    """Where a file that comes with the package lies. Raises UserError when this copy of the package lacks it."""
+    """The path of a file bundled with the package. Raises UserError when this copy of the package lacks it."""
     path = PACKAGE / "bundled" / name
     if not path.is_file():
         raise UserError(f"The bundled file {path} is missing; please clone the repository again or name your own file.")
@@ -33,8 +33,8 @@ def bundled(name: str) -> Path:
 
 
 def model_folders(named: Iterable[Path] = ()) -> tuple[Path, ...]:
-    """Folders laid out like ComfyUI's ``models``, or files of extra paths, in the order they are searched: ``named``
-    ones, the variable's, those of the ComfyUI this pack lies in, then ``~/.playmate/models``."""
+    """Folders laid out like ComfyUI's ``models``, or files of extra paths, in search order: ``named``, those of the
+    variable, those of the ComfyUI installation containing this pack, then ``~/.playmate/models``."""
     variable = (Path(part).expanduser() for part in os.environ.get(VARIABLE, "").split(os.pathsep) if part)
     pack, inside = PACKAGE.parent, tuple[Path, ...]()
     if pack.parent.name == "custom_nodes":
@@ -45,7 +45,7 @@ def model_folders(named: Iterable[Path] = ()) -> tuple[Path, ...]:
 
 
 def below(roots: Iterable[Path], category: str) -> tuple[Path, ...]:
-    """The folders of a category in some :func:`model_folders`. Raises UserError for a file of paths that is none."""
+    """The folders of a category below ``roots`` (:func:`model_folders`). Raises UserError for an invalid paths file."""
     return tuple(
         folder
         for root in roots
@@ -54,8 +54,8 @@ def below(roots: Iterable[Path], category: str) -> tuple[Path, ...]:
 
 
 def category_folders(category: str) -> tuple[Path, ...]:
-    """Where files of a category may lie: in the host's folders, then in its own below :func:`model_folders`, and
-    insightface's also where that package keeps them."""
+    """Search path of a category: the host's folders, then those below :func:`model_folders`; for insightface also that
+    package's own folder."""
     home = Path(os.environ.get("INSIGHTFACE_HOME") or "~/.insightface").expanduser()
     return (
         *HOST.model_folders(category),
@@ -65,26 +65,26 @@ def category_folders(category: str) -> tuple[Path, ...]:
 
 
 def model_file(*names: str) -> Path | None:
-    """The first of ``names``, each category/file, that lies in one of its :func:`category_folders`."""
+    """The first of ``names``, each category/file, that exists in one of its :func:`category_folders`."""
     split = (name.partition("/") for name in names)
     paths = (folder / file for category, _, file in split for folder in category_folders(category))
     return next((path for path in paths if path.is_file()), None)
 
 
 def insightface_folders(pack: str) -> tuple[Path, ...]:
-    """Where a pack of insightface's models may lie."""
+    """Search path of a model pack of insightface."""
     return tuple(root / "models" / pack for root in category_folders("insightface"))
 
 
 @dataclass(frozen=True)
 class Places:
-    """Folders by category, in the order they are searched; new files go into the first."""
+    """Model folders by category, in search order; new files go into the first."""
 
     folders: Mapping[str, tuple[Path, ...]]
 
     @classmethod
     def below(cls, models: Iterable[Path]) -> Places:
-        """Every category as a sub-folder of each of some ``models`` folders."""
+        """Every category as a sub-folder of each of the ``models`` folders."""
         models = tuple(models)
         return cls({category: below(models, category) for category in CATEGORIES})
 
@@ -94,20 +94,20 @@ class Places:
         return cls({category: category_folders(category) for category in CATEGORIES})
 
     def find(self, file: ModelFile) -> Path | None:
-        """Where a file lies, or None. What comes with the program is found in the package after everything else."""
+        """The path of a file, or None if it is nowhere. Bundled files are searched in the package last."""
         bundled = (PACKAGE / "bundled",) if file.folder == "playmate" else ()
         folders = (*self.folders.get(file.folder, ()), *bundled)
         return next((path for folder in folders if (path := folder / file.name).is_file()), None)
 
     def target(self, file: ModelFile) -> Path:
-        """Where a file goes when it is fetched. Raises UserError when nobody named a folder for its category."""
+        """The target path of a download. Raises UserError when there is no folder for its category."""
         folders = self.folders.get(file.folder, ())
         if not folders:
             raise UserError(f"No folder is known for {file.folder}; please name a models folder with --models.")
         return folders[0] / file.name
 
     def resolve(self, named: Path) -> Path:
-        """A file or folder a person named: as it is, or below a category ("liveportrait/animal", "my_motion")."""
+        """Resolve a path given by the user: as it is, or below a category ("liveportrait/animal", "my_motion")."""
         if named.exists() or named.is_absolute():
             return named
         for category, folders in self.folders.items():
@@ -120,7 +120,8 @@ class Places:
 
 def extra_folders(path: Path, category: str) -> list[Path]:
     """The folders of a category in a file like ComfyUI's ``extra_model_paths.yaml``: blocks of ``base_path`` and, by
-    category, folders below it, one a line; without ``base_path`` below the file's own. Raises UserError otherwise."""
+    category, folders below it, one per line; without ``base_path`` relative to the file. Raises UserError for other
+    files."""
     import yaml
 
     try:
@@ -139,7 +140,7 @@ def extra_folders(path: Path, category: str) -> list[Path]:
 
 
 def by_hand(file: ModelFile, target: Path) -> str:
-    """What a person has to do to have a file: from where, into where, and how it is known to be right."""
+    """Instructions for a manual download: source, target, and facts to verify it."""
     facts = [megabytes(file.size)] if file.size else []
     facts += [file.license]
     facts += [f"SHA-256 {file.sha256}"] if file.sha256 else []
@@ -147,7 +148,7 @@ def by_hand(file: ModelFile, target: Path) -> str:
 
 
 def mismatch(file: ModelFile, path: Path) -> str:
-    """How a file on disk differs from the catalogue's, "" if it does not as far as the catalogue knows."""
+    """How a file on disk differs from the catalogue's size and checksum; "" if it matches."""
     size = path.stat().st_size
     for edition in file.editions:
         if size == edition.size and (not edition.sha256 or file_hash(path) == edition.sha256):
@@ -160,7 +161,7 @@ def mismatch(file: ModelFile, path: Path) -> str:
 
 
 def megabytes(size: int) -> str:
-    """Bytes as megabytes for people, "?" where unknown."""
+    """Format a size in bytes for users, "?" for 0 (unknown)."""
     return f"{size / 1e6:.1f} MB" if size >= 50_000 else f"{size / 1e3:.1f} kB" if size else "?"
 
 

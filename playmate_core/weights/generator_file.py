@@ -1,4 +1,4 @@
-"""A motion generator's file, whoever wrote it: its tensors under their published names, and what it says of itself."""
+"""Read motion generator files, published or converted: tensors under their published names, and metadata."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ KIND_KEY, CONFIG_KEY = "playmate.kind", "playmate.config"
 
 @dataclass(frozen=True)
 class Companions:
-    """Files that a person names instead of letting them be found: JoyVASA's template, Ditto's configuration and audio
-    encoder, Playmate's emotion model."""
+    """Paths given by the user that override the search: JoyVASA's template, Ditto's configuration and audio encoder,
+    Playmate's emotion model."""
 
     template: Path | None = None
     configuration: Path | None = None
@@ -30,8 +30,8 @@ class Companions:
 
 @dataclass(frozen=True)
 class GeneratorFile:
-    """``tensors`` by name; ``config`` what a converted file says of itself, empty for a published one; ``options`` of
-    its training, as far as it holds any."""
+    """``tensors`` by name; ``config``: metadata of a converted file, empty for a published one; ``options``: training
+    options, if the file has any."""
 
     path: Path
     tensors: dict[str, Tensor]
@@ -48,7 +48,7 @@ class GeneratorFile:
 
 
 def read_generator_file(path: Path) -> GeneratorFile:
-    """Raises UserError for what is no file of tensors."""
+    """Read a .safetensors or torch file. Raises UserError for other files."""
     if path.suffix.lower() in PICKLES:
         content = read_torch_file(path, extras=True)
         options = content.get("args") if isinstance(content, Mapping) else None
@@ -66,7 +66,8 @@ def read_generator_file(path: Path) -> GeneratorFile:
 
 
 def kind_and_names(path: Path) -> tuple[str, Callable[[str], bool]]:
-    """What a file says it is, "" where it says nothing, and whether a piece of text is in its tensors' names; quick."""
+    """The kind in a file's metadata, "" without one, and a test whether a substring occurs in its tensor names. Does
+    not load tensors."""
     if path.suffix.lower() in PICKLES:
         inside = names_in(path)
         return "", lambda piece: piece.encode() in inside
@@ -76,7 +77,7 @@ def kind_and_names(path: Path) -> tuple[str, Callable[[str], bool]]:
 
 
 def filled(file: GeneratorFile, what: str, module: nn.Module, tensors: Mapping[str, Tensor], prefix: str = "") -> None:
-    """Put ``tensors`` into a module on the meta device. Raises UserError naming every key that does not fit."""
+    """Load ``tensors`` into a module on the meta device. Raises UserError naming the keys that do not fit."""
     wanted = {key: tuple(value.shape) for key, value in module.state_dict().items()}
     wrong = differences({k: tuple(v.shape) for k, v in tensors.items()}, wanted, prefix)
     if wrong:
@@ -87,7 +88,7 @@ def filled(file: GeneratorFile, what: str, module: nn.Module, tensors: Mapping[s
 
 
 def without(tensors: Mapping[str, Tensor], droppable: Mapping[str, tuple[int | None, ...]]) -> dict[str, Tensor]:
-    """``tensors`` less those that are computed anew, if their shapes (None: any length) are as they should be."""
+    """``tensors`` without those in ``droppable`` whose shapes match (None: any length)."""
     kept = {}
     for key, value in tensors.items():
         shape = droppable.get(key)
@@ -98,7 +99,7 @@ def without(tensors: Mapping[str, Tensor], droppable: Mapping[str, tuple[int | N
 
 
 def unknown_layout(path: Path, known: Iterable[str]) -> UserError:
-    """What was found in a file, and what would be known."""
+    """The error for an unknown file: what was found in it, and the ``known`` layouts."""
     keys: list[str] = []
     seems = content_seems_to_be(path)
     if path.suffix.lower() not in PICKLES:

@@ -1,4 +1,4 @@
-"""Any motion generator's file to that generator: what a file is, is read from the file, not from its name."""
+"""Load any motion generator; its kind is detected from the file's content, not its name."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ FORMAT = "1"
 
 @dataclass(frozen=True)
 class Layout:
-    """A kind of file: what is in its tensors' names and no other's, and who loads and unmakes it."""
+    """A file layout: ``marker`` occurs in its tensor names only; functions to load and to convert it."""
 
     label: str
     marker: str
@@ -43,7 +43,7 @@ class Layout:
 
 
 def _layouts() -> dict[str, Layout]:
-    """The table by kind; Playmate's own files say themselves that they are of kind "motion"."""
+    """Layouts by kind; Playmate's own files have the kind "motion" in their metadata."""
     from . import ditto, joyvasa
 
     return {
@@ -53,7 +53,7 @@ def _layouts() -> dict[str, Layout]:
 
 
 def generator_kind(path: Path) -> str:
-    """ "playmate", "joyvasa" or "ditto", by what the file holds, "" for anything else; its tensors are not read."""
+    """ "playmate", "joyvasa" or "ditto", by the file's content, "" for anything else; tensors are not loaded."""
     try:
         kind, holds = kind_and_names(path)
     except UserError:
@@ -67,9 +67,9 @@ def generator_kind(path: Path) -> str:
 
 
 def find_generator(named: str | Path) -> Path:
-    """The file that a person means: a path, a name below a models folder, or "joyvasa" or "ditto" wherever it lies.
+    """Resolve a path, a name below a models folder, or "joyvasa" or "ditto" in any models folder.
 
-    Raises UserError saying from where a generator known by name is to be had.
+    Raises UserError, with the download source, for a generator that is not found by name.
     """
     places, layouts = Places.standard(), _layouts()
     if str(named) not in layouts:
@@ -85,10 +85,10 @@ def find_generator(named: str | Path) -> Path:
 
 
 def load_generator(path: str | Path, companions: Companions = Companions()) -> MotionGenerator:  # noqa: B008  (frozen)
-    """A motion generator on the CPU, ready to be used; see :func:`find_generator` for what ``path`` may be.
+    """A motion generator on the CPU; see :func:`find_generator` for ``path``.
 
-    Files it needs besides are found beside it or in the models folders, unless ``companions`` name them. Raises
-    UserError for a file that is none, not whole, or whose companions are missing.
+    Further files it needs are searched beside it and in the models folders, unless ``companions`` name them. Raises
+    UserError for unknown or damaged files, and for missing companions.
     """
     found = find_generator(path)
     kind = generator_kind(found) if found.is_file() else ""
@@ -108,10 +108,10 @@ def load_generator(path: str | Path, companions: Companions = Companions()) -> M
 
 
 def convert_generator(source: str | Path, target: Path, companions: Companions = Companions()) -> Path:  # noqa: B008  (frozen)
-    """Write a published generator with its statistics as one safetensors file that says what it is; its path.
+    """Convert a published generator, with its statistics, to one self-describing safetensors file; returns its path.
 
-    Its audio encoder is inside where it came inside; Ditto's stays the ONNX file it is. Raises UserError as
-    :func:`load_generator` does, and for a file that is Playmate's own already.
+    JoyVASA's audio encoder is included; Ditto's stays a separate ONNX file. Raises UserError as :func:`load_generator`
+    does, and for Playmate's own files.
     """
     found = find_generator(source)
     kind = generator_kind(found) if found.is_file() else ""

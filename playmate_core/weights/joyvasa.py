@@ -1,4 +1,4 @@
-"""JoyVASA's published files, or one converted from them, as a motion generator (docs/motion_models.md 4.1)."""
+"""Load JoyVASA's published files, or one converted from them, as a motion generator (docs/motion_models.md 4.1)."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from .plain_pickle import PROBLEMS, array, mapping, unpickled
 
 WHAT = "JoyVASA's motion generator"
 ENCODER, TEMPLATE = "audio_encoder.", "template."
-#: Where the template lies beside the model: in the same folder, or as on the hub.
+#: Paths of the template relative to the model: the same folder, or as on the hub.
 BESIDE = ("motion_template.pkl", "../motion_template/motion_template.pkl", "motion_template/motion_template.pkl")
 SCHEDULE = ("betas", "alphas", "alpha_bars", "sigmas_flex", "sigmas_inflex")
-#: Rows of its table of positions.
+#: Rows of its positional table.
 POSITION_ROWS = 600
 
 
 def load_joyvasa(file: GeneratorFile, companions: Companions) -> JoyVasaGenerator:
-    """A generator on the CPU, in eval mode, without gradients. Raises UserError for what does not fit."""
+    """A generator on the CPU, in eval mode, without gradients. Raises UserError for files that do not fit."""
     try:
         config = JoyVasaConfig.of({key: tuple(value.shape) for key, value in file.tensors.items()})
     except (KeyError, ValueError, IndexError) as problem:
@@ -54,7 +54,7 @@ def load_joyvasa(file: GeneratorFile, companions: Companions) -> JoyVasaGenerato
 
 
 def droppable(config: JoyVasaConfig) -> dict[str, tuple[int | None, ...]]:
-    """Keys that a file may hold and no loader needs, with their shapes."""
+    """Keys that a file may contain and the loader ignores, with their shapes."""
     length = config.previous + config.window
     tables = {f"diffusion_sched.{name}": (config.steps + 1,) for name in SCHEDULE}
     return {
@@ -78,21 +78,21 @@ def read_statistics(path: Path) -> MotionTemplate:
 
 
 def to_tensors(generator: JoyVasaGenerator) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """What a converted file holds: every tensor, and the configuration that goes with them."""
+    """The content of a converted file: all tensors, and their configuration."""
     tensors = dict(generator.network.state_dict())
     if generator.audio_encoder is not None:
         tensors |= {ENCODER + key: value for key, value in generator.audio_encoder.state_dict().items()}
     tensors |= {TEMPLATE + key: value for key, value in generator.template.entries.items()}
     steps, window = generator.network.config.steps, generator.network.config.window
     mask = torch.ones(2 * (generator.network.config.previous + window,), dtype=torch.bool).fill_diagonal_(False)
-    # The two sizes that no parameter tells.
+    # These encode the two sizes that cannot be inferred from parameters.
     tensors |= {"denoising_net.alignment_mask": mask, "diffusion_sched.betas": noise_tables(steps).betas}
     audio = generator.encoder_name.removeprefix("joyvasa-")
     return tensors, {"settings": asdict(generator.settings), "audio_model": audio}
 
 
 def _settings(file: GeneratorFile) -> JoyVasaSettings:
-    """A converted file says how its weights want to hear; of published ones the first release does by its size."""
+    """Audio settings: from the metadata of a converted file; the first published release is recognised by its size."""
     if file.converted:
         try:
             return JoyVasaSettings(**file.config.get("settings", {}))

@@ -1,4 +1,4 @@
-"""The networks that `python -m training evaluate --videos` measures with; the user brings their files."""
+"""Evaluation networks for `python -m training evaluate --videos`; the user provides their files."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from .model_file import NON_COMMERCIAL, ModelFile, ModelSet
 
-#: The networks of the paper's metrics, for `python -m training evaluate --videos`; it leaves out what is not here.
+#: The networks of the paper's metrics; metrics whose files are missing are skipped.
 _JUDGE = ModelFile("evaluation", "", "")
 JUDGES = ModelSet(
     "evaluation",

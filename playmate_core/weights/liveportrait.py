@@ -1,4 +1,4 @@
-"""LivePortrait's public checkpoints, official ``.pth`` or Kijai's safetensors, human or animal, read into a FaceModel.
+"""Load LivePortrait's public checkpoints, official ``.pth`` or Kijai's safetensors, human or animal, as a FaceModel.
 
 Layouts and names: docs/liveportrait.md 2. The networks keep the published names, so a file needs little more than
 its prefixes stripped; spectral norm is divided out once, here.
@@ -34,7 +34,7 @@ PARTS = {
 GROUPS = {"retarget_shoulder": "stitching", "retarget_mouth": "lip", "retarget_eye": "eye"}
 _GROUPED = re.compile(rf"(?:^|\.)({'|'.join(GROUPS)})[._](?:module\.)*(mlp\.\d+\.(?:weight|bias))$")
 SUFFIXES = (".safetensors", ".pth")
-#: Where the base networks lie under a folder a person names: Kijai's layout, the official one, a whole checkout of it.
+#: Paths of the base networks below a folder given by the user: Kijai's layout, the official one, a whole checkout.
 _UNDER = (
     ".",
     "base_models_v1.1",
@@ -43,7 +43,7 @@ _UNDER = (
     "liveportrait/base_models",
     "pretrained_weights/liveportrait/base_models",
 )
-#: Where the stitching file lies beside them; animals borrow the human one.
+#: Paths of the stitching file relative to them; animal models use the human one.
 _BESIDE = (
     ".",
     "../retargeting_models",
@@ -61,9 +61,9 @@ def is_published(path: Path) -> bool:
 
 
 def find_parts(path: Path) -> dict[str, Path]:
-    """The public files that a folder, or any one of the files itself, stands for: part name -> file.
+    """The public files in a folder, or beside any one of the files: part name -> file.
 
-    Raises UserError naming what is missing. Only the stitching file may be: faces are drawn without it.
+    Raises UserError naming missing files. Only the stitching file is optional.
     """
     if not path.exists():
         raise UserError(f"There is no model file or folder {path}; please check the path.")
@@ -97,8 +97,8 @@ def find_parts(path: Path) -> dict[str, Path]:
 def load_published(path: Path, config: FaceConfig | None = None) -> FaceModel:
     """The public networks in eval mode, without gradients, float32 on the CPU; spectral norm is folded away.
 
-    ``path``: a folder or any one of its files (see :func:`find_parts`). One file is held at a time beside the model,
-    so the peak is little more than the model itself. Raises UserError for a file that is another, or damaged.
+    ``path``: a folder or any one of its files (see :func:`find_parts`). Files are loaded one at a time, so peak memory
+    is little more than the model itself. Raises UserError for wrong or damaged files.
     """
     if path.is_file() and path.stem not in PARTS:
         raise UserError(
@@ -121,7 +121,7 @@ def load_published(path: Path, config: FaceConfig | None = None) -> FaceModel:
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """Every tensor of a safetensors or ``.pth`` file as float32 on the CPU, nested names joined, wrappers stripped.
 
-    A pickle is read as plain tensors only; whatever else it holds is refused, never run. Raises UserError.
+    Pickles are read as plain tensors only, without running code. Raises UserError for any other content.
     """
     if path.suffix.lower() in PICKLES:
         return tensors_of(read_torch_file(path))
@@ -130,25 +130,26 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def fold_spectral_norm(tensors: dict[str, Tensor]) -> None:
-    """Put plain kernels, weight_orig / u . (A v) with the stored u and v (page 3.6), in place of the published triples.
+    """Replace published triples by plain kernels, weight_orig / u . (A v) with the stored u and v (docs/liveportrait.md
+    3.6).
 
-    In place, kernel by kernel, because the generator is the largest file and a second copy would be the peak.
+    In place, kernel by kernel, as the generator is the largest file and a second copy would double peak memory.
     """
     for stem in [key.removesuffix("_orig") for key in tensors if key.endswith("weight_orig")]:
         kernel, u, v = (tensors.pop(f"{stem}_{name}") for name in ("orig", "u", "v"))
-        # In double: one sum of thousands of products decides a whole layer.
+        # In double: this sum of thousands of products scales a whole layer.
         tensors[stem] = kernel.div_(torch.dot(u.double(), kernel.flatten(1).double() @ v.double()))
 
 
 def _tensors_for(name: str, file: Path, network: torch.nn.Module) -> dict[str, Tensor]:
-    """What ``file`` holds for ``network``, under our names and checked."""
+    """The tensors of ``file`` for ``network``, renamed and checked."""
     tensors = read_tensors(file)
     seems = _seems(tensors)
     if name == STITCHING:
         tensors = grouped(tensors)
     wanted = {key: tuple(value.shape) for key, value in network.state_dict().items()}
     for key in wanted:
-        if key.endswith("num_batches_tracked"):  # nothing reads it in eval mode, and conversions leave it out
+        if key.endswith("num_batches_tracked"):  # unused in eval mode, and absent from conversions
             tensors.setdefault(key, torch.zeros((), dtype=torch.int64))
     try:
         fold_spectral_norm(tensors)
@@ -165,7 +166,7 @@ def _tensors_for(name: str, file: Path, network: torch.nn.Module) -> dict[str, T
 
 
 def grouped(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The stitching file's three groups under our names; whatever else it holds is left out."""
+    """The stitching file's three groups under our names; other entries are dropped."""
     found = {key: _GROUPED.search(key) for key in tensors}
     return {f"{GROUPS[match[1]]}.{match[2]}": tensors[key] for key, match in found.items() if match}
 

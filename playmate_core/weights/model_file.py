@@ -1,4 +1,4 @@
-"""What is known of a model file of others, and of a set of them."""
+"""Catalogue entries: third-party model files and sets of them."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class Edition:
 class ModelFile:
     """One file: ``folder`` is ComfyUI's category below ``models``, ``name`` the path below it.
 
-    ``repository``, ``revision`` and ``source`` (the path there) name it on the Hugging Face hub; ``address`` is for
-    what lies elsewhere and is fetched by hand. ``size`` in bytes, 0 where unknown; ``sha256`` "" where unknown.
-    ``about``: bytes to expect where nobody states the exact size, for people and never compared with a file.
-    ``editions``: other versions that do as well.
+    ``repository``, ``revision`` and ``source`` (the path there) locate it on the Hugging Face hub; ``address`` is the
+    URL of files elsewhere, downloaded by hand. ``size`` in bytes, 0 where unknown; ``sha256`` "" where unknown.
+    ``about``: approximate size where the exact one is unknown, shown to users but never compared with a file.
+    ``editions``: other accepted versions.
     """
 
     folder: str
@@ -40,7 +40,7 @@ class ModelFile:
 
     @property
     def url(self) -> str:
-        """Where a person finds the file."""
+        """The URL of the file."""
         if not self.repository:
             return self.address
         return f"https://huggingface.co/{self.repository}/resolve/{self.revision}/{self.source}"
@@ -53,7 +53,7 @@ class ModelFile:
 
 @dataclass(frozen=True)
 class ModelSet:
-    """Files that are of use only together. ``purpose`` in a few words."""
+    """Files that are only useful together. ``purpose`` in a few words."""
 
     name: str
     purpose: str

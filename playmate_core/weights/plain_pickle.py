@@ -1,7 +1,7 @@
-"""Pickles of numbers, read without letting a pickle do anything.
+"""Read pickles of plain data safely.
 
-Dicts, lists, tuples, numbers, strings and numpy arrays, as numpy 1 and 2 write them. Nothing a pickle names is imported
-or called: what an array needs is answered by stand-ins of ours, and anything else is refused before the first step.
+Supports dicts, lists, tuples, numbers, strings and numpy arrays, as numpy 1 and 2 write them. Nothing a pickle names is
+imported or called: the classes of arrays are replaced by inert stand-ins, anything else is refused before unpickling.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-#: Everything such a pickle is made of; what else there is can call and import.
+#: Opcodes of plain data; all others, which can call and import, are refused.
 _HARMLESS = frozenset(
     "PROTO FRAME STOP MARK MEMOIZE BINGET LONG_BINGET BINPUT LONG_BINPUT NONE NEWTRUE NEWFALSE BININT BININT1 BININT2"
     " LONG1 BINFLOAT SHORT_BINUNICODE BINUNICODE SHORT_BINBYTES BINBYTES BINBYTES8 BYTEARRAY8 EMPTY_DICT EMPTY_LIST"
@@ -31,7 +31,7 @@ _NUMBERS = {
     "u1": np.uint8,
     "b1": np.bool_,
 }
-#: What reading a damaged or foreign file may raise.
+#: Exceptions that a damaged or foreign file may raise.
 PROBLEMS = (
     pickle.UnpicklingError,
     ValueError,
@@ -50,7 +50,7 @@ def unpickled(data: bytes) -> Any:
     for operation, argument, _ in pickletools.genops(data):
         if operation.name not in _HARMLESS:
             raise pickle.UnpicklingError(f"it holds the instruction {operation.name}")
-        if operation.name == "LONG_BINPUT" and int(argument or 0) > len(data):  # would make the memo as long as it says
+        if operation.name == "LONG_BINPUT" and int(argument or 0) > len(data):  # would allocate a memo of that length
             raise pickle.UnpicklingError("it is damaged")
     return _Reader(io.BytesIO(data), _stand_ins()).load()
 
@@ -88,7 +88,8 @@ class _Reader(pickle.Unpickler):
 
 
 def _stand_ins() -> dict[tuple[str, str], Any]:
-    """What the pickle of an array names, made anew for each file so that none can change another's."""
+    """Inert replacements of the globals in an array's pickle, created per file so that files cannot affect each
+    other."""
 
     class Kind:
         """In place of numpy.dtype: numbers of one to eight bytes, little-endian."""

@@ -1,4 +1,4 @@
-"""What every file of tensors must pass, ours or another's, before a network is made of it."""
+"""Checks for tensor files, ours and third-party ones, before they are loaded into a network."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ from torch import Tensor
 from ..atomic_file import AtomicFile
 from ..errors import UserError
 
-#: ``playmate.version`` of the files written here, models and motions alike: raised when an old program could not read
-#: what a new one writes.
+#: ``playmate.version`` of model and motion files; increased when older programs could not read newer files.
 FORMAT_VERSION = "1"
-#: What files that are not ours look like: a piece of a key, and the name a person knows it by.
+#: Known third-party files: a substring of a tensor name, and a description.
 FOREIGN = (
     ("appearance.resblocks_3d.", "a Playmate face model"),
     ("resblocks_3d.", "LivePortrait's appearance feature extractor"),
@@ -32,7 +31,7 @@ FOREIGN = (
 
 
 def refuse_other_format(path: Path, metadata: Mapping[str, str], otherwise: str) -> None:
-    """Raise UserError unless a file is of FORMAT_VERSION; ``otherwise`` is what helps beside a newer program."""
+    """Raise UserError unless a file has FORMAT_VERSION; ``otherwise`` is the remedy besides updating the program."""
     written = metadata.get("playmate.version")
     if written != FORMAT_VERSION:
         raise UserError(
@@ -42,12 +41,12 @@ def refuse_other_format(path: Path, metadata: Mapping[str, str], otherwise: str)
 
 
 def seems_to_be(keys: Iterable[str]) -> str:
-    """The name a person knows a file with these keys by, "" when they say nothing."""
+    """A description of the file with these tensor names, "" if unknown."""
     keys = list(keys)
     return next((name for piece, name in FOREIGN if any(piece in key for key in keys)), "")
 
 
-#: How files begin that people have in place of a model, and what they are.
+#: First bytes of files commonly mistaken for models, and their description.
 BEGINNINGS = (
     (b"version https://git-lfs", "a Git LFS pointer instead of the file itself"),
     (b"PK\x03\x04", "a zip archive"),
@@ -60,7 +59,7 @@ BEGINNINGS = (
 
 
 def content_seems_to_be(path: Path) -> str:
-    """What a file that is no model seems to be, by how it begins: "; it seems to be ...", "" when that says nothing."""
+    """The probable type of a file that is no model, by its first bytes: "; it seems to be ...", "" if unknown."""
     try:
         with path.open("rb") as file:
             head = file.read(512)
@@ -76,7 +75,7 @@ def content_seems_to_be(path: Path) -> str:
 
 
 def open_tensors(path: Path) -> Any:
-    """An open safetensors file. Raises UserError when there is none or it is not whole."""
+    """An open safetensors file. Raises UserError when it is missing or damaged."""
     if not path.is_file():
         raise UserError(f"There is no model file {path}; give the path of a .safetensors file.")
     try:
@@ -89,7 +88,7 @@ def open_tensors(path: Path) -> Any:
 
 
 def restored(value: Tensor) -> Tensor:
-    """A stored tensor as networks hold it: float32, and a copy, so that no model hangs on a file that may change."""
+    """A stored tensor as float32, copied, so that models do not depend on a mapped file that may change."""
     return value.to(torch.float32 if value.is_floating_point() else value.dtype, copy=True)
 
 
@@ -103,14 +102,14 @@ def refuse_nonfinite(path: Path, tensors: Mapping[str, Tensor]) -> None:
 
 
 def _finite(value: Tensor) -> bool:
-    # Smallest and largest say it without a second tensor of the same size.
+    # Minimum and maximum suffice, without a second tensor of the same size.
     return value.numel() == 0 or all(bool(end.isfinite()) for end in value.aminmax())
 
 
 def differences(got: Mapping[str, tuple[int, ...]], wanted: Mapping[str, tuple[int, ...]], prefix: str = "") -> str:
     """How the tensors of a file differ from those a network has, as "it misses a; it has the unknown b", or "".
 
-    ``prefix`` is what the file writes before the names.
+    ``prefix`` is prepended to the names.
     """
     got, wanted = ({prefix + key: shape for key, shape in shapes.items()} for shapes in (got, wanted))
     missing, extra = set(wanted) - set(got), set(got) - set(wanted)
@@ -127,7 +126,7 @@ def some(names: Iterable[str], limit: int = 3) -> str:
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Write a safetensors file, whole or not at all, without a second copy of its tensors in memory."""
+    """Write a safetensors file atomically, without a second copy of its tensors in memory. Raises UserError."""
     from safetensors.torch import save_file
 
     size = sum(value.numel() * value.element_size() for value in tensors.values())

@@ -1,4 +1,4 @@
-"""Files of torch.save, read as tensors and plain values only; nothing they hold is ever run."""
+"""Read files of torch.save as tensors and plain values only; code in them is never run."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from ..errors import UserError
 from .tensor_file import content_seems_to_be
 
 PICKLES = (".pth", ".pt", ".ckpt", ".bin")
-#: What wraps the tensors of a file, before their own names.
+#: Wrapper prefixes of tensor names.
 _PREFIX = re.compile(r"^(?:(?:module|model|state_dict|model_state_dict)\.)+")
 _ALLOWING = threading.Lock()
 
 
 def read_torch_file(path: Path, extras: bool = False) -> Any:
-    """Everything in the file. Raises UserError for what is no plain file of tensors.
+    """The content of the file. Raises UserError for anything but plain tensors.
 
-    ``extras``: training options and paths are read too, as objects that hold them and can do nothing.
+    ``extras``: also accept training options and paths, as inert objects.
     """
     try:
         with warnings.catch_warnings(), _allowed(_stand_ins() if extras else []):
-            warnings.simplefilter("ignore")  # PyTorch's doubts about a pickle before it refuses it
-            # Not mapped: what is read is the model's own, where a mapped file would have to be copied beside it.
+            warnings.simplefilter("ignore")  # PyTorch warns about a pickle before it refuses it
+            # Not memory-mapped: mapped tensors would have to be copied, doubling peak memory.
             return torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, AttributeError, TypeError) as error:
         raise UserError(
@@ -42,17 +42,17 @@ def read_torch_file(path: Path, extras: bool = False) -> Any:
 
 
 def tensors_of(content: Any) -> dict[str, Tensor]:
-    """Every tensor under its own name, nested names joined and wrappers stripped; floats as float32."""
+    """All tensors by name, nested names joined and wrapper prefixes removed; floats as float32."""
     return {_PREFIX.sub("", key): _as_held(value) for key, value in _leaves(content)}
 
 
 def stripped(name: str) -> str:
-    """A name without what wraps it."""
+    """A name without wrapper prefixes."""
     return _PREFIX.sub("", name)
 
 
 def names_in(path: Path) -> bytes:
-    """The pickle inside a file of torch.save, unread: its tensors' names stand in it as they are. Empty where none."""
+    """The raw pickle inside a file of torch.save, which contains the tensor names as plain bytes; empty if none."""
     try:
         with zipfile.ZipFile(path) as archive:
             inside = next((name for name in archive.namelist() if name.endswith("/data.pkl")), None)
@@ -62,7 +62,7 @@ def names_in(path: Path) -> bytes:
 
 
 def _stand_ins() -> list[Any]:
-    """What training scripts leave in their files: options and paths, in place of whose classes stand empty ones."""
+    """Inert replacements of the classes that training scripts store in their files: options and paths."""
 
     class Options:
         """In place of argparse.Namespace."""
@@ -81,8 +81,8 @@ def _stand_ins() -> list[Any]:
 
 @contextmanager
 def _allowed(classes: list[Any]) -> Iterator[None]:
-    """Let torch make these classes, and no others than before, while the block runs."""
-    with _ALLOWING:  # the list is torch's own, and there is one for all threads
+    """Let torch.load create these classes, besides those allowed before, while the block runs."""
+    with _ALLOWING:  # torch has one global list for all threads
         before = torch.serialization.get_safe_globals()
         torch.serialization.add_safe_globals(classes)
         try:
@@ -101,5 +101,5 @@ def _leaves(value: Any, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
 
 
 def _as_held(value: Tensor) -> Tensor:
-    """A tensor of a pickle as networks hold it; float32 is handed on without a second copy."""
+    """A tensor as float32 (other dtypes unchanged), without a copy if it is float32 already."""
     return value.detach().to(torch.float32 if value.is_floating_point() else value.dtype).contiguous()

@@ -1,6 +1,6 @@
 """``python -m training evaluate``: every figure the system must show, from held-out people, voices and sentences.
 
-With ``--videos GENERATED --truth REAL`` instead, any films are judged by the paper's metrics; see its own ``--help``.
+With ``--videos GENERATED --truth REAL`` instead, any videos are judged by the paper's metrics; see its own ``--help``.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ LEVELS = ("1", "long", "2", "layer", "all")
 class EvaluateConfig:
     """What to evaluate on what. Empty model paths mean the bundled weights; an empty ablation path leaves its row out.
 
-    ``judges``: the corpus of people nobody else meets, on whom the probe of level 2 is trained (kept in ``out``).
+    ``judges``: a corpus of other identities, on which the probe of level 2 is trained (kept in ``out``).
     """
 
     corpus: str = "data/corpus"

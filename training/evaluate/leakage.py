@@ -1,4 +1,4 @@
-"""How well pose and expression are kept apart by the face networks, which is what Eq. 4 is for (docs/method.md 3.2)."""
+"""Disentanglement of pose and expression in the face networks, the purpose of Eq. 4 (docs/method.md 3.2)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SEEDS = (0, 1, 2)
 
 @dataclass(frozen=True)
 class Leakage:
-    """What leaks, relative to what was asked to change; 0 is none.
+    """Leakage relative to the intended change; 0 is none.
 
     ``to_expression``: change of the re-read rig when only the pose is replaced, over that when only the expression is.
     ``to_pose``: change of the re-read angles when only the expression is replaced, over that when only the pose is.

@@ -53,7 +53,7 @@ def ssim(first: Tensor, second: Tensor) -> float:
 
 
 def read(face: FaceModel, image: Tensor) -> FaceReading:
-    """What M sees in pictures (B, 3, S, S) of any size."""
+    """Outputs of M for pictures (B, 3, S, S) of any size."""
     return face.read(resized(image, face.config.reading_size))
 
 

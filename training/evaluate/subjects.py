@@ -66,7 +66,7 @@ class System:
 
 
 def load_subjects(corpus: Path, encoder: str, count: int, split: str = "test") -> list[Subject]:
-    """The first ``count`` speaking clips of a split, listened to once. Raises UserError where nobody speaks."""
+    """The first ``count`` clips of a split with speech, encoded once. Raises UserError where there are none."""
     listener = make_encoder(encoder)
     subjects = []
     for clip in load_synthetic_clips(corpus, split):

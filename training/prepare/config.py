@@ -1,4 +1,4 @@
-"""What `prepare` is told, and the steps that follow from it."""
+"""Options of `prepare`, and the steps that they configure."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from .engine import ENGINES, Plan
 from .filters import Limits
 from .layouts import LAYOUTS
 from .motion import ReadMotion
-from .probe import Probe, content_hash
+from .probe import ProbeFile, content_hash
 from .shots import Shots
-from .speech import Speech
+from .speech import DetectSpeech
 from .sync import Sync
 from .syncnet import load_syncnet
 from .tracks import MakeDetector, Track, choose_detector
@@ -36,7 +36,7 @@ class PrepareConfig:
 
     ``labels``: the CSV or list that names the clips, where it does not lie in the source. ``license`` and
     ``description`` travel into every model. ``face``: whose M reads motion, a file or LivePortrait's folder ("": the
-    bundled one). ``syncnet``: SyncNet's weights ("": the substitute). ``pixels``: side of the films for `face`, 0 for
+    bundled one). ``syncnet``: SyncNet's weights ("": the substitute). ``pixels``: side of the videos for `face`, 0 for
     none. ``gpus``, ``ray_address``: for --engine ray.
     """
 
@@ -61,7 +61,7 @@ class PrepareConfig:
 
 
 def check(config: PrepareConfig) -> None:
-    """Raise UserError for what cannot be meant, or a package that is missing, before anything slow."""
+    """Raise UserError for invalid values, or a package that is missing, before slow work."""
     if not config.source:
         raise UserError("Give the folder of videos: python -m training prepare SOURCE --layout plain --out DATA.")
     if config.layout not in LAYOUTS:
@@ -97,9 +97,9 @@ def make_plan(config: PrepareConfig, make_detector: MakeDetector | None = None) 
     make = make_detector or partial(detector, name)
     device = _device(config)
     steps = (
-        Probe(root),
+        ProbeFile(root),
         Shots(root, limits.shortest, limits.longest),
-        Speech(root),
+        DetectSpeech(root),
         Track(root, name, make),
         ReadMotion(root, face, face_hash, device),
         Sync(root, config.syncnet, content_hash(Path(config.syncnet)) if config.syncnet else "", device),

@@ -1,4 +1,4 @@
-"""What only a whole corpus can decide: duplicates, motion far from all other motion, still heads, and the splits."""
+"""Decisions that need the whole corpus: duplicates, motion far from all other motion, still heads, and the splits."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Judged:
 
     @property
     def intensity(self) -> float | None:
-        """0..1; a neutral face has none to show, None where nobody said."""
+        """0..1; a neutral face has none to show, None where it is not annotated."""
         if self.item.entry.emotion == "neutral":
             return 0.0
         return self.item.entry.level / 3 if self.item.entry.level else None
@@ -48,7 +48,7 @@ class Judged:
 
 
 def split_of(speaker: str) -> str:
-    """train, val or test, by the speaker alone: nobody is in two of them, whatever else is in the corpus."""
+    """train, val or test, by the speaker alone: no speaker is in two of them, whatever else is in the corpus."""
     place = int.from_bytes(hashlib.sha256(speaker.encode()).digest()[:8], "big") % HELD_OUT
     return {0: "test", 1: "val"}.get(place, "train")
 

@@ -20,7 +20,7 @@ from playmate_core.media.images import to_bytes
 from playmate_core.values import FPS
 
 from .entry import Item
-from .film import frames_between
+from .source_video import frames_between
 from .store import Result, Store
 from .sync import shifted_voice
 
@@ -29,12 +29,12 @@ _RATE = 16000
 
 @dataclass(frozen=True)
 class Encode:
-    """Sound shifted by what Sync found; ``pixels`` the side of an intra-coded film of the crop, 0 for none."""
+    """Sound shifted by what Sync found; ``pixels`` the side of an intra-coded video of the crop, 0 for none."""
 
     root: Path
     pixels: int = 0
     name: str = "encode"
-    version: int = 1
+    version: int = 2  # 1 joined sound across missing packets
     gpu: bool = False
 
     def inputs(self, item: Item) -> list[Any]:

@@ -1,4 +1,4 @@
-"""Who runs the steps: a pool of processes on one machine, or Ray Data on many. Steps and results are the same.
+"""Execution of the steps: a pool of processes on one machine, or Ray Data on several. Steps and results are the same.
 
 An engine gets items and gives back every item that came of them, in any order; results lie in the store, which all
 machines of a cluster share. What was done before is not done again.
@@ -52,7 +52,7 @@ class Plan:
 
 
 def run_in_pool(plan: Plan, items: Sequence[Item], workers: int) -> Iterator[list[Item]]:
-    """What came of each item, as it is finished. A film that ends a worker, twice, is rejected as "crashed"."""
+    """What came of each item, as it is finished. A video that ends a worker, twice, is rejected as "crashed"."""
     waiting: list[str] = []
     for item in items:  # a finished corpus under other limits needs no worker at all
         known = recall(plan.steps, item, Store(plan.store), plan.limits)

@@ -1,4 +1,4 @@
-"""The nouns of `prepare`: what a corpus says of a video, and a clip on its way through the steps."""
+"""Data types of `prepare`: an annotated video of a corpus, and a clip with the results of the steps."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def emotion_name(word: str) -> str:
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of a corpus: a stretch of a video and what its authors say of it.
+    """One line of a corpus: a span of a video and its annotations.
 
     ``name`` is unique in the corpus; ``video`` and a separate ``audio`` are paths below the source folder. The stretch
-    runs from second ``begin`` to ``end`` (0: the end of the film). Of several faces the one nearest to ``near`` is
+    runs from second ``begin`` to ``end`` (0: the end of the video). Of several faces the one nearest to ``near`` is
     meant, x and y from 0 to 1, or the one in ``box``, left, top, right, bottom in pixels of a picture ``box_height``
     high (0: the height is not known, the box is in pixels of the best download there was). ``level`` 1..3, 0 unknown.
     ``problem`` is the reason why there is nothing to prepare.
@@ -58,13 +58,13 @@ class Entry:
     problem: str = ""
 
     def hint(self) -> list[Any]:
-        """What decides which face is meant."""
+        """The annotation that selects the face."""
         return [self.near, self.box, self.box_height]
 
 
 @dataclass(frozen=True)
 class Item:
-    """A stretch of a video on its way: ``digest`` of the files' content, seconds, raw ``scores``, ``facts`` of other
+    """A span of a video in preparation: ``digest`` of the files' content, seconds, raw ``scores``, ``facts`` of other
     types, where each step's result lies in the store (``keys``), the ``reason`` it was rejected for, and a ``detail``
     for people."""
 

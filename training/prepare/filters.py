@@ -12,8 +12,8 @@ class Limits:
     """The filters. Seconds, shares, pixels and degrees; ``z`` and ``jump`` in deviations of the corpus.
 
     ``coverage`` least share of frames with the face, ``gap`` most frames in a row without it, ``others`` most share of
-    frames with a second face (where nobody says which is meant), ``face_low`` and ``face_high`` the face's share of
-    the crop's side, ``blur`` least variance of the Laplacian (films softened by 3 pixels of 256 measure 21 to 45, by
+    frames with a second face (where none is annotated), ``face_low`` and ``face_high`` the face's share of
+    the crop's side, ``blur`` least variance of the Laplacian (videos softened by 3 pixels of 256 measure 21 to 45, by
     5 pixels 11 to 13), ``frozen`` most seconds without any change.
     ``sync_syncnet`` and ``sync_envelope`` least confidence, by whom measured; ``offset`` most frames to repair.
     """

@@ -26,7 +26,7 @@ from playmate_core.values import FPS, KEYPOINTS, Motion
 from playmate_core.weights.files import load_face
 
 from .entry import Item
-from .film import frames_between
+from .source_video import frames_between
 from .store import Result, Store
 
 #: Mean difference of neighbouring crops, of 255, below which nothing has moved.
@@ -45,7 +45,7 @@ def face_model(path: str, device: str) -> FaceModel:
 
 @dataclass
 class Look:
-    """What is noted of every crop as it passes: sharpness of the face, and for how long nothing changes."""
+    """Running statistics of the crops: sharpness of the face, and the longest time without change."""
 
     blur: list[float] = field(default_factory=list)
     still: int = 0
@@ -98,7 +98,7 @@ class ReadMotion:
         scores |= {"blur": float(np.median(look.blur)), "frozen": look.longest_still / item.facts["fps"]}
         if not all(bool(part.isfinite().all()) for part in (at_25.expression, at_25.pose.rotation, keypoints)):
             return [Result(reason="unstable_motion", detail="M gave numbers that are not finite")]
-        tensors = clip_tensors(at_25, keypoints[seen].median(0).values, valid)
+        tensors = stored_tensors(at_25, keypoints[seen].median(0).values, valid)
         return [Result(scores={n: round(v, 4) for n, v in scores.items()}, files={"safetensors": save(tensors)})]
 
     def _crops(self, item: Item, size: int, look: Look) -> Iterator[Tensor]:
@@ -109,7 +109,7 @@ class ReadMotion:
             yield crop
 
 
-def clip_tensors(motion: Motion, keypoints: Tensor, valid: Tensor) -> dict[str, Tensor]:
+def stored_tensors(motion: Motion, keypoints: Tensor, valid: Tensor) -> dict[str, Tensor]:
     """A clip's motion as it is stored: ``expression`` (N, 21, 3) fp16, ``pose`` (N, 7), canonical ``keypoints``
     (21, 3), ``valid`` (N,) where the face was seen, and the ``moments`` (4, 63) by which a corpus judges its clips."""
     pose = torch.cat([motion.pose.rotation, motion.pose.translation, motion.pose.scale], -1)

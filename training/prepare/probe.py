@@ -1,4 +1,4 @@
-"""First look at a file: its content's hash, its rate and size, whether it has sound, and where the sound begins."""
+"""Facts of a source file: content hash, its rate and size, whether it has sound, and where the sound begins."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from playmate_core.errors import UserError
 from playmate_core.media.video_reader import has_sound, video_facts
 
 from .entry import Item
-from .film import first_time
+from .source_video import first_time
 from .store import Result, Store
 
 
 @dataclass(frozen=True)
-class Probe:
+class ProbeFile:
     """Known again by path, size and time of change: hashing terabytes anew would make every resume long."""
 
     root: Path

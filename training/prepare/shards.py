@@ -1,10 +1,11 @@
-"""Kept clips as WebDataset tars: the same clips give the same bytes, whoever made them and in which order."""
+"""Kept clips as WebDataset tars: the same clips give the same bytes, in whatever order they were made."""
 
 from __future__ import annotations
 
 import hashlib
 import io
 import json
+import re
 import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,10 @@ from training.prepared import JSON, MOTION, SOUND, VIDEO
 
 from .corpus import Judged
 from .store import Store, key_of
+
+_SPLITS = ("train", "val", "test")
+#: Shards that this module may have written earlier; other tars in the folder are left alone.
+_SHARD = re.compile(rf"({'|'.join(_SPLITS)})-\d{{5}}\.tar")
 
 
 @dataclass(frozen=True)
@@ -31,19 +36,19 @@ class Placed:
 def write_shards(out: Path, clips: Sequence[Judged], store: Store, most: int, megabytes: float) -> dict[str, Placed]:
     """Write the tars of every split, at most ``most`` clips and ``megabytes`` each -> where each clip lies.
 
-    A tar that is there with the same content is left alone; tars of clips that are no longer kept go away. Raises
-    UserError where the disk refuses.
+    An existing shard with the same content is not rewritten; shards that no clip needs any more are deleted. Raises
+    UserError when writing fails.
     """
     placed: dict[str, Placed] = {}
     names: set[str] = set()
-    for split in ("train", "val", "test"):
+    for split in _SPLITS:
         group = [clip for clip in clips if clip.kept and clip.split == split]
         for index, part in enumerate(_parts(group, store, most, megabytes)):
             name = f"{split}-{index:05d}.tar"
             names.add(name)
             placed |= _write_shard(out / name, part, store)
     for left in out.glob("*.tar"):
-        if left.name not in names:
+        if _SHARD.fullmatch(left.name) and left.name not in names:
             left.unlink()
             left.with_suffix(".tar.json").unlink(missing_ok=True)
     return placed
@@ -58,7 +63,7 @@ def members_of(clip: Judged, store: Store) -> dict[str, Path]:
 
 
 def label(clip: Judged) -> dict[str, Any]:
-    """What stands in a clip's JSON: what training asks for, and nothing of where the film lay."""
+    """Contents of a clip's JSON: what training reads, without the place of the source video."""
     entry = clip.item.entry
     return {
         "clip_id": clip.item.id,

@@ -1,4 +1,4 @@
-"""A stretch of a film cut into clips: at its shots, and where one is too long, in the pauses of its speech."""
+"""A span of a video cut into clips: at its shots, and where one is too long, in the pauses of its speech."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .entry import Item
-from .film import frames_between, read_voice, small
+from .source_video import frames_between, read_voice, small
 from .speech import speech_spans
 from .store import Result, Store
 
@@ -27,7 +27,7 @@ class Shots:
     shortest: float
     longest: float
     name: str = "shots"
-    version: int = 1
+    version: int = 2  # 1 joined sound across missing packets
     gpu: bool = False
 
     def inputs(self, item: Item) -> list[Any]:

@@ -1,4 +1,4 @@
-"""Who speaks when: silero-vad, whose package brings its weights, and what the sound's level says."""
+"""Voice activity by silero-vad, whose package includes its weights, and signal level."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from playmate_core.errors import UserError
 from playmate_core.speech import SAMPLE_RATE
 
 from .entry import Item
-from .film import read_voice
+from .source_video import read_voice
 from .store import Result, Store
 
 
@@ -30,7 +30,7 @@ def _model() -> Any:
 
 
 def speech_spans(voice: NDArray[np.float32]) -> list[tuple[float, float]]:
-    """Seconds from and to which somebody speaks in ``voice`` (N,), mono at 16 kHz."""
+    """Spans of speech, in seconds, in ``voice`` (N,), mono at 16 kHz."""
     from silero_vad import get_speech_timestamps
 
     found = get_speech_timestamps(torch.from_numpy(voice), _model(), sampling_rate=SAMPLE_RATE)
@@ -51,12 +51,12 @@ def speech_scores(voice: NDArray[np.float32]) -> dict[str, float]:
 
 
 @dataclass(frozen=True)
-class Speech:
+class DetectSpeech:
     """The speech of a clip."""
 
     root: Path
     name: str = "speech"
-    version: int = 1
+    version: int = 2  # 1 joined sound across missing packets
     gpu: bool = False
 
     def inputs(self, item: Item) -> list[Any]:

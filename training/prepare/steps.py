@@ -63,7 +63,7 @@ def apply(step: Step, item: Item, store: Store, limits: Limits, root: Path) -> l
             results = step.run(item, store)
         except UserError as problem:
             results = [Result(reason="unreadable", detail=_portable(str(problem), root))]
-        except Exception as problem:  # one film in ten thousand finds a way that nobody thought of
+        except Exception as problem:  # one video in ten thousand fails in an unforeseen way
             logger.warning("%s failed on %s: %r", step.name, item.entry.name, problem)
             return [item.rejected("failed", f"{step.name}: {_portable(repr(problem), root)}")]
         store.keep(where, results)

@@ -18,7 +18,7 @@ from playmate_core.atomic_file import write_atomically
 
 @dataclass(frozen=True)
 class Result:
-    """What a step found: seconds (where it cut), ``scores``, ``facts``, ``reason`` and ``detail`` where it rejects, and
+    """Result of a step: seconds (where it cut), ``scores``, ``facts``, ``reason`` and ``detail`` where it rejects, and
     ``files`` by name, which are read back through the store."""
 
     begin: float | None = None

@@ -1,4 +1,4 @@
-"""What came of a corpus, for people: counts by reason, hours kept, and the scores of every clip as one picture."""
+"""Summary of a prepared corpus: counts by reason, hours kept, and the scores of every clip as one picture."""
 
 from __future__ import annotations
 

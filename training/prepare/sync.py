@@ -21,7 +21,7 @@ from playmate_core.speech.waveform import FRAME, SAMPLE_RATE
 from playmate_core.values import LOWER_LIP, UPPER_LIP
 
 from .entry import Item
-from .film import frames_between, read_voice
+from .source_video import frames_between, read_voice
 from .store import Result, Store
 from .syncnet import SyncNet, load_syncnet, offset_by_syncnet
 
@@ -90,7 +90,7 @@ class Sync:
     syncnet_hash: str
     device: str
     name: str = "sync"
-    version: int = 1
+    version: int = 2  # 1 joined sound across missing packets
 
     @property
     def gpu(self) -> bool:

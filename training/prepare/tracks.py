@@ -22,12 +22,12 @@ from playmate_core.media.images import Bytes
 from playmate_core.ranges import range_of
 
 from .entry import Entry, Item
-from .film import frames_between
+from .source_video import frames_between
 from .store import Result, Store
 
 #: No face smaller than this share of the largest's area is a second face: a poster, the audience.
 _SECOND_FACE = 0.25
-#: Heights videos are published in; a box that does not fit a film was measured on the next larger of these.
+#: Heights videos are published in; a box that does not fit a video was measured on the next larger of these.
 _HEIGHTS = (240, 360, 480, 720, 1080, 1440, 2160, 4320)
 WHOLE = "whole"
 
@@ -131,7 +131,7 @@ class Track:
 
 
 def which_face(entry: Entry, width: int, height: int) -> Pick | None:
-    """The face a corpus means, in the pixels of a film of this size; None where it does not say."""
+    """The face a corpus means, in the pixels of a video of this size; None where it does not say."""
     if entry.near is not None:
         return Pick(point=(entry.near[0] * width, entry.near[1] * height))
     if entry.box is None:

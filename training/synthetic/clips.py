@@ -10,6 +10,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from torch import Tensor
 
+from playmate_core.speech import SAMPLE_RATE
 from playmate_core.values import EMOTIONS, FPS, Motion, Pose
 from training.clip import Clip
 
@@ -17,13 +18,13 @@ from .acting import MANNERS, face_track, head_track
 from .identity import Identity, canonical_keypoints, make_identity
 from .rig import BASIS, expression_from_rig
 from .sentences import make_sentence
-from .speech import RATE, VOICES, Manner, Phone, Speech, say
+from .speech import VOICES, Manner, Phone, SyntheticSpeech, say
 from .visemes import TRACK_RATE, is_bilabial, mouth_track
 
 #: First identity seed of each split, and how many people its clips show.
 SPLITS = {"train": (0, 400), "val": (1_000_000, 40), "test": (2_000_000, 40)}
 _SPLIT_SALT = {name: index for index, name in enumerate(SPLITS)}
-SAMPLES_PER_FRAME = int(RATE / FPS)
+SAMPLES_PER_FRAME = int(SAMPLE_RATE / FPS)
 _TICKS_PER_FRAME = int(TRACK_RATE / FPS)
 LEVELS = (1 / 3, 2 / 3, 1.0)
 #: What a model trained on such clips may be used for, and what it may say of them.
@@ -74,7 +75,7 @@ def make_clip(
     manner = MANNERS[emotion] if prosody == "emotional" else Manner()
     target = float(rng.uniform(*seconds))
     if rng.random() < 0.1:
-        text, speech = "", Speech(np.zeros(int(target * RATE), np.float32), ())
+        text, speech = "", SyntheticSpeech(np.zeros(int(target * SAMPLE_RATE), np.float32), ())
     else:
         text, speech = _talk(rng, split, voice, manner, target, backend)
     frames = max(1, -(-len(speech.waveform) // SAMPLES_PER_FRAME))
@@ -105,29 +106,31 @@ def make_clip(
     )
 
 
-def _talk(rng: Generator, split: str, voice: str, manner: Manner, target: float, backend: str) -> tuple[str, Speech]:
+def _talk(
+    rng: Generator, split: str, voice: str, manner: Manner, target: float, backend: str
+) -> tuple[str, SyntheticSpeech]:
     """Sentences with real pauses, as many as ``target`` seconds hold (one at least), silence before and after."""
     voice_seed = int(rng.integers(2**31))
     now, tail = float(rng.uniform(0.15, 0.6)), float(rng.uniform(0.2, 0.8))
-    pieces: list[tuple[float, Speech]] = []
+    pieces: list[tuple[float, SyntheticSpeech]] = []
     words: list[str] = []
     while True:
         sentence = make_sentence(rng, split)
         said = say(sentence, voice, voice_seed, backend, manner)
-        length = len(said.waveform) / RATE
+        length = len(said.waveform) / SAMPLE_RATE
         if pieces and now + length + tail > target:
             break
         pieces.append((now, said))
         words.append(sentence)
         now += length + float(rng.uniform(0.3, 0.8))
-    end = pieces[-1][0] + len(pieces[-1][1].waveform) / RATE + tail
-    waveform = np.zeros(int(end * RATE), np.float32)
+    end = pieces[-1][0] + len(pieces[-1][1].waveform) / SAMPLE_RATE + tail
+    waveform = np.zeros(int(end * SAMPLE_RATE), np.float32)
     phones: list[Phone] = []
     for start, said in pieces:
-        at = int(start * RATE)
+        at = int(start * SAMPLE_RATE)
         waveform[at : at + len(said.waveform)] += said.waveform
-        phones += [phone.later(at / RATE) for phone in said.phones]
-    return " ".join(words), Speech(waveform, tuple(phones))
+        phones += [phone.later(at / SAMPLE_RATE) for phone in said.phones]
+    return " ".join(words), SyntheticSpeech(waveform, tuple(phones))
 
 
 def _recorded(rng: Generator, waveform: NDArray[np.float32], count: int, speaks: bool) -> Tensor:

@@ -45,7 +45,7 @@ _Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctype
 
 @dataclass(frozen=True)
 class Utterance:
-    """What espeak said: ``waveform`` (N,) float32 at ``rate`` Hz, ``marks`` of (IPA label, start in seconds)."""
+    """espeak's output: ``waveform`` (N,) float32 at ``rate`` Hz, ``marks`` of (IPA label, start in seconds)."""
 
     waveform: NDArray[np.float32]
     rate: int

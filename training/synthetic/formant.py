@@ -1,4 +1,4 @@
-"""A voice that needs no program: harmonics of the glottis through three formants, bands of noise for consonants.
+"""Formant synthesis in NumPy: harmonics of the glottis through three formants, bands of noise for consonants.
 
 Source-filter synthesis by adding harmonics whose strengths follow the formants, so nothing recursive has to run sample
 by sample. It speaks the phones that espeak-ng speaks, so that the mouth is the same.
@@ -13,10 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from playmate_core.speech import SAMPLE_RATE
+
 from .lexicon import pronounce
 from .visemes import symbols_of
 
-RATE = 16000
 _CONTROL = 200  # control frames per second
 _SMOOTH = 0.010  # seconds over which one sound glides into the next
 _BANDWIDTH = (90.0, 120.0, 180.0)
@@ -69,7 +70,7 @@ def synthesise(
     melody = _melody(phones, count, text.strip().endswith("?"), pitch_range / 50.0, rng)
     f0 = throat.f0 * (0.6 + 0.8 * pitch / 100.0) * 2.0 ** (melody / 12.0)
     voiced, formants, hiss = _controls(phones, count, throat)
-    samples = int(count * RATE / _CONTROL)
+    samples = int(count * SAMPLE_RATE / _CONTROL)
     sound = _harmonics(f0, voiced, formants, samples) + _noises(hiss, samples, rng)
     level = float(np.sqrt(np.mean(sound**2))) or 1.0
     return (0.09 * sound / level).astype(np.float32), phones
@@ -139,9 +140,9 @@ def _harmonics(
     f0: NDArray[np.float64], voiced: NDArray[np.float64], formants: NDArray[np.float64], samples: int
 ) -> NDArray[np.float64]:
     """The sum of the glottis' harmonics below 5 kHz (-6 dB an octave at the lips), each as loud as the formants say."""
-    control = np.arange(len(f0)) * (RATE / _CONTROL)
+    control = np.arange(len(f0)) * (SAMPLE_RATE / _CONTROL)
     clock = np.arange(samples)
-    phase = 2 * np.pi * np.cumsum(np.interp(clock, control, f0)) / RATE
+    phase = 2 * np.pi * np.cumsum(np.interp(clock, control, f0)) / SAMPLE_RATE
     sound, wave, before, turn = np.zeros(samples), np.sin(phase), np.zeros(samples), 2.0 * np.cos(phase)
     for harmonic in range(1, int(5000.0 / f0.min()) + 1):
         frequency = harmonic * f0[:, None]
@@ -153,9 +154,9 @@ def _harmonics(
 
 
 def _noises(hiss: NDArray[np.float64], samples: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    control, clock = np.arange(len(hiss)) * (RATE / _CONTROL), np.arange(samples)
+    control, clock = np.arange(len(hiss)) * (SAMPLE_RATE / _CONTROL), np.arange(samples)
     spectrum = np.fft.rfft(rng.standard_normal(samples))
-    frequency = np.fft.rfftfreq(samples, 1.0 / RATE)
+    frequency = np.fft.rfftfreq(samples, 1.0 / SAMPLE_RATE)
     sound = np.zeros(samples)
     for band, (low, high) in enumerate(_BANDS):
         noise = np.fft.irfft(spectrum * ((frequency > low) & (frequency < high)), samples)

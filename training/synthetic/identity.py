@@ -1,4 +1,4 @@
-"""Who a synthetic head is: proportions, colours, hair, expression gain, how it holds itself (docs/method.md 4.1).
+"""Identity of a synthetic head: proportions, colours, hair, expression gain, posture (docs/method.md 4.1).
 
 Lengths are canonical units: x right, y down, z into the picture, origin in the middle of the head; chin at about +0.42.
 """

@@ -23,7 +23,7 @@ from .visemes import MOUTH, random_mouths
 REACH = (20.0, 35.0, 20.0)
 SHIFT = 0.12
 SCALES = (1.05, 1.6)
-#: First identity of each split; nobody else, clips included, meets the people of "judge".
+#: First identity of each split; the identities of "judge" are used nowhere else, clips included.
 FIRST_IDENTITY = {**{split: first for split, (first, _) in SPLITS.items()}, "judge": 3_000_000}
 _MILD = (5.0, 8.0, 4.0)
 #: One frame in this many has the pose of the one before it and another face: what differs between the two is expression
@@ -82,7 +82,7 @@ def make_session(seed: int, index: int, split: str, frames: int, size: int = 256
 
 
 def _session_rng(seed: int, identity_seed: int) -> Generator:
-    """Everything random about a session but who is in it."""
+    """Generator for everything random about a session except the identity."""
     return np.random.default_rng([seed, identity_seed, 0x5E55])
 
 

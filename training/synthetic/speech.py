@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from playmate_core.errors import UserError
+from playmate_core.speech import SAMPLE_RATE
 
-RATE = 16000
 BACKENDS = ("espeak", "formant")
-#: Disjoint voices: nobody who is heard in training is heard in a test. A voice is a language and a variant of espeak's.
+#: Disjoint voices: no voice is in both training and test. A voice is a language and a variant of espeak's.
 VOICES: dict[str, tuple[str, ...]] = {
     "train": (
         "en-us+f2",
@@ -59,7 +59,7 @@ class Phone:
 
 
 @dataclass(frozen=True)
-class Speech:
+class SyntheticSpeech:
     """``waveform`` (N,) float32 at 16 kHz and its ``phones`` in order; what lies between phones is a pause."""
 
     waveform: NDArray[np.float32]
@@ -95,7 +95,7 @@ def delivery(seed: int, manner: Manner = Manner()) -> Delivery:
     )
 
 
-def say(text: str, voice: str, seed: int, backend: str = "espeak", manner: Manner = Manner()) -> Speech:
+def say(text: str, voice: str, seed: int, backend: str = "espeak", manner: Manner = Manner()) -> SyntheticSpeech:
     """Speak ``text``: a pure function. Raises UserError for an unknown backend or voice, or a missing package."""
     settings = delivery(seed, manner)
     if backend == "formant":
@@ -104,17 +104,17 @@ def say(text: str, voice: str, seed: int, backend: str = "espeak", manner: Manne
         waveform, marks = by_formants(
             text, voice, settings.words_per_minute, settings.pitch, settings.pitch_range, seed
         )
-        return Speech(waveform, tuple(Phone(*mark) for mark in marks))
+        return SyntheticSpeech(waveform, tuple(Phone(*mark) for mark in marks))
     if backend != "espeak":
         raise UserError(f"Unknown speech backend {backend!r}; choose one of {', '.join(BACKENDS)}.")
     from .espeak import synthesise as by_espeak
 
     said = by_espeak(text, voice, settings.words_per_minute, settings.pitch, settings.pitch_range, seed)
-    waveform = resample(said.waveform, said.rate, RATE)
-    return _trimmed(waveform, _phones(said.marks, len(waveform) / RATE))
+    waveform = resample_fft(said.waveform, said.rate, SAMPLE_RATE)
+    return _trimmed(waveform, _phones(said.marks, len(waveform) / SAMPLE_RATE))
 
 
-def resample(waveform: NDArray[np.float32], source: int, target: int) -> NDArray[np.float32]:
+def resample_fft(waveform: NDArray[np.float32], source: int, target: int) -> NDArray[np.float32]:
     """Band-limited change of rate (N,) -> (ceil(N target / source),), by cutting or extending the spectrum."""
     divisor = int(np.gcd(source, target))
     step_in, step_out = source // divisor, target // divisor
@@ -138,9 +138,9 @@ def _phones(marks: tuple[tuple[str, float], ...], duration: float) -> tuple[Phon
     return tuple(phone for phone in found if phone.label.strip(STRESS) and phone.end > phone.start)
 
 
-def _trimmed(waveform: NDArray[np.float32], phones: tuple[Phone, ...]) -> Speech:
+def _trimmed(waveform: NDArray[np.float32], phones: tuple[Phone, ...]) -> SyntheticSpeech:
     """Cut silence before the first phone and past 50 ms after the last: pauses are the clip's to place."""
     if not phones:
-        return Speech(waveform[:0], ())
-    begin, end = int(phones[0].start * RATE), int((phones[-1].end + 0.05) * RATE)
-    return Speech(waveform[begin:end], tuple(phone.later(-begin / RATE) for phone in phones))
+        return SyntheticSpeech(waveform[:0], ())
+    begin, end = int(phones[0].start * SAMPLE_RATE), int((phones[-1].end + 0.05) * SAMPLE_RATE)
+    return SyntheticSpeech(waveform[begin:end], tuple(phone.later(-begin / SAMPLE_RATE) for phone in phones))

@@ -1,6 +1,6 @@
-"""Ditto's motion laid on a face, in the order that matters (docs/motion_models.md 5.7).
+"""Apply Ditto's motion to a source face (docs/motion_models.md 5.7).
 
-This is where it becomes the portrait's own motion, in degrees: what went in as logits has been added as logits.
+Converts driving motion in bin logits to the portrait's motion in degrees; logits are combined before the conversion.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from .controls import ANGLES, Applying, FrameControls
 from .layout import BinnedMotion
 from .source import SourceFace, back_and_forth
 
-#: Gaze follows the head: shares of the turn in degrees, then steps of the two eyes to either side, and up and down.
+#: Gaze compensates head rotation: degrees of gaze per degree of rotation, then expression units per degree for the two
+#: eyes, horizontally and vertically.
 GAZE_YAW, GAZE_PITCH = 0.26, 0.28
 GAZE_NEAR, GAZE_FAR, GAZE_UP = 0.0007, 0.001, 0.001
 LEFT_EYE, RIGHT_EYE = 11, 15
@@ -24,7 +25,7 @@ LEFT_EYE, RIGHT_EYE = 11, 15
 
 @dataclass(frozen=True)
 class _Shown:
-    """Frames on their way: ``angles`` (T, 3, 66) logits, ``degrees`` (T, 3) where ``fixed`` (T, 3) says so."""
+    """Intermediate frames: ``angles`` (T, 3, 66) logits, or ``degrees`` (T, 3) where ``fixed`` (T, 3)."""
 
     scale: Tensor
     angles: Tensor
@@ -39,18 +40,18 @@ class _Shown:
 
 
 class Application:
-    """Lays pieces of motion on a face, one after the other; remembers what later frames refer to.
+    """Applies consecutive pieces of motion to a face; keeps the reference frames between calls.
 
-    ``first`` is the driving frame that "relative" counts from.
+    ``first`` is the driving frame that "relative" motion is measured from.
     """
 
     def __init__(self, face: SourceFace, first: BinnedMotion, applying: Applying, fps: float = FPS) -> None:
         self.face, self.first, self.applying, self.fps = face, first, applying, fps
         self._target: _Shown | None = None
-        self._source_turn: Tensor | None = None
+        self._source_rotation: Tensor | None = None
 
     def __call__(self, driving: BinnedMotion, frames: Tensor, controls: FrameControls) -> Motion:
-        """``driving`` (T) shown at ``frames`` (T,) of the clip, on the source frames shown there."""
+        """``driving`` (T frames) applied to the source frames that correspond to ``frames`` (T,) of the clip."""
         source = self.face.motion[back_and_forth(frames, len(self.face))]
         shown = self._controlled(self._driven(source, driving, controls), source, controls)
         if self._target is None:
@@ -85,7 +86,7 @@ class Application:
         return own + (new - start) * share if self.applying.mode == "relative" else new * share
 
     def _face(self, driven: Tensor, own: Tensor, controls: FrameControls) -> Tensor:
-        """The lips of what is driven, eyes as asked, all else the source's; then held back by the gate."""
+        """Driven lips, eyes as configured, everything else from the source; then scaled by the gate."""
         kept = _points(*LIP_KEYPOINTS)
         if self.applying.drive_eyes and controls.eyes is None:
             kept = kept | _points(*EYE_KEYPOINTS)
@@ -128,10 +129,10 @@ class Application:
         return _Shown(fixed=fixed, **turned, **parts)
 
     def _gaze(self, shown: _Shown, source: BinnedMotion) -> Tensor:
-        """The eyes turned against the head, as far as it turned away from the source's first frame shown."""
-        if self._source_turn is None:
-            self._source_turn = degrees_from_bins(source.angles[:1])
-        turn = shown.rotation - self._source_turn
+        """Rotate the eyes against the head's rotation since the first source frame."""
+        if self._source_rotation is None:
+            self._source_rotation = degrees_from_bins(source.angles[:1])
+        turn = shown.rotation - self._source_rotation
         side, up = GAZE_YAW * turn[:, 1], GAZE_PITCH * turn[:, 0]
         expression = shown.expression.clone()
         ahead = side > 0
@@ -143,7 +144,7 @@ class Application:
 
 
 def _points(*chosen: int) -> Tensor:
-    """(K, 1) bool."""
+    """Mask of the ``chosen`` keypoints, (K, 1) bool."""
     mask = torch.zeros(KEYPOINTS, 1, dtype=torch.bool)
     mask[list(chosen)] = True
     return mask
@@ -154,6 +155,6 @@ def _row(shown: _Shown, index: int) -> _Shown:
 
 
 def _mixed(new: Tensor, old: Tensor, share: Tensor) -> Tensor:
-    """``share`` (T,) of the new and the rest of the old, untouched where it is NaN."""
+    """``new`` weighted by ``share`` (T,) plus ``old`` by the rest; ``new`` unchanged where the share is NaN."""
     weight = share.reshape(-1, *[1] * (new.ndim - 1))
     return torch.where(weight.isnan(), new, new * weight + old * (1 - weight))

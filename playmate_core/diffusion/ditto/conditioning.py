@@ -1,4 +1,4 @@
-"""Whom Ditto is conditioned on, and which emotions are asked for."""
+"""The face Ditto is conditioned on, and the requested emotions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from .source import SourceFace, smoothed
 
 @dataclass(frozen=True)
 class Conditioned:
-    """``face`` gives the eyes, ``keypoints`` (K, 3) the shape, ``numbers`` (265,) the frame before the first window."""
+    """``face`` provides the eyes, ``keypoints`` (K, 3) the shape, ``numbers`` (265,) the frame before the first
+    window."""
 
     face: SourceFace
     keypoints: Tensor
@@ -23,13 +24,13 @@ class Conditioned:
 
     @staticmethod
     def of(face: SourceFace) -> Conditioned:
-        """A face of one frame, or a film's: its keypoints as they are, its motion averaged."""
+        """From a face of one frame, or of a video, whose motion is averaged; keypoints are those of its first frame."""
         calm = smoothed(face) if len(face) > 1 else face
         return Conditioned(face, face.keypoints[0], calm.motion.numbers[0])
 
 
 def continued(base: Conditioned, previous: Motion, rest: Motion) -> Conditioned:
-    """``base`` as far away from itself as one ``previous`` frame of a portrait is from its ``rest``."""
+    """``base`` displaced by the difference between one ``previous`` frame of a portrait and its ``rest``."""
     own = BinnedMotion.of(base.numbers[None]).in_degrees()
     pose, now, still = own.pose, previous.pose, rest.pose
     moved = Pose(
@@ -41,8 +42,8 @@ def continued(base: Conditioned, previous: Motion, rest: Motion) -> Conditioned:
     return replace(base, numbers=BinnedMotion.in_bins(Motion(moved, expression)).numbers[0])
 
 
-def emotions_asked(request: GenerationRequest, otherwise: Tensor | None) -> Tensor:
-    """Rows (m, 8) of a request, ``otherwise`` where it asks for nothing, neutral where that says nothing either."""
+def requested_emotions(request: GenerationRequest, otherwise: Tensor | None) -> Tensor:
+    """Emotion rows (m, 8) of a request; ``otherwise`` if it has none, neutral if that is None too."""
     curve = request.emotion
     if curve is not None and bool((curve.weights != 0).any()):
         return emotion_rows(curve)

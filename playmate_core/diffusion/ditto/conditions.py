@@ -1,4 +1,4 @@
-"""One row of conditions a frame: voice, emotion, eyes, face (docs/motion_models.md 5.3)."""
+"""Ditto's condition rows, one per frame: speech, emotion, eyes, face (docs/motion_models.md 5.3)."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from ..checks import NEUTRAL, columns_by_name
 from .layout import DITTO_EMOTIONS
 from .source import SourceFace, back_and_forth
 
-#: Numbers of a row that are not the voice's: emotion, openings, eye balls, canonical keypoints.
+#: Width of a row without the audio features: emotion, eye openings, eye balls, canonical keypoints.
 FACE_CONDITIONS = len(DITTO_EMOTIONS) + 2 + 6 + 3 * KEYPOINTS
-#: What a chosen label weighs before the softmax.
+#: Logit of a chosen label before the softmax.
 LOGIT = 8.0
 
 
 def emotion_row(labels: Sequence[int]) -> Tensor:
-    """(8,) of one label, or of several in equal parts: Ditto's own numbers for them."""
+    """Ditto's emotion vector (8,) for one label, or for several in equal parts."""
     chosen = torch.zeros(len(DITTO_EMOTIONS))
     chosen[list(labels)] = LOGIT
     return chosen.softmax(-1)
 
 
 def in_turn(rows: Tensor, frames: Tensor) -> Tensor:
-    """Emotion ``rows`` (m, 8) of a clip at its ``frames``: repeated for ever, the first one held before it."""
+    """Emotion ``rows`` (m, 8) of a clip at its ``frames``: repeated cyclically, the first one held before it."""
     return rows[frames.clamp(min=0) % len(rows)]
 
 
 def for_call(rows: Tensor, frames: int) -> Tensor:
-    """Emotion ``rows`` given with one call: one for all its frames, or one for each and perhaps more."""
+    """Emotion ``rows`` for one call: a single row for all its frames, or at least one per frame."""
     if len(rows) == 1:
         return rows.expand(frames, -1)
     if len(rows) < frames:
@@ -40,9 +40,9 @@ def for_call(rows: Tensor, frames: int) -> Tensor:
 
 
 def emotion_rows(curve: EmotionCurve) -> Tensor:
-    """A curve as (T, 8): a mixture of Ditto's labels, from neutral at no intensity to the weights at full.
+    """A curve as (T, 8): Ditto's labels blended from neutral at intensity 0 to the weights at intensity 1.
 
-    Rows that ask for nothing are neutral. Raises UserError for an emotion that Ditto does not know.
+    Rows without weights are neutral. Raises UserError for an emotion unknown to Ditto.
     """
     labels = torch.stack([emotion_row([i]) for i in range(len(DITTO_EMOTIONS))])
     weights = columns_by_name(curve, DITTO_EMOTIONS)
@@ -54,7 +54,8 @@ def emotion_rows(curve: EmotionCurve) -> Tensor:
 
 
 def condition_rows(audio: Tensor, emotion: Tensor, face: SourceFace, keypoints: Tensor, frames: Tensor) -> Tensor:
-    """(n, D): ``audio`` (n, 1024), ``emotion`` (n, 8), the ``face``'s eyes at ``frames`` (n,), and ``keypoints``."""
+    """Condition rows (n, D): ``audio`` (n, 1024), ``emotion`` (n, 8), the eyes of ``face`` at ``frames`` (n,), and
+    ``keypoints``."""
     eyes = back_and_forth(frames, len(face.eyes_open))
     shape = keypoints.flatten().expand(len(audio), -1)
     return torch.cat([audio, emotion, face.eyes_open[eyes], face.eye_balls[eyes], shape], -1)

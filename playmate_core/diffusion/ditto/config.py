@@ -1,4 +1,4 @@
-"""The geometry of a Ditto network, read from the shapes of its tensors (docs/motion_models.md 5.1)."""
+"""The configuration of a Ditto network, inferred from the shapes of its tensors (docs/motion_models.md 5.1)."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-#: Attention heads, which no shape tells.
+#: Attention heads, which cannot be inferred from shapes.
 HEADS = 8
-#: Diffusion steps it was trained with.
+#: Diffusion steps of training.
 STEPS = 1000
 
 
 @dataclass(frozen=True)
 class DittoConfig:
-    """The defaults are the published network's."""
+    """Sizes of the network; the defaults are the published network's."""
 
     motion: int = 265
     condition: int = 1103
@@ -27,7 +27,7 @@ class DittoConfig:
 
     @staticmethod
     def of(shapes: Mapping[str, tuple[int, ...]]) -> DittoConfig:
-        """Raises ValueError, or KeyError naming a tensor that is not there, for what is no such network."""
+        """Infer the sizes. Raises ValueError, or KeyError naming a missing tensor, for other networks."""
         motion = shapes["final_layer.weight"][0]
         width, inside = shapes["input_projection.weight"]
         if inside != 2 * motion:

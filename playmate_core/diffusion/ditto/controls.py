@@ -1,4 +1,4 @@
-"""What an artist may ask of Ditto's motion, for a whole clip and frame by frame (docs/motion_models.md 5.7)."""
+"""Controls of Ditto's motion, for a whole clip and per frame (docs/motion_models.md 5.7)."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ ANGLES = ("pitch", "yaw", "roll")
 #: Parts of a motion that can be driven and faded.
 DRIVEN_PARTS = ("scale", *ANGLES, "translation", "expression")
 DRIVE_MODES = ("relative", "absolute")
-#: What a fade goes from and to: the first frame as it is shown, or the portrait.
+#: What the motion fades from and to: the first output frame, or the portrait.
 FADE_TARGETS = ("none", "first", "source")
 
 
 @dataclass(frozen=True)
 class Drive:
-    """How much of each part acts; None leaves it the source's. Size is always the source's."""
+    """Weight of each part of the driving motion; None keeps the source's. Scale is always the source's."""
 
     expression: float | None = 1.0
     pitch: float | None = 1.0
@@ -29,16 +29,16 @@ class Drive:
     translation: float | None = 1.0
 
 
-#: A film keeps its own head: only the face is driven.
-FILM = Drive(pitch=None, yaw=None, roll=None, translation=None)
+#: For source videos: they keep their own head pose, only the expression is driven.
+FACE_ONLY_DRIVE = Drive(pitch=None, yaw=None, roll=None, translation=None)
 
 
 @dataclass(frozen=True)
 class Applying:
-    """How motion is laid on a face, all frames alike.
+    """How motion is applied to a face, the same for all frames.
 
-    ``mode`` "relative" adds what changed since the first driving frame, "absolute" takes the driving values. ``ratio``
-    scales expression and angles: size of the reference character over that of the portrait. ``drive_eyes``: eyes and
+    ``mode`` "relative" adds the change since the first driving frame, "absolute" takes the driving values. ``ratio``
+    scales expression and angles: scale of the reference character over that of the portrait. ``drive_eyes``: eyes and
     gaze are driven. ``fade`` one of FADE_TARGETS and ``fade_parts`` of DRIVEN_PARTS.
     """
 
@@ -59,7 +59,7 @@ class Applying:
 
 @dataclass(frozen=True)
 class FrameControls:
-    """What differs from frame to frame.
+    """Per-frame controls.
 
     ``offset`` (T, 3) degrees added to pitch, yaw, roll, NaN where an angle stays in its logits; ``factor`` (T, 3) times
     the degrees, or times the logits where there is no offset; ``gate`` (T,) share of the driven expression;
@@ -76,7 +76,7 @@ class FrameControls:
 
     @staticmethod
     def none(frames: int) -> FrameControls:
-        """Nothing asked for."""
+        """Controls that change nothing."""
         return FrameControls(
             torch.full((frames, 3), math.nan),
             torch.ones(frames, 3),

@@ -1,6 +1,6 @@
-"""How open the eyes are and where they look, from 478 points of a face mesh (docs/motion_models.md 5.3).
+"""Eye openings and gaze from 478 points of a face mesh (docs/motion_models.md 5.3).
 
-Points in units of the picture's width and height, with their depth: x and y from 0 to 1, z as MediaPipe gives it.
+Points are in units of the picture's width and height, with depth: x and y from 0 to 1, z as returned by MediaPipe.
 """
 
 from __future__ import annotations

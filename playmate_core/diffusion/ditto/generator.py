@@ -1,4 +1,4 @@
-"""Ditto as a motion generator: the voice, eight emotions, eyes and face decide; lips and head follow."""
+"""Ditto as a motion generator, conditioned on speech, eight emotions, eyes and face shape."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from ..checks import check_curve, check_encoder, check_request
 from ..noise import ClipNoise, SharedSteps
 from ..one_condition import check_scales, guidance_scale
 from ..options import SamplingOptions
-from ..pose_prior import ComfortableHead
+from ..pose_prior import PoseLimiter
 from ..request import GenerationRequest, joined
 from ..windows import Progress, WindowPlan
 from .apply import Application
 from .blink import DISCARDED, blink_rows, fade_shares
-from .conditioning import Conditioned, continued, emotions_asked
+from .conditioning import Conditioned, continued, requested_emotions
 from .conditions import FACE_CONDITIONS, condition_rows, in_turn
 from .config import STEPS
 from .controls import Applying, FrameControls
@@ -39,7 +39,7 @@ from .settings import DittoData, DittoSettings
 from .source import SourceFace
 from .stitcher import Continuation
 
-#: The one guidance it was published with.
+#: Published guidance scale, the same for all conditions.
 GUIDANCE = 2.0
 
 
@@ -47,7 +47,7 @@ GUIDANCE = 2.0
 class DittoGenerator:
     """A :class:`MotionGenerator` in LivePortrait's space, with eight emotions.
 
-    ``encoder_file`` is the ONNX file it hears through; ``encoder_missing`` what to do where there is none.
+    ``encoder_file`` is the ONNX file of its audio encoder; ``encoder_missing`` the error message if there is none.
     """
 
     network: DittoNetwork
@@ -95,7 +95,7 @@ class DittoGenerator:
         return joined(list(self.iterate(request, progress)))
 
     def numbers(self, request: GenerationRequest, progress: Progress | None = None) -> Iterator[Tensor]:
-        """The 265 numbers of every frame, silence before the first included. Checks everything at once."""
+        """The 265 numbers of every frame, including silence before the first. Checks all inputs when called."""
         if self.network.training:
             raise ValueError("The motion model is in training mode, where dropout adds noise; call train(False) first.")
         check_request(request)
@@ -114,7 +114,7 @@ class DittoGenerator:
         return sampled(self.network, cosine_schedule(STEPS), clip, options, self.noise(options.seed), progress)
 
     def conditioned(self, request: GenerationRequest) -> Conditioned:
-        """On whom the model is conditioned: the file's reference character, or the portrait."""
+        """The face the model is conditioned on: the file's reference character, or the portrait."""
         if self.settings.character and self.data.character is not None:
             base = Conditioned.of(self.data.character)
         else:
@@ -122,12 +122,12 @@ class DittoGenerator:
         return base if request.previous is None else continued(base, request.previous[-1:], request.rest)
 
     def clip(self, request: GenerationRequest, who: Conditioned, options: SamplingOptions) -> Clip:
-        """What is sampled of a request."""
+        """The sampling plan of a request conditioned on ``who``."""
         audio, online = request.audio, self.settings.run == "online"
         before = 0 if audio.before is None else len(audio.before)
-        heard = torch.cat([rows for rows in (audio.before, audio.features, audio.after) if rows is not None])[:, 0]
-        last = len(heard) - before - 1
-        emotion = emotions_asked(request, self.data.emotions)
+        audio_rows = torch.cat([rows for rows in (audio.before, audio.features, audio.after) if rows is not None])[:, 0]
+        last = len(audio_rows) - before - 1
+        emotion = requested_emotions(request, self.data.emotions)
         window = self.network.config.window
         new = window - options.overlap
         face = replace(who.face, eyes_open=who.face.eyes_open[:1], eye_balls=who.face.eye_balls[:1])
@@ -135,11 +135,11 @@ class DittoGenerator:
 
         def rows(frames: Tensor) -> Tensor:
             frames = frames.clamp(max=last)
-            return condition_rows(heard[frames + before], in_turn(emotion, frames), eyes, who.keypoints, frames)
+            return condition_rows(audio_rows[frames + before], in_turn(emotion, frames), eyes, who.keypoints, frames)
 
-        # Every stride begins a window as long as there is a frame; online one more settles what is held back.
+        # A window begins at every stride while frames remain; the online run needs one more to flush the last frames.
         beyond = new if online else options.overlap
-        plan = WindowPlan(len(heard) + beyond, window, options.overlap)
+        plan = WindowPlan(len(audio_rows) + beyond, window, options.overlap)
         return Clip(
             rows=rows,
             scale=lambda begin: guidance_scale(options, audio, (begin, begin + window), COLUMNS, POSE_COLUMNS),
@@ -148,11 +148,11 @@ class DittoGenerator:
             windows=plan.count,
             continuation=Continuation(self.settings.reset, self.settings.kept),
             smoothing=self.settings.smoothing,
-            frames=None if online else len(heard),
+            frames=None if online else len(audio_rows),
         )
 
     def applying(self, face: SourceFace) -> Applying:
-        """How motion is laid on a face."""
+        """How motion is applied to ``face``, from the settings."""
         s, character = self.settings, self.data.character
         ratio = 1.0
         if s.character and character is not None:
@@ -160,7 +160,7 @@ class DittoGenerator:
         return Applying(s.drive, s.mode, ratio, s.drive_eyes, s.fade, s.fade_parts)
 
     def controls(self, frames: int, seed: int) -> FrameControls:
-        """What differs from frame to frame of a clip."""
+        """Per-frame controls of a clip: offsets, gate, fades and blinks."""
         s, made = self.settings, FrameControls.none(frames)
         made.offset[:] = torch.tensor([math.nan if degrees is None else degrees for degrees in s.offsets])
         made.factor[:] = torch.tensor(s.factors)
@@ -169,26 +169,26 @@ class DittoGenerator:
         table = self.data.blink_table
         if table is None or not s.drive_eyes:
             return made
-        chance = Random(seed)
-        blinks = blink_rows(DISCARDED, s.blinks, chance, len(table))  # drawn at set-up, and used online only
+        rng = Random(seed)
+        blinks = blink_rows(DISCARDED, s.blinks, rng, len(table))  # drawn at set-up, and used online only
         if s.run == "online":
             return replace(made, eyes=table[blinks[torch.arange(frames) % DISCARDED]])
-        return replace(made, eyes=table[blink_rows(frames, s.blinks, chance, len(table))])
+        return replace(made, eyes=table[blink_rows(frames, s.blinks, rng, len(table))])
 
     def _applied(self, request: GenerationRequest, numbers: Iterator[Tensor]) -> Iterator[Motion]:
         options, audio = request.options or self.defaults, request.audio
         frames, after = len(audio), 0 if audio.after is None else len(audio.after)
         face = SourceFace.of(request)
         first: BinnedMotion | None = None
-        if request.previous is not None:  # logits of what went before are not known: all is added in degrees
+        if request.previous is not None:  # its logits are not known, so everything is added in degrees
             face = replace(face, binned=False)
             first = BinnedMotion.of(self.conditioned(replace(request, previous=None)).numbers[None])
         controls, lay = self.controls(frames + after, options.seed), None
-        head, shown = ComfortableHead(request.rest.pose, options), 0 if audio.before is None else -len(audio.before)
+        head, shown = PoseLimiter(request.rest.pose, options), 0 if audio.before is None else -len(audio.before)
         for piece in numbers:
             if not bool(piece.isfinite().all()):
                 raise UserError("The motion model answered with NaN; use another copy of its file, or other settings.")
-            driving = BinnedMotion.of(self.data.within_limits(piece))
+            driving = BinnedMotion.of(self.data.clamped(piece))
             if lay is None and len(piece):
                 lay = Application(face, driving[:1] if first is None else first, self.applying(face), audio.fps)
             begin, end = max(shown, 0), min(shown + len(piece), frames)

@@ -16,17 +16,18 @@ def guided(
 ) -> Callable[[Tensor, int], Tensor]:
     """A denoiser ``(noisy (1, W, C), t) -> (1, W, C)`` of the clean window.
 
-    ``condition`` (W, D) rows; ``frame`` (C,) the motion before the window, which the prediction without condition has
-    too; ``scale`` a number, or (W, C): 1 is no guidance, and one call.
+    ``condition`` (W, D) rows; ``frame`` (C,) the motion before the window, an input of the unconditional prediction
+    too; ``scale`` a number, or (W, C): 1 is no guidance and needs one evaluation.
     """
-    heard = network.heard(condition[None])
+    tokens, vector = network.embed_condition(condition[None])
     if not is_alone(scale):
-        heard = (torch.cat([network.unheard(1)[0], heard[0]]), torch.cat([network.unheard(1)[1], heard[1]]))
-    rows = len(heard[0])
+        null_tokens, null_vector = network.null_condition(1)
+        tokens, vector = torch.cat([null_tokens, tokens]), torch.cat([null_vector, vector])
+    rows = len(tokens)
 
     def predict(noisy: Tensor, t: int) -> Tensor:
         steps = torch.full((rows,), t, device=noisy.device)
-        made = network(noisy.to(frame).expand(rows, -1, -1), frame.expand(rows, -1), heard, steps).float()
+        made = network(noisy.to(frame).expand(rows, -1, -1), frame.expand(rows, -1), (tokens, vector), steps).float()
         return steered(made, scale)
 
     return predict

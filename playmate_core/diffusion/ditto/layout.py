@@ -19,14 +19,14 @@ EXPRESSION_COLUMNS = slice(TRANSLATION.stop, TRANSLATION.stop + 3 * KEYPOINTS)
 COLUMNS = EXPRESSION_COLUMNS.stop
 #: All but the expression: what is smoothed.
 POSE_COLUMNS = slice(0, EXPRESSION_COLUMNS.start)
-#: Degrees by which logits made from an angle fall to exp(-1/2) of their peak.
+#: Standard deviation in degrees of the Gaussian that encodes an angle as bin logits.
 SPREAD = 6.0
 
 
 @dataclass(frozen=True)
 class BinnedMotion:
-    """``scale`` (T, 1), ``angles`` (T, 3, 66) logits of pitch, yaw, roll, ``translation`` (T, 3), ``expression``
-    (T, K, 3)."""
+    """Motion with binned angles: ``scale`` (T, 1), ``angles`` (T, 3, 66) logits of pitch, yaw, roll, ``translation``
+    (T, 3), ``expression`` (T, K, 3)."""
 
     scale: Tensor
     angles: Tensor
@@ -41,7 +41,7 @@ class BinnedMotion:
 
     @staticmethod
     def of(numbers: Tensor) -> BinnedMotion:
-        """From (T, 265), whose scale is stored less 1."""
+        """From the model's numbers (T, 265), which hold scale - 1."""
         angles = numbers[:, ANGLE_LOGITS].unflatten(-1, (3, ANGLE_BINS))
         expression = numbers[:, EXPRESSION_COLUMNS].unflatten(-1, (KEYPOINTS, 3))
         return BinnedMotion(numbers[:, SCALE] + 1, angles, numbers[:, TRANSLATION], expression)
@@ -53,7 +53,7 @@ class BinnedMotion:
 
     @staticmethod
     def in_bins(motion: Motion, angles: Tensor | None = None) -> BinnedMotion:
-        """A motion in degrees; ``angles`` (T, 3, 66) are its logits, where they are known."""
+        """From a motion in degrees; ``angles`` (T, 3, 66) are its logits, where they are known."""
         pose = motion.pose
         logits = bins_from_degrees(pose.rotation) if angles is None else angles
         return BinnedMotion(pose.scale, logits, pose.translation, motion.expression)
@@ -63,6 +63,6 @@ class BinnedMotion:
 
 
 def bins_from_degrees(degrees: Tensor) -> Tensor:
-    """Logits (..., 66) of a bell around each angle, whose expectation is that angle."""
+    """Gaussian logits (..., 66) around each angle, whose expectation is that angle."""
     bins = torch.arange(ANGLE_BINS) * DEGREES_PER_BIN - ZERO_BIN_DEGREES
     return -0.5 * ((bins - degrees[..., None]) / SPREAD) ** 2

@@ -1,6 +1,6 @@
 """Ditto's denoiser: a pre-norm transformer with FiLM that predicts clean motion (docs/motion_models.md 5.4).
 
-Modules carry the published names, which are the file format.
+Modules have the published names, which are the file format.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class EncoderLayer(nn.Module):
         return x + self.linear2(F.gelu(self.linear1(self.norm2(x))))
 
 
-class Film(nn.Module):
-    """A vector (B, d) as scale and shift of a branch."""
+class FiLM(nn.Module):
+    """Feature-wise linear modulation: a vector (B, d) becomes scale and shift of a branch (B, W, d)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ class DecoderLayer(nn.Module):
         self.linear1 = nn.Linear(d, config.feed_forward)
         self.linear2 = nn.Linear(config.feed_forward, d)
         self.norm1, self.norm2, self.norm3 = nn.LayerNorm(d), nn.LayerNorm(d), nn.LayerNorm(d)
-        self.film1, self.film2, self.film3 = Film(d), Film(d), Film(d)
+        self.film1, self.film2, self.film3 = FiLM(d), FiLM(d), FiLM(d)
 
     def forward(self, x: Tensor, memory: Tensor, vector: Tensor) -> Tensor:
         """``x`` (B, W, d), ``memory`` (B, M, d), ``vector`` (B, d) -> (B, W, d)."""
@@ -94,19 +94,19 @@ class DittoNetwork(nn.Module):
         self.seqTransDecoder = DecoderStack(config)
         self.final_layer = nn.Linear(d, config.motion)
 
-    def heard(self, condition: Tensor) -> tuple[Tensor, Tensor]:
-        """What does not change over the steps: condition rows (B, W, D) as tokens (B, W, d) and one vector (B, d)."""
+    def embed_condition(self, condition: Tensor) -> tuple[Tensor, Tensor]:
+        """Embed condition rows (B, W, D), once for all steps: tokens (B, W, d) and one vector (B, d)."""
         tokens = self.cond_encoder(self.cond_projection(condition))
         return tokens, self.non_attn_cond_projection(tokens.mean(1))
 
-    def unheard(self, rows: int) -> tuple[Tensor, Tensor]:
-        """The same without a condition."""
+    def null_condition(self, rows: int) -> tuple[Tensor, Tensor]:
+        """The embedding of no condition for ``rows`` samples: tokens (B, W, d) and one vector (B, d)."""
         return self.null_cond_embed.expand(rows, -1, -1), self.null_cond_hidden.expand(rows, -1)
 
-    def forward(self, noisy: Tensor, frame: Tensor, heard: tuple[Tensor, Tensor], steps: Tensor) -> Tensor:
-        """Clean motion (B, W, C) of ``noisy`` (B, W, C), the ``frame`` before (B, C), what was ``heard``, and
-        whole ``steps`` (B,) from 0."""
-        tokens, vector = heard
+    def forward(self, noisy: Tensor, frame: Tensor, condition_tokens: tuple[Tensor, Tensor], steps: Tensor) -> Tensor:
+        """Clean motion (B, W, C) from ``noisy`` (B, W, C), the ``frame`` before (B, C), the embedded condition and
+        integer ``steps`` (B,) from 0."""
+        tokens, vector = condition_tokens
         x = self.input_projection(torch.cat([noisy, frame[:, None].expand_as(noisy)], -1))
         hidden = self.hidden(steps)
         step_tokens = self.to_time_tokens(hidden).unflatten(-1, (2, -1))
@@ -114,12 +114,12 @@ class DittoNetwork(nn.Module):
         return self.final_layer(self.seqTransDecoder(x, memory, self.to_time_cond(hidden) + vector))
 
     def hidden(self, steps: Tensor) -> Tensor:
-        """The steps (B,) as (B, 4 d)."""
+        """Hidden embedding of the steps: (B,) -> (B, 4 d)."""
         return self.time_mlp(step_embedding(steps, self.config.width).to(self.null_cond_hidden))
 
 
 def attended(attention: nn.MultiheadAttention, x: Tensor, memory: Tensor | None = None) -> Tensor:
-    """Attention whose queries and keys know their place, and whose values do not."""
+    """Attention with rotary positions on queries and keys, not on values."""
     memory = x if memory is None else memory
     return attention(rotated(x), rotated(memory), memory, need_weights=False)[0]
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def rotated(x: Tensor) -> Tensor:
-    """``x`` (B, T, d), adjacent pairs of numbers turned by the angle of their position and frequency."""
+    """``x`` (B, T, d) with adjacent pairs of channels rotated by the angle of their position and frequency."""
     length, width = x.shape[1:]
     pitch = 10000.0 ** (-torch.arange(0, width, 2, dtype=torch.float64) / width)
     angle = torch.arange(length, dtype=torch.float64)[:, None] * pitch

@@ -1,4 +1,4 @@
-"""Ditto's numbers window by window, stitched as they come (docs/motion_models.md 5.5 and 5.6)."""
+"""Sample Ditto's numbers window by window and stitch them (docs/motion_models.md 5.5 and 5.6)."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from .guidance import guided
 from .network import DittoNetwork
 from .stitcher import Continuation, PoseMean, Stitcher
 
-#: The condition rows (n, D) of some frames of the clip, by their indices.
+#: Returns the condition rows (n, D) of frames of the clip, given their indices (n,).
 Rows = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
 class Clip:
-    """What is to be sampled: ``rows`` from frame ``begin`` on in ``windows``, ``source`` (C,) the numbers of the face
-    the first window begins with, ``scale(frame)`` the guidance from there on.
+    """A clip to sample: condition ``rows`` from frame ``begin`` on in ``windows``, ``source`` (C,) the condition frame
+    of the first window, ``scale(frame)`` the guidance of the window that begins there.
 
-    ``frames``: how many are given in all, and then their pose is averaged once more over the whole clip; None gives
-    what the windows hold.
+    ``frames``: total number of output frames, whose pose is then averaged once more over the whole clip; None returns
+    all frames of the windows.
     """
 
     rows: Rows
@@ -49,30 +49,31 @@ def sampled(
     options: SamplingOptions,
     noise: ClipNoise,
     progress: Progress | None = None,
-    seen: Callable[[Tensor], None] | None = None,
+    on_condition: Callable[[Tensor], None] | None = None,
 ) -> Iterator[Tensor]:
-    """Pieces (n, C) of the numbers, from frame ``begin`` on; ``seen`` is told the condition frame of each window."""
+    """Pieces (n, C) of the numbers, from frame ``begin`` on; ``on_condition`` is called with each window's condition
+    frame."""
     config = network.config
     like = network.null_cond_hidden
     stitcher = Stitcher(config.window, options.overlap, clip.smoothing)
-    calm = PoseMean(1 if clip.frames is None else clip.smoothing)
+    pose_mean = PoseMean(1 if clip.frames is None else clip.smoothing)
     left = clip.windows * config.window if clip.frames is None else clip.frames
     frame = clip.source
     for index in range(clip.windows):
         begin = clip.begin + index * stitcher.new
-        if seen is not None:
-            seen(frame)
+        if on_condition is not None:
+            on_condition(frame)
         rows = clip.rows(torch.arange(begin, begin + config.window)).to(like)
-        chance = noise.window(index)
+        window_noise = noise.window(index)
         made = sample(
             guided(network, rows, frame.to(like), clip.scale(begin)),
             schedule,
-            chance.start((1, config.window, config.motion)).to(like.device),
+            window_noise.start((1, config.window, config.motion)).to(like.device),
             steps=options.steps,
             sampler=options.sampler,
             spacing=options.spacing,
             eta=options.eta,
-            generator=chance.draw,
+            generator=window_noise.draw,
             limit=math.inf,
             progress=counted(progress, index, clip.windows),
         )[0].cpu()
@@ -80,5 +81,5 @@ def sampled(
         frame = clip.continuation.frame(stitcher.before_next, clip.source, index + 1)
         piece = stitcher.settled()[:left]
         left -= len(piece)
-        yield calm(piece)
-    yield calm(stitcher.rest()[:left], last=True)  # what lies beyond the end must not reach into the average
+        yield pose_mean(piece)
+    yield pose_mean(stitcher.rest()[:left], last=True)  # frames beyond the end must not enter the average

@@ -12,7 +12,7 @@ OFFSET = 0.008
 
 
 def cosine_schedule(steps: int) -> Schedule:
-    """Rounded to single precision where the reference rounds: its first steps divide by what that leaves."""
+    """The schedule of ``steps``, rounded to single precision where the reference rounds, which its first steps show."""
     share = torch.arange(steps + 1, dtype=torch.float64) / steps
     curve = torch.cos((share + OFFSET) / (1 + OFFSET) * math.pi / 2) ** 2
     betas = (1 - curve[1:] / curve[:-1]).clamp(0.0, 0.999).float()

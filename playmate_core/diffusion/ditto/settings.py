@@ -1,4 +1,4 @@
-"""How Ditto's model is run, and the data it comes with; the defaults are those of the reference's code."""
+"""Settings of Ditto's model, and the data it comes with; the defaults are those of the reference code."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from .controls import DRIVE_MODES, DRIVEN_PARTS, FADE_TARGETS, Drive
 from .layout import COLUMNS, DITTO_EMOTIONS
 from .source import SourceFace
 
-#: "offline" hears a whole file first; "online" begins with silence and settles ten frames at a time.
+#: "offline" encodes a whole file first; "online" begins with silence and outputs ten frames at a time.
 RUNS = ("offline", "online")
 
 
 @dataclass(frozen=True)
 class DittoSettings:
-    """What is fixed for a clip.
+    """Settings that hold for a whole clip.
 
-    ``run`` one of RUNS. ``reset``: every so many windows (0: never) begin with the portrait's face instead of the
-    frame before, but for the columns ``kept``. ``smoothing``: frames over which the head is averaged. ``mode``,
-    ``drive``, ``fade``, ``fade_parts`` as in :mod:`controls`, ``fade_in`` and ``fade_out`` in frames. ``drive_eyes``:
-    blinks and gaze. ``blinks`` as in :mod:`blink`. ``gate``: share of the driven face. ``offsets``: degrees added to
-    pitch, yaw, roll, None to leave an angle in its logits; ``factors`` times those. ``character``: be conditioned on
-    the reference character of the file, where it has one, instead of the portrait.
+    ``run`` one of RUNS. ``reset``: every this many windows (0: never) the condition frame is the portrait's instead of
+    the frame before, except in the columns ``kept``. ``smoothing``: frames over which the head pose is averaged.
+    ``mode``, ``drive``, ``fade``, ``fade_parts`` as in :mod:`controls`, ``fade_in`` and ``fade_out`` in frames.
+    ``drive_eyes``: blinks and gaze. ``blinks`` as in :mod:`blink`. ``gate``: weight of the driven expression.
+    ``offsets``: degrees added to pitch, yaw, roll, None to leave an angle in its logits; ``factors`` multiply them.
+    ``character``: condition on the file's reference character, if it has one, instead of the portrait.
     """
 
     run: str = "offline"
@@ -61,11 +61,11 @@ class DittoSettings:
 
 @dataclass(frozen=True)
 class DittoData:
-    """What the published configuration holds besides settings, as far as it does.
+    """The data of the published configuration; None where it has none.
 
-    ``emotions`` (m, 8) rows that repeat where nobody asks for an emotion; ``blink_table`` (15, K, 3) added to the
-    source's eyes; ``limits`` (2, 265) of the numbers that are shown; ``character`` the face the model is conditioned
-    on. ``steps`` and ``overlap`` of sampling, where they are said.
+    ``emotions`` (m, 8): default emotion rows, repeated; ``blink_table`` (15, K, 3) added to the source's eyes;
+    ``limits`` (2, 265): least and largest output numbers; ``character``: the face the model is conditioned on.
+    ``steps`` and ``overlap``: sampling defaults.
     """
 
     emotions: Tensor | None = None
@@ -83,6 +83,6 @@ class DittoData:
         if self.limits is not None:
             expect("DittoData.limits", self.limits, 2, COLUMNS)
 
-    def within_limits(self, numbers: Tensor) -> Tensor:
-        """What is shown of numbers (T, 265)."""
+    def clamped(self, numbers: Tensor) -> Tensor:
+        """Output numbers (T, 265) clamped to ``limits``."""
         return numbers if self.limits is None else torch.clamp(numbers, self.limits[0], self.limits[1])

@@ -1,4 +1,4 @@
-"""Whose face it is: what Ditto is conditioned on and what its motion is laid on (docs/motion_models.md 5.3 and 5.9)."""
+"""The source face that Ditto is conditioned on and applies its motion to (docs/motion_models.md 5.3 and 5.9)."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from torch import Tensor
 from ..request import GenerationRequest
 from .layout import BinnedMotion
 
-#: Frames over which the motion of a film is averaged.
-FILM_FRAMES = 13
-#: Eyes nobody measured: open, and looking straight ahead.
+#: Frames over which the motion of a video is averaged.
+VIDEO_SMOOTHING_FRAMES = 13
+#: Eye openness where it was not measured; gaze is then straight ahead.
 UNKNOWN_OPENNESS = 0.7
 
 
@@ -20,7 +20,7 @@ UNKNOWN_OPENNESS = 0.7
 class SourceFace:
     """S frames of a face: ``motion``, canonical ``keypoints`` (S, K, 3), ``eyes_open`` (S, 2), ``eye_balls`` (S, 6).
 
-    ``binned``: its angles were read as logits; made from degrees, they say nothing when logits are added.
+    ``binned``: its angles come from a network as logits; logits made from degrees must not be added to others.
     """
 
     motion: BinnedMotion
@@ -34,7 +34,7 @@ class SourceFace:
 
     @staticmethod
     def of(request: GenerationRequest) -> SourceFace:
-        """The portrait of a request, with what is known of it beyond its motion."""
+        """The portrait of a request, with the details that are known."""
         rest, details = request.rest, request.details
         angles = None if details is None else details.angle_logits
         eyes = torch.full((1, 2), UNKNOWN_OPENNESS)
@@ -47,24 +47,24 @@ class SourceFace:
         return SourceFace(motion, request.portrait_keypoints[None], eyes, balls, angles is not None)
 
 
-def smoothed(face: SourceFace, frames: int = FILM_FRAMES) -> SourceFace:
-    """A film's face with every number averaged over ``frames``; its eyes stay as they are."""
+def smoothed(face: SourceFace, frames: int = VIDEO_SMOOTHING_FRAMES) -> SourceFace:
+    """A video's face averaged over ``frames``; its eyes are unchanged."""
     motion = face.motion
     parts = {name: centred_mean(getattr(motion, name), frames) for name in motion.__dataclass_fields__}
     return replace(face, motion=BinnedMotion(**parts), keypoints=centred_mean(face.keypoints, frames))
 
 
 def centred_mean(values: Tensor, frames: int) -> Tensor:
-    """(T, ...) averaged over ``frames`` // 2 on either side, fewer at the ends."""
+    """``values`` (T, ...) averaged over ``frames`` // 2 on either side, fewer at the ends."""
     half = frames // 2
     total = len(values)
     return torch.stack([values[max(i - half, 0) : min(i + half + 1, total)].mean(0) for i in range(total)])
 
 
 def back_and_forth(frames: Tensor, length: int) -> Tensor:
-    """Which of ``length`` source frames stands for each of ``frames``: forward, then backward, both ends twice.
+    """The index of ``length`` source frames for each of ``frames``: forward, then backward, both ends twice.
 
-    Frames before the first count as the first.
+    Negative frames are treated as 0.
     """
     place = frames.clamp(min=0) % (2 * length)
     return torch.minimum(place, 2 * length - 1 - place)

@@ -1,4 +1,4 @@
-"""Ditto's windows as one sequence: faded, smoothed, and what each begins with (docs/motion_models.md 5.6)."""
+"""Join Ditto's windows: cross-fades, smoothing, and each window's condition frame (docs/motion_models.md 5.6)."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from .layout import POSE_COLUMNS
 
 @dataclass(frozen=True)
 class Continuation:
-    """What a window is begun with: the frame before it, and every ``reset`` windows (0: never) the source's numbers
-    instead, but for the columns ``kept``, which go on."""
+    """The condition frame of a window: the frame before it, or every ``reset`` windows (0: never) the source's numbers
+    except in the columns ``kept``, which continue."""
 
     reset: int = 0
     kept: tuple[int, int] | None = None
 
     def frame(self, before: Tensor, source: Tensor, windows: int) -> Tensor:
-        """The condition frame (C,) after so many ``windows``."""
+        """The condition frame (C,) after ``windows`` windows."""
         if self.reset == 0 or windows % self.reset:
             return before
         frame = source.clone()
@@ -31,10 +31,10 @@ class Continuation:
 
 
 class Stitcher:
-    """Takes windows (W, C) in turn, keeps the few frames that the next one may still change, and gives the others.
+    """Takes consecutive windows (W, C), buffers the frames that the next one may still change, and returns the others.
 
-    Neighbours share ``overlap`` frames; the newest of them are cross-faded, as many as a window brings new ones. The
-    pose of the first window, and at every seam, is averaged over ``smoothing`` frames.
+    Consecutive windows share ``overlap`` frames; the last of them are cross-faded, at most as many as a window has new
+    ones. The pose of the first window, and at every seam, is averaged over ``smoothing`` frames.
     """
 
     def __init__(self, window: int, overlap: int, smoothing: int = 3) -> None:
@@ -43,7 +43,7 @@ class Stitcher:
         self.overlap, self.half = overlap, smoothing // 2
         self.windows = 0
         self._frames = torch.zeros(0)
-        self._given = 0  # of those kept
+        self._given = 0  # how many buffered frames were already returned
 
     def add(self, window: Tensor) -> None:
         if self.windows == 0:
@@ -66,11 +66,11 @@ class Stitcher:
         return self._frames[len(self._frames) - self.overlap - 1]
 
     def settled(self) -> Tensor:
-        """The frames that no later window will change, as far as they were not given yet."""
+        """The frames that no later window can change and that were not returned yet."""
         return self._give(len(self._frames) - self.fade)
 
     def rest(self) -> Tensor:
-        """All frames that were not given yet."""
+        """All frames that were not returned yet."""
         return self._give(len(self._frames))
 
     def _give(self, end: int) -> Tensor:
@@ -89,15 +89,15 @@ class Stitcher:
 
 
 class PoseMean:
-    """The pose columns of a stream averaged over ``frames``, fewer at its ends; some frames late."""
+    """Streaming mean of the pose columns over ``frames``, fewer at the ends; output is delayed by half of them."""
 
     def __init__(self, frames: int) -> None:
         self.half = frames // 2
         self._row: Tensor | None = None
-        self._done = 0  # frames of the row that were given
+        self._done = 0  # buffered frames that were already returned
 
     def __call__(self, frames: Tensor, last: bool = False) -> Tensor:
-        """The next ``frames`` (n, C), and whether they are the ``last``; gives what is known by then."""
+        """Add the next ``frames`` (n, C); returns the frames that are final, all of them if these are the ``last``."""
         row = frames if self._row is None else torch.cat([self._row, frames])
         end = len(row) if last else max(len(row) - self.half, 0)
         calm = row[self._done : end].clone()

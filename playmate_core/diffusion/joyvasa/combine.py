@@ -1,6 +1,6 @@
-"""Generated motion laid on a portrait: all that changed since its start, lips as they are (docs/motion_models.md 4.8).
+"""Apply JoyVASA's motion to a portrait: relative to its first frame, lips absolute (docs/motion_models.md 4.8).
 
-This is where JoyVASA's motion becomes the portrait's own, in degrees.
+Converts JoyVASA's motion to the portrait's motion, in degrees.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ SUBJECTS = ("human", "animal")
 
 
 def combine(rest: Motion, driving: Motion, first: Motion, region: str = "all", subject: str = "human") -> Motion:
-    """``driving`` (T frames) on a portrait's ``rest``, relative to the generated frame ``first``; one frame each.
+    """``driving`` (T frames) applied to ``rest`` relative to the generated frame ``first``; both are one frame.
 
-    ``region``: "expression" leaves the turn of the head, "pose" the face, "lips" moves but the lips, "eyes" none of
-    both; size and place follow in all of them. An "animal" keeps its size, and its lips move relatively too.
+    ``region``: "expression" keeps the portrait's head rotation, "pose" its expression, "lips" drives only the lips,
+    "eyes" neither rotation nor expression; scale and translation follow in all of them. An "animal" keeps its scale,
+    and its lips are relative too.
     """
     frames = len(driving)
     pose = driving.pose

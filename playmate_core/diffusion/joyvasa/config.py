@@ -1,4 +1,4 @@
-"""The geometry of a JoyVASA network, read from the shapes of its tensors (docs/motion_models.md 4.1)."""
+"""The configuration of a JoyVASA network, inferred from the shapes of its tensors (docs/motion_models.md 4.1)."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-#: Attention heads, which no shape tells.
+#: Attention heads, which cannot be inferred from shapes.
 HEADS = 8
-#: Frames of a window where the file holds no mask that says it.
+#: Frames of a window, if the file has no attention mask to infer it from.
 WINDOW = 100
-#: Diffusion steps where the file holds no schedule that says it.
+#: Diffusion steps, if the file has no schedule to infer them from.
 STEPS = 50
 
 
 @dataclass(frozen=True)
 class JoyVasaConfig:
-    """The defaults are the published network's; ``motion`` counts columns, the last ones of which may mean nothing."""
+    """Sizes of the network; the defaults are the published ones. ``motion``: columns, the last of which may be
+    unused."""
 
     motion: int = 73
     window: int = WINDOW
@@ -30,7 +31,7 @@ class JoyVasaConfig:
 
     @staticmethod
     def of(shapes: Mapping[str, tuple[int, ...]]) -> JoyVasaConfig:
-        """Raises ValueError, or KeyError naming a tensor that is not there, for what is no such network."""
+        """Infer the sizes. Raises ValueError, or KeyError naming a missing tensor, for other networks."""
         previous, motion = shapes["start_motion_feat"][1:]
         columns = shapes["denoising_net.feature_proj.weight"][1]
         if columns != motion:

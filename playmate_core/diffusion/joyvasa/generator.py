@@ -1,4 +1,4 @@
-"""JoyVASA as a motion generator: windows of four seconds, each begun with the last frames of the one before."""
+"""JoyVASA as a motion generator: windows of four seconds, each conditioned on the last frames of the one before."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from torch import Tensor, nn
 from ...errors import UserError
 from ...keypoint_space import LIVEPORTRAIT, require_keypoints
 from ...speech import ENCODERS, AudioEncoder
-from ...speech.hubert_windows import Listening, WindowedHubert
+from ...speech.hubert_windows import WindowedHubert, WindowOptions
 from ...speech.listener import Source
 from ...values import Motion
 from ..checks import check_encoder, check_request, refuse_emotion
 from ..noise import ClipNoise, SharedStart
 from ..one_condition import check_scales, guidance_scale
 from ..options import SamplingOptions
-from ..pose_prior import ComfortableHead
+from ..pose_prior import PoseLimiter
 from ..request import GenerationRequest, joined
 from ..samplers import sample
 from ..windows import Progress, WindowPlan, counted, last_frames
@@ -39,9 +39,9 @@ GUIDANCE = 2.8
 
 @dataclass(frozen=True)
 class JoyVasaGenerator:
-    """A :class:`MotionGenerator` in LivePortrait's space, without emotions of its own.
+    """A :class:`MotionGenerator` in LivePortrait's space, without emotions.
 
-    ``audio_encoder`` is the fine-tuned HuBERT of the same file. ``noise`` makes the source of a seed's noise.
+    ``audio_encoder`` is the fine-tuned HuBERT of the same file. ``noise`` creates the noise source for a seed.
     """
 
     network: JoyVasaNetwork
@@ -57,7 +57,7 @@ class JoyVasaGenerator:
 
     @property
     def defaults(self) -> SamplingOptions:
-        """All the steps it was trained with, ancestral; its windows share no frames."""
+        """Ancestral sampling with all training steps; windows do not overlap."""
         return SamplingOptions(
             steps=self.network.config.steps,
             sampler="ddpm",
@@ -73,10 +73,10 @@ class JoyVasaGenerator:
         return (self.network,) if self.audio_encoder is None else (self.network, self.audio_encoder)
 
     def encoder(self, source: str | Path | None = None, device: str | torch.device = "cpu") -> AudioEncoder:
-        """The encoder inside this model's own file; another ``source`` would be another model, and is not read."""
+        """The fine-tuned encoder of this model's file; ``source`` is ignored, as other weights would not fit."""
         if self.audio_encoder is not None:
             self.audio_encoder.to(device)
-        listening = Listening(self.settings.lead_frames, self.settings.waveform)
+        listening = WindowOptions(self.settings.lead_frames, self.settings.waveform)
         row = replace(ENCODERS[self.encoder_name], width=self.network.config.audio_width)
         return WindowedHubert(self.encoder_name, row, Source(module=self.audio_encoder), listening)
 
@@ -88,7 +88,7 @@ class JoyVasaGenerator:
         return joined(list(self.iterate(request, progress)))
 
     def numbers(self, request: GenerationRequest, progress: Progress | None = None) -> Iterator[Tensor]:
-        """The normalised numbers (n, C) of each window, as the network makes them. Checks everything at once."""
+        """The normalised numbers (n, C) of each window, as the network predicts them. Checks all inputs when called."""
         if self.network.training:
             raise ValueError("The motion model is in training mode, where dropout adds noise; call train(False) first.")
         check_request(request)
@@ -102,7 +102,7 @@ class JoyVasaGenerator:
         return self._sampled(request, options, progress)
 
     def motion(self, numbers: Tensor, smoother: Smoother | None = None, fps: float = 25.0) -> Motion:
-        """Numbers (T, C) as the model's own motion, its head calmed; not yet a portrait's."""
+        """Numbers (T, C) as the model's motion with smoothed head pose, not yet applied to a portrait."""
         made = self.template.decode(numbers, fps)
         calm = SMOOTHERS[self.settings.smoother](self.settings.smoothing) if smoother is None else smoother
         return made.with_pose(pose_of(calm(columns_of(made.pose)), fps))
@@ -114,7 +114,7 @@ class JoyVasaGenerator:
         config, audio = self.network.config, request.audio
         like = self.network.start_motion_feat
         plan = WindowPlan(len(audio), config.window, 0)
-        heard = audio.features if audio.after is None else torch.cat([audio.features, audio.after])
+        audio_rows = audio.features if audio.after is None else torch.cat([audio.features, audio.after])
         past, past_audio = like[0], self.network.start_audio_feat[0]
         if request.previous is not None:
             made = self.template.encode(request.previous, config.motion)
@@ -123,8 +123,8 @@ class JoyVasaGenerator:
         source = self.noise(options.seed)
         for index in range(plan.count):
             begin = plan.begin(index)
-            rows = torch.arange(begin, begin + config.window).clamp(max=len(heard) - 1)
-            features = self.network.audio_feature_map(heard[rows, 0].to(like))
+            rows = torch.arange(begin, begin + config.window).clamp(max=len(audio_rows) - 1)
+            features = self.network.audio_feature_map(audio_rows[rows, 0].to(like))
             reach = (begin, begin + config.window)
             scale = guidance_scale(options, audio, reach, config.motion, POSE_COLUMNS)
             predict = guided(self.network, features, past, past_audio, scale, self.settings.positions)
@@ -147,8 +147,8 @@ class JoyVasaGenerator:
     def _combined(self, request: GenerationRequest, numbers: Iterator[Tensor]) -> Iterator[Motion]:
         options, rest = request.options or self.defaults, request.rest
         smoother = SMOOTHERS[self.settings.smoother](self.settings.smoothing)
-        start, first, head = rest, None, ComfortableHead(rest.pose, options)
-        if request.previous is not None:  # goes on from there: what is generated is meant as it is
+        start, first, head = rest, None, PoseLimiter(rest.pose, options)
+        if request.previous is not None:  # a continuation: generated values are already relative to it
             start = first = request.previous[-1:]
             smoother(columns_of(start.pose))
         for window in numbers:

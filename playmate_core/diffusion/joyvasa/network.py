@@ -1,6 +1,6 @@
 """JoyVASA's denoiser: a post-norm transformer decoder that predicts clean motion (docs/motion_models.md 4.3).
 
-Modules carry the published names, which are the file format.
+Modules have the published names, which are the file format.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from .config import JoyVasaConfig
 
-#: "constant": every position gets the row numbered like the sequence is long, as the published weights were trained;
+#: "constant": every position gets the row whose index is the sequence length, as the published weights were trained;
 #: "per_position": position p gets row p.
 POSITIONS = ("constant", "per_position")
 
@@ -39,7 +39,7 @@ class DecoderLayer(nn.Module):
         return self.norm3(x + self.linear2(F.gelu(self.linear1(x))))
 
     def _own_audio(self, memory: Tensor) -> Tensor:
-        """Cross-attention whose mask leaves only the diagonal: its softmax is 1, whatever query and key say."""
+        """Cross-attention with a diagonal mask: its softmax is always 1, so only the value projection is needed."""
         cross = self.multihead_attn
         d = memory.shape[-1]
         assert cross.in_proj_weight is not None and cross.in_proj_bias is not None
@@ -75,7 +75,7 @@ class DenoisingNet(nn.Module):
 
 
 class JoyVasaNetwork(nn.Module):
-    """The denoiser with its learned beginnings and its map from the encoder's numbers to its own."""
+    """The denoiser with learned start embeddings and the projection of audio features."""
 
     def __init__(self, config: JoyVasaConfig) -> None:
         super().__init__()

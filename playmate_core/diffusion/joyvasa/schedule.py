@@ -1,4 +1,4 @@
-"""JoyVASA's cosine schedule: steps count from 1, and entry 0 is the clean sample (docs/motion_models.md 4.4)."""
+"""JoyVASA's cosine schedule: steps are numbered from 1, entry 0 is the clean sample (docs/motion_models.md 4.4)."""
 
 from __future__ import annotations
 
@@ -38,5 +38,6 @@ def noise_tables(steps: int) -> NoiseTables:
 
 
 def cosine_schedule(steps: int) -> Schedule:
-    """The same as samplers want it: step t there is step t + 1 here, and the clean sample is no entry."""
+    """The schedule in the samplers' numbering: their step t is step t + 1 here, without an entry for the clean
+    sample."""
     return Schedule(noise_tables(steps).alpha_bars[1:].double())

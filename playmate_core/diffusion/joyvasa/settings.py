@@ -1,4 +1,4 @@
-"""How JoyVASA's model is run, beyond what all generators are asked with; the defaults are the published ones."""
+"""Settings of JoyVASA's model beyond SamplingOptions; the defaults are the published ones."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from .smoothing import PUBLISHED, SMOOTHERS
 
 @dataclass(frozen=True)
 class JoyVasaSettings:
-    """``lead_frames`` of silence before the voice: 2 as published (the face runs 80 ms behind), or 0.
+    """``lead_frames`` of silence before the speech: 2 as published (the face lags by 80 ms), or 0.
 
     ``waveform`` "raw", or "standardised" for the first release's weights. ``positions``: "constant" as the published
-    weights were trained, or "per_position". ``smoother`` and the ``smoothing`` share of "exponential" calm the head.
-    ``region`` and ``subject`` say what of the motion acts, and how (:func:`combine.combine`).
+    weights were trained, or "per_position". ``smoother`` filters the head pose, ``smoothing`` is the weight of a new
+    frame for "exponential". ``region`` and ``subject`` select what is driven, and how (:func:`combine.combine`).
     """
 
     lead_frames: int = 2

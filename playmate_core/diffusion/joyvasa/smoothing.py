@@ -1,4 +1,4 @@
-"""What calms JoyVASA's head, frame by frame and without looking ahead (docs/motion_models.md 4.7)."""
+"""Causal smoothing filters for JoyVASA's head pose (docs/motion_models.md 4.7)."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-#: Published share of the new frame in the running average: a time constant of four seconds, a head almost at rest.
+#: Published weight of a new frame in the exponential average: a time constant of four seconds, an almost still head.
 PUBLISHED = 0.01
-#: A share that leaves nods and turns and takes only the trembling (0.4 s).
+#: A weight that keeps nods and rotations and removes only tremor (0.4 s).
 MILD = 0.1
-#: Frames of the two windows.
+#: Window lengths in frames.
 MEDIAN_FRAMES, MEAN_FRAMES = 3, 10
 
 
 class Smoother(Protocol):
-    """Takes the next frames (T, C), gives them calmed, and remembers what came before."""
+    """A stateful filter: takes the next frames (T, C) and returns them smoothed."""
 
     def __call__(self, frames: Tensor) -> Tensor: ...
 
@@ -41,7 +41,7 @@ class Exponential:
 
 
 class Trailing:
-    """A figure of the last ``length`` frames, fewer at the beginning: ``reduce`` takes (n, C) to (C,)."""
+    """A statistic of the last ``length`` frames, fewer at the beginning: ``reduce`` takes (n, C) to (C,)."""
 
     def __init__(self, reduce: Callable[[Tensor], Tensor], length: int) -> None:
         self.reduce, self.length = reduce, length
@@ -56,14 +56,14 @@ class Trailing:
 
 
 def _median(frames: Tensor) -> Tensor:
-    return frames.quantile(0.5, dim=0)  # the mean of the middle two where their number is even
+    return frames.quantile(0.5, dim=0)  # the mean of the middle two for an even number of frames
 
 
 def _mean(frames: Tensor) -> Tensor:
     return frames.mean(0)
 
 
-#: By name: made from the share of "exponential", which the others leave alone.
+#: Factories by name; their argument is the weight of "exponential", which the others ignore.
 SMOOTHERS: dict[str, Callable[[float], Smoother]] = {
     "exponential": Exponential,
     "median": lambda share: Trailing(_median, MEDIAN_FRAMES),

@@ -1,6 +1,6 @@
-"""Between JoyVASA's normalised numbers and motion in degrees: its training set's template (docs/motion_models.md 4.6).
+"""Convert JoyVASA's normalised numbers to motion in degrees: training-set statistics (docs/motion_models.md 4.6).
 
-Columns: 63 expression, scale, three of translation, pitch, yaw, roll; what follows means nothing and is only fed back.
+Columns: 63 expression, scale, three of translation, pitch, yaw, roll; any further columns are unused and only fed back.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ...values import FPS, KEYPOINTS, Motion, Pose
 EXPRESSION_COLUMNS = slice(0, 3 * KEYPOINTS)
 #: scale, t_x, t_y, t_z, pitch, yaw, roll
 POSE_COLUMNS = slice(3 * KEYPOINTS, 3 * KEYPOINTS + 7)
-#: Entries of a template that are needed, and their lengths; whatever else it holds is left alone.
+#: Required entries of a template, and their lengths; others are ignored.
 ENTRIES = {
     "mean_exp": 63,
     "std_exp": 63,
@@ -24,7 +24,7 @@ ENTRIES = {
        for end in ("min", "max")},
 }  # fmt: skip
 _RANGES = ("scale", "t", "pitch", "yaw", "roll")
-#: What the normalisation of training adds to its denominators.
+#: Added to denominators by the normalisation of training.
 STATISTICS_EPSILON = 1e-9
 
 
@@ -64,14 +64,14 @@ class MotionTemplate:
         return Motion(pose_of(pose, fps), expression.unflatten(-1, (KEYPOINTS, 3)))
 
     def encode(self, motion: Motion, columns: int) -> Tensor:
-        """The inverse, (T, columns); columns that mean nothing are 0."""
+        """The inverse of :meth:`decode`, (T, columns); unused columns are 0."""
         expression = (motion.expression.flatten(1) - self.mean) / (self.std + STATISTICS_EPSILON)
         pose = (columns_of(motion.pose) - self.low) / (self.high - self.low + STATISTICS_EPSILON)
         return torch.nn.functional.pad(torch.cat([expression, pose], -1), (0, columns - POSE_COLUMNS.stop))
 
 
 def columns_of(pose: Pose) -> Tensor:
-    """(T, 7): scale, translation, pitch, yaw, roll."""
+    """A pose as columns (T, 7): scale, translation, pitch, yaw, roll."""
     return torch.cat([pose.scale, pose.translation, pose.rotation], -1)
 
 

@@ -1,7 +1,7 @@
-"""Fast inference forms of W and G. The plain modules are the reference; tests compare the two.
+"""Optimised inference implementations of W and G; tests compare them with the reference modules.
 
-:func:`cached_fast_face` returns a face model whose W and G are these forms, with all constants folded in. It is for
-the weights, device and dtype that the model has at that moment, and cannot be trained.
+:func:`cached_fast_face` returns a face model with optimised W and G, with all constants folded in. It is valid for the
+weights, device and dtype that the model has at that moment, and cannot be trained.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from .split_conv import SplitChannelConv
 from .warping import FastWarping, Straight
 from .winograd import AFTER_UPSAMPLED_4, UPSAMPLED_2, UPSAMPLED_4, WINOGRAD, Algorithm, TorchConv, WinogradConv
 
-#: From plain to fast. "structure" costs no memory; "transforms" keeps four times the weights and the spectra of a few;
-#: "half" multiplies in half precision and is the only one whose pictures are not the plain ones to rounding of float32.
+#: Increasingly fast. "structure" needs no extra memory; "transforms" keeps four times the weights and some spectra;
+#: "half" multiplies in half precision and is the only one that differs from "plain" by more than float32 rounding.
 PROFILES = ("plain", "structure", "transforms", "half")
-#: Fewer channel pairs per channel than this, and Winograd's transforms cost what they save (measured on AVX2).
+#: Below this many channel pairs per channel, Winograd's transforms cost as much as they save (measured on AVX2).
 WORTH_TRANSFORMING = 60
-#: A Fourier transform pays for kernels at least so wide.
+#: Kernel width from which a Fourier transform is faster.
 WIDE_KERNEL = 5
-#: Memory that "transforms" takes, as a multiple of the weights of W and G, and the share of what is free it may take.
+#: Memory of "transforms" as a multiple of the weights of W and G, and the share of free memory it may use.
 EXTRA_MEMORY, SHARE_OF_MEMORY = 4, 0.5
 log = logging.getLogger(__name__)
 
@@ -43,28 +43,28 @@ _made: WeakKeyDictionary[FaceModel, tuple[object, FaceModel]] = WeakKeyDictionar
 
 
 def cached_fast_face(face: FaceModel, profile: str = "auto") -> FaceModel:
-    """:func:`build_fast_face`, made once and kept as long as ``face`` lives and its weights do not change."""
+    """:func:`build_fast_face`, cached until ``face`` is garbage-collected or its weights change."""
     profile = choose_profile(face) if profile == "auto" else profile
     stamp = (profile, *[(p.data_ptr(), 0 if p.is_inference() else p._version) for p in face.state_dict().values()])
     kept = _made.get(face)
     if kept is None or kept[0] != stamp:
-        _made.pop(face, None)  # before the next is made: both together may not fit
+        _made.pop(face, None)  # before building the next: both together may not fit in memory
         kept = (stamp, build_fast_face(face, profile))
-        if kept[1] is not face:  # kept as the value of its own key, it would live for ever
+        if kept[1] is not face:  # as the value of its own key it would never be collected
             _made[face] = kept
     return kept[1]
 
 
 def release(face: FaceModel) -> None:
-    """Forget what was made of ``face``: its memory, on a card, is nobody else's to free."""
+    """Drop the cached model of ``face`` to free its memory, which on a GPU the host cannot unload."""
     _made.pop(face, None)
 
 
 def choose_profile(face: FaceModel) -> str:
-    """The profile for where ``face`` is and how it computes.
+    """The profile for the device and dtype of ``face``.
 
-    On a CPU "transforms" with memory to spare and "structure" without, "half" for weights in half precision. On an
-    accelerator "half" for those and "plain" for others: nobody has measured full precision's forms there.
+    On a CPU "transforms" if there is enough free memory, else "structure"; "half" for half-precision weights. On an
+    accelerator "half" for those and "plain" for others: the float32 profiles were not measured there.
     """
     weight = next(face.generator.parameters())
     if torch.finfo(weight.dtype).bits < 32:
@@ -82,16 +82,17 @@ def uses_half_precision(face: FaceModel, profile: str) -> bool:
 
 
 def build_fast_face(face: FaceModel, profile: str) -> FaceModel:
-    """``face`` with W and G arranged as ``profile`` says (one of PROFILES); F, M and S are the same objects.
+    """``face`` with W and G optimised for ``profile`` (one of PROFILES); F, M and S are the same objects.
 
-    What is not published stays plain: a model that carries its picture, and a part of unknown children.
+    Configurations that LivePortrait did not publish stay plain: models with ``carry_picture``, rotating or body
+    candidates, and modules with unknown children. Raises ValueError for an unknown profile.
     """
     if profile not in PROFILES:
         raise ValueError(f"profile must be auto or one of {', '.join(PROFILES)}, got {profile!r}.")
     if profile == "plain" or face.config.carry_picture or face.config.turn_candidates or face.config.body_candidate:
         return face
     made = copy.copy(face)
-    # A module keeps its parts in this dict; a shallow copy would share it with the original.
+    # Modules are stored in this dict; a shallow copy would share it with the original.
     made._modules = dict(face._modules)
     arrangement = arranged(face, profile)
     if unknown := _unknown_parts(face.generator, GENERATOR_PARTS | set(face.generator.middle)):
@@ -114,7 +115,7 @@ def _unknown_parts(module: nn.Module, known: set[str]) -> set[str]:
 
 
 def arranged(face: FaceModel, profile: str) -> ConvPlan:
-    """What W and G are made of under a profile that is not plain."""
+    """The convolution plan of a profile other than "plain"."""
     if profile == "half":
         return _halved(precision_of(face))
     upsampled = (_by(UPSAMPLED_2), _by(UPSAMPLED_4), _by(AFTER_UPSAMPLED_4))
@@ -124,7 +125,7 @@ def arranged(face: FaceModel, profile: str) -> ConvPlan:
 
 
 def precision_of(face: FaceModel) -> Precision:
-    """The half precision of the model's weights, or that which its device multiplies best."""
+    """The half-precision dtypes: that of the model's weights, or the best one for its device."""
     weight = next(face.generator.parameters())
     on_cpu, half = weight.device.type == "cpu", torch.finfo(weight.dtype).bits < 32
     products = weight.dtype if half else torch.bfloat16 if on_cpu else torch.float16
@@ -132,7 +133,7 @@ def precision_of(face: FaceModel) -> Precision:
 
 
 def _halved(precision: Precision) -> ConvPlan:
-    """Products in half precision: plain convolutions, enlarged maps read before they are."""
+    """The plan of profile "half": half-precision convolutions, fused with the upsampling before them."""
 
     def plain(kernel: Kernel) -> ConvImpl:
         return precision.convolution(kernel.weight, kernel.bias)
@@ -143,12 +144,12 @@ def _halved(precision: Precision) -> ConvPlan:
 
 
 def direct(kernel: Kernel) -> TorchConv:
-    """The plain convolution, in the plane by short sums; in a volume, of fewer channels, those would cost time."""
+    """PyTorch's convolution; in 2-D with split sums for accuracy, which for 3-D, with fewer channels, would be slow."""
     return (SplitChannelConv if kernel.weight.ndim == 4 else TorchConv)(kernel.weight, kernel.bias)
 
 
 def quickest(kernel: Kernel) -> WinogradConv | TorchConv:
-    """Winograd's where there are channels enough."""
+    """Winograd's algorithm where there are enough channels, else PyTorch's convolution."""
     outside, inside, taps = *kernel.weight.shape[:2], kernel.weight[0, 0].numel() // 9
     if taps * inside * outside / (inside + outside) >= WORTH_TRANSFORMING:
         return _by(WINOGRAD)(kernel)
@@ -160,11 +161,11 @@ def _by(algorithm: Algorithm) -> Callable[[Kernel], WinogradConv]:
 
 
 def spectrum(dense: DenseMotion, depth: int) -> FFTConv:
-    """Mask and occlusion by Fourier transform."""
+    """Mask and occlusion convolutions by Fourier transform."""
     return FFTConv(kernel_of(dense.mask), kernel_of(dense.occlusion), depth)
 
 
 def _by_spectrum(face: FaceModel) -> bool:
-    """Whether the kernels are wide, of one width, and every map divides into tiles."""
+    """Whether the Fourier transform applies: wide kernels of equal width, and maps divisible into tiles."""
     config = face.config
     return config.mask_kernel == config.occlusion_kernel >= WIDE_KERNEL and 2**config.hourglass_levels % TILE == 0

@@ -1,6 +1,6 @@
-"""What each keypoint would bring, prepared: a translation moves each axis by itself, so short matrices do.
+"""Optimised candidate volumes of W: translations are separable, so each axis is one small matrix product.
 
-The plain module looks all candidates' volumes up point by point (5-D ``grid_sample``, which some devices lack).
+The reference module samples all candidate volumes by 5-D ``grid_sample``, which some devices lack.
 """
 
 from __future__ import annotations
@@ -14,10 +14,9 @@ from .precision import finest
 
 
 def interpolation(samples: int, shift: Tensor) -> Tensor:
-    """What the look-up of :func:`warping.sample` at ``axis + shift`` takes of which sample: (...) -> (..., n, n).
+    """Weights of linear sampling at ``axis + shift``, as :func:`warping.sample_volume`: (...) -> (..., n, n).
 
-    Linear, with nothing outside; a row has at most two entries. In the dtype of ``shift``, of which a
-    coordinate spends half: see :func:`finest`.
+    Zero outside; a row has at most two entries. In the dtype of ``shift``; see :func:`finest` for its precision.
     """
     pixel = ((axis(samples, shift) + shift[..., None] + 1) * samples - 1) / 2
     distance = pixel[..., None] - torch.arange(samples, dtype=pixel.dtype, device=pixel.device)
@@ -25,7 +24,7 @@ def interpolation(samples: int, shift: Tensor) -> Tensor:
 
 
 def translated(volume: Tensor, shift: Tensor) -> Tensor:
-    """``volume`` (B, D, h, c, w) as each of the translations (B, N, 3) brings it: (B, N, D, h, c, w)."""
+    """``volume`` (B, D, h, c, w) translated by each of ``shift`` (B, N, 3): (B, N, D, h, c, w)."""
     batch, depth, height, channels, width = volume.shape
     x, y, z = (
         interpolation(n, shift[..., i]).to(volume.dtype).flatten(0, 1) for i, n in enumerate((width, height, depth))
@@ -47,13 +46,13 @@ def heat(points: Tensor, depth: int, height: int, width: int) -> Tensor:
 
 
 def evidence(compressed: Tensor, x_s: Tensor, x_d: Tensor) -> Tensor:
-    """:meth:`DenseMotion.evidence` of standing still and of the keypoints, channels last.
+    """:meth:`DenseMotion.evidence` for the identity and the keypoints' translations, channels last.
 
     compressed (B, c, D, h, w), keypoints (B, K, 3) -> (B, D, h, w, (K + 1) (1 + c)).
     """
     batch, channels, *size = compressed.shape
     fine = finest(x_d)
-    shift = F.pad(x_s.to(fine) - x_d.to(fine), (0, 0, 1, 0))  # the first candidate stands still
+    shift = F.pad(x_s.to(fine) - x_d.to(fine), (0, 0, 1, 0))  # the first candidate is the identity
     volume = compressed.permute(0, 2, 3, 1, 4).contiguous()
     made = compressed.new_empty(batch, *size, shift.shape[1], 1 + channels)
     made[..., 0, 0] = 0

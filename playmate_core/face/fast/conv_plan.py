@@ -1,4 +1,4 @@
-"""What the prepared W and G are made of: the form that every convolution takes."""
+"""The implementation chosen for each kind of convolution in the optimised W and G."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ class ConvImpl(Protocol):
 
     @property
     def outside(self) -> int:
-        """Channels made."""
+        """Output channels O."""
 
     def side(self, inside: int) -> int:
-        """How many pixels ``inside`` become."""
+        """Output side for an input side of ``inside`` pixels."""
 
     def __call__(self, maps: Tensor) -> Tensor: ...
 
     def blocks(self, maps: Tensor, cell: int = 1) -> Iterator[CellBlock]:
-        """The result piece by piece, in cells of ``cell`` pixels a side where the form leaves the choice."""
+        """The result block by block, in cells of ``cell`` pixels a side where the implementation allows a choice."""
 
 
-#: Mask logits (N, D, H, W, K+1) and occlusion logits (N, H, W, 1) from the hourglass's maps.
+#: Computes mask logits (N, D, H, W, K+1) and occlusion logits (N, H, W, 1) from the hourglass's maps.
 ReadMaps = Callable[[Tensor], tuple[Tensor, Tensor]]
-#: Makes of a kernel the form that computes it.
+#: Creates the implementation of a convolution from its kernel.
 ConvFactory = Callable[[Kernel], ConvImpl]
 
 
 @dataclass(frozen=True)
 class ConvPlan:
-    """Which form a convolution takes, by what it reads.
+    """Factories of convolutions, by their input.
 
-    ``plain`` where nothing is known of the map's sides, ``whole`` where they divide by four; ``doubled`` and
-    ``quadrupled`` read a map before it is enlarged by two and four; ``after_quadrupled`` reads what the last made.
-    ``reading`` makes what tells mask and occlusion, for a depth. ``products`` and ``maps`` are the dtypes of what is
-    multiplied and of what lies between convolutions; None for those of the weights and of what comes in.
+    ``plain`` for any map, ``whole`` for sides divisible by four; ``doubled`` and ``quadrupled`` are fused with nearest
+    upsampling by two and four; ``after_quadrupled`` follows the latter. ``reading`` creates the mask and occlusion
+    convolutions for a depth. ``products`` and ``maps`` are the dtypes of multiplications and of activations; None for
+    those of the weights and of the input.
     """
 
     plain: ConvFactory
@@ -56,5 +56,5 @@ class ConvPlan:
     maps: torch.dtype | None = None
 
     def lay_out(self, maps: Tensor) -> Tensor:
-        """Channels (N, C, ...) last and in the dtype of what is drawn from them."""
+        """Maps (N, C, ...) -> (N, ..., C), contiguous and in the dtype of activations."""
         return maps.movedim(1, -1).to(self.maps or maps.dtype).contiguous()

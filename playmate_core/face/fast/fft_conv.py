@@ -1,4 +1,4 @@
-"""A wide 3-D convolution by Fourier transform: the kernels' spectra are kept, each tile of the map is multiplied."""
+"""A wide 3-D convolution by Fourier transform: the kernels' spectra are precomputed, the map is processed in tiles."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ TILE = 16
 
 
 class FFTConv:
-    """Mask and occlusion logits together, from the hourglass's maps (N, D, H, W, C); H and W divide by 16.
+    """Mask and occlusion logits together, from the hourglass's maps (N, D, H, W, C); 16 must divide H and W.
 
-    The occlusion (a 2-D kernel over all depth) rides along as one more 3-D kernel, read at one depth of the result.
+    The occlusion (a 2-D kernel over all depth) is one more 3-D kernel, read at one depth of the result.
     ``mask`` weight (O, C, k, k, k), ``occlusion`` weight (1, C * D, k, k); a frequency is one real matrix product.
     """
 
@@ -25,7 +25,7 @@ class FFTConv:
         self._reach, self._depth = taps // 2, depth
         self._size = (depth + taps - 1, TILE + taps - 1, TILE + taps - 1)
         planes = occlusion.weight.unflatten(1, (-1, depth))
-        # Depth is padded by the reach on both sides, so the volume itself begins there.
+        # Depth is padded by the reach on both sides, so the volume begins at that index.
         kernels = mask.weight.new_zeros(len(mask.weight) + 1, mask.weight.shape[1], *self._size)
         kernels[:-1, :, :taps, :taps, :taps] = mask.weight
         kernels[-1:, :, self._reach : self._reach + depth, :taps, :taps] = planes

@@ -1,4 +1,4 @@
-"""Weights with everything folded in that is constant once a network is trained."""
+"""Fold the constants of a trained network (batch norm, spectral norm, 1x1 convolutions) into convolution kernels."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class Kernel:
     bias: Tensor
 
     def part(self, start: int, stop: int) -> Kernel:
-        """Some of its outputs."""
+        """The output channels from ``start`` up to ``stop``."""
         return Kernel(self.weight[start:stop], self.bias[start:stop])
 
 
 def kernel_of(conv: nn.Module) -> Kernel:
-    """What a convolution of ours multiplies with: as stored, or divided by its spectral norm; float32 at least."""
+    """The effective kernel of a convolution: as stored, or divided by its spectral norm; float32 at least."""
     layer: Any = in_full(conv)
     weight = layer.weight_orig / layer.sigma() if hasattr(layer, "weight_orig") else layer.weight
     weight = weight.detach()
@@ -31,13 +31,13 @@ def kernel_of(conv: nn.Module) -> Kernel:
 
 
 def in_full(module: nn.Module) -> nn.Module:
-    """``module``, or a copy in float32 where its weights have less: what is folded is rounded once, at the end."""
+    """``module``, or a float32 copy of a half-precision one, so that folded weights are rounded only once."""
     weights = next(module.parameters())
     return module if torch.finfo(weights.dtype).bits >= 32 else copy.deepcopy(module).float()
 
 
 def with_norm(conv: nn.Module, norm: nn.Module) -> Kernel:
-    """A convolution and the batch norm behind it as one convolution."""
+    """A convolution and the batch norm after it as one convolution."""
     kernel = kernel_of(conv)
     statistics: Any = in_full(norm)
     scale = statistics.weight.detach() * torch.rsqrt(statistics.running_var + statistics.eps)
@@ -46,12 +46,12 @@ def with_norm(conv: nn.Module, norm: nn.Module) -> Kernel:
 
 
 def side_by_side(*kernels: Kernel) -> Kernel:
-    """Convolutions of one input as one convolution, their outputs one after another."""
+    """Convolutions of the same input as one convolution with concatenated outputs."""
     return Kernel(torch.cat([k.weight for k in kernels]), torch.cat([k.bias for k in kernels]))
 
 
 def behind(kernel: Kernel, mix: Tensor) -> Kernel:
-    """A convolution followed by a 1x1 convolution ``mix`` (O', O, 1, 1) without bias, as one: nothing lies between."""
+    """A convolution followed directly by a 1x1 convolution ``mix`` (O', O, 1, 1) without bias, as one convolution."""
     matrix = mix.flatten(1).double()
     weight = torch.einsum("po,ocyx->pcyx", matrix, kernel.weight.double())
     return Kernel(weight.to(mix.dtype), (matrix @ kernel.bias.double()).to(mix.dtype))

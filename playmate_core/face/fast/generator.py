@@ -1,4 +1,4 @@
-"""G, prepared: modulations read from the small label, statistics from the small picture, shortcuts composed.
+"""Optimised G: modulations computed from the small label, statistics before upsampling, shortcuts fused.
 
 Maps are (N, 1, H, W, C), channels last, as in :mod:`winograd`.
 """
@@ -23,8 +23,8 @@ EPSILON = 1e-5
 
 
 def normalised(x: Tensor) -> Tensor:
-    """Each channel of each picture (N, 1, H, W, C) to mean 0 and variance 1. Enlarging a picture by repeating its
-    pixels changes neither, so this is done before."""
+    """Instance norm: each channel of each map (N, 1, H, W, C) to mean 0 and variance 1. Nearest upsampling changes
+    neither, so this is done before it."""
     full = exact(x)
     centred = full - full.mean((1, 2, 3), keepdim=True)
     variance = centred.square().mean((1, 2, 3), keepdim=True)  # a third of the time of torch.var_mean, channels last
@@ -32,14 +32,14 @@ def normalised(x: Tensor) -> Tensor:
 
 
 class Modulation:
-    """What SPADE does to a normalised picture: times (1 + gamma), plus beta, both convolved from ``shared``."""
+    """SPADE's modulation of a normalised map: times (1 + gamma), plus beta, both convolved from ``shared``."""
 
     def __init__(self, gamma: Kernel, beta: Kernel, form: ConvFactory) -> None:
         self._convolution = form(side_by_side(Kernel(gamma.weight, gamma.bias + 1), beta))
         self._gammas = len(gamma.bias)
 
     def activated(self, normal: Tensor, shared: Tensor) -> Tensor:
-        """leaky((1 + gamma) normal + beta), as large as ``shared`` says: (N, 1, H, W, C)."""
+        """leaky_relu((1 + gamma) normal + beta) at the resolution of the convolution's output: (N, 1, H, W, C)."""
 
         def rule(gamma: Tensor, beta: Tensor, normal: Tensor, into: Tensor) -> None:
             torch.addcmul(beta, normal, gamma, out=into)
@@ -48,7 +48,7 @@ class Modulation:
         return self._each(normal, shared, rule)
 
     def mixed(self, normal: Tensor, shared: Tensor, mix: Tensor) -> Tensor:
-        """((1 + gamma) normal) mix + beta, where beta has been through ``mix`` (C, O) already: (N, 1, H, W, O)."""
+        """((1 + gamma) normal) mix + beta, where ``mix`` (C, O) is already folded into beta: (N, 1, H, W, O)."""
 
         def rule(gamma: Tensor, beta: Tensor, normal: Tensor, into: Tensor) -> None:
             torch.add((gamma * normal).to(mix.dtype) @ mix, beta, out=into)
@@ -56,7 +56,7 @@ class Modulation:
         return self._each(normal, shared, rule)
 
     def _each(self, normal: Tensor, shared: Tensor, rule: Callable[[Tensor, Tensor, Tensor, Tensor], None]) -> Tensor:
-        """Apply ``rule`` while gamma and beta of some rows are still in the cache."""
+        """Apply ``rule`` block by block, while gamma and beta of the block are in the CPU cache."""
         side = self._convolution.side(shared.shape[2]), self._convolution.side(shared.shape[3])
         up = side[0] // normal.shape[2]
         made = normal.new_empty(len(normal), 1, *side, self._convolution.outside - self._gammas)
@@ -68,12 +68,12 @@ class Modulation:
 
 
 class FastSpadeBlock:
-    """A SPADE block, reading the picture before it is enlarged."""
+    """A SPADE block that reads its input before upsampling."""
 
-    def __init__(self, block: SpadeBlock, std: ConvFactory, arrangement: ConvPlan) -> None:
-        """``std`` makes gammas and betas, the arrangement's ``whole`` the other convolutions."""
+    def __init__(self, block: SpadeBlock, modulation: ConvFactory, arrangement: ConvPlan) -> None:
+        """``modulation`` creates the gamma and beta convolutions, the plan's ``whole`` the others."""
         self._norms = [
-            Modulation(kernel_of(norm.mlp_gamma), kernel_of(norm.mlp_beta), std)
+            Modulation(kernel_of(norm.mlp_gamma), kernel_of(norm.mlp_beta), modulation)
             for norm in (block.norm_0, block.norm_1)
         ]
         self._convolutions = [arrangement.whole(kernel_of(conv)) for conv in (block.conv_0, block.conv_1)]
@@ -82,10 +82,10 @@ class FastSpadeBlock:
             mix = kernel_of(block.conv_s).weight
             self._mix = mix.flatten(1).T.contiguous().to(arrangement.products or mix.dtype)
             beta = behind(kernel_of(block.norm_s.mlp_beta), mix)
-            self._norms.append(Modulation(kernel_of(block.norm_s.mlp_gamma), beta, std))
+            self._norms.append(Modulation(kernel_of(block.norm_s.mlp_gamma), beta, modulation))
 
     def __call__(self, x: Tensor, shared: Tensor) -> Tensor:
-        """x (N, 1, h, w, C) and what all its SPADEs share, side by side -> (N, 1, H, W, O)."""
+        """x (N, 1, h, w, C) and the shared SPADE features, concatenated -> (N, 1, H, W, O)."""
         shares = shared.unflatten(-1, (len(self._norms), -1)).unbind(-2)
         normal = normalised(x)
         inner = self._convolutions[0](self._norms[0].activated(normal, shares[0]))
@@ -98,7 +98,7 @@ class FastSpadeBlock:
 
 
 class FastGenerator(nn.Module):
-    """Label (N, C, h, w) -> picture (N, 3, 8h, 8w) in [0, 1], as :class:`Generator` draws it."""
+    """Label (N, C, h, w) -> picture (N, 3, 8h, 8w) in [0, 1], as :class:`Generator`."""
 
     def __init__(self, generator: Generator, arrangement: ConvPlan) -> None:
         super().__init__()
@@ -132,6 +132,6 @@ class FastGenerator(nn.Module):
 
 
 def _shared(block: SpadeBlock) -> Kernel:
-    """What the SPADEs of a block read from the label before it is enlarged."""
+    """The shared SPADE convolutions of a block, which read the label before upsampling."""
     norms: list[Any] = [block.norm_0, block.norm_1, *([block.norm_s] if block.learned_shortcut else [])]
     return side_by_side(*[kernel_of(norm.mlp_shared[0]) for norm in norms])

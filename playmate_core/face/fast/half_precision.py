@@ -1,7 +1,7 @@
-"""Products in half precision: convolutions that read and give maps of one dtype and multiply in another.
+"""Half-precision convolutions, with separate dtypes for activations and multiplications.
 
-On a CPU the maps stay float32 and only the products are bfloat16: statistics, softmax, grids and sums are then exact.
-On a graphics card the maps are half too, because there the memory's speed is what pointwise work waits for.
+On a CPU activations stay float32 and only products are bfloat16, so statistics, softmax, grids and sums are exact. On a
+GPU activations are half precision too, because pointwise work there is limited by memory bandwidth.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ _SIDE_BY_SIDE = {2: torch.channels_last, 3: torch.channels_last_3d}
 
 @dataclass(frozen=True)
 class Precision:
-    """``products``: dtype of what is multiplied; ``maps``: dtype of what lies between convolutions; ``by_slices``: no
-    convolution in a volume is asked of PyTorch."""
+    """``products``: dtype of multiplications; ``maps``: dtype of activations; ``by_slices``: compute 3-D convolutions
+    from 2-D ones."""
 
     products: torch.dtype
     maps: torch.dtype
     by_slices: bool = False
 
     def convolution(self, weight: Tensor, bias: Tensor | None) -> ConvImpl:
-        """One of 1, 2, 3, ... taps a side, in the plane or in a volume."""
+        """A 2-D or 3-D convolution of any kernel size."""
         if self.by_slices and weight.ndim == 5 and bias is not None:
             return DepthSlicedConv(Kernel(weight, bias), self)
         return HalfConv(weight, bias, self)
 
 
 def volumes_are_slow(device: torch.device) -> bool:
-    """Whether PyTorch's own convolution in a volume is to be avoided in half precision.
+    """Whether PyTorch's half-precision 3-D convolution is to be avoided on ``device``.
 
-    On CUDA 2.9 passes cuDNN by, unless that is 9.15 or newer, and is several times slower with up to 17 times the
-    memory (its issues 166122, 166643, 174051).
+    On CUDA, PyTorch 2.9 bypasses cuDNN older than 9.15 and is several times slower with up to 17 times the memory (its
+    issues 166122, 166643, 174051).
     """
     if device.type != "cuda" or not torch.__version__.startswith("2.9."):
         return False
@@ -49,29 +49,29 @@ def volumes_are_slow(device: torch.device) -> bool:
 
 
 class DepthSlicedConv(SliceByTap):
-    """A convolution in a volume by slices, as a form: sums are of the bias's dtype, the result is of the maps'."""
+    """A 3-D convolution by slices as a ConvImpl: sums have the bias's dtype, the result that of the maps."""
 
     def __init__(self, kernel: Kernel, precision: Precision) -> None:
         super().__init__(kernel, precision.convolution)
 
     def side(self, inside: int) -> int:
-        """How many pixels ``inside`` become."""
+        """Output side for an input side of ``inside`` pixels."""
         return inside
 
     def __call__(self, maps: Tensor) -> Tensor:
         return super().__call__(maps).to(maps.dtype)
 
     def blocks(self, maps: Tensor, cell: int = 1) -> Iterator[CellBlock]:
-        """The result, a picture at a time, in cells of ``cell`` pixels a side."""
+        """The result, one picture at a time, in cells of ``cell`` pixels a side."""
         return in_cells(self, maps, cell)
 
 
 class HalfConv(TorchConv):
-    """The convolution as PyTorch has it, its products in half precision: (N, D, H, W, C) -> (N, D, H, W, O)."""
+    """PyTorch's convolution with products in half precision: (N, D, H, W, C) -> (N, D, H, W, O)."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None, precision: Precision) -> None:
         memory = _SIDE_BY_SIDE[weight.ndim - 2]
-        # A bias of more precision than the products is added behind them: 1 + gamma would lose gamma's last bits.
+        # A bias of higher precision is added after the products: 1 + gamma would lose gamma's last bits.
         self._later = None if precision.maps == precision.products else bias
         at_once = None if bias is None or self._later is not None else bias.to(precision.products)
         super().__init__(weight.to(precision.products, memory_format=memory), at_once)
@@ -83,10 +83,10 @@ class HalfConv(TorchConv):
 
 @dataclass(frozen=True)
 class Phase:
-    """What some of the pixels that one becomes have in common, along one side.
+    """Output pixels of one upsampled pixel that share a reduced kernel, along one axis.
 
-    ``taps``: the kernel's taps that each neighbour meets, added up; ``start``: the first of the convolution's outputs
-    that is theirs; ``pixels``: which of those that one becomes they are.
+    ``taps``: the kernel taps that fall on each input pixel, to be summed; ``start``: index of the first output of the
+    reduced convolution to use; ``pixels``: the positions of these output pixels within the upsampled pixel.
     """
 
     taps: tuple[tuple[int, ...], ...]
@@ -95,17 +95,17 @@ class Phase:
 
 
 def phases(up: int) -> tuple[tuple[Phase, ...], ...]:
-    """The phases along one side of a map enlarged by ``up``, those with equally many neighbours together."""
+    """The phases along one axis of a map upsampled by ``up``, grouped by the size of their reduced kernels."""
     first, last = Phase(((0,), (1, 2)), 0, (0,)), Phase(((0, 1), (2,)), 1, (up - 1,))
     inner = Phase(((0, 1, 2),), 0, tuple(range(1, up - 1)))
     return ((first, last), (inner,)) if up > 2 else ((first, last),)
 
 
 class PhaseConv:
-    """A 3x3 or 3x3x3 convolution over a map enlarged by ``up`` (nearest), read from the small map.
+    """A 3x3 or 3x3x3 convolution after nearest upsampling by ``up``, computed from the small map.
 
-    Where the kernel meets equal pixels its taps are added up beforehand: 16 products for 4 pixels instead of 36, 25 for
-    16 instead of 144. (N, D, H, W, C) -> (N, D, up H, up W, O).
+    Kernel taps that fall on equal pixels are summed beforehand: 16 products for 4 pixels instead of 36, 25 for 16
+    instead of 144. (N, D, H, W, C) -> (N, D, up H, up W, O).
     """
 
     def __init__(self, kernel: Kernel, up: int, precision: Precision) -> None:
@@ -116,7 +116,7 @@ class PhaseConv:
         ]
 
     def side(self, inside: int) -> int:
-        """How many pixels ``inside`` become."""
+        """Output side for an input side of ``inside`` pixels."""
         return inside * self._up
 
     def __call__(self, maps: Tensor) -> Tensor:
@@ -131,12 +131,12 @@ class PhaseConv:
         return made
 
     def blocks(self, maps: Tensor, _cell: int = 1) -> Iterator[CellBlock]:
-        """The result, a picture at a time, in cells of as many pixels as one becomes."""
+        """The result, one picture at a time, in cells of ``up`` pixels a side."""
         return in_cells(self, maps, self._up)
 
 
 def _added_up(kernel: Kernel, pairs: tuple[tuple[Phase, Phase], ...]) -> tuple[Tensor, Tensor]:
-    """Weight and bias of the phases of a few pixels, one after another."""
+    """Concatenated reduced kernels and biases of several phases."""
 
     def along(weight: Tensor, phase: Phase, axis: int) -> Tensor:
         taps = weight.unbind(axis)

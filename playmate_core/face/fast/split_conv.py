@@ -1,4 +1,4 @@
-"""The plain convolution, more exact: rows of very many products are added up in parts."""
+"""A convolution with smaller rounding error: very long sums are split into parts."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from torch import Tensor
 
 from .winograd import TorchConv
 
-#: Products added in one row. A CPU's kernel adds them one after another, and the error of a picture grows with the root
-#: of their number. Over 512 channels parts of 128 x 9 cost no time and a third of the error is left (AVX2).
+#: Largest number of products summed sequentially: the CPU kernel's rounding error grows with the root of their number.
+#: For 512 channels, parts of 128 x 9 cost no time and leave a third of the error (AVX2).
 LONGEST_PRODUCT_SUM = 128 * 9
 
 

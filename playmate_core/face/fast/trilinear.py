@@ -1,6 +1,6 @@
-"""The trilinear look-up, prepared: every place adds up eight rows of a table, which is what an embedding bag does.
+"""Optimised trilinear sampling: a weighted sum of eight table rows per position, computed by ``embedding_bag``.
 
-The plain module looks the volume up by 5-D ``grid_sample``, which some devices lack.
+The reference module uses 5-D ``grid_sample``, which some devices lack.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from .precision import exact, finest
 
 
 def gather(volume: Tensor, grid: Tensor) -> Tensor:
-    """:func:`warping.sample`, channels last: volume (B, C, D, h, w) at grid (B, ..., 3) -> (B, ..., C).
+    """:func:`warping.sample_volume`, channels last: volume (B, C, D, h, w) at grid (B, ..., 3) -> (B, ..., C).
 
-    Summed in float32 at least, :func:`finest` until a place is voxels and shares.
+    Summed in float32 at least; coordinates are in the dtype of :func:`finest`.
     """
     batch, channels = volume.shape[:2]
     table = exact(volume).movedim(1, -1).reshape(-1, channels).contiguous()
@@ -27,8 +27,8 @@ def gather(volume: Tensor, grid: Tensor) -> Tensor:
 
 
 def corners(size: torch.Size, grid: Tensor) -> tuple[Tensor, Tensor]:
-    """The eight voxels about each place (B, P, 3), as rows of the flattened volume ``size`` (D, h, w), and the share of
-    each, none outside: (B, P, 8) twice."""
+    """The eight voxels around each position (B, P, 3), as rows of the flattened volume of ``size`` (D, h, w), and their
+    weights, 0 outside: (B, P, 8) twice."""
     sides = grid.new_tensor(size[::-1], dtype=finest(grid))  # in the grid's order x, y, z
     pixel = ((grid.to(sides.dtype) + 1) * sides - 1) / 2
     low = pixel.floor()

@@ -1,4 +1,4 @@
-"""W, prepared: norms folded, upsampling convolutions read from the small map, the wide mask convolution rearranged.
+"""Optimised W: norms folded, upsampling fused into convolutions, the wide mask convolution restructured.
 
 Maps are (N, D, H, W, C), channels last, as in :mod:`winograd`.
 """
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ..warping import Decoder, DenseMotion, Encoder, Warped, WarpingModule, identity_grid
 from .candidates import evidence
 from .conv_plan import ConvPlan
-from .depth_taps import SliceByTap, Straightforward
+from .depth_taps import PlainConvFactory, SliceByTap
 from .folding import Kernel, kernel_of, with_norm
 from .precision import finest
 from .split_conv import SplitChannelConv
@@ -21,11 +21,11 @@ from .winograd import TorchConv, pictures_at_once
 
 
 class FastEncoder:
-    """(N, D, H, W, C) -> every stage, from fine to coarse."""
+    """The hourglass encoder: (N, D, H, W, C) -> list of stages, from fine to coarse."""
 
     def __init__(self, encoder: Encoder, arrangement: ConvPlan) -> None:
         levels = len(encoder.down_blocks)
-        # A side divides by 2 ** levels; two levels before the last it still divides by four.
+        # 2 ** levels divides the sides; up to two levels before the last four still does.
         self._convolutions = [
             (arrangement.whole if i + 2 <= levels else arrangement.plain)(with_norm(down.conv, down.norm))  # type: ignore[arg-type]
             for i, down in enumerate(encoder.down_blocks)
@@ -40,7 +40,7 @@ class FastEncoder:
 
 
 class FastDecoder:
-    """The stages -> (N, D, H, W, width)."""
+    """The hourglass decoder: list of stages -> (N, D, H, W, width)."""
 
     def __init__(self, decoder: Decoder, arrangement: ConvPlan) -> None:
         self._ups = [
@@ -62,14 +62,14 @@ class FastDecoder:
 
 
 def depth_first(weight: Tensor, depth: int) -> Tensor:
-    """Of a kernel (O, C D, k, k) over channels with depth folded in, the one that reads (D, C)."""
+    """Reorder a kernel (O, C D, k, k) from folded (C, D) input channels to (D, C)."""
     return weight.unflatten(1, (-1, depth)).transpose(1, 2).flatten(1, 2).contiguous()
 
 
 class FoldedDepth:
     """The occlusion: a 2-D convolution over depth and channels together, (N, D, H, W, C) -> (N, H, W, 1)."""
 
-    def __init__(self, kernel: Kernel, depth: int, form: Straightforward = TorchConv) -> None:
+    def __init__(self, kernel: Kernel, depth: int, form: PlainConvFactory = TorchConv) -> None:
         self._across = form(depth_first(kernel.weight, depth), kernel.bias)
 
     def __call__(self, maps: Tensor) -> Tensor:
@@ -83,8 +83,8 @@ class Straight:
         self,
         dense: DenseMotion,
         depth: int,
-        mask: Straightforward = TorchConv,
-        occlusion: Straightforward = SplitChannelConv,
+        mask: PlainConvFactory = TorchConv,
+        occlusion: PlainConvFactory = SplitChannelConv,
     ) -> None:
         self._mask = SliceByTap(kernel_of(dense.mask), mask)
         self._occlusion = FoldedDepth(kernel_of(dense.occlusion), depth, occlusion)
@@ -94,13 +94,13 @@ class Straight:
 
 
 class FastWarping(nn.Module):
-    """volume (B or 1, C, D, h, w), x_s and x_d (B, K, 3) -> Warped, as :class:`WarpingModule` gives it."""
+    """volume (B or 1, C, D, h, w), x_s and x_d (B, K, 3) -> Warped, as :class:`WarpingModule`."""
 
     def __init__(self, warping: WarpingModule, depth: int, arrangement: ConvPlan) -> None:
         super().__init__()
         self._arrangement = arrangement
         dense = warping.dense_motion_network
-        self._plain = (warping, dense)  # in a tuple, or its parameters would be counted as ours
+        self._plain = (warping, dense)  # in a tuple, or its parameters would be registered here
         self._compress = with_norm(dense.compress, dense.norm)
         self._encoder = FastEncoder(dense.hourglass.encoder, arrangement)
         self._decoder = FastDecoder(dense.hourglass.decoder, arrangement)
@@ -126,7 +126,7 @@ class FastWarping(nn.Module):
         logits, hides = self._read(hidden)
         mask, occlusion = logits.to(x_d.dtype).softmax(-1), hides.sigmoid().movedim(-1, 1)
         deformation = deformed(mask, x_s, x_d)
-        # Depth next to the channels, as the label is folded.
+        # Depth next to the channels, as the reference folds it.
         moved = gather(volume, deformation.movedim(1, 3)).flatten(-2).movedim(-1, 1)
         third = F.leaky_relu_(self._third(self._arrangement.lay_out(moved)[:, None]), warping.third.slope)
         features = self._fourth(third)[:, 0].movedim(-1, 1) * occlusion
@@ -134,9 +134,9 @@ class FastWarping(nn.Module):
 
 
 def deformed(mask: Tensor, x_s: Tensor, x_d: Tensor) -> Tensor:
-    """Where each voxel came from, (B, D, h, w, 3), in the dtype of :func:`finest`.
+    """The source position of each voxel, (B, D, h, w, 3), in the dtype of :func:`finest`.
 
-    ``mask`` (B, D, h, w, K+1): the shares of standing still and of the keypoints' translations, which sum to one.
+    ``mask`` (B, D, h, w, K+1): weights of the identity and of the keypoints' translations, which sum to one.
     """
     fine = finest(x_d)
     depth, height, width = mask.shape[1:4]

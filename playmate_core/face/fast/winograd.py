@@ -1,10 +1,10 @@
-"""Same convolution, fewer multiplications: 3x3 kernels as products of short transforms.
+"""Winograd convolutions: 3x3 kernels with fewer multiplications.
 
-All of them are one scheme. A map is cut into cells; each cell looks at a patch one pixel wider on every side; for the
-patch d and the kernel w, in one dimension, ``y = A [(G w) * (B d)]`` with a product per channel pair. In two dimensions
-the matrices act on rows and on columns, and the products become as many matrix multiplications.
+All variants follow one scheme. A map is split into cells; each cell reads a patch one pixel wider on every side; for
+the patch d and the kernel w, in one dimension, ``y = A [(G w) * (B d)]`` with a product per channel pair. In two
+dimensions the matrices act on rows and on columns, and each product becomes a matrix multiplication.
 
-Tensors here are (N, D, H, W, C), channels last; depth is never cut, a 3x3x3 kernel adds up over three slices.
+Tensors are (N, D, H, W, C), channels last; depth is not split, a 3x3x3 kernel sums over three slices.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from torch import Tensor
 
 from ...host import HOST
 
-#: Floats of scratch for a block of cells: what stays in a core's share of the cache while four passes go over it.
+#: Scratch floats for a block of cells: they fit a core's share of the cache over four passes.
 SCRATCH = 1 << 21
-#: Feature pixels worked on together: one picture of the published size.
+#: Feature pixels processed together on a CPU: one picture of the published size.
 AT_ONCE = 64 * 64
 
 
@@ -28,8 +28,8 @@ AT_ONCE = 64 * 64
 class Algorithm:
     """One dimension of a bilinear algorithm.
 
-    ``stride`` map pixels a cell, its patch two wider; ``outputs`` what it makes of a cell; ``B`` (q, stride + 2),
-    ``G`` (q, 3), ``A`` (outputs, q) with q products instead of 3 x outputs.
+    ``stride``: input pixels per cell, its patch is two wider; ``outputs``: output pixels per cell; ``B`` (q, stride +
+    2), ``G`` (q, 3), ``A`` (outputs, q) with q products instead of 3 x outputs.
     """
 
     stride: int
@@ -40,7 +40,7 @@ class Algorithm:
 
 
 def pictures_at_once(maps: Tensor) -> int:
-    """How many of the pictures (N, C, ..., h, w) to take together: on a CPU large ones gain nothing from company."""
+    """How many of the maps (N, C, ..., h, w) to process together: on a CPU large ones do not gain from batching."""
     if maps.device.type != "cpu":
         return len(maps)
     return max(1, AT_ONCE // (maps.shape[-1] * maps.shape[-2]))
@@ -68,16 +68,16 @@ WINOGRAD = Algorithm(
     ),
     A=((1, 1, 1, 1, 1, 0), (0, 1, -1, 2, -2, 0), (0, 1, 1, 4, 4, 0), (0, 1, -1, 8, -8, 1)),
 )
-# Over a nearest-upsampled map a kernel meets runs of equal pixels. With the neighbours p, o, n of a cell and
+# In a nearest-upsampled map a kernel covers runs of equal pixels. With the neighbours p, o, n of a cell and
 # s = w0 + w1 + w2, the pixel at its left end is w0 p + (w1 + w2) o = w0 (p - o) + s o, one inside it is s o, and the
 # one at its right end s o + w2 (n - o): three products serve all of them, with nothing but 0 and +-1 in B and A.
 _ENDS_B = ((1, -1, 0), (0, 1, 0), (0, -1, 1))
 _ENDS_G = ((1, 0, 0), (1, 1, 1), (0, 0, 1))
 #: A convolution over a map upsampled by two, read from the small map: 9 products for 4 pixels instead of 36.
 UPSAMPLED_2 = Algorithm(stride=1, outputs=2, B=_ENDS_B, G=_ENDS_G, A=((1, 1, 0), (0, 1, 1)))
-#: The same upsampled by four, of whose four pixels the inner two are equal and made once: left, inner, right.
+#: The same upsampled by four; the two inner pixels of four are equal and computed once: left, inner, right.
 UPSAMPLED_4 = Algorithm(stride=1, outputs=3, B=_ENDS_B, G=_ENDS_G, A=((1, 1, 0), (0, 1, 0), (0, 1, 1)))
-#: A second convolution over what UPSAMPLED_4 made, four pixels a cell: with c the inner pixel and the patch
+#: A second convolution over the output of UPSAMPLED_4, four pixels per cell: with c the inner pixel and the patch
 #: r' l c r l', s c + {w0 (r' - c) + w1 (l - c), w0 (l - c), w2 (r - c), w1 (r - c) + w2 (l' - c)}: 49 products for 144.
 AFTER_UPSAMPLED_4 = Algorithm(
     stride=3,
@@ -98,14 +98,14 @@ AFTER_UPSAMPLED_4 = Algorithm(
 
 @dataclass(frozen=True)
 class CellBlock:
-    """Some rows of cells of one picture: ``values`` (m, m, D, rows, columns, O), the pixel within the cell first."""
+    """Some rows of cells of one picture: ``values`` (m, m, D, rows, columns, O), indices within the cell first."""
 
     picture: int
     first: int
     values: Tensor
 
     def lay_over(self, maps: Tensor, up: int = 1) -> Tensor:
-        """The part of ``maps`` (N, D, H, W, C), enlarged by ``up``, that the block covers, for element-wise use with
+        """The part of ``maps`` (N, D, H, W, C), upsampled by ``up``, that the block covers, broadcastable to
         :meth:`split`: (m/up, 1, m/up, 1, D, rows, columns, C)."""
         m, _, _, rows, columns = self.values.shape[:5]
         each = m // up
@@ -119,7 +119,7 @@ class CellBlock:
         return self.values.unflatten(1, (m, up)).unflatten(0, (m, up))
 
     def place(self, maps: Tensor, up: int = 1) -> Tensor:
-        """Where the block lies in ``maps`` (N, D, H, W, O) of its own size, in the order of :meth:`split`."""
+        """A view of the block in ``maps`` (N, D, H, W, O) of the output size, in the order of :meth:`split`."""
         m = self.values.shape[0] // up
         whole = self.lay_over(maps)[:, 0, :, 0]
         return whole.unflatten(1, (m, up)).unflatten(0, (m, up))
@@ -155,15 +155,15 @@ class WinogradConv:
 
     @property
     def outside(self) -> int:
-        """Channels made."""
+        """Output channels O."""
         return self._kernels.shape[-1]
 
     def side(self, inside: int) -> int:
-        """How many pixels ``inside`` become."""
+        """Output side for an input side of ``inside`` pixels."""
         return inside // self.algorithm.stride * self.algorithm.outputs
 
     def blocks(self, maps: Tensor, _cell: int = 1) -> Iterator[CellBlock]:
-        """The result piece by piece; a block's memory is used again for the next. The algorithm says its cells."""
+        """The result block by block; the memory of a block is reused for the next. Cells are those of the algorithm."""
         taps, products, inside, outside = self._kernels.shape
         s, m = self.algorithm.stride, self.algorithm.outputs
         pictures, depth, height, width = maps.shape[:4]
@@ -205,7 +205,7 @@ class WinogradConv:
 
 
 class TorchConv:
-    """The convolution as PyTorch has it, in the same clothes: maps (N, D, H, W, C) -> (N, D, H, W, O)."""
+    """PyTorch's convolution behind the same interface: maps (N, D, H, W, C) -> (N, D, H, W, O)."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         self._weight = weight
@@ -221,20 +221,20 @@ class TorchConv:
 
     @property
     def outside(self) -> int:
-        """Channels made."""
+        """Output channels O."""
         return len(self._weight)
 
     def side(self, inside: int) -> int:
-        """How many pixels ``inside`` become."""
+        """Output side for an input side of ``inside`` pixels."""
         return inside
 
     def blocks(self, maps: Tensor, cell: int = 1) -> Iterator[CellBlock]:
-        """The result, a picture at a time, in cells of ``cell`` pixels a side."""
+        """The result, one picture at a time, in cells of ``cell`` pixels a side."""
         return in_cells(self, maps, cell)
 
 
 def in_cells(convolve: Callable[[Tensor], Tensor], maps: Tensor, cell: int) -> Iterator[CellBlock]:
-    """What a convolution makes of ``maps``, a picture at a time, in cells of ``cell`` pixels a side."""
+    """The output of a convolution of ``maps``, one picture at a time, in cells of ``cell`` pixels a side."""
     for picture in range(len(maps)):
         made = convolve(maps[picture : picture + 1])[0]
         cells = made.unflatten(2, (-1, cell)).unflatten(1, (-1, cell))
@@ -242,7 +242,7 @@ def in_cells(convolve: Callable[[Tensor], Tensor], maps: Tensor, cell: int) -> I
 
 
 class _Scratch:
-    """Memory that blocks of falling size use one after another."""
+    """Scratch buffers reused by consecutive blocks."""
 
     def __init__(self, like: Tensor) -> None:
         self._like = like
@@ -256,6 +256,6 @@ class _Scratch:
 
 
 def _both(matrix: tuple[tuple[float, ...], ...], like: Tensor) -> Tensor:
-    """The matrix for rows and columns together: its Kronecker square."""
+    """The 2-D transform: the Kronecker square of ``matrix``."""
     single = torch.tensor(matrix, dtype=torch.float64)
     return torch.kron(single, single).to(like.device, like.dtype)

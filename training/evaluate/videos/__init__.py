@@ -35,11 +35,11 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class VideosConfig:
-    """``videos`` and ``truth`` are folders (or two files) of films of the same names.
+    """``videos`` and ``truth`` are folders (or two files) of videos of the same names.
 
     ``portraits``: pictures of the same names, where another picture than the real film's first frame was animated.
     ``labels``: a CSV table with the columns clip, and emotion (the one asked for) or text (the words said).
-    ``sampler``, ``seeds``: what the films were made with, where they do not tell; ``weights``: the model files they
+    ``sampler``, ``seeds``: what the videos were made with, where they do not tell; ``weights``: the model files they
     were made with, comma-separated, of which the report tells the hashes.
     """
 
@@ -84,7 +84,7 @@ def face_detector() -> Detector | None:
 
 
 def pairs_of(config: VideosConfig) -> list[Paths]:
-    """The clips a config names. Raises UserError for flags that cannot be meant, before the slow part."""
+    """The clips a config names. Raises UserError for invalid flags, before the slow part."""
     if not config.videos or not config.truth:
         raise UserError("Give both --videos (the generated films) and --truth (the real ones).")
     if config.device != "cpu" and not _device_there(config.device):

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-RATE = 16_000
+from playmate_core.speech import SAMPLE_RATE
+
 SILENCE = "SIL"
 #: PocketSphinx's steps a second.
 _STEPS = 100
@@ -23,7 +24,7 @@ _QUIET = 10 ** (-50 / 20)
 
 
 class NotAligned(Exception):
-    """No phones were found in a clip; the message says why."""
+    """No phones were found in a clip; the message states the reason."""
 
 
 @dataclass(frozen=True)
@@ -64,14 +65,14 @@ def align(samples: NDArray[np.float32], text: str = "") -> Spoken:
 
 
 def _parts(samples: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-    length = RATE // 10
+    length = SAMPLE_RATE // 10
     return [samples[at : at + length] for at in range(0, len(samples) - length + 1, length)]
 
 
 def _decoder(**options: Any) -> Any:
     from pocketsphinx import Decoder
 
-    return Decoder(samprate=RATE, loglevel="FATAL", **options)
+    return Decoder(samprate=SAMPLE_RATE, loglevel="FATAL", **options)
 
 
 def _heard(decoder: Any, pcm: bytes) -> None:

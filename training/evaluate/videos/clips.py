@@ -1,4 +1,4 @@
-"""Pairs of a generated film and the real one of the same name, with what a table of labels says of them."""
+"""Pairs of a generated video and the real one of the same name, with their labels."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from playmate_core.detection.detectors import Detector
 from playmate_core.errors import UserError
 from playmate_core.media.video_reader import has_sound, read_frames
 from playmate_core.weights.tensor_file import some
-from training.evaluate.videos.film import (
-    Film,
+from training.evaluate.videos.cropped_video import (
+    CroppedVideo,
     Track,
     around,
     at_25_fps,
@@ -32,14 +32,14 @@ logger = logging.getLogger(__name__)
 
 FILMS = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v")
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
-#: The three films of every clip, in the order of the table's columns.
+#: The three videos of every clip, in the order of the table's columns.
 SYSTEMS = ("generated", "ground truth", "still portrait")
 LABELS = ("clip", "emotion", "text")
-#: Films whose sides differ by less than this share show the same picture at another size.
+#: Videos whose sides differ by less than this share show the same picture at another size.
 _SAME_SHAPE = 0.02
 #: By which share of the square two faces may differ in place and size and still lie at one place.
 _SAME_PLACE = 0.25
-#: Frames below which a film tells nothing: one window of I3D.
+#: Frames below which a video tells nothing: one window of I3D.
 FEWEST_FRAMES = 16
 
 
@@ -63,13 +63,13 @@ class Paths:
 
 
 @dataclass(frozen=True)
-class Clip:
-    """The three films of one clip, equally long; ``found`` is the share of frames with a face, by system,
-    ``alike`` whether both films are cut to the same part of one picture."""
+class ClipVideos:
+    """The three videos of one clip, equally long; ``found`` is the share of frames with a face, by system,
+    ``alike`` whether both videos are cut to the same part of one picture."""
 
     name: str
     label: Label
-    films: Mapping[str, Film]
+    films: Mapping[str, CroppedVideo]
     found: Mapping[str, float]
     alike: bool
 
@@ -81,7 +81,7 @@ class Clip:
 def find_pairs(generated: Path, truth: Path, portraits: Path | None, labels: Path | None) -> list[Paths]:
     """Films of the same name, whatever their ending, in two folders (searched through) or two files.
 
-    Raises UserError where a folder is missing, a generated film has no real one or a name is not unique.
+    Raises UserError where a folder is missing, a generated video has no real one or a name is not unique.
     """
     ours, real = _films(generated, "--videos", FILMS), _films(truth, "--truth", FILMS)
     if generated.is_file() and truth.is_file():
@@ -119,8 +119,8 @@ def read_labels(path: Path) -> dict[str, Label]:
     return told
 
 
-def open_clip(paths: Paths, detector: Detector | None) -> Clip:
-    """Look through both films once and cut them. Raises UserError for films too short to measure."""
+def open_clip(paths: Paths, detector: Detector | None) -> ClipVideos:
+    """Analyse both videos in one pass and crop them. Raises UserError for videos too short to measure."""
     ours = follow(at_25_fps(read_frames(paths.generated)), detector)
     real = follow(at_25_fps(read_frames(paths.truth)), detector)
     frames = min(ours.frames, real.frames)
@@ -134,16 +134,18 @@ def open_clip(paths: Paths, detector: Detector | None) -> Clip:
     our_crop, real_crop, alike = crops(ours, real)
     real_sound = paths.truth if has_sound(paths.truth) else None
     our_sound = paths.generated if has_sound(paths.generated) else real_sound
-    generated = Film(paths.generated, frames, our_crop, in_crop(ours, our_crop, frames), sound=our_sound)
-    truth = Film(paths.truth, frames, real_crop, in_crop(real, real_crop, frames), sound=real_sound or our_sound)
+    generated = CroppedVideo(paths.generated, frames, our_crop, in_crop(ours, our_crop, frames), sound=our_sound)
+    truth = CroppedVideo(
+        paths.truth, frames, real_crop, in_crop(real, real_crop, frames), sound=real_sound or our_sound
+    )
     films = dict(zip(SYSTEMS, (generated, truth, _still(paths, truth, detector)), strict=True))
-    return Clip(paths.name, paths.label, films, {"generated": ours.found, "ground truth": real.found}, alike)
+    return ClipVideos(paths.name, paths.label, films, {"generated": ours.found, "ground truth": real.found}, alike)
 
 
 def crops(ours: Track, real: Track) -> tuple[Tensor, Tensor, bool]:
-    """The crops (2, 3) of the generated and the real film, and whether they are the same part of the same picture.
+    """The crops (2, 3) of the generated and the real video, and whether they are the same part of the same picture.
 
-    Films of one shape whose faces lie at one place show the same picture at two sizes, and both are cut by the real
+    Videos of one shape whose faces lie at one place show the same picture at two sizes, and both are cut by the real
     one's square; others each by their own. Without faces both are cut to the largest square in their middle.
     """
     one, other = real.square(), ours.square()
@@ -158,8 +160,8 @@ def crops(ours: Track, real: Track) -> tuple[Tensor, Tensor, bool]:
     return around(other), around(one), False
 
 
-def _still(paths: Paths, truth: Film, detector: Detector | None) -> Film:
-    """The portrait shown as long as the film lasts, with the real sound."""
+def _still(paths: Paths, truth: CroppedVideo, detector: Detector | None) -> CroppedVideo:
+    """The portrait shown as long as the video lasts, with the real sound."""
     picture = first_picture(paths.portrait or paths.truth)
     points = landmarks_of(picture, detector)[None] if detector is not None else None
     track = Track(1, picture.shape[1], picture.shape[0], points)
@@ -170,7 +172,7 @@ def _still(paths: Paths, truth: Film, detector: Detector | None) -> Film:
         affine = whole(track) if own is None else around(own)
     landmarks = in_crop(track, affine, 1)
     shown = None if landmarks is None else np.repeat(landmarks, truth.frames, 0)
-    return Film(paths.portrait or paths.truth, truth.frames, affine, shown, picture, truth.sound)
+    return CroppedVideo(paths.portrait or paths.truth, truth.frames, affine, shown, picture, truth.sound)
 
 
 def _films(where: Path, flag: str, endings: tuple[str, ...]) -> dict[str, Path]:

@@ -1,4 +1,4 @@
-"""Emo-A: the share of films in which the requested emotion is the one that HSEmotion sees over all frames."""
+"""Emo-A: the share of videos in which the requested emotion is the one HSEmotion recognises over all frames."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from playmate_core.detection.crop import Square, crop_to_image, cut
 from playmate_core.media.images import to_bytes
 from playmate_core.values import EMOTIONS
 from training.evaluate.videos.checkpoints import Skipped, find_weights, require
-from training.evaluate.videos.clips import SYSTEMS, Clip
+from training.evaluate.videos.clips import SYSTEMS, ClipVideos
+from training.evaluate.videos.cropped_video import CroppedVideo
 from training.evaluate.videos.figures import UNDEFINED, Figure, Measure, mean
-from training.evaluate.videos.film import Film
 from training.evaluate.videos.onnx_network import OnnxNetwork, open_onnx
 
 HSEMOTION_FILE, SIZE = "enet_b0_8_best_vgaf.onnx", 224
@@ -29,7 +29,7 @@ _MEAN, _STD = np.array((0.485, 0.456, 0.406)), np.array((0.229, 0.224, 0.225))
 def emotion() -> Measure:
     """Emo-A of the clips whose requested emotion the labels tell."""
 
-    def run(clips: Sequence[Clip]) -> list[Figure]:
+    def run(clips: Sequence[ClipVideos]) -> list[Figure]:
         weights = find_weights(HSEMOTION_FILE)
         require("onnxruntime")
         named = [clip for clip in clips if clip.label.emotion]
@@ -49,20 +49,20 @@ def emotion() -> Measure:
 
 
 def accuracy(seen: dict[str, str], wanted: dict[str, str]) -> float:
-    """The share of clips with a face whose emotion was the wanted one; NaN where there is none."""
+    """The share of clips with a face whose emotion was the requested one; NaN where there is none."""
     hits = [float(seen[name] == wanted[name]) for name in wanted if seen[name]]
     return mean(hits) if hits else UNDEFINED
 
 
 def confusion(seen: dict[str, str], wanted: dict[str, str]) -> dict[str, dict[str, int]]:
-    """How often each wanted emotion was seen as which."""
+    """Confusion counts of requested and recognised emotions."""
     return {
         one: {other: sum(wanted[k] == one and seen[k] == other for k in wanted) for other in EMOTIONS}
         for one in sorted(set(wanted.values()))
     }
 
 
-def recognised(net: OnnxNetwork, film: Film) -> str:
+def recognised(net: OnnxNetwork, film: CroppedVideo) -> str:
     """The class whose probability, averaged over all frames with a face, is highest; "" without a face."""
     total = np.zeros(len(CLASSES))
     for index, (picture, times) in enumerate(film.different()):

@@ -1,4 +1,4 @@
-"""One row of the table: a figure for the generated films, the real ones and the still portrait, and who judged."""
+"""One row of the table: a figure for the generated videos, the real ones and the still portrait, and who judged."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from training.evaluate.videos.checkpoints import Skipped
-from training.evaluate.videos.clips import SYSTEMS, Clip
+from training.evaluate.videos.clips import SYSTEMS, ClipVideos
 
 logger = logging.getLogger(__name__)
 
@@ -36,9 +36,9 @@ class Measure:
     """A judge and the figures it gives. ``run`` answers with one figure for each of ``figures``, or raises Skipped."""
 
     figures: tuple[Figure, ...]
-    run: Callable[[Sequence[Clip]], Sequence[Figure]]
+    run: Callable[[Sequence[ClipVideos]], Sequence[Figure]]
 
-    def __call__(self, clips: Sequence[Clip]) -> list[Figure]:
+    def __call__(self, clips: Sequence[ClipVideos]) -> list[Figure]:
         """Measure, or say of every figure what was missing."""
         names = ", ".join(one.name for one in self.figures)
         try:

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from training.evaluate.videos.checkpoints import find_weights, load_strictly
-from training.evaluate.videos.clips import SYSTEMS, Clip
+from training.evaluate.videos.clips import SYSTEMS, ClipVideos
+from training.evaluate.videos.cropped_video import CroppedVideo
 from training.evaluate.videos.figures import UNDEFINED, Figure, Measure, by_system
-from training.evaluate.videos.film import Film
 from training.evaluate.videos.frechet import Moments, frechet_distance
 from training.evaluate.videos.i3d import CLASSES, STRIDE, WINDOW, InceptionI3d, prepared
 from training.evaluate.videos.inception import FEATURES, InceptionV3
@@ -25,14 +25,14 @@ BATCH = 16
 ENOUGH_FRAMES = 10_000
 FID = Figure("FID", "lower", f"InceptionV3 pool3, {INCEPTION_FILE}")
 FVD = Figure("FVD", "lower", f"I3D logits, {I3D_FILE}")
-#: Features (n, F), how often each counts, and where in the film they lie, 0 to 1.
+#: Features (n, F), how often each counts, and where in the video they lie, 0 to 1.
 Rows = Iterator[tuple[NDArray[np.float32], int, float]]
 
 
 def fid(device: str) -> Measure:
     """FID by the published Inception."""
 
-    def run(clips: Sequence[Clip]) -> list[Figure]:
+    def run(clips: Sequence[ClipVideos]) -> list[Figure]:
         weights = find_weights(INCEPTION_FILE)
         net = load_strictly(InceptionV3(), weights.path).to(device)
         values, counts = distances(clips, lambda film: pool_features(net, film), FEATURES)
@@ -47,7 +47,7 @@ def fid(device: str) -> Measure:
 def fvd(device: str) -> Measure:
     """FVD by the published I3D."""
 
-    def run(clips: Sequence[Clip]) -> list[Figure]:
+    def run(clips: Sequence[ClipVideos]) -> list[Figure]:
         weights = find_weights(I3D_FILE)
         net = load_strictly(InceptionI3d(), weights.path).to(device)
         values, counts = distances(clips, lambda film: window_features(net, film), CLASSES)
@@ -58,9 +58,9 @@ def fvd(device: str) -> Measure:
 
 
 def distances(
-    clips: Sequence[Clip], features: Callable[[Film], Rows], width: int
+    clips: Sequence[ClipVideos], features: Callable[[CroppedVideo], Rows], width: int
 ) -> tuple[dict[str, float], dict[str, int]]:
-    """The Frechet distance of every system's films from the real ones, and how many rows each gave.
+    """The Frechet distance of every system's videos from the real ones, and how many rows each gave.
 
     The real films' own figure is that of one half of them against the other, the floor that this many frames allow:
     every other clip, or the two halves of a single one.
@@ -83,7 +83,7 @@ def _distance(one: Moments, other: Moments) -> float:
 
 
 @torch.inference_mode()
-def pool_features(net: InceptionV3, film: Film) -> Rows:
+def pool_features(net: InceptionV3, film: CroppedVideo) -> Rows:
     """One row a frame; a still is looked at once."""
     device = next(net.parameters()).device
     batch: list[Tensor] = []
@@ -92,7 +92,7 @@ def pool_features(net: InceptionV3, film: Film) -> Rows:
         batch.append(torch.from_numpy(picture).permute(2, 0, 1))
         if times > 1:
             rows = net(torch.stack(batch).to(device)).cpu().numpy()
-            half = times // 2  # a still's rows lie in both halves of the film
+            half = times // 2  # a still's rows lie in both halves of the video
             yield rows, half, 0.0
             yield rows, times - half, 0.5
             return
@@ -102,7 +102,7 @@ def pool_features(net: InceptionV3, film: Film) -> Rows:
 
 
 @torch.inference_mode()
-def window_features(net: InceptionI3d, film: Film) -> Rows:
+def window_features(net: InceptionI3d, film: CroppedVideo) -> Rows:
     """One row a window of 16 frames."""
     device = next(net.parameters()).device
     held: list[Tensor] = []

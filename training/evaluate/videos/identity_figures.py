@@ -1,4 +1,4 @@
-"""Whose face it is: CSIM by ArcFace, where its weights are, and independently the distance of dlib's embeddings."""
+"""Identity metrics: CSIM by ArcFace, where its weights are, and independently the distance of dlib's embeddings."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.evaluate.videos.checkpoints import Skipped, find_weights, require
-from training.evaluate.videos.clips import SYSTEMS, Clip
+from training.evaluate.videos.clips import SYSTEMS, ClipVideos
+from training.evaluate.videos.cropped_video import CroppedVideo
 from training.evaluate.videos.figures import Figure, Measure, mean, means
-from training.evaluate.videos.film import Film
 from training.evaluate.videos.onnx_network import OnnxNetwork, open_onnx
 
 Embedding = NDArray[np.float64]
@@ -37,7 +37,7 @@ _POINTS = ((33, 133), (362, 263), (1,), (61,), (291,))
 def csim() -> Measure:
     """CSIM: mean over frames of the cosine with the portrait."""
 
-    def run(clips: Sequence[Clip]) -> list[Figure]:
+    def run(clips: Sequence[ClipVideos]) -> list[Figure]:
         weights = find_weights(ARCFACE_FILE)
         require("onnxruntime")
         if any(film.landmarks is None for clip in clips for film in clip.films.values()):
@@ -51,7 +51,7 @@ def csim() -> Measure:
 def dlib_identity() -> Measure:
     """The distance from the portrait in dlib's space; its authors take 0.6 and less for one person."""
 
-    def run(clips: Sequence[Clip]) -> list[Figure]:
+    def run(clips: Sequence[ClipVideos]) -> list[Figure]:
         require("dlib")
         require("face_recognition_models")
         found = _figure(DLIB, clips, dlib_look(), euclidean, DLIB_STRIDE, {})
@@ -62,13 +62,13 @@ def dlib_identity() -> Measure:
 
 def _figure(
     figure: Figure,
-    clips: Sequence[Clip],
+    clips: Sequence[ClipVideos],
     look: Look,
     compare: Callable[[Embedding, Embedding], float],
     stride: int,
     details: dict[str, Any],
 ) -> Figure:
-    """Compare every ``stride``-th frame of every film with its clip's portrait."""
+    """Compare every ``stride``-th frame of every video with its clip's portrait."""
     table: dict[str, dict[str, float]] = {name: {} for name in SYSTEMS}
     seen: dict[str, int] = dict.fromkeys(SYSTEMS, 0)
     for clip in clips:
@@ -83,7 +83,7 @@ def _figure(
     return replace(figure, values=means(table), note=note, details={**details, "clips": table, "frames": seen})
 
 
-def _embeddings(film: Film, look: Look, stride: int) -> Iterator[Embedding | None]:
+def _embeddings(film: CroppedVideo, look: Look, stride: int) -> Iterator[Embedding | None]:
     """The embedding of every ``stride``-th frame; a still is looked at once."""
     for index, (picture, _) in enumerate(film.different()):
         if index % stride == 0:

@@ -1,4 +1,4 @@
-"""The judge of lips as rows of the table; it quotes nothing where it does not notice wrong sound."""
+"""Lip-sync metrics as rows of the table; left out where they do not detect wrong sound."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import asdict, replace
 
 from training.evaluate.videos.alignment import NotAligned, Spoken, align
 from training.evaluate.videos.checkpoints import Skipped, require
-from training.evaluate.videos.clips import SYSTEMS, Clip
+from training.evaluate.videos.clips import SYSTEMS, ClipVideos
+from training.evaluate.videos.cropped_video import CroppedVideo
 from training.evaluate.videos.figures import Figure, Measure
-from training.evaluate.videos.film import Film
 from training.evaluate.videos.lip_sync import Curve, closed_below, evidence, lip_opening, lip_score
 from training.evaluate.videos.lip_validation import Heard, validate
 
@@ -26,12 +26,12 @@ FIGURES = {
 
 
 def lips() -> Measure:
-    """All figures of the judge of lips."""
+    """All lip-sync metrics."""
     return Measure(tuple(FIGURES.values()), lip_figures)
 
 
-def lip_figures(clips: Sequence[Clip]) -> list[Figure]:
-    """Score all films with the phones of their own sound. Raises Skipped where that is impossible or not believed."""
+def lip_figures(clips: Sequence[ClipVideos]) -> list[Figure]:
+    """Score all videos with the phones of their own sound. Raises Skipped where that is impossible or not believed."""
     require("pocketsphinx")
     if any(film.landmarks is None for clip in clips for film in clip.films.values()):
         raise Skipped("detection/face_landmarker.task, to find lips with")
@@ -69,7 +69,7 @@ def lip_figures(clips: Sequence[Clip]) -> list[Figure]:
     ]
 
 
-def _phones(clip: Clip) -> dict[str, Spoken]:
+def _phones(clip: ClipVideos) -> dict[str, Spoken]:
     """The phones of every film's sound, each file aligned once."""
     found: dict[object, Spoken] = {}
     for film in clip.films.values():
@@ -78,7 +78,7 @@ def _phones(clip: Clip) -> dict[str, Spoken]:
     return {name: found[film.sound] for name, film in clip.films.items()}
 
 
-def _opening(film: Film) -> Curve:
+def _opening(film: CroppedVideo) -> Curve:
     if film.landmarks is None:
         raise ValueError("Nobody looked for the lips of this film.")
     return lip_opening(film.landmarks)

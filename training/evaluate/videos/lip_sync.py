@@ -1,7 +1,7 @@
-"""Whether lips fit what is said, from phones and the opening of the inner lips; no learned network judges.
+"""Lip-sync metrics from phones and the opening of the inner lips, without a learned network.
 
 Four facts of speech: lips meet on m, b and p; they open on vowels; they move when the sound does; they rest in
-silence. A film is scored against the phones of its own sound, and the judge itself against sound that is known to be
+silence. A video is scored against the phones of its own sound, and the judge itself against sound that is known to be
 wrong (:mod:`lip_validation`).
 """
 
@@ -77,7 +77,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class LipScore:
-    """``closure`` -1..1: share of m, b, p with closed lips less that of vowels. ``auc``: chance that a vowel is wider
+    """``closure`` -1..1: share of m, b, p with closed lips minus that of vowels. ``auc``: probability of a vowel wider
     than a bilabial. ``lag`` in frames, positive where lips are late, at which ``correlation`` is highest; ``in_time``:
     share of clips with a lag of at most one frame. ``silence``: opening in silence over that on vowels. NaN where
     there is nothing to measure."""

@@ -1,6 +1,6 @@
-"""Whether the judge of lips can be believed on these films: it must notice sound that is known to be wrong.
+"""Validation of the lip-sync metrics on these videos: they must detect sound that is known to be wrong.
 
-On the real films the sound is delayed and advanced by five frames, aligned anew, and swapped between clips. A score is
+On the real videos the sound is delayed and advanced by five frames, aligned anew, and swapped between clips. A score is
 quoted only where the lag moves with the sound and wrong sound scores worse.
 """
 
@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from playmate_core.speech import SAMPLE_RATE
 from playmate_core.values import FPS
-from training.evaluate.videos.alignment import RATE, NotAligned, Phone, Spoken, align
+from training.evaluate.videos.alignment import NotAligned, Phone, Spoken, align
 from training.evaluate.videos.lip_sync import Curve, LipScore, closed_below, evidence, lip_score
 
 #: Frames by which the sound is moved, and by how many the lag found may differ from that.
@@ -32,7 +33,7 @@ class Heard:
 
 @dataclass(frozen=True)
 class Validation:
-    """The judge's scores of real films with their own sound, the sound ``late`` and ``early``, and ``swapped``."""
+    """The judge's scores of real videos with their own sound, the sound ``late`` and ``early``, and ``swapped``."""
 
     own: LipScore
     late: LipScore
@@ -41,7 +42,7 @@ class Validation:
 
     @property
     def fault(self) -> str:
-        """Why the judge is not to be believed here, "" if it is."""
+        """Why the metrics are not reliable here, "" if they are."""
         # Late sound makes lips early by as much: the lag falls.
         for name, score, wanted in (("late", self.late, -SHIFT), ("early", self.early, SHIFT)):
             found = score.lag - self.own.lag
@@ -85,8 +86,10 @@ def _scored(clips: Sequence[Heard], phones: Sequence[tuple[Phone, ...]]) -> LipS
 
 def _shifted(clip: Heard, frames: int) -> tuple[Phone, ...]:
     """The phones of the clip's sound so many frames later (negative: earlier), found anew."""
-    moved = np.roll(clip.samples, round(frames / FPS * RATE))
-    quiet = slice(0, round(frames / FPS * RATE)) if frames > 0 else slice(round(frames / FPS * RATE), None)
+    moved = np.roll(clip.samples, round(frames / FPS * SAMPLE_RATE))
+    quiet = (
+        slice(0, round(frames / FPS * SAMPLE_RATE)) if frames > 0 else slice(round(frames / FPS * SAMPLE_RATE), None)
+    )
     moved[quiet] = 0
     try:
         return align(moved, clip.text).phones

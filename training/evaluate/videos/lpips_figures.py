@@ -1,4 +1,4 @@
-"""LPIPS of generated from real frames, frame by frame: of use only where a film imitates that very film."""
+"""LPIPS of generated from real frames, frame by frame: of use only where a video imitates that very video."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from training.evaluate.videos.checkpoints import (
     require,
     require_layout,
 )
-from training.evaluate.videos.clips import SYSTEMS, Clip
+from training.evaluate.videos.clips import SYSTEMS, ClipVideos
+from training.evaluate.videos.cropped_video import CroppedVideo
 from training.evaluate.videos.figures import Figure, Measure, mean, means
-from training.evaluate.videos.film import Film
 from training.evaluate.videos.lpips import AlexNet, Lpips, head_shapes
 
 ALEXNET_FILE = "alexnet-owt-7be5be79.pth"
@@ -37,7 +37,7 @@ BATCH = 8
 def lpips(device: str) -> Measure:
     """LPIPS by the published trunk and heads."""
 
-    def run(clips: Sequence[Clip]) -> list[Figure]:
+    def run(clips: Sequence[ClipVideos]) -> list[Figure]:
         weights = find_weights(ALEXNET_FILE)
         heads = read_heads()
         net = Lpips(load_strictly(AlexNet(), weights.path), heads).to(device)
@@ -69,8 +69,8 @@ def read_heads() -> dict[str, Tensor]:
 
 
 @torch.inference_mode()
-def distance(net: Lpips, film: Film, truth: Film) -> float:
-    """The mean distance of a film's frames from the real ones, in -1..1 as the metric wants them."""
+def distance(net: Lpips, film: CroppedVideo, truth: CroppedVideo) -> float:
+    """The mean distance of a film's frames from the real ones, in -1..1 as the metric expects."""
     device = net.shift.device
     found: list[float] = []
     for ours, real in _batches(film, truth):
@@ -78,7 +78,9 @@ def distance(net: Lpips, film: Film, truth: Film) -> float:
     return mean(found)
 
 
-def _batches(film: Film, truth: Film) -> Iterator[tuple[list[NDArray[np.uint8]], list[NDArray[np.uint8]]]]:
+def _batches(
+    film: CroppedVideo, truth: CroppedVideo
+) -> Iterator[tuple[list[NDArray[np.uint8]], list[NDArray[np.uint8]]]]:
     ours: list[NDArray[np.uint8]] = []
     real: list[NDArray[np.uint8]] = []
     for one, other in zip(film.pictures(), truth.pictures(), strict=True):

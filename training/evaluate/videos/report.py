@@ -17,7 +17,7 @@ import torch
 from playmate_core.atomic_file import write_atomically
 from playmate_core.media.audio_files import open_medium
 from training.evaluate.videos.checkpoints import file_hash
-from training.evaluate.videos.clips import SYSTEMS, Clip, Paths
+from training.evaluate.videos.clips import SYSTEMS, ClipVideos, Paths
 from training.evaluate.videos.figures import Figure
 
 #: What a graph stored in a video says of its sampling.
@@ -70,7 +70,9 @@ def commit() -> str:
         return f"no checkout, version {_version('playmate-portrait')}"
 
 
-def run_facts(clips: Sequence[Clip], pairs: Sequence[Paths], stated: Mapping[str, str], crop: str) -> dict[str, Any]:
+def run_facts(
+    clips: Sequence[ClipVideos], pairs: Sequence[Paths], stated: Mapping[str, str], crop: str
+) -> dict[str, Any]:
     """Everything beside the figures. ``stated`` is what the caller says of the generating system."""
     generated = {pair.name: film_facts(pair.generated) for pair in pairs}
     seeds = sorted({str(s) for one in generated.values() for s in one.get("sampling", {}).get("seed", [])})

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from playmate_core.detection.crop import Square, crop_to_image, cut
 from playmate_core.media.images import Bytes, to_bytes
 from playmate_core.values import FPS
-from training.evaluate.videos.checkpoints import Skipped, find_weights, load_strictly, require
-from training.evaluate.videos.clips import SYSTEMS, Clip
+from training.evaluate.videos.checkpoints import Skipped, find_weights, load_strictly
+from training.evaluate.videos.clips import SYSTEMS, ClipVideos
+from training.evaluate.videos.cropped_video import CroppedVideo, Samples
 from training.evaluate.videos.figures import UNDEFINED, Figure, Measure, means
-from training.evaluate.videos.film import Film, Samples
-from training.evaluate.videos.syncnet import SIZE, SyncNet, SyncScore, embeddings, sync_score
+from training.syncnet import SIZE, SyncNet, SyncScore, embeddings, sync_score
 
 SYNCNET_FILE = "syncnet_v2.model"
 _JUDGE = f"SyncNet v2, {SYNCNET_FILE}, on crops by MediaPipe's boxes in place of S3FD's"
@@ -29,19 +29,18 @@ SHIFT, TOLERANCE = 5, 1
 
 
 def sync(device: str) -> Measure:
-    """Both figures from one pass of the network over each film."""
+    """Both figures from one pass of the network over each video."""
 
-    def run(clips: Sequence[Clip]) -> list[Figure]:
+    def run(clips: Sequence[ClipVideos]) -> list[Figure]:
         weights = find_weights(SYNCNET_FILE)
-        require("python_speech_features")
         net = load_strictly(SyncNet(), weights.path).to(device)
         return sync_figures(clips, net, weights.sha256)
 
     return Measure((SYNC_C, SYNC_D), run)
 
 
-def sync_figures(clips: Sequence[Clip], net: SyncNet, sha256: str) -> list[Figure]:
-    """Score all films. Raises Skipped where faces or sound are missing, or the network fails its check."""
+def sync_figures(clips: Sequence[ClipVideos], net: SyncNet, sha256: str) -> list[Figure]:
+    """Score all videos. Raises Skipped where faces or sound are missing, or the network fails its check."""
     heard = [clip for clip in clips if clip.films["ground truth"].samples().any()]
     if not heard:
         raise Skipped("sound in any of the real films")
@@ -64,15 +63,15 @@ def sync_figures(clips: Sequence[Clip], net: SyncNet, sha256: str) -> list[Figur
     ]
 
 
-def score_film(net: SyncNet, film: Film) -> SyncScore | None:
-    """Score a film with its own sound; None where no frame shows a face."""
+def score_film(net: SyncNet, film: CroppedVideo) -> SyncScore | None:
+    """Score a video with its own sound; None where no frame shows a face."""
     boxes = smoothed_boxes(film)
     if boxes is None:
         return None
     return sync_score(*embeddings(net, face_crops(film, boxes), film.samples()))
 
 
-def moved_offset(net: SyncNet, film: Film, frames: int) -> int:
+def moved_offset(net: SyncNet, film: CroppedVideo, frames: int) -> int:
     """The offset found when a film's sound comes so many frames later. Raises Skipped without a face."""
     boxes = smoothed_boxes(film)
     if boxes is None:
@@ -92,7 +91,7 @@ def later(samples: Samples, frames: int) -> Samples:
     return moved
 
 
-def smoothed_boxes(film: Film) -> NDArray[np.float64] | None:
+def smoothed_boxes(film: CroppedVideo) -> NDArray[np.float64] | None:
     """(T, 3) centre and half the longer side of the face box in every frame, filled where no face was found and
     smoothed by a median over 13 frames; None where there is no face at all."""
     from scipy.ndimage import median_filter
@@ -108,7 +107,7 @@ def smoothed_boxes(film: Film) -> NDArray[np.float64] | None:
     return median_filter(filled, size=(_SMOOTHED, 1), mode="nearest")
 
 
-def face_crops(film: Film, boxes: NDArray[np.float64]) -> Iterator[Bytes]:
+def face_crops(film: CroppedVideo, boxes: NDArray[np.float64]) -> Iterator[Bytes]:
     """(224, 224, 3) a frame: 2.8 half sides wide, 0.4 of one lower than the box's middle, as published."""
     for picture, (x, y, half) in zip(film.pictures(), boxes, strict=False):
         square = Square(x, y + _BEYOND * half, 2 * half * (1 + _BEYOND))

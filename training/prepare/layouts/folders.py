@@ -19,7 +19,7 @@ _MEAD = re.compile(r"(?:(?P<actor>[MW]\d{3})/)?video/(?P<view>\w+)/(?P<emotion>\
 def plain(root: Path, license_tag: str, labels: Path | None) -> list[Entry]:
     """Every video below ``root``; emotion, level and speaker from a CSV whose column ``path`` names the files.
 
-    Without a speaker the films of one sub-folder are taken for one person, those beside each other for several. Further
+    Without a speaker the videos of one sub-folder count as one person's, those beside each other as several. Further
     columns: ``begin`` and ``end`` in seconds, ``lang``, ``license``. Rows of one file are stretches of it.
     """
     videos = Videos(root)
@@ -38,7 +38,7 @@ def _filled_in(entry: Entry, speaker: str, license_tag: str) -> Entry:
 
 
 def _labels(path: Path) -> dict[str, list[Entry]]:
-    """The lines of a CSV by file. Raises UserError, naming the line, for a value that cannot be meant."""
+    """The lines of a CSV by file. Raises UserError, naming the line, for an invalid value."""
     found: dict[str, list[Entry]] = {}
     for number, row in enumerate(csv_rows(path, "path"), 2):
         name = row["path"].replace("\\", "/").removeprefix("./")

@@ -1,4 +1,4 @@
-"""A video as the metrics see it: 25 frames a second, one fixed square around the face, 512 pixels, with its sound."""
+"""A video as input of the metrics: 25 frames a second, one fixed square around the face, 512 pixels, with its sound."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _CLOCK = 0.002
 
 
 def at_25_fps(frames: Iterator[Frame]) -> Iterator[Bytes]:
-    """Pictures 40 ms apart, each the one shown at that time; a film of another rate is repeated or thinned."""
+    """Pictures 40 ms apart, each the one shown at that time; a video of another rate repeats or drops frames."""
     held: Frame | None = None
     before = 1 / FPS
     index = 0
@@ -43,8 +43,8 @@ def at_25_fps(frames: Iterator[Frame]) -> Iterator[Bytes]:
 
 @dataclass(frozen=True)
 class Track:
-    """What one pass over a film finds: its length at 25 fps, its size, and ``landmarks`` (T, 478, 2) in pixels of the
-    picture, NaN where no face was found; None where nobody looked."""
+    """Results of one pass over a video: its length at 25 fps, its size, and ``landmarks`` (T, 478, 2) in pixels of the
+    picture, NaN where no face was found; None where detection was not run."""
 
     frames: int
     width: int
@@ -53,7 +53,7 @@ class Track:
 
     @property
     def found(self) -> float:
-        """The share of frames in which a face was found; 1 where nobody looked."""
+        """The share of frames in which a face was found; 1 where detection was not run."""
         return 1.0 if self.landmarks is None else float(np.isfinite(self.landmarks[:, 0, 0]).mean())
 
     def square(self) -> Square | None:
@@ -69,7 +69,7 @@ class Track:
 
 
 def follow(pictures: Iterator[Bytes], detector: Detector | None) -> Track:
-    """Look at every picture once."""
+    """Detect landmarks in every picture, in one pass."""
     points: list[NDArray[np.float32]] = []
     frames, size = 0, (0, 0)
     for picture in pictures:
@@ -88,8 +88,8 @@ def landmarks_of(picture: Bytes, detector: Detector) -> NDArray[np.float32]:
 
 
 @dataclass(frozen=True)
-class Film:
-    """One film of a clip. ``portrait`` is shown in every frame where there is one; ``sound`` names the file heard,
+class CroppedVideo:
+    """One video of a clip. ``portrait`` is shown in every frame where there is one; ``sound`` names the sound file,
     None for silence; ``landmarks`` (T, 478, 2) lie in the cropped pictures."""
 
     path: Path
@@ -112,7 +112,7 @@ class Film:
             yield self._crop(picture)
 
     def different(self) -> Iterator[tuple[Bytes, int]]:
-        """The frames and how often each is shown: a still's only frame need be looked at once."""
+        """The frames and how often each is shown: a still's only frame is analysed once."""
         if self.portrait is not None:
             yield self._crop(self.portrait), self.frames
             return
@@ -131,7 +131,7 @@ class Film:
 
 
 def whole(track: Track) -> Tensor:
-    """The crop of a film whose face nobody looked for: the largest square in its middle."""
+    """The crop of a video without face detection: the largest centred square."""
     return whole_to_image(track.height, track.width, SIZE)
 
 
@@ -148,7 +148,7 @@ def in_crop(track: Track, affine: Tensor, frames: int) -> NDArray[np.float32] | 
 
 
 def first_picture(path: Path) -> Bytes:
-    """The first frame of a film, or a still picture."""
+    """The first frame of a video, or a still picture."""
     if path.suffix.lower() in (".png", ".jpg", ".jpeg", ".webp", ".bmp"):
         return to_bytes(read_picture(path)).numpy()
     return next(at_25_fps(read_frames(path)))
