@@ -28,7 +28,7 @@ from playmate_core.values import Motion
 from playmate_core.weights.files import load_face
 from training.data import MANIFEST
 from training.prepare.encode import flac
-from training.prepare.motion import clip_tensors
+from training.prepare.motion import stored_tensors
 from training.prepared import JSON, MOTION, SOUND
 from training.synthetic.clips import LICENSE, SyntheticClip, make_clip
 from training.synthetic.identity import make_identity
@@ -129,7 +129,7 @@ def _members(clip: SyntheticClip, motion: Motion, keypoints: Tensor) -> dict[str
         "fps": 25,
         "license_tag": LICENSE,
     }
-    tensors = clip_tensors(motion, keypoints, torch.ones(len(clip), dtype=torch.bool))
+    tensors = stored_tensors(motion, keypoints, torch.ones(len(clip), dtype=torch.bool))
     contents = {JSON: json.dumps(label).encode(), MOTION: save(tensors), SOUND: flac(clip.waveform.numpy())}
     return {f"{clip.id}.{kind}": content for kind, content in contents.items()}
 
