@@ -186,4 +186,10 @@ def _generator_widgets() -> list[Any]:
             " off to use the widgets above.",
             **sockets.advanced(io.Boolean.Input),
         ),
+        io.Boolean.Input(
+            "lock_pose",
+            default=DEFAULTS.lock_pose,
+            tooltip="Move the head exactly as without the emotion. Samples twice; Playmate's own model only.",
+            **sockets.advanced(io.Boolean.Input),
+        ),
     ]

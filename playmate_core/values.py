@@ -75,12 +75,14 @@ class Motion:
     """Face motion: a ``pose`` and the ``expression`` (T, K, 3), offsets from the canonical keypoints.
 
     A still is a motion of one frame. ``keypoint_space`` names the keypoints that the expression belongs to
-    (:mod:`keypoint_space`), "" where it is unknown.
+    (:mod:`keypoint_space`), "" where it is unknown. ``origin``: how it was sampled, as (name, value) pairs, ()
+    where it was not; edits keep it.
     """
 
     pose: Pose
     expression: Tensor
     keypoint_space: str = ""
+    origin: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         expect("Motion.expression", self.expression, len(self.pose), KEYPOINTS, 3)
@@ -127,7 +129,8 @@ class Portrait:
 
     ``image`` (H, W, 3) the whole picture; ``crop_to_image`` (2, 3) affine from crop pixels (x, y, 1) to picture pixels;
     ``crop_size`` the side of that crop in pixels; ``appearance`` (C, D, h, w) feature volume; ``keypoints`` (K, 3)
-    canonical; ``rest`` the motion of one frame that the picture itself shows.
+    canonical; ``rest`` the motion of one frame that the picture itself shows; ``familiar`` whether the face networks
+    know faces of its kind, so that what they read of it can be trusted.
     """
 
     image: Tensor
@@ -136,6 +139,7 @@ class Portrait:
     appearance: Tensor
     keypoints: Tensor
     rest: Motion
+    familiar: bool = True
 
     def __post_init__(self) -> None:
         expect("Portrait.image", self.image, "H", "W", 3)

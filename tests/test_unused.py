@@ -19,9 +19,8 @@ AHEAD = {
     "playmate_core/diffusion/ditto/controls.py",
     "playmate_core/diffusion/ditto/eyes.py",
     "playmate_core/diffusion/joyvasa/smoothing.py",
-    "playmate_core/motion/expression_edit.py",
-    "playmate_core/motion/lips_and_lids.py",
-    "playmate_core/motion/pose_limits.py",
+    "playmate_core/diffusion/regenerate.py",
+    "playmate_core/pipelines/regenerate.py",
 }
 
 

@@ -33,9 +33,14 @@ class LoopConfig:
     seed: int = 0
     mixed_precision: str = "no"  # or "bf16"
     max_seconds: float = 0.0  # stop cleanly and save after this wall time; 0: never
+    workers: int = 0  # processes that draw batches ahead; 0: the training process draws them itself
+    validate_every: int = 0  # steps between two measurements on held-out speakers; 0: none
+    tensorboard: bool = False  # write the log for TensorBoard as well
 
     #: What a resumed run may change. A subclass may widen it.
-    free: ClassVar[frozenset[str]] = frozenset({"steps", "log_every", "save_every", "max_seconds", "out"})
+    free: ClassVar[frozenset[str]] = frozenset(
+        {"steps", "log_every", "save_every", "max_seconds", "workers", "validate_every", "tensorboard", "out"}
+    )
 
 
 def learning_rate(config: LoopConfig, step: int) -> float:
@@ -57,6 +62,9 @@ def check(config: LoopConfig) -> None:
     for name in ("steps", "log_every", "save_every"):
         if (got := getattr(config, name)) < 1:
             raise UserError(f"--{name.replace('_', '-')} is {got}, expected at least 1.")
+    for name in ("workers", "validate_every"):
+        if (got := getattr(config, name)) < 0:
+            raise UserError(f"--{name.replace('_', '-')} is {got}, expected 0 or more.")
 
 
 def parse(

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import NoReturn
 
 from ..diffusion.emotion_schedule import NO_EMOTION
-from ..diffusion.options import POSE_ANCHORS, POSE_MEANS, STARTS, SamplingOptions
+from ..diffusion.options import JOINTS, POSE_ANCHORS, POSE_MEANS, STARTS, SamplingOptions
 from ..diffusion.samplers import SAMPLERS, SPACINGS
 from ..errors import UserError, elided
 from ..interpolation import FITS
-from ..media.provenance import read_account
+from ..media.account import read_account
 from ..motion.emotion_by import EmotionBy
 from ..motion.liveportrait_template import TEMPLATE_SUFFIXES
 from ..motion.motion_file import KIND, describe_motion
@@ -39,12 +39,13 @@ from .terminal import (
     command,
     device_flag,
     face_flags,
-    mark_flag,
+    mark_flags,
     open_streams,
     precision_flag,
     prepared,
     resume_flag,
     say,
+    signing,
     weights_flag,
 )
 from .weights import add_models_flag, register, resolved, search_first
@@ -154,7 +155,7 @@ def add_talk_flags(to: argparse.ArgumentParser) -> None:
     face_flags(look, "portrait")
     look.add_argument("--any-picture", action="store_true", help="do not ask whether the picture shows a face")
     look.add_argument("--paste-back", action="store_true", help="put the face back into the whole picture")
-    what = "take the motion's expression as it is, or its change on top of the portrait's own"
+    what = "take the motion's expression as it is, or its change on top of the portrait's own; auto as suits the face"
     choice(look, "--expression", request.rendering.expression, EXPRESSIONS, what)
     number(
         look, "--longest-side", TalkRequest, "longest_side", "longest side of the whole picture; larger ones are shrunk"
@@ -166,13 +167,16 @@ def add_talk_flags(to: argparse.ArgumentParser) -> None:
     resume_flag(run)
     device_flag(run, request.device)
     precision_flag(run)
-    mark_flag(run)
+    mark_flags(run)
     for name in ("face", "motion", "emotion"):
         weights_flag(run, name)
     add_models_flag(run)
     what = "folder of the audio encoder, for motion models that need one"
     run.add_argument("--audio-weights", metavar="FOLDER", type=path, help=what)
     run.add_argument("--plot", metavar="PNG", type=path, help="also draw the motion's curves into this picture")
+    run.add_argument(
+        "--preview", metavar="PNG", type=path, help="draw some frames of the motion into this picture, and no video"
+    )
 
 
 def add_sampling_flags(to: argparse.ArgumentParser) -> None:
@@ -193,17 +197,21 @@ def add_sampling_flags(to: argparse.ArgumentParser) -> None:
     choice(how, "--pose-mean", sampling.pose_mean, POSE_MEANS, "around the portrait's pose, or facing the camera")
     choice(how, "--pose-anchor", sampling.pose_anchor, POSE_ANCHORS, "what stands in that pose: mean or first frame")
     choice(how, "--start", sampling.start, STARTS, "begin anywhere, or from the portrait's own face and pose")
+    choice(how, "--joint", sampling.joint, JOINTS, "hold the frames that two windows share, or fade between them")
+    what = "move the head as without the emotion, in every bit; samples twice"
+    how.add_argument("--lock-pose", action="store_true", help=what)
 
 
 def request_from(options: argparse.Namespace, portrait: Path, speech: Path) -> TalkRequest:
     """The job for parsed arguments. Raises UserError for invalid combinations."""
     names = ["steps", "sampler", "spacing", "cfg_audio", "cfg_audio_pose", "cfg_emotion", "seed"]
-    names += ["pose_amplitude", "pose_mean", "pose_anchor", "start"]
+    names += ["pose_amplitude", "pose_mean", "pose_anchor", "start", "joint"]
     try:
         said: frozenset[str] = getattr(
             options, SAID, frozenset()
         )  # what was not said is as the generator was published
         changes = tuple((name, getattr(options, name)) for name in names if name in said)
+        changes += (("lock_pose", True),) if options.lock_pose else ()
         replace(SamplingOptions(), **dict(changes))  # refuses what cannot be meant
         rendering = replace(RenderOptions(), expression=options.expression, batch=options.batch)
     except ValueError as problem:
@@ -229,7 +237,9 @@ def request_from(options: argparse.Namespace, portrait: Path, speech: Path) -> T
         device=options.device,
         precision=options.precision,
         plot=options.plot,
+        preview=options.preview,
         mark=not options.no_mark,
+        sign=signing(options),
     )
 
 

@@ -91,4 +91,4 @@ def joined(pieces: Sequence[Motion]) -> Motion:
         torch.cat([getattr(m.pose, part) for m in pieces]) for part in ("rotation", "translation", "scale")
     )
     pose = Pose(rotation, translation, scale, pieces[0].fps)
-    return Motion(pose, torch.cat([m.expression for m in pieces]), pieces[0].keypoint_space)
+    return Motion(pose, torch.cat([m.expression for m in pieces]), pieces[0].keypoint_space, pieces[0].origin)

@@ -19,7 +19,8 @@ from ..errors import UserError, suggestion
 from ..face import FaceModel
 from ..interpolation import FITS
 from ..media.audio_files import read_sound
-from ..media.images import check_file, read_picture, read_shown_picture
+from ..media.credentials import Signing, check_signing
+from ..media.images import Bytes, check_file, read_picture, read_shown_picture
 from ..media.output_file import OutputLock, check_output
 from ..media.prefetch import prefetch
 from ..media.provenance import COMPOSITE, DRAWN
@@ -30,8 +31,10 @@ from ..motion.emotion_by import EmotionBy
 from ..motion.plot import plot_motion
 from ..motion.pose import TURNS, still
 from ..motion.pose_sources import Following
+from ..motion.takes import Take
 from ..progress import Progress, StageProgress
 from ..ranges import check_ranges, ranged
+from ..rendering.contact_sheet import contact_sheet
 from ..rendering.device import AUTO, require_device, to_device
 from ..rendering.portrait import FaceLimits
 from ..rendering.render import RenderOptions
@@ -89,10 +92,10 @@ class TalkRequest:
     """All inputs and options of a talking video. ``emotion``: a name, "none", or a timeline (:mod:`emotion_schedule`).
 
     ``crop`` and ``face`` as in :func:`detect.find_crop`; ``limits`` None skips the face check; ``plot`` is the path of
-    a plot of the motion, None for none; ``sampling`` None are the generator's defaults, changed by
-    ``sampling_changes``, (name, value) pairs; ``resume`` keeps finished segments when the job is stopped, and resumes
-    from them when it runs again. ``audio_track`` None as :func:`find_sound`; ``longest_side`` limits the whole picture
-    with ``paste_back``.
+    a plot of the motion, None for none; ``preview`` that of a contact sheet, which is then made instead of the
+    video; ``sampling`` None are the generator's defaults, changed by ``sampling_changes``, (name, value) pairs;
+    ``resume`` keeps finished segments when the job is stopped, and resumes from them when it runs again.
+    ``audio_track`` None as :func:`find_sound`; ``longest_side`` limits the whole picture with ``paste_back``.
     """
 
     portrait: Path
@@ -116,7 +119,9 @@ class TalkRequest:
     device: str = "cpu"
     precision: str = AUTO
     plot: Path | None = None
+    preview: Path | None = None
     mark: bool = True
+    sign: Signing | None = None
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -155,6 +160,11 @@ def _talk(request: TalkRequest, clock: StageClock) -> JobReport:
             list(sample_motion(generator, portrait, audio, schedule, sampling, by=request.emotion_by, progress=step))
         )
     motion = with_fitted_pose(motion, pose, portrait.rest.pose, request.pose.fit)
+    if request.preview:
+        with clock.stage("draw preview") as step:
+            sheet = contact_sheet(face, portrait, [Take("", motion)], rendering=request.rendering, progress=step)
+            write_png(request.preview, sheet)
+        return JobReport(request.preview, len(motion), motion.fps, tuple(clock.stages))
     with AtomicFile(request.plot) if request.plot else nullcontext() as plot:
         if plot:
             write_plot(plot, motion, audio)
@@ -165,7 +175,8 @@ def _talk(request: TalkRequest, clock: StageClock) -> JobReport:
                     "talk",
                     replace(request, sampling=sampling, sampling_changes=()),
                     COMPOSITE if request.paste_back else DRAWN,
-                )
+                ),
+                signing=request.sign,
             )
             output = VideoOutput(request.output, replace(speech, reported=True), request.resume, marked)
             frames = write_video(job, output, step)
@@ -182,8 +193,9 @@ def _read_portrait_picture(request: TalkRequest) -> Tensor:
 def check(request: TalkRequest) -> None:
     """Raise UserError for any error that can be found before slow work."""
     check_output(request.output)
-    if request.plot:
-        check_output(request.plot, ".png")
+    for picture in (request.plot, request.preview):
+        if picture:
+            check_output(picture, ".png")
     inputs = [(request.portrait, "portrait"), (request.speech, "speech")]
     if request.pose.source not in (GENERATED, STILL):
         if not Path(request.pose.source).exists():
@@ -195,7 +207,7 @@ def check(request: TalkRequest) -> None:
         inputs.append((Path(request.pose.source), "pose video"))
     for path, what in inputs:
         check_file(path, what)
-        for target in (request.output, request.plot):
+        for target in (request.output, request.plot, request.preview):
             if target and target.exists() and path.samefile(target):
                 raise UserError(f"The output {target} would overwrite the {what}; please choose another name.")
     read_emotion_schedule(request.emotion, request.intensity)
@@ -204,6 +216,7 @@ def check(request: TalkRequest) -> None:
     if len(inputs) > 2:
         video_facts(request.pose.source)
     require_device(request.device, request.precision)
+    check_signing(request.sign, request.mark)
 
 
 def load_models(request: TalkRequest) -> tuple[FaceModel, MotionGenerator]:
@@ -241,7 +254,16 @@ def read_pose(face: FaceModel, source: PoseSource, portrait: Portrait, frames: i
 
 def write_plot(path: Path, motion: Motion, audio: AudioFeatures) -> None:
     """Save a plot of ``motion`` with the loudness of the speech as a PNG."""
+    path.write_bytes(_png(plot_motion(motion, audio.energy)))
+
+
+def write_png(path: Path, picture: Bytes) -> None:
+    """Write a picture (H, W, 3) RGB, whole or not at all."""
+    with AtomicFile(path) as file:
+        file.write_bytes(_png(picture))
+
+
+def _png(picture: Bytes) -> bytes:
     import cv2
 
-    drawn = cv2.imencode(".png", plot_motion(motion, audio.energy)[..., ::-1])[1]
-    path.write_bytes(drawn.tobytes())
+    return bytes(cv2.imencode(".png", picture[..., ::-1])[1])
