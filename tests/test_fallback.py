@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from float_frames import render_float
 from source_videos import draw_source_video
 from torch import Tensor
 
@@ -19,7 +20,7 @@ from playmate_core.media.images import read_picture
 from playmate_core.media.video_writer import VideoWriter
 from playmate_core.rendering.fallback import has_invalid_picture, out_of_memory
 from playmate_core.rendering.portrait import read_portrait
-from playmate_core.rendering.render import RenderOptions, render_float
+from playmate_core.rendering.render import RenderOptions
 from playmate_core.rendering.source_video import FaceVideoOptions, read_source_video
 from playmate_core.values import Motion, Pose
 from playmate_core.weights.files import load_face

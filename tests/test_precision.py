@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import pytest
 import torch
+from float_frames import render_float
 from torch import Tensor
 
 from playmate_core.face import FaceConfig, FaceModel
 from playmate_core.rendering.portrait import exact_to, face_confidence, read_motion, read_portrait
-from playmate_core.rendering.render import RenderOptions, render_float
+from playmate_core.rendering.render import RenderOptions
 from playmate_core.values import Motion, Pose
 
 HALVES = (torch.bfloat16, torch.float16)

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from float_frames import render_float
 from torch import Tensor
 
 from playmate_core.detection.crop import feather, inverse, move_points
@@ -19,7 +20,6 @@ from playmate_core.rendering.render import (
     paste_back,
     relative_to_rest,
     render,
-    render_float,
 )
 from playmate_core.values import Motion, Portrait, Pose
 

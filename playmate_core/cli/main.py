@@ -7,12 +7,13 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import NoReturn
 
+from ..detection.crop import CropOptions
 from ..diffusion.emotion_schedule import NO_EMOTION
-from ..diffusion.options import JOINTS, POSE_ANCHORS, POSE_MEANS, STARTS, SamplingOptions
+from ..diffusion.options import JOINTS, POSE_ANCHORS, POSE_MEANS, STARTS, SamplingChanges, SamplingOptions
 from ..diffusion.samplers import SAMPLERS, SPACINGS
 from ..errors import UserError, elided
 from ..interpolation import FITS
@@ -31,6 +32,7 @@ from ..weights.files import describe
 from ..weights.folders import bundled
 from .animate import add_animate_commands, summary
 from .arguments import EXPLICIT, StoreExplicit, amplitudes, choice, emotion, not_blank, number, numbers_over_time, path
+from .controls import add_control_flags, controls_from
 from .terminal import (
     Bars,
     Parser,
@@ -153,6 +155,8 @@ def add_talk_flags(to: argparse.ArgumentParser) -> None:
     choice(look, "--pose-reference", pose.reference, REFERENCES, "which frame of that video is its rest")
     choice(look, "--pose-fit", pose.fit, FITS, "what that video does when the speech is longer")
     face_flags(look, "portrait")
+    what = "how much to take around the face; JoyVASA's command line takes 3, its web form and Ditto 2.3"
+    number(look, "--crop-scale", CropOptions, "scale", what)
     look.add_argument("--any-picture", action="store_true", help="do not ask whether the picture shows a face")
     look.add_argument("--paste-back", action="store_true", help="put the face back into the whole picture")
     what = "take the motion's expression as it is, or its change on top of the portrait's own; auto as suits the face"
@@ -162,6 +166,7 @@ def add_talk_flags(to: argparse.ArgumentParser) -> None:
     )
     audio_track_flag(look, TalkRequest, "the speech")
     add_sampling_flags(to)
+    add_control_flags(to)
     run = to.add_argument_group("how it is run")
     number(run, "--batch", RenderOptions, "batch", "frames drawn at once, halved when memory runs out")
     resume_flag(run)
@@ -204,13 +209,11 @@ def add_sampling_flags(to: argparse.ArgumentParser) -> None:
 
 def request_from(options: argparse.Namespace, portrait: Path, speech: Path) -> TalkRequest:
     """The job for parsed arguments. Raises UserError for invalid combinations."""
-    names = ["steps", "sampler", "spacing", "cfg_audio", "cfg_audio_pose", "cfg_emotion", "seed"]
-    names += ["pose_amplitude", "pose_mean", "pose_anchor", "start", "joint"]
     try:
-        explicit: frozenset[str] = getattr(options, EXPLICIT, frozenset())  # other settings are the generator's own
-        changes = tuple((name, getattr(options, name)) for name in names if name in explicit)
-        changes += (("lock_pose", True),) if options.lock_pose else ()
-        replace(SamplingOptions(), **dict(changes))  # refuses what cannot be meant
+        explicit: frozenset[str] = getattr(options, EXPLICIT, frozenset())
+        names = (field.name for field in fields(SamplingChanges) if field.name in explicit)
+        changed = {name: getattr(options, name) for name in names}
+        changes = SamplingChanges(**changed | ({"lock_pose": True} if options.lock_pose else {}))
         rendering = replace(RenderOptions(), expression=options.expression, batch=options.batch)
     except ValueError as problem:
         raise UserError(str(problem)) from problem
@@ -223,9 +226,11 @@ def request_from(options: argparse.Namespace, portrait: Path, speech: Path) -> T
         pose=replace(PoseSource(), source=options.pose, reference=options.pose_reference, fit=options.pose_fit),
         emotion_by=EmotionBy(options.emotion_by),
         sampling_changes=changes,
+        controls=controls_from(options),
         rendering=rendering,
         weights=named_weights(options),
         crop=options.crop,
+        crop_options=CropOptions(scale=options.crop_scale),
         face=options.face,
         limits=None if options.any_picture else FaceLimits(),
         paste_back=options.paste_back,

@@ -27,7 +27,7 @@ from .noise import FreshNoise, WindowNoise
 from .normalisation import EXPRESSION_CHANNELS, MOTION_CHANNELS, standardised_identity, to_expression
 from .options import SamplingOptions, window_of
 from .pose_prior import ANGLE_LIMITS, POSE_CLAMPED, POSE_LIMIT, PosePrior
-from .request import GenerationRequest, joined
+from .request import BaseGenerator, GenerationRequest, joined
 from .samplers import Schedule, sample
 from .windows import WindowPlan, counted, cross_fade, held_frames, last_frames, stride
 
@@ -56,7 +56,7 @@ class SamplingPlan:
 
 
 @dataclass(frozen=True)
-class PlaymateGenerator:
+class PlaymateGenerator(BaseGenerator):
     """The paper's generator as a :class:`MotionGenerator`; without a ``controller`` it has no emotion control."""
 
     denoiser: MotionDenoiser
@@ -87,10 +87,6 @@ class PlaymateGenerator:
     def iterate(self, request: GenerationRequest, progress: Progress | None = None) -> Iterator[Motion]:
         """See :meth:`MotionGenerator.iterate`."""
         return iterate(self.denoiser, self.controller, request, progress)
-
-    def generate(self, request: GenerationRequest, progress: Progress | None = None) -> Motion:
-        """See :meth:`MotionGenerator.generate`."""
-        return joined(list(self.iterate(request, progress)))
 
 
 def generate(
@@ -293,9 +289,7 @@ def _emotion(
 
 
 def _check_inputs(denoiser: MotionDenoiser, controller: EmotionController | None, request: GenerationRequest) -> None:
-    if denoiser.training or (controller is not None and controller.training):
-        raise ValueError("The motion model is in training mode, where dropout adds noise; call train(False) first.")
-    check_request(request)
+    check_request(request, denoiser, *(() if controller is None else (controller,)))
     audio = request.audio
     denoiser.refuse_other_audio(audio.encoder, audio.features.shape[1], audio.features.shape[2])
     if controller is not None and controller.config.width != denoiser.config.width:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -111,6 +111,32 @@ class SamplingOptions:
     def pose_scale(self) -> Tensor:
         """``pose_amplitude`` for each pose channel, (6,) float64."""
         return torch.tensor(numbers(self.pose_amplitude), dtype=torch.float64).expand(POSE_CHANNELS)
+
+
+@dataclass(frozen=True)
+class SamplingChanges:
+    """The sampling options that a person chose; None leaves one as the generator was published."""
+
+    steps: int | None = None
+    sampler: str | None = None
+    spacing: str | None = None
+    cfg_audio: GuidanceScale | None = None
+    cfg_audio_pose: GuidanceScale | None = None
+    cfg_emotion: GuidanceScale | None = None
+    seed: int | None = None
+    pose_amplitude: float | tuple[float, ...] | None = None
+    pose_mean: str | None = None
+    pose_anchor: str | None = None
+    start: str | None = None
+    joint: str | None = None
+    lock_pose: bool | None = None
+
+    def __post_init__(self) -> None:
+        self.on(SamplingOptions())  # refuses what cannot be meant
+
+    def on(self, published: SamplingOptions) -> SamplingOptions:
+        """``published`` with these changes."""
+        return replace(published, **{name: value for name, value in vars(self).items() if value is not None})
 
 
 def numbers(curve: GuidanceScale) -> tuple[float, ...]:

@@ -23,7 +23,7 @@ from ..progress import Progress
 from ..ranges import check_ranges, ranged
 from ..values import Motion, Portrait
 from .fallback import FallbackRenderer
-from .portrait import exact_to, move_to, to_pictures, to_shown
+from .portrait import exact_to, move_to, to_shown
 
 #: Frames whose keypoints are computed at once, so that memory does not grow with the clip.
 KEYPOINTS_AT_ONCE = 2048
@@ -83,31 +83,6 @@ def render(
     """
     options = options or RenderOptions()
     renderer = renderer or FallbackRenderer(face, options.batch, options.profile)
-    yield from _render(to_shown, renderer, face, portrait, motion, options, progress)
-
-
-def render_float(
-    face: FaceModel,
-    portrait: Portrait,
-    motion: Motion,
-    options: RenderOptions | None = None,
-    progress: Progress | None = None,
-) -> Iterator[Tensor]:
-    """As :func:`render`, but float32 in [0, 1]."""
-    options = options or RenderOptions()
-    renderer = FallbackRenderer(face, options.batch, options.profile)
-    yield from _render(to_clamped, renderer, face, portrait, motion, options, progress)
-
-
-def _render(
-    convert: ConvertPictures,
-    renderer: FallbackRenderer,
-    face: FaceModel,
-    portrait: Portrait,
-    motion: Motion,
-    options: RenderOptions,
-    progress: Progress | None,
-) -> Iterator[Tensor]:
     motion = adapt_motion(motion, portrait.rest)
     motion = options.expressed(portrait, motion)
     x_s = place_motion(portrait.keypoints, portrait.rest)
@@ -115,7 +90,7 @@ def _render(
     def x_d(start: int, stop: int) -> Tensor:
         return driving_keypoints(face, portrait, motion[start:stop], options)[1]
 
-    yield from render_keypoints(renderer, portrait, x_s, x_d, slice(0, len(motion)), progress, convert)
+    yield from render_keypoints(renderer, portrait, x_s, x_d, slice(0, len(motion)), progress)
 
 
 def offset_progress(progress: Progress | None, start: int, total: int) -> Progress | None:
@@ -160,11 +135,6 @@ class BatchRenderer:
             done += len(pictures)
             if progress:
                 progress(done, len(x_d))
-
-
-def to_clamped(images: Tensor) -> Tensor:
-    """Pictures (n, 3, S, S) of a network -> (n, S, S, 3) float32 in [0, 1] on the CPU."""
-    return to_pictures(images.clamp(0, 1))
 
 
 def _drawn(appearance: Tensor, x_s: Tensor, x_d: Tensor, face: FaceModel) -> Tensor:
