@@ -95,7 +95,7 @@ def test_drift_is_how_far_the_end_is_from_the_beginning() -> None:
 
 
 def test_spread_is_mean_and_half_range() -> None:
-    assert metrics.spread([1.0, 2.0, 6.0]) == (3.0, 2.5)
+    assert metrics.mean_and_half_range([1.0, 2.0, 6.0]) == (3.0, 2.5)
 
 
 def test_psnr_and_ssim_know_equal_pictures_and_known_errors() -> None:

@@ -23,7 +23,7 @@ from playmate_core.face import fast as room
 from playmate_core.face.fast import winograd
 from playmate_core.face.fast.depth_taps import SliceByTap
 from playmate_core.face.fast.fft_conv import FFTConv
-from playmate_core.face.fast.folding import behind, kernel_of, with_norm
+from playmate_core.face.fast.folding import kernel_of, with_norm, with_pointwise
 from playmate_core.face.fast.warping import FoldedDepth
 from playmate_core.face.fast.winograd import (
     AFTER_UPSAMPLED_4,
@@ -179,7 +179,7 @@ def test_folding() -> None:
         value.detach().uniform_(0.5, 1.5)
     x = torch.rand(1, 2, 5, 5)
     with torch.inference_mode():
-        folded, composed = with_norm(conv, norm), behind(kernel_of(conv), mix.weight)
+        folded, composed = with_norm(conv, norm), with_pointwise(kernel_of(conv), mix.weight)
         torch.testing.assert_close(F.conv2d(x, folded.weight, folded.bias, padding=1), norm(conv(x)))
         torch.testing.assert_close(F.conv2d(x, composed.weight, composed.bias, padding=1), mix(conv(x)))
 

@@ -79,7 +79,7 @@ def sampled(
         )[0].cpu()
         stitcher.add(made)
         frame = clip.continuation.frame(stitcher.before_next, clip.source, index + 1)
-        piece = stitcher.settled()[:left]
+        piece = stitcher.final()[:left]
         left -= len(piece)
         yield pose_mean(piece)
     yield pose_mean(stitcher.rest()[:left], last=True)  # frames beyond the end must not enter the average

@@ -66,7 +66,7 @@ class Stitcher:
         """The frame (C,) just before the next window."""
         return self._frames[len(self._frames) - self.overlap - 1]
 
-    def settled(self) -> Tensor:
+    def final(self) -> Tensor:
         """The frames that no later window can change and that were not returned yet."""
         return self._give(len(self._frames) - self.fade)
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ..generator import SLOPE, Generator, SpadeBlock
 from .conv_plan import ConvFactory, ConvPlan
-from .folding import Kernel, behind, kernel_of, side_by_side
+from .folding import Kernel, kernel_of, side_by_side, with_pointwise
 from .precision import exact
 from .winograd import pictures_at_once
 
@@ -81,7 +81,7 @@ class FastSpadeBlock:
         if block.learned_shortcut:
             mix = kernel_of(block.conv_s).weight
             self._mix = mix.flatten(1).T.contiguous().to(plan.products or mix.dtype)
-            beta = behind(kernel_of(block.norm_s.mlp_beta), mix)
+            beta = with_pointwise(kernel_of(block.norm_s.mlp_beta), mix)
             self._norms.append(Modulation(kernel_of(block.norm_s.mlp_gamma), beta, modulation))
 
     def __call__(self, x: Tensor, shared: Tensor) -> Tensor:

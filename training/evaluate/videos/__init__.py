@@ -17,10 +17,9 @@ from playmate_core.detection.detectors import Detector, available
 from playmate_core.errors import UserError
 from playmate_core.host import HOST
 from playmate_core.values import EMOTIONS
-from playmate_core.weights.folders import below
+from playmate_core.weights.folders import below, file_hash
 from training.config import parse
 from training.evaluate.videos import report
-from training.evaluate.videos.checkpoints import file_hash
 from training.evaluate.videos.clips import Paths, find_pairs, open_clip
 from training.evaluate.videos.emotion_figures import emotion
 from training.evaluate.videos.figures import Figure, Measure

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import pickle
 import warnings
 from collections.abc import Mapping
@@ -16,7 +15,7 @@ from torch import Tensor, nn
 
 from playmate_core.errors import UserError
 from playmate_core.weights.catalogue import JUDGES, ModelFile
-from playmate_core.weights.folders import SearchPaths, mismatch
+from playmate_core.weights.folders import SearchPaths, file_hash, mismatch
 from playmate_core.weights.tensor_file import content_seems_to_be, differences, refuse_nonfinite
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -59,15 +58,6 @@ def require_package(package: str) -> None:
     """Raise Skipped when a Python package is absent."""
     if find_spec(package) is None:
         raise Skipped(f"the package {package} (pip install 'playmate-portrait[judges]')")
-
-
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 22):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:

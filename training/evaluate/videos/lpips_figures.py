@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from playmate_core.weights.folders import file_hash
 from training.evaluate.videos.checkpoints import (
     Skipped,
-    file_hash,
     find_weights,
     load_strictly,
     read_checkpoint,

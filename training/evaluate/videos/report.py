@@ -16,7 +16,7 @@ import torch
 
 from playmate_core.atomic_file import write_atomically
 from playmate_core.media.audio_files import open_medium
-from training.evaluate.videos.checkpoints import file_hash
+from playmate_core.weights.folders import file_hash
 from training.evaluate.videos.clips import SYSTEMS, ClipVideos, Paths
 from training.evaluate.videos.figures import Figure
 
