@@ -56,8 +56,8 @@ class SaveMotion(io.ComfyNode):
 
     @classmethod
     def execute(cls, motion: Motion, filename_prefix: str) -> io.NodeOutput:
-        path, saved = output_file(filename_prefix, SUFFIX)
-        save_motion_clip(MotionClip(motion), path)
+        with output_file(filename_prefix, SUFFIX) as (path, saved):
+            save_motion_clip(MotionClip(motion), path)
         SAVED.add(path)
         name = os.path.join(saved["subfolder"], saved["filename"])
         show_text(name)

@@ -14,7 +14,7 @@ from playmate_core.media.images import read_picture
 from playmate_core.motion.directions import directions, slider_values
 from playmate_core.motion.edit import hold_rest
 from playmate_core.motion.takes import Take, Takes
-from playmate_core.rendering.contact_sheet import SheetOptions, contact_sheet, moments
+from playmate_core.rendering.contact_sheet import SheetOptions, contact_sheet, sheet_frames
 from playmate_core.rendering.portrait import read_portrait
 from playmate_core.rendering.render import render
 from playmate_core.rendering.source_doctor import examine_source
@@ -41,8 +41,8 @@ def turning(portrait: Portrait, frames: int = 40) -> Motion:
 
 
 def test_moments_are_the_middles_of_equal_parts() -> None:
-    assert moments(40, 4).tolist() == [5, 15, 25, 35]
-    assert moments(3, 8).tolist() == [0, 1, 2] and moments(1, 1).tolist() == [0]
+    assert sheet_frames(40, 4).tolist() == [5, 15, 25, 35]
+    assert sheet_frames(3, 8).tolist() == [0, 1, 2] and sheet_frames(1, 1).tolist() == [0]
 
 
 def test_every_tile_is_the_rendered_frame(face: FaceModel, portrait: Portrait) -> None:

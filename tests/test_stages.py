@@ -212,17 +212,20 @@ def test_stage_2_trains_the_controller_and_no_bit_of_the_base(tmp_path: Path) ->
 
 def test_emotion_is_dropped_with_the_voice_and_alone_but_never_the_voice_alone() -> None:
     stage = second_stage(Stage2Config(model=EmotionConfig(width=32, heads=4), batch=3000))
-    seen: dict[str, Tensor] = {}
+    seen: dict[str, Any] = {}
     hidden_frames, forward = stage.base.hidden_frames, stage.controller.forward
-    stage.base.hidden_frames = lambda noisy, t, c: seen.update(voice=c.drop_audio) or hidden_frames(noisy, t, c)  # type: ignore
+    stage.base.hidden_frames = lambda noisy, t, c: seen.update(c=c) or hidden_frames(noisy, t, c)  # type: ignore
     stage.controller.forward = lambda h, t, w, i, null, valid: (  # type: ignore
         seen.update(emotion=null, weights=w) or forward(h, t, w, i, null, valid)
     )
     with torch.no_grad():
         stage.loss(stage.batch(generator()), 0, generator(1))
-    assert float(seen["voice"].float().mean()) == pytest.approx(0.07, abs=0.02)
+    voice, identity = seen["c"].drop_audio, seen["c"].drop_identity
+    assert float(voice.float().mean()) == pytest.approx(0.07, abs=0.02)
+    assert float(identity.float().mean()) == pytest.approx(0.05, abs=0.015)
+    assert bool((identity & ~seen["emotion"]).any()) and bool((seen["emotion"] & ~identity).any())
     assert float(seen["emotion"].float().mean()) == pytest.approx(0.17, abs=0.03)
-    assert not bool((seen["voice"] & ~seen["emotion"]).any())
+    assert not bool((voice & ~seen["emotion"]).any())
     assert bool((seen["weights"].sum(-1) == 1).all())
 
 

@@ -22,7 +22,7 @@ class MotionRecipe(LoopConfig):
     corpus: str = "data/corpus"
     clips: int = 0  # train on that many clips only; 0: all
     batch: int = 32
-    audio_path: str = ""  # the folder of wav2vec2 weights where the encoder needs one
+    audio_weights: str = ""  # the folder of wav2vec2 weights where the encoder needs one
     features: str = ""  # where the encoded sound is kept; empty: beside the corpus
     validate_clips: int = 8  # clips of held-out speakers that --validate-every measures
     start: float = 0.15  # share of windows without previous frames

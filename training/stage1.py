@@ -32,6 +32,7 @@ from training.objective import (
 )
 from training.processes import processes
 from training.stage import Scores
+from training.standin import heard_through
 from training.validation import HeldOut, held_out
 
 logger = logging.getLogger(__name__)
@@ -135,7 +136,7 @@ class Stage1:
 
 def read_clips(config: MotionRecipe, model: MotionConfig) -> ClipStore:
     """The training clips the recipe asks for, as ``model`` hears them. Raises UserError where there are fewer."""
-    clips = open_clips(config.corpus, "train", model.audio_encoder, config.audio_path, config.features)
+    clips = open_clips(config.corpus, "train", model.audio_encoder, config.audio_weights, config.features)
     if len(clips) < config.clips:
         raise UserError(
             f"{config.corpus} has {len(clips)} training clips and --clips asks for {config.clips}; make more."
@@ -144,8 +145,8 @@ def read_clips(config: MotionRecipe, model: MotionConfig) -> ClipStore:
 
 
 def held_out_clips(config: MotionRecipe, model: MotionConfig, labelled: bool = False) -> HeldOut:
-    """Encode every clip once and concatenate them, in the model space of ``statistics``."""
-    return held_out(config.corpus, model.audio_encoder, config.audio_path, config.validate_clips, labelled)
+    """The clips to validate on."""
+    return held_out(config.corpus, model.audio_encoder, config.audio_weights, config.validate_clips, labelled)
 
 
 def make_sampler(clips: ClipStore, statistics: MotionStatistics, model: MotionConfig) -> WindowSampler:
@@ -163,12 +164,13 @@ def build(config: Stage1Config, clips: ClipStore) -> Stage1:
     torch.manual_seed(config.seed)
     denoiser = MotionDenoiser(config.model)
     denoiser.statistics.load_state_dict(clips.statistics.state_dict())
-    return Stage1(config, denoiser, make_sampler(clips, denoiser.statistics, config.model), clips.card)
+    seen = heard_through(config.audio_weights, clips.card)
+    return Stage1(config, denoiser, make_sampler(clips, denoiser.statistics, config.model), seen)
 
 
 def main(argv: Sequence[str]) -> None:
     """Measure the statistics of the training clips, then train the denoiser on them."""
-    config = parse(Stage1Config, argv, "Train the motion denoiser on a corpus.")
+    config = parse(Stage1Config, argv, "Train the motion denoiser on a corpus.", section=Stage1.name)
     stage = build(config, read_clips(config, config.model))
     if config.validate_every:
         stage.held_out = held_out_clips(config, config.model)

@@ -33,6 +33,7 @@ from training.objective import (
 )
 from training.stage import Scores
 from training.stage1 import held_out_clips, make_sampler, read_clips
+from training.standin import heard_through
 from training.synthetic.clips import LEVELS
 from training.validation import HeldOut
 
@@ -49,6 +50,7 @@ class Stage2Config(MotionRecipe):
     batch: int = 24
     drop_both: float = 0.07  # neither voice nor emotion
     drop_emotion: float = 0.10  # the voice alone; the voice is never dropped alone (Eq. 8)
+    drop_identity: float = 0.05  # independently of the other two, as in stage 1
 
 
 class Stage2:
@@ -84,8 +86,8 @@ class Stage2:
     def loss(self, batch: Windows, step: int, generator: torch.Generator) -> dict[str, Tensor]:
         c, target = self.config, self.base.config.target
         self.base.to(batch.motion.device)
-        u = torch.rand(len(batch.motion), generator=generator)
-        both, null = u < c.drop_both, u < c.drop_both + c.drop_emotion
+        u = torch.rand(2, len(batch.motion), generator=generator)
+        both, null = u[0] < c.drop_both, u[0] < c.drop_both + c.drop_emotion
         noised = diffuse(
             batch,
             self.sampler.previous,
@@ -93,7 +95,7 @@ class Stage2:
             self.schedule,
             c.prev_noise_max,
             drop_audio=both,
-            drop_identity=torch.zeros_like(both),
+            drop_identity=u[1] < c.drop_identity,
             generator=generator,
         )
         frames = batch.valid.shape[1]
@@ -158,13 +160,13 @@ def build(
         )
     controller = EmotionController(config.model)
     sampler = make_sampler(labelled, base.statistics, base.config)
-    seen = labelled.card
+    seen = heard_through(config.audio_weights, labelled.card)
     return Stage2(config, base, controller, sampler, seen.on_top_of(facts) if facts else seen)
 
 
 def main(argv: Sequence[str]) -> None:
     """Load the base, then train the controller on clips that carry an emotion's name."""
-    config = parse(Stage2Config, argv, "Train the emotion controller on a frozen stage 1.")
+    config = parse(Stage2Config, argv, "Train the emotion controller on a frozen stage 1.", section=Stage2.name)
     base = weights.load_motion(config.base)
     stage = build(config, base, read_clips(config, base.config), weights.describe(config.base))
     if config.validate_every:

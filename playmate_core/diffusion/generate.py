@@ -6,8 +6,8 @@ See docs/method.md 1.4, 1.7, 1.12.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -22,13 +22,14 @@ from .checks import check_curve, check_request, columns_by_name
 from .denoiser import MotionDenoiser, WindowContext
 from .emotion import EmotionController
 from .guidance import EmotionCondition, Scales, as_clean, guided
-from .noise import FreshNoise
+from .known_frames import KnownFrames, holding
+from .noise import FreshNoise, WindowNoise
 from .normalisation import EXPRESSION_CHANNELS, MOTION_CHANNELS, standardised_identity, to_expression
 from .options import SamplingOptions, window_of
 from .pose_prior import ANGLE_LIMITS, POSE_CLAMPED, POSE_LIMIT, PosePrior
-from .request import GenerationRequest, joined
+from .request import BaseGenerator, GenerationRequest, joined
 from .samplers import Schedule, sample
-from .windows import WindowPlan, counted, cross_fade, last_frames, stride
+from .windows import WindowPlan, counted, cross_fade, held_frames, last_frames, stride
 
 __all__ = ["PlaymateGenerator", "SamplingOptions", "generate", "iterate", "joined", "stride"]
 
@@ -36,7 +37,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class _Plan:
+class SamplingPlan:
     """A checked request. ``emotion``: weights (T, E) and intensity (T,), or None for stage 1 alone."""
 
     denoiser: MotionDenoiser
@@ -55,7 +56,7 @@ class _Plan:
 
 
 @dataclass(frozen=True)
-class PlaymateGenerator:
+class PlaymateGenerator(BaseGenerator):
     """The paper's generator as a :class:`MotionGenerator`; without a ``controller`` it has no emotion control."""
 
     denoiser: MotionDenoiser
@@ -82,9 +83,6 @@ class PlaymateGenerator:
     def iterate(self, request: GenerationRequest, progress: Progress | None = None) -> Iterator[Motion]:
         return iterate(self.denoiser, self.controller, request, progress)
 
-    def generate(self, request: GenerationRequest, progress: Progress | None = None) -> Motion:
-        return joined(list(self.iterate(request, progress)))
-
 
 def generate(
     denoiser: MotionDenoiser,
@@ -107,6 +105,13 @@ def iterate(
     progress: Progress | None = None,
 ) -> Iterator[Motion]:
     """The pieces of :func:`generate`, window by window, in constant memory. Checks everything before it returns."""
+    return _run(checked_plan(denoiser, controller, request), progress)
+
+
+def checked_plan(
+    denoiser: MotionDenoiser, controller: EmotionController | None, request: GenerationRequest
+) -> SamplingPlan:
+    """What :func:`sample_window` needs of a request. Raises UserError for inputs that do not fit each other."""
     _check_inputs(denoiser, controller, request)
     config, statistics = denoiser.config, denoiser.statistics
     audio, rest, previous = request.audio, request.rest, request.previous
@@ -120,7 +125,7 @@ def iterate(
         past = last_frames(head.encode(previous, statistics), config.previous)
     elif options.start == "portrait":
         past = head.encode(rest, statistics).expand(config.previous, -1)
-    plan = _Plan(
+    return SamplingPlan(
         denoiser=denoiser,
         controller=controller,
         identity=standardised_identity(request.portrait_keypoints.float().cpu(), statistics)[None],
@@ -131,22 +136,13 @@ def iterate(
         schedule=Schedule.linear(),
         past=past,
     )
-    return _run(plan, progress)
 
 
-def _run(plan: _Plan, progress: Progress | None) -> Iterator[Motion]:
-    windows, previous, fade = plan.windows, plan.denoiser.config.previous, plan.options.overlap
-    anchor, warned, past, tail = torch.zeros(6), False, plan.past, torch.zeros(0, MOTION_CHANNELS)
-    for index in range(windows.count):
-        model = _window(plan, index, past, progress)  # (W, 69)
-        if not bool(model.isfinite().all()):
-            raise UserError("The motion model answered with NaN; use another copy of its file, or other settings.")
-        share = torch.arange(1, len(tail) + 1) / (len(tail) + 1)
-        model = torch.cat([cross_fade(tail, model[: len(tail)], share), model[len(tail) :]])
-        last = index == windows.count - 1
-        kept = model[: len(plan.audio) - windows.begin(index)] if last else model[: windows.stride]
-        tail = model[windows.stride : windows.stride + fade]
-        past = last_frames(kept if past is None else torch.cat([past, kept]), previous)
+def _run(plan: SamplingPlan, progress: Progress | None) -> Iterator[Motion]:
+    anchor, warned = torch.zeros(6), False
+    for index, model in enumerate(_windows(plan, progress)):
+        last = index == plan.windows.count - 1
+        kept = model[: len(plan.audio) - plan.windows.begin(index)] if last else model[: plan.windows.stride]
         pose = kept[:, EXPRESSION_CHANNELS:]
         if index == 0 and plan.options.pose_anchor == "first" and plan.past is None:
             anchor = pose[0]
@@ -157,19 +153,62 @@ def _run(plan: _Plan, progress: Progress | None) -> Iterator[Motion]:
         yield Motion(head_pose, to_expression(kept, plan.denoiser.statistics), plan.denoiser.config.keypoint_space)
 
 
+def _windows(plan: SamplingPlan, progress: Progress | None) -> Iterator[Tensor]:
+    """Every window (W, 69) in model space; with a locked pose, the pose of the same windows without the emotion."""
+    count = plan.windows.count
+    if plan.emotion is None or not plan.options.lock_pose:
+        yield from _chain(plan, lambda index: counted(progress, index, count))
+        return
+    poses = _chain(replace(plan, emotion=None), lambda index: counted(progress, 2 * index, 2 * count))
+    yield from _chain(plan, lambda index: counted(progress, 2 * index + 1, 2 * count), poses)
+
+
+def _chain(
+    plan: SamplingPlan, step: Callable[[int], Progress | None], poses: Iterator[Tensor] | None = None
+) -> Iterator[Tensor]:
+    """Windows (W, 69), each of which continues the last one; the pose is that of ``poses`` where they are given."""
+    config, options = plan.denoiser.config, plan.options
+    past, shared = plan.past, torch.zeros(0, MOTION_CHANNELS)
+    for index in range(plan.windows.count):
+        held = shared[: held_frames(options.overlap)] if options.joint == "hold" else shared[:0]
+        known = KnownFrames.leading(held, config.window)
+        if poses is not None:
+            known = known.with_pose(next(poses)[:, EXPRESSION_CHANNELS:])
+        noise = FreshNoise(options.seed).window(index)
+        model = sample_window(plan, plan.windows.begin(index), past, known, noise, progress=step(index))
+        if options.joint == "fade":
+            share = torch.arange(1, len(shared) + 1) / (len(shared) + 1)
+            model = torch.cat([cross_fade(shared, model[: len(shared)], share), model[len(shared) :]])
+        shared = model[plan.windows.stride : plan.windows.stride + options.overlap]
+        kept = model[: plan.windows.stride]
+        past = last_frames(kept if past is None else torch.cat([past, kept]), config.previous)
+        yield model
+
+
 @torch.no_grad()
-def _window(plan: _Plan, index: int, past: Tensor | None, progress: Progress | None) -> Tensor:
-    """The motion of one window in model space (W, 69), float32 on the CPU."""
+def sample_window(
+    plan: SamplingPlan,
+    begin: int,
+    past: Tensor | None,
+    known: KnownFrames,
+    noise: WindowNoise,
+    initial: Tensor | None = None,
+    strength: float = 1.0,
+    progress: Progress | None = None,
+) -> Tensor:
+    """The motion of the window that begins at frame ``begin`` in model space (W, 69), float32 on the CPU.
+
+    ``past`` (P, 69) went before it. What is ``known`` of it comes out as it is. With ``strength`` below 1 the window
+    begins as ``initial`` (W, 69) with noise. Raises UserError where the network answers with NaN.
+    """
     config, options = plan.denoiser.config, plan.options
     like = next(plan.denoiser.parameters())
-    begin = plan.windows.begin(index)
     scales = Scales(*(_placed(s, like) for s in _scales(plan, begin)))
     predict = guided(
         plan.denoiser, plan.controller, _context(plan, begin, past), _emotion_condition(plan, begin), scales
     )
-    noise = FreshNoise(options.seed).window(index)
     model = sample(
-        as_clean(plan.denoiser, plan.schedule, predict),
+        holding(as_clean(plan.denoiser, plan.schedule, predict), known),
         plan.schedule,
         noise.start((1, config.window, MOTION_CHANNELS)).to(like.device),
         steps=options.steps,
@@ -177,13 +216,17 @@ def _window(plan: _Plan, index: int, past: Tensor | None, progress: Progress | N
         spacing=options.spacing,
         eta=options.eta,
         generator=noise.draw,
-        progress=counted(progress, index, plan.windows.count),
+        progress=progress,
+        initial=None if initial is None else initial[None].to(like.device),
+        strength=strength,
     )[0].cpu()
+    if not bool(model.isfinite().all()):
+        raise UserError("The motion model answered with NaN; use another copy of its file, or other settings.")
     pose = model[:, EXPRESSION_CHANNELS:].clamp(-POSE_LIMIT, POSE_LIMIT)
-    return torch.cat([model[:, :EXPRESSION_CHANNELS], pose], -1)
+    return known.over(torch.cat([model[:, :EXPRESSION_CHANNELS], pose], -1))
 
 
-def _context(plan: _Plan, begin: int, past: Tensor | None) -> WindowContext:
+def _context(plan: SamplingPlan, begin: int, past: Tensor | None) -> WindowContext:
     """The conditions of the window that begins at frame ``begin``, on the network's device; silence outside the
     clip."""
     config, frames = plan.denoiser.config, len(plan.audio)
@@ -205,7 +248,7 @@ def _context(plan: _Plan, begin: int, past: Tensor | None) -> WindowContext:
     )
 
 
-def _emotion_condition(plan: _Plan, begin: int) -> EmotionCondition | None:
+def _emotion_condition(plan: SamplingPlan, begin: int) -> EmotionCondition | None:
     """The emotion of a window; past the end of the speech the last frame's emotion is held."""
     if plan.emotion is None:
         return None
@@ -215,7 +258,7 @@ def _emotion_condition(plan: _Plan, begin: int) -> EmotionCondition | None:
     return EmotionCondition(weights, intensity)
 
 
-def _scales(plan: _Plan, begin: int) -> Sequence[float | Tensor]:
+def _scales(plan: SamplingPlan, begin: int) -> Sequence[float | Tensor]:
     o, frames, end = plan.options, len(plan.audio), begin + plan.denoiser.config.window
     named = (("cfg_audio", o.cfg_audio), ("cfg_audio_pose", o.cfg_audio_pose), ("cfg_emotion", o.cfg_emotion))
     return [window_of(name, curve, frames, begin, end, plan.audio.fps) for name, curve in named]
@@ -234,13 +277,14 @@ def _emotion(
     if controller is None:
         raise UserError("An emotion was asked for, but there is no emotion model; load one, or leave the emotion off.")
     check_curve(curve, audio)
-    return columns_by_name(curve, controller.config.emotions), curve.intensity
+    weights, calibration = columns_by_name(curve, controller.config.emotions), controller.calibration
+    if calibration is None:
+        return weights, curve.intensity
+    return weights, calibration.network_intensity(weights, curve.intensity)
 
 
 def _check_inputs(denoiser: MotionDenoiser, controller: EmotionController | None, request: GenerationRequest) -> None:
-    if denoiser.training or (controller is not None and controller.training):
-        raise ValueError("The motion model is in training mode, where dropout adds noise; call train(False) first.")
-    check_request(request)
+    check_request(request, denoiser, *(() if controller is None else (controller,)))
     audio = request.audio
     denoiser.refuse_other_audio(audio.encoder, audio.features.shape[1], audio.features.shape[2])
     if controller is not None and controller.config.width != denoiser.config.width:

@@ -123,6 +123,24 @@ def without_blinks(motion: Motion) -> Motion:
     return replace(motion, expression=expression)
 
 
+def limit_lid_closing(relative: Motion, motion: Motion) -> Motion:
+    """``relative``, the change of ``motion`` on top of a face's own expression, with lids that close no further than
+    those of ``motion`` do from as open as they usually are: a face whose eyes are read as narrow has less to close."""
+    if not len(motion):
+        return relative
+    ways = directions(motion.keypoint_space)
+    full = ways.offset(slider_values({"blink": SLIDERS["blink"].low}))
+    usual, own = open_lids(motion), open_lids(relative)
+    shut = torch.minimum(lid_apertures(motion).amin(0), usual - ways.lid_travel)
+    share = ((own - shut) / (usual - shut)).clamp(0.0, 1.0)  # of a blink of ``motion``, that is left to this face
+    closing = ((own - lid_apertures(relative)) / ways.lid_travel).clamp(min=0.0)
+    offset = torch.zeros(len(relative), *full.shape, dtype=torch.float64)
+    for eye, lids in enumerate(LIDS):
+        opened = (1.0 - share[eye]) * closing[:, eye]
+        offset[:, list(lids)] = -opened[:, None, None] * full[list(lids)]
+    return replace(relative, expression=displaced(relative.expression, offset))
+
+
 def blink_profile(frames: int, fps: float, blinks: Blinks) -> Tensor:
     """Eye closure, (T,) in 0..1, of blinks at random times at least half a second apart."""
     shut = torch.zeros(frames, dtype=torch.float64)

@@ -14,6 +14,7 @@ from ..detection.detect import FaceSource, Pick
 from ..errors import UserError
 from ..face import FaceModel
 from ..geometry import place
+from ..media.credentials import Signing, check_signing
 from ..media.images import check_file, read_picture, read_shown_picture
 from ..media.output_file import OutputLock, check_output
 from ..media.provenance import COMPOSITE, DRAWN
@@ -87,6 +88,7 @@ class AnimateRequest:
     device: str = "cpu"
     precision: str = AUTO
     mark: bool = True
+    sign: Signing | None = None
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -177,6 +179,7 @@ def check(request: AnimateRequest) -> None:
     if request.sound is not None and not has_sound(request.sound):
         raise UserError(f"{request.sound} has no audio in it; please give another sound.")
     require_device(request.device, request.precision)
+    check_signing(request.sign, request.mark)
 
 
 def is_motion(path: Path) -> bool:
@@ -237,7 +240,7 @@ def _read_driving(request: AnimateRequest, face: FaceModel, clock: StageClock) -
 def _write(request: AnimateRequest, job: RenderJob, sound: SoundSource | None, clock: StageClock) -> JobReport:
     with clock.stage("render and encode") as step:
         kind = COMPOSITE if request.paste_back else DRAWN
-        marked = VideoOptions(mark=recipe_mark("animate", request, kind))
+        marked = VideoOptions(mark=recipe_mark("animate", request, kind), signing=request.sign)
         frames = write_video(job, VideoOutput(request.output, sound, request.resume, marked), step)
     return JobReport(request.output, frames, job.fps, tuple(clock.stages))
 

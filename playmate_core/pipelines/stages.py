@@ -57,7 +57,7 @@ def sample_motion(
     past = None if previous is None else resample_motion(previous, audio.fps)
 
     def sample(own: EmotionCurve | None) -> Iterator[Motion]:
-        request = GenerationRequest(portrait.keypoints, portrait.rest, audio, own, options, past)
+        request = GenerationRequest(portrait.keypoints, portrait.rest, audio, own, options, past, portrait.details)
         pieces = (replace(piece, origin=origin) for piece in generator.iterate(request, progress))
         return pieces if shared else (keep_expression(piece, portrait.rest) for piece in pieces)
 

@@ -5,20 +5,22 @@ from __future__ import annotations
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
 from ..atomic_file import AtomicFile
+from ..detection.crop import CropOptions
 from ..detection.detect import FaceSource, Pick
 from ..diffusion.emotion_schedule import NO_EMOTION, EmotionSchedule, read_emotion_schedule
 from ..diffusion.generate import joined
-from ..diffusion.options import SamplingOptions
+from ..diffusion.model_controls import ModelControls
+from ..diffusion.options import SamplingChanges, SamplingOptions
 from ..diffusion.request import MotionGenerator
 from ..errors import UserError, suggestion
 from ..face import FaceModel
 from ..interpolation import FITS
 from ..media.audio_files import read_sound
+from ..media.credentials import Signing, check_signing
 from ..media.images import Bytes, check_file, read_picture, read_shown_picture
 from ..media.output_file import OutputLock, check_output
 from ..media.prefetch import prefetch
@@ -92,9 +94,9 @@ class TalkRequest:
 
     ``crop`` and ``face`` as in :func:`detect.find_crop`; ``limits`` None skips the face check; ``plot`` is the path of
     a plot of the motion, None for none; ``preview`` that of a contact sheet, which is then made instead of the
-    video; ``sampling`` None are the generator's defaults, changed by ``sampling_changes``, (name, value) pairs;
-    ``resume`` keeps finished segments when the job is stopped, and resumes from them when it runs again.
-    ``audio_track`` None as :func:`find_sound`; ``longest_side`` limits the whole picture with ``paste_back``.
+    video; ``sampling`` None are the generator's defaults, changed by ``sampling_changes``; ``controls`` change how else
+    the generator is run; ``resume`` keeps finished segments when the job is stopped, and resumes from them when it runs
+    again. ``audio_track`` None as :func:`find_sound`; ``longest_side`` limits the whole picture with ``paste_back``.
     """
 
     portrait: Path
@@ -105,10 +107,12 @@ class TalkRequest:
     emotion_by: EmotionBy = EmotionBy.BOTH
     pose: PoseSource = field(default_factory=PoseSource)
     sampling: SamplingOptions | None = None
-    sampling_changes: tuple[tuple[str, Any], ...] = ()
+    sampling_changes: SamplingChanges = SamplingChanges()
+    controls: ModelControls = ModelControls()
     rendering: RenderOptions = field(default_factory=RenderOptions)
     weights: Weights = field(default_factory=Weights)
     crop: FaceSource = "auto"
+    crop_options: CropOptions = CropOptions()
     face: Pick | None = None
     limits: FaceLimits | None = field(default_factory=FaceLimits)
     paste_back: bool = False
@@ -120,6 +124,7 @@ class TalkRequest:
     plot: Path | None = None
     preview: Path | None = None
     mark: bool = True
+    sign: Signing | None = None
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -143,7 +148,9 @@ def _talk(request: TalkRequest, clock: StageClock) -> JobReport:
     with clock.stage("load models"):
         face, generator = load_models(request)
     with clock.stage("read portrait"):
-        portrait = read_source_portrait(face, picture, request.crop, request.face, limits=request.limits).portrait
+        portrait = read_source_portrait(
+            face, picture, request.crop, request.face, request.crop_options, request.limits
+        ).portrait
     with clock.stage("read speech"):
         sound = read_sound(speech)
     with clock.stage("listen") as step:
@@ -153,7 +160,7 @@ def _talk(request: TalkRequest, clock: StageClock) -> JobReport:
         pose = read_pose(face, request.pose, portrait, len(audio), step)
     with clock.stage("generate motion") as step:
         schedule = EmotionSchedule.written(request.emotion, request.intensity)
-        sampling = request.sampling or replace(generator.defaults, **dict(request.sampling_changes))
+        sampling = request.sampling or request.sampling_changes.on(generator.defaults)
         motion = joined(
             list(sample_motion(generator, portrait, audio, schedule, sampling, by=request.emotion_by, progress=step))
         )
@@ -171,9 +178,10 @@ def _talk(request: TalkRequest, clock: StageClock) -> JobReport:
             marked = VideoOptions(
                 mark=recipe_mark(
                     "talk",
-                    replace(request, sampling=sampling, sampling_changes=()),
+                    replace(request, sampling=sampling),
                     COMPOSITE if request.paste_back else DRAWN,
-                )
+                ),
+                signing=request.sign,
             )
             output = VideoOutput(request.output, replace(speech, reported=True), request.resume, marked)
             frames = write_video(job, output, step)
@@ -213,6 +221,7 @@ def check(request: TalkRequest) -> None:
     if len(inputs) > 2:
         video_facts(request.pose.source)
     require_device(request.device, request.precision)
+    check_signing(request.sign, request.mark)
 
 
 def load_models(request: TalkRequest) -> tuple[FaceModel, MotionGenerator]:
@@ -226,6 +235,7 @@ def load_models(request: TalkRequest) -> tuple[FaceModel, MotionGenerator]:
     if request.emotion.strip().lower() != NO_EMOTION:
         emotion = weights.emotion or bundled("emotion.safetensors")  # used by Playmate's own generator only
     generator = load_generator(weights.motion or bundled("motion.safetensors"), Companions(emotion=emotion))
+    generator = generator.controlled(request.controls)
     check_generator(generator, face.config.keypoint_space)
     for module in generator.modules:
         module.to(request.device)

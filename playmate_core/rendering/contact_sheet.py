@@ -33,7 +33,7 @@ class SheetOptions:
         check_ranges(self)
 
 
-def moments(frames: int, count: int) -> Tensor:
+def sheet_frames(frames: int, count: int) -> Tensor:
     """At most ``count`` frames in the middles of equal parts of a motion, (n,) int64, each once."""
     count = min(count, frames)
     return ((torch.arange(count, dtype=torch.float64) + 0.5) * frames / max(count, 1)).long()
@@ -56,7 +56,7 @@ def contact_sheet(
     if not rows or any(not len(row.motion) for row in rows):
         raise UserError("There is no motion to show; please connect one that has frames.")
     tiles: list[list[Bytes]] = []
-    total = sum(len(moments(len(row.motion), options.columns)) for row in rows)
+    total = sum(len(sheet_frames(len(row.motion), options.columns)) for row in rows)
     done = 0
     for row in rows:
         drawn = []
@@ -77,7 +77,7 @@ def _tiles(
 ) -> Iterator[Bytes]:
     import cv2
 
-    shown = moments(len(row.motion), options.columns)
+    shown = sheet_frames(len(row.motion), options.columns)
     at = 0
     for batch in render(face, portrait, row.motion[shown], rendering):
         for picture in batch.cpu().numpy():

@@ -17,7 +17,7 @@ from ..keypoint_space import adapt_motion
 from ..progress import Progress
 from ..values import Motion, Portrait
 from .fallback import FallbackRenderer
-from .render import RenderOptions, paste_back, relative_to_rest, render, render_keypoints
+from .render import RenderOptions, paste_back, render, render_keypoints
 from .segments import Finish, RenderJob
 from .source_video import SourceVideo, SourceVideoRenderer
 from .trajectory import KeypointTrajectory
@@ -51,8 +51,8 @@ def portrait_job(
     """The job to render a portrait with ``motion``, at the motion's rate."""
     rendering, composition = rendering or RenderOptions(), composition or Composition()
     motion = adapt_motion(motion, portrait.rest)
-    if rendering.expression == "relative":  # against the whole motion's first frame, not a segment's
-        motion, rendering = relative_to_rest(portrait, motion), replace(rendering, expression="absolute")
+    # Of the whole motion, not of a segment.
+    motion, rendering = rendering.expressed(portrait, motion), replace(rendering, expression="absolute")
 
     def draw(renderer: FallbackRenderer, start: int, stop: int, progress: Progress | None) -> Iterator[Tensor]:
         return render(face, portrait, motion[start:stop], rendering, progress, renderer)
