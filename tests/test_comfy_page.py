@@ -37,6 +37,12 @@ ROWS = {
     ),
     "motion": ("MotionFromVideo", "ScaleMotion", "SaveMotion", "LoadMotion", "PlotMotion", "PreviewKeypoints"),
     "render": ("Render", "RenderToVideo", "PasteBack", "Talk"),
+    "look": (
+        *("SourceDoctor", "ContactSheet", "MotionReport", "Takes", "PickTake", "RegionMix"),
+        *("CompareMotions", "ExportMotion"),
+    ),
+    "direct": ("ExpressionEdit", "Gaze", "Blinks", "Lips", "PoseLimits", "PoseProcedural", "PoseFromCurves"),
+    "fix": ("RetimeMotion", "JoinMotions", "SmoothMotion", "EmotionFromSubtitles", "EmotionOverTime"),
 }
 pytestmark = [
     pytest.mark.slow,

@@ -12,14 +12,17 @@ def direct_the_performance() -> Graph:
     s = stage(
         "Direct the performance",
         "A motion is changed before a single frame is drawn. **Expression Edit** has the sliders of a face, each over a"
-        " range of time; **Gaze** looks into the camera; **Blinks** and **Lips** do as told; **Pose Procedural** moves"
-        f" the head, **Limit Pose** holds it back. The curves show what happens.\n\n{OWN}",
+        " range of time; after a run, moving a slider redraws a frame on the node. **Gaze** looks into the camera;"
+        " **Blinks** and **Lips** do as told; **Pose Procedural** moves the head, **Limit Pose** holds it back."
+        f" The curves show what happens.\n\n{OWN}",
     )
     g = s.graph
     smiling = g.add(
         "PlaymateExpressionEdit",
         3,
         motion=sample(s, pose_amplitude=0.3),
+        portrait=s.portrait,
+        face_model=s.face,
         smile=0.7,
         eyebrow=6.0,
         when="0:01 - 0:02.5, 75f -",
