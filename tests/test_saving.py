@@ -61,7 +61,8 @@ s.run("SaveMotion", motion=motion)
 prints.append(node.fingerprint_inputs())
 second.unlink()
 prints.append(node.fingerprint_inputs())
-saving = (name for name, one in s.nodes.items() if one.define_schema().is_output_node)
+inputs = {name: [one.id for one in node.define_schema().inputs] for name, node in s.nodes.items()}
+saving = (name for name, ids in inputs.items() if "filename_prefix" in ids)
 without = sorted(name for name in saving if not hasattr(s.nodes[name], "fingerprint_inputs"))
 linked = [s.nodes[n].fingerprint_inputs(**{k: None for k in keys}) for n, keys in
           (("LoadFaceModel", ["file", "precision"]), ("LoadMotionModel", ["file", "emotion"]),
