@@ -221,6 +221,7 @@ def request_from(options: argparse.Namespace, portrait: Path, speech: Path) -> T
         weights=named_weights(options),
         crop=options.crop,
         face=options.face,
+        threshold=options.threshold,
         limits=None if options.any_picture else FaceLimits(),
         paste_back=options.paste_back,
         longest_side=options.longest_side,

@@ -88,11 +88,11 @@ class PoseSource:
 class TalkRequest:
     """All inputs and options of a talking video. ``emotion``: a name, "none", or a timeline (:mod:`emotion_schedule`).
 
-    ``crop`` and ``face`` as in :func:`detect.find_crop`; ``limits`` None skips the face check; ``plot`` is the path of
-    a plot of the motion, None for none; ``sampling`` None are the generator's defaults, changed by
-    ``sampling_changes``, (name, value) pairs; ``resume`` keeps finished segments when the job is stopped, and resumes
-    from them when it runs again. ``audio_track`` None as :func:`find_sound`; ``longest_side`` limits the whole picture
-    with ``paste_back``.
+    ``crop``, ``face`` and ``threshold`` as in :func:`detect.select_face`; ``limits`` None skips the face check;
+    ``plot`` is the path of a plot of the motion, None for none; ``sampling`` None are the generator's defaults, changed
+    by ``sampling_changes``, (name, value) pairs; ``resume`` keeps finished segments when the job is stopped, and
+    resumes from them when it runs again. ``audio_track`` None as :func:`find_sound`; ``longest_side`` limits the whole
+    picture with ``paste_back``.
     """
 
     portrait: Path
@@ -108,6 +108,7 @@ class TalkRequest:
     weights: Weights = field(default_factory=Weights)
     crop: FaceSource = "auto"
     face: Pick | None = None
+    threshold: float | None = ranged(None, 0.01, 0.99, "of certainty")
     limits: FaceLimits | None = field(default_factory=FaceLimits)
     paste_back: bool = False
     longest_side: int = ranged(4096, 64, 16384, "pixels")
@@ -140,7 +141,9 @@ def _talk(request: TalkRequest, clock: StageClock) -> JobReport:
     with clock.stage("load models"):
         face, generator = load_models(request)
     with clock.stage("read portrait"):
-        portrait = read_source_portrait(face, picture, request.crop, request.face, limits=request.limits).portrait
+        portrait = read_source_portrait(
+            face, picture, request.crop, request.face, limits=request.limits, threshold=request.threshold
+        ).portrait
     with clock.stage("read speech"):
         sound = read_sound(speech)
     with clock.stage("listen") as step:
