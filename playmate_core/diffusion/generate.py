@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class _Plan:
+class GenerationPlan:
     """A checked request. ``emotion``: weights (T, E) and intensity (T,), or None for stage 1 alone."""
 
     denoiser: MotionDenoiser
@@ -107,6 +107,13 @@ def iterate(
     progress: Progress | None = None,
 ) -> Iterator[Motion]:
     """The pieces of :func:`generate`, window by window, in constant memory. Checks everything before it returns."""
+    return _run(checked_plan(denoiser, controller, request), progress)
+
+
+def checked_plan(
+    denoiser: MotionDenoiser, controller: EmotionController | None, request: GenerationRequest
+) -> GenerationPlan:
+    """What the windows of a request are sampled from. Raises UserError for inputs that do not fit each other."""
     _check_inputs(denoiser, controller, request)
     config, statistics = denoiser.config, denoiser.statistics
     audio, rest, previous = request.audio, request.rest, request.previous
@@ -120,45 +127,68 @@ def iterate(
         past = last_frames(head.encode(previous, statistics), config.previous)
     elif options.start == "portrait":
         past = head.encode(rest, statistics).expand(config.previous, -1)
-    plan = _Plan(
+    return GenerationPlan(
         denoiser=denoiser,
         controller=controller,
         identity=standardised_identity(request.portrait_keypoints.float().cpu(), statistics)[None],
         head=head,
         audio=audio,
-        emotion=_emotion(controller, request.emotion, audio),
+        emotion=controlled_emotion(controller, request.emotion, audio),
         options=options,
         schedule=Schedule.linear(),
         past=past,
     )
-    return _run(plan, progress)
 
 
-def _run(plan: _Plan, progress: Progress | None) -> Iterator[Motion]:
-    windows, previous, fade = plan.windows, plan.denoiser.config.previous, plan.options.overlap
-    anchor, warned, past, tail = torch.zeros(6), False, plan.past, torch.zeros(0, MOTION_CHANNELS)
+def _run(plan: GenerationPlan, progress: Progress | None) -> Iterator[Motion]:
+    chain, windows = WindowChain(), plan.windows
     for index in range(windows.count):
-        model = _window(plan, index, past, progress)  # (W, 69)
+        yield chain.extend(plan, index == windows.count - 1, progress)
+
+
+class WindowChain:
+    """What passes from one window to the next while a clip is sampled."""
+
+    def __init__(self) -> None:
+        self.index = 0
+        self._anchor, self._warned = torch.zeros(6), False
+        self._past: Tensor | None = None
+        self._tail = torch.zeros(0, MOTION_CHANNELS)
+
+    def extend(self, plan: GenerationPlan, last: bool, progress: Progress | None = None) -> Motion:
+        """Sample the next window: its motion up to where the one after it begins, or to the end of the audio.
+
+        ``plan`` may hold more audio than in earlier calls; what a window reads of it, reaches to the window's end.
+        """
+        past = plan.past if self.index == 0 else self._past
+        model = _window(plan, self.index, past, progress)  # (W, 69)
         if not bool(model.isfinite().all()):
             raise UserError("The motion model answered with NaN; use another copy of its file, or other settings.")
+        windows, tail = plan.windows, self._tail
         share = torch.arange(1, len(tail) + 1) / (len(tail) + 1)
         model = torch.cat([cross_fade(tail, model[: len(tail)], share), model[len(tail) :]])
-        last = index == windows.count - 1
-        kept = model[: len(plan.audio) - windows.begin(index)] if last else model[: windows.stride]
-        tail = model[windows.stride : windows.stride + fade]
-        past = last_frames(kept if past is None else torch.cat([past, kept]), previous)
-        pose = kept[:, EXPRESSION_CHANNELS:]
-        if index == 0 and plan.options.pose_anchor == "first" and plan.past is None:
-            anchor = pose[0]
-        head_pose, held = plan.head.decode(pose - anchor, plan.audio.fps)
-        if held and not warned:
+        kept = model[: len(plan.audio) - windows.begin(self.index)] if last else model[: windows.stride]
+        self._tail = model[windows.stride : windows.stride + plan.options.overlap]
+        self._past = last_frames(kept if past is None else torch.cat([past, kept]), plan.denoiser.config.previous)
+        if self.index == 0 and plan.options.pose_anchor == "first" and plan.past is None:
+            self._anchor = kept[0, EXPRESSION_CHANNELS:]
+        self.index += 1
+        return self._decoded(plan, kept)
+
+    def rest(self, plan: GenerationPlan) -> Motion:
+        """The end of a clip whose last window was sampled before it was known to be the last."""
+        return self._decoded(plan, self._tail)
+
+    def _decoded(self, plan: GenerationPlan, kept: Tensor) -> Motion:
+        head_pose, held = plan.head.decode(kept[:, EXPRESSION_CHANNELS:] - self._anchor, plan.audio.fps)
+        if held and not self._warned:
             log.warning(POSE_CLAMPED, ANGLE_LIMITS)
-            warned = True
-        yield Motion(head_pose, to_expression(kept, plan.denoiser.statistics), plan.denoiser.config.keypoint_space)
+            self._warned = True
+        return Motion(head_pose, to_expression(kept, plan.denoiser.statistics), plan.denoiser.config.keypoint_space)
 
 
 @torch.no_grad()
-def _window(plan: _Plan, index: int, past: Tensor | None, progress: Progress | None) -> Tensor:
+def _window(plan: GenerationPlan, index: int, past: Tensor | None, progress: Progress | None) -> Tensor:
     """The motion of one window in model space (W, 69), float32 on the CPU."""
     config, options = plan.denoiser.config, plan.options
     like = next(plan.denoiser.parameters())
@@ -183,7 +213,7 @@ def _window(plan: _Plan, index: int, past: Tensor | None, progress: Progress | N
     return torch.cat([model[:, :EXPRESSION_CHANNELS], pose], -1)
 
 
-def _context(plan: _Plan, begin: int, past: Tensor | None) -> WindowContext:
+def _context(plan: GenerationPlan, begin: int, past: Tensor | None) -> WindowContext:
     """The conditions of the window that begins at frame ``begin``, on the network's device; silence outside the
     clip."""
     config, frames = plan.denoiser.config, len(plan.audio)
@@ -205,7 +235,7 @@ def _context(plan: _Plan, begin: int, past: Tensor | None) -> WindowContext:
     )
 
 
-def _emotion_condition(plan: _Plan, begin: int) -> EmotionCondition | None:
+def _emotion_condition(plan: GenerationPlan, begin: int) -> EmotionCondition | None:
     """The emotion of a window; past the end of the speech the last frame's emotion is held."""
     if plan.emotion is None:
         return None
@@ -215,7 +245,7 @@ def _emotion_condition(plan: _Plan, begin: int) -> EmotionCondition | None:
     return EmotionCondition(weights, intensity)
 
 
-def _scales(plan: _Plan, begin: int) -> Sequence[float | Tensor]:
+def _scales(plan: GenerationPlan, begin: int) -> Sequence[float | Tensor]:
     o, frames, end = plan.options, len(plan.audio), begin + plan.denoiser.config.window
     named = (("cfg_audio", o.cfg_audio), ("cfg_audio_pose", o.cfg_audio_pose), ("cfg_emotion", o.cfg_emotion))
     return [window_of(name, curve, frames, begin, end, plan.audio.fps) for name, curve in named]
@@ -225,7 +255,7 @@ def _placed(scale: float | Tensor, like: Tensor) -> float | Tensor:
     return scale.to(like) if isinstance(scale, Tensor) else scale
 
 
-def _emotion(
+def controlled_emotion(
     controller: EmotionController | None, curve: EmotionCurve | None, audio: AudioFeatures
 ) -> tuple[Tensor, Tensor] | None:
     """The curve with its columns in the controller's order, by name; None where it has no weights."""

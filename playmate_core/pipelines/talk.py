@@ -12,7 +12,6 @@ from torch import Tensor
 from ..atomic_file import AtomicFile
 from ..detection.detect import FaceSource, Pick
 from ..diffusion.emotion_schedule import NO_EMOTION, EmotionSchedule, read_emotion_schedule
-from ..diffusion.generate import joined
 from ..diffusion.options import SamplingOptions
 from ..diffusion.request import MotionGenerator
 from ..errors import UserError, suggestion
@@ -30,6 +29,7 @@ from ..motion.emotion_by import EmotionBy
 from ..motion.plot import plot_motion
 from ..motion.pose import TURNS, still
 from ..motion.pose_sources import Following
+from ..motion.stream import MotionStream
 from ..progress import Progress, StageProgress
 from ..ranges import check_ranges, ranged
 from ..rendering.device import AUTO, require_device, to_device
@@ -48,9 +48,9 @@ from .stages import (
     JobReport,
     StageClock,
     check_generator,
+    fitted_pieces,
     follow_video,
     sample_motion,
-    with_fitted_pose,
 )
 
 #: Sources of head pose other than a video file.
@@ -154,13 +154,13 @@ def _talk(request: TalkRequest, clock: StageClock) -> JobReport:
     with clock.stage("generate motion") as step:
         schedule = EmotionSchedule.written(request.emotion, request.intensity)
         sampling = request.sampling or replace(generator.defaults, **dict(request.sampling_changes))
-        motion = joined(
-            list(sample_motion(generator, portrait, audio, schedule, sampling, by=request.emotion_by, progress=step))
-        )
-    motion = with_fitted_pose(motion, pose, portrait.rest.pose, request.pose.fit)
+        pieces = sample_motion(generator, portrait, audio, schedule, sampling, by=request.emotion_by, progress=step)
+        fitted = fitted_pieces(pieces, pose, portrait.rest.pose, request.pose.fit, len(audio))
+        motion = MotionStream(fitted, len(audio), audio.fps)
+        motion.first_frame()  # the first window; the others follow while frames are drawn
     with AtomicFile(request.plot) if request.plot else nullcontext() as plot:
         if plot:
-            write_plot(plot, motion, audio)
+            write_plot(plot, motion.whole(), audio)
         with clock.stage("render and encode") as step:
             job = portrait_job(face, portrait, motion, request.rendering, Composition(request.paste_back))
             marked = VideoOptions(
