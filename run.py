@@ -109,6 +109,13 @@ def set_up(extras: str) -> None:
     stamp.write_text(wanted)
 
 
+def in_parallel(words: list[str]) -> list[str]:
+    """Words for pytest that run whole test files beside each other, unless ``words`` say how."""
+    if any(word.startswith(("-n", "--numprocesses", "--dist", "--pdb")) for word in words):
+        return []
+    return ["-n", str(min(os.cpu_count() or 1, 4)), "--dist", "loadfile", "--no-loadscope-reorder"]
+
+
 def check(words: list[str]) -> int:
     """Linter, formatter, type check, tests; all run, the first failure is the exit code."""
     codes = [
@@ -116,7 +123,7 @@ def check(words: list[str]) -> int:
         call("-m", "ruff", "format", "--check", "."),
         call("-m", "mypy"),
         call(".ci/check_nodes.py"),
-        call("-m", "pytest", *words),
+        call("-m", "pytest", *in_parallel(words), *words),
     ]
     return next((code for code in codes if code), 0)
 

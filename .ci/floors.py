@@ -1,8 +1,9 @@
 """Run the suite's main paths with the oldest and with the newest versions that pyproject.toml promises.
 
-``python .ci/floors.py [lowest|newest]``, or ``python run.py check --floors`` for both. Each has an environment of its
-own, ``.venv-lowest`` and ``.venv-newest``, made anew when pyproject.toml has changed. What the tests themselves need
-is not pinned. The exit code is that of the first failure.
+``python .ci/floors.py [lowest|newest|between]``, or ``python run.py check --floors`` for all three. The first two have
+an environment of their own, ``.venv-lowest`` and ``.venv-newest``, made anew when pyproject.toml has changed; between
+is the newest with the packages of BETWEEN in front, the versions that many installed ComfyUIs have. What the tests
+themselves need is not pinned. The exit code is that of the first failure.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 import venv
@@ -38,6 +40,13 @@ TESTS = (
     "test_cli",
     "test_animate_cli",
 )
+#: Neither the oldest nor the newest, and the other spelling of OpenCV: beside .venv-newest, found before it.
+BETWEEN = ("av==16.*", "opencv-python-headless==4.11.0.86", "transformers==4.57.*")
+RUNS = ("lowest", "newest", "between")
+#: Says what is imported, which pip does not know of packages that stand in front of others.
+VERSIONS = """import sys, av, cv2, numpy, torch, transformers
+print(f"== {sys.argv[1]}:", *(f"{m.__name__} {m.__version__}" for m in (av, cv2, numpy, torch, transformers)))
+"""
 _FLOOR = re.compile(r"^([A-Za-z0-9_.-]+)>=([0-9.]+)$")
 
 
@@ -61,26 +70,43 @@ def set_up(which: str) -> Path:
     if stamp.is_file() and stamp.read_text() == digest:
         return python
     venv.create(home, with_pip=True, clear=True)
-    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     packages = requirements(which, tomllib.loads(text.decode())["project"]["dependencies"])
     torch = next(line for line in packages if line.startswith("torch"))
     index = run.torch_packages()[:-1]  # where PyTorch comes from, without its version
-    subprocess.run([*pip, *index, "--upgrade", torch], check=True)
-    subprocess.run([*pip, "--upgrade", "--upgrade-strategy", "eager", *packages, *TOOLS], check=True)
+    pip(python, *index, "--upgrade", torch)
+    pip(python, "--upgrade", "--upgrade-strategy", "eager", *packages, *TOOLS)
     stamp.write_text(digest)
     return python
 
 
+def set_up_between(python: Path) -> Path:
+    """A folder beside the packages of ``python`` with those of BETWEEN, to be found before them."""
+    front = ROOT / ".venv-newest" / "between"
+    stamp = front / "ready"
+    if not stamp.is_file() or stamp.read_text() != str(BETWEEN):
+        shutil.rmtree(front, ignore_errors=True)
+        pip(python, "--target", str(front), *BETWEEN)
+        stamp.write_text(str(BETWEEN))
+    return front
+
+
+def pip(python: Path, *words: str) -> None:
+    """Install with pip. Raises CalledProcessError where it fails."""
+    quiet = ("--quiet", "--disable-pip-version-check")
+    subprocess.run([str(python), "-m", "pip", "install", *quiet, *words], check=True)
+
+
 def main(words: list[str]) -> int:
-    """Run what was asked for, both by default; returns the first exit code that is not 0."""
+    """Run what was asked for, all by default; returns the first exit code that is not 0."""
     code = 0
-    for which in words or ["lowest", "newest"]:
-        if which not in ("lowest", "newest"):
-            raise SystemExit(f"{which!r} is neither lowest nor newest.")
-        python = set_up(which)
-        subprocess.run([str(python), "-m", "pip", "list", "--disable-pip-version-check"], check=False)
+    for which in words or RUNS:
+        if which not in RUNS:
+            raise SystemExit(f"{which!r} is none of {', '.join(RUNS)}.")
+        python = set_up("newest" if which == "between" else which)
+        found = [str(ROOT), *([str(set_up_between(python))] if which == "between" else [])]
+        environment = {**run.ENVIRONMENT, **os.environ, "PYTHONPATH": os.pathsep.join(found)}
+        subprocess.run([str(python), "-c", VERSIONS, which], env=environment, check=True)
         tests = [f"tests/{name}.py" for name in TESTS]
-        environment = {**run.ENVIRONMENT, **os.environ, "PYTHONPATH": str(ROOT)}
         done = subprocess.run([str(python), "-m", "pytest", *tests], cwd=ROOT, env=environment, check=False)
         code = code or done.returncode
     return code

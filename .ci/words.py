@@ -1,7 +1,8 @@
 """Write what the page says of the nodes: locales/ and the help pages, in English and Chinese.
 
 ``python .ci/words.py`` rewrites them from tests/data/nodes.json, the nodes as ComfyUI describes them, and .ci/zh.json,
-which holds every name and sentence in Chinese. A test says when a file is not what this would write.
+which holds every name and sentence in Chinese; what else a page says of a node stands in .ci/help. A test says when a
+file is not what this would write.
 """
 
 from __future__ import annotations
@@ -96,6 +97,9 @@ def page(node: str, language: str) -> str:
         for label, kind, tip in zip(info["output_name"], info["output"], info["output_tooltips"], strict=True):
             lines.append(f"| {name(label, language)} | {kind} | {sentence(tip, language)} |")
         lines.append("")
+    more = ROOT / ".ci" / "help" / f"{node}.{language}.md"
+    if more.is_file():
+        lines += [more.read_text(encoding="utf-8")]
     if graphs := shown_in(node):
         lines += [f"**{heads[2]}:** {', '.join(graphs)}", ""]
     return "\n".join(lines)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import chain
@@ -17,6 +17,7 @@ from torch import Tensor
 from ..playmate_core.errors import UserError
 from ..playmate_core.face.fast import release
 from ..playmate_core.media.provenance import COMPOSITE, DRAWN, Mark
+from ..playmate_core.pipelines.recipe import recipe_text
 from ..playmate_core.rendering.render import RenderOptions
 from ..playmate_core.rendering.segments import RenderJob
 from ..playmate_core.rendering.write_video import Composition, portrait_job
@@ -84,11 +85,15 @@ def recipe(hidden: Any) -> tuple[tuple[str, str], ...]:
     return tuple((key, json.dumps(value)) for key, value in {**extra, "prompt": hidden.prompt}.items())
 
 
-def node_mark(wanted: bool, paste_back: bool) -> Mark | None:
-    """The video's provenance mark; None where the widget or ComfyUI's --disable-metadata turns it off."""
+def node_mark(wanted: bool, paste_back: bool, node: type[io.ComfyNode], told: Mapping[str, Any]) -> Mark | None:
+    """The video's provenance mark with ``told``, the inputs of ``node``, as its recipe; None where the widget or
+    ComfyUI's --disable-metadata turns it off."""
     from comfy.cli_args import args
 
-    return Mark(COMPOSITE if paste_back else DRAWN) if wanted and not args.disable_metadata else None
+    if not wanted or args.disable_metadata:
+        return None
+    command = f"ComfyUI node {node.define_schema().display_name}"
+    return Mark(COMPOSITE if paste_back else DRAWN, recipe_text(command, told))
 
 
 def saved_video(path: Path, saved: ui.SavedResult, *more: Any) -> io.NodeOutput:

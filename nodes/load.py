@@ -11,8 +11,8 @@ from ..playmate_core.rendering.device import AUTO, PRECISIONS
 from ..playmate_core.weights.files import load_face
 from ..playmate_core.weights.generator_file import Companions
 from ..playmate_core.weights.generators import load_generator
-from . import encoders, files, sockets
-from .runtime import MotionModel, explain_missing_package, manage, renderer_dtype
+from . import encoders, files, model_controls, sockets
+from .runtime import MotionModel, explain_missing_package, manage, renderer_dtype, show_text
 from .widgets import verdict
 
 
@@ -89,6 +89,7 @@ class LoadMotionModel(io.ComfyNode):
                     tooltip="The emotion model that was trained on this motion model, or none to leave the emotion"
                     " to the voice. JoyVASA and Ditto do not use it.",
                 ),
+                *model_controls.loading_widgets(),
             ],
             outputs=[
                 sockets.MotionModel.Output(display_name="motion model", tooltip="Turns speech and emotion into motion.")
@@ -102,14 +103,16 @@ class LoadMotionModel(io.ComfyNode):
         return verdict(partial(files.check, "motion"), file)
 
     @classmethod
-    def fingerprint_inputs(cls, file: str, emotion: str) -> str:
+    def fingerprint_inputs(cls, file: str, emotion: str, **rest: Any) -> str:
         return f"{files.state('motion', file)} {files.state('emotion', emotion)}"
 
     @classmethod
     @explain_missing_package
-    def execute(cls, file: str, emotion: str) -> io.NodeOutput:
+    def execute(cls, file: str, emotion: str, **controls: Any) -> io.NodeOutput:
         upper = None if emotion == files.NONE else files.model_path("emotion", emotion)
         generator = load_generator(files.model_path("motion", file), Companions(emotion=upper))
+        generator = generator.controlled(model_controls.chosen(**controls))
+        show_text(f"{generator.name}, listens through {generator.encoder().name}")
         return io.NodeOutput(MotionModel.of(generator))
 
 

@@ -12,8 +12,9 @@ from ..playmate_core.errors import UserError
 from ..playmate_core.motion.driving import MODES, DrivingOptions, drive_still
 from ..playmate_core.motion.edit import Regions, scale_regions
 from ..playmate_core.motion.plot import draw_keypoints, plot_motion
+from ..playmate_core.motion.plot_marks import NO_MARKS, read_marks
 from ..playmate_core.motion.pose import REFERENCES
-from ..playmate_core.values import AudioFeatures, Motion, Portrait
+from ..playmate_core.values import FPS, AudioFeatures, Motion, Portrait
 from . import sockets
 from .drawing import gathered, refuse_too_many
 from .inputs import SMOOTHING, crop_input, film_inputs, fps_input, limit_input, smooth_input
@@ -127,21 +128,32 @@ class PlotMotion(io.ComfyNode):
             "Plot Motion",
             "motion",
             ["curves", "graph", "inspect motion"],
-            description="Draws a motion over time: head in degrees, and how open lips, eyes and brows are.",
+            description="Draws a motion over time: head in degrees, how open lips, eyes and brows are, and jumps.",
             inputs=[
                 sockets.Motion.Input("motion", tooltip="Any motion."),
-                sockets.Audio.Input("speech", optional=True, tooltip="Its loudness is shaded behind the curves."),
+                sockets.Audio.Input(
+                    "speech", optional=True, tooltip="Its loudness is shaded behind the curves, and its silences."
+                ),
                 io.Int.Input("width", default=1200, min=256, max=4096, step=16, tooltip="Pixels across."),
                 io.Int.Input("height", default=720, min=256, max=4096, step=16, tooltip="Pixels down."),
+                io.String.Input(
+                    "marks",
+                    default=NO_MARKS,
+                    tooltip="Times to mark, such as those of keys: 1.5, 0:03, 50f in seconds, m:ss or frames; or none.",
+                ),
             ],
             outputs=[io.Image.Output(display_name="image", tooltip="The drawing.")],
         )
 
     @classmethod
     @explain_missing_package
-    def execute(cls, motion: Motion, width: int, height: int, speech: AudioFeatures | None = None) -> io.NodeOutput:
-        loudness = None if speech is None else _loudness(speech, motion)
-        return io.NodeOutput(to_image(plot_motion(motion, loudness, width, height)))
+    def execute(
+        cls, motion: Motion, width: int, height: int, marks: str = NO_MARKS, speech: AudioFeatures | None = None
+    ) -> io.NodeOutput:
+        read_marks(marks, FPS)
+        energy = None if speech is None else loudness(speech, motion)
+        drawn = plot_motion(motion, energy, width, height, read_marks(marks, motion.fps))
+        return io.NodeOutput(to_image(drawn))
 
 
 class PreviewKeypoints(io.ComfyNode):
@@ -173,7 +185,7 @@ class PreviewKeypoints(io.ComfyNode):
         return io.NodeOutput(gathered(map(to_image, drawn), len(motion)))
 
 
-def _loudness(speech: AudioFeatures, motion: Motion) -> Tensor:
+def loudness(speech: AudioFeatures, motion: Motion) -> Tensor:
     """That of every frame of ``motion``; silence after the end of the speech. Raises UserError at another rate."""
     if abs(speech.fps - motion.fps) > RATE_STEP:
         raise UserError(

@@ -12,6 +12,7 @@ from comfy_api.latest import io
 from ..playmate_core.errors import UserError, elided
 from ..playmate_core.motion.liveportrait_template import TEMPLATE_SUFFIXES
 from ..playmate_core.motion.motion_file import SUFFIX, MotionClip, load_motion_clip, save_motion_clip
+from ..playmate_core.motion.motion_tables import TABLE_SUFFIXES, load_motion_table
 from ..playmate_core.values import Motion
 from ..playmate_core.weights.folders import bundled
 from . import sockets
@@ -55,8 +56,8 @@ class SaveMotion(io.ComfyNode):
 
     @classmethod
     def execute(cls, motion: Motion, filename_prefix: str) -> io.NodeOutput:
-        path, saved = output_file(filename_prefix, SUFFIX)
-        save_motion_clip(MotionClip(motion), path)
+        with output_file(filename_prefix, SUFFIX) as (path, saved):
+            save_motion_clip(MotionClip(motion), path)
         SAVED.add(path)
         name = os.path.join(saved["subfolder"], saved["filename"])
         show_text(name)
@@ -103,7 +104,9 @@ class LoadMotion(io.ComfyNode):
     @classmethod
     @explain_missing_package
     def execute(cls, file: str) -> io.NodeOutput:
-        return io.NodeOutput(load_motion_clip(motion_path(file)).motion)
+        path = motion_path(file)
+        table = path.suffix.lower() in TABLE_SUFFIXES
+        return io.NodeOutput(load_motion_table(path) if table else load_motion_clip(path).motion)
 
 
 def choices() -> list[str]:
@@ -112,7 +115,7 @@ def choices() -> list[str]:
         f"{path.relative_to(root).as_posix()} [{place}]"
         for place, root in _roots().items()
         for path in sorted(root.glob("*") if place == "input" else root.glob(f"{FOLDER}/**/*"))
-        if path.suffix.lower() in (SUFFIX, *TEMPLATE_SUFFIXES)
+        if path.suffix.lower() in (SUFFIX, *TEMPLATE_SUFFIXES, *TABLE_SUFFIXES)
     ]
     return [BUNDLED, *found]
 

@@ -122,12 +122,13 @@ class RenderToVideo(io.ComfyNode):
         **options: Any,
     ) -> io.NodeOutput:
         how, composition, bar = RenderOptions(**options), Composition(paste_back), Bar(LiveFrames())
-        path, saved = output_file(filename_prefix, ".mp4", *composition.size(portrait)[::-1])
         sound = None if audio is None else recording(audio)
-        encoding = VideoOptions(crf, tags=recipe(cls.hidden), mark=node_mark(mark, paste_back))
-        output = VideoOutput(path, sound, encoding=encoding)
-        with render_job(face_model, portrait, motion, how, composition, bar) as job:
-            write_video(job, output, bar)
+        told = {"frames": len(motion), "fps": motion.fps, "rendering": how, "paste_back": paste_back, "crf": crf}
+        marked = node_mark(mark, paste_back, cls, told)
+        with output_file(filename_prefix, ".mp4", *composition.size(portrait)[::-1]) as (path, saved):
+            output = VideoOutput(path, sound, encoding=VideoOptions(crf, tags=recipe(cls.hidden), mark=marked))
+            with render_job(face_model, portrait, motion, how, composition, bar) as job:
+                write_video(job, output, bar)
         return saved_video(path, saved)
 
 
@@ -166,9 +167,10 @@ def _scene_inputs() -> list[Any]:
         sockets.Motion.Input("motion", tooltip="What they do."),
         sockets.Choice(
             "expression",
-            options=["absolute", "relative"],
-            default=DEFAULTS.expression,
-            tooltip="absolute: the motion's expression as it is. relative: its change, on top of the picture's own.",
+            options=["absolute", "relative", "auto"],
+            default="absolute",
+            tooltip="absolute: the motion's expression as it is. relative: its change, on top of the picture's own."
+            " auto: relative for faces that the face model hardly knows.",
         ),
         io.Boolean.Input(
             "stitching",

@@ -74,7 +74,13 @@ def manage(module: nn.Module) -> Managed:
     """Register a module on the CPU with ComfyUI's memory manager."""
     patcher = getattr(comfy.model_patcher, "CoreModelPatcher", comfy.model_patcher.ModelPatcher)
     devices = {"load_device": mm.get_torch_device(), "offload_device": mm.unet_offload_device()}
-    return Managed(patcher(module, **devices))
+    return Managed(patcher(_patchable(module), **devices))
+
+
+def _patchable(module: nn.Module) -> nn.Module:
+    """``module``, inside a list where ComfyUI could not set its ``device``: transformers' models have it read-only."""
+    own = getattr(type(module), "device", None)
+    return nn.ModuleList([module]) if isinstance(own, property) and own.fset is None else module
 
 
 def renderer_dtype(precision: str) -> torch.dtype:

@@ -9,6 +9,7 @@ from comfy_api.latest import io
 
 from ..playmate_core.diffusion.emotion_schedule import EmotionSchedule
 from ..playmate_core.diffusion.generate import PlaymateGenerator, joined
+from ..playmate_core.diffusion.model_controls import ModelControls
 from ..playmate_core.diffusion.options import POSE_MEANS, STARTS, SamplingOptions, numbers
 from ..playmate_core.diffusion.request import MotionGenerator
 from ..playmate_core.diffusion.samplers import SAMPLERS
@@ -16,7 +17,7 @@ from ..playmate_core.motion.emotion_by import EmotionBy
 from ..playmate_core.motion.plot import plot_motion
 from ..playmate_core.pipelines.stages import sample_motion
 from ..playmate_core.values import AudioFeatures, Motion, Portrait
-from . import sockets
+from . import model_controls, sockets
 from .inputs import seed_input
 from .runtime import Bar, MotionModel, explain_missing_package, loaded
 from .widgets import verdict
@@ -58,7 +59,9 @@ class SampleMotion(io.ComfyNode):
         emotion_by: str = EmotionBy.BOTH.value,
         **options: Any,
     ) -> io.NodeOutput:
-        task = Task(portrait, speech, emotion, SamplingOptions(**options), previous, as_published, emotion_by)
+        names = [put.id for put in model_controls.sampling_widgets() if put.id in options]
+        controls = model_controls.chosen(**{name: options.pop(name) for name in names})
+        task = Task(portrait, speech, emotion, SamplingOptions(**options), previous, as_published, emotion_by, controls)
         return io.NodeOutput(sampled(motion_model, task, Bar()))
 
 
@@ -73,6 +76,7 @@ class Task:
     previous: Motion | None = None
     published: bool = True
     emotion_by: str = EmotionBy.BOTH.value
+    controls: ModelControls = ModelControls()
 
 
 def as_published(generator: MotionGenerator, options: SamplingOptions) -> SamplingOptions:
@@ -86,10 +90,11 @@ def as_published(generator: MotionGenerator, options: SamplingOptions) -> Sampli
 def sampled(models: MotionModel, task: Task, bar: Bar, begin: float = 0.0, end: float = 1.0) -> Motion:
     """Generate window by window; each window's curves are shown on the node."""
     step, pieces = bar.part(begin, end), list[Motion]()
-    options = as_published(models.generator, task.options) if task.published else task.options
+    generator = models.generator.controlled(task.controls)
+    options = as_published(generator, task.options) if task.published else task.options
     with loaded(*models.parts):
         who, speech, by = task.portrait, task.speech, EmotionBy(task.emotion_by)
-        for piece in sample_motion(models.generator, who, speech, task.emotion, options, task.previous, by, step):
+        for piece in sample_motion(generator, who, speech, task.emotion, options, task.previous, by, step):
             pieces.append(piece)
             bar.show(plot_motion(joined(pieces), width=512, height=384))
     return joined(pieces)
@@ -108,7 +113,7 @@ def _sockets() -> list[Any]:
 
 
 def _widgets() -> list[Any]:
-    return [*_sampling_widgets(), *_head_widgets(), *_generator_widgets()]
+    return [*_sampling_widgets(), *_head_widgets(), *_generator_widgets(), *model_controls.sampling_widgets()]
 
 
 def _sampling_widgets() -> list[Any]:
@@ -184,6 +189,12 @@ def _generator_widgets() -> list[Any]:
             default=True,
             tooltip="JoyVASA and Ditto sample as they were published: their own sampler, steps and guidance. Switch it"
             " off to use the widgets above.",
+            **sockets.advanced(io.Boolean.Input),
+        ),
+        io.Boolean.Input(
+            "lock_pose",
+            default=DEFAULTS.lock_pose,
+            tooltip="Move the head exactly as without the emotion. Samples twice; Playmate's own model only.",
             **sockets.advanced(io.Boolean.Input),
         ),
     ]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import folder_paths
@@ -56,8 +58,13 @@ def check_prefix(prefix: str) -> None:
         raise UserError(f"{file} in the output folder is a file, so that {shown} cannot lie in it; {remedy}.")
 
 
-def output_file(prefix: str, suffix: str, width: int = 0, height: int = 0) -> tuple[Path, ui.SavedResult]:
-    """The next free name in the output folder, and how the page finds it. Raises UserError where it cannot be."""
+@contextmanager
+def output_file(prefix: str, suffix: str, width: int = 0, height: int = 0) -> Iterator[tuple[Path, ui.SavedResult]]:
+    """The next free name in the output folder, and how the page finds it. Raises UserError where it cannot be.
+
+    An empty file takes the name at once, so that no other server and no other node that counts the files gets the same;
+    it is removed when the block is left without having written it.
+    """
     check_prefix(prefix)
     root = folder_paths.get_output_directory()
     try:
@@ -67,10 +74,33 @@ def output_file(prefix: str, suffix: str, width: int = 0, height: int = 0) -> tu
         raise UserError(
             f"{shown} cannot be made in the output folder ({problem.strerror}); please change it."
         ) from None
-    file = f"{name}_{counter:05}_{suffix}"
     if suffix == ".mp4":
-        check_output(Path(folder) / file)
-    return Path(folder) / file, ui.SavedResult(file, subfolder, io.FolderType.output)
+        check_output(Path(folder) / f"{name}_{counter:05}_{suffix}")
+    path = _claimed(Path(folder), name, counter, suffix)
+    try:
+        yield path, ui.SavedResult(path.name, subfolder, io.FolderType.output)
+    finally:
+        try:
+            if not path.stat().st_size:
+                path.unlink()
+        except OSError:  # somebody else removed it
+            pass
+
+
+def _claimed(folder: Path, name: str, counter: int, suffix: str) -> Path:
+    """A new empty file, numbered from ``counter`` on. Raises UserError where none can be made."""
+    while True:
+        path = folder / f"{name}_{counter:05}_{suffix}"
+        try:
+            path.open("xb").close()
+        except FileExistsError:
+            counter += 1
+        except OSError as problem:
+            raise UserError(
+                f"{elided(path.name)} cannot be made in {folder} ({problem.strerror}); please change the name."
+            ) from None
+        else:
+            return path
 
 
 class SavedFiles:

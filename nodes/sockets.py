@@ -17,9 +17,13 @@ Audio = io.Custom("PLAYMATE_AUDIO")  # AudioFeatures
 Emotion = io.Custom("PLAYMATE_EMOTION")  # EmotionSchedule
 Pose = io.Custom("PLAYMATE_POSE")  # Pose
 Motion = io.Custom("PLAYMATE_MOTION")  # Motion
+Takes = io.Custom("PLAYMATE_TAKES")  # Takes
 # ComfyUI's own, which older versions lack.
 FaceLandmarks = io.Custom("FACE_LANDMARKS")
 BoundingBox = io.Custom("BOUNDING_BOX")
+Curve = io.Custom("CURVE")
+#: Samples that are taken of a drawn curve.
+CURVE_SAMPLES = 500
 
 
 #: str, or the subclass that 0.3.64 has for names of types.
@@ -61,3 +65,10 @@ def schema(node_id: str, name: str, room: str, aliases: list[str], **more: Any) 
         **known(io.Schema, search_aliases=[*aliases, "playmate"]),
         **more,
     )
+
+
+def curve_points(curve: Any) -> list[float] | None:
+    """Evenly spaced samples from the left to the right end of a CURVE, None where none is connected."""
+    if curve is None:
+        return None
+    return [float(curve.interp(n / (CURVE_SAMPLES - 1))) for n in range(CURVE_SAMPLES)]

@@ -84,15 +84,16 @@ class Talk(io.ComfyNode):
         face = wired.get("face_model") or _bundled_face()
         portrait = _portrait(face, one_picture(image), require_face)
         composition = Composition(paste_back)
-        path, saved = output_file(filename_prefix, ".mp4", *composition.size(portrait)[::-1])
         score = wired.get("emotion_score") or EmotionSchedule.constant(emotion, intensity)
-        options = SamplingOptions(seed=seed, pose_amplitude=head_motion)
-        motion = _motion(wired.get("motion_model") or _bundled_motion(), portrait, sound, score, options, bar)
-        motion = with_fitted_pose(motion, wired.get("pose"), portrait.rest.pose, "bounce")
-        encoding = VideoOptions(tags=recipe(cls.hidden), mark=node_mark(mark, paste_back))
-        output = VideoOutput(path, sound, encoding=encoding)
-        with render_job(face, portrait, motion, RenderOptions(), composition, bar) as job:
-            write_video(job, output, bar.part(SAMPLED, 1.0))
+        options, rendering = SamplingOptions(seed=seed, pose_amplitude=head_motion), RenderOptions()
+        told = {"emotion": score, "sampling": options, "rendering": rendering, "paste_back": paste_back}
+        marked = node_mark(mark, paste_back, cls, {**told, "connected": sorted(wired)})
+        with output_file(filename_prefix, ".mp4", *composition.size(portrait)[::-1]) as (path, saved):
+            motion = _motion(wired.get("motion_model") or _bundled_motion(), portrait, sound, score, options, bar)
+            motion = with_fitted_pose(motion, wired.get("pose"), portrait.rest.pose, "bounce")
+            output = VideoOutput(path, sound, encoding=VideoOptions(tags=recipe(cls.hidden), mark=marked))
+            with render_job(face, portrait, motion, rendering, composition, bar) as job:
+                write_video(job, output, bar.part(SAMPLED, 1.0))
         return saved_video(path, saved, motion)
 
 

@@ -75,12 +75,14 @@ class Motion:
     """Face motion: a ``pose`` and the ``expression`` (T, K, 3), offsets from the canonical keypoints.
 
     A still is a motion of one frame. ``keypoint_space`` names the keypoints that the expression belongs to
-    (:mod:`keypoint_space`), "" where it is unknown.
+    (:mod:`keypoint_space`), "" where it is unknown. ``origin``: how it was sampled, as (name, value) pairs, ()
+    where it was not; edits keep it.
     """
 
     pose: Pose
     expression: Tensor
     keypoint_space: str = ""
+    origin: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         expect("Motion.expression", self.expression, len(self.pose), KEYPOINTS, 3)
@@ -107,7 +109,8 @@ class FaceCrop:
 
     ``image`` (H, W, 3) the whole picture; ``crop_to_image`` (2, 3) affine from pixels of a square crop of ``size``
     pixels to picture pixels; ``detected``: the square comes from a detector, not from the user; ``landmarks`` (N, 2)
-    the most detailed that were detected, in pixels of the picture.
+    the most detailed that were detected, in pixels of the picture; ``mesh`` (478, 3) MediaPipe's points with their
+    depth, in the same unit, None without it.
     """
 
     image: Tensor
@@ -115,10 +118,24 @@ class FaceCrop:
     size: int
     detected: bool = False
     landmarks: Tensor | None = None
+    mesh: Tensor | None = None
 
     def __post_init__(self) -> None:
         expect("FaceCrop.image", self.image, "H", "W", 3)
         expect("FaceCrop.crop_to_image", self.crop_to_image, 2, 3)
+
+
+@dataclass(frozen=True)
+class PortraitDetails:
+    """What a picture tells beyond its motion, S frames each, for generators that are conditioned on it.
+
+    ``angle_logits`` (S, 3, 66) of pitch, yaw, roll, from which the rotation was taken; ``eyes_open`` (S, 2) and
+    ``eye_balls`` (S, 6) of :func:`diffusion.ditto.eyes.eye_features`. None where nothing read them.
+    """
+
+    angle_logits: Tensor | None = None
+    eyes_open: Tensor | None = None
+    eye_balls: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -127,7 +144,8 @@ class Portrait:
 
     ``image`` (H, W, 3) the whole picture; ``crop_to_image`` (2, 3) affine from crop pixels (x, y, 1) to picture pixels;
     ``crop_size`` the side of that crop in pixels; ``appearance`` (C, D, h, w) feature volume; ``keypoints`` (K, 3)
-    canonical; ``rest`` the motion of one frame that the picture itself shows.
+    canonical; ``rest`` the motion of one frame that the picture itself shows; ``familiar`` whether the face networks
+    know faces of its kind, so that what they read of it can be trusted; ``details`` what else was read.
     """
 
     image: Tensor
@@ -136,6 +154,8 @@ class Portrait:
     appearance: Tensor
     keypoints: Tensor
     rest: Motion
+    familiar: bool = True
+    details: PortraitDetails | None = None
 
     def __post_init__(self) -> None:
         expect("Portrait.image", self.image, "H", "W", 3)

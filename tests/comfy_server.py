@@ -54,11 +54,11 @@ class ComfyServer:
     """``with ComfyServer(folder, models) as server``: started and, at the end, stopped by its process id.
 
     ``api_nodes``: ComfyUI's paid nodes too. Without them it forbids the page, by a Content-Security-Policy, all that it
-    did not bring itself.
+    did not bring itself. ``packages``, set before it starts: a folder of packages besides those that are installed.
     """
 
     def __init__(self, base: Path, models: Path, *flags: str, frontend: str = "", api_nodes: bool = False) -> None:
-        self.base, self.flags = base, list(flags)
+        self.base, self.flags, self.packages = base, list(flags), ""
         self.flags += ["--front-end-root", frontend] * bool(frontend) + ["--disable-api-nodes"] * (not api_nodes)
         for name in ("custom_nodes", "input", "output", "temp", "user", "home"):
             (base / name).mkdir(parents=True)
@@ -80,6 +80,7 @@ class ComfyServer:
         kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT") if name in os.environ}
         kept |= {"HOME": str(self.base / "home"), "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
         kept |= {"PYTHONUNBUFFERED": "1", "HF_HUB_OFFLINE": "1", "http_proxy": "http://127.0.0.1:9"}
+        kept |= {"PYTHONPATH": self.packages} if self.packages else {}
         words = [PYTHON, "-B", "main.py", "--cpu", "--listen", "127.0.0.1", "--port", str(self.port)]
         words += ["--base-directory", str(self.base), "--database-url", f"sqlite:///{self.base / 'comfy.db'}"]
         words += ["--disable-auto-launch", *self.flags]

@@ -10,9 +10,9 @@ from torch import Tensor
 from playmate_core.diffusion.ditto.layout import BinnedMotion
 from playmate_core.diffusion.ditto.source import SourceFace, back_and_forth
 from playmate_core.diffusion.options import SamplingOptions
-from playmate_core.diffusion.request import GenerationRequest, PortraitDetails
+from playmate_core.diffusion.request import GenerationRequest
 from playmate_core.geometry import place
-from playmate_core.values import AudioFeatures
+from playmate_core.values import AudioFeatures, PortraitDetails
 
 
 @pytest.fixture(scope="module")

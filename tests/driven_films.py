@@ -42,7 +42,7 @@ def film(workshop: Path, speech_wave: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def motion_clip(workshop: Path, tiny_face: Path, film: Path) -> Path:
-    path = workshop / "motion.safetensors"
+    path = workshop / "driving_motion.safetensors"
     extract(film, path, PLAIN, tiny_face)
     return path
 

@@ -130,6 +130,32 @@ def ditto_run() -> dict[str, Any]:
     }
 
 
+#: In place of onnxruntime and Ditto's graph, for machines without either: 20 tokens that follow the sound's loudness.
+RUNTIME = """
+import numpy as np
+def get_available_providers():
+    return ["CPUExecutionProvider"]
+class Input:
+    name = "wave"
+class InferenceSession:
+    def __init__(self, path, providers):
+        self.width = int(open(path).read())
+    def get_inputs(self):
+        return [Input()]
+    def run(self, names, given):
+        loud = np.abs(given["wave"][0][: 20 * 320]).reshape(20, 320).mean(1, keepdims=True)
+        return [np.sin(40 * loud * np.arange(1, self.width + 1)).astype(np.float32)[None]]
+"""
+
+
+def write_ditto_encoder(folder: Path, runtime: Path, width: int = DITTO.condition - 79) -> None:
+    """The audio encoder of :func:`write_ditto`, and in folder ``runtime`` a module onnxruntime that runs it."""
+    path = folder / "ditto_pytorch" / "aux_models" / "hubert_streaming_fix_kv.onnx"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(str(width))
+    (runtime / "onnxruntime.py").write_text(RUNTIME)
+
+
 def write_ditto(folder: Path, tensors: Any = None, run: Any = None) -> Path:
     """The published files but for the audio encoder, below ``folder``; the model's path."""
     model = folder / "ditto_pytorch" / "models" / "lmdm_v0.4_hubert.pth"

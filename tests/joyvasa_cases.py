@@ -25,6 +25,9 @@ from playmate_core.speech.hubert_windows import (
 )
 from playmate_core.values import AudioFeatures, Motion, Pose
 
+#: Groups of cases that are about how speech becomes features; they have a test module of their own.
+AUDIO = ("audio", "counts", "hubert_tiny", "nopad", "pad")
+
 
 @pytest.fixture(scope="module")
 def golden() -> MotionGolden:

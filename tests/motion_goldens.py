@@ -122,7 +122,12 @@ def filled_stitching(golden: MotionGolden) -> Any:
     return Face().eval().requires_grad_(False)
 
 
-def outputs_left(golden: MotionGolden, left_out: Iterable[str] = ()) -> list[str]:
-    """Expected outputs that no check has looked at."""
+def outputs_left(golden: MotionGolden, groups: Iterable[str] = (), others: Iterable[str] = ()) -> list[str]:
+    """Expected outputs that no check has looked at: those of ``groups``, or of all groups but ``others``.
+
+    A group is what stands before the first slash of a name.
+    """
     outputs = {name for name, about in golden.about.items() if about["role"] == "output"}
-    return sorted(outputs - golden.checked - set(left_out))
+    groups, others = set(groups), set(others)
+    asked = {n for n in outputs if (group := n.split("/")[0]) not in others and (not groups or group in groups)}
+    return sorted(asked - golden.checked)

@@ -162,7 +162,7 @@ def training_commands() -> dict[str, set[str]]:
     """Verb -> every flag the pages give it."""
     found: dict[str, set[str]] = {}
     for block in CODE:
-        starts = re.split(r"(?=python -m training |accelerate launch -m training )", block)
+        starts = re.split(r"(?=(?:python|accelerate launch[^\n]*?|torchrun[^\n]*?) -m training )", block)
         for words in (piece.split("training ", 1)[1] for piece in starts if "-m training " in piece):
             found.setdefault(words.split()[0], set()).update(FLAG.findall(words))
     return found

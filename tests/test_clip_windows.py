@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from training.clip_windows import ClipTensors, WindowSampler
+from training.clip_windows import ClipTensors, FramesInMemory, WindowSampler
 
 WINDOW, PREVIOUS, LENGTHS = 8, 3, (20, 5, 30)
 SILENCE = -7.0
@@ -26,7 +26,7 @@ def sampler() -> WindowSampler:
                 pose_static=index == 1,
             )
         )
-    return WindowSampler(clips, torch.full((1, 2), SILENCE), WINDOW, PREVIOUS)
+    return WindowSampler(FramesInMemory(clips), torch.full((1, 2), SILENCE), WINDOW, PREVIOUS)
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -87,4 +87,4 @@ def test_a_share_begins_with_its_clip() -> None:
 
 def test_no_clips_is_an_error() -> None:
     with pytest.raises(ValueError, match="got none"):
-        WindowSampler([], torch.zeros(1, 2), WINDOW, PREVIOUS)
+        FramesInMemory([])

@@ -57,11 +57,13 @@ WIRES = {
     "PLAYMATE_EMOTION": ("PlaymateEmotion", 0),
     "PLAYMATE_POSE": ("PlaymatePoseStatic", 0),
     "PLAYMATE_MOTION": ("PlaymateSampleMotion", 0),
+    "PLAYMATE_TAKES": ("PlaymateTakes", 0),
 }
 #: Takes what Render has drawn, at the size of its faces.
 FACES = ("PlaymatePasteBack", "images")
 #: Optional sockets that are needed all the same.
 ALSO = {"PlaymateTalk": ("face_model", "motion_model"), "PlaymatePoseSwitch": ("pose_1",)}
+ALSO |= {"PlaymateContactSheet": ("motion",), "PlaymateEmotionOverTime": ("speech",)}
 
 
 @pytest.fixture(scope="module")

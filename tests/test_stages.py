@@ -19,7 +19,7 @@ from playmate_core.errors import UserError
 from playmate_core.values import LIP_KEYPOINTS
 from playmate_core.weights import files as weights
 from training import stage1, stage2
-from training.clip_windows import ClipTensors, Windows, WindowSampler
+from training.clip_windows import ClipTensors, FramesInMemory, Windows, WindowSampler
 from training.data import write_clips
 from training.objective import expression_weight, masked_mean, snr_weight
 from training.stage1 import Stage1, Stage1Config
@@ -49,7 +49,9 @@ def first_stage(
 ) -> Stage1:
     torch.manual_seed(0)
     config = config or recipe()
-    sampler = WindowSampler([clip(k, static=static) for k in range(8)], torch.zeros(1, MODEL.audio_width), 12, 4)
+    sampler = WindowSampler(
+        FramesInMemory([clip(k, static=static) for k in range(8)]), torch.zeros(1, MODEL.audio_width), 12, 4
+    )
     return Stage1(config, denoiser or MotionDenoiser(config.model), sampler)
 
 
@@ -210,17 +212,20 @@ def test_stage_2_trains_the_controller_and_no_bit_of_the_base(tmp_path: Path) ->
 
 def test_emotion_is_dropped_with_the_voice_and_alone_but_never_the_voice_alone() -> None:
     stage = second_stage(Stage2Config(model=EmotionConfig(width=32, heads=4), batch=3000))
-    seen: dict[str, Tensor] = {}
-    trunk, forward = stage.base.trunk, stage.controller.forward
-    stage.base.trunk = lambda noisy, t, c: seen.update(voice=c.drop_audio) or trunk(noisy, t, c)  # type: ignore
+    seen: dict[str, Any] = {}
+    hidden_frames, forward = stage.base.hidden_frames, stage.controller.forward
+    stage.base.hidden_frames = lambda noisy, t, c: seen.update(c=c) or hidden_frames(noisy, t, c)  # type: ignore
     stage.controller.forward = lambda h, t, w, i, null, valid: (  # type: ignore
         seen.update(emotion=null, weights=w) or forward(h, t, w, i, null, valid)
     )
     with torch.no_grad():
         stage.loss(stage.batch(generator()), 0, generator(1))
-    assert float(seen["voice"].float().mean()) == pytest.approx(0.07, abs=0.02)
+    voice, identity = seen["c"].drop_audio, seen["c"].drop_identity
+    assert float(voice.float().mean()) == pytest.approx(0.07, abs=0.02)
+    assert float(identity.float().mean()) == pytest.approx(0.05, abs=0.015)
+    assert bool((identity & ~seen["emotion"]).any()) and bool((seen["emotion"] & ~identity).any())
     assert float(seen["emotion"].float().mean()) == pytest.approx(0.17, abs=0.03)
-    assert not bool((seen["voice"] & ~seen["emotion"]).any())
+    assert not bool((voice & ~seen["emotion"]).any())
     assert bool((seen["weights"].sum(-1) == 1).all())
 
 

@@ -10,33 +10,19 @@ from pathlib import Path
 import pytest
 import torch
 from child_process import kill_where_it_waits, needs_sigkill
-from torch import Tensor
-from toy_stage import CONFIG, Interrupted, Toy, ToyBatch
+from toy_stage import CONFIG, Interrupted, Toy, ToyBatch, assert_same
 
 from playmate_core.errors import UserError
 from training.__main__ import main
+from training.batches import step_seed, to_device
 from training.config import LoopConfig, learning_rate, parse
-from training.loop import step_seed, to_device, train
+from training.loop import train
 
 KILLED = """
 from toy_stage import CONFIG, Toy
 from training.loop import train
 train(Toy(23, wait_to_be_killed), CONFIG, sys.argv[1])
 """
-
-
-def outcome(run_dir: Path) -> tuple[list[Tensor], list[dict[str, float]]]:
-    """The delivered tensors, and the log without its clock."""
-    lines = [json.loads(line) for line in (run_dir / "log.jsonl").read_text().splitlines()]
-    return list(torch.load(run_dir / "net.pt", weights_only=True).values()), [
-        {key: value for key, value in line.items() if key != "seconds"} for line in lines
-    ]
-
-
-def assert_same(first: Path, second: Path) -> None:
-    (tensors, log), (other_tensors, other_log) = outcome(first), outcome(second)
-    assert all(torch.equal(a, b) for a, b in zip(tensors, other_tensors, strict=True))
-    assert log == other_log
 
 
 @pytest.mark.parametrize("stop_at", [3, 10, 27])

@@ -17,11 +17,10 @@ AHEAD = {
     "playmate_core/detection/ditto_pictures.py",
     "playmate_core/diffusion/ditto/conditions.py",
     "playmate_core/diffusion/ditto/controls.py",
-    "playmate_core/diffusion/ditto/eyes.py",
     "playmate_core/diffusion/joyvasa/smoothing.py",
-    "playmate_core/motion/expression_edit.py",
-    "playmate_core/motion/lips_and_lids.py",
-    "playmate_core/motion/pose_limits.py",
+    "playmate_core/diffusion/pose_prior.py",
+    "playmate_core/diffusion/regenerate.py",
+    "playmate_core/pipelines/regenerate.py",
 }
 
 

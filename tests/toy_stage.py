@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -57,3 +58,17 @@ class Toy:
     def save(self, run_dir: Path, step: int) -> None:
         assert not self.net.training
         torch.save(self.net.state_dict(), run_dir / "net.pt")
+
+
+def outcome(run_dir: Path) -> tuple[list[Tensor], list[dict[str, float]]]:
+    """The delivered tensors, and the log without its clock."""
+    lines = [json.loads(line) for line in (run_dir / "log.jsonl").read_text().splitlines()]
+    return list(torch.load(run_dir / "net.pt", weights_only=True).values()), [
+        {key: value for key, value in line.items() if key != "seconds"} for line in lines
+    ]
+
+
+def assert_same(first: Path, second: Path) -> None:
+    (tensors, log), (other_tensors, other_log) = outcome(first), outcome(second)
+    assert all(torch.equal(a, b) for a, b in zip(tensors, other_tensors, strict=True))
+    assert log == other_log

@@ -16,7 +16,10 @@ VERBS = {
     "face": "train the face networks F, M, W, G",
     "stage1": "train the motion denoiser",
     "stage2": "train the emotion controller on a frozen stage 1",
+    "calibrate": "measure which intensities an emotion model needs, and store them in its file",
     "evaluate": "print the table on held-out clips, or with --videos and --truth that of any films",
+    "experiment": "answer one question by training and measuring: chain, entanglement",
+    "standin": "write random wav2vec2 weights, to try a run without real ones",
     "bundle": "put the demo's portrait, voice and weights into the package",
     "driving": "film the clip the demo drives a portrait with",
     "figures": "draw the README's pictures with the bundled weights",
@@ -32,7 +35,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         (sys.stdout if wants_help else sys.stderr).write(_usage(argv))
         return 0 if wants_help else 2
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", datefmt="%H:%M:%S")
+    from training.processes import leave, started_the_others
+
     try:
+        if started_the_others(argv):
+            return 0
         status = importlib.import_module(f"training.{argv[0]}").main(argv[1:])
     except UserError as error:
         sys.stderr.write(f"{error}\n")
@@ -40,6 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("Stopped; the same command goes on from the last saved state.\n")
         return 130
+    finally:
+        leave()
     return int(status or 0)
 
 

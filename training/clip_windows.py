@@ -1,9 +1,10 @@
-"""Windows out of clips: every clip laid end to end once, then each batch is one gather."""
+"""Windows out of clips, whether they lie in memory or on disk."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -73,27 +74,59 @@ class Windows:
     intensity: Tensor
 
 
-class WindowSampler:
-    """All clips in memory as one long row of frames; draws windows by index alone."""
+@dataclass(frozen=True)
+class Labels:
+    """What is said of N clips: ``length`` (N,) frames, ``identity`` (N, 63), and as ClipTensors has it."""
 
-    def __init__(self, clips: Sequence[ClipTensors], silence: Tensor, window: int, previous: int) -> None:
-        """``silence`` (L, D): the audio features of a silent frame, put where a window leaves its clip."""
+    length: Tensor
+    identity: Tensor
+    pose_static: Tensor
+    emotion: Tensor
+    intensity: Tensor
+
+
+class Frames(Protocol):
+    """Clips to read windows from."""
+
+    labels: Labels
+
+    def read(self, clip: int, begin: int, end: int) -> tuple[Tensor, Tensor]:
+        """``motion`` (n, 69) and ``audio`` (n, L, D) of n frames, all inside the clip."""
+        ...
+
+
+class FramesInMemory:
+    """Clips that are all in memory: for a few of them."""
+
+    def __init__(self, clips: Sequence[ClipTensors]) -> None:
         if not clips:
             raise ValueError("Expected at least one clip to draw windows from, got none.")
-        self.window, self.previous = window, previous
-        lengths = torch.tensor([len(clip.motion) for clip in clips])
-        self.lengths, self.first = lengths, lengths.cumsum(0) - lengths
-        self.motion = torch.cat([clip.motion for clip in clips] + [torch.zeros(1, clips[0].motion.shape[1])])
-        self.audio = torch.cat([clip.audio for clip in clips] + [silence[None]])
-        self.identity = torch.stack([clip.identity for clip in clips])
-        self.pose_static = torch.tensor([clip.pose_static for clip in clips])
-        self.emotion = torch.tensor([clip.emotion for clip in clips])
-        self.intensity = torch.tensor([clip.intensity for clip in clips], dtype=torch.float32)
-        self.outside = len(self.motion) - 1
+        self.clips = clips
+        self.labels = Labels(
+            length=torch.tensor([len(clip.motion) for clip in clips]),
+            identity=torch.stack([clip.identity for clip in clips]),
+            pose_static=torch.tensor([clip.pose_static for clip in clips]),
+            emotion=torch.tensor([clip.emotion for clip in clips]),
+            intensity=torch.tensor([clip.intensity for clip in clips], dtype=torch.float32),
+        )
+
+    def read(self, clip: int, begin: int, end: int) -> tuple[Tensor, Tensor]:
+        """See Frames."""
+        return self.clips[clip].motion[begin:end], self.clips[clip].audio[begin:end]
+
+
+class WindowSampler:
+    """Draws windows by index alone, and reads the frames of those."""
+
+    def __init__(self, clips: Frames, silence: Tensor, window: int, previous: int) -> None:
+        """``silence`` (L, D): the audio features of a silent frame, put where a window leaves its clip."""
+        self.clips, self.silence, self.window, self.previous = clips, silence, window, previous
+        self.labels = clips.labels
+        self.end = self.labels.length.cumsum(0)
 
     @property
     def frames(self) -> int:
-        return self.outside
+        return int(self.end[-1])
 
     def draw(self, count: int, at_start: float, start: float, repeat: float, generator: torch.Generator) -> Windows:
         """``count`` windows, their first frames uniform over all frames; a share ``at_start`` begins with its clip.
@@ -103,9 +136,10 @@ class WindowSampler:
         when a video begins from a portrait.
         """
         u = torch.rand(4, count, generator=generator)
-        clip = torch.searchsorted(self.first + self.lengths, (u[0] * self.frames).long(), right=True)
-        clip = clip.clamp(max=len(self.lengths) - 1)
-        lengths = self.lengths[clip]
+        # float32 has too few digits for the frames of a large corpus
+        frame = torch.randint(self.frames, (count,), generator=generator)
+        clip = torch.searchsorted(self.end, frame, right=True)
+        lengths = self.labels.length[clip]
         # the last windows of a video reach half past its end; a longer overhang would teach little
         choices = (lengths - self.window // 2).clamp(min=1)
         begin = torch.where(u[1] < at_start, 0, (u[2] * choices).long())
@@ -115,23 +149,31 @@ class WindowSampler:
 
     def gather(self, clip: Tensor, begin: Tensor, started: Tensor, repeated: Tensor) -> Windows:
         """The windows that begin at frame ``begin`` (B,) of ``clip`` (B,)."""
-        offsets = torch.arange(-self.previous, self.window)
-        local = begin[:, None] + offsets  # (B, P+W)
-        lengths = self.lengths[clip]
-        inside = (local >= 0) & (local < lengths[:, None])
-        heard = torch.where(inside, local + self.first[clip][:, None], self.outside)
-        seen = heard.clone()
-        held = ((begin - 1).clamp(min=0) + self.first[clip])[:, None]
-        past = torch.arange(len(offsets)) < self.previous
-        seen = torch.where(repeated[:, None] & past, held, seen)
-        heard = torch.where(repeated[:, None] & past, self.outside, heard)
+        labels = self.labels
+        local = begin[:, None] + torch.arange(self.window)
+        each = [
+            self._window(int(c), int(b), bool(r)) for c, b, r in zip(clip, begin, repeated, strict=True)
+        ]  # (P+W, ...)
         return Windows(
-            motion=self.motion[seen],
-            audio=self.audio[heard],
-            identity=self.identity[clip],
-            valid=inside[:, self.previous :],
+            motion=torch.stack([motion for motion, _ in each]),
+            audio=torch.stack([audio for _, audio in each]),
+            identity=labels.identity[clip],
+            valid=local < labels.length[clip][:, None],
             start=started,
-            pose_static=self.pose_static[clip],
-            emotion=self.emotion[clip],
-            intensity=self.intensity[clip],
+            pose_static=labels.pose_static[clip],
+            emotion=labels.emotion[clip],
+            intensity=labels.intensity[clip],
         )
+
+    def _window(self, clip: int, begin: int, repeated: bool) -> tuple[Tensor, Tensor]:
+        """Motion and audio of one window; zero and silence where it leaves its clip."""
+        past = self.previous
+        first, last = max(begin - past, 0), min(begin + self.window, int(self.labels.length[clip]))
+        seen, heard = self.clips.read(clip, first, last)
+        motion = seen.new_zeros(past + self.window, seen.shape[-1])
+        audio = self.silence.to(heard).expand(past + self.window, -1, -1).clone()
+        place = first - (begin - past)
+        motion[place : place + len(seen)], audio[place : place + len(heard)] = seen, heard
+        if repeated:  # the frame before the window is held still, in silence
+            motion[:past], audio[:past] = seen[max(begin - 1, 0) - first], self.silence.to(heard)
+        return motion, audio

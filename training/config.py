@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 from playmate_core.errors import UserError
+from training.config_files import from_file, replaced
 
 Config = TypeVar("Config", bound=Any)
 
@@ -34,9 +33,14 @@ class LoopConfig:
     seed: int = 0
     mixed_precision: str = "no"  # or "bf16"
     max_seconds: float = 0.0  # stop cleanly and save after this wall time; 0: never
+    workers: int = 0  # processes that draw batches ahead; 0: the training process draws them itself
+    validate_every: int = 0  # steps between two measurements on held-out speakers; 0: none
+    tensorboard: bool = False  # write the log for TensorBoard as well
 
     #: What a resumed run may change. A subclass may widen it.
-    free: ClassVar[frozenset[str]] = frozenset({"steps", "log_every", "save_every", "max_seconds", "out"})
+    free: ClassVar[frozenset[str]] = frozenset(
+        {"steps", "log_every", "save_every", "max_seconds", "workers", "validate_every", "tensorboard", "out"}
+    )
 
 
 def learning_rate(config: LoopConfig, step: int) -> float:
@@ -58,17 +62,25 @@ def check(config: LoopConfig) -> None:
     for name in ("steps", "log_every", "save_every"):
         if (got := getattr(config, name)) < 1:
             raise UserError(f"--{name.replace('_', '-')} is {got}, expected at least 1.")
+    for name in ("workers", "validate_every"):
+        if (got := getattr(config, name)) < 0:
+            raise UserError(f"--{name.replace('_', '-')} is {got}, expected 0 or more.")
 
 
-def parse(kind: type[Config], argv: Sequence[str] | None, description: str, positional: str = "") -> Config:
+def parse(
+    kind: type[Config], argv: Sequence[str] | None, description: str, positional: str = "", section: str = ""
+) -> Config:
     """Resolve ``kind`` from its defaults, then ``--config FILE.json``, then one flag per field (``--save-every 100``).
 
     A field that is itself a config gives its fields as ``--model-width 128``; the field ``positional`` may also stand
-    without its flag. Raises UserError for an unreadable file
-    or an unknown key in it; argparse refuses unknown flags.
+    without its flag; ``section`` names this verb's part of a file that configures several (:mod:`config_files`).
+    Raises UserError for an unreadable file, an unknown key in it, and a value that no field takes; argparse refuses
+    unknown flags.
     """
     parser = argparse.ArgumentParser(description=description, allow_abbrev=False)
-    parser.add_argument("--config", metavar="FILE.json", help="a config.json to start from; flags override it")
+    parser.add_argument(
+        "--config", metavar="FILE.json", help="a config to start from, or the name of a shipped one; flags override it"
+    )
     defaults = kind()
     _add_flags(parser, defaults, "")
     if positional:
@@ -77,30 +89,7 @@ def parse(kind: type[Config], argv: Sequence[str] | None, description: str, posi
     path = given.pop("config")
     if positional and (value := given.pop("positional")) is not None:
         given[positional] = value
-    return _apply(_from_file(defaults, Path(path)) if path else defaults, given, "")
-
-
-def from_mapping(defaults: Config, values: Mapping[str, Any], where: str) -> Config:
-    """``defaults`` with ``values`` (JSON's types) put in; the inverse of ``dataclasses.asdict`` through JSON."""
-    known = {field.name for field in dataclasses.fields(defaults)}
-    if unknown := sorted(set(values) - known):
-        raise UserError(f"{where} has the unknown key {unknown[0]!r}; the known ones are {', '.join(sorted(known))}.")
-    changed: dict[str, Any] = {}
-    for name, value in values.items():
-        default = getattr(defaults, name)
-        if dataclasses.is_dataclass(default) and not isinstance(default, type):
-            changed[name] = from_mapping(default, value, f"{where}: {name}")
-        else:
-            changed[name] = tuple(value) if isinstance(default, tuple) else value
-    return dataclasses.replace(defaults, **changed)
-
-
-def _from_file(defaults: Config, path: Path) -> Config:
-    try:
-        values = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise UserError(f"Cannot read {path} as JSON ({error}); give a run's config.json to --config.") from error
-    return from_mapping(defaults, values, str(path))
+    return _apply(from_file(defaults, path, section) if path else defaults, given, "")
 
 
 def _add_flags(parser: argparse.ArgumentParser, defaults: Any, prefix: str) -> None:
@@ -126,4 +115,5 @@ def _apply(config: Config, given: Mapping[str, Any], prefix: str) -> Config:
             changed[field.name] = _apply(value, given, f"{key}_")
         elif key in given:
             changed[field.name] = tuple(given[key]) if isinstance(value, tuple) else given[key]
-    return dataclasses.replace(config, **changed)
+    flags = f"--{prefix}".replace("_", "-") + "..."
+    return replaced(config, changed, flags)

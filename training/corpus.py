@@ -17,7 +17,8 @@ from tqdm import tqdm
 
 from playmate_core.atomic_file import remove_stale, write_atomically
 from playmate_core.errors import UserError
-from training.config import from_mapping, parse
+from training.config import parse
+from training.config_files import from_mapping
 from training.data import shard_path, write_clips, write_manifest, write_sessions
 from training.synthetic.clips import SPLITS, make_clip
 from training.synthetic.sessions import make_session

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from playmate_core.atomic_file import write_atomically
 from playmate_core.errors import UserError
 from playmate_core.values import Motion, Pose
 from training.clip import Clip
-from training.prepared import prepared_shards, read_shards
+from training.prepared import members, prepared_shards, read_clip, read_shards
 from training.synthetic.clips import LICENSE, SyntheticClip
 from training.synthetic.sessions import Session
 from training.synthetic.speech import Phone
@@ -38,6 +38,8 @@ __all__ = [
     "load_clips",
     "load_synthetic_clips",
     "shards",
+    "split_clips",
+    "split_files",
     "write_clips",
     "write_sessions",
 ]
@@ -128,6 +130,27 @@ def load_clips(root: Path, split: str) -> Sequence[Clip]:
     """
     tars = prepared_shards(root, split)
     return read_shards(tars) if tars else load_synthetic_clips(root, split)
+
+
+def split_files(root: Path, split: str) -> list[Path]:
+    """The files that hold the clips of a split, in order. Raises UserError where there are none."""
+    return prepared_shards(root, split) or shards(root, split, "clips")
+
+
+def split_clips(root: Path, split: str, share: int = 0, of: int = 1) -> Iterator[Clip]:
+    """Every ``of``-th clip of a split from number ``share`` on, one after the other: a file of the corpus at most is
+    in memory at once."""
+    first = 0
+    for path in split_files(root, split):
+        if path.suffix == ".tar":
+            found = list(members(path).items())
+            number = len(found)
+            yield from (read_clip(path, *found[i]) for i in range((share - first) % of, number, of))
+        else:
+            clips = _read_clips(path)
+            number = len(clips)
+            yield from clips[(share - first) % of :: of]
+        first += number
 
 
 def load_synthetic_clips(root: Path, split: str) -> list[SyntheticClip]:

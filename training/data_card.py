@@ -51,18 +51,17 @@ def data_card(root: Path, clips: Iterable[Clip]) -> DataCard:
     """The data card of some clips of a corpus; the corpus states where its clips come from."""
     clips = list(clips)
     return DataCard(
-        description=_description(Path(root), clips),
+        description=description(Path(root), bool(clips) and all(isinstance(clip, SyntheticClip) for clip in clips)),
         hours=round(sum(len(clip) for clip in clips) / FPS / 3600, 4),
         speakers=len({clip.speaker for clip in clips}),
         license_tags=tuple(sorted({clip.license_tag for clip in clips})) or (UNSTATED,),
     )
 
 
-def _description(root: Path, clips: list[Clip]) -> str:
+def description(root: Path, synthetic: bool) -> str:
+    """What a corpus says of itself; ``synthetic`` where all of its clips are ours."""
     try:
         return str(json.loads((root / MANIFEST).read_text())["description"])
     except (OSError, ValueError, KeyError):
         pass
-    if clips and all(isinstance(clip, SyntheticClip) for clip in clips):
-        return DESCRIPTION
-    return UNSTATED
+    return DESCRIPTION if synthetic else UNSTATED

@@ -5,8 +5,9 @@ See docs/method.md 1.2.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from playmate_core.weights import files as weights
 from training import face_losses as losses
 from training.config import parse
 from training.data import Sessions
+from training.face_pairs import main as fine_tune
+from training.face_pairs.config import PairsConfig
 from training.loop import LoopConfig, train
 from training.pairs import Pairs, Truth, draw_pairs, every_expression, resized
 from training.perceptual import NORMS, load_feature_net, perceptual_distance
@@ -30,8 +33,6 @@ from training.reading import begin, save_face, two_rates
 #: How far around the points that speak pixels count more, in picture halves.
 EMPHASIS_RADIUS = 0.06
 SPEAKING = (*LIP_KEYPOINTS, *EYE_KEYPOINTS, *BROWS)
-#: Which branch of Eq. 4 may carry no gradient.
-DETACH = ("none", "A", "B")
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ class FaceStage:
 
     def __init__(self, config: FaceStageConfig, model: FaceModel, sessions: Sessions) -> None:
         """Raises UserError for choices that do not exist, and where the perceptual network has no file."""
-        for name, allowed in (("detach", DETACH), ("norm", NORMS)):
+        for name, allowed in (("detach", losses.DETACH), ("norm", NORMS)):
             if (got := getattr(config, name)) not in allowed:
                 raise UserError(f"--{name} is {got!r}, expected one of {', '.join(allowed)}.")
         self.config, self.model, self.sessions, self.steps = config, model, sessions, config.steps
@@ -207,8 +208,15 @@ def _as_truth(reading: FaceReading) -> Truth:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """``python -m training face``: first the probe, where it is the perceptual network and no file is given."""
-    config = parse(FaceStageConfig, argv, "Train the face networks F, M, W and G.")
+    """``python -m training face``: first the probe, where it is the perceptual network and no file is given.
+
+    With ``--pairs DATA`` the networks are fine-tuned on prepared videos instead (:mod:`training.face_pairs`).
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    if any(word.split("=")[0] == "--pairs" for word in words):
+        fine_tune(words)
+        return
+    config = parse(FaceStageConfig, words, f"Train the face networks F, M, W and G on rendered sessions. {_of_pairs()}")
     run_dir = Path(config.out)
     if config.perceptual == "probe" and not config.perceptual_weights:
         probe = ProbeStageConfig(
@@ -223,6 +231,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     if config.reader:
         _take_reader(model, Path(config.reader))
     train(FaceStage(config, model, sessions), config, run_dir)
+
+
+def _of_pairs() -> str:
+    """What the help adds, since the flags of fine-tuning have a parser of their own."""
+    flags = ", ".join("--" + one.name.replace("_", "-") for one in fields(PairsConfig))
+    return f"With --pairs DATA they are fine-tuned on prepared videos instead; the flags then are {flags}."
 
 
 def _take_reader(model: FaceModel, path: Path) -> None:

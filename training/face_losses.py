@@ -14,6 +14,8 @@ from training.pairs import Blur, Truth
 
 #: What one unit of each guide is worth: about the spread of the quantity over people and frames.
 POSE_UNIT, KEYPOINT_UNIT, EXPRESSION_UNIT = Blur(degrees=10.0, shift=0.05, scale=0.1), 0.01, 0.01
+#: Which branch of Eq. 4 may carry no gradient.
+DETACH = ("none", "A", "B")
 #: Where shoulders begin below the head's origin, in canonical units, how far they reach to each side, and above which
 #: height nothing of them is seen.
 BODY_TOP, BODY_HALF_WIDTH, ABOVE_BODY = 0.8, 0.5, 0.5

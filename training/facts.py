@@ -21,9 +21,11 @@ def training_facts(
     config: LoopConfig, corpus: str, stage: str, run_dir: Path, step: int, seen: DataCard | None = None
 ) -> dict[str, Any]:
     """The resolved config, the command, the hardware, the time, the corpus hash and how much was ``seen`` of whom; no
-    folder of this machine."""
-    log = run_dir / "log.jsonl"
-    last = log.read_text().splitlines()[-1:] if log.exists() else []
+    folder of this machine. The best state so far lies in a folder of its own, below that of the log."""
+    log = next(
+        (folder / "log.jsonl" for folder in (run_dir, run_dir.parent) if (folder / "log.jsonl").exists()), run_dir
+    )
+    last = log.read_text().splitlines()[-1:] if log.is_file() else []
     return portable(
         {
             **dataclasses.asdict(config),

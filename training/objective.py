@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -21,13 +22,17 @@ class MotionRecipe(LoopConfig):
     corpus: str = "data/corpus"
     clips: int = 0  # train on that many clips only; 0: all
     batch: int = 32
-    audio_path: str = ""  # the folder of wav2vec2 weights where the encoder needs one
+    audio_weights: str = ""  # the folder of wav2vec2 weights where the encoder needs one
+    features: str = ""  # where the encoded sound is kept; empty: beside the corpus
+    validate_clips: int = 8  # clips of held-out speakers that --validate-every measures
     start: float = 0.15  # share of windows without previous frames
     repeat: float = 0.10  # share whose previous frames hold one picture, as a portrait does
     at_start: float = 0.03  # share that begin with their clip
     prev_noise_max: float = 0.17  # sigma of the noise on previous motion (Eq. 9); 0 is the ablation
     lip_weight: float = 1.0
     snr_limit: float = 0.0  # where the SNR weight is clipped; 0: the plain error of the target
+
+    free: ClassVar[frozenset[str]] = LoopConfig.free | {"features", "validate_clips"}
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,12 @@ def expression_weight(live: Tensor, lip_weight: float) -> Tensor:
     lips[list(LIP_KEYPOINTS)] = lip_weight
     weight = live.float() * lips.flatten()
     return weight / weight.sum()
+
+
+def channel_mean(square: Tensor, weight: Tensor) -> Tensor:
+    """``square`` (..., C) times ``weight`` (C,), summed over the channels in float32; a matrix product would be taken
+    in half precision where the networks run in it."""
+    return (square.float() * weight).sum(-1)
 
 
 def masked_mean(values: Tensor, weight: Tensor, valid: Tensor) -> Tensor:

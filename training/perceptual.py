@@ -112,10 +112,10 @@ def perceptual_distance(net: FeatureNet, first: Tensor, second: Tensor, norm: st
 
     ``norm`` "l2" is the paper's (Eq. 4), per layer sqrt(mean square + 1e-8); "l1" is face-vid2vid's.
     """
-    total = first.new_zeros(())
+    total = torch.zeros((), device=first.device)
     for _ in range(scales):
         for a, b in zip(net.features(first), net.features(second), strict=True):
-            gap = a - b
+            gap = a.float() - b.float()  # means in half precision lose what small gaps add up to
             total = total + (gap.abs().mean() if norm == "l1" else (gap.square().mean() + 1e-8).sqrt())
         first, second = F.avg_pool2d(first, 2), F.avg_pool2d(second, 2)
     return total / scales

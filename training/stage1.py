@@ -11,26 +11,29 @@ import torch
 from torch import Tensor, nn
 
 from playmate_core.diffusion.denoiser import MotionConfig, MotionDenoiser
-from playmate_core.diffusion.normalisation import EXPRESSION_CHANNELS, MotionStatistics, measure_statistics
+from playmate_core.diffusion.normalisation import EXPRESSION_CHANNELS, MotionStatistics
 from playmate_core.diffusion.samplers import Schedule, predicted_x0
 from playmate_core.errors import UserError
-from playmate_core.speech import make_encoder
 from playmate_core.weights import files as weights
-from training.clip import Clip
-from training.clip_windows import Windows, WindowSampler, clip_tensors, silence
+from training.clip_store import ClipStore, open_clips
+from training.clip_windows import Windows, WindowSampler
 from training.config import parse
-from training.data import load_clips
-from training.data_card import DataCard, data_card
+from training.data_card import DataCard
 from training.facts import training_facts
 from training.loop import train
 from training.objective import (
     MotionRecipe,
     Noised,
+    channel_mean,
     diffuse,
     expression_weight,
     masked_mean,
     snr_weight,
 )
+from training.processes import processes
+from training.stage import Scores
+from training.standin import heard_through
+from training.validation import HeldOut, held_out
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +68,7 @@ class Stage1:
         self.config, self.denoiser, self.sampler = config, denoiser, sampler
         self.seen = seen or DataCard()
         self.schedule = Schedule.linear()
+        self.held_out: HeldOut | None = None
 
     def modules(self) -> Mapping[str, nn.Module]:
         return {"denoiser": self.denoiser}
@@ -98,6 +102,12 @@ class Stage1:
             values["loss"] = values["loss"] + c.velocity_weight * values["velocity"]
         return values
 
+    def validate(self, device: torch.device) -> Scores:
+        """See Validated: the better state is the one whose lips follow the speech more closely."""
+        held = self.held_out or held_out_clips(self.config, self.config.model)
+        figures = held.figures(self.denoiser, None, device)
+        return Scores(figures["lip_correlation"], figures)
+
     def save(self, run_dir: Path, step: int) -> None:
         weights.save(
             self.denoiser,
@@ -113,7 +123,7 @@ class Stage1:
         per_channel = expression_weight(self.denoiser.statistics.live, self.config.lip_weight)
         valid = batch.valid[:, -weight.shape[1] :]
         moving = ~batch.pose_static[:, None] & valid
-        expression = masked_mean(square[..., :EXPRESSION_CHANNELS] @ per_channel, weight, valid)
+        expression = masked_mean(channel_mean(square[..., :EXPRESSION_CHANNELS], per_channel), weight, valid)
         pose = masked_mean(square[..., EXPRESSION_CHANNELS:].mean(-1), weight * moving, moving)
         return {"loss": expression + self.config.pose_weight * pose, "expression": expression, "pose": pose}
 
@@ -124,40 +134,44 @@ class Stage1:
         return self._two_means(square, sure * batch.valid[:, 1:], batch)["loss"]
 
 
-def read_clips(config: MotionRecipe) -> Sequence[Clip]:
-    """The training clips the recipe asks for. Raises UserError where there are fewer."""
-    clips = load_clips(Path(config.corpus), "train")
+def read_clips(config: MotionRecipe, model: MotionConfig) -> ClipStore:
+    """The training clips the recipe asks for, as ``model`` hears them. Raises UserError where there are fewer."""
+    clips = open_clips(config.corpus, "train", model.audio_encoder, config.audio_weights, config.features)
     if len(clips) < config.clips:
         raise UserError(
             f"{config.corpus} has {len(clips)} training clips and --clips asks for {config.clips}; make more."
         )
-    return clips[: config.clips or None]
+    return clips.first(config.clips)
 
 
-def make_sampler(
-    clips: Sequence[Clip], statistics: MotionStatistics, model: MotionConfig, audio_path: str = ""
-) -> WindowSampler:
-    """Encode every clip once and concatenate them, in the model space of ``statistics``."""
-    encoder = make_encoder(model.audio_encoder, audio_path or None)
-    tensors = [clip_tensors(clip, statistics, encoder, model.pose_normalisation) for clip in clips]
-    sampler = WindowSampler(tensors, statistics.silence, model.window, model.previous)
-    static = sum(clip.pose_static for clip in tensors)
-    logger.info("%d clips, %d frames; %d with a still head.", len(tensors), sampler.frames, static)
+def held_out_clips(config: MotionRecipe, model: MotionConfig, labelled: bool = False) -> HeldOut:
+    """The clips to validate on."""
+    return held_out(config.corpus, model.audio_encoder, config.audio_weights, config.validate_clips, labelled)
+
+
+def make_sampler(clips: ClipStore, statistics: MotionStatistics, model: MotionConfig) -> WindowSampler:
+    """Windows of ``clips`` in the model space of ``statistics``."""
+    frames = clips.frames(statistics, model.pose_normalisation)
+    sampler = WindowSampler(frames, statistics.silence.cpu().clone(), model.window, model.previous)
+    if processes().is_main:
+        static = int(frames.labels.pose_static.sum())
+        logger.info("%d clips, %d frames; %d with a still head.", len(clips), sampler.frames, static)
     return sampler
 
 
-def build(config: Stage1Config, clips: Sequence[Clip]) -> Stage1:
+def build(config: Stage1Config, clips: ClipStore) -> Stage1:
     """A fresh denoiser that carries the statistics of ``clips``, and the windows to train it on."""
     torch.manual_seed(config.seed)
     denoiser = MotionDenoiser(config.model)
-    encoder = make_encoder(config.model.audio_encoder, config.audio_path or None)
-    measured = measure_statistics([c.motion for c in clips], [c.keypoints for c in clips], silence(encoder))
-    denoiser.statistics.load_state_dict(measured.state_dict())
-    sampler = make_sampler(clips, denoiser.statistics, config.model, config.audio_path)
-    return Stage1(config, denoiser, sampler, data_card(Path(config.corpus), clips))
+    denoiser.statistics.load_state_dict(clips.statistics.state_dict())
+    seen = heard_through(config.audio_weights, clips.card)
+    return Stage1(config, denoiser, make_sampler(clips, denoiser.statistics, config.model), seen)
 
 
 def main(argv: Sequence[str]) -> None:
     """Measure the statistics of the training clips, then train the denoiser on them."""
-    config = parse(Stage1Config, argv, "Train the motion denoiser on a corpus.")
-    train(build(config, read_clips(config)), config, config.out)
+    config = parse(Stage1Config, argv, "Train the motion denoiser on a corpus.", section=Stage1.name)
+    stage = build(config, read_clips(config, config.model))
+    if config.validate_every:
+        stage.held_out = held_out_clips(config, config.model)
+    train(stage, config, config.out)

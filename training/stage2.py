@@ -17,21 +17,25 @@ from playmate_core.diffusion.samplers import Schedule
 from playmate_core.errors import UserError
 from playmate_core.values import EMOTIONS
 from playmate_core.weights import files as weights
-from training.clip import UNLABELLED, Clip
+from training.clip_store import ClipStore
 from training.clip_windows import Windows, WindowSampler
 from training.config import parse
-from training.data_card import DataCard, data_card
+from training.data_card import DataCard
 from training.facts import training_facts
 from training.loop import train
 from training.objective import (
     MotionRecipe,
+    channel_mean,
     diffuse,
     expression_weight,
     masked_mean,
     snr_weight,
 )
-from training.stage1 import make_sampler, read_clips
+from training.stage import Scores
+from training.stage1 import held_out_clips, make_sampler, read_clips
+from training.standin import heard_through
 from training.synthetic.clips import LEVELS
+from training.validation import HeldOut
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,7 @@ class Stage2Config(MotionRecipe):
     batch: int = 24
     drop_both: float = 0.07  # neither voice nor emotion
     drop_emotion: float = 0.10  # the voice alone; the voice is never dropped alone (Eq. 8)
+    drop_identity: float = 0.05  # independently of the other two, as in stage 1
 
 
 class Stage2:
@@ -66,6 +71,7 @@ class Stage2:
         self.base = base.eval().requires_grad_(False)
         self.base_hash = weights.tensor_hash(base)
         self.schedule = Schedule.linear()
+        self.held_out: HeldOut | None = None
 
     def modules(self) -> Mapping[str, nn.Module]:
         return {"controller": self.controller}
@@ -80,8 +86,8 @@ class Stage2:
     def loss(self, batch: Windows, step: int, generator: torch.Generator) -> dict[str, Tensor]:
         c, target = self.config, self.base.config.target
         self.base.to(batch.motion.device)
-        u = torch.rand(len(batch.motion), generator=generator)
-        both, null = u < c.drop_both, u < c.drop_both + c.drop_emotion
+        u = torch.rand(2, len(batch.motion), generator=generator)
+        both, null = u[0] < c.drop_both, u[0] < c.drop_both + c.drop_emotion
         noised = diffuse(
             batch,
             self.sampler.previous,
@@ -89,7 +95,7 @@ class Stage2:
             self.schedule,
             c.prev_noise_max,
             drop_audio=both,
-            drop_identity=torch.zeros_like(both),
+            drop_identity=u[1] < c.drop_identity,
             generator=generator,
         )
         frames = batch.valid.shape[1]
@@ -102,7 +108,13 @@ class Stage2:
         square = (prediction - noised.target[..., :EXPRESSION_CHANNELS]).square()
         weight = batch.valid * snr_weight(self.schedule, target, c.snr_limit, noised.t)[:, None]
         per_channel = expression_weight(self.base.statistics.live, c.lip_weight)
-        return {"loss": masked_mean(square @ per_channel, weight, batch.valid)}
+        return {"loss": masked_mean(channel_mean(square, per_channel), weight, batch.valid)}
+
+    def validate(self, device: torch.device) -> Scores:
+        """See Validated: the better state is the one whose mean expression is nearer to that of the emotion."""
+        held = self.held_out or held_out_clips(self.config, self.base.config, labelled=True)
+        figures = held.figures(self.base, self.controller, device)
+        return Scores(-figures["expression_offset"], figures)
 
     def save(self, run_dir: Path, step: int) -> None:
         """Write the controller and the hash of its base. Raises RuntimeError if the base did not stay as it was."""
@@ -129,14 +141,14 @@ def drawn_where_unknown(intensity: Tensor, generator: torch.Generator) -> Tensor
 
 
 def build(
-    config: Stage2Config, base: MotionDenoiser, clips: Sequence[Clip], facts: weights.Description | None = None
+    config: Stage2Config, base: MotionDenoiser, clips: ClipStore, facts: weights.Description | None = None
 ) -> Stage2:
     """A fresh controller for ``base``, and windows of the labelled ``clips`` in the base's own model space.
 
     ``facts`` is what the base's file says of itself. Raises UserError where no clip is labelled.
     """
-    labelled = [clip for clip in clips if clip.emotion != UNLABELLED]
-    if not labelled:
+    labelled = clips.labelled()
+    if not len(labelled):
         raise UserError(
             f"None of the {len(clips)} training clips of {config.corpus} has an emotion's name, expected some; give"
             " labels when you prepare the corpus (--labels), or another --corpus."
@@ -147,13 +159,16 @@ def build(
             f"--model-width is {config.model.width}, but the base {config.base} has {base.config.width}; give the same."
         )
     controller = EmotionController(config.model)
-    sampler = make_sampler(labelled, base.statistics, base.config, config.audio_path)
-    seen = data_card(Path(config.corpus), labelled)
+    sampler = make_sampler(labelled, base.statistics, base.config)
+    seen = heard_through(config.audio_weights, labelled.card)
     return Stage2(config, base, controller, sampler, seen.on_top_of(facts) if facts else seen)
 
 
 def main(argv: Sequence[str]) -> None:
     """Load the base, then train the controller on clips that carry an emotion's name."""
-    config = parse(Stage2Config, argv, "Train the emotion controller on a frozen stage 1.")
+    config = parse(Stage2Config, argv, "Train the emotion controller on a frozen stage 1.", section=Stage2.name)
     base = weights.load_motion(config.base)
-    train(build(config, base, read_clips(config), weights.describe(config.base)), config, config.out)
+    stage = build(config, base, read_clips(config, base.config), weights.describe(config.base))
+    if config.validate_every:
+        stage.held_out = held_out_clips(config, base.config, labelled=True)
+    train(stage, config, config.out)

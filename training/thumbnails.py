@@ -46,8 +46,14 @@ SHOTS: dict[str, tuple[Shot, ...]] = {
     "still_head_lips_only": tuple(Shot("neutral", moment=moment, pose="held") for moment in MOMENTS),
     "emotion_score": (Shot("neutral"), Shot("happy"), Shot("surprised")),
     "compare_seeds": tuple(Shot("angry", seed=seed) for seed in (1, 2)),
+    "talk_on_a_photograph": (Shot("surprised", moment=0.3), Shot("happy", moment=0.3)),
+    "two_models_side_by_side": (Shot("fear", seed=3, moment=0.6), Shot("happy", seed=4, moment=0.6)),
     "pose_from_a_clip": TURNED,
     "swap_the_pose_source": (Shot("happy", pose="-20"), Shot("happy", pose="20")),
+    "direct_the_performance": tuple(Shot("happy", moment=moment, pose="held") for moment in MOMENTS),
+    "choose_a_take": tuple(Shot(emotion, seed=seed) for emotion in ("happy", "sad") for seed in range(4)),
+    "fix_and_keep": (Shot("neutral", seed=4, moment=0.3), Shot("neutral", seed=4, moment=0.7)),
+    "emotion_from_subtitles": (Shot("neutral", moment=0.1), Shot("happy", moment=0.4), Shot("surprised", moment=0.8)),
     "video_driven": (Shot("surprised", pose="20"), Shot("sad", pose="0"), Shot("happy", pose="-20")),
 }
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import blueprint
+from direct_graphs import DIRECTING
 from graphs import GRAPHS
 
 HERE = Path(__file__).resolve().parent
@@ -24,7 +25,7 @@ def dump(value: Any) -> str:
 def files() -> dict[str, str]:
     """Path below workflows/ -> what stands there."""
     made = {f"blueprints/{blueprint.NAME}.json": dump(blueprint.saved())}
-    for name, draw in GRAPHS.items():
+    for name, draw in {**GRAPHS, **DIRECTING}.items():
         graph = draw()
         made[f"{name}.json"], made[f"api/{name}.json"] = dump(graph.saved()), dump(graph.prompt)
     return made

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,9 @@ from typing import Any
 import layout
 
 from playmate_core.version import DISTRIBUTION, version
-from playmate_core.weights.catalogue import LIVEPORTRAIT_HUMAN
+from playmate_core.weights.catalogue import DITTO, JOYVASA, LIVEPORTRAIT_HUMAN
 from playmate_core.weights.folders import megabytes
+from playmate_core.weights.model_file import ModelFile
 
 NODES = json.loads((Path(__file__).resolve().parents[1] / "tests" / "data" / "nodes.json").read_text(encoding="utf-8"))
 WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
@@ -53,6 +54,20 @@ CORE: dict[str, dict[str, Any]] = {
         "output": [],
         "display_name": "Save Video",
     },
+    "ImageStitch": {
+        "input": {
+            "required": {
+                "image1": ["IMAGE"],
+                "direction": ["COMBO", {"default": "right"}],
+                "match_image_size": ["BOOLEAN", {"default": True}],
+                "spacing_width": ["INT", {"default": 0}],
+                "spacing_color": ["COMBO", {"default": "white"}],
+            },
+            "optional": {"image2": ["IMAGE"]},
+        },
+        "output": ["IMAGE"],
+        "display_name": "Image Stitch",
+    },
     "ImagePadForOutpaint": {
         "input": {
             "required": {
@@ -65,20 +80,32 @@ CORE: dict[str, dict[str, Any]] = {
         "display_name": "Pad Image for Outpainting",
     },
 }
+
+
+def _offered(file: ModelFile) -> dict[str, str]:
+    """An entry of a node's ``models``; a hash only where one is public."""
+    known = {"hash": file.sha256, "hash_type": "SHA256"} if file.sha256 else {}
+    return {"name": file.name, "url": file.url, "directory": file.folder, **known}
+
+
 #: What ComfyUI's page offers to download when the file that a node has chosen is not there. Measured on frontends 1.27
 #: and 1.49: of the files a node lists, those count whose name is the value of one of its widgets, so with a bundled
 #: model nothing is said to be missing; with the file chosen and absent 1.27 opens its missing-models dialog and 1.49
 #: marks the node red, both with a download. Of LivePortrait's five files the first is such a value; Load Face Model's
-#: sentence and the note name the other four.
+#: sentence and the note name the other four. Frontends up to 1.58 download .pt and .pth, but no .pkl and no .onnx:
+#: JoyVASA's template and Ditto's configuration and encoder are linked in the note and named by Load Motion Model.
 LISTED = {
-    "PlaymateLoadFaceModel": [
-        {"name": file.name, "url": file.url, "directory": file.folder, "hash": file.sha256, "hash_type": "SHA256"}
-        for file in LIVEPORTRAIT_HUMAN.files
-    ]
+    "PlaymateLoadFaceModel": [_offered(file) for file in LIVEPORTRAIT_HUMAN.files],
+    "PlaymateLoadMotionModel": [_offered(file) for file in (*JOYVASA.files, *DITTO.files)],
 }
-LINKS = ", ".join(
-    f"[{file.name.partition('.')[0]}]({file.url}) ({megabytes(file.size)})" for file in LIVEPORTRAIT_HUMAN.files
-)
+
+
+def _links(files: Iterable[ModelFile]) -> str:
+    """The files of a set as links with their sizes."""
+    return ", ".join(f"[{Path(file.name).name}]({file.url}) ({megabytes(file.size)})" for file in files)
+
+
+LINKS = _links(LIVEPORTRAIT_HUMAN.files)
 #: Bold and not code: on the colour of a note, code cannot be read in Nodes 2.0 (frontend 1.49).
 WEIGHTS_NOTE = (
     "**LivePortrait weights.** The bundled face model knows drawn heads only. For photographs put LivePortrait's five"
@@ -86,8 +113,17 @@ WEIGHTS_NOTE = (
     f" MIT licence. Download: {LINKS}. To find the face in any picture also install"
     " **mediapipe**, or **insightface** (its models are for non-commercial use)."
 )
-#: What is read of it: the names of the files without their addresses.
-WEIGHTS_TEXT = re.sub(r"\]\([^)]*\)", "", WEIGHTS_NOTE)
+GENERATORS_NOTE = (
+    "**JoyVASA** (MIT, no emotions of its own) goes with its folders into **models/joyvasa**:"
+    f" {_links(JOYVASA.files)}. **Ditto** (Apache-2.0, eight emotions, needs onnxruntime) goes with its folders into"
+    f" **models/ditto**: {_links(DITTO.files)}. Both learned mostly Chinese and English. **playmate weights fetch**"
+    " with **liveportrait**, **joyvasa** or **ditto** puts all of a set into place."
+)
+
+
+def as_read(note: str) -> str:
+    """What is read of a note: the names of the files without their addresses."""
+    return re.sub(r"\]\([^)]*\)", "", note)
 
 
 @dataclass(frozen=True)
@@ -225,7 +261,7 @@ class Graph:
             "type": "MarkdownNote",
             "title": f"About: {self.title}",
             "pos": [-450, -50],
-            "size": [400, 120 + 17 * (len(self.note) + len(WEIGHTS_TEXT)) // 60],
+            "size": [400, 120 + 17 * len(as_read(self.note + WEIGHTS_NOTE)) // 60],
             "flags": {},
             "order": number - 1,
             "mode": 0,

@@ -30,6 +30,7 @@ SHOWN = (
     "PlaymatePaste",
     "PlaymatePlot",
     "PlaymatePreview",
+    "PlaymateContactSheet",
     "PlaymateTalk",
     "Preview",
     "Create",

@@ -11,6 +11,7 @@ const COLOURS = {
     PLAYMATE_EMOTION: "#f687b3",
     PLAYMATE_POSE: "#f6e05e",
     PLAYMATE_MOTION: "#fc8181",
+    PLAYMATE_TAKES: "#e53e3e",
 };
 
 function colour() {

@@ -21,10 +21,11 @@ from .terminal import (
     command,
     device_flag,
     face_flags,
-    mark_flag,
+    mark_flags,
     precision_flag,
     resume_flag,
     say,
+    signing,
     weights_flag,
 )
 from .weights import add_models_flag, resolved
@@ -77,7 +78,7 @@ def _add_flags(to: argparse.ArgumentParser) -> None:
     _drive_flags(to.add_argument_group("how the face is driven"))
     run = _run_flags(to)
     precision_flag(run)
-    mark_flag(run)
+    mark_flags(run)
     resume_flag(run)
 
 
@@ -191,6 +192,7 @@ def _request(options: argparse.Namespace, film: FaceVideoOptions) -> AnimateRequ
         device=options.device,
         precision=options.precision,
         mark=not options.no_mark,
+        sign=signing(options),
     )
 
 

@@ -132,6 +132,12 @@ def choice(to: argparse._ActionsContainer, name: str, default: str, choices: Ite
     to.add_argument(name, type=OneOf(names), default=default, metavar="|".join(names), help=f"{what} ({default})")
 
 
+def choice_or_none(to: argparse._ActionsContainer, name: str, choices: Iterable[str], what: str) -> None:
+    """A flag that takes one of ``choices`` and decides nothing where it is left out."""
+    names = tuple(choices)
+    to.add_argument(name, type=OneOf(names), default=None, metavar="|".join(names), help=what)
+
+
 def path(text: str) -> Path:
     """A file or folder."""
     named = Path(not_blank(text))

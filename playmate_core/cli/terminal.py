@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from ..detection.detectors import DETECTORS
 from ..errors import UserError, elided, suggestion, with_article
+from ..media.credentials import Signing
 from ..rendering.device import AUTO, PRECISIONS
 from ..rendering.source_video import FaceVideoOptions
 from .arguments import choice, crop, not_blank, number, path, unknown_choice, which_face
@@ -134,9 +135,20 @@ def audio_track_flag(to: argparse._ActionsContainer, owner: type, what: str) -> 
     number(to, "--audio-track", owner, "audio_track", which)
 
 
-def mark_flag(to: argparse._ActionsContainer) -> None:
-    """Add ``--no-mark``."""
+def mark_flags(to: argparse._ActionsContainer) -> None:
+    """Add ``--no-mark``, ``--sign`` and ``--key``."""
     to.add_argument("--no-mark", action="store_true", help="do not store in the video that it is synthetic, nor how")
+    what = "sign that with your certificate, as Content Credentials (needs c2pa-python)"
+    to.add_argument("--sign", metavar="CERT.pem", type=path, help=what)
+    to.add_argument("--key", metavar="KEY.pem", type=path, help="the private key of that certificate")
+
+
+def signing(options: argparse.Namespace) -> Signing | None:
+    """Who signs the video. Raises UserError for a certificate without a key, or a key without one."""
+    if (options.sign is None) != (options.key is None):
+        given, missing = ("--sign", "--key KEY.pem") if options.sign else ("--key", "--sign CERT.pem")
+        raise UserError(f"{given} needs {missing} too; please give the certificate and its private key.")
+    return None if options.sign is None else Signing(options.sign, options.key)
 
 
 def face_flags(to: argparse._ActionsContainer, what: str, prefix: str = "") -> None:

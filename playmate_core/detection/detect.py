@@ -91,7 +91,8 @@ class FaceSelection:
     def crop(self, image: Tensor, size: int, options: CropOptions | None = None) -> FaceCrop:
         """The crop of a picture (H, W, 3)."""
         affine = self.crop_to_image(image.shape[0], image.shape[1], size, options)
-        return FaceCrop(image, affine, size, self.detected, None if self.face is None else self.face.finest)
+        seen = (None, None) if self.face is None else (self.face.finest, self.face.mesh)
+        return FaceCrop(image, affine, size, self.detected, *seen)
 
 
 def select_face(

@@ -41,13 +41,15 @@ class Face:
     """A detected face: ``box`` in pixels, ``landmarks`` (N, 2) in pixels where known, and a ``score``.
 
     ``fine`` are LivePortrait's 203 points, where its network is available. Pictures are cropped by ``landmarks``, video
-    frames by ``fine`` (docs/liveportrait.md 6.5), on which openings are measured too.
+    frames by ``fine`` (docs/liveportrait.md 6.5), on which openings are measured too. ``mesh`` (478, 3) are MediaPipe's
+    points with their depth, in pixels as well.
     """
 
     box: Box
     landmarks: Tensor | None = None
     score: float = 1.0
     fine: Tensor | None = None
+    mesh: Tensor | None = None
 
     @property
     def finest(self) -> Tensor | None:
@@ -201,9 +203,11 @@ def _mediapipe(threshold: float = _MEDIAPIPE_THRESHOLD) -> Detector:
         raise UserError(f"{path} is not a face landmarker that MediaPipe can read; please fetch it again.") from problem
 
     def detect(image: Tensor) -> tuple[Face, ...]:
-        size = torch.tensor(image.shape[1::-1], dtype=torch.float32)
-        meshes = found_in(np.ascontiguousarray(to_bytes(image).numpy()))
-        return _largest_first(Face.of(torch.tensor([[p.x, p.y] for p in mesh]) * size) for mesh in meshes)
+        height, width = image.shape[:2]
+        size = torch.tensor([width, height, width], dtype=torch.float32)  # depth is in units of the width
+        found = found_in(np.ascontiguousarray(to_bytes(image).numpy()))
+        meshes = (torch.tensor([[p.x, p.y, p.z] for p in points]) * size for points in found)
+        return _largest_first(replace(Face.of(mesh[:, :2]), mesh=mesh) for mesh in meshes)
 
     return detect
 

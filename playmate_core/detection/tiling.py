@@ -57,8 +57,9 @@ class Windowed:
             box = (left + across.start, top + down.start, right + across.start, bottom + down.start)
             ends = ((box[0], across.start, 0), (box[1], down.start, 0), (-box[2], -across.stop, -width))
             if all(at > edge or edge == border for at, edge, border in (*ends, (-box[3], -down.stop, -height))):
-                shift = torch.tensor([across.start, down.start])
-                yield replace(face, box=box, landmarks=None if face.landmarks is None else face.landmarks + shift)
+                shift = torch.tensor([across.start, down.start, 0])
+                landmarks = None if face.landmarks is None else face.landmarks + shift[:2]
+                yield replace(face, box=box, landmarks=landmarks, mesh=None if face.mesh is None else face.mesh + shift)
 
 
 def searching(detector: Detector) -> Detector:

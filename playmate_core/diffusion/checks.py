@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..errors import UserError
 from ..values import KEYPOINTS, AudioFeatures, EmotionCurve, expect, expect_same_rate
@@ -14,8 +14,11 @@ from .request import GenerationRequest
 NEUTRAL = "neutral"
 
 
-def check_request(request: GenerationRequest) -> None:
-    """Raise ValueError or UserError for a malformed portrait, speech without frames, and non-finite numbers."""
+def check_request(request: GenerationRequest, *modules: nn.Module) -> None:
+    """Raise ValueError or UserError for a malformed portrait, speech without frames, non-finite numbers, and networks
+    in training mode."""
+    if any(module.training for module in modules):
+        raise ValueError("The motion model is in training mode, where dropout adds noise; call train(False) first.")
     keypoints, rest, audio = request.portrait_keypoints, request.rest, request.audio
     expect("portrait_keypoints", keypoints, KEYPOINTS, 3)
     if len(rest) != 1:

@@ -22,7 +22,6 @@ from .normalisation import (
     POSE_CHANNELS,
     POSE_NORMALISATIONS,
     MotionStatistics,
-    measure_statistics,
 )
 from .samplers import TARGETS
 
@@ -33,7 +32,6 @@ __all__ = [
     "MotionStatistics",
     "PreparedConditions",
     "WindowContext",
-    "measure_statistics",
 ]
 
 FUSIONS = ("add", "concat")

@@ -7,7 +7,9 @@ it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -36,6 +38,31 @@ class EmotionConfig:
     def tiny() -> EmotionConfig:
         """The controller of ``MotionConfig.tiny()``."""
         return EmotionConfig(width=128, heads=4)
+
+
+@dataclass(frozen=True)
+class IntensityCalibration:
+    """The intensities that a controller needs to show LEVELS of what true faces show: ``needed`` (E, 3) in the order of
+    ``emotions``, rising. ``measured`` says how they were found. See docs/method.md 1.11."""
+
+    emotions: tuple[str, ...]
+    needed: tuple[tuple[float, ...], ...]
+    measured: str = ""
+
+    LEVELS: ClassVar[tuple[float, ...]] = (1 / 3, 2 / 3, 1.0)
+
+    def __post_init__(self) -> None:
+        rising = all(0.0 < a < b < c <= 2.0 for a, b, c in self.needed)
+        if len(self.needed) != len(self.emotions) or not rising:
+            raise ValueError(f"Expected three rising intensities up to 2 for each emotion, got {self.needed}.")
+
+    def network_intensity(self, weights: Tensor, intensity: Tensor) -> Tensor:
+        """What the controller is given for an ``intensity`` (T,) of ``weights`` (T, E), straight lines between LEVELS;
+        of several emotions at once the mean by their weights."""
+        known, at = [0.0, *self.LEVELS], intensity.double().clamp(0.0, 1.0).numpy()
+        each = torch.stack([torch.from_numpy(np.interp(at, known, [0.0, *row])) for row in self.needed], -1)  # (T, E)
+        total = weights.sum(-1).clamp(min=1e-9)
+        return ((weights.double() * each).sum(-1) / total).to(intensity)
 
 
 class DiTBlock(nn.Module):
@@ -68,6 +95,7 @@ class EmotionController(nn.Module):
         super().__init__()
         d, classes = config.width, len(config.emotions)
         self.config = config
+        self.calibration: IntensityCalibration | None = None
         self.classes = nn.Parameter(0.02 * torch.randn(classes, d))
         self.null = nn.Parameter(0.02 * torch.randn(d))
         self.strength = nn.Parameter(torch.zeros(d))

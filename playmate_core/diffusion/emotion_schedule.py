@@ -10,6 +10,7 @@ from torch import Tensor
 from ..errors import UserError, elided, suggestion
 from ..ranges import check_seconds
 from ..values import EMOTIONS, FPS, EmotionCurve
+from .options import GuidanceKeys
 
 #: The name for no emotion control: the speech alone decides.
 NO_EMOTION = "none"
@@ -39,10 +40,18 @@ EmotionKeys = tuple[EmotionKey, ...]
 
 
 @dataclass(frozen=True)
+class ShapedKeys:
+    """``keys`` whose intensity is multiplied by ``shape`` over time."""
+
+    keys: EmotionKeys
+    shape: GuidanceKeys
+
+
+@dataclass(frozen=True)
 class EmotionSchedule:
     """Weighted timelines: ``layers`` of (weight, keys). Its length is that of the speech it is applied to."""
 
-    layers: tuple[tuple[float, EmotionKeys], ...]
+    layers: tuple[tuple[float, EmotionKeys | ShapedKeys], ...]
 
     @staticmethod
     def constant(name: str, intensity: float) -> EmotionSchedule:
@@ -66,6 +75,19 @@ class EmotionSchedule:
         mine = tuple((weight * (1.0 - share), keys) for weight, keys in self.layers)
         theirs = tuple((weight * share, keys) for weight, keys in other.layers)
         return EmotionSchedule(tuple(layer for layer in mine + theirs if layer[0] > 0))
+
+    def shaped(self, shape: GuidanceKeys) -> EmotionSchedule:
+        """The schedule with its intensity multiplied by ``shape``. Raises UserError for a schedule that has a shape."""
+        layers = []
+        for weight, keys in self.layers:
+            if isinstance(keys, ShapedKeys):
+                raise UserError("This emotion already follows a curve; please shape it once.")
+            layers.append((weight, ShapedKeys(keys, shape)))
+        return EmotionSchedule(tuple(layers))
+
+    def summary(self) -> str:
+        """The schedule in one line of at most 300 characters: its timelines with their weights."""
+        return elided(" + ".join(_said(weight, keys) for weight, keys in self.layers), 300)
 
     def curve(self, frames: int, fps: float = FPS) -> EmotionCurve | None:
         """One row per frame; None if no layer controls the emotion.
@@ -100,8 +122,12 @@ def read_emotion_schedule(text: str, intensity: float) -> EmotionKeys:
     return keys
 
 
-def emotion_curve(keys: EmotionKeys, frames: int, fps: float = FPS) -> EmotionCurve | None:
-    """The keys as one row per frame, blended over BLEND_SECONDS before each key; None for NO_EMOTION."""
+def emotion_curve(keys: EmotionKeys | ShapedKeys, frames: int, fps: float = FPS) -> EmotionCurve | None:
+    """The keys as one row a frame, blended over BLEND_SECONDS up to each key; None for NO_EMOTION."""
+    if isinstance(keys, ShapedKeys):
+        plain = emotion_curve(keys.keys, frames, fps)
+        factor = keys.shape.at(torch.arange(frames), fps)
+        return None if plain is None else replace(plain, intensity=(plain.intensity * factor).clamp(0.0, 1.0))
     if keys[0].name == NO_EMOTION:
         return None
     time = torch.arange(frames, dtype=torch.float64) / fps
@@ -112,6 +138,13 @@ def emotion_curve(keys: EmotionKeys, frames: int, fps: float = FPS) -> EmotionCu
         weights = torch.lerp(weights, key.shares.expand_as(weights), share[:, None])
         intensity = torch.lerp(intensity, torch.full((frames,), key.intensity), share)
     return EmotionCurve(weights, intensity, fps=fps)
+
+
+def _said(weight: float, keys: EmotionKeys | ShapedKeys) -> str:
+    shaped = isinstance(keys, ShapedKeys)
+    plain = keys.keys if isinstance(keys, ShapedKeys) else keys
+    text = ",".join(f"{key.seconds:g}:{key.name}@{key.intensity:g}" for key in plain)
+    return f"{weight:g} x {text}{' shaped' if shaped else ''}" if weight != 1.0 or shaped else text
 
 
 def _key(entry: str, text: str, intensity: float) -> EmotionKey:

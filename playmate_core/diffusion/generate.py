@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -17,18 +17,20 @@ from torch import Tensor, nn
 from ..errors import UserError
 from ..progress import Progress
 from ..speech import AudioEncoder, make_encoder
-from ..values import AudioFeatures, EmotionCurve, Motion
-from .checks import check_curve, check_request, columns_by_name
+from ..values import AudioFeatures, Motion
+from .checks import check_request
+from .controlled_emotion import controlled_emotion
 from .denoiser import MotionDenoiser, WindowContext
 from .emotion import EmotionController
 from .guidance import EmotionCondition, Scales, as_clean, guided
-from .noise import FreshNoise
+from .known_frames import KnownFrames, holding
+from .noise import FreshNoise, WindowNoise
 from .normalisation import EXPRESSION_CHANNELS, MOTION_CHANNELS, standardised_identity, to_expression
 from .options import SamplingOptions, window_of
 from .pose_prior import ANGLE_LIMITS, POSE_CLAMPED, POSE_LIMIT, PosePrior
-from .request import GenerationRequest, joined
+from .request import BaseGenerator, GenerationRequest, joined
 from .samplers import Schedule, sample
-from .windows import WindowPlan, counted, cross_fade, last_frames, stride
+from .windows import WindowPlan, counted, cross_fade, held_frames, last_frames, stride
 
 __all__ = ["PlaymateGenerator", "SamplingOptions", "generate", "iterate", "joined", "stride"]
 
@@ -36,7 +38,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class GenerationPlan:
+class SamplingPlan:
     """A checked request. ``emotion``: weights (T, E) and intensity (T,), or None for stage 1 alone."""
 
     denoiser: MotionDenoiser
@@ -55,7 +57,7 @@ class GenerationPlan:
 
 
 @dataclass(frozen=True)
-class PlaymateGenerator:
+class PlaymateGenerator(BaseGenerator):
     """The paper's generator as a :class:`MotionGenerator`; without a ``controller`` it has no emotion control."""
 
     denoiser: MotionDenoiser
@@ -81,9 +83,6 @@ class PlaymateGenerator:
 
     def iterate(self, request: GenerationRequest, progress: Progress | None = None) -> Iterator[Motion]:
         return iterate(self.denoiser, self.controller, request, progress)
-
-    def generate(self, request: GenerationRequest, progress: Progress | None = None) -> Motion:
-        return joined(list(self.iterate(request, progress)))
 
 
 def generate(
@@ -112,8 +111,8 @@ def iterate(
 
 def checked_plan(
     denoiser: MotionDenoiser, controller: EmotionController | None, request: GenerationRequest
-) -> GenerationPlan:
-    """What the windows of a request are sampled from. Raises UserError for inputs that do not fit each other."""
+) -> SamplingPlan:
+    """What :func:`sample_window` needs of a request. Raises UserError for inputs that do not fit each other."""
     _check_inputs(denoiser, controller, request)
     config, statistics = denoiser.config, denoiser.statistics
     audio, rest, previous = request.audio, request.rest, request.previous
@@ -127,7 +126,7 @@ def checked_plan(
         past = last_frames(head.encode(previous, statistics), config.previous)
     elif options.start == "portrait":
         past = head.encode(rest, statistics).expand(config.previous, -1)
-    return GenerationPlan(
+    return SamplingPlan(
         denoiser=denoiser,
         controller=controller,
         identity=standardised_identity(request.portrait_keypoints.float().cpu(), statistics)[None],
@@ -140,46 +139,62 @@ def checked_plan(
     )
 
 
-def _run(plan: GenerationPlan, progress: Progress | None) -> Iterator[Motion]:
-    chain, windows = WindowChain(), plan.windows
-    for index in range(windows.count):
-        yield chain.extend(plan, index == windows.count - 1, progress)
+def _run(plan: SamplingPlan, progress: Progress | None) -> Iterator[Motion]:
+    chain, count = WindowChain(plan), plan.windows.count
+    for index in range(count):
+        yield chain.extend(plan, index == count - 1, progress)
 
 
 class WindowChain:
-    """What passes from one window to the next while a clip is sampled."""
+    """Windows that each continue the last one; with a locked pose, theirs is the pose of such windows without the
+    emotion."""
 
-    def __init__(self) -> None:
+    def __init__(self, plan: SamplingPlan) -> None:
         self.index = 0
+        self._past, self._shared = plan.past, torch.zeros(0, MOTION_CHANNELS)
         self._anchor, self._warned = torch.zeros(6), False
-        self._past: Tensor | None = None
-        self._tail = torch.zeros(0, MOTION_CHANNELS)
+        locked = plan.emotion is not None and plan.options.lock_pose
+        self._poses = WindowChain(replace(plan, emotion=None)) if locked else None
 
-    def extend(self, plan: GenerationPlan, last: bool, progress: Progress | None = None) -> Motion:
+    def extend(self, plan: SamplingPlan, last: bool, progress: Progress | None = None) -> Motion:
         """Sample the next window: its motion up to where the one after it begins, or to the end of the audio.
 
-        ``plan`` may hold more audio than in earlier calls; what a window reads of it, reaches to the window's end.
+        ``plan`` may hold more audio than in earlier calls; a window reads it up to the window's own end.
         """
-        past = plan.past if self.index == 0 else self._past
-        model = _window(plan, self.index, past, progress)  # (W, 69)
-        if not bool(model.isfinite().all()):
-            raise UserError("The motion model answered with NaN; use another copy of its file, or other settings.")
-        windows, tail = plan.windows, self._tail
-        share = torch.arange(1, len(tail) + 1) / (len(tail) + 1)
-        model = torch.cat([cross_fade(tail, model[: len(tail)], share), model[len(tail) :]])
-        kept = model[: len(plan.audio) - windows.begin(self.index)] if last else model[: windows.stride]
-        self._tail = model[windows.stride : windows.stride + plan.options.overlap]
-        self._past = last_frames(kept if past is None else torch.cat([past, kept]), plan.denoiser.config.previous)
-        if self.index == 0 and plan.options.pose_anchor == "first" and plan.past is None:
+        windows, index, poses = plan.windows, self.index, None
+        if self._poses is not None:
+            step = counted(progress, 2 * index, 2 * windows.count)
+            poses = self._poses._window(replace(plan, emotion=None), step)[:, EXPRESSION_CHANNELS:]
+        own = (index, windows.count) if poses is None else (2 * index + 1, 2 * windows.count)
+        model = self._window(plan, counted(progress, *own), poses)
+        kept = model[: len(plan.audio) - windows.begin(index)] if last else model[: windows.stride]
+        if index == 0 and plan.options.pose_anchor == "first" and plan.past is None:
             self._anchor = kept[0, EXPRESSION_CHANNELS:]
-        self.index += 1
         return self._decoded(plan, kept)
 
-    def rest(self, plan: GenerationPlan) -> Motion:
+    def rest(self, plan: SamplingPlan) -> Motion:
         """The end of a clip whose last window was sampled before it was known to be the last."""
-        return self._decoded(plan, self._tail)
+        return self._decoded(plan, self._shared)
 
-    def _decoded(self, plan: GenerationPlan, kept: Tensor) -> Motion:
+    def _window(self, plan: SamplingPlan, step: Progress | None, poses: Tensor | None = None) -> Tensor:
+        """The next window (W, 69) in model space, with the pose of ``poses`` (W, 6) where they are given."""
+        config, options, shared, past = plan.denoiser.config, plan.options, self._shared, self._past
+        held = shared[: held_frames(options.overlap)] if options.joint == "hold" else shared[:0]
+        known = KnownFrames.leading(held, config.window)
+        if poses is not None:
+            known = known.with_pose(poses)
+        noise = FreshNoise(options.seed).window(self.index)
+        model = sample_window(plan, plan.windows.begin(self.index), past, known, noise, progress=step)
+        if options.joint == "fade":
+            share = torch.arange(1, len(shared) + 1) / (len(shared) + 1)
+            model = torch.cat([cross_fade(shared, model[: len(shared)], share), model[len(shared) :]])
+        self._shared = model[plan.windows.stride : plan.windows.stride + options.overlap]
+        kept = model[: plan.windows.stride]
+        self._past = last_frames(kept if past is None else torch.cat([past, kept]), config.previous)
+        self.index += 1
+        return model
+
+    def _decoded(self, plan: SamplingPlan, kept: Tensor) -> Motion:
         head_pose, held = plan.head.decode(kept[:, EXPRESSION_CHANNELS:] - self._anchor, plan.audio.fps)
         if held and not self._warned:
             log.warning(POSE_CLAMPED, ANGLE_LIMITS)
@@ -188,18 +203,29 @@ class WindowChain:
 
 
 @torch.no_grad()
-def _window(plan: GenerationPlan, index: int, past: Tensor | None, progress: Progress | None) -> Tensor:
-    """The motion of one window in model space (W, 69), float32 on the CPU."""
+def sample_window(
+    plan: SamplingPlan,
+    begin: int,
+    past: Tensor | None,
+    known: KnownFrames,
+    noise: WindowNoise,
+    initial: Tensor | None = None,
+    strength: float = 1.0,
+    progress: Progress | None = None,
+) -> Tensor:
+    """The motion of the window that begins at frame ``begin`` in model space (W, 69), float32 on the CPU.
+
+    ``past`` (P, 69) went before it. What is ``known`` of it comes out as it is. With ``strength`` below 1 the window
+    begins as ``initial`` (W, 69) with noise. Raises UserError where the network answers with NaN.
+    """
     config, options = plan.denoiser.config, plan.options
     like = next(plan.denoiser.parameters())
-    begin = plan.windows.begin(index)
     scales = Scales(*(_placed(s, like) for s in _scales(plan, begin)))
     predict = guided(
         plan.denoiser, plan.controller, _context(plan, begin, past), _emotion_condition(plan, begin), scales
     )
-    noise = FreshNoise(options.seed).window(index)
     model = sample(
-        as_clean(plan.denoiser, plan.schedule, predict),
+        holding(as_clean(plan.denoiser, plan.schedule, predict), known),
         plan.schedule,
         noise.start((1, config.window, MOTION_CHANNELS)).to(like.device),
         steps=options.steps,
@@ -207,13 +233,17 @@ def _window(plan: GenerationPlan, index: int, past: Tensor | None, progress: Pro
         spacing=options.spacing,
         eta=options.eta,
         generator=noise.draw,
-        progress=counted(progress, index, plan.windows.count),
+        progress=progress,
+        initial=None if initial is None else initial[None].to(like.device),
+        strength=strength,
     )[0].cpu()
+    if not bool(model.isfinite().all()):
+        raise UserError("The motion model answered with NaN; use another copy of its file, or other settings.")
     pose = model[:, EXPRESSION_CHANNELS:].clamp(-POSE_LIMIT, POSE_LIMIT)
-    return torch.cat([model[:, :EXPRESSION_CHANNELS], pose], -1)
+    return known.over(torch.cat([model[:, :EXPRESSION_CHANNELS], pose], -1))
 
 
-def _context(plan: GenerationPlan, begin: int, past: Tensor | None) -> WindowContext:
+def _context(plan: SamplingPlan, begin: int, past: Tensor | None) -> WindowContext:
     """The conditions of the window that begins at frame ``begin``, on the network's device; silence outside the
     clip."""
     config, frames = plan.denoiser.config, len(plan.audio)
@@ -235,7 +265,7 @@ def _context(plan: GenerationPlan, begin: int, past: Tensor | None) -> WindowCon
     )
 
 
-def _emotion_condition(plan: GenerationPlan, begin: int) -> EmotionCondition | None:
+def _emotion_condition(plan: SamplingPlan, begin: int) -> EmotionCondition | None:
     """The emotion of a window; past the end of the speech the last frame's emotion is held."""
     if plan.emotion is None:
         return None
@@ -245,7 +275,7 @@ def _emotion_condition(plan: GenerationPlan, begin: int) -> EmotionCondition | N
     return EmotionCondition(weights, intensity)
 
 
-def _scales(plan: GenerationPlan, begin: int) -> Sequence[float | Tensor]:
+def _scales(plan: SamplingPlan, begin: int) -> Sequence[float | Tensor]:
     o, frames, end = plan.options, len(plan.audio), begin + plan.denoiser.config.window
     named = (("cfg_audio", o.cfg_audio), ("cfg_audio_pose", o.cfg_audio_pose), ("cfg_emotion", o.cfg_emotion))
     return [window_of(name, curve, frames, begin, end, plan.audio.fps) for name, curve in named]
@@ -255,22 +285,8 @@ def _placed(scale: float | Tensor, like: Tensor) -> float | Tensor:
     return scale.to(like) if isinstance(scale, Tensor) else scale
 
 
-def controlled_emotion(
-    controller: EmotionController | None, curve: EmotionCurve | None, audio: AudioFeatures
-) -> tuple[Tensor, Tensor] | None:
-    """The curve with its columns in the controller's order, by name; None where it has no weights."""
-    if curve is None or not bool((curve.weights != 0).any()):
-        return None
-    if controller is None:
-        raise UserError("An emotion was asked for, but there is no emotion model; load one, or leave the emotion off.")
-    check_curve(curve, audio)
-    return columns_by_name(curve, controller.config.emotions), curve.intensity
-
-
 def _check_inputs(denoiser: MotionDenoiser, controller: EmotionController | None, request: GenerationRequest) -> None:
-    if denoiser.training or (controller is not None and controller.training):
-        raise ValueError("The motion model is in training mode, where dropout adds noise; call train(False) first.")
-    check_request(request)
+    check_request(request, denoiser, *(() if controller is None else (controller,)))
     audio = request.audio
     denoiser.refuse_other_audio(audio.encoder, audio.features.shape[1], audio.features.shape[2])
     if controller is not None and controller.config.width != denoiser.config.width:

@@ -11,11 +11,15 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from ..errors import UserError
-from ..values import AudioFeatures, Motion
+from ..values import AudioFeatures, EmotionCurve, Motion
+from .controlled_emotion import controlled_emotion
 from .emotion_schedule import EmotionSchedule
-from .generate import GenerationPlan, PlaymateGenerator, WindowChain, checked_plan, controlled_emotion
+from .generate import PlaymateGenerator, SamplingPlan, WindowChain, checked_plan
 from .options import GuidanceKeys, SamplingOptions
 from .request import GenerationRequest
+
+#: Frames of a schedule that are looked through for emotions: an hour.
+FORESEEN = 90_000
 
 
 @dataclass(frozen=True)
@@ -60,10 +64,10 @@ class LiveMotion:
         if any(isinstance(curve, tuple) and not isinstance(curve, GuidanceKeys) for curve in curves):
             raise UserError("A guidance value for each frame needs the whole speech; please give one number, or keys.")
         self._generator, self._request = generator, replace(request, options=options)
-        self._chain = WindowChain()
+        self._chain: WindowChain | None = None
         self._features: GrowingRows | None = None
         self._energy: GrowingRows | None = None
-        self._plan: GenerationPlan | None = None
+        self._plan: SamplingPlan | None = None
         self._sent = 0
 
     @property
@@ -75,23 +79,23 @@ class LiveMotion:
         """The motion that more speech completes, window by window. Raises UserError as :func:`generate` does."""
         if len(audio) == 0:
             return
-        plan = self._grown(audio)
+        plan, chain = self._grown(audio)
         window = plan.denoiser.config.window
-        while len(plan.audio) >= plan.windows.begin(self._chain.index) + window:
-            piece = self._chain.extend(plan, last=False)
+        while len(plan.audio) >= plan.windows.begin(chain.index) + window:
+            piece = chain.extend(plan, last=False)
             self._sent += len(piece)
             yield piece
 
     def finish(self) -> Iterator[Motion]:
         """The motion up to the end of the speech."""
-        plan = self._plan
-        if plan is None or self._sent == len(plan.audio):
+        plan, chain = self._plan, self._chain
+        if plan is None or chain is None or self._sent == len(plan.audio):
             return
-        yield self._chain.extend(plan, last=True) if self._chain.index < plan.windows.count else self._chain.rest(plan)
+        yield chain.extend(plan, last=True) if chain.index < plan.windows.count else chain.rest(plan)
         self._sent = len(plan.audio)
 
-    def _grown(self, more: AudioFeatures) -> GenerationPlan:
-        """The plan for all audio so far."""
+    def _grown(self, more: AudioFeatures) -> tuple[SamplingPlan, WindowChain]:
+        """The plan for all audio so far, and the windows sampled from it."""
         request = self._request
         if self._plan is None or self._features is None or self._energy is None:
             self._features, self._energy = GrowingRows(more.features), GrowingRows(more.energy)
@@ -99,12 +103,21 @@ class LiveMotion:
             self._features.append(more.features)
             self._energy.append(more.energy)
         audio = replace(more, features=self._features.rows, energy=self._energy.rows)
-        curve = None if request.emotion is None else request.emotion.curve(len(audio), audio.fps)
-        generator = self._generator
-        if self._plan is None:
+        generator, curve = self._generator, self._curve(len(audio), audio.fps)
+        if self._plan is None or self._chain is None:
             clip = GenerationRequest(request.portrait_keypoints, request.rest, audio, curve, request.options)
             self._plan = checked_plan(generator.denoiser, generator.controller, clip)
+            self._chain = WindowChain(self._plan)
         else:
             rows = controlled_emotion(generator.controller, curve, audio)
             self._plan = replace(self._plan, audio=audio, emotion=rows)
-        return self._plan
+        return self._plan, self._chain
+
+    def _curve(self, frames: int, fps: float) -> EmotionCurve | None:
+        """The emotion of the frames so far; refused where it begins later, as the network would be changed midway."""
+        curve = None if self._request.emotion is None else self._request.emotion.curve(frames, fps)
+        if curve is not None and not bool((curve.weights[0] != 0).any()):
+            whole = self._request.emotion.curve(FORESEEN, fps)  # type: ignore[union-attr]
+            if whole is not None and bool((whole.weights != 0).any()):
+                raise UserError("A live emotion must begin with the speech; please write one for second 0.")
+        return curve

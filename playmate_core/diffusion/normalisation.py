@@ -8,8 +8,6 @@ their statistics are float64, so that a scale survives its logarithm and back ex
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 
@@ -61,38 +59,58 @@ class MotionStatistics(nn.Module):
         self.register_buffer("silence", torch.zeros(audio_layers, audio_width))
 
 
-def measure_statistics(motions: Sequence[Motion], keypoints: Sequence[Tensor], silence: Tensor) -> MotionStatistics:
-    """The statistics of training clips: their ``motions``, canonical ``keypoints`` (K, 3) each, ``silence`` (L, D).
+#: Means (N, C) of N clips, and their sums of squared distances from them (N, C), in float64.
+Moments = tuple[Tensor, Tensor]
+
+
+def statistics_from_moments(
+    lengths: Tensor, pose: Moments, expression: Moments, keypoints: Tensor, silence: Tensor
+) -> MotionStatistics:
+    """The statistics of N training clips of which only sums are in memory: ``lengths`` (N,) frames, the moments of
+    their pose channels and of their expression, canonical ``keypoints`` (N, 63), ``silence`` (L, D).
 
     Load them into a denoiser with ``denoiser.statistics.load_state_dict(measured.state_dict())``. Raises ValueError
     without clips, or if the numbers of motions and keypoint sets differ.
     """
-    if not motions or len(motions) != len(keypoints):
-        raise ValueError(f"Expected clips and one set of keypoints each, got {len(motions)} and {len(keypoints)}.")
+    if not len(lengths) or len(lengths) != len(keypoints):
+        raise ValueError(f"Expected clips and one set of keypoints each, got {len(lengths)} and {len(keypoints)}.")
     measured = MotionStatistics(*silence.shape)
-    expression = torch.cat([m.expression.flatten(1) for m in motions]).double()
-    sigma = expression.std(0, correction=0)
+    expression_mean, sigma = _pooled(lengths, expression)
+    pose_mean, pose_sigma = _pooled(lengths, pose)
     live = sigma > LIVE_SIGMA
-    poses = [pose_channels(m.pose) for m in motions]
-    std = torch.stack([pose.std(0, correction=0) for pose in poses])  # (clips, 6)
-    everything = torch.cat(poses)
-    faces = torch.stack([k.flatten() for k in keypoints]).double()
+    std = (pose[1] / lengths[:, None]).sqrt()  # (clips, 6)
+    faces = keypoints.double()
     face_sigma = faces.std(0, correction=0)
     measured.load_state_dict(
         {
-            "expression_mean": expression.mean(0),
+            "expression_mean": expression_mean,
             "expression_std": torch.where(live, sigma, torch.ones_like(sigma)),
             "live": live,
             "pose_typical_std": std.median(0).values.clamp(min=TINY),
             "pose_percentiles": std.quantile(torch.tensor(PERCENTILES, dtype=torch.float64), dim=0),
-            "pose_global_mean": everything.mean(0),
-            "pose_global_std": everything.std(0, correction=0).clamp(min=TINY),
+            "pose_global_mean": pose_mean,
+            "pose_global_std": pose_sigma.clamp(min=TINY),
             "identity_mean": faces.mean(0),
             "identity_std": face_sigma.clamp(min=max(0.1 * float(face_sigma.median()), 1e-3)),
             "silence": silence,
         }
     )
     return measured
+
+
+def moments(values: Tensor) -> Moments:
+    """The moments (1, C) each of one clip's ``values`` (T, C)."""
+    mean = values.double().mean(0)
+    return mean[None], (values.double() - mean).square().sum(0)[None]
+
+
+def _pooled(lengths: Tensor, moments: Moments) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation over the frames of all clips (Chan, Golub & LeVeque 1979)."""
+    means, squares = moments
+    weight = lengths.double()[:, None]
+    mean = (weight * means).sum(0) / weight.sum()
+    between = (weight * (means - mean).square()).sum(0)
+    return mean, ((squares.sum(0) + between) / weight.sum()).sqrt()
 
 
 def pose_channels(pose: Pose) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -52,6 +52,7 @@ GuidanceScale = float | tuple[float, ...] | GuidanceKeys
 POSE_MEANS = ("source", "frontal")
 POSE_ANCHORS = ("mean", "first")
 STARTS = ("free", "portrait")
+JOINTS = ("hold", "fade")
 
 
 @dataclass(frozen=True)
@@ -59,12 +60,13 @@ class SamplingOptions:
     """The defaults are docs/performance.md 3's sampler and the paper's guidance.
 
     ``cfg_audio``, ``cfg_emotion``: w_a and w_e of Eq. 8, a number, one for each frame, or keys. ``cfg_audio_pose``: w_a
-    on the head pose, 1 by default, because more exaggerates head motion (docs/method.md 1.10). ``pose_amplitude``:
+    on the head pose; at 1 the head moves too smoothly (docs/method.md 1.10). ``pose_amplitude``:
     factor of the typical std, one number or six (pitch, yaw, roll, t_x, t_y, scale); 0 is a still head. ``pose_mean``:
     around the portrait's own pose, or facing the camera. ``pose_anchor``: whether the mean or the first frame has that
     pose. ``start``: unconstrained, or from the portrait's own expression and pose. ``overlap``: frames that two windows
-    share, cross-faded; with 4, seams are smoother than ground truth at the same frames (0.89 against 1.10 of the usual
-    step, 24 clips). ``eta`` is used by ddim only.
+    share. ``joint``: a window is sampled with the shared frames held as the previous window generated them
+    (:mod:`known_frames`), or the two are cross-faded. ``lock_pose``: the head moves as it does without the emotion, in
+    every bit; the pose is then sampled separately, with the emotion off. ``eta`` is used by ddim only.
     """
 
     steps: int = ranged(15, 1, 1000)
@@ -72,14 +74,16 @@ class SamplingOptions:
     spacing: str = "logsnr"
     eta: float = ranged(0.0, 0.0, 1.0)
     cfg_audio: GuidanceScale = ranged(1.5, 0.0, 20.0)
-    cfg_audio_pose: GuidanceScale = ranged(1.0, 0.0, 20.0)
+    cfg_audio_pose: GuidanceScale = ranged(2.5, 0.0, 20.0)
     cfg_emotion: GuidanceScale = ranged(1.5, 0.0, 20.0)
     seed: int = ranged(0, 0, 2**63 - 1)
     pose_amplitude: float | tuple[float, ...] = ranged(1.0, 0.0, 100.0)
     pose_mean: str = "source"
     pose_anchor: str = "mean"
     start: str = "free"
-    overlap: int = ranged(4, 0, 512, "frames")
+    overlap: int = ranged(6, 0, 512, "frames")
+    joint: str = "hold"
+    lock_pose: bool = False
 
     def __post_init__(self) -> None:
         choices = {
@@ -88,6 +92,7 @@ class SamplingOptions:
             "pose_mean": POSE_MEANS,
             "pose_anchor": POSE_ANCHORS,
             "start": STARTS,
+            "joint": JOINTS,
         }
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
@@ -106,6 +111,32 @@ class SamplingOptions:
     def pose_scale(self) -> Tensor:
         """``pose_amplitude`` for each pose channel, (6,) float64."""
         return torch.tensor(numbers(self.pose_amplitude), dtype=torch.float64).expand(POSE_CHANNELS)
+
+
+@dataclass(frozen=True)
+class SamplingChanges:
+    """The sampling options that a person chose; None leaves one as the generator was published."""
+
+    steps: int | None = None
+    sampler: str | None = None
+    spacing: str | None = None
+    cfg_audio: GuidanceScale | None = None
+    cfg_audio_pose: GuidanceScale | None = None
+    cfg_emotion: GuidanceScale | None = None
+    seed: int | None = None
+    pose_amplitude: float | tuple[float, ...] | None = None
+    pose_mean: str | None = None
+    pose_anchor: str | None = None
+    start: str | None = None
+    joint: str | None = None
+    lock_pose: bool | None = None
+
+    def __post_init__(self) -> None:
+        self.on(SamplingOptions())  # refuses what cannot be meant
+
+    def on(self, published: SamplingOptions) -> SamplingOptions:
+        """``published`` with these changes."""
+        return replace(published, **{name: value for name, value in vars(self).items() if value is not None})
 
 
 def numbers(curve: GuidanceScale) -> tuple[float, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -76,11 +76,15 @@ def _with_options(pose: Pose, rest: Pose, options: SamplingOptions) -> tuple[Pos
 
 @dataclass(frozen=True)
 class PosePrior:
-    """Pose statistics of a portrait: ``mean`` (6,) and ``std`` (6,), float64; ``depth`` (1, 1) is its t_z."""
+    """Pose statistics of a portrait: ``mean`` (6,) and ``std`` (6,), float64; ``depth`` (1, 1) is its t_z.
+
+    ``furthest`` (3,): angles beyond ANGLE_LIMITS that are still allowed, those of ``mean`` where it is None.
+    """
 
     mean: Tensor
     std: Tensor
     depth: Tensor
+    furthest: Tensor | None = None
 
     @staticmethod
     def of(rest: Motion, denoiser: MotionDenoiser, options: SamplingOptions) -> PosePrior:
@@ -98,6 +102,18 @@ class PosePrior:
             )
         return PosePrior(mean, statistics.pose_typical_std.to(own) * options.pose_scale, rest.pose.translation[:, 2:])
 
+    def reaching(self, pose: Pose) -> PosePrior:
+        """The same, or, where ``pose`` goes further than POSE_LIMIT allows, around its mean as far as it."""
+        channels = pose_channels(pose)
+        furthest = torch.maximum(channels[:, :3].abs().amax(0), self.mean[:3].abs())
+        moves = self.std > 0
+        inside = (channels - self.mean).abs() <= POSE_LIMIT * self.std
+        if bool((inside | ~moves).all()):
+            return replace(self, furthest=furthest)
+        mean = torch.where(moves, channels.mean(0), self.mean)
+        needed = (channels - mean).abs().amax(0) / POSE_LIMIT
+        return PosePrior(mean, torch.maximum(self.std, needed).where(moves, self.std), self.depth, furthest)
+
     def encode(self, motion: Motion, statistics: MotionStatistics) -> Tensor:
         """A motion in model space (T, 69); axes with std 0 are encoded as their mean."""
         moves = self.std > 0
@@ -108,5 +124,5 @@ class PosePrior:
     def decode(self, pose: Tensor, fps: float) -> tuple[Pose, bool]:
         """Model-space ``pose`` (T, 6) as a Pose, and whether it was clamped."""
         channels = self.mean + self.std * pose.double()
-        angles, held = clamp_pose(channels[:, :3], self.mean[:3])
+        angles, held = clamp_pose(channels[:, :3], self.mean[:3] if self.furthest is None else self.furthest)
         return pose_from_channels(torch.cat([angles, channels[:, 3:]], -1), self.depth, fps), held

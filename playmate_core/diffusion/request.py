@@ -5,27 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from ..speech import AudioEncoder
-from ..values import AudioFeatures, EmotionCurve, Motion, Pose
+from ..values import AudioFeatures, EmotionCurve, Motion, PortraitDetails, Pose
+from .model_controls import ModelControls, require_controls
 from .options import SamplingOptions
 
-
-@dataclass(frozen=True)
-class PortraitDetails:
-    """Optional inputs of some generators about a portrait, S frames each; None where not measured.
-
-    ``angle_logits`` (S, 3, 66) of pitch, yaw, roll; ``eyes_open`` (S, 2) and ``eye_balls`` (S, 6) of
-    :func:`ditto.eyes.eye_features`.
-    """
-
-    angle_logits: Tensor | None = None
-    eyes_open: Tensor | None = None
-    eye_balls: Tensor | None = None
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 @dataclass(frozen=True)
@@ -84,6 +75,30 @@ class MotionGenerator(Protocol):
         """All pieces of :meth:`iterate` as one motion."""
         ...
 
+    def controlled(self, controls: ModelControls) -> Self:
+        """The same generator, run as ``controls`` say. Raises UserError for one that it does not have."""
+        ...
+
+
+class BaseGenerator:
+    """What every :class:`MotionGenerator` answers alike; ``control_names`` are those of ModelControls that it has."""
+
+    name: ClassVar[str]
+    control_names: ClassVar[tuple[str, ...]] = ()
+
+    def generate(
+        self: MotionGenerator, request: GenerationRequest, progress: Callable[[int, int], None] | None = None
+    ) -> Motion:
+        return joined(list(self.iterate(request, progress)))
+
+    def controlled(self, controls: ModelControls) -> Self:
+        require_controls(self.name, controls, self.control_names)
+        return self._with_controls(controls) if controls.chosen else self
+
+    def _with_controls(self, controls: ModelControls) -> Self:
+        """A copy of a generator that has them, with those that are chosen."""
+        raise NotImplementedError
+
 
 def joined(pieces: Sequence[Motion]) -> Motion:
     """The pieces of :meth:`MotionGenerator.iterate` as one motion."""
@@ -91,4 +106,4 @@ def joined(pieces: Sequence[Motion]) -> Motion:
         torch.cat([getattr(m.pose, part) for m in pieces]) for part in ("rotation", "translation", "scale")
     )
     pose = Pose(rotation, translation, scale, pieces[0].fps)
-    return Motion(pose, torch.cat([m.expression for m in pieces]), pieces[0].keypoint_space)
+    return Motion(pose, torch.cat([m.expression for m in pieces]), pieces[0].keypoint_space, pieces[0].origin)

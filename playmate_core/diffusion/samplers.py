@@ -197,8 +197,13 @@ def sample(
     generator: torch.Generator | DrawNoise | None = None,
     limit: float = X0_LIMIT,
     progress: Progress | None = None,
+    initial: Tensor | None = None,
+    strength: float = 1.0,
 ) -> Tensor:
     """Denoise ``noise`` (B, W, C), unit variance, in exactly ``steps`` evaluations of ``predict_x0(x_t, t)``.
+
+    With an ``initial`` clean sample and a ``strength`` below 1 the process begins from that sample with noise on it:
+    the last ``steps`` of a grid of steps / strength are taken.
 
     ``sampler`` is a name in SAMPLERS, ``spacing`` one in SPACINGS; ``eta`` concerns ``ddim`` alone. The prediction is
     clamped to plus and minus ``limit``. Fresh noise (``ddpm``, or ``eta`` > 0) comes only from ``generator``: a CPU
@@ -211,6 +216,8 @@ def sample(
         raise UserError(f"Got {steps} sampling steps; choose a whole number from 1 to {len(schedule)}.")
     if not 0.0 <= eta <= 1.0:
         raise UserError(f"Got eta {eta:g}; choose a number from 0 (deterministic) to 1 (as random as DDPM).")
+    if not 0.0 < strength <= 1.0:
+        raise ValueError(f"Expected a strength above 0 and up to 1, got {strength:g}.")
     if generator is None and (sampler == "ddpm" or (sampler == "ddim" and eta > 0)):
         raise ValueError(f"The {sampler} sampler draws noise: give it a torch.Generator.")
     done = 0
@@ -223,9 +230,13 @@ def sample(
             progress(done, steps)
         return x0
 
-    grid = SPACINGS[spacing](schedule, steps)
+    grid = SPACINGS[spacing](schedule, min(round(steps / strength), len(schedule)))[-steps:]
+    x = noise.float()
+    if initial is not None and strength < 1.0:
+        alpha, sigma = schedule.pair(grid[0])
+        x = alpha * initial.float() + sigma * x
     draw = generator if callable(generator) else drawn_from(generator)
-    return SAMPLERS[sampler](predict, schedule, noise.float(), grid, NoiseSource(eta, draw))
+    return SAMPLERS[sampler](predict, schedule, x, grid, NoiseSource(eta, draw))
 
 
 def drawn_from(generator: torch.Generator | None) -> DrawNoise:

@@ -29,7 +29,7 @@ def join(
     options = options or VideoOptions()
     try:
         _concatenate(parts, file.temporary, Fraction(fps).limit_denominator(1001), sound, options)
-        finish_file(file.temporary, options)
+        finish_file(file.temporary, options, file.path.name)
     except BaseException:
         file.discard()
         raise

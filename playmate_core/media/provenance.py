@@ -6,23 +6,20 @@ ISO media files, and again in the container's own tags, which players and PyAV s
 
 from __future__ import annotations
 
-import json
 import struct
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from xml.sax.saxutils import escape
 
-from ..errors import UserError
-
 NAME, VERSION = "Playmate", "0.1.0"
 #: The human-readable note that the video is synthetic (docs/method.md 5, risk 21).
 PROVENANCE = "Synthetic video, made with Playmate: the face is animated by a computer."
-_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
+SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 #: IPTC source types: frames rendered by a network, or rendered faces composited into camera pictures.
-DRAWN, COMPOSITE = f"{_TYPES}trainedAlgorithmicMedia", f"{_TYPES}compositeWithTrainedAlgorithmicMedia"
+DRAWN, COMPOSITE = f"{SOURCE_TYPES}trainedAlgorithmicMedia", f"{SOURCE_TYPES}compositeWithTrainedAlgorithmicMedia"
 #: Names of our tags in the container.
-_TYPE, _SOFTWARE, _RECIPE = "digital_source_type", "software", "playmate_recipe"
+TYPE_TAG, SOFTWARE_TAG, RECIPE_TAG = "digital_source_type", "software", "playmate_recipe"
 _BOX = uuid.UUID("be7acfcb-97a9-42e8-9c71-999491e3afac").bytes
 _PACKET = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/">
@@ -49,8 +46,13 @@ class Mark:
 
     def tags(self) -> dict[str, str]:
         """Tags of the container, by key."""
-        tags = {"comment": PROVENANCE, "description": PROVENANCE, _TYPE: self.kind, _SOFTWARE: f"{NAME} {VERSION}"}
-        return {**tags, _RECIPE: self.recipe} if self.recipe else tags
+        tags = {
+            "comment": PROVENANCE,
+            "description": PROVENANCE,
+            TYPE_TAG: self.kind,
+            SOFTWARE_TAG: f"{NAME} {VERSION}",
+        }
+        return {**tags, RECIPE_TAG: self.recipe} if self.recipe else tags
 
     def packet(self) -> bytes:
         """The XMP packet as UTF-8."""
@@ -63,76 +65,29 @@ class Mark:
             file.write(struct.pack(">I4s", 8 + len(_BOX) + len(packet), b"uuid") + _BOX + packet)
 
 
-def read_packet(path: Path) -> str:
-    """The XMP packet of an mp4, "" where there is none; scans the top-level boxes."""
+def find_uuid_box(path: Path, kind: bytes) -> tuple[int, int]:
+    """Offset and size in bytes of the payload of the first ``uuid`` box of this kind, (0, 0) where an mp4 has none;
+    scans the top-level boxes."""
     with path.open("rb") as file:
         size_of_file, at = path.stat().st_size, 0
         while at + 8 <= size_of_file:
             file.seek(at)
-            size, kind = struct.unpack(">I4s", file.read(8))
+            size, name = struct.unpack(">I4s", file.read(8))
             head = 8
             if size == 1:
                 size, head = int.from_bytes(file.read(8), "big"), 16
             size = size or size_of_file - at
             if size < head:
-                return ""
-            if kind == b"uuid" and file.read(len(_BOX)) == _BOX:
-                return file.read(size - head - len(_BOX)).decode(errors="replace")
+                return 0, 0
+            if name == b"uuid" and file.read(len(kind)) == kind:
+                return at + head + len(kind), size - head - len(kind)
             at += size
-    return ""
+    return 0, 0
 
 
-@dataclass(frozen=True)
-class Account:
-    """The provenance metadata of a video; "" for missing fields. ``str()`` formats it for users."""
-
-    path: Path
-    software: str
-    kind: str
-    words: str
-    recipe: str
-    has_packet: bool
-    prompt: str
-
-    def __str__(self) -> str:
-        lines = [f"{self.path.name}: made by {self.software or 'an unnamed program'}"]
-        if self.kind:
-            short = self.kind.removeprefix(_TYPES)
-            lines.append(f"  source type  {short} (IPTC{', in XMP too' if self.has_packet else ''})")
-        if self.words:
-            lines.append(f"  says         {self.words}")
-        if self.recipe:
-            lines.append(f"  recipe       {_indented(self.recipe)}")
-        if self.prompt:
-            lines.append(f"  ComfyUI      {_indented(self.prompt)}")
-        if not (self.kind or self.recipe or self.prompt):
-            lines.append("  carries no mark of ours and no recipe")
-        return "\n".join(lines)
-
-
-def read_account(path: Path) -> Account:
-    """Read the provenance metadata of a video. Raises UserError for a file that is no video."""
-    from .container import first_video_stream, open_medium
-
-    with open_medium(path, "video") as container:
-        if first_video_stream(container) is None:
-            raise UserError(f"{path} has no video in it; please give a video or a model file.")
-        tags = {key.lower(): str(value) for key, value in container.metadata.items()}
-    packet = read_packet(path) if path.suffix.lower() in (".mp4", ".mov", ".m4v") else ""
-    return Account(
-        path=path,
-        software=tags.get(_SOFTWARE, "") or tags.get("encoder", ""),
-        kind=tags.get(_TYPE, ""),
-        words=tags.get("comment", ""),
-        recipe=tags.get(_RECIPE, ""),
-        has_packet=_TYPES in packet,
-        prompt=tags.get("prompt", ""),
-    )
-
-
-def _indented(text: str) -> str:
-    """JSON pretty-printed, or the text unchanged if it is not JSON."""
-    try:
-        return json.dumps(json.loads(text), indent=2, ensure_ascii=False).replace("\n", "\n  ")
-    except ValueError:
-        return text
+def read_packet(path: Path) -> str:
+    """The XMP packet of an mp4, "" where there is none."""
+    at, size = find_uuid_box(path, _BOX)
+    with path.open("rb") as file:
+        file.seek(at)
+        return file.read(size).decode(errors="replace")

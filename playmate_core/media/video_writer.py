@@ -6,7 +6,7 @@ import errno
 import queue
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +22,7 @@ from ..ranges import check_ranges, ranged
 from ..values import FPS
 from .audio_track import AnySound, Soundtrack
 from .container import ffmpeg_name
+from .credentials import Signing
 from .frame_colours import FromRgb
 from .images import Bytes, to_bytes
 from .output_file import check_output
@@ -45,6 +46,12 @@ class VideoOptions:
     tags: tuple[tuple[str, str], ...] = ()
     #: Provenance metadata; None stores none.
     mark: Mark | None = field(default_factory=Mark)
+    #: Who signs what the mark says; None is nobody.
+    signing: Signing | None = None
+
+    def unmarked(self) -> VideoOptions:
+        """The same pictures without anything that is said of them."""
+        return replace(self, tags=(), mark=None, signing=None)
 
     def metadata(self) -> dict[str, str]:
         """All tags of the container."""
@@ -52,6 +59,8 @@ class VideoOptions:
 
     def __post_init__(self) -> None:
         check_ranges(self)
+        if self.signing and not self.mark:
+            raise ValueError("What is signed is the mark of a synthetic video, which is off.")
 
 
 def movflags(options: VideoOptions) -> str:
@@ -59,10 +68,12 @@ def movflags(options: VideoOptions) -> str:
     return "+faststart+use_metadata_tags" if options.metadata() else "+faststart"
 
 
-def finish_file(path: Path, options: VideoOptions) -> None:
-    """Append to a complete file what FFmpeg does not write: the XMP packet."""
+def finish_file(path: Path, options: VideoOptions, title: str) -> None:
+    """Append to a complete file what FFmpeg does not write: the XMP packet, and a signature of the whole file."""
     if options.mark:
         options.mark.append_to(path)
+        if options.signing:
+            options.signing.sign(path, options.mark.kind, title)
 
 
 class VideoWriter:
@@ -115,7 +126,7 @@ class VideoWriter:
                 self._thread.join(SLICE)  # so that Ctrl-C is delivered on every system
             self._raise_failure()
             self._check_written()
-            finish_file(self._file.temporary, self._options)
+            finish_file(self._file.temporary, self._options, self.path.name)
             self._file.commit_or_keep()
         except NotReplaced:  # complete, and kept under another name
             raise

@@ -36,7 +36,8 @@ class Regions:
 
 def hold_rest(rest: Motion, frames: int, fps: float) -> Motion:
     """A motion of one frame held for ``frames``."""
-    return Motion(still(rest.pose, frames, fps), rest.expression.expand(frames, -1, -1).clone(), rest.keypoint_space)
+    expression = rest.expression.expand(frames, -1, -1).clone()
+    return replace(rest, pose=still(rest.pose, frames, fps), expression=expression)
 
 
 def mix(first: Motion, second: Motion, share: Regions) -> Motion:

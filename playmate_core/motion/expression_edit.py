@@ -12,6 +12,7 @@ from torch import Tensor
 from ..errors import UserError
 from ..values import Motion
 from .directions import POSE_SLIDERS, SLIDERS, Slider, check_slider, directions, displaced
+from .times import TimeRange
 
 
 @dataclass(frozen=True)
@@ -43,19 +44,8 @@ class ExpressionEdit:
             raise UserError(f"An edit fades over {self.fade_in:g} s and {self.fade_out:g} s; please give 0 s or more.")
 
     def envelope(self, frames: int, fps: float) -> Tensor:
-        """Weight of the edit in every frame, (T,) float64 in 0..1, eased at both ends.
-
-        Where the fades overlap, the smaller weight is used.
-        """
-        time = torch.arange(frames, dtype=torch.float64) / fps
-        end = frames / fps if self.end is None else self.end
-        inside = ((time >= self.start) & (time < end)).double()
-        grown = ((time - self.start) / self.fade_in).clamp(0.0, 1.0) if self.fade_in > 0 else inside
-        # An edit that lasts to the end of the motion is not faded out.
-        fades = self.fade_out > 0 and self.end is not None
-        left = ((end - time) / self.fade_out).clamp(0.0, 1.0) if fades else inside
-        share = torch.minimum(grown, left) * inside
-        return share * share * (3.0 - 2.0 * share)
+        """How far the edit acts in every frame, (T,) float64 in 0..1; see :meth:`TimeRange.envelope`."""
+        return TimeRange(self.start, self.end).envelope(frames, fps, self.fade_in, self.fade_out)
 
 
 def expression_edit(motion: Motion, edits: Sequence[ExpressionEdit]) -> Motion:

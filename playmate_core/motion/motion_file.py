@@ -36,6 +36,8 @@ from .liveportrait_template import TEMPLATE_SUFFIXES, read_template
 
 KIND = "performance"
 SUFFIX = ".safetensors"
+#: Metadata keys that tell how the motion was sampled: ``playmate.origin.seed`` and others.
+ORIGIN = "playmate.origin."
 #: The reader of templates: a copy of the published networks whose hash is unknown.
 LIVEPORTRAIT_READER = "LivePortrait"
 #: More frames a second than any video has: the file is damaged.
@@ -110,6 +112,7 @@ def save_motion_clip(motion_clip: MotionClip, path: str | Path) -> None:
     metadata = {"playmate.kind": KIND, "playmate.version": FORMAT_VERSION, "playmate.fps": repr(float(motion.fps))}
     metadata |= {"playmate.source": motion_clip.source, "playmate.reader": motion_clip.reader}
     metadata["playmate.keypoints"] = motion.keypoint_space
+    metadata |= {f"{ORIGIN}{name}": value for name, value in motion.origin}
     write_atomically(path, serialize({name: value.contiguous() for name, value in tensors.items()}, metadata))
 
 
@@ -138,7 +141,8 @@ def load_motion_clip(path: str | Path) -> MotionClip:
     openings = Openings(tensors["eyes"], tensors["lips"]) if "eyes" in tensors else None
     source, reader = metadata.get("playmate.source", ""), metadata.get("playmate.reader", "")
     keypoints = metadata.get("playmate.keypoints", LIVEPORTRAIT if reader == LIVEPORTRAIT_READER else UNKNOWN)
-    return MotionClip(Motion(pose, tensors["expression"], keypoints), openings, source, reader)
+    origin = tuple((key[len(ORIGIN) :], value) for key, value in sorted(metadata.items()) if key.startswith(ORIGIN))
+    return MotionClip(Motion(pose, tensors["expression"], keypoints, origin), openings, source, reader)
 
 
 def describe_motion(path: str | Path) -> str:
@@ -154,6 +158,7 @@ def describe_motion(path: str | Path) -> str:
         f"read by: {clip.reader or 'not known'}",
         f"keypoint space: {clip.motion.keypoint_space or 'not known'}",
         f"openings of eyes and lips: {'measured' if clip.openings else 'not measured'}",
+        *(f"sampled with {name}: {value}" for name, value in clip.motion.origin),
     ]
     return "\n".join(rows)
 

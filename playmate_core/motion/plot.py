@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,11 +13,14 @@ from ..geometry import place_motion
 from ..keypoint_space import adapt_motion
 from ..media.images import Bytes
 from ..values import BROWS, EYE_KEYPOINTS, KEYPOINTS, LIDS, LIP_KEYPOINTS, LOWER_LIP, UPPER_LIP, Motion, Portrait
+from .lips_and_lids import SILENT, silence
+from .plot_marks import jumps
 
 Numbers = NDArray[np.float64]
 
 #: Okabe and Ito's colours, which colour-blind people can distinguish, RGB.
 BLUE, ORANGE, GREEN, GREY, INK = (0, 114, 178), (213, 94, 0), (0, 158, 115), (222, 222, 222), (60, 60, 60)
+PALE, PURPLE, SKY = (255, 246, 205), (204, 121, 167), (86, 180, 233)
 MARGIN_LEFT, MARGIN_RIGHT, MARGIN, GAP = 86, 14, 26, 18
 #: Seconds between two times written under the panels.
 TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60, 120, 300, 600, 1800)
@@ -59,18 +62,35 @@ def motion_panels(motion: Motion) -> tuple[Panel, ...]:
     )
 
 
-def plot_motion(motion: Motion, energy: Tensor | None = None, width: int = 1200, height: int = 720) -> Bytes:
-    """Draw a motion, with the loudness ``energy`` (T,) in 0..1 shaded behind every panel -> (height, width, 3) RGB."""
+def plot_motion(
+    motion: Motion,
+    energy: Tensor | None = None,
+    width: int = 1200,
+    height: int = 720,
+    marks: Sequence[float] = (),
+) -> Bytes:
+    """Draw a motion -> (height, width, 3) RGB.
+
+    The loudness ``energy`` (T,) in 0..1 is shaded grey behind every panel, its silences yellow. Purple lines mark
+    frames
+    where the motion jumps, as at a bad joint, light blue ones the seconds of ``marks``, such as keys.
+    """
     import cv2
 
     panels = motion_panels(motion)
     canvas: Bytes = np.full((height, width, 3), 255, np.uint8)
+    lines = [(at / motion.fps, PURPLE) for at in jumps(motion)]
+    lines += [(at, SKY) for at in marks if at < len(motion) / motion.fps]
     tall = (height - 2 * MARGIN - GAP * (len(panels) - 1)) // len(panels)
     for row, panel in enumerate(panels):
         top = MARGIN + row * (tall + GAP)
         frame = canvas[top : top + tall, MARGIN_LEFT : width - MARGIN_RIGHT]
         if energy is not None:
+            _shade_columns(frame, silence(energy, len(motion), motion.fps, SILENT).numpy() > 0.5, PALE)
             _shade(frame, energy.double().numpy())
+        for time, colour in lines:
+            x = int(time * motion.fps / max(1, len(motion)) * frame.shape[1])
+            frame[:, x : x + 1] = colour
         low, high = _bounds(panel)
         for curve in panel.curves:
             _draw(frame, (curve.values - low) / (high - low), curve.colour)
@@ -118,6 +138,13 @@ def _shade(frame: Bytes, energy: Numbers) -> None:
         return
     levels = loud[np.minimum((np.arange(wide) * len(loud)) // wide, len(loud) - 1)]
     frame[np.arange(tall)[:, None] >= (1 - levels)[None] * tall] = GREY
+
+
+def _shade_columns(frame: Bytes, marked: NDArray[np.bool_], colour: tuple[int, int, int]) -> None:
+    """Colour the columns whose frames are ``marked``, in a view of the canvas."""
+    wide = frame.shape[1]
+    if len(marked):
+        frame[:, marked[np.minimum((np.arange(wide) * len(marked)) // wide, len(marked) - 1)]] = colour
 
 
 def _label(canvas: Bytes, panel: Panel, top: int, tall: int, bounds: tuple[float, float]) -> None:

@@ -202,6 +202,15 @@ def apply_pose(
     return motion.with_pose(taken)
 
 
+def mirror_pose(pose: Pose) -> Pose:
+    """The pose as a mirror shows it: yaw, roll and x the other way. Twice is the pose itself, bit for bit."""
+    return replace(
+        pose,
+        rotation=pose.rotation * torch.tensor([1.0, -1.0, -1.0]),
+        translation=pose.translation * torch.tensor([-1.0, 1.0, 1.0]),
+    )
+
+
 def compose(offset: Pose, base: Pose) -> Pose:
     """``offset``, relative to the neutral pose, composed with ``base``; both equally long."""
     matrix = rotation_matrix(offset.rotation.double()) @ rotation_matrix(base.rotation.double())

@@ -14,6 +14,7 @@ from ..detection.detect import FaceSource, Pick
 from ..errors import UserError
 from ..face import FaceModel
 from ..geometry import place
+from ..media.credentials import Signing, check_signing
 from ..media.images import check_file, read_picture, read_shown_picture, to_bytes
 from ..media.output_file import OutputLock, check_output
 from ..media.provenance import COMPOSITE, DRAWN
@@ -72,11 +73,10 @@ class AnimateRequest:
     LivePortrait template; a single driving frame is held for a second. ``crop``, ``face`` and ``around`` select the
     face of the portrait and the area around it, ``threshold`` is the least score of its detection, ``film`` is how a
     driving video is read. ``fps`` None keeps the rate of the source video, else of the driving motion. ``mask`` is a
-    picture as large as the portrait, white where the animation may show. ``sound`` None takes that of the driving or of
-    the source video: of ``sound_from`` where both have one. ``audio_track`` selects one of several tracks, None as
-    :func:`find_sound`. ``side_by_side`` shows source, driving picture and result next to each other. ``longest_side``
-    limits the picture, and so the video. ``resume`` keeps finished segments when the job is stopped, and resumes from
-    them when it runs again.
+    picture as large as the portrait, white where the animation may show. ``sound`` None takes that of ``sound_from``
+    or of the other video. ``audio_track`` selects a track, None as :func:`find_sound`. ``side_by_side`` shows source,
+    driving picture and result in a row. ``longest_side`` limits the picture, and so the video. ``resume`` keeps
+    finished segments when the job is stopped, and resumes from them when it runs again.
     """
 
     portrait: Path
@@ -103,6 +103,7 @@ class AnimateRequest:
     device: str = "cpu"
     precision: str = AUTO
     mark: bool = True
+    sign: Signing | None = None
 
     def __post_init__(self) -> None:
         if self.sound_from not in SOUND_FROM:
@@ -198,6 +199,7 @@ def check(request: AnimateRequest) -> None:
     if request.sound is not None and not has_sound(request.sound):
         raise UserError(f"{request.sound} has no audio in it; please give another sound.")
     require_device(request.device, request.precision)
+    check_signing(request.sign, request.mark)
 
 
 def is_motion(path: Path) -> bool:
@@ -272,7 +274,7 @@ def _beside(request: AnimateRequest, job: RenderJob, source: Column) -> RenderJo
 def _write(request: AnimateRequest, job: RenderJob, sound: SoundSource | None, clock: StageClock) -> JobReport:
     with clock.stage("render and encode") as step:
         kind = COMPOSITE if request.paste_back else DRAWN
-        marked = VideoOptions(mark=recipe_mark("animate", request, kind))
+        marked = VideoOptions(mark=recipe_mark("animate", request, kind), signing=request.sign)
         frames = write_video(job, VideoOutput(request.output, sound, request.resume, marked), step)
     return JobReport(request.output, frames, job.fps, tuple(clock.stages))
 

@@ -54,7 +54,8 @@ class LiveTalk:
         request = LiveRequest(portrait.keypoints, portrait.rest, options.emotion, options.sampling)
         self._speech, self._motion = LiveLogMel(options.level), LiveMotion(generator, request)
         self._rendering = replace(options.rendering, expression="absolute")
-        self._relative = options.rendering.expression == "relative"
+        wanted = options.rendering.expression
+        self._relative = wanted == "relative" or (wanted == "auto" and not portrait.familiar)
         self._renderer = FallbackRenderer(face, self._rendering.batch, self._rendering.profile)
         self._first: Motion | None = None
 

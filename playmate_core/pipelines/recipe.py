@@ -13,22 +13,26 @@ from ..media.provenance import NAME, VERSION, Mark
 
 #: Packages whose version can change the output.
 PACKAGES = ("torch", "numpy", "av", "transformers", "opencv-python", "opencv-python-headless", "soxr")
-#: Fields that do not affect the picture, or are private.
-_LEFT_OUT = {"output", "mark", "resume", "plot"}
+#: Fields that do not affect the picture, are private, or are contained in another field.
+_LEFT_OUT = {"output", "mark", "sign", "resume", "plot", "preview", "sampling_changes"}
 
 
 def recipe_mark(command: str, request: Any, kind: str) -> Mark | None:
     """The provenance mark of a job, from a frozen request; None if ``request.mark`` is off. Paths are reduced to file
     names, as folders reveal more about the user than about the video."""
-    if not request.mark:
-        return None
+    return Mark(kind, recipe_text(command, request)) if request.mark else None
+
+
+def recipe_text(command: str, request: Any) -> str:
+    """JSON of a command, its request (plain values, paths, and dataclasses and containers of them), and the versions
+    of the packages that compute it."""
     recipe = {
         "program": f"{NAME} {VERSION}",
         "command": command,
         "request": _serialisable(request),
         "versions": _versions(),
     }
-    return Mark(kind, json.dumps(recipe, ensure_ascii=False))
+    return json.dumps(recipe, ensure_ascii=False)
 
 
 def _serialisable(value: Any) -> Any:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from ..motion.pose_sources import Following, followed
 from ..progress import Progress, StageProgress
 from ..rendering.timed_motion import read_timed_motion
 from ..values import FPS, AudioFeatures, EmotionCurve, Motion, Portrait, Pose
+from ..weights.files import tensor_hash
 
 
 def check_generator(generator: MotionGenerator, face_space: str) -> None:
@@ -51,14 +53,35 @@ def sample_motion(
     check_generator(generator, portrait.keypoint_space)
     shared = same_keypoints(generator.keypoint_space, portrait.keypoint_space)
     curve = None if emotion is None else emotion.curve(len(audio), audio.fps)
+    origin = motion_origin(generator, audio, emotion, options or generator.defaults)
     past = None if previous is None else resample_motion(previous, audio.fps)
 
     def sample(own: EmotionCurve | None) -> Iterator[Motion]:
-        request = GenerationRequest(portrait.keypoints, portrait.rest, audio, own, options, past)
-        pieces = generator.iterate(request, progress)
+        request = GenerationRequest(portrait.keypoints, portrait.rest, audio, own, options, past, portrait.details)
+        pieces = (replace(piece, origin=origin) for piece in generator.iterate(request, progress))
         return pieces if shared else (keep_expression(piece, portrait.rest) for piece in pieces)
 
     return sample_with_emotion(sample, curve, by, has_own=shared and bool(generator.emotions))
+
+
+def motion_origin(
+    generator: MotionGenerator, audio: AudioFeatures, emotion: EmotionSchedule | None, options: SamplingOptions
+) -> tuple[tuple[str, str], ...]:
+    """What makes a motion again, by name: hashes of the model and of the features of the voice, emotion, seed, sampler
+    and rate."""
+    digest = hashlib.sha256()
+    for module in generator.modules:
+        digest.update(tensor_hash(module).encode())
+    voice = hashlib.sha256(audio.features.contiguous().numpy().tobytes()).hexdigest()
+    return (
+        ("emotion", "none" if emotion is None else emotion.summary()),
+        ("generator", generator.name),
+        ("model", digest.hexdigest()[:16]),
+        ("rate", f"{audio.fps:g}"),
+        ("sampler", f"{options.sampler}, {options.steps} steps"),
+        ("seed", str(options.seed)),
+        ("voice", voice[:16]),
+    )
 
 
 def follow_video(

@@ -5,20 +5,22 @@ from __future__ import annotations
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
 from ..atomic_file import AtomicFile
+from ..detection.crop import CropOptions
 from ..detection.detect import FaceSource, Pick
 from ..diffusion.emotion_schedule import NO_EMOTION, EmotionSchedule, read_emotion_schedule
-from ..diffusion.options import SamplingOptions
+from ..diffusion.model_controls import ModelControls
+from ..diffusion.options import SamplingChanges, SamplingOptions
 from ..diffusion.request import MotionGenerator
 from ..errors import UserError, suggestion
 from ..face import FaceModel
 from ..interpolation import FITS
 from ..media.audio_files import read_sound
-from ..media.images import check_file, read_picture, read_shown_picture
+from ..media.credentials import Signing, check_signing
+from ..media.images import Bytes, check_file, read_picture, read_shown_picture
 from ..media.output_file import OutputLock, check_output
 from ..media.prefetch import prefetch
 from ..media.provenance import COMPOSITE, DRAWN
@@ -30,8 +32,10 @@ from ..motion.plot import plot_motion
 from ..motion.pose import TURNS, still
 from ..motion.pose_sources import Following
 from ..motion.stream import MotionStream
+from ..motion.takes import Take
 from ..progress import Progress, StageProgress
 from ..ranges import check_ranges, ranged
+from ..rendering.contact_sheet import contact_sheet
 from ..rendering.device import AUTO, require_device, to_device
 from ..rendering.portrait import FaceLimits
 from ..rendering.render import RenderOptions
@@ -88,9 +92,10 @@ class PoseSource:
 class TalkRequest:
     """All inputs and options of a talking video. ``emotion``: a name, "none", or a timeline (:mod:`emotion_schedule`).
 
-    ``crop``, ``face`` and ``threshold`` as in :func:`detect.select_face`; ``limits`` None skips the face check;
-    ``plot`` is the path of a plot of the motion, None for none; ``sampling`` None are the generator's defaults, changed
-    by ``sampling_changes``, (name, value) pairs; ``resume`` keeps finished segments when the job is stopped, and
+    ``crop``, ``crop_options``, ``face`` and ``threshold`` as in :func:`detect.select_face`; ``limits`` None skips the
+    face check; ``plot`` is the path of a plot of the motion, None for none; ``preview`` that of a contact sheet, which
+    is then made instead of the video; ``sampling`` None are the generator's defaults, changed by ``sampling_changes``;
+    ``controls`` change how else the generator is run; ``resume`` keeps finished segments when the job is stopped, and
     resumes from them when it runs again. ``audio_track`` None as :func:`find_sound`; ``longest_side`` limits the whole
     picture with ``paste_back``.
     """
@@ -103,10 +108,12 @@ class TalkRequest:
     emotion_by: EmotionBy = EmotionBy.BOTH
     pose: PoseSource = field(default_factory=PoseSource)
     sampling: SamplingOptions | None = None
-    sampling_changes: tuple[tuple[str, Any], ...] = ()
+    sampling_changes: SamplingChanges = SamplingChanges()
+    controls: ModelControls = ModelControls()
     rendering: RenderOptions = field(default_factory=RenderOptions)
     weights: Weights = field(default_factory=Weights)
     crop: FaceSource = "auto"
+    crop_options: CropOptions = CropOptions()
     face: Pick | None = None
     threshold: float | None = ranged(None, 0.01, 0.99, "of certainty")
     limits: FaceLimits | None = field(default_factory=FaceLimits)
@@ -117,7 +124,9 @@ class TalkRequest:
     device: str = "cpu"
     precision: str = AUTO
     plot: Path | None = None
+    preview: Path | None = None
     mark: bool = True
+    sign: Signing | None = None
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -142,7 +151,13 @@ def _talk(request: TalkRequest, clock: StageClock) -> JobReport:
         face, generator = load_models(request)
     with clock.stage("read portrait"):
         portrait = read_source_portrait(
-            face, picture, request.crop, request.face, limits=request.limits, threshold=request.threshold
+            face,
+            picture,
+            request.crop,
+            request.face,
+            request.crop_options,
+            request.limits,
+            request.threshold,
         ).portrait
     with clock.stage("read speech"):
         sound = read_sound(speech)
@@ -153,11 +168,16 @@ def _talk(request: TalkRequest, clock: StageClock) -> JobReport:
         pose = read_pose(face, request.pose, portrait, len(audio), step)
     with clock.stage("generate motion") as step:
         schedule = EmotionSchedule.written(request.emotion, request.intensity)
-        sampling = request.sampling or replace(generator.defaults, **dict(request.sampling_changes))
+        sampling = request.sampling or request.sampling_changes.on(generator.defaults)
         pieces = sample_motion(generator, portrait, audio, schedule, sampling, by=request.emotion_by, progress=step)
         fitted = fitted_pieces(pieces, pose, portrait.rest.pose, request.pose.fit, len(audio))
         motion = MotionStream(fitted, len(audio), audio.fps)
         motion.first_frame()  # the first window; the others follow while frames are drawn
+    if request.preview:
+        with clock.stage("draw preview") as step:
+            takes = [Take("", motion.whole())]
+            write_png(request.preview, contact_sheet(face, portrait, takes, rendering=request.rendering, progress=step))
+        return JobReport(request.preview, len(motion), motion.fps, tuple(clock.stages))
     with AtomicFile(request.plot) if request.plot else nullcontext() as plot:
         if plot:
             write_plot(plot, motion.whole(), audio)
@@ -166,9 +186,10 @@ def _talk(request: TalkRequest, clock: StageClock) -> JobReport:
             marked = VideoOptions(
                 mark=recipe_mark(
                     "talk",
-                    replace(request, sampling=sampling, sampling_changes=()),
+                    replace(request, sampling=sampling),
                     COMPOSITE if request.paste_back else DRAWN,
-                )
+                ),
+                signing=request.sign,
             )
             output = VideoOutput(request.output, replace(speech, reported=True), request.resume, marked)
             frames = write_video(job, output, step)
@@ -185,8 +206,9 @@ def _read_portrait_picture(request: TalkRequest) -> Tensor:
 def check(request: TalkRequest) -> None:
     """Raise UserError for any error that can be found before slow work."""
     check_output(request.output)
-    if request.plot:
-        check_output(request.plot, ".png")
+    for picture in (request.plot, request.preview):
+        if picture:
+            check_output(picture, ".png")
     inputs = [(request.portrait, "portrait"), (request.speech, "speech")]
     if request.pose.source not in (GENERATED, STILL):
         if not Path(request.pose.source).exists():
@@ -198,7 +220,7 @@ def check(request: TalkRequest) -> None:
         inputs.append((Path(request.pose.source), "pose video"))
     for path, what in inputs:
         check_file(path, what)
-        for target in (request.output, request.plot):
+        for target in (request.output, request.plot, request.preview):
             if target and target.exists() and path.samefile(target):
                 raise UserError(f"The output {target} would overwrite the {what}; please choose another name.")
     read_emotion_schedule(request.emotion, request.intensity)
@@ -207,6 +229,7 @@ def check(request: TalkRequest) -> None:
     if len(inputs) > 2:
         video_facts(request.pose.source)
     require_device(request.device, request.precision)
+    check_signing(request.sign, request.mark)
 
 
 def load_models(request: TalkRequest) -> tuple[FaceModel, MotionGenerator]:
@@ -220,6 +243,7 @@ def load_models(request: TalkRequest) -> tuple[FaceModel, MotionGenerator]:
     if request.emotion.strip().lower() != NO_EMOTION:
         emotion = weights.emotion or bundled("emotion.safetensors")  # used by Playmate's own generator only
     generator = load_generator(weights.motion or bundled("motion.safetensors"), Companions(emotion=emotion))
+    generator = generator.controlled(request.controls)
     check_generator(generator, face.config.keypoint_space)
     for module in generator.modules:
         module.to(request.device)
@@ -244,7 +268,16 @@ def read_pose(face: FaceModel, source: PoseSource, portrait: Portrait, frames: i
 
 def write_plot(path: Path, motion: Motion, audio: AudioFeatures) -> None:
     """Save a plot of ``motion`` with the loudness of the speech as a PNG."""
+    path.write_bytes(_png(plot_motion(motion, audio.energy)))
+
+
+def write_png(path: Path, picture: Bytes) -> None:
+    """Write a picture (H, W, 3) RGB, whole or not at all."""
+    with AtomicFile(path) as file:
+        file.write_bytes(_png(picture))
+
+
+def _png(picture: Bytes) -> bytes:
     import cv2
 
-    drawn = cv2.imencode(".png", plot_motion(motion, audio.energy)[..., ::-1])[1]
-    path.write_bytes(drawn.tobytes())
+    return bytes(cv2.imencode(".png", picture[..., ::-1])[1])

@@ -22,6 +22,7 @@ from ..host import HOST
 from ..media.images import Bytes, from_bytes, to_bytes
 from ..progress import Progress
 from ..values import FPS, FaceCrop, Motion, Portrait, Pose
+from .portrait_details import read_details
 
 log = logging.getLogger(__name__)
 
@@ -81,8 +82,10 @@ def read_crop(face: FaceModel, crop: FaceCrop) -> Portrait:
     with torch.inference_mode():
         appearance = _appearance(face, from_bytes(shrink(wide, face.config.image_size))[None])
         reading = face.read(to_reader(face, from_bytes(shrink(wide, face.config.reading_size))[None]))
-    rest = _as_motion(face, reading, FPS)
-    return Portrait(image, crop_to_image, size, _at_rest(appearance)[0], _at_rest(reading.keypoints)[0], rest)
+    rest, details = _as_motion(face, reading, FPS), read_details(crop, _at_rest(reading.angle_logits))
+    return Portrait(
+        image, crop_to_image, size, _at_rest(appearance)[0], _at_rest(reading.keypoints)[0], rest, details=details
+    )
 
 
 def read_motion(

@@ -18,6 +18,7 @@ from ..face.fast import PROFILES
 from ..geometry import place_motion
 from ..keypoint_space import adapt_motion
 from ..media.images import to_bytes
+from ..motion.lips_and_lids import limit_lid_closing
 from ..progress import Progress
 from ..ranges import check_ranges, ranged
 from ..values import Motion, Portrait
@@ -32,15 +33,17 @@ Keypoints = Callable[[int, int], Tensor]
 Develop = Callable[[Tensor], Tensor]
 
 
-EXPRESSIONS = ("absolute", "relative")
+EXPRESSIONS = ("auto", "absolute", "relative")
 
 
 @dataclass(frozen=True)
 class RenderOptions:
     """``expression`` "absolute" takes the motion's as it is; "relative" adds its change since its first frame to the
-    portrait's own, so that the first frame shows the face of the picture. ``stitching`` where the weights have it."""
+    portrait's own, so that the first frame shows the face of the picture; "auto" is absolute, and relative for a face
+    that the networks hardly know, whose own expression they read wrongly. ``stitching`` where the weights have it.
+    """
 
-    expression: Literal["absolute", "relative"] = "absolute"
+    expression: Literal["auto", "absolute", "relative"] = "auto"
     stitching: bool = True
     batch: int = ranged(8, 1, 1024, "frames")
     #: How W and G are arranged, "auto" or one of :data:`face.fast.PROFILES`; only "half" rounds the pictures.
@@ -48,10 +51,20 @@ class RenderOptions:
 
     def __post_init__(self) -> None:
         if self.expression not in EXPRESSIONS:
-            raise ValueError(f"expression must be absolute or relative, got {self.expression!r}.")
+            raise ValueError(f"expression must be one of {', '.join(EXPRESSIONS)}, got {self.expression!r}.")
         if self.profile not in ("auto", *PROFILES):
             raise ValueError(f"profile must be auto or one of {', '.join(PROFILES)}, got {self.profile!r}.")
         check_ranges(self)
+
+    def expressed(self, portrait: Portrait, motion: Motion) -> Motion:
+        """The whole ``motion`` with the expressions that ``portrait`` is drawn under."""
+        chosen = self.expression
+        if chosen == "auto":
+            chosen = "absolute" if portrait.familiar else "relative"
+        if chosen == "absolute":
+            return motion
+        relative = relative_to_rest(portrait, motion)
+        return relative if portrait.familiar else limit_lid_closing(relative, motion)
 
 
 def render(
@@ -96,8 +109,7 @@ def _develop(
     progress: Progress | None,
 ) -> Iterator[Tensor]:
     motion = adapt_motion(motion, portrait.rest)
-    if options.expression == "relative":
-        motion = relative_to_rest(portrait, motion)
+    motion = options.expressed(portrait, motion)
     x_s = place_motion(portrait.keypoints, portrait.rest)
 
     def x_d(start: int, stop: int) -> Tensor:

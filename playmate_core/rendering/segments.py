@@ -12,7 +12,7 @@ import logging
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
 
@@ -104,9 +104,7 @@ def write_video(job: RenderJob, output: VideoOutput, progress: Progress | None =
     profile = resolve_profile(job)
     if output.resumable:
         folder = segments_folder(output.path)
-        profile = _enter(
-            folder, fingerprint((job.fingerprint(), replace(output.encoding, tags=(), mark=None))), profile
-        )
+        profile = _enter(folder, fingerprint((job.fingerprint(), output.encoding.unmarked())), profile)
         _in_segments(job, profile, folder, output, progress)
         _leave(folder)
     elif job.frames > PART:  # as when resumable: the encoder restarts per segment, which affects encoded frames
@@ -158,7 +156,7 @@ def fingerprint(facts: object, tensors: Iterable[Tensor] = ()) -> str:
 
 def _in_segments(job: RenderJob, profile: str, folder: Path, output: VideoOutput, progress: Progress | None) -> None:
     """Write the missing segments in ``folder`` and concatenate all of them."""
-    plain = replace(output.encoding, tags=(), mark=None)
+    plain = output.encoding.unmarked()
     renderer = cache(lambda: FallbackRenderer(job.face, job.batch, profile))  # one for all missing segments
     segments = []
     for start in range(0, job.frames, PART):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
@@ -12,12 +12,18 @@ from ..detection.detect import FaceSource, Pick, select_face
 from ..detection.landmarks import Openings
 from ..errors import UserError
 from ..face import FaceModel
+from ..keypoint_space import PLAYMATE_DEMO
 from ..values import FaceCrop, Portrait
 from .face_checks import upright_turn
 from .portrait import FaceLimits, face_confidence, read_crop, require_face
 
 #: Nominal size of a selected crop in pixels; readers resample the same square at their own size.
 CROP_SIZE = 512
+UNFAMILIAR = (
+    "The face model hardly knows faces of this kind, so the video may look wrong; only changes of expression are taken"
+    " from the motion, on top of the portrait's own, unless --expression absolute is chosen."
+)
+MORE_FACES = " LivePortrait's weights (--face-weights, Load Face Model) know more faces."
 log = logging.getLogger(__name__)
 
 
@@ -44,7 +50,7 @@ def read_face_crop(face: FaceModel, crop: FaceCrop, limits: FaceLimits | None = 
     """Read a crop. ``limits``: thresholds of the face check, None to skip it.
 
     A failed check is only a warning if a detector found the face, as it may be outside the training data of these
-    weights; otherwise raises UserError.
+    weights: the portrait is then not ``familiar``. Otherwise raises UserError.
     """
     portrait = read_crop(face, crop)
     if limits:
@@ -53,10 +59,12 @@ def read_face_crop(face: FaceModel, crop: FaceCrop, limits: FaceLimits | None = 
             log.warning("The face seems to be turned; please turn the picture by %d degrees to the left first.", turn)
         try:
             require_face(confidence, limits)
-        except UserError as doubt:
+        except UserError:
             if not crop.detected:
                 raise
-            log.warning("A face was found, but these weights hardly know it, and the result may look wrong. %s", doubt)
+            portrait = replace(portrait, familiar=False)
+            more = MORE_FACES if portrait.keypoint_space == PLAYMATE_DEMO else ""
+            log.warning("%s%s", UNFAMILIAR, more)
     return SourcePortrait(portrait, None if crop.landmarks is None else Openings.of(crop.landmarks[None]))
 
 

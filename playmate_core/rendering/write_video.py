@@ -52,14 +52,18 @@ def portrait_job(
     """The job to render a portrait with ``motion``, at the motion's rate; a stream is generated as far as drawn."""
     rendering, composition = rendering or RenderOptions(), composition or Composition()
     stream = motion if isinstance(motion, MotionStream) else MotionStream.of(motion)
+    relative = rendering.expression == "relative"
+    if not portrait.familiar and rendering.expression != "absolute":  # its lids are measured on the whole motion
+        whole, relative = adapt_motion(stream.whole(), portrait.rest), False
+        stream = MotionStream.of(rendering.expressed(portrait, whole))
     placed = replace(rendering, expression="absolute")
 
     def shown(part: Motion) -> Motion:
         part = adapt_motion(part, portrait.rest)
-        if rendering.expression != "relative":
+        if not relative:
             return part
-        first = adapt_motion(stream.first_frame(), portrait.rest)  # of the whole motion, not of a segment
-        return relative_to_rest(portrait, part, first)
+        # Relative to the first frame of the whole motion, not of a segment.
+        return relative_to_rest(portrait, part, adapt_motion(stream.first_frame(), portrait.rest))
 
     def draw(renderer: FallbackRenderer, start: int, stop: int, progress: Progress | None) -> Iterator[Tensor]:
         done = 0

@@ -162,7 +162,8 @@ MEDIAPIPE = ModelSet(
         ),
     ),
 )
-#: The newest revision, for files without a known one; they are verified by checksum or size.
+#: The newest revision: no full commit of these two repositories is public in what was at hand (of JoyVASA's current one
+#: only that it begins with b8f13fe), so the SHA-256, or the size where no checksum is public, says which file is meant.
 NEWEST = "main"
 _JOYVASA = ModelFile("joyvasa", "", "MIT", "jdh-algo/JoyVASA", NEWEST)
 JOYVASA_MODEL = replace(

@@ -35,10 +35,12 @@ from .tensor_file import (
 
 if TYPE_CHECKING:
     from ..diffusion.denoiser import MotionDenoiser
-    from ..diffusion.emotion import EmotionController
+    from ..diffusion.emotion import EmotionController, IntensityCalibration
     from ..face import FaceModel
 
 KINDS = {"FaceModel": "face", "MotionDenoiser": "motion", "EmotionController": "emotion"}
+#: Metadata key of an emotion model's :class:`IntensityCalibration`.
+CALIBRATION = "playmate.calibration"
 
 
 @dataclass(frozen=True)
@@ -159,7 +161,26 @@ def load_emotion(path: str | Path, base: nn.Module) -> EmotionController:
             f"{path.name} was trained on the motion model {wanted[:12]}, but the motion model given is {got[:12]}; "
             "load the motion model that came with it."
         )
+    model.calibration = _calibration(path, model)
     return model
+
+
+def _calibration(path: Path, model: EmotionController) -> IntensityCalibration | None:
+    """The calibration of its intensities that an emotion model's file holds, if any."""
+    from ..diffusion.emotion import IntensityCalibration
+
+    with open_tensors(path) as file:
+        metadata = file.metadata() or {}
+    if CALIBRATION not in metadata:
+        return None
+    values = _json_object(path, CALIBRATION, metadata)
+    try:
+        found = IntensityCalibration(**{name: _frozen(value) for name, value in values.items()})
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{path.name}: its calibration is refused ({error}); choose another file.") from error
+    if found.emotions != model.config.emotions:
+        raise UserError(f"{path.name}: its calibration is of other emotions than its config; choose another file.")
+    return found
 
 
 def describe(path: str | Path) -> Description:

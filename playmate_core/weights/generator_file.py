@@ -100,12 +100,16 @@ def without(tensors: Mapping[str, Tensor], droppable: Mapping[str, tuple[int | N
 
 def unknown_layout(path: Path, known: Iterable[str]) -> UserError:
     """The error for an unknown file: what was found in it, and the ``known`` layouts."""
-    keys: list[str] = []
-    seems = content_seems_to_be(path)
-    if path.suffix.lower() not in PICKLES:
-        with open_tensors(path) as file:
-            keys = sorted(file.keys())
-    found = f"tensors such as {', '.join(keys[:3])}" if keys else f"nothing it could tell{seems}"
+    keys = sorted(_names_of(path))
+    found = f"tensors such as {', '.join(keys[:3])}" if keys else f"no tensors{content_seems_to_be(path)}"
     return UserError(
         f"{path.name} is no motion generator that this program knows: found {found}; known are {', '.join(known)}."
     )
+
+
+def _names_of(path: Path) -> Iterable[str]:
+    """The names of the tensors in a file, none where it cannot be read."""
+    try:
+        return read_generator_file(path).tensors
+    except UserError:
+        return ()

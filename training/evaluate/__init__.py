@@ -19,7 +19,7 @@ from training.close_probe import load_close_probe
 from training.close_stage import CloseStageConfig, train_close
 from training.config import parse
 from training.data import Sessions, corpus_config, corpus_hash, load_synthetic_clips
-from training.evaluate import ablations, judge, leakage, level1, level2, pictures, samplers, videos
+from training.evaluate import ablations, judge, leakage, level1, level2, liveliness, pictures, samplers, videos
 from training.evaluate.emotion_judge import fit_judge
 from training.evaluate.emotion_layer import emotion_layer_table
 from training.evaluate.filming import filmed
@@ -59,6 +59,7 @@ class EvaluateConfig:
     close_steps: int = 2000
     oracle_steps: int = 1000  # of DDPM, against which the default sampler is measured
     rollout: float = 60.0  # seconds of the long run
+    rollouts: int = 6  # long runs of the rows on liveliness: 60 s have 32 joints
     level: str = "all"  # or "1" (motion), "long" (long runs, sampler, ablations), "2" (pixels), "layer" (emotion layer)
 
 
@@ -85,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if config.level in ("1", "all"):
         tables += level_one(config, system)
     if config.level in ("long", "all"):
-        tables.append(long_runs(config, system))
+        tables += [liveliness_table(config, system), long_runs(config, system)]
     if config.level in ("2", "all"):
         tables.append(level_two(config, system))
     if config.level in ("layer", "all"):
@@ -137,6 +138,15 @@ def long_runs(config: EvaluateConfig, system: System) -> Table:
     for name, variant in variants.items():
         rows += [ablations.jerk_row(name, variant, few), *ablations.fault_rows(name, variant, few)]
     return Table("Level 1: long runs, sampler, ablations", f"{len(few)} clips, seeds {ablations.SEEDS}.", tuple(rows))
+
+
+def liveliness_table(config: EvaluateConfig, system: System) -> Table:
+    """Whether long motion looks alive, on rollouts of several people with the default sampler."""
+    encoder, backend = system.denoiser.config.audio_encoder, str(corpus_config(Path(config.corpus))["speech"])
+    subjects = ablations.rollout_subjects(encoder, config.rollout, backend, config.rollouts)
+    logger.info("Liveliness on %d rollouts.", len(subjects))
+    how = f"{len(subjects)} rollouts of about {config.rollout:g} s, default sampler, emotion off, a seed each."
+    return Table("Level 1: joints and liveliness", how, tuple(liveliness.liveliness_rows(system, subjects)))
 
 
 def layer_level(config: EvaluateConfig, system: System) -> Table:

@@ -66,6 +66,17 @@ def rollout_subject(encoder: str, seconds: float, backend: str, seed: int = 5) -
     return Subject(clip, make_encoder(encoder).listen(clip.waveform, 16000))
 
 
+def rollout_subjects(encoder: str, seconds: float, backend: str, count: int, seed: int = 100) -> list[Subject]:
+    """``count`` held-out people who speak and move their heads for about ``seconds`` each."""
+    subjects: list[Subject] = []
+    while len(subjects) < count:
+        subject = rollout_subject(encoder, seconds, backend, seed)
+        seed += 1
+        if len(subject.clip.phones) and subject.clip.style == "calm":
+            subjects.append(subject)
+    return subjects
+
+
 def rollout_rows(system: System, subject: Subject) -> list[Row]:
     """Seams and drift of a long rollout, drift over the same speech's truth."""
     drifts, seams = [], []

@@ -14,9 +14,10 @@ from playmate_core.diffusion.guidance import Scales, as_clean, guided
 from playmate_core.diffusion.normalisation import EXPRESSION_CHANNELS, MOTION_CHANNELS, to_expression
 from playmate_core.diffusion.options import SamplingOptions
 from playmate_core.diffusion.samplers import Schedule, sample
+from playmate_core.speech import make_encoder
+from training.clip_windows import FramesInMemory, WindowSampler, clip_tensors
 from training.data import SyntheticClip
 from training.evaluate.table import Row, number
-from training.stage1 import make_sampler
 from training.synthetic.rig import lip_aperture
 
 #: Windows that are sampled, each twice: with 16 of them two halves of DDPM itself differ by 9 % in a channel's spread,
@@ -41,7 +42,9 @@ def sampled(
 def held_out_windows(denoiser: MotionDenoiser, clips: list[SyntheticClip], seed: int = 0) -> WindowContext:
     """WINDOWS windows of held-out clips with their true previous frames, each twice."""
     config = denoiser.config
-    source = make_sampler(clips, denoiser.statistics, config)
+    encoder = make_encoder(config.audio_encoder)
+    seen = [clip_tensors(clip, denoiser.statistics, encoder, config.pose_normalisation) for clip in clips]
+    source = WindowSampler(FramesInMemory(seen), denoiser.statistics.silence, config.window, config.previous)
     drawn = source.draw(WINDOWS, 0.0, 0.0, 0.0, torch.Generator().manual_seed(seed))
     off = torch.zeros(WINDOWS, dtype=torch.bool)
     once = WindowContext(

@@ -58,7 +58,8 @@ class Application:
             self._target = _row(shown, 0)
         if self.applying.fade != "none":
             shown = self._faded(shown, source, controls.fade)
-        expression = self._gaze(shown, source) if self.applying.drive_eyes else shown.expression
+        follows = self.applying.drive_eyes and self.applying.follow_gaze
+        expression = self._gaze(shown, source) if follows else shown.expression
         return Motion(Pose(shown.rotation, shown.translation, shown.scale, self.fps), expression)
 
     def _driven(self, source: BinnedMotion, driving: BinnedMotion, controls: FrameControls) -> _Shown:

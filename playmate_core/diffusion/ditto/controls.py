@@ -38,14 +38,16 @@ class Applying:
     """How motion is applied to a face, the same for all frames.
 
     ``mode`` "relative" adds the change since the first driving frame, "absolute" takes the driving values. ``ratio``
-    scales expression and angles: scale of the reference character over that of the portrait. ``drive_eyes``: eyes and
-    gaze are driven. ``fade`` one of FADE_TARGETS and ``fade_parts`` of DRIVEN_PARTS.
+    scales expression and angles: scale of the reference character over that of the portrait. ``drive_eyes``: the eyes
+    are driven; with ``follow_gaze`` they are turned against the head. ``fade`` one of FADE_TARGETS and ``fade_parts``
+    of DRIVEN_PARTS.
     """
 
     drive: Drive = Drive()
     mode: str = "relative"
     ratio: float = 1.0
     drive_eyes: bool = True
+    follow_gaze: bool = True
     fade: str = "none"
     fade_parts: tuple[str, ...] = ("expression",)
 

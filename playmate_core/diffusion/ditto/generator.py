@@ -19,11 +19,12 @@ from ...speech.hubert_streaming import StreamingHubert
 from ...speech.listener import Source
 from ...values import Motion
 from ..checks import check_curve, check_encoder, check_request
+from ..model_controls import ModelControls
 from ..noise import ClipNoise, SharedSteps
 from ..one_condition import check_scales, guidance_scale
 from ..options import SamplingOptions
 from ..pose_prior import PoseLimiter
-from ..request import GenerationRequest, joined
+from ..request import BaseGenerator, GenerationRequest
 from ..windows import Progress, WindowPlan
 from .apply import Application
 from .blink import DISCARDED, blink_rows, fade_shares
@@ -35,7 +36,7 @@ from .layout import COLUMNS, DITTO_EMOTIONS, POSE_COLUMNS, BinnedMotion
 from .network import DittoNetwork
 from .sampling import Clip, sampled
 from .schedule import cosine_schedule
-from .settings import DittoData, DittoSettings
+from .settings import DITTO_CONTROLS, DittoData, DittoSettings
 from .source import SourceFace
 from .stitcher import Continuation
 
@@ -44,7 +45,7 @@ GUIDANCE = 2.0
 
 
 @dataclass(frozen=True)
-class DittoGenerator:
+class DittoGenerator(BaseGenerator):
     """A :class:`MotionGenerator` in LivePortrait's space, with eight emotions.
 
     ``encoder_file`` is the ONNX file of its audio encoder; ``encoder_missing`` the error message if there is none.
@@ -61,6 +62,8 @@ class DittoGenerator:
     name: ClassVar[str] = "ditto"
     emotions: ClassVar[tuple[str, ...]] = DITTO_EMOTIONS
     encoder_name: ClassVar[str] = "ditto-hubert"
+
+    control_names: ClassVar[tuple[str, ...]] = DITTO_CONTROLS
 
     @property
     def defaults(self) -> SamplingOptions:
@@ -91,14 +94,12 @@ class DittoGenerator:
         numbers = self.numbers(request, progress)
         return self._applied(request, numbers)
 
-    def generate(self, request: GenerationRequest, progress: Progress | None = None) -> Motion:
-        return joined(list(self.iterate(request, progress)))
+    def _with_controls(self, controls: ModelControls) -> DittoGenerator:
+        return replace(self, settings=self.settings.controlled(controls))
 
     def numbers(self, request: GenerationRequest, progress: Progress | None = None) -> Iterator[Tensor]:
         """The 265 numbers of every frame, including silence before the first. Checks all inputs when called."""
-        if self.network.training:
-            raise ValueError("The motion model is in training mode, where dropout adds noise; call train(False) first.")
-        check_request(request)
+        check_request(request, *self.modules)
         require_keypoints("Ditto", self.keypoint_space, request.rest.keypoint_space)
         audio, config = request.audio, self.network.config
         check_encoder("Ditto", audio, self.encoder_name, config.condition - FACE_CONDITIONS)
@@ -157,7 +158,7 @@ class DittoGenerator:
         ratio = 1.0
         if s.character and character is not None:
             ratio = float(character.motion.scale[0, 0] / face.motion.scale[0, 0])
-        return Applying(s.drive, s.mode, ratio, s.drive_eyes, s.fade, s.fade_parts)
+        return Applying(s.drive, s.mode, ratio, s.drive_eyes, s.follow_gaze, s.fade, s.fade_parts)
 
     def controls(self, frames: int, seed: int) -> FrameControls:
         """Per-frame controls of a clip: offsets, gate, fades and blinks."""

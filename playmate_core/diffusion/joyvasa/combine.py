@@ -13,7 +13,6 @@ from ...geometry import carried_rotation
 from ...values import LIP_KEYPOINTS, Motion
 
 COMBINED_REGIONS = ("all", "expression", "pose", "lips", "eyes")
-SUBJECTS = ("human", "animal")
 
 
 def combine(rest: Motion, driving: Motion, first: Motion, region: str = "all", subject: str = "human") -> Motion:

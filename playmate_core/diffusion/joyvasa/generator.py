@@ -18,11 +18,12 @@ from ...speech.hubert_windows import WindowedHubert, WindowOptions
 from ...speech.listener import Source
 from ...values import Motion
 from ..checks import check_encoder, check_request, refuse_emotion
+from ..model_controls import ModelControls
 from ..noise import ClipNoise, SharedStart
 from ..one_condition import check_scales, guidance_scale
 from ..options import SamplingOptions
 from ..pose_prior import PoseLimiter
-from ..request import GenerationRequest, joined
+from ..request import BaseGenerator, GenerationRequest
 from ..samplers import sample
 from ..windows import Progress, WindowPlan, counted, last_frames
 from .combine import combine
@@ -38,7 +39,7 @@ GUIDANCE = 2.8
 
 
 @dataclass(frozen=True)
-class JoyVasaGenerator:
+class JoyVasaGenerator(BaseGenerator):
     """A :class:`MotionGenerator` in LivePortrait's space, without emotions.
 
     ``audio_encoder`` is the fine-tuned HuBERT of the same file. ``noise`` creates the noise source for a seed.
@@ -54,6 +55,8 @@ class JoyVasaGenerator:
 
     name: ClassVar[str] = "joyvasa"
     emotions: ClassVar[tuple[str, ...]] = ()
+
+    control_names: ClassVar[tuple[str, ...]] = ("lead_frames", "head_smoothing", "subject")
 
     @property
     def defaults(self) -> SamplingOptions:
@@ -84,14 +87,12 @@ class JoyVasaGenerator:
         numbers = self.numbers(request, progress)
         return self._combined(request, numbers)
 
-    def generate(self, request: GenerationRequest, progress: Progress | None = None) -> Motion:
-        return joined(list(self.iterate(request, progress)))
+    def _with_controls(self, controls: ModelControls) -> JoyVasaGenerator:
+        return replace(self, settings=self.settings.controlled(controls))
 
     def numbers(self, request: GenerationRequest, progress: Progress | None = None) -> Iterator[Tensor]:
         """The normalised numbers (n, C) of each window, as the network predicts them. Checks all inputs when called."""
-        if self.network.training:
-            raise ValueError("The motion model is in training mode, where dropout adds noise; call train(False) first.")
-        check_request(request)
+        check_request(request, *self.modules)
         require_keypoints("JoyVASA", self.keypoint_space, request.rest.keypoint_space)
         check_encoder("JoyVASA", request.audio, self.encoder_name, self.network.config.audio_width)
         refuse_emotion("JoyVASA", request.emotion)

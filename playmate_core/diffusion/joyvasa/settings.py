@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ...errors import UserError
-from .combine import COMBINED_REGIONS, SUBJECTS
+from ..model_controls import SUBJECTS, ModelControls
+from .combine import COMBINED_REGIONS
 from .network import POSITIONS
 from .smoothing import PUBLISHED, SMOOTHERS
 
@@ -39,3 +40,12 @@ class JoyVasaSettings:
                 raise UserError(f"Unknown {name} {getattr(self, name)!r}; choose one of {', '.join(allowed)}.")
         if not 0.0 < self.smoothing <= 1.0:
             raise UserError(f"Got a smoothing of {self.smoothing:g}; choose a share above 0, up to 1 for none at all.")
+
+    def controlled(self, controls: ModelControls) -> JoyVasaSettings:
+        """These settings with the controls that are chosen."""
+        made = self
+        if controls.lead_frames is not None:
+            made = replace(made, lead_frames=controls.lead_frames)
+        if controls.head_smoothing is not None:
+            made = replace(made, smoother="exponential", smoothing=controls.head_smoothing)
+        return made if controls.subject is None else replace(made, subject=controls.subject)

@@ -119,7 +119,7 @@ io = SimpleNamespace(
     FolderType=SimpleNamespace(output="output", temp="temp"),
     Combo=SimpleNamespace(Input=ComboInput, io_type="COMBO"),
     MultiType=SimpleNamespace(Input=MultiInput),
-    String=SimpleNamespace(Input=StringInput, io_type="STRING"),
+    String=SimpleNamespace(Input=StringInput, Output=kind("STRING").Output, io_type="STRING"),
     AudioEncoder=kind("AUDIO_ENCODER"),
     **{name.title(): kind(name) for name in ("INT", "FLOAT", "BOOLEAN", "IMAGE", "MASK", "AUDIO", "VIDEO")},
 )

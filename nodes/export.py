@@ -1,0 +1,62 @@
+"""Motions for other programs."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from comfy_api.latest import io
+
+from ..playmate_core.motion.motion_tables import FORMATS, save_motion_table, suffix_of
+from ..playmate_core.values import Motion
+from . import sockets
+from .inputs import prefix_input
+from .runtime import explain_missing_package, show_text
+from .saving import SAVED, check_prefix, output_file
+from .widgets import verdict
+
+
+class ExportMotion(io.ComfyNode):
+    """A motion as a table."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return sockets.schema(
+            "ExportMotion",
+            "Export Motion",
+            "motion",
+            ["csv", "json", "arkit", "blendshapes", "live link face", "blender", "unreal"],
+            description="Writes a motion as a table into ComfyUI's output folder: CSV or JSON, which Load Motion reads"
+            " back, or ARKit's 52 blend shapes for Blender and Unreal.",
+            inputs=[
+                sockets.Motion.Input("motion", tooltip="Any motion."),
+                sockets.Choice(
+                    "format",
+                    options=list(FORMATS),
+                    default="csv",
+                    tooltip="csv, json: every number, exactly. arkit: 52 blend shapes and the head in radians, in the"
+                    " columns of Live Link Face, as near as the sliders come.",
+                ),
+                prefix_input("motion/Playmate"),
+            ],
+            outputs=[sockets.Motion.Output(display_name="motion", tooltip="The same motion, to go on with.")],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def validate_inputs(cls, filename_prefix: str) -> str | bool:
+        return verdict(check_prefix, filename_prefix)
+
+    @classmethod
+    def fingerprint_inputs(cls, **given: Any) -> str:
+        return SAVED.fingerprint()
+
+    @classmethod
+    @explain_missing_package
+    def execute(cls, motion: Motion, format: str, filename_prefix: str) -> io.NodeOutput:
+        path, saved = output_file(filename_prefix, suffix_of(format))
+        save_motion_table(motion, path, format)
+        SAVED.add(path)
+        name = os.path.join(saved["subfolder"], saved["filename"])
+        show_text(name)
+        return io.NodeOutput(motion, ui={"text": [name]})

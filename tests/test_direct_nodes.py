@@ -1,0 +1,132 @@
+"""The directing nodes without ComfyUI: zero settings change nothing, and each does in a graph what its name says."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from node_process import in_subprocess, install_models
+
+GRAPH = """
+import json, torch, node_session
+from dataclasses import replace
+s = node_session.Session()
+picture, speech, film = s.run("DemoMedia", seconds=2.0)
+face, models = s.run("LoadFaceModel", file="face.safetensors"), s.run("LoadMotionModel")
+crop, _ = s.run("CropPortrait", image=picture, crop="whole")
+portrait = s.run("EncodePortrait", face_model=face, crop=crop, require_face=False)
+heard, sound, _ = s.run("EncodeAudio", audio=speech)
+sample = lambda **more: s.run("SampleMotion", motion_model=models, portrait=portrait, speech=heard, steps=2, **more)
+motion, other = sample(), sample(seed=7)
+def same(a, b):
+    pairs = [(a.expression, b.expression)]
+    pairs += [(getattr(a.pose, part), getattr(b.pose, part)) for part in ("rotation", "translation", "scale")]
+    return all(torch.equal(x, y) for x, y in pairs)
+zero = {
+    "ExpressionEdit": s.run("ExpressionEdit", motion=motion),
+    "Gaze": s.run("Gaze", motion=motion, mode="free"),
+    "Blinks": s.run("Blinks", motion=motion, mode="keep"),
+    "Lips": s.run("Lips", motion=motion, speech=heard),
+    "PoseLimits": s.run("PoseLimits", motion=motion, pitch=90.0, yaw=90.0, roll=90.0, knee=1.0),
+    "RegionMix": s.run("RegionMix", first=motion, second=other),
+    "RetimeMotion": s.run("RetimeMotion", motion=motion),
+    "SmoothMotion": s.run("SmoothMotion", motion=motion, brows=0.0, rest=0.0, head=0.0),
+    "ExportMotion": s.run("ExportMotion", motion=motion),
+}
+smile = s.run("ExpressionEdit", motion=motion, smile=1.0, when="1 - ", fade_in=0.0)
+report, plot = s.run("MotionReport", motion=motion, speech=heard)
+doctored, said = s.run("SourceDoctor", face_model=face, portrait=portrait, crop=crop)
+takes = s.run("Takes", motion_model=models, portrait=portrait, speech=heard, count=2, seed=3)
+moods = s.run("Takes", motion_model=models, portrait=portrait, speech=heard, vary="emotions")
+picked, name = s.run("PickTake", takes=takes, number=2)
+text, largest = s.run("CompareMotions", first=motion, second=other)
+_, none = s.run("CompareMotions", first=picked, second=s.run("Takes", motion_model=models, portrait=portrait,
+                speech=heard, count=1, seed=4).takes[0].motion)
+sheet = s.run("ContactSheet", face_model=face, portrait=portrait, takes=takes, columns=2, tile=64)
+nods = s.run("PoseProcedural", move="nod_on_stresses", speech=heard, portrait=portrait)
+class Curve:
+    def interp(self, x):
+        return x
+turned = s.run("PoseFromCurves", seconds=2.0, degrees=10.0, yaw=Curve())
+joined = s.run("JoinMotions", first=motion, second=other, fade=0.2)
+s.run("SaveMotion", motion=motion)
+back = s.run("LoadMotion", file="motion/Playmate_00002_.safetensors [output]")
+table = s.run("LoadMotion", file="motion/Playmate_00001_.csv [output]")
+happy = s.run("Emotion")
+loud = s.run("EmotionOverTime", emotion=happy, speech=heard)
+drawn = s.run("EmotionOverTime", emotion=happy, curve=Curve(), low=0.0, seconds=2.0).curve(50)
+tagged = s.run("EmotionFromSubtitles")
+refused = {
+    "doctor": s.refused("SourceDoctor", face_model=face, portrait=portrait, strict=True),
+    "sheet": s.refused("ContactSheet", face_model=face, portrait=portrait),
+    "pick": s.refused("PickTake", takes=takes, number=9),
+    "when": s.refused("ExpressionEdit", motion=motion, when="soon"),
+    "nods": s.refused("PoseProcedural", move="nod_on_stresses"),
+    "follow": s.refused("EmotionOverTime", emotion=happy),
+    "keep": s.refused("RetimeMotion", motion=motion, keep="0-1, 1-2"),
+}
+print(json.dumps({
+    "zero": {key: same(motion, found) for key, found in zero.items()},
+    "smiled": [
+        float((smile.expression - motion.expression)[part].abs().max()) for part in (slice(0, 25), slice(25, 50))],
+    "report": report, "plot": list(plot.shape), "said": said, "doctored": doctored is portrait,
+    "names": [take.name for take in (*takes.takes, *moods.takes)], "picked": name, "differ": largest, "none": none,
+    "compared": text, "sheet": list(sheet.shape), "nods": len(nods), "frames": len(heard),
+    "turned": turned.rotation[[0, -1], 1].tolist(), "joined": len(joined), "table": same(motion, table),
+    "origin": dict(motion.origin), "kept": back.origin == motion.origin == smile.origin,
+    "loud": float(loud.curve(50).intensity.std()), "drawn": [float(drawn.intensity[0]), float(drawn.intensity[-1])],
+    "tagged": [key.name for key in tagged.layers[0][1]], "refused": refused,
+}))
+"""
+
+
+@pytest.fixture(scope="module")
+def got(tmp_path_factory: pytest.TempPathFactory, tiny_face: Path) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("comfy")
+    install_models(folder, tiny_face)
+    return json.loads(in_subprocess(GRAPH, folder).splitlines()[-1])
+
+
+def test_settings_that_ask_for_nothing_return_the_motion_bit_for_bit(got: dict[str, Any]) -> None:
+    assert len(got["zero"]) == 9 and all(got["zero"].values()), got["zero"]
+
+
+def test_an_edit_acts_in_its_range(got: dict[str, Any]) -> None:
+    assert got["smiled"][0] == 0.0 and got["smiled"][1] > 0.01
+
+
+def test_looking_says_and_shows(got: dict[str, Any]) -> None:
+    assert "lips follow the voice" in got["report"] and got["plot"] == [1, 720, 1200, 3]
+    assert got["doctored"] and "the head can turn from here" in got["said"]
+    assert got["sheet"] == [1, 2 * (64 + 24), 128, 3]
+    assert "lips: largest" in got["compared"] and got["differ"] > 0
+
+
+def test_a_take_is_what_its_seed_makes(got: dict[str, Any]) -> None:
+    assert got["names"][:3] == ["seed 3", "seed 4", "angry"] and len(got["names"]) == 10
+    assert got["picked"] == "seed 4" and got["none"] == 0.0
+
+
+def test_poses_and_lengths(got: dict[str, Any]) -> None:
+    assert got["nods"] == got["frames"] == 50
+    assert got["turned"] == pytest.approx([-10.0, 10.0]) and got["joined"] == 95
+    assert got["table"], "a CSV table reads back bit for bit"
+
+
+def test_a_motion_knows_how_it_was_sampled(got: dict[str, Any]) -> None:
+    origin = got["origin"]
+    assert got["kept"] and origin["seed"] == "0" and origin["generator"] == "playmate" and origin["rate"] == "25"
+    assert len(origin["model"]) == len(origin["voice"]) == 16 and origin["emotion"] == "none"
+
+
+def test_emotions_over_time(got: dict[str, Any]) -> None:
+    assert got["loud"] > 0.05 and got["drawn"] == pytest.approx([0.0, 1.0], abs=0.03)
+    assert got["tagged"] == ["neutral", "happy", "surprised"]
+
+
+def test_mistakes_are_answered_with_what_to_do(got: dict[str, Any]) -> None:
+    said = got["refused"]
+    assert all("rror: " in answer and "lease" in answer for answer in said.values()), said
+    assert "from 1 to 2" in said["pick"] and "connect the speech" in said["nods"]

@@ -1,0 +1,1 @@
+"""Experiments that each answer one question, run by ``python -m training experiment NAME``."""

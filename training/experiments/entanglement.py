@@ -1,0 +1,268 @@
+"""``python -m training experiment entanglement``: does Eq. 4 teach M to keep the pose out of its expression?
+
+A known entanglement is added to M (expression += A pose). Then F, M, W and G are fine-tuned on unlabelled pairs as
+`face --pairs` does, once with Eq. 4 and once without, all else alike. Measured on people whom no network has met.
+Resumed by the same command. ``--steps 0`` measures the state before, and how each loss pulls at the entanglement.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from playmate_core.atomic_file import write_atomically
+from playmate_core.errors import UserError
+from playmate_core.face import FaceModel
+from playmate_core.face.motion import MotionExtractor
+from playmate_core.face.warping import WarpingModule
+from playmate_core.weights import files as weights
+from playmate_core.weights.folders import bundled
+from training.config import parse
+from training.evaluate.table import Row, Table, number, write_tables
+from training.experiments.entangled import (
+    EntangledMotion,
+    Grid,
+    Measured,
+    SessionPairs,
+    fit_warping,
+    make_grid,
+    measure,
+)
+from training.face_pairs import losses
+from training.face_pairs.clips import FramePairs, sized
+from training.face_pairs.config import PairsConfig
+from training.face_pairs.stage import PairsStage
+from training.loop import train
+from training.synthetic.sessions import make_session
+
+logger = logging.getLogger(__name__)
+
+#: What is asked: leakage falls by so much against the control, and at most so much picture and range is lost.
+LESS, DECIBELS, RANGE = 1.3, 0.3, 0.8
+WITH, WITHOUT = "with Eq. 4", "without"
+
+
+@dataclass(frozen=True)
+class EntanglementConfig:
+    """``sessions`` of ``frames`` pictures to learn from and ``people`` to measure on. ``strength``: what ten degrees
+    add to the expression, in its own spread. ``fitted``: W takes back what it can of that, by a linear layer in closed
+    form, as if it had been trained with such an M; ``adapt``: steps in which W and G alone learn before. ``steps``:
+    those of the fine-tuning, with ``transfer`` the weight of Eq. 4 against its 0. ``lr`` is M's; ``others`` the rate of
+    F, W and G relative to it. ``repeats``: seeds. ``pulls``: batches over which the pull of each loss is averaged.
+    ``draw_size``: side of F's picture; the drawn one is twice it. There is neither discriminator nor landmark guide:
+    the only landmarks at hand are those of the entangled M.
+    """
+
+    out: str = "runs/entanglement"
+    face: str = ""
+    sessions: int = 48
+    frames: int = 8
+    people: int = 6
+    strength: float = 0.5
+    fitted: bool = False
+    adapt: int = 0
+    pulls: int = 16
+    steps: int = 150
+    batch: int = 4
+    lr: float = 5e-4
+    others: float = 0.2
+    transfer: float = 10.0
+    anchor: float = 0.05
+    draw_size: int = 64
+    repeats: int = 3
+    seed: int = 0
+
+
+class _Pairs(PairsStage):
+    """`face --pairs` on a model that keeps its weights for itself."""
+
+    others = 1.0
+
+    def parameters(self) -> list[dict[str, Any]]:
+        model = self.model
+        nets = (model.appearance, model.warping, model.generator)
+        return [
+            {"params": list(model.motion.parameters())},
+            {"params": [p for net in nets for p in net.parameters()], "lr": self.others * self.config.lr},
+        ]
+
+    def save(self, run_dir: Path, step: int) -> None:
+        """Nothing: an entangled M is no face model anybody could load; ``state.pt`` holds what is needed."""
+
+
+#: What `experiment --help` lists.
+CONFIG = EntanglementConfig
+
+
+def main(argv: Sequence[str]) -> None:
+    """Train what is missing, print and store the table. Raises UserError for counts that cannot be meant."""
+    config = parse(EntanglementConfig, argv, __doc__ or "")
+    for name in ("sessions", "frames", "people", "batch", "repeats", "steps"):
+        least = 0 if name == "steps" else 1
+        if getattr(config, name) < least:
+            raise UserError(f"--{name} is {getattr(config, name)}, expected at least {least}.")
+    out = Path(config.out)
+    sessions = [make_session(1, index, "train", config.frames) for index in range(config.sessions)]
+    grid = make_grid(config.people, 1)
+    given = weights.load_face(config.face or bundled("face.safetensors"))
+    unit = _unit(given)
+    found: dict[str, list[Measured]] = {"given": [measure(given, grid, unit, config.draw_size)]}
+    for repeat in range(config.repeats):
+        for name, value in _repeat(config, repeat, given, SessionPairs(sessions), grid, unit).items():
+            found.setdefault(name, []).append(value)
+    table = report(config, found)
+    if config.pulls:
+        table = replace(table, rows=(*table.rows, *pull_rows(config, given, SessionPairs(sessions))))
+    write_tables([table], out, {"face": weights.tensor_hash(given)[:12], "config": repr(config)})
+    sys.stdout.write(table.markdown())
+
+
+def _unit(model: FaceModel) -> Tensor:
+    spread = getattr(model.motion.detector, "expression_spread", None)
+    keypoints = model.config.keypoints
+    return torch.full((keypoints, 3), 0.01) if spread is None else spread.clone().unflatten(0, (keypoints, 3))
+
+
+def _repeat(
+    config: EntanglementConfig, repeat: int, given: FaceModel, source: SessionPairs, grid: Grid, unit: Tensor
+) -> dict[str, Measured]:
+    """One seed: entangle, let W and G follow, then both arms from there; kept in ``measured.json``."""
+    folder = Path(config.out) / f"seed{repeat}"
+    kept = folder / "measured.json"
+    said = json.dumps(asdict(config) | {"out": "", "repeats": 0, "pulls": 0}, sort_keys=True)
+    if kept.is_file() and (before := json.loads(kept.read_text()))["config"] == said:
+        return {name: Measured(**values) for name, values in before["measured"].items()}
+    model = entangle(config, repeat, given, source)
+    recipe = _recipe(config, repeat)
+    if config.adapt:
+        adapting = _Pairs(replace(recipe, steps=config.adapt, transfer=0.0, appearance_from=1.0), model, source)
+        adapting.others = config.others
+        model.motion.requires_grad_(False)
+        train(adapting, adapting.config, folder / "adapt")
+    measured = {"entangled": measure(model, grid, unit, config.draw_size)}
+    for name, transfer in ((WITH, config.transfer), (WITHOUT, 0.0)) if config.steps else ():
+        arm = _Pairs(replace(recipe, transfer=transfer), copy.deepcopy(model), source)
+        arm.others = config.others
+        train(arm, arm.config, folder / ("with" if transfer else "without"))
+        measured[name] = measure(arm.model, grid, unit, config.draw_size)
+        logger.info("seed %d, %s: %s", repeat, name, measured[name])
+    content = {"config": said, "measured": {name: asdict(value) for name, value in measured.items()}}
+    write_atomically(kept, json.dumps(content, indent=1).encode())
+    return measured
+
+
+def entangle(config: EntanglementConfig, repeat: int, given: FaceModel, source: SessionPairs) -> FaceModel:
+    """A copy of the given networks with the entanglement of a seed."""
+    model = copy.deepcopy(given)
+    entangled = EntangledMotion(given.motion, config.strength, config.seed + repeat).eval()
+    model.motion = cast("MotionExtractor", entangled)
+    if config.fitted:
+        model.warping = cast("WarpingModule", fit_warping(given, entangled, source.sessions))
+    return model
+
+
+def pull_rows(config: EntanglementConfig, given: FaceModel, source: SessionPairs) -> list[Row]:
+    """How each loss pulls at A before any training: its derivative as A grows as a whole, in per cent of its value.
+
+    Positive: descending makes A smaller. The mean over batches and its standard error.
+    """
+    stage = _Pairs(_recipe(replace(config, steps=1), 0), entangle(config, 0, given, source), source)
+    stage.model.eval().requires_grad_(True)
+    leak = cast("EntangledMotion", stage.model.motion).leak
+    found: dict[str, list[float]] = {}
+    for index in range(config.pulls):
+        batch = stage.batch(torch.Generator().manual_seed(index))
+        for name, value in pulls(stage, batch, leak).items():
+            found.setdefault(name, []).append(100.0 * value)
+    rows = []
+    for name, values in found.items():
+        error = float(np.std(values)) / max(1, len(values) - 1) ** 0.5
+        rows.append(Row(f"pull at A before training, {name}, %", f"{np.mean(values):.2f} +- {error:.2f}"))
+    return rows
+
+
+def pulls(stage: PairsStage, batch: FramePairs, leak: Tensor) -> dict[str, float]:
+    """The relative derivative of Eq. 4 and of reconstruction along ``leak``, by V and by the pixels alone."""
+    i, j, model = stage.frame(batch.source, True), stage.frame(batch.driving, True), stage.model
+    a, b = losses.recombined(model.draw, i, j)
+    drawn = model.draw(i.volume, i.placed(), losses.moved(i.reading, j.reading, j.reading))
+    target = sized(batch.driving, drawn.shape[-1])
+    values = {
+        "Eq. 4 by V": stage.look_apart(a, b),
+        "Eq. 4 by pixels": (a - b).abs().mean(),
+        "reconstruction by V": stage.look_apart(drawn, target),
+        "reconstruction by pixels": (drawn - target).abs().mean(),
+    }
+    found = {}
+    for name, value in values.items():
+        (slope,) = torch.autograd.grad(value, leak, retain_graph=True)
+        found[name] = float((slope * leak).sum()) / float(value.detach())
+    return found
+
+
+def _recipe(config: EntanglementConfig, repeat: int) -> PairsConfig:
+    return PairsConfig(
+        steps=config.steps,
+        lr=config.lr,
+        warmup=5,
+        ema=0.0,
+        log_every=10,
+        save_every=50,
+        seed=config.seed + repeat,
+        batch=config.batch,
+        appearance_from=0.0,
+        perceptual="given",
+        scales=1,
+        look_size=128,
+        draw_size=config.draw_size,
+        gan=0.0,
+        landmarks=0.0,
+        anchor=config.anchor,
+    )
+
+
+def report(config: EntanglementConfig, found: dict[str, list[Measured]]) -> Table:
+    """What was reached and what is asked: means over seeds, half the range beside them."""
+    before = [
+        Row("leakage of the given M", number(found["given"][0].leakage)),
+        Row("leakage, entangled", _spread([one.leakage for one in found["entangled"]])),
+        Row("PSNR of the given networks, dB", number(found["given"][0].psnr, 2)),
+        Row("PSNR, entangled, dB", _spread([one.psnr for one in found["entangled"]], 2)),
+    ]
+    how = (
+        f"{config.sessions} sessions of {config.frames} pictures, {config.people} unseen people; {config.adapt} steps"
+        f" of W and G alone, then {config.steps} of all networks, batch {config.batch}, Eq. 4 weighted"
+        f" {config.transfer:g}; W {'fitted to the entangled M' if config.fitted else 'as given'};"
+        f" {len(found['entangled'])} seeds."
+    )
+    title = "Eq. 4 on an M with a known entanglement"
+    if WITH not in found:
+        return Table(title, how, tuple(before))
+    entangled, with_it, without = found["entangled"], found[WITH], found[WITHOUT]
+    less = [b.leakage / a.leakage for a, b in zip(with_it, without, strict=True)]
+    lost = [b.psnr - a.psnr for a, b in zip(with_it, without, strict=True)]
+    kept = [a.spread / b.spread for a, b in zip(with_it, entangled, strict=True)]
+    rows = [
+        *before,
+        *(Row(f"leakage, {n}", _spread([one.leakage for one in found[n]])) for n in (WITHOUT, WITH)),
+        Row("leakage without Eq. 4 over with it", _spread(less), f">= {LESS}", float(np.mean(less)) >= LESS),
+        *(Row(f"PSNR, {n}, dB", _spread([one.psnr for one in found[n]], 2)) for n in (WITHOUT, WITH)),
+        Row("PSNR lost to Eq. 4, dB", _spread(lost, 2), f"<= {DECIBELS}", float(np.mean(lost)) <= DECIBELS),
+        Row("expression range over that before", _spread(kept), f">= {RANGE}", float(np.mean(kept)) >= RANGE),
+    ]
+    return Table(title, how, tuple(rows))
+
+
+def _spread(values: Sequence[float], digits: int = 3) -> str:
+    half = (max(values) - min(values)) / 2.0
+    return f"{number(float(np.mean(values)), digits)} +- {number(half, digits)}"
