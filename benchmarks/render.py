@@ -168,7 +168,7 @@ def measure(subject: BenchmarkCase, options: argparse.Namespace) -> Report:
         rows.append(ProfileTiming(one.title, pace, *compare(drawn[first], drawn[name]), inexact))
     return Report(
         options.command,
-        _machine(device),
+        machine_of(device),
         torch.__version__,
         options.threads,
         before,
@@ -258,7 +258,7 @@ def _told(pace: Pace) -> str:
     )
 
 
-def _machine(device: torch.device) -> str:
+def machine_of(device: torch.device) -> str:
     if device.type == "cuda":
         return f"{torch.cuda.get_device_name(device)}, CUDA {torch.version.cuda}, {platform.system()}"
     return f"{_processor()}, {platform.system()}, {torch.backends.cpu.get_cpu_capability()}"

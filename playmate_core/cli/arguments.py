@@ -102,9 +102,11 @@ class StoreExplicit(argparse._StoreAction):
         setattr(namespace, EXPLICIT, getattr(namespace, EXPLICIT, frozenset()) | {self.dest})
 
 
-def number(to: argparse._ActionsContainer, name: str, owner: type, field: str, what: str) -> None:
-    """A flag for a ranged number of a dataclass; its help shows the range and the default."""
-    _add(to, name, Number(range_of(owner, field)), default_of(owner, field), what)
+def number(
+    to: argparse._ActionsContainer, name: str, owner: type, field: str, what: str, default: float | None = None
+) -> None:
+    """A flag for a ranged number of a dataclass; its help shows the range and the default, the field's unless given."""
+    _add(to, name, Number(range_of(owner, field)), default_of(owner, field) if default is None else default, what)
 
 
 def numbers_over_time(to: argparse._ActionsContainer, name: str, owner: type, field: str, what: str) -> None:

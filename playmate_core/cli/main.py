@@ -232,6 +232,7 @@ def request_from(options: argparse.Namespace, portrait: Path, speech: Path) -> T
         crop=options.crop,
         crop_options=CropOptions(scale=options.crop_scale),
         face=options.face,
+        threshold=options.threshold,
         limits=None if options.any_picture else FaceLimits(),
         paste_back=options.paste_back,
         longest_side=options.longest_side,

@@ -16,6 +16,7 @@ from ..detection.detectors import DETECTORS
 from ..errors import UserError, elided, suggestion, with_article
 from ..media.credentials import Signing
 from ..rendering.device import AUTO, PRECISIONS
+from ..rendering.source_video import FaceVideoOptions
 from .arguments import choice, crop, not_blank, number, path, unknown_choice, which_face
 
 
@@ -160,6 +161,8 @@ def face_flags(to: argparse._ActionsContainer, what: str, prefix: str = "") -> N
     to.add_argument(*names, type=crop, default="auto", metavar="WHERE", help=where + " (auto)")
     which = f"which face of the {what}: largest, left, a number from 0 counted from the left, or x,y in pixels"
     to.add_argument(f"--{prefix}face", type=which_face, metavar="WHICH", help=which + " (largest)")
+    score = "least score of a detected face; insightface's default is 0.15, mediapipe's 0.5"
+    number(to, f"--{prefix}threshold", FaceVideoOptions, "threshold", score)
 
 
 def say(text: str, to: TextIO | None = None) -> None:

@@ -116,6 +116,20 @@ def with_fitted_pose(motion: Motion, pose: Pose | None, rest: Pose, how: str) ->
     return apply_pose(motion, choose_axes(turned, held, ROTATION_ONLY), axes=ALL_AXES)
 
 
+def fitted_pieces(pieces: Iterator[Motion], pose: Pose | None, rest: Pose, how: str, frames: int) -> Iterator[Motion]:
+    """:func:`with_fitted_pose` for the pieces of a motion of ``frames`` frames, as they come."""
+    if pose is None:
+        yield from pieces
+        return
+    turned: Pose | None = None
+    begin = 0
+    for piece in pieces:
+        turned = turned or fit(resample_pose(pose, piece.fps), frames, how)
+        held = still(rest, len(piece), piece.fps)
+        yield apply_pose(piece, choose_axes(turned[begin : begin + len(piece)], held, ROTATION_ONLY), axes=ALL_AXES)
+        begin += len(piece)
+
+
 @dataclass(frozen=True)
 class JobReport:
     """The result of a job: the file, its ``frames`` at ``fps``, and the duration of each stage in seconds."""
@@ -141,11 +155,13 @@ class StageClock:
     @contextmanager
     def stage(self, name: str) -> Iterator[Progress]:
         """Time the block as stage ``name``; yields its progress callback ``(done, total)``."""
+        running = True
 
         def step(done: int, total: int) -> None:
-            if self._progress:
+            if self._progress and running:  # what began in a stage may go on in the next
                 self._progress(name, done, total)
 
         start = time.perf_counter()
         yield step
+        running = False
         self.stages.append((name, time.perf_counter() - start))

@@ -36,10 +36,14 @@ class SourcePortrait:
 
 
 def crop_face(
-    image: Tensor, where: FaceSource = "auto", pick: Pick | None = None, options: CropOptions | None = None
+    image: Tensor,
+    where: FaceSource = "auto",
+    pick: Pick | None = None,
+    options: CropOptions | None = None,
+    threshold: float | None = None,
 ) -> FaceCrop:
     """The crop around the face of a picture (H, W, 3) in [0, 1]; see :func:`detect.select_face`."""
-    return select_face(image, where, pick).crop(image, CROP_SIZE, options)
+    return select_face(image, where, pick, threshold).crop(image, CROP_SIZE, options)
 
 
 def read_face_crop(face: FaceModel, crop: FaceCrop, limits: FaceLimits | None = None) -> SourcePortrait:
@@ -71,6 +75,7 @@ def read_source_portrait(
     pick: Pick | None = None,
     options: CropOptions | None = None,
     limits: FaceLimits | None = None,
+    threshold: float | None = None,
 ) -> SourcePortrait:
     """Select, crop and read the face of a picture: :func:`crop_face`, then :func:`read_face_crop`."""
-    return read_face_crop(face, crop_face(image, where, pick, options), limits)
+    return read_face_crop(face, crop_face(image, where, pick, options, threshold), limits)
