@@ -17,7 +17,6 @@ AHEAD = {
     "playmate_core/detection/ditto_pictures.py",
     "playmate_core/diffusion/ditto/conditions.py",
     "playmate_core/diffusion/ditto/controls.py",
-    "playmate_core/diffusion/joyvasa/smoothing.py",
     "playmate_core/motion/expression_edit.py",
     "playmate_core/motion/lips_and_lids.py",
     "playmate_core/motion/pose_limits.py",
