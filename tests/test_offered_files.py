@@ -1,4 +1,4 @@
-"""The two workflows for photographs offer every file they need: embedded for the page's download, linked in the note."""
+"""The two workflows for photographs offer all files they need: embedded for the page's download, linked in the note."""
 
 from __future__ import annotations
 
