@@ -84,7 +84,7 @@ def shown(path: Path | str) -> np.ndarray:
 
 @pytest.fixture
 def speech(tmp_path: Path) -> Path:
-    """Speech at the encoder's own rate: at another one each door resamples, and rounding would be compared."""
+    """A voice-like tone at the encoder's own rate; tests/test_sample_rates.py has others."""
     at = np.arange(20960) / 16000
     tone = sum(np.sin(2 * np.pi * 130 * k * at) / k for k in range(1, 20)) * np.clip(
         np.sin(2 * np.pi * 4 * at), 0, None

@@ -193,7 +193,9 @@ def add_sampling_flags(to: argparse.ArgumentParser) -> None:
     numbers_over_time(how, "--cfg-audio", of, "cfg_audio", f"how closely to follow the voice: {over_time}")
     numbers_over_time(how, "--cfg-audio-pose", of, "cfg_audio_pose", "the same for the head pose")
     numbers_over_time(how, "--cfg-emotion", of, "cfg_emotion", "how closely to follow the emotion, likewise")
-    number(how, "--steps", of, "steps", "evaluations of the network for each window")
+    number(
+        how, "--steps", of, "steps", "evaluations of the network for each window; 30 of dpm++2m come within 1 % of many"
+    )
     choice(how, "--sampler", sampling.sampler, SAMPLERS, "of the diffusion")
     choice(how, "--spacing", sampling.spacing, SPACINGS, "of its steps")
     number(how, "--seed", of, "seed", "another seed gives another motion, the same seed the same")

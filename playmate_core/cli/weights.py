@@ -10,7 +10,7 @@ from typing import Any
 
 from ..errors import UserError, elided, suggestion
 from ..host import HOST
-from ..weights.catalogue import SETS, ModelFile, ModelSet
+from ..weights.catalogue import NEWEST, SETS, ModelFile, ModelSet
 from ..weights.folders import VARIABLE, SearchPaths, below, by_hand, megabytes, mismatch
 from .arguments import models_folder, path
 from .terminal import command
@@ -114,7 +114,7 @@ def run_check(options: argparse.Namespace) -> None:
             continue
         wrong = mismatch(file, here)
         faults += bool(wrong)
-        _print_line(f"WRONG    {here}: {wrong}" if wrong else f"ok       {here}{_remark(file)}")
+        _print_line(f"WRONG    {here}: {wrong}" if wrong else f"ok       {here}{_remark(file, here)}")
     if faults:
         raise UserError(f"{faults} of the files above must be fetched again: remove what is wrong, then fetch its set.")
 
@@ -137,14 +137,21 @@ def _chosen(names: Iterable[str]) -> list[ModelSet]:
 
 
 def _source(file: ModelFile) -> str:
-    return f"{file.repository} at {file.revision[:12]}" if file.repository else file.address
+    if not file.repository:
+        return file.address
+    newest = f"{NEWEST}, which is whatever is newest: no fixed revision is known"
+    return f"{file.repository} at {newest if file.revision == NEWEST else file.revision[:12]}"
 
 
-def _remark(file: ModelFile) -> str:
-    if file.sha256:
-        return ""
-    how = "only its size was compared: no checksum is known" if file.size else "no checksum is known to compare it with"
-    return f"  ({how})"
+def _remark(file: ModelFile, here: Path | None = None) -> str:
+    """What a successful comparison of the file ``here`` leaves open, and which edition it is if not the current one."""
+    size = here.stat().st_size if here else file.size
+    edition = next((one for one in file.editions if one.size == size), None)
+    remarks = [f"the edition of {edition.when}"] if edition else []
+    if not (edition or file).sha256:
+        compared = "only its size was compared: no checksum is known"
+        remarks.append(compared if file.size else "no checksum is known to compare it with")
+    return f"  ({'; '.join(remarks)})" if remarks else ""
 
 
 def _print_line(line: str) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UserError
-from ..speech import SAMPLE_RATE
+from ..speech import SAMPLE_RATE, Resampler
 from ..values import expect_rate
 from .container import Damage, open_medium
 from .sound_source import SoundSource, audio_streams, find_sound
@@ -118,12 +118,14 @@ def _read_mono(source: SoundSource, rate: int | None, channel: int | None) -> tu
         native, wanted = stream.codec_context.sample_rate, rate or stream.codec_context.sample_rate
         pair = stream.codec_context.layout.nb_channels == 2
         sound = GaplessSound(container, stream, source.origin, damage)
-        mix = _Mix(Resampling("fltp" if pair else "flt", "stereo" if pair else "mono", wanted), channel)
+        mix = _Mix(Resampling("fltp" if pair else "flt", "stereo" if pair else "mono", native), channel)
+        resampler = Resampler(native, wanted)
         for piece in mix.of(sound):
-            samples += piece.data
+            samples += resampler.take(piece).data
         _warn_of_losses(source.path, sound, stream, mix.not_finite if channel is None else 0)
     if not sound.samples:
         raise UserError(f"{source.path} has an audio stream without a single sample; please give one with sound.")
+    samples += resampler.finish().data
     length = -(-sound.samples * wanted // native)
     samples += bytes(max(0, 4 * length - len(samples)))  # resamplers end a few samples early or late
     waveform = np.frombuffer(samples, np.float32)[:length]
