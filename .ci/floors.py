@@ -29,7 +29,7 @@ import run  # noqa: E402
 
 #: What the tests need beside the program.
 TOOLS = ("pytest>=8", "pytest-timeout>=2.3", "hypothesis>=6.100")
-#: The paths that lead through every dependency: sound, pictures, films, encoders, weights, both commands.
+#: The paths that lead through every dependency: sound, pictures, videos, encoders, weights, both commands.
 TESTS = (
     "test_logmel",
     "test_encoders_hidden",

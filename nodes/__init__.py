@@ -12,6 +12,7 @@ from . import (
     export,
     files,
     fix,
+    live_edit,
     load,
     look,
     motion,
@@ -95,4 +96,5 @@ async def comfy_entrypoint() -> PlaymateExtension:
     files.register()
     runtime.set_host_hooks()
     demo.offer_inputs()
+    live_edit.add_route()
     return PlaymateExtension()

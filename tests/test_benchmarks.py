@@ -74,7 +74,7 @@ def test_steps_are_compared_with_the_many_step_result() -> None:
     from playmate_core.diffusion.joyvasa.config import JoyVasaConfig
     from playmate_core.diffusion.joyvasa.network import JoyVasaNetwork
 
-    small = steps.filled(JoyVasaNetwork(JoyVasaConfig(width=16, layers=1, feed_forward=16, steps=25)))
+    small = steps.randomised(JoyVasaNetwork(JoyVasaConfig(width=16, layers=1, feed_forward=16, steps=25)))
     lines = steps.rows_of("small", *steps.joyvasa(small))
     assert len(lines) == 1 + len(steps.CHOICES) and all("nan" not in line for line in lines)
     shares = [float(line.split("|")[4].strip(" %")) for line in lines[1:]]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -27,10 +28,11 @@ from playmate_core.diffusion.normalisation import MOTION_CHANNELS, standardised_
 from playmate_core.diffusion.options import SamplingOptions, numbers
 from playmate_core.diffusion.samplers import Schedule, sample
 from playmate_core.errors import UserError
+from playmate_core.values import EMOTIONS
 from playmate_core.weights import files as weights
 from playmate_core.weights.folders import bundled
 from training.config import parse
-from training.data import SyntheticClip, corpus_hash, load_synthetic_clips
+from training.data import corpus_hash, load_synthetic_clips
 from training.evaluate.emotion_judge import EmotionJudge, fit_judge
 from training.evaluate.subjects import Subject, load_subjects, with_neutral_voice
 from training.synthetic.identity import make_identity
@@ -39,8 +41,6 @@ from training.synthetic.rig import rig_from_expression
 logger = logging.getLogger(__name__)
 #: Intensities at which the controller is measured; an emotion that falls short at 1 may be given more.
 ASKED = (0.3, 0.5, 0.7, 0.85, 1.0, 1.2)
-#: A true clip counts to a level when its intensity is that near.
-NEAR = 0.02
 
 
 @dataclass(frozen=True)
@@ -54,17 +54,6 @@ class CalibrateConfig:
     out: str = ""
     clips: int = 10
     seed: int = 0
-
-
-def true_strengths(judge: EmotionJudge, clips: Sequence[SyntheticClip], emotion: str) -> list[float]:
-    """Mean strength of true clips at each level. Raises UserError where a level has no clip."""
-    means = []
-    for level in IntensityCalibration.LEVELS:
-        near = [c for c in clips if c.emotion == emotion and abs(c.intensity - level) < NEAR]
-        if not near:
-            raise UserError(f"No clip shows {emotion} at intensity {level:.2f}; make more clips.")
-        means.append(float(np.mean([judge.strength(clip.rig, emotion) for clip in near])))
-    return means
 
 
 @torch.no_grad()
@@ -165,7 +154,11 @@ def measure(config: CalibrateConfig) -> IntensityCalibration:
         if emotion == controller.config.neutral:
             needed.append(IntensityCalibration.LEVELS)
             continue
-        wanted = true_strengths(judge, train + held_out, emotion)
+        wanted = judge.true_strength[EMOTIONS.index(emotion)].tolist()
+        if any(math.isnan(value) for value in wanted):
+            raise UserError(
+                f"{corpus} has no {emotion} clip at one of the intensities 1/3, 2/3 and 1; make more clips."
+            )
         shown = shown_strengths(denoiser, controller, subjects, judge, emotion, config.seed)
         needed.append(inverted(shown, wanted))
         told = " ".join(f"{a:g}: {s:.2f}" for a, s in zip(ASKED, shown, strict=True))

@@ -11,7 +11,7 @@ from typing import Any
 from ..errors import UserError, elided, suggestion
 from ..host import HOST
 from ..weights.catalogue import NEWEST, SETS, ModelFile, ModelSet
-from ..weights.folders import VARIABLE, Places, below, by_hand, megabytes, mismatch
+from ..weights.folders import VARIABLE, SearchPaths, below, by_hand, megabytes, mismatch
 from .arguments import models_folder, path
 from .terminal import command
 
@@ -57,12 +57,12 @@ def search_first(options: argparse.Namespace) -> None:
 
 def resolved(weights: Path | None) -> Path | None:
     """Resolve a model path, or its name below a models folder; None stays None."""
-    return weights and Places.standard().resolve(weights)
+    return weights and SearchPaths.standard().resolve(weights)
 
 
 def run_list(options: argparse.Namespace) -> None:
     """Print the table."""
-    places = Places.standard()
+    places = SearchPaths.standard()
     for one in SETS.values():
         _print_line(f"{one.name}: {one.purpose}")
         origin = ""
@@ -79,7 +79,7 @@ def run_list(options: argparse.Namespace) -> None:
 
 def run_fetch(options: argparse.Namespace) -> None:
     """Print what will be downloaded, with source and size, then download it; existing files are skipped."""
-    places = Places.standard()
+    places = SearchPaths.standard()
     missing = [file for one in _chosen(options.sets) for file in one.files if not places.find(file)]
     if not missing:
         _print_line("Everything is here already; `playmate weights check` compares it with its checksums.")
@@ -103,7 +103,7 @@ def run_fetch(options: argparse.Namespace) -> None:
 
 def run_check(options: argparse.Namespace) -> None:
     """Compare existing files with the catalogue. Raises UserError when a file differs, or a named set is incomplete."""
-    places = Places.standard()
+    places = SearchPaths.standard()
     faults = 0
     for file in (file for one in _chosen(options.sets or SETS) for file in one.files):
         here = places.find(file)

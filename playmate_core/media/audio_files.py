@@ -39,6 +39,7 @@ class Sound:
 
     @property
     def seconds(self) -> float:
+        """Duration in seconds."""
         return len(self.waveform) / self.rate
 
 
@@ -60,6 +61,7 @@ class Recording:
 
     @property
     def seconds(self) -> float:
+        """Duration in seconds."""
         return self.samples.shape[1] / self.rate
 
     def part(self, start: float, seconds: float = 0.0) -> Recording:
@@ -134,19 +136,19 @@ def _read_mono(source: SoundSource, rate: int | None, channel: int | None) -> tu
 
 def _warn_of_losses(path: Path, sound: GaplessSound, stream: Any, not_finite: int) -> None:
     """Log what could not be decoded. Raises UserError where the header states far more samples."""
-    heard = sound.samples / sound.rate
+    seconds = sound.samples / sound.rate
     sound.report(path)
     if not_finite:
         log.warning("%s holds %d samples that are no numbers or infinite; they are silenced.", path, not_finite)
     if stream.duration is None:
         return
     stated = float(stream.duration * stream.time_base)
-    if heard < 0.98 * stated - 0.2:
+    if seconds < 0.98 * stated - 0.2:
         if sound.container.format.name in _COUNTED:
             raise UserError(
-                f"{path} is cut short: {heard:.2f} of {stated:.2f} seconds could be read; please give the whole file."
+                f"{path} is cut short: {seconds:.2f} of {stated:.2f} seconds could be read; please give the whole file."
             )
-        log.warning("%s says that its sound lasts %.2f s, but only %.2f s could be read.", path, stated, heard)
+        log.warning("%s says that its sound lasts %.2f s, but only %.2f s could be read.", path, stated, seconds)
 
 
 @dataclass

@@ -12,7 +12,6 @@ from ..atomic_file import AtomicFile
 from ..detection.crop import CropOptions
 from ..detection.detect import FaceSource, Pick
 from ..diffusion.emotion_schedule import NO_EMOTION, EmotionSchedule, read_emotion_schedule
-from ..diffusion.generate import joined
 from ..diffusion.model_controls import ModelControls
 from ..diffusion.options import SamplingChanges, SamplingOptions
 from ..diffusion.request import MotionGenerator
@@ -30,8 +29,9 @@ from ..media.video_reader import read_frames, video_facts
 from ..media.video_writer import VideoOptions
 from ..motion.emotion_by import EmotionBy
 from ..motion.plot import plot_motion
-from ..motion.pose import TURNS, still
-from ..motion.pose_sources import Following
+from ..motion.pose import ROTATION_ONLY, still
+from ..motion.pose_sources import FollowOptions
+from ..motion.stream import MotionStream
 from ..motion.takes import Take
 from ..progress import Progress, StageProgress
 from ..ranges import check_ranges, ranged
@@ -52,9 +52,9 @@ from .stages import (
     JobReport,
     StageClock,
     check_generator,
+    fitted_pieces,
     follow_video,
     sample_motion,
-    with_fitted_pose,
 )
 
 #: Sources of head pose other than a video file.
@@ -92,11 +92,12 @@ class PoseSource:
 class TalkRequest:
     """All inputs and options of a talking video. ``emotion``: a name, "none", or a timeline (:mod:`emotion_schedule`).
 
-    ``crop`` and ``face`` as in :func:`detect.find_crop`; ``limits`` None skips the face check; ``plot`` is the path of
-    a plot of the motion, None for none; ``preview`` that of a contact sheet, which is then made instead of the
-    video; ``sampling`` None are the generator's defaults, changed by ``sampling_changes``; ``controls`` change how else
-    the generator is run; ``resume`` keeps finished segments when the job is stopped, and resumes from them when it runs
-    again. ``audio_track`` None as :func:`find_sound`; ``longest_side`` limits the whole picture with ``paste_back``.
+    ``crop``, ``crop_options``, ``face`` and ``threshold`` as in :func:`detect.select_face`; ``limits`` None skips the
+    face check; ``plot`` is the path of a plot of the motion, None for none; ``preview`` that of a contact sheet, which
+    is then made instead of the video; ``sampling`` None are the generator's defaults, changed by ``sampling_changes``;
+    ``controls`` change how else the generator is run; ``resume`` keeps finished segments when the job is stopped, and
+    resumes from them when it runs again. ``audio_track`` None as :func:`find_sound`; ``longest_side`` limits the whole
+    picture with ``paste_back``.
     """
 
     portrait: Path
@@ -114,6 +115,7 @@ class TalkRequest:
     crop: FaceSource = "auto"
     crop_options: CropOptions = CropOptions()
     face: Pick | None = None
+    threshold: float | None = ranged(None, 0.01, 0.99, "of certainty")
     limits: FaceLimits | None = field(default_factory=FaceLimits)
     paste_back: bool = False
     longest_side: int = ranged(4096, 64, 16384, "pixels")
@@ -149,7 +151,13 @@ def _talk(request: TalkRequest, clock: StageClock) -> JobReport:
         face, generator = load_models(request)
     with clock.stage("read portrait"):
         portrait = read_source_portrait(
-            face, picture, request.crop, request.face, request.crop_options, request.limits
+            face,
+            picture,
+            request.crop,
+            request.face,
+            request.crop_options,
+            request.limits,
+            request.threshold,
         ).portrait
     with clock.stage("read speech"):
         sound = read_sound(speech)
@@ -161,18 +169,18 @@ def _talk(request: TalkRequest, clock: StageClock) -> JobReport:
     with clock.stage("generate motion") as step:
         schedule = EmotionSchedule.written(request.emotion, request.intensity)
         sampling = request.sampling or request.sampling_changes.on(generator.defaults)
-        motion = joined(
-            list(sample_motion(generator, portrait, audio, schedule, sampling, by=request.emotion_by, progress=step))
-        )
-    motion = with_fitted_pose(motion, pose, portrait.rest.pose, request.pose.fit)
+        pieces = sample_motion(generator, portrait, audio, schedule, sampling, by=request.emotion_by, progress=step)
+        fitted = fitted_pieces(pieces, pose, portrait.rest.pose, request.pose.fit, len(audio))
+        motion = MotionStream(fitted, len(audio), audio.fps)
+        motion.first_frame()  # the first window; the others follow while frames are drawn
     if request.preview:
         with clock.stage("draw preview") as step:
-            sheet = contact_sheet(face, portrait, [Take("", motion)], rendering=request.rendering, progress=step)
-            write_png(request.preview, sheet)
+            takes = [Take("", motion.whole())]
+            write_png(request.preview, contact_sheet(face, portrait, takes, rendering=request.rendering, progress=step))
         return JobReport(request.preview, len(motion), motion.fps, tuple(clock.stages))
     with AtomicFile(request.plot) if request.plot else nullcontext() as plot:
         if plot:
-            write_plot(plot, motion, audio)
+            write_plot(plot, motion.whole(), audio)
         with clock.stage("render and encode") as step:
             job = portrait_job(face, portrait, motion, request.rendering, Composition(request.paste_back))
             marked = VideoOptions(
@@ -253,7 +261,7 @@ def read_pose(face: FaceModel, source: PoseSource, portrait: Portrait, frames: i
     if source.source == STILL:
         return still(rest, frames)
     facts = video_facts(source.source)
-    how = Following(source.reference, source.smoothing, TURNS)
+    how = FollowOptions(source.reference, source.smoothing, ROTATION_ONLY)
     with closing(prefetch(read_frames(source.source))) as seen:
         return follow_video(face, seen, facts.fps, rest, how, frames, facts.frames, step)
 

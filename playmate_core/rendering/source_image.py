@@ -14,7 +14,7 @@ from ..errors import UserError
 from ..face import FaceModel
 from ..keypoint_space import PLAYMATE_DEMO
 from ..values import FaceCrop, Portrait
-from .face_checks import upright_turn
+from .face_checks import upright_rotation
 from .portrait import FaceLimits, face_confidence, read_crop, require_face
 
 #: Nominal size of a selected crop in pixels; readers resample the same square at their own size.
@@ -36,10 +36,14 @@ class SourcePortrait:
 
 
 def crop_face(
-    image: Tensor, where: FaceSource = "auto", pick: Pick | None = None, options: CropOptions | None = None
+    image: Tensor,
+    where: FaceSource = "auto",
+    pick: Pick | None = None,
+    options: CropOptions | None = None,
+    threshold: float | None = None,
 ) -> FaceCrop:
     """The crop around the face of a picture (H, W, 3) in [0, 1]; see :func:`detect.select_face`."""
-    return select_face(image, where, pick).crop(image, CROP_SIZE, options)
+    return select_face(image, where, pick, threshold).crop(image, CROP_SIZE, options)
 
 
 def read_face_crop(face: FaceModel, crop: FaceCrop, limits: FaceLimits | None = None) -> SourcePortrait:
@@ -51,7 +55,7 @@ def read_face_crop(face: FaceModel, crop: FaceCrop, limits: FaceLimits | None = 
     portrait = read_crop(face, crop)
     if limits:
         confidence = face_confidence(face, portrait)
-        if turn := 0 if crop.detected else upright_turn(face, portrait, confidence):
+        if turn := 0 if crop.detected else upright_rotation(face, portrait, confidence):
             log.warning("The face seems to be turned; please turn the picture by %d degrees to the left first.", turn)
         try:
             require_face(confidence, limits)
@@ -71,6 +75,7 @@ def read_source_portrait(
     pick: Pick | None = None,
     options: CropOptions | None = None,
     limits: FaceLimits | None = None,
+    threshold: float | None = None,
 ) -> SourcePortrait:
     """Select, crop and read the face of a picture: :func:`crop_face`, then :func:`read_face_crop`."""
-    return read_face_crop(face, crop_face(image, where, pick, options), limits)
+    return read_face_crop(face, crop_face(image, where, pick, options, threshold), limits)

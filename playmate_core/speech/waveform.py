@@ -175,7 +175,10 @@ def speech_gain(power: np.ndarray) -> float:
     return float(10.0 ** (change / 20.0))
 
 
-def loudness(power: np.ndarray) -> Tensor:
-    """(T,) float32 in [0, 1] from frame powers (T,): 0 at -55 dB and below, 1 at -15 dB and above, levelled first."""
-    level = _decibels(power * speech_gain(power) ** 2)
+def loudness(power: np.ndarray, gain: float | None = None) -> Tensor:
+    """(T,) float32 in [0, 1] from frame powers (T,): 0 at -55 dB and below, 1 at -15 dB and above, levelled first.
+
+    ``gain`` is the amplitude factor that levels them, None for that of these frames alone.
+    """
+    level = _decibels(power * (speech_gain(power) if gain is None else gain) ** 2)
     return torch.from_numpy(np.clip((level + 55.0) / 40.0, 0.0, 1.0).astype(np.float32))
