@@ -19,9 +19,11 @@ from ..errors import UserError, elided
 from ..interpolation import FITS
 from ..motion.emotion_by import EmotionBy
 from ..motion.pose import REFERENCES
+from ..pipelines.over_video import REPLACED, OverVideo
 from ..pipelines.talk import GENERATED, STILL, PoseSource, TalkRequest, Weights, talk
 from ..rendering.portrait import FaceLimits
 from ..rendering.render import EXPRESSIONS, RenderOptions
+from ..rendering.video_order import VIDEO_FITS
 from ..values import EMOTIONS
 from ..version import version
 from ..weights.folders import bundled
@@ -115,7 +117,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"playmate {version()}")
     commands = top.add_subparsers(metavar="COMMAND", required=True)
     one = command(commands, "talk", "make a talking video", *TALK_EXAMPLES)
-    one.add_argument("portrait", metavar="PORTRAIT", type=path, help="a picture of a face")
+    one.add_argument("portrait", metavar="PORTRAIT", type=path, help="a picture of a face, or a video of somebody")
     one.add_argument("speech", metavar="SPEECH", type=path, help="any audio or video file with speech in it")
     one.add_argument("-o", "--output", metavar="OUT.mp4", type=path, required=True, help="the video to write")
     add_talk_flags(one)
@@ -158,6 +160,9 @@ def add_talk_flags(to: argparse.ArgumentParser) -> None:
         look, "--longest-side", TalkRequest, "longest_side", "longest side of the whole picture; larger ones are shrunk"
     )
     audio_track_flag(look, TalkRequest, "the speech")
+    what = "what of a video given as the portrait follows the speech; all else stays as it is in the video"
+    choice(look, "--over", request.over.replaced, REPLACED, what)
+    choice(look, "--video-fit", request.over.fit, VIDEO_FITS, "what that video does when the speech is longer")
     add_sampling_flags(to)
     add_control_flags(to)
     run = to.add_argument_group("how it is run")
@@ -172,6 +177,9 @@ def add_talk_flags(to: argparse.ArgumentParser) -> None:
     what = "folder of the audio encoder, for motion models that need one"
     run.add_argument("--audio-weights", metavar="FOLDER", type=path, help=what)
     run.add_argument("--plot", metavar="PNG", type=path, help="also draw the motion's curves into this picture")
+    run.add_argument(
+        "--save-motion", metavar="OUT.safetensors", type=path, help="also save the motion, for `playmate render`"
+    )
     run.add_argument(
         "--preview", metavar="PNG", type=path, help="draw some frames of the motion into this picture, and no video"
     )
@@ -237,6 +245,8 @@ def request_from(options: argparse.Namespace, portrait: Path, speech: Path) -> T
         precision=options.precision,
         plot=options.plot,
         preview=options.preview,
+        save_motion=options.save_motion,
+        over=OverVideo(options.over, options.video_fit),
         mark=not options.no_mark,
         sign=signing(options),
     )
