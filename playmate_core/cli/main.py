@@ -195,7 +195,11 @@ def add_sampling_flags(to: argparse.ArgumentParser) -> None:
     numbers_over_time(how, "--cfg-audio-pose", of, "cfg_audio_pose", "the same for the head pose")
     numbers_over_time(how, "--cfg-emotion", of, "cfg_emotion", "how closely to follow the emotion, likewise")
     number(
-        how, "--steps", of, "steps", "evaluations of the network for each window; 30 of dpm++2m come within 1 % of many"
+        how,
+        "--steps",
+        of,
+        "steps",
+        "evaluations of the network for each window; 30 of dpm++2m come within 1 %% of many",
     )
     choice(how, "--sampler", sampling.sampler, SAMPLERS, "of the diffusion")
     choice(how, "--spacing", sampling.spacing, SPACINGS, "of its steps")

@@ -205,7 +205,7 @@ def _talk(request: TalkRequest, clock: StageClock) -> JobReport:
 
 
 def _job(
-    request: TalkRequest, face: FaceModel, portrait: Portrait, motion: MotionStream, clock: StageClock
+    request: TalkRequest, face: FaceModel, portrait: Portrait, stream: MotionStream, clock: StageClock
 ) -> RenderJob:
     """The job that renders the portrait, or the video that is given as one."""
     if not is_video(request.portrait):
