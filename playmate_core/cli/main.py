@@ -30,7 +30,7 @@ from ..weights.folders import bundled
 from .animate import add_animate_commands, summary
 from .arguments import EXPLICIT, StoreExplicit, amplitudes, choice, emotion, not_blank, number, numbers_over_time, path
 from .controls import add_control_flags, controls_from
-from .describe import register as register_describe
+from .describe import register_describe
 from .terminal import (
     Bars,
     Parser,
@@ -48,7 +48,7 @@ from .terminal import (
     signing,
     weights_flag,
 )
-from .weights import add_models_flag, register, resolved, search_first
+from .weights import add_models_flag, register_weights, resolved, search_first
 
 #: Exit codes: user error, as in argparse, and Ctrl-C, as in shells.
 MISTAKE, INTERRUPTED = 2, 130
@@ -132,7 +132,7 @@ def parser() -> argparse.ArgumentParser:
     demo.set_defaults(run=run_demo)
     add_animate_commands(commands)
     register_describe(commands)
-    register(commands)
+    register_weights(commands)
     return top
 
 

@@ -20,7 +20,7 @@ from ..face import FaceModel
 from ..interpolation import FITS
 from ..media.audio_files import read_sound
 from ..media.credentials import Signing, check_signing
-from ..media.images import Bytes, check_file, from_bytes, read_picture, read_shown_picture
+from ..media.images import check_file, from_bytes, read_picture, read_shown_picture
 from ..media.output_file import OutputLock, check_output
 from ..media.prefetch import prefetch
 from ..media.provenance import COMPOSITE, DRAWN
@@ -29,7 +29,6 @@ from ..media.video_reader import read_frames, video_facts
 from ..media.video_writer import VideoOptions
 from ..motion.emotion_by import EmotionBy
 from ..motion.motion_file import SUFFIX, MotionClip, save_motion_clip
-from ..motion.plot import plot_motion
 from ..motion.pose import ROTATION_ONLY, still
 from ..motion.pose_sources import FollowOptions
 from ..motion.stream import MotionStream
@@ -44,13 +43,14 @@ from ..rendering.segments import RenderJob, VideoOutput, write_video
 from ..rendering.source_image import read_source_portrait
 from ..rendering.source_video import FaceVideoOptions, read_source_video
 from ..rendering.write_video import Composition, portrait_job
-from ..values import AudioFeatures, Motion, Portrait, Pose
+from ..values import Portrait, Pose
 from ..weights.files import load_face
 from ..weights.folders import bundled
 from ..weights.generator_file import Companions
 from ..weights.generators import load_generator
 from .animate import is_video
 from .over_video import OverVideo, motion_over_video, over_video_job
+from .pictures import write_plot, write_png
 from .recipe import recipe_mark
 from .stages import (
     JobReport,
@@ -290,20 +290,3 @@ def read_pose(face: FaceModel, source: PoseSource, portrait: Portrait, frames: i
     how = FollowOptions(source.reference, source.smoothing, ROTATION_ONLY)
     with closing(prefetch(read_frames(source.source))) as seen:
         return follow_video(face, seen, facts.fps, rest, how, frames, facts.frames, step)
-
-
-def write_plot(path: Path, motion: Motion, audio: AudioFeatures) -> None:
-    """Save a plot of ``motion`` with the loudness of the speech as a PNG."""
-    path.write_bytes(_png(plot_motion(motion, audio.energy)))
-
-
-def write_png(path: Path, picture: Bytes) -> None:
-    """Write a picture (H, W, 3) RGB, whole or not at all."""
-    with AtomicFile(path) as file:
-        file.write_bytes(_png(picture))
-
-
-def _png(picture: Bytes) -> bytes:
-    import cv2
-
-    return bytes(cv2.imencode(".png", picture[..., ::-1])[1])
