@@ -165,9 +165,10 @@ import psutil, torch
 from pathlib import Path
 from portrait_videos import motion, plenty_of_memory, write
 from playmate_core.media.images import read_picture
-from playmate_core.rendering import segments
+from playmate_core.rendering import device, segments
 from playmate_core.rendering.portrait import read_portrait
 from playmate_core.weights.files import load_face
+device.BATCH_ON_CPU = 1024
 torch.set_num_threads(1)
 psutil.virtual_memory = plenty_of_memory
 segments.PART = 25
