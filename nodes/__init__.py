@@ -12,6 +12,7 @@ from . import (
     export,
     files,
     fix,
+    live_edit,
     load,
     look,
     motion,
@@ -21,6 +22,7 @@ from . import (
     pose_moves,
     pose_sources,
     render,
+    resample,
     runtime,
     sample,
     speech,
@@ -75,6 +77,7 @@ _CLASSES: tuple[type[io.ComfyNode], ...] = (
     fix.RetimeMotion,
     fix.JoinMotions,
     fix.SmoothMotion,
+    resample.ResampleMotion,
     export.ExportMotion,
     emotion_cues.EmotionFromSubtitles,
     emotion_cues.EmotionOverTime,
@@ -95,4 +98,5 @@ async def comfy_entrypoint() -> PlaymateExtension:
     files.register()
     runtime.set_host_hooks()
     demo.offer_inputs()
+    live_edit.add_route()
     return PlaymateExtension()

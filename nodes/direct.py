@@ -6,6 +6,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from ..playmate_core.errors import UserError
 from ..playmate_core.motion.directions import POSE_SLIDERS, SLIDERS
 from ..playmate_core.motion.expression_edit import ExpressionEdit as Edit
 from ..playmate_core.motion.expression_edit import expression_edit
@@ -17,10 +18,12 @@ from ..playmate_core.motion.pose import mirror_pose
 from ..playmate_core.motion.pose_limits import PoseLimits as Limits
 from ..playmate_core.motion.pose_limits import limit_pose
 from ..playmate_core.motion.times import ALL, TimeRange, envelope, read_ranges
-from ..playmate_core.values import FPS, AudioFeatures, Motion
+from ..playmate_core.values import FPS, AudioFeatures, Motion, Portrait
 from . import sockets
 from .inputs import seed_input
+from .live_edit import LIVE, Editing
 from .motion import loudness
+from .runtime import Managed, node_id
 from .widgets import verdict
 
 CATEGORY = "motion/direct"
@@ -51,6 +54,10 @@ class ExpressionEdit(io.ComfyNode):
                 *(_slider(name, slider.low, slider.high, slider.effect) for name, slider in POSE_SLIDERS.items()),
                 when_input(),
                 *fade_inputs(0.2),
+                sockets.Portrait.Input(
+                    "portrait", optional=True, tooltip="With a face model: after a run, sliders redraw a frame here."
+                ),
+                sockets.Face.Input("face_model", optional=True, tooltip="Draws that frame; the motion needs none."),
             ],
             outputs=[motion_output("The edited motion.")],
         )
@@ -60,10 +67,12 @@ class ExpressionEdit(io.ComfyNode):
         return verdict(read_ranges, when)
 
     @classmethod
-    def execute(cls, motion: Motion, when: str, fade_in: float, fade_out: float, **sliders: float) -> io.NodeOutput:
-        settings = tuple(sliders.items())
-        edits = [Edit(settings, one.start, one.end, fade_in, fade_out) for one in read_ranges(when, motion.fps)]
-        return io.NodeOutput(expression_edit(motion, edits))
+    def execute(
+        cls, motion: Motion, portrait: Portrait | None = None, face_model: Managed | None = None, **values: Any
+    ) -> io.NodeOutput:
+        if portrait is not None and face_model is not None:
+            LIVE.keep(node_id(), Editing(motion, portrait, face_model, edited))
+        return io.NodeOutput(edited(motion, values)[0])
 
 
 class Gaze(io.ComfyNode):
@@ -208,6 +217,19 @@ class PoseLimits(io.ComfyNode):
     def execute(cls, motion: Motion, mirror: bool, **limits: float) -> io.NodeOutput:
         pose = mirror_pose(motion.pose) if mirror else motion.pose
         return io.NodeOutput(motion.with_pose(limit_pose(pose, Limits(**limits))))
+
+
+def edited(motion: Motion, values: dict[str, Any]) -> tuple[Motion, int]:
+    """``motion`` under the widgets' values, and the frame that shows the edit best. Raises UserError for wrong ones."""
+    try:
+        sliders = {name: float(values[name]) for name in (*SLIDERS, *POSE_SLIDERS)}
+        fade_in, fade_out, when = float(values["fade_in"]), float(values["fade_out"]), str(values["when"])
+    except (KeyError, TypeError, ValueError):
+        raise UserError("The values are not those of Expression Edit's widgets; please reload the page.") from None
+    ranges = read_ranges(when, motion.fps)
+    edits = [Edit(tuple(sliders.items()), one.start, one.end, fade_in, fade_out) for one in ranges]
+    acts = envelope(ranges, len(motion), motion.fps, fade_in, fade_out)
+    return expression_edit(motion, edits), int(acts.argmax()) if len(motion) else 0
 
 
 #: Seconds in which told lips close and open again.

@@ -67,7 +67,12 @@ class EmotionOverTime(io.ComfyNode):
             inputs=[
                 sockets.Emotion.Input("emotion", tooltip="Whose intensity changes; schedules and blends too."),
                 sockets.Audio.Input("speech", optional=True, tooltip="Its loudness shapes the intensity."),
-                sockets.Curve.Input("curve", optional=True, tooltip="A drawn curve instead of the loudness."),
+                sockets.Curve.Input(
+                    "curve",
+                    optional=True,
+                    tooltip="A drawn curve instead of the loudness.",
+                    extra_dict={"forceInput": True},
+                ),
                 io.Float.Input(
                     "low", default=0.3, min=0.0, max=2.0, step=0.05, tooltip="Times the intensity where it is quiet."
                 ),

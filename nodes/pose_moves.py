@@ -77,7 +77,12 @@ class PoseFromCurves(io.ComfyNode):
                 _number("degrees", 20.0, 0.0, 60.0, "Degrees at the upper edge; the lower is minus that."),
                 _seconds("How long the curves last, from left to right."),
                 *(
-                    sockets.Curve.Input(axis, optional=True, tooltip=f"The curve of {axis}; none is no {axis}.")
+                    sockets.Curve.Input(
+                        axis,
+                        optional=True,
+                        tooltip=f"The curve of {axis}; none is no {axis}.",
+                        extra_dict={"forceInput": True},
+                    )
                     for axis in ("pitch", "yaw", "roll")
                 ),
                 sockets.Portrait.Input("portrait", optional=True, tooltip=AROUND),

@@ -82,7 +82,7 @@ def test_the_still_head_is_still_and_only_its_lips_move(comfy: ComfyServer) -> N
 
 
 def test_a_motion_of_another_rate_is_gone_on_from(comfy: ComfyServer) -> None:
-    """Mismatched rates are no mistake: a film of 30 frames a second lends its motion to speech at 25."""
+    """Mismatched rates are no mistake: a video of 30 frames a second lends its motion to speech at 25."""
     slow = graph("talk", LEARNED)
     film = {"images": [node(slow, "LoadImage"), 0], "fps": 30.0}
     slow["film"] = {"class_type": "CreateVideo", "inputs": film}

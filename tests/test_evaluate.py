@@ -20,7 +20,7 @@ from playmate_core.weights import files as weights
 from training import evaluate
 from training.corpus import CorpusConfig, make_corpus
 from training.data import Sessions, load_synthetic_clips, shards, write_clips, write_manifest
-from training.evaluate import ablations, judge, leakage, level1, level2, pixel_emotion, samplers
+from training.evaluate import ablations, carried_noise, judge, leakage, level1, level2, pixel_emotion, samplers
 from training.evaluate.leakage import leakage_rows
 from training.evaluate.subjects import System, load_subjects, with_neutral_voice
 from training.evaluate.table import Table
@@ -85,6 +85,7 @@ def brief(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ablations, "AUDIO_SCALES", (1.5,))
     monkeypatch.setattr(ablations, "EMOTION_SCALES", (2.0,))
     monkeypatch.setattr(level1, "SLOPE_CLIPS", 1)
+    monkeypatch.setattr(carried_noise, "SIGMAS", (0.3,))
     monkeypatch.setattr(judge, "FRAMES", 6)
     monkeypatch.setattr(evaluate, "SamplingOptions", lambda: FAST)
     monkeypatch.setattr(pixel_emotion, "LOOKS", 2)
@@ -98,7 +99,7 @@ def brief(monkeypatch: pytest.MonkeyPatch) -> None:
 def settings(corpus: Path, models: dict[str, str], out: Path) -> list[str]:
     given = {"corpus": corpus, "judges": corpus, "out": out, **models, "quiet-motion": models["motion"]}
     given |= {"face-without-transfer": models["face"], "clips": 4, "few": 2, "pairs": 1}
-    given |= {"probe-steps": 1, "close-steps": 1, "oracle-steps": 3, "rollout": 11}
+    given |= {"probe-steps": 1, "close-steps": 1, "oracle-steps": 3, "rollout": 11, "rollouts": 1}
     return [word for name, value in given.items() for word in (f"--{name}", str(value))]
 
 
@@ -225,7 +226,7 @@ def test_leakage_is_the_share_that_goes_the_wrong_way(
         picture[..., 4:] = acted + leak * pose
         return picture
 
-    monkeypatch.setattr(leakage, "draw", drawn)
+    monkeypatch.setattr(leakage, "redraw", drawn)
     face, probe = FaceModel(FaceConfig.tiny()).eval(), Thermometer(ProbeConfig(size=8, widths=(4,)))
     found = leakage.leakage(face, probe, Sessions(corpus, "test"), 0)
     assert found.to_expression == pytest.approx(expected, abs=1e-5)

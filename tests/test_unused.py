@@ -17,10 +17,6 @@ AHEAD = {
     "playmate_core/detection/ditto_pictures.py",
     "playmate_core/diffusion/ditto/conditions.py",
     "playmate_core/diffusion/ditto/controls.py",
-    "playmate_core/diffusion/joyvasa/smoothing.py",
-    "playmate_core/diffusion/pose_prior.py",
-    "playmate_core/diffusion/regenerate.py",
-    "playmate_core/pipelines/regenerate.py",
 }
 
 

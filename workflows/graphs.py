@@ -55,7 +55,7 @@ def sample(s: Stage, **more: Any) -> Any:
     return s.graph.add("PlaymateSampleMotion", 2, motion_model=s.motion, portrait=s.portrait, speech=s.speech, **more)
 
 
-def film(s: Stage, motion: Any, column: int = 4, **more: Any) -> Any:
+def video(s: Stage, motion: Any, column: int = 4, **more: Any) -> Any:
     audio = {} if s.audio is None else {"audio": s.audio}
     return s.graph.add(
         "PlaymateRenderToVideo", column, face_model=s.face, portrait=s.portrait, motion=motion, **audio, **more
@@ -71,7 +71,7 @@ def talk() -> Graph:
     s = stage("Talk", f"A portrait and a voice become a video, stage by stage.\n\n{OWN}")
     emotion = s.graph.add("PlaymateEmotion", 1)
     motion = sample(s, emotion=emotion)
-    film(s, motion, 3)
+    video(s, motion, 3)
     plot(s, motion, 3)
     return s.graph
 
@@ -105,7 +105,7 @@ def still_head_lips_only() -> Graph:
     lips = s.graph.add("PlaymateScaleMotion", 3, motion=sample(s), portrait=s.portrait, eyes=0.0, expression=0.0)
     pose = s.graph.add("PlaymatePoseStatic", 3, portrait=s.portrait)
     held = {"translation": True, "scale": True}  # not only the turns
-    film(s, s.graph.add("PlaymateApplyPose", 4, motion=lips, pose=pose, **held), 5)
+    video(s, s.graph.add("PlaymateApplyPose", 4, motion=lips, pose=pose, **held), 5)
     return s.graph
 
 
@@ -121,7 +121,7 @@ def emotion_score() -> Graph:
     contempt = s.graph.add("PlaymateEmotion", 1, emotion="contempt")
     mood = s.graph.add("PlaymateEmotionBlend", 1, first=schedule, second=contempt, blend=0.2)
     motion = sample(s, emotion=mood)
-    film(s, motion, 3)
+    video(s, motion, 3)
     plot(s, motion, 3)
     return s.graph
 
@@ -136,7 +136,7 @@ def pose_from_a_clip() -> Graph:
     motion = s.graph.add("PlaymateApplyPose", 3, motion=sample(s), pose=pose)
     dots = s.graph.add("PlaymatePreviewKeypoints", 4, portrait=s.portrait, motion=motion)
     s.graph.add("PreviewImage", 5, images=dots)
-    film(s, motion, 4)
+    video(s, motion, 4)
     return s.graph
 
 
@@ -157,7 +157,7 @@ def swap_the_pose_source() -> Graph:
         "pose_4": g.add("PlaymatePoseFromMotion", 2, motion=g.add("PlaymateLoadMotion", 0)),
     }
     chosen = g.add("PlaymatePoseSwitch", 3, choice=2, **poses)
-    film(s, g.add("PlaymateApplyPose", 4, motion=sample(s), pose=chosen), 5)
+    video(s, g.add("PlaymateApplyPose", 4, motion=sample(s), pose=chosen), 5)
     return g
 
 
@@ -171,7 +171,7 @@ def video_driven() -> Graph:
     )
     motion = s.graph.add("PlaymateMotionFromVideo", 2, face_model=s.face, video=s.video, portrait=s.portrait)
     kept = s.graph.add("PlaymateSaveMotion", 3, motion=motion)
-    film(s, kept, 3)
+    video(s, kept, 3)
     return s.graph
 
 
@@ -182,7 +182,7 @@ def long_speech_to_file() -> Graph:
         f" **Encode Audio** choose a part.\n\n{OWN}",
         encoder=True,
     )
-    film(s, sample(s), 3, filename_prefix="video/Playmate_long")
+    video(s, sample(s), 3, filename_prefix="video/Playmate_long")
     return s.graph
 
 
@@ -223,7 +223,7 @@ def compare_seeds() -> Graph:
     plot(s, first, 3, "Seed 1")
     plot(s, second, 3, "Seed 2")
     pose = s.graph.add("PlaymatePoseFromMotion", 3, motion=second)
-    film(s, s.graph.add("PlaymateApplyPose", 4, motion=first, pose=pose), 5)
+    video(s, s.graph.add("PlaymateApplyPose", 4, motion=first, pose=pose), 5)
     return s.graph
 
 

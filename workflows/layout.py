@@ -61,7 +61,13 @@ PARTS = (
         "#353",
         ("PlaymateCrop", "PlaymateEncode", "PlaymateEmotion", "PlaymateSourceDoctor"),
     ),
-    Part("Motion", "#e0b860", "#432", "#653", ("PlaymateSampleMotion", "PlaymateTakes", "PlaymateMotionFrom")),
+    Part(
+        "Motion",
+        "#e0b860",
+        "#432",
+        "#653",
+        ("PlaymateSample", "PlaymateResample", "PlaymateTakes", "PlaymateMotionFrom"),
+    ),
     Part("Head pose", "#7fd6cf", "#233", "#355", ("PlaymatePose", "PlaymateApplyPose")),
     Part(
         "See it before it is drawn",

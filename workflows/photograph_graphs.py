@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from canvas import GENERATORS_NOTE, Graph
-from graphs import Stage, film, pickers, plot
+from graphs import Stage, pickers, plot, video
 
 from playmate_core.weights.catalogue import DITTO_MODEL, JOYVASA_MODEL, LIVEPORTRAIT_HUMAN
 
@@ -35,7 +35,7 @@ def talk_on_a_photograph() -> Graph:
     speech, audio, _ = g.add("PlaymateEncodeAudio", 1, audio=voice, motion_model=models)
     emotion = g.add("PlaymateEmotion", 1, emotion="happy", intensity=0.6)
     motion = g.add("PlaymateSampleMotion", 2, motion_model=models, portrait=portrait, speech=speech, emotion=emotion)
-    film(Stage(g, portrait, speech, audio, None, face, models), motion, 3, paste_back=True)
+    video(Stage(g, portrait, speech, audio, None, face, models), motion, 3, paste_back=True)
     plot(Stage(g, portrait, speech, audio, None, face, models), motion, 3)
     return g
 

@@ -74,7 +74,7 @@ class SamplingOptions:
     spacing: str = "logsnr"
     eta: float = ranged(0.0, 0.0, 1.0)
     cfg_audio: GuidanceScale = ranged(1.5, 0.0, 20.0)
-    cfg_audio_pose: GuidanceScale = ranged(2.5, 0.0, 20.0)
+    cfg_audio_pose: GuidanceScale = ranged(2.75, 0.0, 20.0)
     cfg_emotion: GuidanceScale = ranged(1.5, 0.0, 20.0)
     seed: int = ranged(0, 0, 2**63 - 1)
     pose_amplitude: float | tuple[float, ...] = ranged(1.0, 0.0, 100.0)

@@ -19,11 +19,22 @@ from training.close_probe import load_close_probe
 from training.close_stage import CloseStageConfig, train_close
 from training.config import parse
 from training.data import Sessions, corpus_config, corpus_hash, load_synthetic_clips
-from training.evaluate import ablations, judge, leakage, level1, level2, liveliness, pictures, samplers, videos
+from training.evaluate import (
+    ablations,
+    carried_noise,
+    judge,
+    leakage,
+    level1,
+    level2,
+    liveliness,
+    pictures,
+    samplers,
+    videos,
+)
 from training.evaluate.emotion_judge import fit_judge
 from training.evaluate.emotion_layer import emotion_layer_table
-from training.evaluate.filming import filmed
 from training.evaluate.pixel_emotion import fit_pixel_judge
+from training.evaluate.rendered_clips import rendered_clip
 from training.evaluate.subjects import System, load_subjects, with_neutral_voice
 from training.evaluate.table import Table, write_tables
 from training.evaluate.videos import VideosConfig
@@ -114,6 +125,8 @@ def level_one(config: EvaluateConfig, system: System) -> list[Table]:
     )
     neutral = with_neutral_voice(subjects, config.few)
     emotion = level1.emotion_table(system, neutral, named, made)
+    conflict = ablations.conflict_row(system, subjects, named)
+    emotion = replace(emotion, rows=(*emotion.rows, conflict))
     pictures.motion_curves(few[:4], made, Path(config.out))
     return [speech, emotion, ablations.guidance_table(system, few, named)]
 
@@ -137,6 +150,8 @@ def long_runs(config: EvaluateConfig, system: System) -> Table:
             variants[name] = replace(system, denoiser=weights.load_motion(path), controller=None)
     for name, variant in variants.items():
         rows += [ablations.jerk_row(name, variant, few), *ablations.fault_rows(name, variant, few)]
+        long = ablations.rollout_subjects(encoder, 20.0, speech_backend, 2)
+        rows += carried_noise.carried_rows(name, variant, long, ablations.SEEDS)
     return Table("Level 1: long runs, sampler, ablations", f"{len(few)} clips, seeds {ablations.SEEDS}.", tuple(rows))
 
 
@@ -175,7 +190,7 @@ def level_two(config: EvaluateConfig, system: System) -> Table:
     cross = list(level2.cross_reenactments(face, sessions, seed, config.pairs))
     subjects = load_subjects(corpus, system.denoiser.config.audio_encoder, config.clips)
     neutral = with_neutral_voice(subjects, config.few)
-    cast = [filmed(subject, seed) for subject in neutral]
+    cast = [rendered_clip(subject, seed) for subject in neutral]
     held_out = load_synthetic_clips(corpus, "val") + load_synthetic_clips(corpus, "test")
     named = fit_pixel_judge(probe, seed, load_synthetic_clips(corpus, "train"), held_out, judge.disturbed)
     rows = [

@@ -29,7 +29,7 @@ FAULT_AFTER = (10, 70)
 
 def spread_text(values: list[float]) -> str:
     """Mean and half range over seeds."""
-    mean, half = metrics.spread(values)
+    mean, half = metrics.mean_and_half_range(values)
     return f"{number(mean)} +- {number(half)}"
 
 
@@ -45,17 +45,20 @@ def guidance_table(system: System, subjects: list[Subject], judge: EmotionJudge)
         rows.append(Row(f"w_a = {scale:g}, emotion off: lip correlation", spread_text(lips)))
         rows.append(Row(f"w_a = {scale:g}, emotion off: bilabial closure over truth", spread_text(steps)))
     for scale in EMOTION_SCALES:
-        named, lips = [], []
+        named, lips, sure = [], [], []
         for seed in SEEDS:
-            right, motions = [], []
+            right, motions, odds = [], [], []
             for index, subject in enumerate(subjects):
                 emotion = EMOTIONS[(index + seed) % len(EMOTIONS)]
                 motion = system.speak(subject, emotion, 1.0, cfg_emotion=scale, seed=seed)
                 right.append(judge.name(level1.rig_of(subject, motion)) == emotion)
+                odds.append(judge.log_odds(level1.rig_of(subject, motion), emotion))
                 motions.append(motion)
             named.append(float(np.mean(right)))
+            sure.append(float(np.mean(odds)))
             lips.append(level1.Pairing(subjects, motions).mean(level1.lip_correlation))
         rows.append(Row(f"w_a = 1.5, w_e = {scale:g}: emotion accuracy", spread_text(named)))
+        rows.append(Row(f"w_a = 1.5, w_e = {scale:g}: log odds of the emotion", spread_text(sure)))
         rows.append(Row(f"w_a = 1.5, w_e = {scale:g}: lip correlation", spread_text(lips)))
     return Table("Guidance (the paper's Table 2)", f"{len(subjects)} clips, seeds {SEEDS}.", tuple(rows))
 
@@ -64,6 +67,18 @@ def rollout_subject(encoder: str, seconds: float, backend: str, seed: int = 5) -
     """About ``seconds`` of one held-out person's speech, with its true motion."""
     clip = make_clip(seed, "test", (seconds, seconds), backend)
     return Subject(clip, make_encoder(encoder).listen(clip.waveform, 16000))
+
+
+def conflict_row(system: System, subjects: list[Subject], judge: EmotionJudge) -> Row:
+    """Voices of one emotion, another one asked for: the next of EMOTIONS. NaN without emotional voices."""
+    right = []
+    for subject in subjects:
+        own = subject.clip.emotion
+        if subject.clip.prosody == "emotional" and own != "neutral":
+            asked = EMOTIONS[(EMOTIONS.index(own) + 1) % len(EMOTIONS)]
+            right.append(judge.name(level1.rig_of(subject, system.speak(subject, asked))) == asked)
+    value = float(np.mean(right)) if right else float("nan")
+    return Row(f"emotion accuracy on {len(right)} voices of another emotion", number(value))
 
 
 def rollout_subjects(encoder: str, seconds: float, backend: str, count: int, seed: int = 100) -> list[Subject]:

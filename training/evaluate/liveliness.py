@@ -125,7 +125,7 @@ def jerk_rows(made: Spoken) -> list[Row]:
     value = figure(made)
     calm, shaken = figure(made.changed(controls.smoothed)), figure(made.changed(controls.shaken))
     return [
-        Row("pose jerk over truth", number(value), f"{low:g} to {high:g}", low <= value <= high, "1", "0"),
+        Row("rollouts: pose jerk over truth", number(value), f"{low:g} to {high:g}", low <= value <= high, "1", "0"),
         _control("pose averaged over 5 frames", calm, low <= calm <= high),
         _control("pose with noise of its usual step", shaken, low <= shaken <= high),
     ]

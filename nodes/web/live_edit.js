@@ -1,0 +1,73 @@
+// Draws one frame of Expression Edit again on the node whenever a slider moves, without queueing the graph, once the graph
+// has run with a portrait and a face model connected. nodes/live_edit.py answers.
+import { api } from "../../scripts/api.js";
+import { app } from "../../scripts/app.js";
+
+const NODE = "PlaymateExpressionEdit";
+const ROUTE = "/playmate/redraw";
+const WIDGET = "playmate_live_edit";
+const HEIGHT = 220; // of the frame on the node, in pixels
+const WAIT = 40; // milliseconds for further movement of the slider
+
+function show(node, picture) {
+    let widget = node.widgets.find(({ name }) => name === WIDGET);
+    if (!widget) {
+        const image = document.createElement("img");
+        image.style.cssText = "width: 100%; height: 100%; object-fit: contain; pointer-events: none";
+        const options = { serialize: false, getMinHeight: () => HEIGHT, getMaxHeight: () => HEIGHT };
+        widget = node.addDOMWidget(WIDGET, "img", image, options);
+        widget.serialize = false; // the first is for what is run, this for what is saved
+        node.setSize([node.size[0], Math.max(node.size[1], node.computeSize()[1])]);
+    }
+    widget.element.src = picture;
+    node.graph?.setDirtyCanvas(true, true);
+}
+
+async function redraw(node) {
+    const values = {};
+    for (const { name, value } of node.widgets) if (name !== WIDGET) values[name] = value;
+    const body = JSON.stringify({ node: String(node.id), values });
+    const answer = await api.fetchApi(ROUTE, { method: "POST", headers: { "Content-Type": "application/json" }, body });
+    if (answer.ok) show(node, (await answer.json()).image); // else the graph runs, or has not run yet
+}
+
+/** At most one request at a time; the newest values are sent when it has been answered. */
+function redrawer(node) {
+    let timer = null, busy = false, again = false;
+    async function go() {
+        if (busy) {
+            again = true;
+            return;
+        }
+        busy = true;
+        try {
+            await redraw(node);
+        } finally {
+            busy = false;
+            if (again) {
+                again = false;
+                go();
+            }
+        }
+    }
+    return () => {
+        clearTimeout(timer);
+        timer = setTimeout(go, WAIT);
+    };
+}
+
+app.registerExtension({
+    name: "Playmate.LiveEdit",
+    nodeCreated(node) {
+        if (node.comfyClass !== NODE) return;
+        const moved = redrawer(node);
+        for (const widget of node.widgets ?? []) {
+            const { callback } = widget;
+            widget.callback = function () {
+                const result = callback?.apply(this, arguments);
+                moved();
+                return result;
+            };
+        }
+    },
+});
