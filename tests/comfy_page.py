@@ -9,6 +9,7 @@ import contextlib
 import importlib.util
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,6 +34,11 @@ SETTINGS = {
 }
 WINDOW = {"width": 1600, "height": 900}
 WAIT = 180_000  # ms; the machine may be busy
+#: What the core says of itself when a server shows an older frontend than it asks for; all of the box, and no more.
+OUTDATED = re.compile(
+    r"(?:Alert\s+)?Version Compatibility Warning:?\s+Frontend version [\d.]+ is outdated\. Backend requires "
+    r"(?:version )?[\d.]+ or higher\.(?:\s+Visit https://docs\.comfy\.org/\S+ for update instructions\.)?"
+)
 APP = "const app = window.app ?? window.comfyAPI?.app?.app;"
 LOADED = f"kind => {{ {APP} return Boolean(app?.canvas && window.LiteGraph?.registered_node_types?.[kind]); }}"
 OPEN = f"async ([graph, name]) => {{ {APP} await app.loadGraphData(graph, true, true, name); }}"
@@ -163,6 +169,7 @@ class ComfyPage:
         self.page.evaluate(SETTLED)
         seen = self.page.evaluate(SEEN)
         lists = {name: tuple(seen[name]) for name in ("missing", "red", "odd", "boxes")}
+        lists["boxes"] = tuple(box for box in lists["boxes"] if not OUTDATED.fullmatch(box))
         return Seen(**lists, console=tuple(self._console), prompt=seen["prompt"])
 
     def form(self) -> list[str]:

@@ -75,6 +75,9 @@ def test_a_workflow_has_groups_colours_and_a_titled_note_and_no_box_over_another
             if x <= left and left + width <= x + wide and y <= top - 30 and top + height <= y + tall
         ]
         assert len(inside) == 1, (node["type"], "lies in one group")
+    for left, top, width, height in groups:
+        ends = [node["pos"][1] + node["size"][1] for node in nodes if left <= node["pos"][0] <= left + width]
+        assert any(-200 < end - (top + height) < 0 for end in ends), "a group ends where its nodes end"
     for n, (x, y, wide, tall) in enumerate(groups):
         for left, top, width, height in groups[:n]:
             apart = x >= left + width or left >= x + wide or y >= top + height or top >= y + tall

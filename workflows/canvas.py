@@ -128,8 +128,8 @@ GENERATORS_NOTE = (
 
 
 def as_read(note: str) -> str:
-    """What is read of a note: the names of the files without their addresses."""
-    return re.sub(r"\]\([^)]*\)", "", note)
+    """What is read of a note: the names of the files without their addresses, and no marks."""
+    return re.sub(r"\]\([^)]*\)|\[|\*\*", "", note)
 
 
 @dataclass(frozen=True)
@@ -274,7 +274,7 @@ class Graph:
             "type": "MarkdownNote",
             "title": f"About: {self.title}",
             "pos": [-450, -50],
-            "size": [400, 120 + 17 * len(as_read(self.note + WEIGHTS_NOTE)) // 60],
+            "size": [layout.NOTE_WIDE, layout.note_height(as_read(text))],
             "flags": {},
             "order": number - 1,
             "mode": 0,

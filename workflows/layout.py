@@ -23,6 +23,15 @@ SHOWS = {
 }
 #: The head and body of the note.
 NOTE = "#2b2b2f", "#1c1c20"
+#: Its width, and about how many letters a line of it holds there.
+NOTE_WIDE, LETTERS = 400, 75
+
+
+def note_height(text: str) -> int:
+    """Of the node of a note in paragraphs, the first of which is its title; a line, and the space between, are 12."""
+    _, *paragraphs = text.split("\n\n")
+    lines = sum(-(-len(paragraph) // LETTERS) for paragraph in paragraphs)
+    return 62 + 12 * (lines + len(paragraphs))
 
 
 class Part(NamedTuple):
@@ -52,7 +61,13 @@ PARTS = (
         "#353",
         ("PlaymateCrop", "PlaymateEncode", "PlaymateEmotion", "PlaymateSourceDoctor"),
     ),
-    Part("Motion", "#e0b860", "#432", "#653", ("PlaymateSampleMotion", "PlaymateTakes", "PlaymateMotionFrom")),
+    Part(
+        "Motion",
+        "#e0b860",
+        "#432",
+        "#653",
+        ("PlaymateSample", "PlaymateResample", "PlaymateTakes", "PlaymateMotionFrom"),
+    ),
     Part("Head pose", "#7fd6cf", "#233", "#355", ("PlaymatePose", "PlaymateApplyPose")),
     Part(
         "See it before it is drawn",
