@@ -63,8 +63,8 @@ def store(
             frame = av.VideoFrame(width, height, pixels)
             for plane, part in zip(frame.planes, parts, strict=True):
                 kind = np.uint16 if "10" in pixels else np.uint8
-                rows = np.zeros((height, plane.line_size // kind().itemsize), kind)
-                rows[:, :width] = part
+                rows = np.zeros((len(part), plane.line_size // kind().itemsize), kind)
+                rows[:, : part.shape[1]] = part
                 plane.update(rows.tobytes())
             frame.pts = number
             for packet in stream.encode(frame):
@@ -114,6 +114,8 @@ def test_what_is_larger_than_standard_definition_is_hd() -> None:
     assert names == ["smpte170m", "smpte170m", "bt709", "bt709", "bt709"]
 
 
+#: Code values of some HDR colours, none beyond BT.709.
+CODES = ((0.55, 0.45, 0.4), (0.3, 0.35, 0.32), (0.5, 0.5, 0.5), (0.4, 0.45, 0.5))
 TO_BT2020 = np.linalg.inv(
     np.array([[1.660491, -0.587641, -0.07285], [-0.12455, 1.1329, -0.008349], [-0.018151, -0.100579, 1.11873]])
 )
@@ -151,6 +153,22 @@ def test_hdr_shows_skin_as_it_was_and_keeps_what_is_brighter_apart(
     paper, lamp = result[1], result[2]
     assert 215 <= paper.mean() <= 240 and paper.mean() + 8 <= lamp.mean() <= 255
     assert np.ptp(paper) <= 2 and np.ptp(lamp) <= 2  # grey stays grey
+
+
+@pytest.mark.parametrize("transfer", [16, 18])
+@pytest.mark.parametrize("pixels", ["yuv420p10le", "yuv422p10le", "yuv444p10le"])
+def test_hdr_is_read_alike_in_every_sampling_of_its_colours(tmp_path: Path, pixels: str, transfer: int) -> None:
+    """Telephones store 4:2:0. The expected picture is computed from the code values themselves."""
+    code = np.repeat(np.repeat(np.array(CODES)[None], 96, 0), 32, 1)
+    whole = planes(code, BT2020, bits=10)
+    down, across = {"yuv420p10le": (2, 2), "yuv422p10le": (1, 2), "yuv444p10le": (1, 1)}[pixels]
+    parts = [whole[0], *(part[::down, ::across] for part in whole[1:])]
+    path = store(tmp_path / "a.mp4", parts, tagged(9, 9, transfer), pixels)
+    colour = wide_colour(9, transfer)
+    assert colour is not None
+    expected = colour.to_srgb(np.round(code * 65535).astype(np.uint16))
+    middles = slice(16, None, 32)
+    assert np.abs(first(path)[48, middles].astype(int) - expected[48, middles]).max() <= 8
 
 
 def test_the_peak_becomes_white_and_nothing_turns_back() -> None:
