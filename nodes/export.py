@@ -56,7 +56,7 @@ class ExportMotion(io.ComfyNode):
     def execute(cls, motion: Motion, format: str, filename_prefix: str) -> io.NodeOutput:
         with output_file(filename_prefix, suffix_of(format)) as (path, saved):
             save_motion_table(motion, path, format)
-            SAVED.add(path)
+        SAVED.add(path)
         name = os.path.join(saved["subfolder"], saved["filename"])
         show_text(name)
         return io.NodeOutput(motion, ui={"text": [name]})

@@ -71,17 +71,25 @@ def fix_and_keep() -> Graph:
     s = stage(
         "Fix and keep",
         "**Retime Motion** keeps a part, reverses, loops or changes the pace; **Join Motions** plays one after the"
-        " other with a cross-fade; **Smooth Motion** calms the head and leaves the lips alone."
+        " other with a cross-fade; **Resample Motion** samples a range again, here around the join, or varies a motion"
+        " with a strength below 1; **Smooth Motion** calms the head and leaves the lips alone."
         f" **Export Motion** writes a table for Blender, Unreal or a spreadsheet.\n\n{OWN}",
     )
     g = s.graph
     first = sample(s)
+    who = {"motion_model": s.motion, "portrait": s.portrait, "speech": s.speech}
+    varied = g.add(
+        "PlaymateResampleMotion", 2, "A variation of the first take", **who, motion=first, strength=0.4, seed=4
+    )
     begin = g.add("PlaymateRetimeMotion", 3, "Its first frames", motion=first, keep="0 - 8f")
-    rest = g.add("PlaymateRetimeMotion", 3, "The rest of another take", motion=sample(s, seed=4), keep="6f -")
+    rest = g.add("PlaymateRetimeMotion", 3, "The rest of another take", motion=varied, keep="6f -")
     joined = g.add("PlaymateJoinMotions", 4, first=begin, second=rest, fade=0.08)
-    calm = g.add("PlaymateSmoothMotion", 4, motion=joined, head=20.0)
-    kept = g.add("PlaymateExportMotion", 5, motion=calm)
-    plot(s, calm, 5)
+    again = g.add(
+        "PlaymateResampleMotion", 5, "The join, sampled again", **who, motion=joined, when="4f - 14f", strength=0.8
+    )
+    calm = g.add("PlaymateSmoothMotion", 5, motion=again, head=20.0)
+    kept = g.add("PlaymateExportMotion", 6, motion=calm)
+    plot(s, calm, 6)
     video(s, kept, 6)
     return g
 

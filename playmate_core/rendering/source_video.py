@@ -31,6 +31,7 @@ from ..weights.files import tensor_hash
 from .face_checks import FaceSamples
 from .fallback import FallbackRenderer
 from .portrait import exact_to, read_crops, to_network, to_shown
+from .video_order import fitted_frames, pictures_in_order
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,20 @@ class SourceVideo:
 
     def __len__(self) -> int:
         return len(self.shown)
+
+    def fitted(self, frames: int, how: str) -> SourceVideo:
+        """The video made as long as ``frames`` by one of VIDEO_FITS; see :func:`video_order.fitted_frames`."""
+        order = torch.tensor(fitted_frames(len(self), frames, how))
+        openings = None if self.openings is None else self.openings[order]
+        motion, keypoints = self.motion[order], self.keypoints[order]
+        return replace(
+            self,
+            shown=self.shown[order],
+            crops=self.crops[order],
+            keypoints=keypoints,
+            motion=motion,
+            openings=openings,
+        )
 
 
 def read_source_video(
@@ -263,12 +278,5 @@ def _nearest(reading: FrameInterpolation) -> Tensor:
 
 
 def shown_pictures(source_video: SourceVideo, start: int, stop: int) -> Iterator[Bytes]:
-    """The file's pictures for output frames ``start`` up to ``stop``, with repetitions."""
-    wanted = iter(source_video.shown[start:stop].tolist())
-    number = next(wanted, None)
-    for i, frame in enumerate(read_frames(source_video.path, warn=False)):
-        while number == i:
-            yield frame.picture
-            number = next(wanted, None)
-        if number is None:
-            return
+    """The file's pictures for output frames ``start`` up to ``stop``, in any order and with repetitions."""
+    return pictures_in_order(source_video.path, source_video.shown[start:stop].tolist())
