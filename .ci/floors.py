@@ -33,6 +33,8 @@ TOOLS = ("pytest>=8", "pytest-timeout>=2.3", "hypothesis>=6.100")
 TESTS = (
     "test_logmel",
     "test_encoders_hidden",
+    "test_joyvasa_audio_goldens",
+    "test_joyvasa_generator",
     "test_video_reader",
     "test_bad_input",
     "test_write_video",
