@@ -36,7 +36,7 @@ from .contenders import contenders
 from .exact import exactly
 from .outside import outside_share
 from .reference import sizes_file
-from .subject import SEEDED, Subject, make_subject
+from .subject import SEEDED, BenchmarkCase, make_case
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Pace:
 
 
 @dataclass(frozen=True)
-class Row:
+class ProfileTiming:
     """One contender: seconds a frame and how many times faster than the base, where it was timed; and how far its
     pictures are from the first row's: the worst error in [0, 1], the PSNR in dB, the worst in grey levels and the share
     of samples that differ by one; ``inexact`` is the worst error against float64, where that was asked for."""
@@ -82,7 +82,7 @@ class Report:
     turns: int
     batch: int
     base: str
-    rows: tuple[Row, ...]
+    rows: tuple[ProfileTiming, ...]
     outside_share: float
     outside_profile: str
 
@@ -94,7 +94,7 @@ def main(words: list[str] | None = None) -> int:
         if options.reference:
             sizes_file(options.reference)  # before the networks are made
         require_device(options.device)
-        subject = make_subject(options.weights, max(options.turns * options.batch, options.film), options.device)
+        subject = make_case(options.weights, max(options.turns * options.batch, options.video), options.device)
         report = measure(subject, options)
     except UserError as problem:
         sys.stderr.write(f"benchmarks.render: {problem}\n")
@@ -117,7 +117,7 @@ def _options(words: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--profiles", nargs="+", choices=PROFILES, default=PROFILES, help="of ours (all)")
     parser.add_argument("--turns", type=int, default=5, help="how often each contender draws a frame (%(default)s)")
     parser.add_argument(
-        "--film", type=int, default=8, help="frames of the film that paste-back is timed on (%(default)s)"
+        "--video", "--film", type=int, default=8, help="frames of the video that paste-back is timed on (%(default)s)"
     )
     parser.add_argument("--exact", action="store_true", help="compare with float64 too; takes minutes and 8 GB")
     parser.add_argument("--device", default="cpu", help="where all of it runs (%(default)s)")
@@ -133,7 +133,7 @@ def _options(words: list[str] | None) -> argparse.Namespace:
 
 
 @torch.inference_mode()
-def measure(subject: Subject, options: argparse.Namespace) -> Report:
+def measure(subject: BenchmarkCase, options: argparse.Namespace) -> Report:
     """Time every contender and compare its pictures with the first one's."""
     before, face, device = load_average(), subject.face, torch.device(options.device)
     volume = move_to(face, subject.portrait.appearance[None])
@@ -158,17 +158,17 @@ def measure(subject: Subject, options: argparse.Namespace) -> Report:
     first = next(iter(field))
     wrapper = device.type == "cuda" and "autocast" in times  # what the reference's users run on a card
     base = "autocast" if wrapper else first
-    quickest = min((name for name in options.profiles if name in times), key=lambda name: times[name].wall_median)
-    outside = outside_share(subject, options.film, quickest)
+    fastest = min((name for name in options.profiles if name in times), key=lambda name: times[name].wall_median)
+    outside = outside_share(subject, options.video, fastest)
     truth = exactly(face, volume, x_s, torch.cat(places[: options.turns])) if options.exact else None
     rows = []
     for name, one in field.items():
         pace = _pace(times[name], times[base], options.batch, flop / peak, device) if one.timed else None
         inexact = None if truth is None else compare(truth, list(torch.cat(drawn[name]).split(1)))[0]
-        rows.append(Row(one.title, pace, *compare(drawn[first], drawn[name]), inexact))
+        rows.append(ProfileTiming(one.title, pace, *compare(drawn[first], drawn[name]), inexact))
     return Report(
         options.command,
-        _machine(device),
+        machine_of(device),
         torch.__version__,
         options.threads,
         before,
@@ -182,7 +182,7 @@ def measure(subject: Subject, options: argparse.Namespace) -> Report:
         field[base].title,
         tuple(rows),
         outside,
-        quickest,
+        fastest,
     )
 
 
@@ -235,7 +235,7 @@ def markdown(report: Report) -> str:
     lines += [
         "",
         f"Outside W and G (copies, paste-back, encoding): {report.outside_share:.1%} of the wall time of a pasted-back"
-        f" film, profile {report.outside_profile}.",
+        f" video, profile {report.outside_profile}.",
         "",
         f"Medians of {report.turns} alternating turns of {report.batch} frame(s) in one process; ratios against"
         f' "{report.base}", errors against the first row; a row without times was computed for its errors on a'
@@ -258,7 +258,7 @@ def _told(pace: Pace) -> str:
     )
 
 
-def _machine(device: torch.device) -> str:
+def machine_of(device: torch.device) -> str:
     if device.type == "cuda":
         return f"{torch.cuda.get_device_name(device)}, CUDA {torch.version.cuda}, {platform.system()}"
     return f"{_processor()}, {platform.system()}, {torch.backends.cpu.get_cpu_capability()}"

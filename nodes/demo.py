@@ -68,5 +68,5 @@ class DemoMedia(io.ComfyNode):
     def execute(cls, seconds: float) -> io.NodeOutput:
         voice = read_sound(bundled("speech.wav"), rate=None)
         speech = Recording(voice.waveform[None], voice.rate).part(0.0, seconds)
-        picture, film = read_picture(bundled("portrait.png")), to_video(str(bundled("driving.mp4")))
-        return io.NodeOutput(to_image(picture), to_audio(speech), film)
+        picture, video = read_picture(bundled("portrait.png")), to_video(str(bundled("driving.mp4")))
+        return io.NodeOutput(to_image(picture), to_audio(speech), video)

@@ -76,8 +76,8 @@ APP_MODE = f"async () => {{ {APP} await app.extensionManager.command.execute('Co
 FORM = "() => [...document.querySelectorAll('[data-testid=app-mode-widget-item]')].map(item => item.innerText)"
 #: The newest frame is shown while a node renders.
 FRAME_SHOWN = "() => [...document.querySelectorAll('img.playmate-live-frame')].some(image => image.naturalWidth > 0)"
-#: The film of that name can be played, and no still is shown where it should be.
-FILM = """name => {
+#: The video of that name can be played, and no still is shown where it should be.
+VIDEO_SHOWN = """name => {
     const plays = video => video.readyState >= 2 && video.videoWidth > 0 && video.currentSrc.includes(name);
     return [...document.querySelectorAll('video')].some(plays) && !document.querySelector('img.playmate-live-frame');
 }"""
@@ -183,12 +183,12 @@ class ComfyPage:
         self.page.keyboard.press("Escape")
         return said
 
-    def run(self, values: Mapping[str, Any], film: str) -> None:
-        """Set widgets ("class.widget"), press Run, and wait until frames are shown and then a film named ``film``..."""
+    def run(self, values: Mapping[str, Any], video: str) -> None:
+        """Set widgets ("class.widget"), press Run, and wait for frames and then a video named ``video``..."""
         self.page.evaluate(SET, dict(values))
         self.page.evaluate(RUN)
         self.page.wait_for_function(FRAME_SHOWN, timeout=5 * WAIT)
-        self.page.wait_for_function(FILM, arg=film, timeout=5 * WAIT)
+        self.page.wait_for_function(VIDEO_SHOWN, arg=video, timeout=5 * WAIT)
 
     def picture(self, path: Path) -> None:
         """The window with the whole graph in it, as PNG."""

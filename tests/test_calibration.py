@@ -30,11 +30,19 @@ def test_a_curve_is_inverted_and_rises_even_where_it_was_measured_flat() -> None
     straight = inverted(ASKED, (1 / 3, 2 / 3, 1.0))
     assert straight == pytest.approx((0.333, 0.667, 1.0), abs=1e-3)
     bent = [a * a for a in ASKED]
-    assert inverted(bent, (0.25, 0.49, 1.0)) == pytest.approx((0.5, 0.7, 1.0), abs=1e-3)
+    assert inverted(bent, (bent[1], bent[2], bent[-1])) == pytest.approx((ASKED[1], ASKED[2], ASKED[-1]), abs=1e-3)
     beyond = inverted(bent, (0.25, 3.0, 4.0))
     assert beyond[1] == ASKED[-1] < beyond[2], "what is not reached gets the most that was measured"
-    flat = inverted([0.0, 0.0, 0.5, 0.4, 0.5, 0.5], (0.0, 0.4, 0.5))
+    flat = inverted([0.0] * (len(ASKED) - 2) + [0.5, 0.4], (0.0, 0.4, 0.5))
     assert list(flat) == sorted(set(flat))
+
+
+def test_one_value_that_is_too_large_by_accident_does_not_lift_those_behind_it() -> None:
+    shown = list(ASKED)
+    shown[1] = shown[2] + 0.1  # the nearest rising curve is flat between these two, at their mean
+    level = (shown[1] + shown[2]) / 2
+    needed = inverted(shown, (level - 0.01, level + 0.01, 1.0))
+    assert needed[0] < ASKED[1] and needed[1] > ASKED[2]
 
 
 def test_intensity_goes_through_the_levels_in_straight_lines() -> None:

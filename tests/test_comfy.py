@@ -82,10 +82,10 @@ def test_the_still_head_is_still_and_only_its_lips_move(comfy: ComfyServer) -> N
 
 
 def test_a_motion_of_another_rate_is_gone_on_from(comfy: ComfyServer) -> None:
-    """Mismatched rates are no mistake: a film of 30 frames a second lends its motion to speech at 25."""
+    """Mismatched rates are no mistake: a video of 30 frames a second lends its motion to speech at 25."""
     slow = graph("talk", LEARNED)
-    film = {"images": [node(slow, "PlaymateDemoMedia"), 0], "fps": 30.0}
-    slow["film"] = {"class_type": "CreateVideo", "inputs": film}
+    video = {"images": [node(slow, "PlaymateDemoMedia"), 0], "fps": 30.0}
+    slow["film"] = {"class_type": "CreateVideo", "inputs": video}
     driven: dict[str, Any] = graph("video_driven")[node(graph("video_driven"), "PlaymateMotionFromVideo")]["inputs"]
     wires = {"video": ["film", 0], "face_model": [node(slow, "PlaymateLoadFaceModel"), 0], "crop": "whole"}
     wires["portrait"] = [node(slow, "PlaymateEncodePortrait"), 0]
@@ -150,10 +150,10 @@ def test_cancel_while_drawing_leaves_no_half_file(comfy: ComfyServer) -> None:
     assert comfy.run(graph("talk", {"PlaymateSampleMotion.seed": 78})).status == "success"
 
 
-def test_cancel_while_reading_a_film_and_while_pasting_back(comfy: ComfyServer) -> None:
-    film = graph("video_driven", {"PlaymateLoadFaceModel.file": "Playmate demo (bundled)"})
+def test_cancel_while_reading_a_video_and_while_pasting_back(comfy: ComfyServer) -> None:
+    video = graph("video_driven", {"PlaymateLoadFaceModel.file": "Playmate demo (bundled)"})
     pasted = graph("paste_back", {"PlaymateDemoMedia.seconds": 5.0, "PlaymateEncodeAudio.duration": 0.0})
-    for prompt in (film, pasted):
+    for prompt in (video, pasted):
         begun, at = comfy.begin(prompt), comfy.cpu_seconds()
         until(lambda at=at: comfy.cpu_seconds() > at + 2.5, "nothing is computed")
         ended, seconds = cancelled(comfy, str(begun))

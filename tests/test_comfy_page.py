@@ -1,4 +1,4 @@
-"""ComfyUI's own page, in a headless Chromium, opens every workflow whole, runs one and shows its film.
+"""ComfyUI's own page, in a headless Chromium, opens every workflow whole, runs one and shows its video.
 
 What test_comfy.py needs, and the package playwright and a Chromium on the path; every frontend in COMFYUI_FRONTENDS is
 tried. ``COMFYUI_PICTURES=docs`` in the
@@ -127,7 +127,7 @@ def test_the_app_is_a_form_with_pickers_of_picture_and_voice(comfy: ComfyServer,
     assert labels == ["image", "audio", "emotion", "intensity", "seed", "head motion", "paste back"]
 
 
-def test_the_blueprint_is_offered_and_holds_the_whole_way_to_a_film(comfy: ComfyServer, browser: Browser) -> None:
+def test_the_blueprint_is_offered_and_holds_the_whole_way_to_a_video(comfy: ComfyServer, browser: Browser) -> None:
     newer_than(comfy, 0, 3, 66)
     (path,) = (ROOT / "workflows" / "blueprints").glob("*.json")
     theirs = comfy.base / "user" / "default" / "subgraphs"  # where people keep their own
@@ -150,12 +150,12 @@ def test_the_blueprint_is_offered_and_holds_the_whole_way_to_a_film(comfy: Comfy
     assert comfy.run(prompt).status == "success"
 
 
-def test_run_shows_the_film_and_not_its_last_still(comfy: ComfyServer, page: ComfyPage) -> None:
+def test_run_shows_the_video_and_not_its_last_still(comfy: ComfyServer, page: ComfyPage) -> None:
     page.open(ROOT / "workflows" / "talk.json")
     for seed in (1, 2):
         prefix = f"page_{len(comfy.files())}_{seed}"
         changes = {"PlaymateSampleMotion.seed": seed, "PlaymateRenderToVideo.filename_prefix": f"video/{prefix}"}
-        page.run({**TINY, "PlaymateRenderToVideo.batch": 1, **changes}, film=prefix)
+        page.run({**TINY, "PlaymateRenderToVideo.batch": 1, **changes}, video=prefix)
     seen = page.look()
     assert (seen.red, seen.boxes, seen.console) == ((), (), ())
 
@@ -189,7 +189,7 @@ def test_save_motion_shows_its_file_name_and_fills_in_the_date(comfy: ComfyServe
 
 @pytest.mark.parametrize("drawn", DRAWN)
 @pytest.mark.parametrize("frontend", FRONTENDS, ids=_version)
-def test_the_film_is_shown_where_paid_nodes_are_on_and_no_policy_is_set(
+def test_the_video_is_shown_where_paid_nodes_are_on_and_no_policy_is_set(
     frontend: str, drawn: str, browser: Browser, tmp_path: Path, comfy_models: Path
 ) -> None:
     if DRAWN[drawn] and "/1.27." in frontend:
@@ -197,7 +197,7 @@ def test_the_film_is_shown_where_paid_nodes_are_on_and_no_policy_is_set(
     with ComfyServer(tmp_path / "server", comfy_models, frontend=frontend, api_nodes=True) as server:
         with comfy_page(browser, server, **{"Comfy.VueNodes.Enabled": DRAWN[drawn]}) as page:
             page.open(ROOT / "workflows" / "talk_one_box.json")
-            page.run({**TINY, "PlaymateTalk.filename_prefix": "video/paid"}, film="paid")
+            page.run({**TINY, "PlaymateTalk.filename_prefix": "video/paid"}, video="paid")
 
 
 def test_the_bundled_models_talk_and_the_pictures_are_taken(
@@ -208,7 +208,7 @@ def test_the_bundled_models_talk_and_the_pictures_are_taken(
         for name, kinds in ROWS.items():
             page.row([f"Playmate{kind}" for kind in kinds], out / f"nodes_{name}.png")
         page.open(ROOT / "workflows" / "talk.json")
-        page.run({"PlaymateRenderToVideo.filename_prefix": "video/bundled"}, film="bundled")
+        page.run({"PlaymateRenderToVideo.filename_prefix": "video/bundled"}, video="bundled")
         page.picture(out / "comfyui.png")
     sizes = {
         path.name: path.stat().st_size for path in out.glob("*.png") if path.stem.startswith(("nodes_", "comfyui"))

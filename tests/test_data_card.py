@@ -37,9 +37,9 @@ def test_synthetic_clips_say_that_they_are(clips: list[SyntheticClip], tmp_path:
 
 
 def test_a_corpus_tells_its_own_description_and_every_licence_binds(clips: list[SyntheticClip], tmp_path: Path) -> None:
-    (tmp_path / "corpus.json").write_text(json.dumps({"hash": "0", "description": "my own films"}))
+    (tmp_path / "corpus.json").write_text(json.dumps({"hash": "0", "description": "my own videos"}))
     card = data_card(tmp_path, [recorded(clips[0]), clips[1]])
-    assert card.data.startswith("my own films; ") and card.license_tags == ("Apache-2.0", "mine")
+    assert card.data.startswith("my own videos; ") and card.license_tags == ("Apache-2.0", "mine")
     assert card.license == "all of: Apache-2.0; mine"
 
 

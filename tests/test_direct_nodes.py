@@ -13,7 +13,7 @@ GRAPH = """
 import json, torch, node_session
 from dataclasses import replace
 s = node_session.Session()
-picture, speech, film = s.run("DemoMedia", seconds=2.0)
+picture, speech, video = s.run("DemoMedia", seconds=2.0)
 face, models = s.run("LoadFaceModel", file="face.safetensors"), s.run("LoadMotionModel")
 crop, _ = s.run("CropPortrait", image=picture, crop="whole")
 portrait = s.run("EncodePortrait", face_model=face, crop=crop, require_face=False)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from driven_films import PLAIN, film, pictures, scene  # noqa: F401
+from driven_videos import PLAIN, pictures, video  # noqa: F401
 
 from playmate_core.cli import main as cli
 from playmate_core.errors import UserError
@@ -33,17 +33,17 @@ def test_a_video_is_held_bounced_looped_or_cut() -> None:
 
 
 @pytest.mark.parametrize("kept", [0, 96 * 96 * 3 * 4, 1 << 30])
-def test_frames_come_in_any_order_however_few_are_kept(film: Path, kept: int) -> None:  # noqa: F811
-    own = pictures(film)
+def test_frames_come_in_any_order_however_few_are_kept(video: Path, kept: int) -> None:  # noqa: F811
+    own = pictures(video)
     order = [0, 3, 9, 8, 7, 6, 5, 1, 1, 9]
-    found = list(pictures_in_order(film, order, kept))
+    found = list(pictures_in_order(video, order, kept))
     assert all(np.array_equal(own[number], picture) for number, picture in zip(order, found, strict=True))
-    assert len(list(pictures_in_order(film, [9, 10, 0]))) == 1, "there is no frame 10"
+    assert len(list(pictures_in_order(video, [9, 10, 0]))) == 1, "there is no frame 10"
 
 
 @pytest.fixture(scope="module")
-def source(tiny_face: Path, film: Path) -> SourceVideo:  # noqa: F811
-    return read_source_video(load_face(tiny_face), film, replace(PLAIN))
+def source(tiny_face: Path, video: Path) -> SourceVideo:  # noqa: F811
+    return read_source_video(load_face(tiny_face), video, PLAIN)
 
 
 def speaking(source: SourceVideo, frames: int) -> Motion:
@@ -88,7 +88,7 @@ def test_a_loop_is_drawn_from_the_frames_it_shows(source: SourceVideo, tiny_face
 
 
 def test_talk_dubs_a_video_and_saves_its_motion(
-    film: Path,  # noqa: F811
+    video: Path,  # noqa: F811
     speech_wave: Path,
     tiny_face: Path,
     tiny_motion: Path,
@@ -97,7 +97,7 @@ def test_talk_dubs_a_video_and_saves_its_motion(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     out, motion = tmp_path / "out.mp4", tmp_path / "spoken.safetensors"
-    words = ["talk", film, speech_wave, "-o", out, "--any-picture", "--steps", 2, "--crop", "whole"]
+    words = ["talk", video, speech_wave, "-o", out, "--any-picture", "--steps", 2, "--crop", "whole"]
     words += ["--face-weights", tiny_face, "--motion-weights", tiny_motion, "--emotion-weights", tiny_emotion]
     assert cli.main([*map(str, words), "--save-motion", str(motion)]) == 0, capsys.readouterr().err
     spoken = load_motion_clip(motion).motion

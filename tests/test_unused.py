@@ -17,7 +17,6 @@ AHEAD = {
     "playmate_core/detection/ditto_pictures.py",
     "playmate_core/diffusion/ditto/conditions.py",
     "playmate_core/diffusion/ditto/controls.py",
-    "playmate_core/diffusion/joyvasa/smoothing.py",
 }
 
 

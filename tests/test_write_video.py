@@ -1,4 +1,4 @@
-"""Films: a killed one goes on to the same frames, memory does not grow with length."""
+"""Videos: a killed one goes on to the same frames, memory does not grow with length."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def frames_of(path: Path) -> np.ndarray:
 
 
 @pytest.mark.parametrize("pasted", [False, True])
-def test_a_film_shows_what_is_rendered(tmp_path: Path, face: FaceModel, portrait: Portrait, pasted: bool) -> None:
+def test_a_video_shows_what_is_rendered(tmp_path: Path, face: FaceModel, portrait: Portrait, pasted: bool) -> None:
     told: list[tuple[int, int]] = []
     output = VideoOutput(tmp_path / "a.mp4")
     assert write(face, portrait, motion(20), output, lambda *step: told.append(step), pasted=pasted) == 20
@@ -68,7 +68,7 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize("expression", ["absolute", "relative"])
-def test_a_resumed_film_has_the_same_frames(
+def test_a_resumed_video_has_the_same_frames(
     tmp_path: Path,
     face: FaceModel,
     portrait: Portrait,
@@ -110,7 +110,7 @@ def test_what_a_part_learned_of_the_memory_serves_the_next(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """The batch is halved once in a film and told once, not in every part."""
+    """The batch is halved once in a video and told once, not in every part."""
     monkeypatch.setattr(room, "PART", 8)
     asked: list[int] = []
 
@@ -128,7 +128,7 @@ def test_what_a_part_learned_of_the_memory_serves_the_next(
     assert asked == [4] + [2] * 12 and len(caplog.records) == 1
 
 
-def test_parts_of_another_film_are_not_used(
+def test_parts_of_another_video_are_not_used(
     tmp_path: Path,
     face: FaceModel,
     portrait: Portrait,
@@ -218,7 +218,7 @@ def peak(folder: Path, face: Path, picture: Path, frames: int) -> int:
 
 
 @needs_proc
-def test_memory_does_not_grow_with_the_film(tmp_path: Path, tiny_face: Path, portrait_picture: Path) -> None:
+def test_memory_does_not_grow_with_the_video(tmp_path: Path, tiny_face: Path, portrait_picture: Path) -> None:
     short, long = (peak(tmp_path, tiny_face, portrait_picture, frames) for frames in (200, 1000))
     assert long < 1.1 * short
 

@@ -11,22 +11,18 @@ import logging
 import math
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import torch
 from safetensors import safe_open
 from safetensors.torch import save as serialize
-from torch import Tensor
 
 from playmate_core.atomic_file import write_atomically
-from playmate_core.diffusion.denoiser import MotionDenoiser, WindowContext
-from playmate_core.diffusion.emotion import EmotionController, IntensityCalibration
-from playmate_core.diffusion.guidance import EmotionCondition, Scales, as_clean, guided
-from playmate_core.diffusion.normalisation import MOTION_CHANNELS, standardised_identity, to_expression
-from playmate_core.diffusion.options import SamplingOptions, numbers
-from playmate_core.diffusion.samplers import Schedule, sample
+from playmate_core.diffusion.denoiser import MotionDenoiser
+from playmate_core.diffusion.emotion import IntensityCalibration
+from playmate_core.diffusion.generate import stride
+from playmate_core.diffusion.options import SamplingOptions
 from playmate_core.errors import UserError
 from playmate_core.values import EMOTIONS
 from playmate_core.weights import files as weights
@@ -34,13 +30,17 @@ from playmate_core.weights.folders import bundled
 from training.config import parse
 from training.data import corpus_hash, load_synthetic_clips
 from training.evaluate.emotion_judge import EmotionJudge, fit_judge
-from training.evaluate.subjects import Subject, load_subjects, with_neutral_voice
-from training.synthetic.identity import make_identity
-from training.synthetic.rig import rig_from_expression
+from training.evaluate.level1 import rig_of
+from training.evaluate.subjects import Subject, System, load_subjects, with_neutral_voice
 
 logger = logging.getLogger(__name__)
-#: Intensities at which the controller is measured; an emotion that falls short at 1 may be given more.
-ASKED = (0.3, 0.5, 0.7, 0.85, 1.0, 1.2)
+#: Intensities at which the controller is measured, densest where the curves are steep; an emotion that falls short at 1
+#: may be given more.
+ASKED = (0.25, 0.35, 0.45, 0.6, 1.1)
+#: Clips of these splits are measured. Those of "test" are left to ``evaluate``, which checks the result.
+SPLITS = ("val", "train")
+#: Windows of each clip that are generated: the second one continues a face that shows the emotion already.
+WINDOWS = 2
 
 
 @dataclass(frozen=True)
@@ -56,70 +56,30 @@ class CalibrateConfig:
     seed: int = 0
 
 
-@torch.no_grad()
-def first_windows(
-    denoiser: MotionDenoiser,
-    controller: EmotionController,
-    subjects: Sequence[Subject],
-    asked: EmotionCondition,
-    seed: int,
-) -> Tensor:
-    """The first window of every subject's speech (B, W, 69), sampled at once with the default options."""
-    config, options = denoiser.config, SamplingOptions()
-    rows, silence = len(subjects), denoiser.statistics.silence
-    audio = torch.stack(
-        [
-            torch.cat([silence.expand(config.previous, -1, -1), s.audio.features[: config.window].float()])
-            for s in subjects
-        ]
-    )
-    off = torch.zeros(rows, dtype=torch.bool)
-    context = WindowContext(
-        audio=audio,
-        previous=torch.zeros(rows, config.previous, MOTION_CHANNELS),
-        identity=torch.stack([standardised_identity(s.clip.keypoints.float(), denoiser.statistics) for s in subjects]),
-        start=~off,
-        drop_audio=off,
-        drop_identity=off,
-        valid=torch.ones(rows, config.window, dtype=torch.bool),
-    )
-    schedule = Schedule.linear()
-    scales = Scales(*(numbers(w)[0] for w in (options.cfg_audio, options.cfg_audio_pose, options.cfg_emotion)))
-    predict = as_clean(denoiser, schedule, guided(denoiser, controller, context, asked, scales))
-    noise = torch.randn(rows, config.window, MOTION_CHANNELS, generator=torch.Generator().manual_seed(seed))
-    return sample(predict, schedule, noise, steps=options.steps, sampler=options.sampler, spacing=options.spacing)
-
-
 def shown_strengths(
-    denoiser: MotionDenoiser,
-    controller: EmotionController,
-    subjects: Sequence[Subject],
-    judge: EmotionJudge,
-    emotion: str,
-    seed: int,
+    system: System, subjects: Sequence[Subject], judge: EmotionJudge, emotion: str, seed: int
 ) -> list[float]:
-    """Mean strength over the subjects at each intensity of ASKED, given to the controller as it is."""
-    shape = (len(subjects), denoiser.config.window)
-    chosen = torch.zeros(*shape, len(controller.config.emotions))
-    chosen[..., controller.config.emotions.index(emotion)] = 1.0
+    """Mean strength over the subjects at each intensity of ASKED, given to the controller as it is.
+
+    Every subject has a seed of its own, the same at all intensities. One window at a time costs what a batch does.
+    """
     means = []
     for intensity in ASKED:
-        asked = EmotionCondition(chosen, torch.full(shape, intensity))
-        made = first_windows(denoiser, controller, subjects, asked, seed)
-        rigs = [
-            rig_from_expression(make_identity(s.clip.identity_seed), to_expression(m, denoiser.statistics).numpy())
-            for s, m in zip(subjects, made, strict=True)
-        ]
-        means.append(float(np.mean([judge.strength(torch.as_tensor(rig), emotion) for rig in rigs])))
+        rigs = [rig_of(s, system.speak(s, emotion, intensity, seed=seed + k)) for k, s in enumerate(subjects)]
+        means.append(float(np.mean([judge.strength(rig, emotion) for rig in rigs])))
     return means
 
 
 def inverted(shown: Sequence[float], wanted: Sequence[float]) -> tuple[float, ...]:
-    """The intensities at which a curve through (0, 0) and (ASKED, ``shown``) reaches ``wanted``, rising.
+    """The intensities at which a curve through (0, 0) and near (ASKED, ``shown``) reaches ``wanted``, rising.
 
-    The curve is made monotone first. What it does not reach gets the largest intensity that was measured.
+    The curve is the rising one that is nearest to what was measured (isotonic regression), so that a value that is too
+    large by accident does not lift all that follow. What it does not reach gets the largest intensity measured.
     """
-    rising = np.maximum.accumulate([0.0, *shown]) + 1e-6 * np.arange(len(shown) + 1)
+    from sklearn.isotonic import IsotonicRegression
+
+    nearest = IsotonicRegression(y_min=0.0).fit_transform(ASKED, shown)
+    rising = np.concatenate([[0.0], nearest]) + 1e-6 * np.arange(len(shown) + 1)
     found = np.interp(wanted, rising, [0.0, *ASKED])
     for index in range(1, len(found)):
         found[index] = max(found[index], found[index - 1] + 0.01)
@@ -134,21 +94,33 @@ def calibrated(source: Path, calibration: IntensityCalibration) -> bytes:
     return serialize(tensors, {**metadata, weights.CALIBRATION: json.dumps(asdict(calibration))})
 
 
+def beginnings(corpus: Path, denoiser: MotionDenoiser, count: int) -> list[Subject]:
+    """The first WINDOWS windows of ``count`` clips of SPLITS whose voice gives no emotion away and that are so long."""
+    frames = stride(denoiser.config.window, SamplingOptions().overlap) * (WINDOWS - 1) + denoiser.config.window
+    found: list[Subject] = []
+    for split in SPLITS:
+        every = load_subjects(corpus, denoiser.config.audio_encoder, 1_000_000, split)
+        found += [s for s in every if len(s.audio) >= frames and s.clip.prosody == "neutral"]
+        if len(found) >= count:
+            break
+    cut = [
+        replace(s, audio=replace(s.audio, features=s.audio.features[:frames], energy=s.audio.energy[:frames]))
+        for s in found
+    ]
+    return with_neutral_voice(cut, count)
+
+
 def measure(config: CalibrateConfig) -> IntensityCalibration:
     """Measure every emotion but neutral, which has no intensity."""
     corpus, source = Path(config.corpus), Path(config.emotion or bundled("emotion.safetensors"))
     denoiser = weights.load_motion(config.motion or bundled("motion.safetensors"))
     controller = weights.load_emotion(source, denoiser)
+    controller.calibration = None  # measured as it is
+    system = System(denoiser, controller, SamplingOptions())
     train = load_synthetic_clips(corpus, "train")
     held_out = load_synthetic_clips(corpus, "val") + load_synthetic_clips(corpus, "test")
     judge = fit_judge(train, held_out)
-    speaking = [
-        s
-        for split in ("test", "val")
-        for s in load_subjects(corpus, denoiser.config.audio_encoder, 1_000_000, split)
-        if len(s.audio) >= denoiser.config.window
-    ]
-    subjects = with_neutral_voice(speaking, config.clips)
+    subjects = beginnings(corpus, denoiser, config.clips)
     needed = []
     for emotion in controller.config.emotions:
         if emotion == controller.config.neutral:
@@ -159,13 +131,13 @@ def measure(config: CalibrateConfig) -> IntensityCalibration:
             raise UserError(
                 f"{corpus} has no {emotion} clip at one of the intensities 1/3, 2/3 and 1; make more clips."
             )
-        shown = shown_strengths(denoiser, controller, subjects, judge, emotion, config.seed)
+        shown = shown_strengths(system, subjects, judge, emotion, config.seed)
         needed.append(inverted(shown, wanted))
         told = " ".join(f"{a:g}: {s:.2f}" for a, s in zip(ASKED, shown, strict=True))
         logger.info("%s: %s; truth %s; needs %s", emotion, told, [round(w, 2) for w in wanted], needed[-1])
     command = f"python -m training calibrate --corpus {Path(config.corpus).name} --clips {config.clips}"
     how = (
-        f"{command} --seed {config.seed}: first windows of {len(subjects)} held-out clips with neutral voices, corpus "
+        f"{command} --seed {config.seed}: first {WINDOWS} windows of {len(subjects)} clips with neutral voices, corpus "
         f"{corpus_hash(corpus)[:12]}, default sampling options"
     )
     return IntensityCalibration(controller.config.emotions, tuple(needed), how)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from canvas import Graph
-from graphs import OWN, film, plot, sample, stage
+from graphs import OWN, plot, sample, stage, video
 
 
 def direct_the_performance() -> Graph:
@@ -36,7 +36,7 @@ def direct_the_performance() -> Graph:
     held = g.add("PlaymatePoseLimits", 5, motion=moved, pitch=12.0, yaw=15.0, roll=10.0)
     blinking = g.add("PlaymateBlinks", 5, motion=held, per_minute=20.0)
     looking = g.add("PlaymateGaze", 5, motion=blinking)
-    film(s, looking, 6)
+    video(s, looking, 6)
     plot(s, looking, 6)
     return g
 
@@ -63,7 +63,7 @@ def choose_a_take() -> Graph:
     g.add("PlaymateCompareMotions", 5, first=head, second=mixed)
     _, curves = g.add("PlaymateMotionReport", 5, motion=mixed, speech=s.speech)
     g.add("PreviewImage", 6, "Silences and jumps marked", images=curves)
-    film(s, mixed, 6)
+    video(s, mixed, 6)
     return g
 
 
@@ -90,7 +90,7 @@ def fix_and_keep() -> Graph:
     calm = g.add("PlaymateSmoothMotion", 5, motion=again, head=20.0)
     kept = g.add("PlaymateExportMotion", 6, motion=calm)
     plot(s, calm, 6)
-    film(s, kept, 6)
+    video(s, kept, 6)
     return g
 
 
@@ -106,7 +106,7 @@ def emotion_from_subtitles() -> Graph:
     mood = g.add("PlaymateEmotionOverTime", 2, emotion=tagged, speech=s.speech)
     pose = g.add("PlaymatePoseFromCurves", 2, portrait=s.portrait, seconds=4.0)
     motion = g.add("PlaymateApplyPose", 3, motion=sample(s, emotion=mood), pose=pose, mode="add", strength=0.0)
-    film(s, motion, 4)
+    video(s, motion, 4)
     plot(s, motion, 4)
     return g
 

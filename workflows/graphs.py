@@ -24,7 +24,7 @@ class Stage:
     portrait: Any
     speech: Any
     audio: Any
-    film: Any
+    video: Any
     face: Any
     motion: Any
 
@@ -32,23 +32,23 @@ class Stage:
 def stage(title: str, note: str, listens: bool = True, encoder: bool = False) -> Stage:
     """Demo media, models, the portrait and, unless nobody speaks, the speech."""
     g = Graph(title, note)
-    picture, voice, film = g.add("PlaymateDemoMedia", 0)
+    picture, voice, video = g.add("PlaymateDemoMedia", 0)
     face = g.add("PlaymateLoadFaceModel", 0)
     crop, _ = g.add("PlaymateCropPortrait", 1, image=picture)
     portrait = g.add("PlaymateEncodePortrait", 1, face_model=face, crop=crop)
     if not listens:
-        return Stage(g, portrait, None, None, film, face, None)
+        return Stage(g, portrait, None, None, video, face, None)
     motion = g.add("PlaymateLoadMotionModel", 0)
     listener = {"audio_encoder": g.add("PlaymateLoadAudioEncoder", 0)} if encoder else {}
     speech, audio, _ = g.add("PlaymateEncodeAudio", 1, audio=voice, **listener)
-    return Stage(g, portrait, speech, audio, film, face, motion)
+    return Stage(g, portrait, speech, audio, video, face, motion)
 
 
 def sample(s: Stage, **more: Any) -> Any:
     return s.graph.add("PlaymateSampleMotion", 2, motion_model=s.motion, portrait=s.portrait, speech=s.speech, **more)
 
 
-def film(s: Stage, motion: Any, column: int = 4, **more: Any) -> Any:
+def video(s: Stage, motion: Any, column: int = 4, **more: Any) -> Any:
     audio = {} if s.audio is None else {"audio": s.audio}
     return s.graph.add(
         "PlaymateRenderToVideo", column, face_model=s.face, portrait=s.portrait, motion=motion, **audio, **more
@@ -64,7 +64,7 @@ def talk() -> Graph:
     s = stage("Talk", f"A portrait and a voice become a video, stage by stage.\n\n{OWN}")
     emotion = s.graph.add("PlaymateEmotion", 1)
     motion = sample(s, emotion=emotion)
-    film(s, motion, 3)
+    video(s, motion, 3)
     plot(s, motion, 3)
     return s.graph
 
@@ -99,7 +99,7 @@ def still_head_lips_only() -> Graph:
     lips = s.graph.add("PlaymateScaleMotion", 3, motion=sample(s), portrait=s.portrait, eyes=0.0, expression=0.0)
     pose = s.graph.add("PlaymatePoseStatic", 3, portrait=s.portrait)
     held = {"translation": True, "scale": True}  # not only the turns
-    film(s, s.graph.add("PlaymateApplyPose", 4, motion=lips, pose=pose, **held), 5)
+    video(s, s.graph.add("PlaymateApplyPose", 4, motion=lips, pose=pose, **held), 5)
     return s.graph
 
 
@@ -115,7 +115,7 @@ def emotion_score() -> Graph:
     contempt = s.graph.add("PlaymateEmotion", 1, emotion="contempt")
     mood = s.graph.add("PlaymateEmotionBlend", 1, first=schedule, second=contempt, blend=0.2)
     motion = sample(s, emotion=mood)
-    film(s, motion, 3)
+    video(s, motion, 3)
     plot(s, motion, 3)
     return s.graph
 
@@ -125,11 +125,11 @@ def pose_from_a_clip() -> Graph:
         "Pose from a clip",
         f"The head follows a film, the face follows the voice. **Preview Keypoints** shows it at once.\n\n{OWN}",
     )
-    pose = s.graph.add("PlaymatePoseFromVideo", 2, face_model=s.face, video=s.film, portrait=s.portrait)
+    pose = s.graph.add("PlaymatePoseFromVideo", 2, face_model=s.face, video=s.video, portrait=s.portrait)
     motion = s.graph.add("PlaymateApplyPose", 3, motion=sample(s), pose=pose)
     dots = s.graph.add("PlaymatePreviewKeypoints", 4, portrait=s.portrait, motion=motion)
     s.graph.add("PreviewImage", 5, images=dots)
-    film(s, motion, 4)
+    video(s, motion, 4)
     return s.graph
 
 
@@ -142,13 +142,13 @@ def swap_the_pose_source() -> Graph:
     g = s.graph
     picture = g.nodes[0]["id"]
     poses = {
-        "pose_1": g.add("PlaymatePoseFromVideo", 2, face_model=s.face, video=s.film, portrait=s.portrait),
+        "pose_1": g.add("PlaymatePoseFromVideo", 2, face_model=s.face, video=s.video, portrait=s.portrait),
         "pose_2": g.add("PlaymatePoseKeyframes", 2, portrait=s.portrait),
         "pose_3": g.add("PlaymatePoseFromImage", 2, face_model=s.face, image=Out(picture, 0)),
         "pose_4": g.add("PlaymatePoseFromMotion", 2, motion=g.add("PlaymateLoadMotion", 0)),
     }
     chosen = g.add("PlaymatePoseSwitch", 3, choice=2, **poses)
-    film(s, g.add("PlaymateApplyPose", 4, motion=sample(s), pose=chosen), 5)
+    video(s, g.add("PlaymateApplyPose", 4, motion=sample(s), pose=chosen), 5)
     return g
 
 
@@ -159,9 +159,9 @@ def video_driven() -> Graph:
         f" be read by **Load Motion**.\n\n{OWN}",
         listens=False,
     )
-    motion = s.graph.add("PlaymateMotionFromVideo", 2, face_model=s.face, video=s.film, portrait=s.portrait)
+    motion = s.graph.add("PlaymateMotionFromVideo", 2, face_model=s.face, video=s.video, portrait=s.portrait)
     kept = s.graph.add("PlaymateSaveMotion", 3, motion=motion)
-    film(s, kept, 3)
+    video(s, kept, 3)
     return s.graph
 
 
@@ -172,7 +172,7 @@ def long_speech_to_file() -> Graph:
         f" **Encode Audio** choose a part.\n\n{OWN}",
         encoder=True,
     )
-    film(s, sample(s), 3, filename_prefix="video/Playmate_long")
+    video(s, sample(s), 3, filename_prefix="video/Playmate_long")
     return s.graph
 
 
@@ -213,7 +213,7 @@ def compare_seeds() -> Graph:
     plot(s, first, 3, "Seed 1")
     plot(s, second, 3, "Seed 2")
     pose = s.graph.add("PlaymatePoseFromMotion", 3, motion=second)
-    film(s, s.graph.add("PlaymateApplyPose", 4, motion=first, pose=pose), 5)
+    video(s, s.graph.add("PlaymateApplyPose", 4, motion=first, pose=pose), 5)
     return s.graph
 
 
@@ -243,7 +243,7 @@ def talk_on_a_photograph() -> Graph:
     speech, audio, _ = g.add("PlaymateEncodeAudio", 1, audio=voice, motion_model=models)
     emotion = g.add("PlaymateEmotion", 1, emotion="happy", intensity=0.6)
     motion = g.add("PlaymateSampleMotion", 2, motion_model=models, portrait=portrait, speech=speech, emotion=emotion)
-    film(Stage(g, portrait, speech, audio, None, face, models), motion, 3, paste_back=True)
+    video(Stage(g, portrait, speech, audio, None, face, models), motion, 3, paste_back=True)
     plot(Stage(g, portrait, speech, audio, None, face, models), motion, 3)
     return g
 

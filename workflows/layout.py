@@ -7,7 +7,7 @@ from typing import Any
 #: Columns and rows of the canvas; a multiline widget has room for four lines.
 WIDE, COLUMN, GAP = 300, 360, 80
 SLOT, WIDGET, LINES = 20, 24, 110
-#: The page lets these grow below their place as soon as they have a picture or a film to show.
+#: The page lets these grow below their place as soon as they have a picture or a video to show.
 SHOWS = {
     "LoadImage": 240,
     "LoadAudio": 60,

@@ -174,7 +174,9 @@ class EmotionFigures:
 
     @property
     def furthest(self) -> float:
-        """Largest distance from the strengths of true clips."""
+        """Largest distance from the strengths of true clips; 0 where there are none."""
+        if not self.truth:
+            return 0.0
         return max((abs(a - b) for a, b in zip(self.reach, self.truth, strict=True)), default=0.0)
 
     def row(self) -> Row:
@@ -188,11 +190,14 @@ class EmotionFigures:
 
 
 def emotion_figures(system: System, subjects: list[Subject], judge: EmotionJudge, emotion: str) -> EmotionFigures:
-    """Full intensity on every subject, the weaker ones on the first few, and strengths on those few alone."""
-    motions = [system.speak(subject, emotion, 1.0) for subject in subjects]
+    """Full intensity on every subject, the weaker ones on the first few, and strengths on those few alone.
+
+    Every subject has a seed of its own: with one seed for all, what that noise adds would not average out.
+    """
+    motions = [system.speak(subject, emotion, 1.0, seed=seed) for seed, subject in enumerate(subjects)]
     rigs = [rig_of(subject, motion) for subject, motion in zip(subjects, motions, strict=True)]
     few, levels = subjects[:SLOPE_CLIPS], [] if emotion == "neutral" else list(INTENSITIES[:-1])
-    weaker = [[rig_of(s, system.speak(s, emotion, intensity)) for s in few] for intensity in levels]
+    weaker = [[rig_of(s, system.speak(s, emotion, i, seed=k)) for k, s in enumerate(few)] for i in levels]
     reach = [float(np.mean([judge.strength(rig, emotion) for rig in shown])) for shown in [*weaker, rigs[: len(few)]]]
     named = [float(np.mean([judge.name(rig) == emotion for rig in shown])) for shown in [*weaker[:1], rigs]]
     truth = tuple(judge.true_strength[EMOTIONS.index(emotion)].tolist()) if levels else ()
