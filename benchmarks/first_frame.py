@@ -32,7 +32,7 @@ from playmate_core.weights.folders import bundled
 from playmate_core.weights.generators import load_generator
 
 from .clock import load_average
-from .render import machine_of
+from .machine import machine_of
 from .subject import BUNDLED, SEEDED, BenchmarkCase, make_case
 
 #: Samples of a live push: 40 ms.

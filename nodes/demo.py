@@ -18,13 +18,19 @@ from .runtime import explain_missing_package
 
 logger = logging.getLogger(__name__)
 
-#: Name among ComfyUI's input files, where Load Image and Load Audio look, -> the bundled file.
-INPUTS = {"playmate_portrait.png": "portrait.png", "playmate_speech.wav": "speech.wav"}
+#: Name among ComfyUI's input files, where Load Image, Load Audio and Load Video look, -> the bundled file.
+INPUTS = {
+    "playmate_portrait.png": "portrait.png",
+    "playmate_speech.wav": "speech.wav",
+    "playmate_driving.mp4": "driving.mp4",
+}
 
 
 def offer_inputs() -> None:
-    """Copy the picture and the voice among ComfyUI's input files, so that a workflow with pickers runs at once. A file
-    that is there already is left alone."""
+    """Copy picture, voice and driving video among ComfyUI's input files, so that a workflow with pickers runs at once.
+
+    A file that is there already is left alone.
+    """
     for name, file in INPUTS.items():
         path = Path(folder_paths.get_input_directory()) / name
         try:

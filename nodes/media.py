@@ -65,7 +65,7 @@ def told_faces(
 def _expect_same_size(picture: Tensor, height: int, width: int) -> None:
     if (height, width) != tuple(picture.shape[:2]):
         raise UserError(
-            f"The landmarks were found in a {width} x {height} picture, but this one is {picture.shape[1]} x"
+            f"The landmarks were found in a picture of {width} x {height} pixels, but this one has {picture.shape[1]} x"
             f" {picture.shape[0]}; please look for them in the picture that is cropped."
         )
 

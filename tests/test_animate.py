@@ -143,7 +143,7 @@ def test_a_motion_of_other_keypoints_moves_the_head_alone(
     clip = load_motion_clip(motion_clip)
     save_motion_clip(replace(clip, motion=replace(clip.motion, keypoint_space="liveportrait")), theirs)
     animate(request(portrait_picture, motion_clip, ours, tiny_face))
-    assert not caplog.records
+    assert "keeps the portrait's expression" not in caplog.text
     animate(request(portrait_picture, theirs, tmp_path / "foreign.mp4", tiny_face))
     assert caplog.text.count("the head moves, the face keeps the portrait's expression") == 1
     pose_only = replace(request(portrait_picture, motion_clip, tmp_path / "pose.mp4", tiny_face), how=POSE_ONLY)

@@ -255,13 +255,6 @@ def test_a_full_disk_is_said_in_one_sentence(words: list[str], tmp_path: Path, m
     assert list(tmp_path.iterdir()) == []
 
 
-def test_describe_says_what_a_file_is(tiny_motion: Path, portrait_picture: Path, capsys) -> None:
-    assert cli.main(["describe", str(tiny_motion)]) == 0
-    said = capsys.readouterr().out
-    assert "motion model" in said and "Apache-2.0" in said
-    assert "portrait.png" in refused(["describe", str(portrait_picture)], capsys)
-
-
 @pytest.mark.parametrize("words", [["--help"], ["talk", "--help"], ["demo", "--help"], ["describe", "--help"]])
 def test_help_is_there(words: list[str], capsys) -> None:
     with pytest.raises(SystemExit) as done:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from comfy_graphs import TINY, graph
+from comfy_graphs import TINY, graph, node
 from comfy_page import HAS_PAGE, ComfyPage, chromium, comfy_page
 from comfy_server import COMFY, FRONTENDS, PACK, PYTHON, ROOT, ComfyServer
 
@@ -143,13 +143,13 @@ def test_the_blueprint_is_offered_and_holds_the_whole_way_to_a_video(comfy: Comf
     inside = {entry["class_type"]: entry["inputs"] for entry in seen.prompt.values()}
     assert inside["PlaymateRenderToVideo"].keys() >= {"face_model", "portrait", "motion", "audio"}
     media = graph("talk_one_box")
-    (demo,) = (key for key, entry in media.items() if entry["class_type"] == "PlaymateDemoMedia")
-    prompt = {**seen.prompt, "media": media[demo]}
+    picked = {kind: media[node(media, kind)] for kind in ("LoadImage", "LoadAudio")}
+    prompt = {**seen.prompt, **picked}
     for entry in prompt.values():
         if entry["class_type"] == "PlaymateCropPortrait":
-            entry["inputs"]["image"] = ["media", 0]
+            entry["inputs"]["image"] = ["LoadImage", 0]
         if entry["class_type"] == "PlaymateEncodeAudio":
-            entry["inputs"]["audio"] = ["media", 1]
+            entry["inputs"]["audio"] = ["LoadAudio", 0]
     assert comfy.run(prompt).status == "success"
 
 

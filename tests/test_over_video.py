@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from driven_videos import PLAIN, pictures, video  # noqa: F401
+from driven_videos import PLAIN, pictures, scene, video  # noqa: F401
 
 from playmate_core.cli import main as cli
 from playmate_core.errors import UserError
@@ -43,7 +43,7 @@ def test_frames_come_in_any_order_however_few_are_kept(video: Path, kept: int) -
 
 @pytest.fixture(scope="module")
 def source(tiny_face: Path, video: Path) -> SourceVideo:  # noqa: F811
-    return read_source_video(load_face(tiny_face), video, PLAIN)
+    return read_source_video(load_face(tiny_face), video, replace(PLAIN))
 
 
 def speaking(source: SourceVideo, frames: int) -> Motion:

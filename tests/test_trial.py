@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 import pytest
 import torch
-from fast_faces import lively
+from fast_faces import CONFIGS, lively, sitting
 
 from playmate_core.face import FaceConfig
 from playmate_core.face import fast as room
@@ -57,15 +57,15 @@ def test_every_plan_draws_the_plain_pictures(number: int, trials: list[Any], mon
     seconds = [0.3] * len(PLANS)
     seconds[number] = 0.1
     monkeypatch.setattr(trial, "run_trial", lambda *_: Trial(0.3, tuple(seconds)))
-    face = lively(FaceConfig.small())
-    random = torch.Generator().manual_seed(1)
-    volume = face.appearance(torch.rand(1, 3, face.config.image_size, face.config.image_size, generator=random))
-    x_s, x_d = (0.3 * torch.randn(n, 21, 3, generator=random) for n in (1, 2))
+    monkeypatch.setattr(room, "WORTH_TRANSFORMING", 1)
+    face = lively(CONFIGS["wide mask"])
     with torch.inference_mode():
-        wanted = face.draw(volume, x_s, x_d)
+        inputs = sitting(face, 2)
+        wanted = face.draw(*inputs)
         for profile in ("structure", "transforms"):
-            got = room.build_fast_face(face, profile).draw(volume, x_s, x_d)
-            assert (got - wanted).abs().max() < 1e-4
+            made = room.build_fast_face(face, profile)
+            assert made.generator is not face.generator and made.warping is not face.warping
+            assert (made.draw(*inputs) - wanted).abs().max() < 1e-4
 
 
 def test_a_trial_is_made_once_and_kept(trials: list[Any], tmp_path: Path) -> None:

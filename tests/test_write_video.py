@@ -30,6 +30,12 @@ from playmate_core.values import Portrait
 from playmate_core.weights.files import load_face
 
 
+@pytest.fixture(autouse=True)
+def any_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches as on a graphics card; a processor would draw two frames at once."""
+    monkeypatch.setattr("playmate_core.rendering.device.BATCH_ON_CPU", 1024)
+
+
 @pytest.fixture(scope="module")
 def face(tiny_face: Path) -> FaceModel:
     return load_face(tiny_face)

@@ -54,6 +54,7 @@ def build_graph() -> tuple[Inside, Out]:
 def saved() -> dict[str, Any]:
     """As ComfyUI stores a blueprint: one box, and its definition."""
     g, video = build_graph()
+    g.arrange()
     links = [
         {"id": n, "origin_id": a, "origin_slot": b, "target_id": c, "target_slot": d, "type": kind}
         for n, a, b, c, d, kind in g.links

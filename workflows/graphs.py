@@ -6,14 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from canvas import GENERATORS_NOTE, Graph, Out
-
-from playmate_core.weights.catalogue import DITTO_MODEL, JOYVASA_MODEL, LIVEPORTRAIT_HUMAN
+from canvas import Graph
 
 OWN = (
-    "Runs as it is, on what comes with Playmate. For your own, replace **Demo Media** by **Load Image** and **Load"
-    " Audio**."
+    "Runs as it is, on what comes with Playmate. **Choose your picture** in Picture and **your voice** in Voice, or"
+    " drop the files on these nodes."
 )
+DRIVEN = OWN.replace(" and **your voice** in Voice", ", **your voice** in Voice and **your video** in Driving video")
+SILENT = OWN.replace("**your voice** in Voice", "**your video** in Driving video")
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,19 @@ class Stage:
     motion: Any
 
 
-def stage(title: str, note: str, listens: bool = True, encoder: bool = False) -> Stage:
-    """Demo media, models, the portrait and, unless nobody speaks, the speech."""
+def pickers(g: Graph, picture: str = "Picture") -> tuple[Any, Any]:
+    """Core's pickers of a picture and a voice, the demo files chosen: image and audio."""
+    image, _ = g.add("LoadImage", 0, picture)
+    return image, g.add("LoadAudio", 0, "Voice")
+
+
+def stage(title: str, note: str, listens: bool = True, driven: bool = False, encoder: bool = False) -> Stage:
+    """Pickers, models, the portrait and, unless nobody speaks, the speech; a driving video where it is used."""
     g = Graph(title, note)
-    picture, voice, video = g.add("PlaymateDemoMedia", 0)
+    image, voice = pickers(g) if listens else (g.add("LoadImage", 0, "Picture")[0], None)
+    video = g.add("LoadVideo", 0, "Driving video") if driven else None
     face = g.add("PlaymateLoadFaceModel", 0)
-    crop, _ = g.add("PlaymateCropPortrait", 1, image=picture)
+    crop, _ = g.add("PlaymateCropPortrait", 1, image=image)
     portrait = g.add("PlaymateEncodePortrait", 1, face_model=face, crop=crop)
     if not listens:
         return Stage(g, portrait, None, None, video, face, None)
@@ -71,7 +78,7 @@ def talk() -> Graph:
 
 def talk_one_box() -> Graph:
     g = Graph("Talk in one box", f"Press Run. Choose an emotion, another seed, more or less head motion.\n\n{OWN}")
-    picture, voice, _ = g.add("PlaymateDemoMedia", 0)
+    picture, voice = pickers(g)
     g.add("PlaymateTalk", 1, image=picture, audio=voice)
     return g
 
@@ -79,15 +86,14 @@ def talk_one_box() -> Graph:
 def talk_as_an_app() -> Graph:
     g = Graph(
         "Talk as an app",
-        "Press **App** above the canvas: a form of picture, voice, emotion, intensity, seed, head motion. Choose or"
-        " upload your own picture and voice; the first ones are those of **Demo Media**.",
+        "Press **App** above the canvas: a form of picture, voice, emotion, intensity, seed, head motion. **Choose"
+        " your picture** in Picture and **your voice** in Voice, in the form or in the graph; the first ones come with"
+        " Playmate.",
     )
-    picture, _ = g.add("LoadImage", 0, "Picture")
-    voice = g.add("LoadAudio", 0, "Voice")
+    picture, voice = pickers(g)
     video, _ = g.add("PlaymateTalk", 1, image=picture, audio=voice, filename_prefix="video/Playmate_app")
     shown = ("emotion", "intensity", "seed", "head_motion", "paste_back")
-    pickers = [(picture, "image"), (voice, "audio")]
-    g.as_app([*pickers, *((video, widget) for widget in shown)], video)
+    g.as_app([(picture, "image"), (voice, "audio"), *((video, widget) for widget in shown)], video)
     return g
 
 
@@ -123,7 +129,8 @@ def emotion_score() -> Graph:
 def pose_from_a_clip() -> Graph:
     s = stage(
         "Pose from a clip",
-        f"The head follows a film, the face follows the voice. **Preview Keypoints** shows it at once.\n\n{OWN}",
+        f"The head follows a video, the face follows the voice. **Preview Keypoints** shows it at once.\n\n{DRIVEN}",
+        driven=True,
     )
     pose = s.graph.add("PlaymatePoseFromVideo", 2, face_model=s.face, video=s.video, portrait=s.portrait)
     motion = s.graph.add("PlaymateApplyPose", 3, motion=sample(s), pose=pose)
@@ -136,15 +143,17 @@ def pose_from_a_clip() -> Graph:
 def swap_the_pose_source() -> Graph:
     s = stage(
         "Swap the pose source",
-        "Four sources of head pose end in one place. **Pose Switch** passes one on: 1 a film, 2 keyframes, 3 a"
-        f" picture, 4 a motion file. The others are not even computed.\n\n{OWN}",
+        "Four sources of head pose end in one place. **Pose Switch** passes one on: 1 a video, 2 keyframes, 3"
+        " a picture (here of **Demo Media**; take another **Load Image** for your own), 4 a motion file. The others are"
+        f" not even computed.\n\n{DRIVEN}",
+        driven=True,
     )
     g = s.graph
-    picture = g.nodes[0]["id"]
+    head, _, _ = g.add("PlaymateDemoMedia", 0, "A head for pose 3 (demo)")
     poses = {
         "pose_1": g.add("PlaymatePoseFromVideo", 2, face_model=s.face, video=s.video, portrait=s.portrait),
         "pose_2": g.add("PlaymatePoseKeyframes", 2, portrait=s.portrait),
-        "pose_3": g.add("PlaymatePoseFromImage", 2, face_model=s.face, image=Out(picture, 0)),
+        "pose_3": g.add("PlaymatePoseFromImage", 2, face_model=s.face, image=head),
         "pose_4": g.add("PlaymatePoseFromMotion", 2, motion=g.add("PlaymateLoadMotion", 0)),
     }
     chosen = g.add("PlaymatePoseSwitch", 3, choice=2, **poses)
@@ -155,9 +164,10 @@ def swap_the_pose_source() -> Graph:
 def video_driven() -> Graph:
     s = stage(
         "Video driven",
-        "No audio: the portrait does what the film shows, head and face. **Save Motion** keeps the motion for later, to"
-        f" be read by **Load Motion**.\n\n{OWN}",
+        "No audio: the portrait does what the video shows, head and face. **Save Motion** keeps the motion for later,"
+        f" to be read by **Load Motion**.\n\n{SILENT}",
         listens=False,
+        driven=True,
     )
     motion = s.graph.add("PlaymateMotionFromVideo", 2, face_model=s.face, video=s.video, portrait=s.portrait)
     kept = s.graph.add("PlaymateSaveMotion", 3, motion=motion)
@@ -182,7 +192,7 @@ def paste_back() -> Graph:
         "A small face in a wide picture: a mask says where it is, and the moving face is put back without a seam."
         f" **Render To Video** can do the same with its switch.\n\n{OWN}",
     )
-    picture, voice, _ = g.add("PlaymateDemoMedia", 0)
+    picture, voice = pickers(g)
     wide, around = g.add("ImagePadForOutpaint", 0, image=picture, left=384, right=384, top=64, bottom=64, feathering=0)
     mask = g.add("InvertMask", 0, mask=around)
     face = g.add("PlaymateLoadFaceModel", 0)
@@ -217,68 +227,6 @@ def compare_seeds() -> Graph:
     return s.graph
 
 
-#: The files that stand for LivePortrait's, JoyVASA's and Ditto's weights in the loaders.
-PHOTO_FACE, JOYVASA_FILE, DITTO_FILE = LIVEPORTRAIT_HUMAN.files[0].name, JOYVASA_MODEL.name, DITTO_MODEL.name
-
-
-def _photograph(title: str, note: str) -> tuple[Graph, Any, Any, Any]:
-    """A picture and a voice of one's own, and LivePortrait's face model: the graph, voice, face model and portrait."""
-    g = Graph(title, f"{note}\n\n{GENERATORS_NOTE}")
-    picture, _ = g.add("LoadImage", 0, "Photograph")
-    voice = g.add("LoadAudio", 0, "Voice")
-    face = g.add("PlaymateLoadFaceModel", 0, file=PHOTO_FACE)
-    crop, _ = g.add("PlaymateCropPortrait", 1, image=picture)
-    return g, voice, face, g.add("PlaymateEncodePortrait", 1, face_model=face, crop=crop)
-
-
-def talk_on_a_photograph() -> Graph:
-    g, voice, face, portrait = _photograph(
-        "Talk on a photograph",
-        "Choose or upload a photograph and a voice; the first ones are those of **Demo Media**. **Load Motion Model**"
-        " is the switch: JoyVASA's file, Ditto's file or the bundled demo, of which a photograph takes only the head"
-        " movement. The right audio encoder follows the choice by itself. A model without emotions gets them"
-        " from the expression layer.",
-    )
-    models = g.add("PlaymateLoadMotionModel", 0, "JoyVASA, Ditto or the demo", file=JOYVASA_FILE)
-    speech, audio, _ = g.add("PlaymateEncodeAudio", 1, audio=voice, motion_model=models)
-    emotion = g.add("PlaymateEmotion", 1, emotion="happy", intensity=0.6)
-    motion = g.add("PlaymateSampleMotion", 2, motion_model=models, portrait=portrait, speech=speech, emotion=emotion)
-    video(Stage(g, portrait, speech, audio, None, face, models), motion, 3, paste_back=True)
-    plot(Stage(g, portrait, speech, audio, None, face, models), motion, 3)
-    return g
-
-
-def two_models_side_by_side() -> Graph:
-    g, voice, face, portrait = _photograph(
-        "Two models side by side",
-        "One photograph and one voice, spoken by JoyVASA on the left and by Ditto on the right: their curves first,"
-        " then both in one video. The first picture and voice are those of **Demo Media**.",
-    )
-    emotion = g.add("PlaymateEmotion", 1, emotion="happy", intensity=0.6)
-    takes, sound, rate = [], None, None
-    for name, file in (("JoyVASA", JOYVASA_FILE), ("Ditto", DITTO_FILE)):
-        models = g.add("PlaymateLoadMotionModel", 0, name, file=file)
-        speech, sound, _ = g.add("PlaymateEncodeAudio", 1, f"Heard by {name}", audio=voice, motion_model=models)
-        motion = g.add(
-            "PlaymateSampleMotion",
-            2,
-            f"Take of {name}",
-            motion_model=models,
-            portrait=portrait,
-            speech=speech,
-            emotion=emotion,
-        )
-        plot(Stage(g, portrait, speech, sound, None, face, models), motion, 3, name)
-        images, rate = g.add(
-            "PlaymateRender", 3, f"Drawn with {name}", face_model=face, portrait=portrait, motion=motion
-        )
-        takes.append(images)
-    both = g.add("ImageStitch", 4, "Side by side", image1=takes[0], image2=takes[1])
-    video = g.add("CreateVideo", 4, images=both, audio=sound, fps=rate)
-    g.add("SaveVideo", 5, video=video, filename_prefix="video/Playmate_two_models")
-    return g
-
-
 GRAPHS: dict[str, Callable[[], Graph]] = {
     draw.__name__: draw
     for draw in (
@@ -293,7 +241,5 @@ GRAPHS: dict[str, Callable[[], Graph]] = {
         long_speech_to_file,
         paste_back,
         compare_seeds,
-        talk_on_a_photograph,
-        two_models_side_by_side,
     )
 }

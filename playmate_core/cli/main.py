@@ -17,12 +17,8 @@ from ..diffusion.options import JOINTS, POSE_ANCHORS, POSE_MEANS, STARTS, Sampli
 from ..diffusion.samplers import SAMPLERS, SPACINGS
 from ..errors import UserError, elided
 from ..interpolation import FITS
-from ..media.account import read_account
 from ..motion.emotion_by import EmotionBy
-from ..motion.liveportrait_template import TEMPLATE_SUFFIXES
-from ..motion.motion_file import KIND, describe_motion
 from ..motion.pose import REFERENCES
-from ..pipelines.animate import is_video
 from ..pipelines.over_video import REPLACED, OverVideo
 from ..pipelines.talk import GENERATED, STILL, PoseSource, TalkRequest, Weights, talk
 from ..rendering.portrait import FaceLimits
@@ -30,11 +26,11 @@ from ..rendering.render import EXPRESSIONS, RenderOptions
 from ..rendering.video_order import VIDEO_FITS
 from ..values import EMOTIONS
 from ..version import version
-from ..weights.files import describe
 from ..weights.folders import bundled
 from .animate import add_animate_commands, summary
 from .arguments import EXPLICIT, StoreExplicit, amplitudes, choice, emotion, not_blank, number, numbers_over_time, path
 from .controls import add_control_flags, controls_from
+from .describe import register_describe
 from .terminal import (
     Bars,
     Parser,
@@ -52,7 +48,7 @@ from .terminal import (
     signing,
     weights_flag,
 )
-from .weights import add_models_flag, register, resolved, search_first
+from .weights import add_models_flag, register_weights, resolved, search_first
 
 #: Exit codes: user error, as in argparse, and Ctrl-C, as in shells.
 MISTAKE, INTERRUPTED = 2, 130
@@ -135,11 +131,8 @@ def parser() -> argparse.ArgumentParser:
     add_talk_flags(demo)
     demo.set_defaults(run=run_demo)
     add_animate_commands(commands)
-    what = "say what a model, motion or video file is, how it was made and its licence"
-    about = command(commands, "describe", what, "playmate describe my_motion.safetensors")
-    about.add_argument("file", metavar="FILE", type=path, help="a model, motion or video file")
-    about.set_defaults(run=run_describe)
-    register(commands)
+    register_describe(commands)
+    register_weights(commands)
     return top
 
 
@@ -202,7 +195,11 @@ def add_sampling_flags(to: argparse.ArgumentParser) -> None:
     numbers_over_time(how, "--cfg-audio-pose", of, "cfg_audio_pose", "the same for the head pose")
     numbers_over_time(how, "--cfg-emotion", of, "cfg_emotion", "how closely to follow the emotion, likewise")
     number(
-        how, "--steps", of, "steps", "evaluations of the network for each window; 30 of dpm++2m come within 1 % of many"
+        how,
+        "--steps",
+        of,
+        "steps",
+        "evaluations of the network for each window; 30 of dpm++2m come within 1 %% of many",
     )
     choice(how, "--sampler", sampling.sampler, SAMPLERS, "of the diffusion")
     choice(how, "--spacing", sampling.spacing, SPACINGS, "of its steps")
@@ -276,17 +273,6 @@ def run_talk(options: argparse.Namespace) -> None:
 def run_demo(options: argparse.Namespace) -> None:
     """Run ``playmate demo``: the bundled portrait and speech."""
     make(request_from(options, bundled("portrait.png"), bundled("speech.wav")))
-
-
-def run_describe(options: argparse.Namespace) -> None:
-    """Run ``playmate describe``: print the facts of a video, motion file or model file. Raises UserError for others."""
-    file = options.file
-    if is_video(file):
-        say(str(read_account(file)))
-    elif file.suffix.lower() in TEMPLATE_SUFFIXES or (facts := describe(file)).kind == KIND:
-        say(describe_motion(file))
-    else:
-        say(str(facts))
 
 
 def make(request: TalkRequest) -> None:

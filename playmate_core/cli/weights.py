@@ -16,7 +16,7 @@ from .arguments import models_folder, path
 from .terminal import command
 
 
-def register(commands: argparse._SubParsersAction[Any]) -> None:
+def register_weights(commands: argparse._SubParsersAction[Any]) -> None:
     """Add ``weights`` and its actions to the commands."""
     what = "list, fetch, check and convert the model files this program can use"
     weights = command(commands, "weights", what, "playmate weights list", "playmate weights fetch liveportrait")

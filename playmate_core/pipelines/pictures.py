@@ -1,4 +1,4 @@
-"""Pictures that a job writes beside its video: a plot of the motion, a contact sheet."""
+"""Pictures that go with a job: a plot of the motion, a contact sheet."""
 
 from __future__ import annotations
 

@@ -205,16 +205,16 @@ def _talk(request: TalkRequest, clock: StageClock) -> JobReport:
 
 
 def _job(
-    request: TalkRequest, face: FaceModel, portrait: Portrait, motion: MotionStream, clock: StageClock
+    request: TalkRequest, face: FaceModel, portrait: Portrait, stream: MotionStream, clock: StageClock
 ) -> RenderJob:
     """The job that renders the portrait, or the video that is given as one."""
     if not is_video(request.portrait):
-        return portrait_job(face, portrait, motion, request.rendering, Composition(request.paste_back))
+        return portrait_job(face, portrait, stream, request.rendering, Composition(request.paste_back))
     options = FaceVideoOptions(request.crop, request.face, request.crop_options, threshold=request.threshold)
     with clock.stage("read portrait video") as step:
         source = read_source_video(face, request.portrait, options, progress=step)
-    source, mixed = motion_over_video(source, motion.whole(), request.over)
-    return over_video_job(face, source, mixed, request.rendering.batch)
+    source, spoken = motion_over_video(source, stream.whole(), request.over)
+    return over_video_job(face, source, spoken, request.rendering.batch)
 
 
 def _read_portrait_picture(request: TalkRequest) -> Tensor:

@@ -278,6 +278,5 @@ def _nearest(reading: FrameInterpolation) -> Tensor:
 
 
 def shown_pictures(source_video: SourceVideo, start: int, stop: int) -> Iterator[Bytes]:
-    """The file's pictures for output frames ``start`` up to ``stop``, in the order and with the repetitions of
-    ``shown``."""
+    """The file's pictures for output frames ``start`` up to ``stop``, in any order and with repetitions."""
     return pictures_in_order(source_video.path, source_video.shown[start:stop].tolist())

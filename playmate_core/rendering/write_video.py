@@ -17,6 +17,7 @@ from ..keypoint_space import adapt_motion
 from ..motion.stream import MotionStream
 from ..progress import Progress
 from ..values import Motion, Portrait
+from .device import batch_on
 from .fallback import FallbackRenderer
 from .render import RenderOptions, offset_progress, paste_back, relative_to_rest, render, render_keypoints
 from .segments import Finish, RenderJob
@@ -83,7 +84,9 @@ def portrait_job(
 
     facts = (asdict(placed), composition.pasted, stream.fps)
     finish = composition.finish(portrait)
-    return RenderJob(face, len(stream), stream.fps, placed.batch, draw, facts, tensors, finish, placed.profile)
+    return RenderJob(
+        face, len(stream), stream.fps, batch_on(face, placed.batch), draw, facts, tensors, finish, placed.profile
+    )
 
 
 def trajectory_job(
@@ -100,7 +103,7 @@ def trajectory_job(
 
     facts = (composition.pasted, trajectory.facts)
     finish = composition.finish(portrait)
-    return RenderJob(face, trajectory.frames, trajectory.fps, batch, draw, facts, tensors, finish)
+    return RenderJob(face, trajectory.frames, trajectory.fps, batch_on(face, batch), draw, facts, tensors, finish)
 
 
 def source_video_job(face: FaceModel, source: SourceVideo, x_s: Tensor, x_d: Tensor, batch: int) -> RenderJob:
@@ -111,7 +114,7 @@ def source_video_job(face: FaceModel, source: SourceVideo, x_s: Tensor, x_d: Ten
         return [x_s, x_d, source.crops, source.shown]
 
     facts = (hashlib.sha256(source.path.read_bytes()).hexdigest(), source.crop_size)
-    return RenderJob(face, len(x_d), source.motion.fps, batch, frames.show, facts, tensors)
+    return RenderJob(face, len(x_d), source.motion.fps, batch_on(face, batch), frames.show, facts, tensors)
 
 
 def _decisive(portrait: Portrait, composition: Composition) -> list[Tensor]:

@@ -132,7 +132,7 @@ class DittoGenerator(BaseGenerator):
         before = 0 if audio.before is None else len(audio.before)
         audio_rows = torch.cat([rows for rows in (audio.before, audio.features, audio.after) if rows is not None])[:, 0]
         last = len(audio_rows) - before - 1
-        emotion = requested_emotions(request, self.data.emotions)
+        emotion = requested_emotions(request, self.data.emotions, last + 1)
         window = self.network.config.window
         new = window - options.overlap
         face = replace(who.face, eyes_open=who.face.eyes_open[:1], eye_balls=who.face.eye_balls[:1])

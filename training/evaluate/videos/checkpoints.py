@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from playmate_core.errors import UserError
+from playmate_core.errors import UserError, with_article
 from playmate_core.weights.catalogue import JUDGES, ModelFile
 from playmate_core.weights.folders import SearchPaths, file_hash, mismatch
 from playmate_core.weights.tensor_file import content_seems_to_be, differences, refuse_nonfinite
@@ -72,7 +72,9 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
             " damaged, or it holds code, which is never run; please fetch it again."
         ) from error
     if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise UserError(f"{path.name} holds no table of tensors but a {type(content).__name__}; fetch it again.")
+        raise UserError(
+            f"{path.name} holds no table of tensors but {with_article(type(content).__name__)}; fetch it again."
+        )
     refuse_nonfinite(path, content)
     return dict(content)
 
