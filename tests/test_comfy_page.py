@@ -42,7 +42,10 @@ ROWS = {
         *("CompareMotions", "ExportMotion"),
     ),
     "direct": ("ExpressionEdit", "Gaze", "Blinks", "Lips", "PoseLimits", "PoseProcedural", "PoseFromCurves"),
-    "fix": ("RetimeMotion", "JoinMotions", "SmoothMotion", "EmotionFromSubtitles", "EmotionOverTime"),
+    "fix": (
+        *("RetimeMotion", "JoinMotions", "SmoothMotion", "ResampleMotion", "EmotionFromSubtitles"),
+        "EmotionOverTime",
+    ),
 }
 pytestmark = [
     pytest.mark.slow,
@@ -156,6 +159,42 @@ def test_run_shows_the_video_and_not_its_last_still(comfy: ComfyServer, page: Co
         prefix = f"page_{len(comfy.files())}_{seed}"
         changes = {"PlaymateSampleMotion.seed": seed, "PlaymateRenderToVideo.filename_prefix": f"video/{prefix}"}
         page.run({**TINY, "PlaymateRenderToVideo.batch": 1, **changes}, video=prefix)
+    seen = page.look()
+    assert (seen.red, seen.boxes, seen.console) == ((), (), ())
+
+
+#: A slider of Expression Edit is moved, as the canvas does it; when the frame has been redrawn, its picture and the
+#: milliseconds that took.
+SLIDE = """async ([value, before]) => {
+    const app = window.app ?? window.comfyAPI?.app?.app;
+    const node = app.graph.nodes.find(({ type }) => type === 'PlaymateExpressionEdit');
+    const widget = wanted => node.widgets.find(({ name }) => name === wanted);
+    widget('when').value = 'all';  // the speech ends before the workflow's range
+    const slider = widget('aaa'), begun = performance.now();
+    slider.value = value;
+    slider.callback(value);
+    while (performance.now() - begun < 60000) {
+        const shown = widget('playmate_live_edit')?.element.src;
+        if (shown?.startsWith('data:image/jpeg') && shown !== before) return [shown, performance.now() - begun];
+        await new Promise(done => setTimeout(done, 10));
+    }
+    return null;
+}"""
+
+
+def test_moving_a_slider_redraws_a_frame_on_the_node_and_queues_nothing(comfy: ComfyServer, page: ComfyPage) -> None:
+    page.open(ROOT / "workflows" / "direct_the_performance.json")
+    prefix = f"page_{len(comfy.files())}_edited"
+    bundled = {"PlaymateLoadFaceModel.file": "Playmate demo (bundled)"}  # the small face of the tests shows no edit
+    page.run({**TINY, **bundled, "PlaymateRenderToVideo.filename_prefix": f"video/{prefix}"}, video=prefix)
+    shown, _ = page.page.evaluate(SLIDE, [0, ""])  # comes when the whole graph has run
+    ran, waits = len(comfy.get("/history")), list[float]()
+    for value in (45, 90, 45, 90):
+        redrawn, spent = page.page.evaluate(SLIDE, [value, shown])
+        assert redrawn != shown
+        shown, waits = redrawn, [*waits, spent]
+    assert min(waits) < 1500, f"{waits} ms for a frame; other work on the machine can only add to it"
+    assert len(comfy.get("/history")) == ran
     seen = page.look()
     assert (seen.red, seen.boxes, seen.console) == ((), (), ())
 

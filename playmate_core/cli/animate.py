@@ -67,7 +67,12 @@ def add_animate_commands(commands: argparse._SubParsersAction) -> None:
     what = "let a portrait follow a motion file"
     three = command(commands, "render", what, "playmate render me.png dance.safetensors -o out.mp4")
     three.add_argument("portrait", metavar="PORTRAIT", type=path, help="a picture of a face, or a video of somebody")
-    three.add_argument("driving", metavar="MOTION", type=path, help="of `playmate motion`, or a LivePortrait .pkl")
+    three.add_argument(
+        "driving",
+        metavar="MOTION",
+        type=path,
+        help="of `playmate motion`, a .csv or .json table, or a LivePortrait .pkl",
+    )
     _add_flags(three)
     three.set_defaults(run=_run_render)
 

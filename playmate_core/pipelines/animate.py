@@ -22,8 +22,8 @@ from ..media.sound_source import SoundSource, find_sound
 from ..media.video_reader import has_pictures, has_sound, video_facts
 from ..media.video_writer import VideoOptions
 from ..motion.driving import ANIMAL, DrivingOptions, drive_clip
-from ..motion.liveportrait_template import TEMPLATE_SUFFIXES
-from ..motion.motion_file import SUFFIX, MotionClip, load_motion_clip, save_motion_clip
+from ..motion.motion_file import SUFFIX, MotionClip
+from ..motion.motion_tables import MOTION_SUFFIXES, TABLE_SUFFIXES, read_motion_clip, write_motion_clip
 from ..progress import StageProgress
 from ..ranges import check_ranges, ranged
 from ..rendering.device import AUTO, require_device, to_device
@@ -57,8 +57,6 @@ from .stages import JobReport, StageClock
 #: The videos whose sound may be preferred.
 DRIVING, SOURCE = "driving", "source"
 SOUND_FROM = (DRIVING, SOURCE)
-#: Suffixes of motion files.
-MOTION_SUFFIXES = (".safetensors", *TEMPLATE_SUFFIXES)
 #: Suffixes of driving pictures; other driving files that are not motion files are read as videos.
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif")
 _VIDEO_NAMES = "mp4 mov m4v mkv webm avi gif mpg mpeg ts wmv flv 3gp 3g2 mts m2ts ogv vob asf f4v mxf qt"
@@ -123,7 +121,7 @@ def animate(request: AnimateRequest, progress: StageProgress | None = None) -> J
 
 def _animate(request: AnimateRequest, clock: StageClock) -> JobReport:
     sound = find_request_sound(request)
-    motion_clip = load_motion_clip(request.driving) if is_motion(request.driving) else None
+    motion_clip = read_motion_clip(request.driving) if is_motion(request.driving) else None
     with clock.stage("load models"):
         face = load_face(request.weights or bundled("face.safetensors"))
         face = to_device(face, request.device, request.precision)
@@ -154,7 +152,8 @@ def extract(
 ) -> JobReport:
     """Extract the motion of a video into a motion file; ``fps`` None keeps the video's rate. Raises UserError."""
     clock = StageClock(progress)
-    check_output(output, SUFFIX)
+    written = output.suffix.lower()
+    check_output(output, written if written in TABLE_SUFFIXES else SUFFIX)
     check_file(video, "driving video")
     _refuse_overwriting(output, video)
     require_device(device)
@@ -165,7 +164,7 @@ def extract(
         with clock.stage("read motion") as step:
             motion_clip = read_driving(face, video, options, step)
         motion_clip = motion_clip.at(fps or motion_clip.motion.fps)
-        save_motion_clip(motion_clip, output)
+        write_motion_clip(motion_clip, output)
     return JobReport(output, len(motion_clip.motion), motion_clip.motion.fps, tuple(clock.stages))
 
 
