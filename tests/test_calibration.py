@@ -15,7 +15,7 @@ from playmate_core.diffusion.emotion import IntensityCalibration
 from playmate_core.errors import UserError
 from playmate_core.values import EMOTIONS, EmotionCurve
 from playmate_core.weights import files as weights
-from training.calibrate import ASKED, calibrated, inverted
+from training.calibrate import ASKED, calibrated, inverted, uncalibrated
 
 DOUBLED = IntensityCalibration(EMOTIONS, ((0.5, 0.8, 1.2),) * 8, "by hand, for a test")
 
@@ -43,6 +43,14 @@ def test_one_value_that_is_too_large_by_accident_does_not_lift_those_behind_it()
     level = (shown[1] + shown[2]) / 2
     needed = inverted(shown, (level - 0.01, level + 0.01, 1.0))
     assert needed[0] < ASKED[1] and needed[1] > ASKED[2]
+
+
+def test_every_intensity_that_is_measured_may_be_asked_for_and_arrives_as_it_is() -> None:
+    weights_of = torch.zeros(len(ASKED), 8)
+    weights_of[:, 0] = 1.0
+    shares = torch.tensor(ASKED) / ASKED[-1]
+    assert bool((shares <= 1.0).all()), "the generator refuses more"
+    assert torch.allclose(uncalibrated(EMOTIONS).network_intensity(weights_of, shares), torch.tensor(ASKED), atol=1e-5)
 
 
 def test_intensity_goes_through_the_levels_in_straight_lines() -> None:

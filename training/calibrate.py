@@ -65,9 +65,16 @@ def shown_strengths(
     """
     means = []
     for intensity in ASKED:
-        rigs = [rig_of(s, system.speak(s, emotion, intensity, seed=seed + k)) for k, s in enumerate(subjects)]
+        share = intensity / ASKED[-1]  # of the most, to which :func:`uncalibrated` stretches what may be asked for
+        rigs = [rig_of(s, system.speak(s, emotion, share, seed=seed + k)) for k, s in enumerate(subjects)]
         means.append(float(np.mean([judge.strength(rig, emotion) for rig in rigs])))
     return means
+
+
+def uncalibrated(emotions: Sequence[str]) -> IntensityCalibration:
+    """A straight line to the largest of ASKED: an intensity of 1 is the most that may be asked for, and gives that."""
+    line = tuple(level * ASKED[-1] for level in IntensityCalibration.LEVELS)
+    return IntensityCalibration(tuple(emotions), (line,) * len(emotions), "none: a straight line, to measure with")
 
 
 def inverted(shown: Sequence[float], wanted: Sequence[float]) -> tuple[float, ...]:
@@ -115,7 +122,7 @@ def measure(config: CalibrateConfig) -> IntensityCalibration:
     corpus, source = Path(config.corpus), Path(config.emotion or bundled("emotion.safetensors"))
     denoiser = weights.load_motion(config.motion or bundled("motion.safetensors"))
     controller = weights.load_emotion(source, denoiser)
-    controller.calibration = None  # measured as it is
+    controller.calibration = uncalibrated(controller.config.emotions)
     system = System(denoiser, controller, SamplingOptions())
     train = load_synthetic_clips(corpus, "train")
     held_out = load_synthetic_clips(corpus, "val") + load_synthetic_clips(corpus, "test")
