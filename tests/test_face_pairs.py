@@ -192,6 +192,18 @@ def test_f_waits_and_the_discriminator_and_the_networks_do_not_teach_each_other(
     assert any(p.grad is not None for p in one.judge.parameters())
 
 
+def test_the_discriminator_starts_from_the_seed_alone() -> None:
+    """Processes draw different numbers before they build it, and have to hold the same weights."""
+    made = []
+    for drawn_before in (0, 5):
+        model = FaceModel(MODEL)
+        torch.rand(drawn_before)
+        made.append(PairsStage(PairsConfig(perceptual="given", seed=3), model, RandomPairs()).judge.state_dict())
+    assert all(torch.equal(made[0][name], value) for name, value in made[1].items())
+    other = PairsStage(PairsConfig(perceptual="given", seed=4), FaceModel(MODEL), RandomPairs()).judge.state_dict()
+    assert any(not torch.equal(made[0][name], value) for name, value in other.items())
+
+
 def test_running_statistics_and_the_anchor_stay() -> None:
     made = stage()
     made.model.train()
