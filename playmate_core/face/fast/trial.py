@@ -30,7 +30,7 @@ SWITCH = "PLAYMATE_TRIALS"
 #: How much faster Winograd's algorithm must be for the memory that it takes.
 WORTH = 1.2
 #: Turns of the trial, of which the fastest counts: other processes only ever slow one down.
-TURNS = 3
+TRIAL_TURNS = 3
 log = logging.getLogger(__name__)
 
 
@@ -87,7 +87,7 @@ def run_trial(channels: int, side: int, dtype: torch.dtype) -> Trial:
     ways: list[Callable[[Tensor], Tensor]] = [SplitChannelConv(weight, bias)]
     ways += [WinogradConv(weight, bias, WINOGRAD, plan) for plan in PLANS]
     fastest = [float("inf")] * len(ways)
-    for turn in range(TURNS + 1):
+    for turn in range(TRIAL_TURNS + 1):
         for number, way in enumerate(ways):
             begun = time.process_time()
             way(maps)
