@@ -210,7 +210,7 @@ def test_mistakes_are_answered_with_one_sentence(tmp_path: Path, tiny_face: Path
         "faint mask": "no face",
         "long offset": "longer than the 0.20 s",
         "mask size": "32 x 32",
-        "landmarks": "found in a 64 x 64 picture, but this one is 256 x 64",
+        "landmarks": "found in a picture of 64 x 64 pixels, but this one has 256 x 64",
         "box": "outside",
         "empty audio": "empty",
         "two voices": "2 recordings",

@@ -20,7 +20,7 @@ from .terminal import command, say
 _MODELS = (".safetensors", ".sft", ".pth", ".pt", ".bin", ".ckpt", ".onnx")
 
 
-def register(commands: argparse._SubParsersAction[Any]) -> None:
+def add_describe_command(commands: argparse._SubParsersAction[Any]) -> None:
     """Add ``describe`` to the commands."""
     what = "say what a model, motion, video, sound or picture file is, how it was made and its licence"
     about = command(commands, "describe", what, "playmate describe my_motion.safetensors", "playmate describe out.mp4")

@@ -28,7 +28,7 @@ from ..weights.folders import bundled
 from .animate import add_animate_commands, summary
 from .arguments import EXPLICIT, StoreExplicit, amplitudes, choice, emotion, not_blank, number, numbers_over_time, path
 from .controls import add_control_flags, controls_from
-from .describe import register as register_describe
+from .describe import add_describe_command
 from .terminal import (
     Bars,
     Parser,
@@ -129,7 +129,7 @@ def parser() -> argparse.ArgumentParser:
     add_talk_flags(demo)
     demo.set_defaults(run=run_demo)
     add_animate_commands(commands)
-    register_describe(commands)
+    add_describe_command(commands)
     register(commands)
     return top
 
