@@ -23,6 +23,7 @@ from .denoiser import MotionDenoiser, WindowContext
 from .emotion import EmotionController
 from .guidance import EmotionCondition, Scales, as_clean, guided
 from .known_frames import KnownFrames, holding
+from .lip_step import limit_lip_step
 from .noise import FreshNoise, WindowNoise
 from .normalisation import EXPRESSION_CHANNELS, MOTION_CHANNELS, standardised_identity, to_expression
 from .options import SamplingOptions, window_of
@@ -139,7 +140,8 @@ def checked_plan(
 
 
 def _run(plan: SamplingPlan, progress: Progress | None) -> Iterator[Motion]:
-    anchor, warned = torch.zeros(6), False
+    anchor, warned, statistics = torch.zeros(6), False, plan.denoiser.statistics
+    before = None if plan.past is None else to_expression(plan.past[-1:], statistics)[-1]
     for index, model in enumerate(_windows(plan, progress)):
         last = index == plan.windows.count - 1
         kept = model[: len(plan.audio) - plan.windows.begin(index)] if last else model[: plan.windows.stride]
@@ -150,7 +152,9 @@ def _run(plan: SamplingPlan, progress: Progress | None) -> Iterator[Motion]:
         if held and not warned:
             log.warning(POSE_CLAMPED, ANGLE_LIMITS)
             warned = True
-        yield Motion(head_pose, to_expression(kept, plan.denoiser.statistics), plan.denoiser.config.keypoint_space)
+        expression = limit_lip_step(to_expression(kept, statistics), before, plan.options.lip_step)
+        before = expression[-1]
+        yield Motion(head_pose, expression, plan.denoiser.config.keypoint_space)
 
 
 def _windows(plan: SamplingPlan, progress: Progress | None) -> Iterator[Tensor]:
