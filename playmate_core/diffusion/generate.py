@@ -21,6 +21,7 @@ from .denoiser import MotionDenoiser, WindowContext
 from .emotion import EmotionController
 from .guidance import EmotionCondition, Scales, as_clean, guided
 from .known_frames import KnownFrames, holding
+from .lip_step import limit_lip_step
 from .noise import FreshNoise, WindowNoise
 from .normalisation import EXPRESSION_CHANNELS, MOTION_CHANNELS, standardised_identity, to_expression
 from .options import SamplingOptions, window_of
@@ -148,13 +149,13 @@ def _run(plan: SamplingPlan, progress: Progress | None) -> Iterator[Motion]:
 
 
 class WindowChain:
-    """Windows that each continue the last one; with a locked pose, theirs is the pose of such windows without the
-    emotion."""
+    """Windows that each continue the last one; a locked pose is that of such windows without the emotion."""
 
     def __init__(self, plan: SamplingPlan) -> None:
         self.index = 0
         self._past, self._shared = plan.past, torch.zeros(0, MOTION_CHANNELS)
         self._anchor, self._warned = torch.zeros(6), False
+        self._before = None if plan.past is None else to_expression(plan.past[-1:], plan.denoiser.statistics)[-1]
         locked = plan.emotion is not None and plan.options.lock_pose
         self._poses = WindowChain(replace(plan, emotion=None)) if locked else None
 
@@ -201,7 +202,9 @@ class WindowChain:
         if held and not self._warned:
             log.warning(POSE_CLAMPED, ANGLE_LIMITS)
             self._warned = True
-        return Motion(head_pose, to_expression(kept, plan.denoiser.statistics), plan.denoiser.config.keypoint_space)
+        shown = limit_lip_step(to_expression(kept, plan.denoiser.statistics), self._before, plan.options.lip_step)
+        self._before = shown[-1]
+        return Motion(head_pose, shown, plan.denoiser.config.keypoint_space)
 
 
 @torch.no_grad()
@@ -246,8 +249,7 @@ def sample_window(
 
 
 def _context(plan: SamplingPlan, begin: int, past: Tensor | None) -> WindowContext:
-    """The conditions of the window that begins at frame ``begin``, on the network's device; silence outside the
-    clip."""
+    """The conditions of the window from frame ``begin`` on, on the network's device; silence outside the clip."""
     config, frames = plan.denoiser.config, len(plan.audio)
     place = torch.arange(begin - config.previous, begin + config.window)
     inside = (place >= 0) & (place < frames)

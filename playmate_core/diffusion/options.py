@@ -53,6 +53,8 @@ POSE_MEANS = ("source", "frontal")
 POSE_ANCHORS = ("mean", "first")
 STARTS = ("free", "portrait")
 JOINTS = ("hold", "fade")
+#: The largest change of the lip opening within one frame in six minutes of true motion, in canonical units.
+LIP_STEP = 0.085
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,8 @@ class SamplingOptions:
     pose. ``start``: unconstrained, or from the portrait's own expression and pose. ``overlap``: frames that two windows
     share. ``joint``: a window is sampled with the shared frames held as the previous window generated them
     (:mod:`known_frames`), or the two are cross-faded. ``lock_pose``: the head moves as it does without the emotion, in
-    every bit; the pose is then sampled separately, with the emotion off. ``eta`` is used by ddim only.
+    every bit; the pose is then sampled separately, with the emotion off. ``lip_step``: canonical units by which the lip
+    opening may change from one frame to the next, 0 for no limit (:mod:`lip_step`). ``eta`` is used by ddim only.
     """
 
     steps: int = ranged(15, 1, 1000)
@@ -84,6 +87,7 @@ class SamplingOptions:
     overlap: int = ranged(6, 0, 512, "frames")
     joint: str = "hold"
     lock_pose: bool = False
+    lip_step: float = ranged(LIP_STEP, 0.0, 1.0)
 
     def __post_init__(self) -> None:
         choices = {
@@ -130,6 +134,7 @@ class SamplingChanges:
     start: str | None = None
     joint: str | None = None
     lock_pose: bool | None = None
+    lip_step: float | None = None
 
     def __post_init__(self) -> None:
         self.on(SamplingOptions())  # refuses what cannot be meant

@@ -19,6 +19,7 @@ from ..ranges import check_ranges, ranged
 from ..values import Motion
 from .generate import PlaymateGenerator, SamplingPlan, checked_plan, sample_window
 from .known_frames import KnownFrames
+from .lip_step import limit_lip_step
 from .noise import FreshNoise
 from .normalisation import EXPRESSION_CHANNELS, to_expression
 from .request import GenerationRequest, MotionGenerator
@@ -147,7 +148,8 @@ def _spliced(plan: SamplingPlan, motion: Motion, made: Tensor, begin: int, part:
     now = slice(begin, begin + len(made))
     if part is not Part.POSE:
         expression = motion.expression.clone()
-        expression[now] = to_expression(made, plan.denoiser.statistics).to(expression)
+        shown = to_expression(made, plan.denoiser.statistics).to(expression)
+        expression[now] = limit_lip_step(shown, motion.expression[begin - 1] if begin else None, plan.options.lip_step)
         motion = replace(motion, expression=expression)
     if part is Part.EXPRESSION:
         return motion
