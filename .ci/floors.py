@@ -1,9 +1,9 @@
 """Run the suite's main paths with the oldest and with the newest versions that pyproject.toml promises.
 
 ``python .ci/floors.py [lowest|newest|between]``, or ``python run.py check --floors`` for all three. The first two have
-an environment of their own, ``.venv-lowest`` and ``.venv-newest``, made anew when pyproject.toml has changed; between
-is the newest with the packages of BETWEEN in front, the versions that many installed ComfyUIs have. What the tests
-themselves need is not pinned. The exit code is that of the first failure.
+an environment of their own, ``.venv-lowest`` and ``.venv-newest``, made anew when the dependencies in pyproject.toml
+have changed; between is the newest with the packages of BETWEEN in front, the versions that many installed ComfyUIs
+have. What the tests themselves need is not pinned. The exit code is that of the first failure.
 """
 
 from __future__ import annotations
@@ -29,10 +29,12 @@ import run  # noqa: E402
 
 #: What the tests need beside the program.
 TOOLS = ("pytest>=8", "pytest-timeout>=2.3", "hypothesis>=6.100")
-#: The paths that lead through every dependency: sound, pictures, films, encoders, weights, both commands.
+#: The paths that lead through every dependency: sound, pictures, videos, encoders, weights, both commands.
 TESTS = (
     "test_logmel",
     "test_encoders_hidden",
+    "test_joyvasa_audio_goldens",
+    "test_joyvasa_generator",
     "test_video_reader",
     "test_bad_input",
     "test_write_video",
@@ -63,14 +65,14 @@ def requirements(which: str, declared: list[str]) -> list[str]:
 
 def set_up(which: str) -> Path:
     """The interpreter of the environment, made anew where what it was made from has changed."""
-    text = (ROOT / "pyproject.toml").read_bytes()
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["dependencies"]
+    packages = requirements(which, declared)
     home = ROOT / f".venv-{which}"
     python = home / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    stamp, digest = home / "ready", hashlib.sha256(text).hexdigest()
+    stamp, digest = home / "ready", hashlib.sha256(repr((packages, TOOLS)).encode()).hexdigest()
     if stamp.is_file() and stamp.read_text() == digest:
         return python
     venv.create(home, with_pip=True, clear=True)
-    packages = requirements(which, tomllib.loads(text.decode())["project"]["dependencies"])
     torch = next(line for line in packages if line.startswith("torch"))
     index = run.torch_packages()[:-1]  # where PyTorch comes from, without its version
     pip(python, *index, "--upgrade", torch)

@@ -15,7 +15,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 NODES: dict[str, Any] = json.loads((ROOT / "tests" / "data" / "nodes.json").read_text(encoding="utf-8"))
 ZH: dict[str, Any] = json.loads((ROOT / ".ci" / "zh.json").read_text(encoding="utf-8"))
-HEADS = {
+HEADINGS = {
     "en": ("Inputs", "Outputs", "Shown in the workflows", "name", "type", "default", "what it does"),
     "zh": ("输入", "输出", "所在工作流", "名称", "类型", "默认值", "说明"),
 }
@@ -83,7 +83,7 @@ def shown_in(node: str) -> list[str]:
 def page(node: str, language: str) -> str:
     """The help page that the node's ? opens."""
     info, (title, description) = NODES[node], words(node, language)
-    heads = HEADS[language]
+    heads = HEADINGS[language]
     lines = [f"# {title}", "", description, ""]
     if given := inputs(info):
         lines += [f"## {heads[0]}", "", f"| {heads[3]} | {heads[4]} | {heads[5]} | {heads[6]} |", "|---|---|---|---|"]
@@ -108,7 +108,7 @@ def page(node: str, language: str) -> str:
 def files() -> dict[str, str]:
     """Path below the repository -> what stands there."""
     made = {}
-    for language in HEADS:
+    for language in HEADINGS:
         made[f"locales/{language}/nodeDefs.json"] = json.dumps(locale(language), ensure_ascii=False, indent=1) + "\n"
         for node in NODES:
             made[f"nodes/web/docs/{node}/{language}.md"] = page(node, language)

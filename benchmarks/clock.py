@@ -46,12 +46,12 @@ def alternate(contenders: Mapping[str, Callable[[int], None]], turns: int) -> di
     return {name: Times(*(tuple(column) for column in zip(*rows, strict=True))) for name, rows in taken.items()}
 
 
-def measured_peak(device: torch.device, turns: int = 5) -> float:
-    """The most FLOP a second that a matrix product or a convolution reaches here: on a processor in fp32 by processor
-    time, on a card in fp16 by the wall clock."""
+def measured_peak(device: torch.device, turns: int = 5, dtype: torch.dtype | None = None) -> float:
+    """The most FLOP a second that a matrix product or a convolution reaches here: on a processor by processor time, in
+    fp32 unless ``dtype`` says otherwise, on a card by the wall clock, in fp16."""
     if device.type == "cpu":
-        return _peak(torch.zeros((), device=device), 2048, 1, turns)
-    return _peak(torch.zeros((), device=device, dtype=torch.float16), 8192, 8, turns)
+        return _peak(torch.zeros((), device=device, dtype=dtype or torch.float32), 2048, 1, turns)
+    return _peak(torch.zeros((), device=device, dtype=dtype or torch.float16), 8192, 8, turns)
 
 
 def _peak(like: Tensor, side: int, batch: int, turns: int) -> float:

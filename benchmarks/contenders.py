@@ -47,12 +47,12 @@ def contenders(face: FaceModel, options: argparse.Namespace) -> dict[str, Conten
     found: dict[str, Contender] = {}
     if options.reference:
         plain = load_reference(options.reference, face)
-        found["reference"] = Contender("reference, eager fp32", plain, _kept if on_cpu else _as_they_do)
+        found["reference"] = Contender("reference, eager fp32", plain, _kept if on_cpu else as_they_do)
         if "half" in options.profiles:
-            found["autocast"] = Contender("reference, autocast", _autocast(plain, able), _as_they_do, timed=able)
+            found["autocast"] = Contender("reference, autocast", autocast_of(plain, able), as_they_do, timed=able)
         if not on_cpu:
             compiled = load_reference(options.reference, face, compiled=True)
-            found["compiled"] = Contender("reference, compiled, half", compiled, _as_they_do)
+            found["compiled"] = Contender("reference, compiled, half", compiled, as_they_do)
     deliver = _kept if on_cpu else to_shown
     for profile in options.profiles:
         draw, half = build_fast_face(face, profile).draw, profile == "half"
@@ -68,13 +68,15 @@ def _kept(pictures: Tensor) -> Tensor:
     return pictures
 
 
-def _as_they_do(pictures: Tensor) -> np.ndarray:
+def as_they_do(pictures: Tensor) -> np.ndarray:
     """To the host in float32, there cut off and made bytes, as the reference's wrapper has it."""
     shown = np.clip(pictures.float().cpu().numpy().transpose(0, 2, 3, 1), 0, 1)
     return np.clip(shown * 255, 0, 255).astype(np.uint8)
 
 
-def _autocast(plain: Draw, able: bool) -> Draw:
+def autocast_of(plain: Draw, able: bool = True) -> Draw:
+    """The reference under autocast; where bfloat16 products are not ``able``, they are imitated."""
+
     def draw(volume: Tensor, x_s: Tensor, x_d: Tensor) -> Tensor:
         kind = volume.device.type
         half = torch.bfloat16 if kind == "cpu" else torch.float16

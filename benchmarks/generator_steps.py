@@ -33,39 +33,39 @@ from playmate_core.weights.generators import load_generator
 #: Sampler, spacing and steps that are compared with the many-step result.
 CHOICES = [(s, spacing, n) for s, spacing in (("ddim", "truncated"), ("dpm++2m", "logsnr")) for n in (5, 8, 10, 15, 20)]
 MANY = 100
-Predict = Callable[[Tensor, int], Tensor]
+DenoiserCall = Callable[[Tensor, int], Tensor]
 
 
-def filled(network: nn.Module, seed: int = 0) -> Any:
+def randomised(network: nn.Module, seed: int = 0) -> Any:
     """Random numbers of which outputs depend visibly: fan-in scaling, small closing layers of residual branches."""
-    chance = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, value in network.named_parameters():
             closing = 0.25 if name.split(".")[-2:][0] in ("out_proj", "linear2") else 1.0
             if value.ndim < 2:
-                value.copy_(float(name.endswith("weight")) + 0.1 * torch.randn(value.shape, generator=chance))
+                value.copy_(float(name.endswith("weight")) + 0.1 * torch.randn(value.shape, generator=generator))
             else:
                 scale = closing * math.sqrt(2.0 / math.prod(value.shape[1:]))
-                value.copy_(scale * torch.randn(value.shape, generator=chance))
+                value.copy_(scale * torch.randn(value.shape, generator=generator))
     return network.eval().requires_grad_(False)
 
 
-def joyvasa(network: JoyVasaNetwork) -> tuple[Predict, Schedule, tuple[int, int]]:
-    config, chance = network.config, torch.Generator().manual_seed(1)
-    audio = torch.randn(config.window, config.width, generator=chance)
+def joyvasa(network: JoyVasaNetwork) -> tuple[DenoiserCall, Schedule, tuple[int, int]]:
+    config, generator = network.config, torch.Generator().manual_seed(1)
+    audio = torch.randn(config.window, config.width, generator=generator)
     start = network.start_motion_feat[0], network.start_audio_feat[0]
     predict = joyvasa_guidance.guided(network, audio, *start, 2.8, "constant")
     return predict, joyvasa_schedule(config.steps), (config.window, config.motion)
 
 
-def ditto(network: DittoNetwork) -> tuple[Predict, Schedule, tuple[int, int]]:
-    config, chance = network.config, torch.Generator().manual_seed(1)
-    rows = 0.5 * torch.randn(config.window, config.condition, generator=chance)
+def ditto(network: DittoNetwork) -> tuple[DenoiserCall, Schedule, tuple[int, int]]:
+    config, generator = network.config, torch.Generator().manual_seed(1)
+    rows = 0.5 * torch.randn(config.window, config.condition, generator=generator)
     predict = ditto_guidance.guided(network, rows, torch.zeros(config.motion), 2.0)
     return predict, ditto_schedule(STEPS), (config.window, config.motion)
 
 
-def rows_of(name: str, predict: Predict, schedule: Schedule, shape: tuple[int, int]) -> list[str]:
+def rows_of(name: str, predict: DenoiserCall, schedule: Schedule, shape: tuple[int, int]) -> list[str]:
     """The table's lines for one model."""
     noise = torch.randn(1, *shape, generator=torch.Generator().manual_seed(2))
 
@@ -92,7 +92,10 @@ def main(files: list[str]) -> None:
         generator = load_generator(file)
         networks[generator.name] = generator.modules[0]
     if not files:
-        networks = {"joyvasa": filled(JoyVasaNetwork(JoyVasaConfig())), "ditto": filled(DittoNetwork(DittoConfig()))}
+        networks = {
+            "joyvasa": randomised(JoyVasaNetwork(JoyVasaConfig())),
+            "ditto": randomised(DittoNetwork(DittoConfig())),
+        }
     makers: dict[str, Any] = {"joyvasa": joyvasa, "ditto": ditto}
     out = ["| model | sampler | steps | distance | seconds a window |", "| --- | --- | --- | --- | --- |"]
     for name, network in networks.items():

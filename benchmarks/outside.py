@@ -1,6 +1,6 @@
-"""What a film costs beside W and G: ``python -m benchmarks.outside [--frames 50] [--out STEM]``.
+"""What a video costs beside W and G: ``python -m benchmarks.outside [--frames 50] [--out STEM]``.
 
-Keypoints, copies, paste-back and encoding, each alone and then overlapped as in a film, for videos of several sizes.
+Keypoints, copies, paste-back and encoding, each alone and then overlapped as in a video, for videos of several sizes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from playmate_core.rendering.render import RenderOptions, driving_keypoints, pas
 from playmate_core.rendering.segments import Finish, encode
 from playmate_core.values import Portrait
 
-from .subject import BUNDLED, Subject, make_subject
+from .subject import BUNDLED, BenchmarkCase, make_case
 
 #: Sizes of the video (height, width); the face crop is 512 x 512 and as large as the picture's height allows.
 SIZES = {"512 x 512": (512, 512), "1280 x 1280": (1280, 1280), "3840 x 2160": (2160, 3840)}
@@ -44,11 +44,11 @@ class Piece:
 
 def main(words: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.outside", description=__doc__)
-    parser.add_argument("--frames", type=int, default=48, help="of each film (%(default)s)")
+    parser.add_argument("--frames", type=int, default=48, help="of each video (%(default)s)")
     parser.add_argument("--out", type=Path, help="write STEM.json and STEM.md")
     options = parser.parse_args(words)
     torch.set_num_threads(1)
-    table = measure(options.frames)
+    table = time_stages(options.frames)
     text = markdown(table)
     sys.stdout.write(text)
     if options.out:
@@ -60,9 +60,9 @@ def main(words: list[str] | None = None) -> int:
 
 
 @torch.inference_mode()
-def measure(frames: int) -> dict[str, list[Piece]]:
+def time_stages(frames: int) -> dict[str, list[Piece]]:
     """The pieces of a frame, by the video's size; W and G are left out, their pictures made beforehand."""
-    subject = make_subject(BUNDLED, frames)
+    subject = make_case(BUNDLED, frames)
     random = torch.Generator().manual_seed(0)
     coarse = torch.rand(
         2 * BATCH, 3, 32, 32, generator=random
@@ -75,7 +75,7 @@ def measure(frames: int) -> dict[str, list[Piece]]:
     }
 
 
-def _pieces(subject: Subject, whole: Portrait, batches: list[Tensor], drawn: Tensor) -> list[Piece]:
+def _pieces(subject: BenchmarkCase, whole: Portrait, batches: list[Tensor], drawn: Tensor) -> list[Piece]:
     paster = Paster(to_bytes(whole.image), whole.crop_to_image, SIDE)
     plate, count = paster.paste(batches[0]), len(batches) * BATCH
     with tempfile.TemporaryDirectory() as folder:
@@ -83,8 +83,8 @@ def _pieces(subject: Subject, whole: Portrait, batches: list[Tensor], drawn: Ten
             "keypoints": lambda: driving_keypoints(subject.face, whole, subject.motion[:count], RenderOptions()),
             "copies, to 8 bits": lambda: [to_bytes(to_pictures(drawn.clamp(0, 1))) for _ in batches],
             "paste-back": lambda: [paster.paste(batch) for batch in batches],
-            "encoding": lambda: _film(Path(folder), [plate] * len(batches), iter),
-            "all of it, overlapped": lambda: _film(Path(folder), batches, partial(paste_back, whole)),
+            "encoding": lambda: _video(Path(folder), [plate] * len(batches), iter),
+            "all of it, overlapped": lambda: _video(Path(folder), batches, partial(paste_back, whole)),
         }
         return [_timed_piece(name, job, count) for name, job in jobs.items()]
 
@@ -98,7 +98,7 @@ def _in_picture(portrait: Portrait, height: int, width: int) -> Portrait:
     )
 
 
-def _film(folder: Path, batches: list[Tensor], finish: Finish) -> None:
+def _video(folder: Path, batches: list[Tensor], finish: Finish) -> None:
     with VideoWriter(folder / "film.mp4") as video:
         encode(video, batches, finish)
 
@@ -119,8 +119,8 @@ def markdown(table: dict[str, list[Piece]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def outside_share(subject: Subject, frames: int, profile: str) -> float:
-    """The share of the wall time that a pasted-back film spends on anything but W and G, encoding included."""
+def outside_share(subject: BenchmarkCase, frames: int, profile: str) -> float:
+    """The share of the wall time that a pasted-back video spends on anything but W and G, encoding included."""
     options = RenderOptions(stitching=False, batch=1, profile=profile)
     batches = render(subject.face, subject.portrait, subject.motion[:frames], options)
     clock: list[float] = []

@@ -9,9 +9,7 @@ its users run it.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
-import platform
 import shlex
 import sys
 from dataclasses import asdict, dataclass
@@ -22,36 +20,39 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-import playmate_core
 from playmate_core.errors import UserError
 from playmate_core.face import FaceConfig, FaceModel
 from playmate_core.face.fast import PROFILES
 from playmate_core.media.images import to_bytes
-from playmate_core.rendering.device import require_device
+from playmate_core.rendering.device import multiplies_bf16, require_device
 from playmate_core.rendering.portrait import exact_to, move_to
 from playmate_core.rendering.render import RenderOptions, driving_keypoints
 
 from .clock import Times, alternate, load_average, measured_peak
-from .contenders import contenders
+from .contenders import TITLES, contenders
+from .costs import gigabytes, products_of
 from .exact import exactly
+from .machine import machine_of, sources
 from .outside import outside_share
 from .reference import sizes_file
-from .subject import SEEDED, Subject, make_subject
+from .subject import SEEDED, BenchmarkCase, make_case
 
 
 @dataclass(frozen=True)
 class Pace:
-    """Seconds a frame, of the processor and of the wall clock, the ratios to the base's, the share of the peak."""
+    """Seconds a frame, of the processor and of the wall clock, the ratios to the base's, the share of its dtype's peak
+    that the products reach which it really computes, and how many GFLOP they are."""
 
     processor_seconds: float
     wall_seconds: float
     ratio: float
     wall_ratio: float
     share_of_peak: float
+    gflop: float
 
 
 @dataclass(frozen=True)
-class Row:
+class ProfileTiming:
     """One contender: seconds a frame and how many times faster than the base, where it was timed; and how far its
     pictures are from the first row's: the worst error in [0, 1], the PSNR in dB, the worst in grey levels and the share
     of samples that differ by one; ``inexact`` is the worst error against float64, where that was asked for."""
@@ -79,10 +80,12 @@ class Report:
     weights: str
     gflop_per_frame: float
     peak_gflop_per_second: float
+    half_peak_gflop_per_second: float | None
+    gigabytes: dict[str, float]
     turns: int
     batch: int
     base: str
-    rows: tuple[Row, ...]
+    rows: tuple[ProfileTiming, ...]
     outside_share: float
     outside_profile: str
 
@@ -94,7 +97,7 @@ def main(words: list[str] | None = None) -> int:
         if options.reference:
             sizes_file(options.reference)  # before the networks are made
         require_device(options.device)
-        subject = make_subject(options.weights, max(options.turns * options.batch, options.film), options.device)
+        subject = make_case(options.weights, max(options.turns * options.batch, options.video), options.device)
         report = measure(subject, options)
     except UserError as problem:
         sys.stderr.write(f"benchmarks.render: {problem}\n")
@@ -117,7 +120,7 @@ def _options(words: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--profiles", nargs="+", choices=PROFILES, default=PROFILES, help="of ours (all)")
     parser.add_argument("--turns", type=int, default=5, help="how often each contender draws a frame (%(default)s)")
     parser.add_argument(
-        "--film", type=int, default=8, help="frames of the film that paste-back is timed on (%(default)s)"
+        "--video", "--film", type=int, default=8, help="frames of the video that paste-back is timed on (%(default)s)"
     )
     parser.add_argument("--exact", action="store_true", help="compare with float64 too; takes minutes and 8 GB")
     parser.add_argument("--device", default="cpu", help="where all of it runs (%(default)s)")
@@ -133,7 +136,7 @@ def _options(words: list[str] | None) -> argparse.Namespace:
 
 
 @torch.inference_mode()
-def measure(subject: Subject, options: argparse.Namespace) -> Report:
+def measure(subject: BenchmarkCase, options: argparse.Namespace) -> Report:
     """Time every contender and compare its pictures with the first one's."""
     before, face, device = load_average(), subject.face, torch.device(options.device)
     volume = move_to(face, subject.portrait.appearance[None])
@@ -155,38 +158,45 @@ def measure(subject: Subject, options: argparse.Namespace) -> Report:
             turn(name, i)
     drawn = {name: [torch.cat(turns[i]).float().cpu() for i in sorted(turns)] for name, turns in seen.items()}
     peak, flop = measured_peak(device), flop_per_frame(face.config)
+    half_peak = measured_peak(device, dtype=torch.bfloat16) if device.type == "cpu" and multiplies_bf16() else None
     first = next(iter(field))
     wrapper = device.type == "cuda" and "autocast" in times  # what the reference's users run on a card
     base = "autocast" if wrapper else first
-    quickest = min((name for name in options.profiles if name in times), key=lambda name: times[name].wall_median)
-    outside = outside_share(subject, options.film, quickest)
+    fastest = min((name for name in options.profiles if name in times), key=lambda name: times[name].wall_median)
+    outside = outside_share(subject, options.video, fastest)
     truth = exactly(face, volume, x_s, torch.cat(places[: options.turns])) if options.exact else None
     rows = []
     for name, one in field.items():
-        pace = _pace(times[name], times[base], options.batch, flop / peak, device) if one.timed else None
+        pace = None
+        if one.timed:
+            done = products_of(partial(one.draw, volume, x_s, places[0][:1]))
+            reached = half_peak if half_peak and name in ("half", "autocast") else peak
+            pace = _pace(times[name], times[base], options.batch, done / reached, device, done / 1e9)
         inexact = None if truth is None else compare(truth, list(torch.cat(drawn[name]).split(1)))[0]
-        rows.append(Row(one.title, pace, *compare(drawn[first], drawn[name]), inexact))
+        rows.append(ProfileTiming(one.title, pace, *compare(drawn[first], drawn[name]), inexact))
     return Report(
         options.command,
-        _machine(device),
+        machine_of(device),
         torch.__version__,
         options.threads,
         before,
         load_average(),
-        _sources(),
+        sources(),
         subject.name,
         flop / 1e9,
         peak / 1e9,
+        half_peak and half_peak / 1e9,
+        {TITLES[name]: gigabytes(face, name) for name in options.profiles},
         options.turns,
         options.batch,
         field[base].title,
         tuple(rows),
         outside,
-        quickest,
+        fastest,
     )
 
 
-def _pace(mine: Times, base: Times, frames: int, floor: float, device: torch.device) -> Pace:
+def _pace(mine: Times, base: Times, frames: int, floor: float, device: torch.device, gflop: float) -> Pace:
     """Of turns of ``frames`` frames, each of which takes ``floor`` seconds at the peak."""
     own = mine.median if device.type == "cpu" else mine.wall_median
     return Pace(
@@ -195,6 +205,7 @@ def _pace(mine: Times, base: Times, frames: int, floor: float, device: torch.dev
         base.median / mine.median,
         base.wall_median / mine.wall_median,
         floor * frames / own,
+        gflop,
     )
 
 
@@ -221,13 +232,13 @@ def compare(wanted: list[Tensor], got: list[Tensor]) -> tuple[float, float, int,
 def markdown(report: Report) -> str:
     """The report as a table."""
     lines = [
-        "| one frame, W and G | processor, s | wall, s | ratio | wall ratio | of peak | worst error | PSNR, dB |"
-        " grey levels | from float64 |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "| one frame, W and G | processor, s | wall, s | ratio | wall ratio | GFLOP | of peak | worst error |"
+        " PSNR, dB | grey levels | from float64 |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in report.rows:
         inexact = "" if row.inexact is None else f"{row.inexact:.1e}"
-        paced = " | | | |" if row.pace is None else _told(row.pace)
+        paced = " | | | | |" if row.pace is None else _told(row.pace)
         lines.append(
             f"| {row.name} | {paced} | {row.worst_error:.1e} | {min(row.psnr, 200):.1f} |"
             f" {row.worst_levels}, {row.levels_differ:.2%} of samples | {inexact} |"
@@ -235,12 +246,13 @@ def markdown(report: Report) -> str:
     lines += [
         "",
         f"Outside W and G (copies, paste-back, encoding): {report.outside_share:.1%} of the wall time of a pasted-back"
-        f" film, profile {report.outside_profile}.",
+        f" video, profile {report.outside_profile}.",
         "",
         f"Medians of {report.turns} alternating turns of {report.batch} frame(s) in one process; ratios against"
         f' "{report.base}", errors against the first row; a row without times was computed for its errors on a'
-        " machine that lacks the instructions; share of the peak by the plain networks'"
-        f" {report.gflop_per_frame:.0f} GFLOP and the {report.peak_gflop_per_second:.0f} GFLOP/s reached here."
+        " machine that lacks the instructions; share of the peak by the products really computed and the"
+        f" {report.peak_gflop_per_second:.0f} GFLOP/s that float32 reaches here{_half_peak(report)}; the plain networks"
+        f" compute {report.gflop_per_frame:.0f} GFLOP. Memory of W and G: {_told_memory(report)}."
         f" Weights: {report.weights}. {report.machine}, torch {report.torch}, {report.threads} thread(s); load average"
         f" {report.load_before:.1f} before, {report.load_after:.1f} after: other processes shared the machine, hence"
         f" processor time. Sources of playmate_core: {report.sources}.",
@@ -251,34 +263,21 @@ def markdown(report: Report) -> str:
     return "\n".join(lines)
 
 
+def _half_peak(report: Report) -> str:
+    if report.half_peak_gflop_per_second is None:
+        return ""
+    return f", for half precision the {report.half_peak_gflop_per_second:.0f} GFLOP/s of bfloat16"
+
+
+def _told_memory(report: Report) -> str:
+    return ", ".join(f"{title.removeprefix('ours, ')} {size:.2f} GB" for title, size in report.gigabytes.items())
+
+
 def _told(pace: Pace) -> str:
     return (
         f"{pace.processor_seconds:.4g} | {pace.wall_seconds:.4g} | {pace.ratio:.2f}x | {pace.wall_ratio:.2f}x |"
-        f" {pace.share_of_peak:.0%}"
+        f" {pace.gflop:.0f} | {pace.share_of_peak:.0%}"
     )
-
-
-def _machine(device: torch.device) -> str:
-    if device.type == "cuda":
-        return f"{torch.cuda.get_device_name(device)}, CUDA {torch.version.cuda}, {platform.system()}"
-    return f"{_processor()}, {platform.system()}, {torch.backends.cpu.get_cpu_capability()}"
-
-
-def _processor() -> str:
-    names = Path("/proc/cpuinfo")
-    if names.is_file():
-        for line in names.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
-
-
-def _sources() -> str:
-    """A digest of the core's sources: which code was measured, committed or not."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(playmate_core.__file__).parent.rglob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:12]
 
 
 if __name__ == "__main__":

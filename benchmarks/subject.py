@@ -32,7 +32,7 @@ SEEDED, BUNDLED = "seeded", "bundled"
 
 
 @dataclass(frozen=True)
-class Subject:
+class BenchmarkCase:
     """``face`` with its weights' ``name``, the ``portrait`` it read, and a ``motion`` away from its rest."""
 
     face: FaceModel
@@ -41,7 +41,7 @@ class Subject:
     motion: Motion
 
 
-def make_subject(weights: str, frames: int, device: str = "cpu") -> Subject:
+def make_case(weights: str, frames: int, device: str = "cpu") -> BenchmarkCase:
     """``weights``: SEEDED, BUNDLED, a folder of published files, or a recipe (.py with ``filled_state_dict``)."""
     if weights == BUNDLED:
         face, name = load_face(bundled("face.safetensors")), "bundled (FaceConfig.small)"
@@ -51,7 +51,7 @@ def make_subject(weights: str, frames: int, device: str = "cpu") -> Subject:
         face, name = _published(Path(weights)), f"published sizes, from {Path(weights).name}"
     face = face.eval().requires_grad_(False).to(device)
     portrait = read_portrait(face, read_picture(bundled("portrait.png")), "whole")
-    return Subject(face, name, portrait, _motion(portrait, frames))
+    return BenchmarkCase(face, name, portrait, _motion(portrait, frames))
 
 
 def _published(weights: Path) -> FaceModel:

@@ -18,13 +18,19 @@ from .runtime import explain_missing_package
 
 logger = logging.getLogger(__name__)
 
-#: Name among ComfyUI's input files, where Load Image and Load Audio look, -> the bundled file.
-INPUTS = {"playmate_portrait.png": "portrait.png", "playmate_speech.wav": "speech.wav"}
+#: Name among ComfyUI's input files, where Load Image, Load Audio and Load Video look, -> the bundled file.
+INPUTS = {
+    "playmate_portrait.png": "portrait.png",
+    "playmate_speech.wav": "speech.wav",
+    "playmate_driving.mp4": "driving.mp4",
+}
 
 
 def offer_inputs() -> None:
-    """Copy the picture and the voice among ComfyUI's input files, so that a workflow with pickers runs at once. A file
-    that is there already is left alone."""
+    """Copy picture, voice and driving video among ComfyUI's input files, so that a workflow with pickers runs at once.
+
+    A file that is there already is left alone.
+    """
     for name, file in INPUTS.items():
         path = Path(folder_paths.get_input_directory()) / name
         try:
@@ -68,5 +74,5 @@ class DemoMedia(io.ComfyNode):
     def execute(cls, seconds: float) -> io.NodeOutput:
         voice = read_sound(bundled("speech.wav"), rate=None)
         speech = Recording(voice.waveform[None], voice.rate).part(0.0, seconds)
-        picture, film = read_picture(bundled("portrait.png")), to_video(str(bundled("driving.mp4")))
-        return io.NodeOutput(to_image(picture), to_audio(speech), film)
+        picture, video = read_picture(bundled("portrait.png")), to_video(str(bundled("driving.mp4")))
+        return io.NodeOutput(to_image(picture), to_audio(speech), video)

@@ -18,6 +18,7 @@ from ..playmate_core.errors import UserError
 from ..playmate_core.face.fast import release
 from ..playmate_core.media.provenance import COMPOSITE, DRAWN, Mark
 from ..playmate_core.pipelines.recipe import recipe_text
+from ..playmate_core.rendering.device import BATCH_ON_CPU
 from ..playmate_core.rendering.render import RenderOptions
 from ..playmate_core.rendering.segments import RenderJob
 from ..playmate_core.rendering.write_video import Composition, portrait_job
@@ -29,8 +30,6 @@ from .saving import SAVED
 GIGABYTE = 1e9
 #: Bytes of memory reserved while drawing, for each pixel of a batch.
 BYTES_PER_PIXEL = 2000
-#: Frames at once on a processor: Cancel and the preview should not wait for more.
-BATCH_ON_CPU = 2
 
 
 @contextmanager
@@ -39,10 +38,10 @@ def render_job(
 ) -> Iterator[RenderJob]:
     """The video of a portrait under a motion while its face model is loaded; each batch is shown on the node."""
     on_cpu = model.patcher.load_device.type == "cpu"
-    batch = min(options.batch, BATCH_ON_CPU) if on_cpu else options.batch
+    batch = min(options.batch, BATCH_ON_CPU) if on_cpu else options.batch  # as the job will
     height, width = composition.size(portrait)
     with loaded(model, memory=batch * height * width * BYTES_PER_PIXEL) as (face,):
-        job = portrait_job(face, portrait, motion, replace(options, batch=batch), composition)
+        job = portrait_job(face, portrait, motion, options, composition)
         try:
             yield replace(job, draw=lambda *asked: bar.watched(job.draw(*asked)))
         finally:

@@ -36,8 +36,8 @@ class ComfyEncoder(HiddenStates):
         """ComfyUI has read the weights already."""
 
     def encode(self, samples: np.ndarray) -> Tensor:
-        heard = self.encoder.encode_audio(torch.from_numpy(samples)[None, None], SAMPLE_RATE)
-        states = (heard.get("encoded_audio_all_layers") or ())[1:]
+        encoded = self.encoder.encode_audio(torch.from_numpy(samples)[None, None], SAMPLE_RATE)
+        states = (encoded.get("encoded_audio_all_layers") or ())[1:]
         got = (len(states), states[-1].shape[-1] if states else 0)
         if got != (self.layers, self.width // 2):
             raise UserError(

@@ -54,8 +54,8 @@ class ExportMotion(io.ComfyNode):
     @classmethod
     @explain_missing_package
     def execute(cls, motion: Motion, format: str, filename_prefix: str) -> io.NodeOutput:
-        path, saved = output_file(filename_prefix, suffix_of(format))
-        save_motion_table(motion, path, format)
+        with output_file(filename_prefix, suffix_of(format)) as (path, saved):
+            save_motion_table(motion, path, format)
         SAVED.add(path)
         name = os.path.join(saved["subfolder"], saved["filename"])
         show_text(name)

@@ -9,17 +9,17 @@ from comfy_api.latest import io
 from ..playmate_core.detection.detectors import DETECTORS
 from ..playmate_core.diffusion.emotion_schedule import NO_EMOTION
 from ..playmate_core.diffusion.options import SamplingOptions
-from ..playmate_core.motion.pose_sources import Following
+from ..playmate_core.motion.pose_sources import FollowOptions
 from ..playmate_core.values import EMOTIONS, FPS
 from . import sockets
 
 #: What 1 on a node's smooth widget means.
-SMOOTHING = Following().smoothing
+SMOOTHING = FollowOptions().smoothing
 NAMES = [*EMOTIONS, NO_EMOTION]
 INTENSITY = {"default": 1.0, "min": 0.0, "max": 1.0, "step": 0.05}
 
 
-def film_inputs(whose: str) -> list[Any]:
+def video_inputs(whose: str) -> list[Any]:
     """The reader and the video inputs of a node that tracks one ``whose``: face or head."""
     return [
         sockets.Face.Input("face_model", tooltip="From Load Face Model."),

@@ -83,7 +83,7 @@ def add_route() -> None:
     @routes.post(ROUTE)
     async def answer(request: Any) -> Any:
         if server.prompt_queue.get_tasks_remaining():
-            return web.json_response({"said": "A graph is running."}, status=409)
+            return web.json_response({"said": "A graph is running.", "busy": True})
         if (request.content_length or 0) > _LONGEST:
             return web.json_response({"said": "The request is too long."}, status=413)
         try:
@@ -93,6 +93,6 @@ def add_route() -> None:
             return web.json_response({"said": "The request names no node and values."}, status=400)
         try:
             image = await asyncio.get_running_loop().run_in_executor(None, LIVE.redraw, node, values)
-        except UserError as refusal:
-            return web.json_response({"said": str(refusal)}, status=400)
+        except UserError as refusal:  # no error of the page: the graph may not have run yet
+            return web.json_response({"said": str(refusal)})
         return web.json_response({"image": image})

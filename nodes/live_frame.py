@@ -39,8 +39,8 @@ class LiveFrames:
         now = time.monotonic()
         if now - self._last >= INTERVAL:
             self._last = now
-            told = {"node": context.node_id, "prompt_id": context.prompt_id, "image": _data_url(picture)}
-            server.send_sync(EVENT, told, server.client_id)
+            event = {"node": context.node_id, "prompt_id": context.prompt_id, "image": _data_url(picture)}
+            server.send_sync(EVENT, event, server.client_id)
         return True
 
 

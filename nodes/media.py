@@ -65,7 +65,7 @@ def told_faces(
 def _expect_same_size(picture: Tensor, height: int, width: int) -> None:
     if (height, width) != tuple(picture.shape[:2]):
         raise UserError(
-            f"The landmarks were found in a {width} x {height} picture, but this one is {picture.shape[1]} x"
+            f"The landmarks were found in a picture of {width} x {height} pixels, but this one has {picture.shape[1]} x"
             f" {picture.shape[0]}; please look for them in the picture that is cropped."
         )
 
@@ -132,7 +132,7 @@ def to_audio(sound: Recording) -> dict[str, Any]:
     return {"waveform": torch.from_numpy(np.ascontiguousarray(sound.samples))[None], "sample_rate": sound.rate}
 
 
-def film(source: Any, fps: float = FPS) -> VideoSource:
+def video_source(source: Any, fps: float = FPS) -> VideoSource:
     """VIDEO, or IMAGE at ``fps``, as frames. A video on disk is read frame by frame and never held as a whole.
 
     Raises UserError where a VIDEO of another rate is given together with an ``fps`` other than the default.
@@ -150,12 +150,12 @@ def film(source: Any, fps: float = FPS) -> VideoSource:
     return VideoSource(_steady(colours(parts.images), rate), rate, len(parts.images))
 
 
-def _own_rate(own: float, told: float) -> float:
-    """The rate of a VIDEO; the widget's value counts as said only where it is not the one it begins with."""
-    if abs(told - FPS) > RATE_STEP and abs(told - own) > RATE_STEP:
+def _own_rate(own: float, given: float) -> float:
+    """The rate of a VIDEO; the widget's value counts as set only where it differs from its default."""
+    if abs(given - FPS) > RATE_STEP and abs(given - own) > RATE_STEP:
         raise UserError(
-            f"The video runs at {own:.6g} frames a second, but fps says {told:g}; please set fps back to {FPS:g}, since"
-            " it is only for a batch of pictures, or change the video's rate before it comes here."
+            f"The video runs at {own:.6g} frames a second, but fps says {given:g}; please set fps back to {FPS:g},"
+            " since it is only for a batch of pictures, or change the video's rate before it comes here."
         )
     return own
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..playmate_core.diffusion.model_controls import CONDITIONED_ON, EYES, SUBJECTS, ModelControls
+from ..playmate_core.diffusion.model_controls import CONDITIONED_ON, DRIVES, EYES, SUBJECTS, ModelControls
 from . import sockets
 
 AS_PUBLISHED = "as published"
@@ -40,6 +40,7 @@ def sampling_widgets() -> list[Any]:
         " face and pose."),
         _number("fade_out", 0.0, (0.0, 60.0, 0.1), "Ditto: seconds in which the motion returns to the picture's own"
         " face and pose at the end."),
+        _choice("drives", DRIVES, "Ditto: all (head and face) or face (the head keeps the picture's own pose)."),
     ]  # fmt: skip
 
 

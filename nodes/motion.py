@@ -17,8 +17,8 @@ from ..playmate_core.motion.pose import REFERENCES
 from ..playmate_core.values import FPS, AudioFeatures, Motion, Portrait
 from . import sockets
 from .drawing import gathered, refuse_too_many
-from .inputs import SMOOTHING, crop_input, film_inputs, fps_input, limit_input, smooth_input
-from .media import RATE_STEP, film, to_image
+from .inputs import SMOOTHING, crop_input, fps_input, limit_input, smooth_input, video_inputs
+from .media import RATE_STEP, to_image, video_source
 from .portrait import read_driving_frames
 from .runtime import Bar, Managed, explain_missing_package
 
@@ -43,7 +43,7 @@ class MotionFromVideo(io.ComfyNode):
             ["driving video", "reenactment", "performance capture"],
             description="Reads head and face of a film frame by frame, to let a portrait do the same, without audio.",
             inputs=[
-                *film_inputs("face"),
+                *video_inputs("face"),
                 sockets.Portrait.Input(
                     "portrait",
                     optional=True,
@@ -83,7 +83,7 @@ class MotionFromVideo(io.ComfyNode):
         crop: str,
         portrait: Portrait | None = None,
     ) -> io.NodeOutput:
-        seen = read_driving_frames(face_model, film(video, fps), crop)
+        seen = read_driving_frames(face_model, video_source(video, fps), crop)
         if portrait is None:
             return io.NodeOutput(seen)
         options = DrivingOptions(mode, reference, smoothing=smooth * SMOOTHING)

@@ -106,10 +106,10 @@ class EncodePortrait(io.ComfyNode):
             return io.NodeOutput(read_face_crop(face, crop, FaceLimits() if require_face else None).portrait)
 
 
-def read_driving_frames(model: Managed, film: VideoSource, crop: str) -> Motion:
+def read_driving_frames(model: Managed, video: VideoSource, crop: str) -> Motion:
     """Read the motion of a face in a video, with progress on the node."""
     with loaded(model) as (face,):
-        return read_timed_motion(face, film.frames, film.fps, crop, total=film.total, progress=Bar())
+        return read_timed_motion(face, video.frames, video.fps, crop, total=video.total, progress=Bar())
 
 
 def _widgets() -> list[Any]:

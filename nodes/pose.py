@@ -8,7 +8,7 @@ from comfy_api.latest import io
 
 from ..playmate_core.errors import UserError
 from ..playmate_core.interpolation import FITS
-from ..playmate_core.motion.pose import APPLY_MODES, TURNS, PoseAxes, apply_pose, fit, resample_pose
+from ..playmate_core.motion.pose import APPLY_MODES, ROTATION_ONLY, PoseAxes, apply_pose, fit, resample_pose
 from ..playmate_core.values import Motion, Pose
 from . import sockets
 from .pose_sources import pose_output
@@ -59,8 +59,8 @@ class ApplyPose(io.ComfyNode):
                     tooltip="Seconds to ease from the motion's own pose into this one.",
                 ),
                 _axis("rotation", True, "Take the pose's turns."),
-                _axis("translation", TURNS.translation, "Take where the head is in the picture."),
-                _axis("scale", TURNS.scale, "Take how large the head is."),
+                _axis("translation", ROTATION_ONLY.translation, "Take where the head is in the picture."),
+                _axis("scale", ROTATION_ONLY.scale, "Take how large the head is."),
             ],
             outputs=[sockets.Motion.Output(display_name="motion", tooltip="The same face on the other pose.")],
         )

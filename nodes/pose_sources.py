@@ -7,17 +7,17 @@ from typing import Any
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..playmate_core.motion.pose_sources import SEEN_FROM, Following, followed, posed, read_keys, written_pose
+from ..playmate_core.motion.pose_sources import SEEN_FROM, FollowOptions, follow_pose, posed, read_keys, written_pose
 from ..playmate_core.rendering.portrait import read_motion
 from ..playmate_core.values import Motion, Portrait, Pose
 from . import sockets
-from .inputs import SMOOTHING, crop_input, film_inputs, fps_input, smooth_input
-from .media import film, one_picture
+from .inputs import SMOOTHING, crop_input, fps_input, smooth_input, video_inputs
+from .media import one_picture, video_source
 from .portrait import read_driving_frames
 from .runtime import Managed, explain_missing_package, loaded
 from .widgets import verdict
 
-DEFAULTS = Following()
+DEFAULTS = FollowOptions()
 AROUND = "With a portrait connected, the numbers are counted from the pose in its picture, else from facing the camera."
 KEYS = "# seconds: pitch yaw roll\n0.0: 0 0 0\n1.0: 6 -15 0\n2.0: -4 15 5\n3.0: 0 0 0"
 
@@ -34,7 +34,7 @@ class PoseFromVideo(io.ComfyNode):
             ["head tracking", "driving video", "pose override"],
             description="Reads how the head moves in a video, to lay that movement on the portrait.",
             inputs=[
-                *film_inputs("head"),
+                *video_inputs("head"),
                 sockets.Portrait.Input(
                     "portrait", optional=True, tooltip="Who will follow; the movement then begins at its own pose."
                 ),
@@ -58,8 +58,8 @@ class PoseFromVideo(io.ComfyNode):
         crop: str,
         portrait: Portrait | None = None,
     ) -> io.NodeOutput:
-        seen = read_driving_frames(face_model, film(video, fps), crop)
-        return io.NodeOutput(followed(seen.pose, _rest_of(portrait), Following(seen_from, smooth * SMOOTHING)))
+        seen = read_driving_frames(face_model, video_source(video, fps), crop)
+        return io.NodeOutput(follow_pose(seen.pose, _rest_of(portrait), FollowOptions(seen_from, smooth * SMOOTHING)))
 
 
 class PoseFromImage(io.ComfyNode):
@@ -86,7 +86,7 @@ class PoseFromImage(io.ComfyNode):
     def execute(cls, face_model: Managed, image: Tensor, crop: str) -> io.NodeOutput:
         with loaded(face_model) as (face,):
             seen = read_motion(face, [one_picture(image)], crop=crop)
-        return io.NodeOutput(followed(seen.pose, None))
+        return io.NodeOutput(follow_pose(seen.pose, None))
 
 
 class PoseStatic(io.ComfyNode):

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..playmate_core.media.images import to_bytes
 from ..playmate_core.media.video_writer import VideoOptions
-from ..playmate_core.rendering.render import RenderOptions, paste_back
+from ..playmate_core.rendering.render import EXPRESSIONS, RenderOptions, paste_back
 from ..playmate_core.rendering.segments import VideoOutput, write_video
 from ..playmate_core.rendering.write_video import Composition
 from ..playmate_core.values import Motion, Portrait
@@ -167,8 +167,8 @@ def _scene_inputs() -> list[Any]:
         sockets.Motion.Input("motion", tooltip="What they do."),
         sockets.Choice(
             "expression",
-            options=["absolute", "relative", "auto"],
-            default="absolute",
+            options=list(EXPRESSIONS),
+            default=DEFAULTS.expression,
             tooltip="absolute: the motion's expression as it is. relative: its change, on top of the picture's own."
             " auto: relative for faces that the face model hardly knows.",
         ),

@@ -124,7 +124,9 @@ def _sampling_widgets() -> list[Any]:
             default=DEFAULTS.steps,
             min=1,
             max=1000,
-            tooltip="Steps of the diffusion. More is slower and rarely better.",
+            tooltip="Steps of the diffusion. With dpm++2m the motion is within 1 % of many steps from 30 on (Playmate)"
+            " and 50 (Ditto); nothing came that close within the 50 of JoyVASA (dpm++2m: 7 %). Measured on an ideal"
+            " denoiser, not on trained weights.",
         ),
         sockets.Choice(
             "sampler",

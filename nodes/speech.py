@@ -77,9 +77,9 @@ class EncodeAudio(io.ComfyNode):
         motion_model: MotionModel | None = None,
     ) -> io.NodeOutput:
         part = recording(audio).part(start, duration)
-        heard = part.delayed(offset) if offset else part
+        delayed = part.delayed(offset) if offset else part
         encoder = audio_encoder
         if encoder is None and motion_model is not None:
             encoder = motion_model.generator.encoder()
-        features = encoders.listen(encoder, heard, Bar())
+        features = encoders.listen(encoder, delayed, Bar())
         return io.NodeOutput(features, to_audio(part), part.seconds)

@@ -95,6 +95,7 @@ class Motion:
 
     @property
     def fps(self) -> float:
+        """Frames a second, as of the pose."""
         return self.pose.fps
 
     def with_pose(self, pose: Pose) -> Motion:

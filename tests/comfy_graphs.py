@@ -6,7 +6,7 @@ import copy
 import json
 from typing import Any
 
-from comfy_server import ROOT, SECONDS, SHORT, ComfyServer, Ended, Prompt
+from comfy_server import ROOT, SHORT, ComfyServer, Ended, Prompt
 
 from playmate_core.motion.motion_file import load_motion_clip
 from playmate_core.values import Motion
@@ -15,12 +15,13 @@ TINY = {
     "PlaymateLoadFaceModel.file": "tiny_face.safetensors",
     "PlaymateLoadMotionModel.file": "tiny_motion.safetensors",
     "PlaymateLoadMotionModel.emotion": "tiny_emotion.safetensors",
-    "PlaymateDemoMedia.seconds": SECONDS,
     "LoadAudio.audio": SHORT,
     "PlaymateSampleMotion.steps": 2,
     "PlaymateEncodePortrait.require_face": False,
     "PlaymateTalk.require_face": False,
 }
+#: All five seconds of the bundled speech.
+WHOLE = {"LoadAudio.audio": "playmate_speech.wav"}
 
 
 def graph(name: str, settings: dict[str, Any] | None = None) -> Prompt:

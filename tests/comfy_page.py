@@ -9,6 +9,7 @@ import contextlib
 import importlib.util
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,6 +34,11 @@ SETTINGS = {
 }
 WINDOW = {"width": 1600, "height": 900}
 WAIT = 180_000  # ms; the machine may be busy
+#: What the core says of itself when a server shows an older frontend than it asks for; all of the box, and no more.
+OUTDATED = re.compile(
+    r"(?:Alert\s+)?Version Compatibility Warning:?\s+Frontend version [\d.]+ is outdated\. Backend requires "
+    r"(?:version )?[\d.]+ or higher\.(?:\s+Visit https://docs\.comfy\.org/\S+ for update instructions\.)?"
+)
 APP = "const app = window.app ?? window.comfyAPI?.app?.app;"
 LOADED = f"kind => {{ {APP} return Boolean(app?.canvas && window.LiteGraph?.registered_node_types?.[kind]); }}"
 OPEN = f"async ([graph, name]) => {{ {APP} await app.loadGraphData(graph, true, true, name); }}"
@@ -76,8 +82,8 @@ APP_MODE = f"async () => {{ {APP} await app.extensionManager.command.execute('Co
 FORM = "() => [...document.querySelectorAll('[data-testid=app-mode-widget-item]')].map(item => item.innerText)"
 #: The newest frame is shown while a node renders.
 FRAME_SHOWN = "() => [...document.querySelectorAll('img.playmate-live-frame')].some(image => image.naturalWidth > 0)"
-#: The film of that name can be played, and no still is shown where it should be.
-FILM = """name => {
+#: The video of that name can be played, and no still is shown where it should be.
+VIDEO_SHOWN = """name => {
     const plays = video => video.readyState >= 2 && video.videoWidth > 0 && video.currentSrc.includes(name);
     return [...document.querySelectorAll('video')].some(plays) && !document.querySelector('img.playmate-live-frame');
 }"""
@@ -163,6 +169,7 @@ class ComfyPage:
         self.page.evaluate(SETTLED)
         seen = self.page.evaluate(SEEN)
         lists = {name: tuple(seen[name]) for name in ("missing", "red", "odd", "boxes")}
+        lists["boxes"] = tuple(box for box in lists["boxes"] if not OUTDATED.fullmatch(box))
         return Seen(**lists, console=tuple(self._console), prompt=seen["prompt"])
 
     def form(self) -> list[str]:
@@ -183,12 +190,12 @@ class ComfyPage:
         self.page.keyboard.press("Escape")
         return said
 
-    def run(self, values: Mapping[str, Any], film: str) -> None:
-        """Set widgets ("class.widget"), press Run, and wait until frames are shown and then a film named ``film``..."""
+    def run(self, values: Mapping[str, Any], video: str) -> None:
+        """Set widgets ("class.widget"), press Run, and wait for frames and then a video named ``video``..."""
         self.page.evaluate(SET, dict(values))
         self.page.evaluate(RUN)
         self.page.wait_for_function(FRAME_SHOWN, timeout=5 * WAIT)
-        self.page.wait_for_function(FILM, arg=film, timeout=5 * WAIT)
+        self.page.wait_for_function(VIDEO_SHOWN, arg=video, timeout=5 * WAIT)
 
     def picture(self, path: Path) -> None:
         """The window with the whole graph in it, as PNG."""

@@ -8,7 +8,7 @@ import torch
 from generator_models import write_ditto, write_ditto_encoder, write_joyvasa
 from torch import Tensor
 
-from benchmarks.generator_steps import filled
+from benchmarks.generator_steps import randomised
 from playmate_core.diffusion.ditto.config import DittoConfig
 from playmate_core.diffusion.ditto.network import DittoNetwork
 from playmate_core.diffusion.joyvasa.config import JoyVasaConfig
@@ -20,7 +20,7 @@ def joyvasa_tensors() -> dict[str, Tensor]:
 
     torch.manual_seed(1)
     encoder = {f"audio_encoder.{key}": value for key, value in HubertModel(HubertConfig()).state_dict().items()}
-    return {**filled(JoyVasaNetwork(JoyVasaConfig())).state_dict(), **encoder}
+    return {**randomised(JoyVasaNetwork(JoyVasaConfig())).state_dict(), **encoder}
 
 
 def write_models(name: str, models: Path, runtime: Path) -> None:
@@ -28,5 +28,5 @@ def write_models(name: str, models: Path, runtime: Path) -> None:
         write_joyvasa(models / "joyvasa", joyvasa_tensors())
     else:
         config = DittoConfig()
-        write_ditto(models / "ditto", filled(DittoNetwork(config)).state_dict())
+        write_ditto(models / "ditto", randomised(DittoNetwork(config)).state_dict())
         write_ditto_encoder(models / "ditto", runtime, config.condition - 79)

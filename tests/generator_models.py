@@ -25,9 +25,9 @@ DITTO = DittoConfig(condition=24 + 79, width=32, feed_forward=64, encoder_layers
 
 def random_state(module: nn.Module, seed: int) -> OrderedDict[str, Tensor]:
     """Small random parameters that are no module's defaults."""
-    chance = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)
     return OrderedDict(
-        (key, 0.2 * torch.randn(value.shape, generator=chance)) for key, value in module.state_dict().items()
+        (key, 0.2 * torch.randn(value.shape, generator=generator)) for key, value in module.state_dict().items()
     )
 
 
@@ -64,8 +64,8 @@ def joyvasa_tensors(config: JoyVasaConfig = JOYVASA) -> OrderedDict[str, Tensor]
 
 
 def template_arrays() -> dict[str, np.ndarray]:
-    chance = np.random.default_rng(5)
-    made = {name: chance.uniform(-0.02, -0.01, length).astype(np.float32) for name, length in ENTRIES.items()}
+    generator = np.random.default_rng(5)
+    made = {name: generator.uniform(-0.02, -0.01, length).astype(np.float32) for name, length in ENTRIES.items()}
     for name in made:
         if name.startswith(("max", "std")):
             made[name] = -made[name]
@@ -96,9 +96,9 @@ def ditto_tensors() -> OrderedDict[str, Tensor]:
 
 
 def character() -> dict[str, Any]:
-    chance = np.random.default_rng(7)
+    generator = np.random.default_rng(7)
     shapes = {"scale": (1, 1), "t": (1, 3), "exp": (1, 63), "kp": (1, 63), "pitch": (1, 66), "yaw": (1, 66)}
-    frame = {name: chance.uniform(-0.1, 0.1, shape).astype(np.float32) for name, shape in shapes.items()}
+    frame = {name: generator.uniform(-0.1, 0.1, shape).astype(np.float32) for name, shape in shapes.items()}
     frame |= {"roll": frame["yaw"] * 0.5, "scale": np.float32([[1.3]])}
     eyes = {"eye_open_lst": np.full((1, 2), 0.6, np.float32), "eye_ball_lst": np.zeros((1, 6), np.float32)}
     return {"x_s_info_lst": [frame], "sc": frame["kp"].reshape(-1), **eyes}
@@ -106,12 +106,12 @@ def character() -> dict[str, Any]:
 
 def ditto_run() -> dict[str, Any]:
     """Run-time defaults as in the published configuration."""
-    chance = np.random.default_rng(6)
+    generator = np.random.default_rng(6)
     limits = np.stack([np.full(265, -2), np.full(265, 2), np.zeros(265), np.zeros(265)]).astype(np.float32)
     return {
         "online_mode": False,
-        "emo": chance.uniform(0, 0.3, (7, 8)).astype(np.float32),
-        "delta_eye_arr": chance.uniform(-0.01, 0.01, (15, 63)).astype(np.float32),
+        "emo": generator.uniform(0, 0.3, (7, 8)).astype(np.float32),
+        "delta_eye_arr": generator.uniform(-0.01, 0.01, (15, 63)).astype(np.float32),
         "v_min_max_for_clip": limits,
         "ch_info": character(),
         "overlap_v2": 10,

@@ -1,4 +1,4 @@
-"""Small films and recordings as recorders, editors and accidents leave them, made with PyAV."""
+"""Small videos and recordings as recorders, editors and accidents leave them, made with PyAV."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Track:
     hole: tuple[float, float] = (0.0, 0.0)
 
 
-def make_film(
+def make_video(
     path: Path,
     times: Sequence[float] = tuple(i / 25 for i in range(50)),
     tracks: Sequence[Track] = (),
@@ -62,7 +62,7 @@ def make_film(
     options: dict[str, str] | None = None,
     titles: Path | None = None,
 ) -> Path:
-    """A film with pictures at ``times`` seconds and ``tracks`` of sound; ``setup`` is given the video stream.
+    """A video with pictures at ``times`` seconds and ``tracks`` of sound; ``setup`` is given the video stream.
     ``titles`` is a file of subtitles."""
     with av.open(str(path), "w", options=options or {}) as container:
         packets: list[Any] = []

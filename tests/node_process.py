@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+#: No byte code beside the sources, and no timed trial, whose answer would differ from that of the test's own process.
+QUIET = {"PYTHONDONTWRITEBYTECODE": "1", "PLAYMATE_TRIALS": "0"}
 
 
 def in_subprocess(script: str, folder: Path) -> str:
@@ -19,7 +21,7 @@ def in_subprocess(script: str, folder: Path) -> str:
     done = subprocess.run(
         [sys.executable, "-c", head + script],
         cwd=folder,
-        env={**kept, "HOME": str(folder), "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"},
+        env={**kept, "HOME": str(folder), "OMP_NUM_THREADS": "1", **QUIET},
         capture_output=True,
         text=True,
         timeout=300,

@@ -1,4 +1,4 @@
-"""About thirty small films in the six layouts and a plain folder, each with what `prepare` has to make of it."""
+"""About thirty small videos in the six layouts and a plain folder, each with what `prepare` has to make of it."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from prepare_films import HEIGHT, WIDTH, Film, beside, drawn, marked, voice_of, write_film, write_sound
+from prepare_videos import HEIGHT, WIDTH, VideoSpec, beside, drawn, marked, voice_of, write_sound, write_video
 
 
 @dataclass(frozen=True)
 class Wanted:
     """What has to come of one clip: the ``reason`` it is rejected for, or whose motion (``seed``, from frame ``first``,
-    of a film of about ``seconds``) is in it, and a ``flag``."""
+    of a video of about ``seconds``) is in it, and a ``flag``."""
 
     reason: str = ""
     seed: int = -1
@@ -30,30 +30,30 @@ Answers = dict[str, list[Wanted]]
 
 
 def unmarked(frames: Sequence[NDArray[np.uint8]], first: int, count: int) -> Iterator[NDArray[np.uint8]]:
-    """The film with its face out of sight for a while."""
+    """The video with its face out of sight for a while."""
     for index, picture in enumerate(frames):
         yield marked(picture) if first <= index < first + count else picture
 
 
 def plain(root: Path) -> Answers:
-    write_film(root / "steady.mp4", drawn(0), voice_of(0))
-    write_film(root / "again.mp4", drawn(0), voice_of(0))
-    write_film(root / "tv.mp4", drawn(1, 30.0), voice_of(1), Film(Fraction(30)))
-    write_film(root / "cinema.mp4", drawn(2, 24000 / 1001), voice_of(2), Film(Fraction(24000, 1001)))
+    write_video(root / "steady.mp4", drawn(0), voice_of(0))
+    write_video(root / "again.mp4", drawn(0), voice_of(0))
+    write_video(root / "tv.mp4", drawn(1, 30.0), voice_of(1), VideoSpec(Fraction(30)))
+    write_video(root / "cinema.mp4", drawn(2, 24000 / 1001), voice_of(2), VideoSpec(Fraction(24000, 1001)))
     uneven = [index for index in range(len(drawn(3))) if index % 5 != 3]
-    write_film(
-        root / "uneven.mp4", [drawn(3)[i] for i in uneven], voice_of(3), Film(times=tuple(i / 25 for i in uneven))
+    write_video(
+        root / "uneven.mp4", [drawn(3)[i] for i in uneven], voice_of(3), VideoSpec(times=tuple(i / 25 for i in uneven))
     )
-    write_film(root / "cut.mp4", [*drawn(4), *drawn(0)], np.concatenate([voice_of(4), voice_of(0)]))
-    write_film(root / "two.mp4", beside(drawn(0), drawn(1)), voice_of(0))
-    write_film(root / "mute.mp4", drawn(0), None)
-    write_film(root / "late.mp4", drawn(4), voice_of(4), Film(delay=5 / 25))
-    write_film(root / "silent.mp4", drawn(1), np.zeros_like(voice_of(1)))
-    write_film(root / "frozen.mp4", [drawn(2)[10]] * len(drawn(2)), voice_of(2))
-    write_film(root / "lost8.mp4", list(unmarked(drawn(1), 30, 8)), voice_of(1))
-    write_film(root / "lost3.mp4", list(unmarked(drawn(3), 30, 3)), voice_of(3))
-    write_film(root / "phone.mp4", drawn(2), voice_of(2), Film(turned=True))
-    write_film(root / "short.mp4", drawn(0)[:50], voice_of(0)[:32000])
+    write_video(root / "cut.mp4", [*drawn(4), *drawn(0)], np.concatenate([voice_of(4), voice_of(0)]))
+    write_video(root / "two.mp4", beside(drawn(0), drawn(1)), voice_of(0))
+    write_video(root / "mute.mp4", drawn(0), None)
+    write_video(root / "late.mp4", drawn(4), voice_of(4), VideoSpec(delay=5 / 25))
+    write_video(root / "silent.mp4", drawn(1), np.zeros_like(voice_of(1)))
+    write_video(root / "frozen.mp4", [drawn(2)[10]] * len(drawn(2)), voice_of(2))
+    write_video(root / "lost8.mp4", list(unmarked(drawn(1), 30, 8)), voice_of(1))
+    write_video(root / "lost3.mp4", list(unmarked(drawn(3), 30, 3)), voice_of(3))
+    write_video(root / "phone.mp4", drawn(2), voice_of(2), VideoSpec(turned=True))
+    write_video(root / "short.mp4", drawn(0)[:50], voice_of(0)[:32000])
     whole = (root / "steady.mp4").read_bytes()
     (root / "broken.mp4").write_bytes(whole[: len(whole) // 2])
     (root / "empty.mp4").write_bytes(b"")
@@ -83,8 +83,8 @@ def plain(root: Path) -> Answers:
 
 def avspeech(root: Path) -> Answers:
     seconds = len(drawn(3)) / 25
-    write_film(root / "twofaces001.mp4", beside(drawn(2), drawn(3)), voice_of(3))
-    write_film(root / "cutoutfilm1_12.340000.mp4", drawn(1), voice_of(1))
+    write_video(root / "twofaces001.mp4", beside(drawn(2), drawn(3)), voice_of(3))
+    write_video(root / "cutoutfilm1_12.340000.mp4", drawn(1), voice_of(1))
     (root / "avspeech_train.csv").write_text(
         f"twofaces001,0.0,{seconds},0.75,0.5\n"
         f"twofaces001,0.0,{seconds},0.25,0.5\n"
@@ -102,8 +102,8 @@ def avspeech(root: Path) -> Answers:
 
 
 def celebvtext(root: Path) -> Answers:
-    write_film(root / "raw" / "celebritiesA.mp4", beside(drawn(1), drawn(4)), voice_of(4))
-    write_film(root / "celebritiesB_7.mp4", drawn(0), voice_of(0))
+    write_video(root / "raw" / "celebritiesA.mp4", beside(drawn(1), drawn(4)), voice_of(4))
+    write_video(root / "celebritiesB_7.mp4", drawn(0), voice_of(0))
     box = {"top": 0, "bottom": 1070, "left": 1300, "right": 2500}  # pixels of a download of 1080 lines or more
     clips = {
         "celebritiesA_0": {
@@ -121,7 +121,7 @@ def celebvtext(root: Path) -> Answers:
 
 
 def acappella(root: Path) -> Answers:
-    write_film(root / "singerfilm1.mp4", drawn(5, seconds=5.2), voice_of(5, seconds=5.2))
+    write_video(root / "singerfilm1.mp4", drawn(5, seconds=5.2), voice_of(5, seconds=5.2))
     (root / "train.csv").write_text(
         "ID,Repeat,Init,Fin,Length (s),Face_IDs,Face Crop Region,Song Name,Link,Comments,Singer,Language,Gender\n"
         "singerfilm1,0,0.01,0.05,4,,,Song,x,,Ann,English,Female\n"
@@ -130,10 +130,10 @@ def acappella(root: Path) -> Answers:
 
 
 def mead(root: Path) -> Answers:
-    write_film(root / "M003/video/front/happy/level_2/001.mp4", drawn(1, 30.0), None, Film(Fraction(30)))
+    write_video(root / "M003/video/front/happy/level_2/001.mp4", drawn(1, 30.0), None, VideoSpec(Fraction(30)))
     write_sound(root / "M003/audio/happy/level_2/001.m4a", voice_of(1))
-    write_film(root / "W009/video/front/neutral/level_1/001.mp4", drawn(3), voice_of(3))
-    write_film(root / "W009/video/front/sad/level_1/001.mp4", drawn(2), None)
+    write_video(root / "W009/video/front/neutral/level_1/001.mp4", drawn(3), voice_of(3))
+    write_video(root / "W009/video/front/sad/level_1/001.mp4", drawn(2), None)
     return {
         "M003/video/front/happy/level_2/001.mp4": [Wanted(seed=1, flag="resampled")],
         "W009/video/front/neutral/level_1/001.mp4": [Wanted(seed=3)],
@@ -142,16 +142,16 @@ def mead(root: Path) -> Answers:
 
 
 def mafw(root: Path) -> Answers:
-    write_film(root / "clips/00001.mp4", drawn(0), voice_of(0))
+    write_video(root / "clips/00001.mp4", drawn(0), voice_of(0))
     noise = np.random.default_rng(0).normal(0, 2000, len(voice_of(4))).astype(np.int16)
-    write_film(root / "clips/00002.mp4", drawn(4), noise)
+    write_video(root / "clips/00002.mp4", drawn(4), noise)
     (root / "single_label.txt").write_text("00001.mp4\thappiness\tx\ty\n00002.mp4\tanxiety\tx\ty\n")
     return {"mafw/00001": [Wanted(seed=0)], "mafw/00002": [Wanted("little_speech")]}
 
 
 def hdtf(root: Path) -> Answers:
-    write_film(root / "WDA_JaneDoe0.mp4", drawn(5, seconds=5.2), voice_of(5, seconds=5.2))
-    write_film(root / "RD_Radio1_000.mp4", drawn(2), voice_of(2))
+    write_video(root / "WDA_JaneDoe0.mp4", drawn(5, seconds=5.2), voice_of(5, seconds=5.2))
+    write_video(root / "RD_Radio1_000.mp4", drawn(2), voice_of(2))
     (root / "WDA_annotion_time.txt").write_text("JaneDoe0.mp4 00:01-00:05\n")
     double = f"JaneDoe0_0.mp4 {2 * (WIDTH - HEIGHT) // 2} {2 * HEIGHT} 0 {2 * HEIGHT}\n"
     (root / "WDA_crop_wh.txt").write_text(double)

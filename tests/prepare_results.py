@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 from prepare_corpora import CORPORA, Answers
-from prepare_films import marks
+from prepare_videos import marks
 
 from training.prepare import PrepareConfig, prepare
 from training.prepare.filters import Limits
@@ -30,14 +30,14 @@ LIMITS = Limits(face_px=60)
 
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Answers]]:
-    """Every layout, its films drawn and prepared once."""
+    """Every layout, its videos drawn and prepared once."""
     torch.set_num_threads(1)
     root, made = tmp_path_factory.mktemp("prepare"), {}
     for name, make in CORPORA.items():
         source = root / name / "source"
         answers = make(source)
         labels = root / name / "labels.csv"
-        workers = 2 if name == "plain" else 1  # a worker's start costs more than two films
+        workers = 2 if name == "plain" else 1  # a worker's start costs more than two videos
         config = PrepareConfig(str(source), name, str(root / name / "data"), limits=LIMITS, workers=workers)
         prepare(replace(config, labels=str(labels) if labels.is_file() else ""), marks)
         made[name] = (root / name / "data", answers)
@@ -49,7 +49,7 @@ import sys
 sys.path[:0] = [{tests!r}, {root!r}]
 from pathlib import Path
 from prepare_results import config_for
-from prepare_films import marks
+from prepare_videos import marks
 from training.prepare import prepare
 if __name__ == "__main__":
     prepare(config_for(Path({source!r}), Path({out!r})), marks)

@@ -13,7 +13,7 @@ from motion_models import AUDIO, SMALL, WINDOW, controller, denoiser, rest
 from portrait_videos import write
 from torch import Tensor
 
-from playmate_core.diffusion.denoiser import MotionConfig, MotionDenoiser, Prepared, WindowContext
+from playmate_core.diffusion.denoiser import MotionConfig, MotionDenoiser, PreparedConditions, WindowContext
 from playmate_core.diffusion.emotion import EmotionController
 from playmate_core.diffusion.generate import generate
 from playmate_core.diffusion.options import SamplingOptions
@@ -47,12 +47,12 @@ class Repeats(MotionDenoiser):
         super().__init__(config)
         self.eval().requires_grad_(False)
 
-    def prepare(self, context: WindowContext) -> Prepared:
+    def prepare(self, context: WindowContext) -> PreparedConditions:
         heard = torch.zeros(*context.audio.shape[:2], self.config.width)
         heard[..., 0] = context.audio[..., 0, 0]
-        return Prepared(heard, context.previous, context.identity, None, None)
+        return PreparedConditions(heard, context.previous, context.identity, None, None)
 
-    def run(self, noisy: Tensor, t: Tensor, prepared: Prepared) -> Tensor:
+    def run(self, noisy: Tensor, t: Tensor, prepared: PreparedConditions) -> Tensor:
         return prepared.audio
 
     def expression_head(self, hidden: Tensor) -> Tensor:
@@ -115,7 +115,7 @@ def test_the_head_moves_by_the_spread_its_model_was_normalised_with(normalisatio
     torch.testing.assert_close(pose.rotation - prior.mean[:3].float(), 0.5 * stds[named][:3][None], atol=1e-5, rtol=0)
 
 
-# Videos: each frame is drawn as bright as its own motion says, and each frame of a film shows its own number.
+# Videos: each frame is drawn as bright as its own motion says, and each frame of a video shows its own number.
 
 PART, SHOWN = 7, 25
 
@@ -152,7 +152,7 @@ def stop_in_the_second_part(stage: str, done: int, total: int) -> None:
 
 @pytest.fixture
 def numbered(tmp_path: Path) -> Path:
-    """A film twice as wide as high, as bright as each frame's number."""
+    """A video twice as wide as high, as bright as each frame's number."""
     path = tmp_path / "numbered.mp4"
     with VideoWriter(path, 25.0) as video:
         for i in range(SHOWN):
@@ -197,13 +197,13 @@ def test_every_part_of_a_long_animation_begins_at_its_own_frame(
     animate(request)
     height, width = next(read_frames(out)).picture.shape[:2]
     assert numbers_at(out, height // 2, width // 2) == list(range(SHOWN))
-    if portrait == "film":  # beside the square of the face it is the film itself
+    if portrait == "film":  # beside the square of the face it is the video itself
         assert numbers_at(out, height // 2, 4) == list(range(SHOWN))
 
 
 @pytest.mark.parametrize("first", [0.0, 0.04, 1.5])
-def test_a_film_is_timed_from_its_first_frame(tmp_path: Path, tiny_face: Path, numbered: Path, first: float) -> None:
-    """Cut films often begin later than at 0: their frames, and the motion read of them, do not."""
+def test_a_video_is_timed_from_its_first_frame(tmp_path: Path, tiny_face: Path, numbered: Path, first: float) -> None:
+    """Cut videos often begin later than at 0: their frames, and the motion read of them, do not."""
     later = tmp_path / "later.mkv"  # an mp4 would hide the gap in its edit list
     with av.open(str(numbered)) as source, av.open(str(later), "w") as target:
         stream = target.add_stream_from_template(source.streams.video[0])

@@ -1,4 +1,4 @@
-"""A portrait follows a film: whole runs on a tiny face, any frame rate, and films with gaps, two faces or no sound."""
+"""A portrait follows a video: whole runs on a tiny face, any frame rate, gaps, two faces or no sound."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from driven_films import PLAIN, film, motion_clip, pictures, request, scene  # noqa: F401
+from driven_videos import PLAIN, motion_clip, pictures, request, scene, video  # noqa: F401
 
 from playmate_core.errors import UserError
 from playmate_core.media.images import read_picture
@@ -25,11 +25,11 @@ POSE_ONLY = DrivingOptions(regions=Regions(lips=0.0, eyes=0.0, expression=0.0))
 
 
 @pytest.mark.parametrize("fps", [24.0, 25.0, 30000 / 1001, 60.0])
-def test_a_film_drives_at_its_rate_and_shows_at_any(
-    tmp_path: Path, tiny_face: Path, portrait_picture: Path, film: Path, fps: float
+def test_a_video_drives_at_its_rate_and_shows_at_any(
+    tmp_path: Path, tiny_face: Path, portrait_picture: Path, video: Path, fps: float
 ) -> None:
     out = tmp_path / "out.mp4"
-    report = animate(request(portrait_picture, film, out, tiny_face, fps=fps))
+    report = animate(request(portrait_picture, video, out, tiny_face, fps=fps))
     facts, shown = video_facts(out), pictures(out)
     assert report.frames == len(shown) == round(10 * fps / 30) and facts.fps == pytest.approx(fps, rel=1e-5)
     assert (facts.width, facts.height) == (96, 96) and has_sound(out)
@@ -37,12 +37,12 @@ def test_a_film_drives_at_its_rate_and_shows_at_any(
 
 
 def test_the_three_commands_agree(
-    tmp_path: Path, tiny_face: Path, portrait_picture: Path, film: Path, motion_clip: Path
+    tmp_path: Path, tiny_face: Path, portrait_picture: Path, video: Path, motion_clip: Path
 ) -> None:
     """FrameInterpolation a motion into a file and rendering that is what animate does at once, to the last bit."""
     read = load_motion_clip(motion_clip)
     assert len(read.motion) == 10 and read.motion.fps == 30 and read.source == "driving.mp4"
-    animate(request(portrait_picture, film, tmp_path / "a.mp4", tiny_face))
+    animate(request(portrait_picture, video, tmp_path / "a.mp4", tiny_face))
     animate(request(portrait_picture, motion_clip, tmp_path / "b.mp4", tiny_face))
     assert not has_sound(tmp_path / "b.mp4")
     for one, other in zip(pictures(tmp_path / "a.mp4"), pictures(tmp_path / "b.mp4"), strict=True):
@@ -50,11 +50,11 @@ def test_the_three_commands_agree(
 
 
 @pytest.mark.parametrize("portrait", ["picture", "film"])
-def test_a_picture_drives(tmp_path: Path, tiny_face: Path, portrait_picture: Path, film: Path, portrait: str) -> None:
-    """A picture is held under it for a second, a film moves on; what is not the driver's stays the portrait's."""
+def test_a_picture_drives(tmp_path: Path, tiny_face: Path, portrait_picture: Path, video: Path, portrait: str) -> None:
+    """A picture is held under it for a second, a video moves on; what is not the driver's stays the portrait's."""
     out, driver = tmp_path / "out.mp4", tmp_path / "driver.png"
     cv2.imwrite(str(driver), scene(3))
-    driven = portrait_picture if portrait == "picture" else film
+    driven = portrait_picture if portrait == "picture" else video
     report = animate(request(driven, driver, out, tiny_face, crop="whole", fps=30.0))
     shown = pictures(out)
     assert report.frames == len(shown) == (30 if portrait == "picture" else 10)
@@ -82,7 +82,7 @@ def test_the_mask_says_where_the_picture_may_change(
         animate(request(portrait_picture, motion_clip, tmp_path / "o.mp4", tiny_face, mask=tmp_path / "mask.png"))
 
 
-def test_stopping_leaves_nothing(tmp_path: Path, tiny_face: Path, portrait_picture: Path, film: Path) -> None:
+def test_stopping_leaves_nothing(tmp_path: Path, tiny_face: Path, portrait_picture: Path, video: Path) -> None:
     def stop_at(stage: str) -> Any:
         def stop(name: str, done: int, total: int) -> None:
             if name == stage:
@@ -92,23 +92,23 @@ def test_stopping_leaves_nothing(tmp_path: Path, tiny_face: Path, portrait_pictu
 
     for stage in ("read driving video", "render and encode"):
         with pytest.raises(KeyboardInterrupt):
-            animate(request(portrait_picture, film, tmp_path / "o.mp4", tiny_face), stop_at(stage))
+            animate(request(portrait_picture, video, tmp_path / "o.mp4", tiny_face), stop_at(stage))
     with pytest.raises(KeyboardInterrupt):
-        extract(film, tmp_path / "m.safetensors", PLAIN, tiny_face, progress=stop_at("read motion"))
+        extract(video, tmp_path / "m.safetensors", PLAIN, tiny_face, progress=stop_at("read motion"))
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.fixture
-def broken(tmp_path: Path, film: Path) -> Iterator[dict[str, Path]]:
+def broken(tmp_path: Path, video: Path) -> Iterator[dict[str, Path]]:
     names = {name: tmp_path / name for name in ("empty.mp4", "half.mp4", "text.mp4", "mask.png")}
     names["empty.mp4"].touch()
-    names["half.mp4"].write_bytes(film.read_bytes()[:2000])
-    names["text.mp4"].write_text("no film at all")
+    names["half.mp4"].write_bytes(video.read_bytes()[:2000])
+    names["text.mp4"].write_text("no video at all")
     yield names
 
 
 def test_mistakes_are_told_before_the_slow_part(
-    tmp_path: Path, tiny_face: Path, portrait_picture: Path, film: Path, motion_clip: Path, broken: dict[str, Path]
+    tmp_path: Path, tiny_face: Path, portrait_picture: Path, video: Path, motion_clip: Path, broken: dict[str, Path]
 ) -> None:
     out = tmp_path / "o.mp4"
     for driving, says in (
@@ -121,7 +121,7 @@ def test_mistakes_are_told_before_the_slow_part(
         with pytest.raises(UserError, match=says):
             extract(driving, tmp_path / "m.safetensors", PLAIN, tiny_face)
     copy = tmp_path / "copy.mp4"
-    copy.write_bytes(film.read_bytes())
+    copy.write_bytes(video.read_bytes())
     for changes, says in (
         ({"output": copy, "driving": copy}, "would overwrite"),
         ({"fps": 0.0}, "1 to 240"),
@@ -130,7 +130,7 @@ def test_mistakes_are_told_before_the_slow_part(
         ({"output": tmp_path / "o.avi"}, "must end in .mp4"),
         ({"how": DrivingOptions(close_lips=True)}, "how open they are"),
     ):
-        facts: dict[str, Any] = {"portrait": portrait_picture, "driving": film, "output": out, "weights": tiny_face}
+        facts: dict[str, Any] = {"portrait": portrait_picture, "driving": video, "output": out, "weights": tiny_face}
         with pytest.raises(UserError, match=says):
             animate(request(**{**facts, **changes}))
     assert not out.exists() and not (tmp_path / "m.safetensors").exists()
@@ -143,7 +143,7 @@ def test_a_motion_of_other_keypoints_moves_the_head_alone(
     clip = load_motion_clip(motion_clip)
     save_motion_clip(replace(clip, motion=replace(clip.motion, keypoint_space="liveportrait")), theirs)
     animate(request(portrait_picture, motion_clip, ours, tiny_face))
-    assert not caplog.records
+    assert "keeps the portrait's expression" not in caplog.text
     animate(request(portrait_picture, theirs, tmp_path / "foreign.mp4", tiny_face))
     assert caplog.text.count("the head moves, the face keeps the portrait's expression") == 1
     pose_only = replace(request(portrait_picture, motion_clip, tmp_path / "pose.mp4", tiny_face), how=POSE_ONLY)

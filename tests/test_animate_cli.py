@@ -16,20 +16,20 @@ from playmate_core.media.video_writer import VideoWriter
 
 
 @pytest.fixture(scope="module")
-def film(workshop: Path, speech_wave: Path) -> Path:
+def video(workshop: Path, speech_wave: Path) -> Path:
     path = workshop / "cli_driving.mp4"
     random = torch.Generator().manual_seed(0)
-    with VideoWriter(path, 25.0, speech_wave) as video:
-        video.write(torch.rand(6, 64, 64, 3, generator=random))
+    with VideoWriter(path, 25.0, speech_wave) as writer:
+        writer.write(torch.rand(6, 64, 64, 3, generator=random))
     return path
 
 
 def test_the_three_commands(
-    tmp_path: Path, film: Path, portrait_picture: Path, tiny_face: Path, capsys: pytest.CaptureFixture
+    tmp_path: Path, video: Path, portrait_picture: Path, tiny_face: Path, capsys: pytest.CaptureFixture
 ) -> None:
     weights = ["--face-weights", str(tiny_face)]
     motion, one, two = tmp_path / "m.safetensors", tmp_path / "one.mp4", tmp_path / "two.mp4"
-    assert main(["motion", str(film), "-o", str(motion), "--crop", "whole", *weights]) == 0
+    assert main(["motion", str(video), "-o", str(motion), "--crop", "whole", *weights]) == 0
     assert "6 frames at 25 fps" in capsys.readouterr().out
     assert main(["describe", str(motion)]) == 0
     said = capsys.readouterr().out
@@ -37,24 +37,24 @@ def test_the_three_commands(
         "m.safetensors: motion,",
         "0.24 s, 6 frames",
         "rate: 25 frames",
-        f"source: {film.name}",
+        f"source: {video.name}",
         "keypoint space",
     ):
         assert fact in said
     look = [*weights, "--any-picture", "--batch", "4"]
-    animate = ["animate", str(portrait_picture), str(film), "-o", str(one), "--driving-crop", "whole", *look]
+    animate = ["animate", str(portrait_picture), str(video), "-o", str(one), "--driving-crop", "whole", *look]
     assert main([*animate, "--lips", "0.5", "--mode", "absolute", "--fps", "29.97"]) == 0
     said = capsys.readouterr()
     assert str(one) in said.out and "7 frames at 29.97 fps" in said.out and has_sound(one)
     render = ["render", str(portrait_picture), str(motion), "-o", str(two), *look]
-    assert main([*render, "--only-crop", "--sound", str(film)]) == 0
+    assert main([*render, "--only-crop", "--sound", str(video)]) == 0
     frames = [frame.picture for frame in read_frames(two)]
     assert len(frames) == 6 and frames[0].shape == (64, 64, 3) and has_sound(two)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["m.safetensors", "one.mp4", "two.mp4"]
 
 
 def test_models_folders_hold_weights_and_detectors(
-    tmp_path: Path, film: Path, portrait_picture: Path, tiny_face: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, video: Path, portrait_picture: Path, tiny_face: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By one flag, for every command: the weights by their name there, and who finds faces."""
     seen = list[Path | None]()
@@ -75,8 +75,8 @@ def test_models_folders_hold_weights_and_detectors(
     motion, out = tmp_path / "m.safetensors", tmp_path / "o.mp4"
     for named in (models, tmp_path / "extra.yaml"):
         told = ["--models", str(named), "--face-weights", "small.safetensors"]
-        assert main(["motion", str(film), "-o", str(motion), "--crop", "mine", *told]) == 0
-        for words in (["render", str(portrait_picture), str(motion)], ["animate", str(portrait_picture), str(film)]):
+        assert main(["motion", str(video), "-o", str(motion), "--crop", "mine", *told]) == 0
+        for words in (["render", str(portrait_picture), str(motion)], ["animate", str(portrait_picture), str(video)]):
             assert main([*words, "-o", str(out), "--crop", "mine", "--any-picture", *told]) == 0
     assert set(seen) == {models / "detection/mine.task"}
     assert (
@@ -105,14 +105,14 @@ def test_mistakes_are_one_sentence(
     words: list[str],
     says: str,
     tmp_path: Path,
-    film: Path,
+    video: Path,
     portrait_picture: Path,
     tiny_face: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    given = {"PORTRAIT": str(portrait_picture), "FILM": str(film), "FACE": str(tiny_face)}
+    given = {"PORTRAIT": str(portrait_picture), "FILM": str(video), "FACE": str(tiny_face)}
     assert main([given.get(word, word) for word in words]) == MISTAKE
     said = capsys.readouterr().err
     assert says in said and said.startswith("playmate: ") and said.count("\n") == 1
@@ -121,7 +121,7 @@ def test_mistakes_are_one_sentence(
 
 def test_ctrl_c_leaves_nothing(
     tmp_path: Path,
-    film: Path,
+    video: Path,
     portrait_picture: Path,
     tiny_face: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -132,6 +132,6 @@ def test_ctrl_c_leaves_nothing(
             raise KeyboardInterrupt
 
     monkeypatch.setattr(Bars, "__call__", press)
-    words = ["animate", str(portrait_picture), str(film), "-o", str(tmp_path / "o.mp4"), "--driving-crop", "whole"]
+    words = ["animate", str(portrait_picture), str(video), "-o", str(tmp_path / "o.mp4"), "--driving-crop", "whole"]
     assert main([*words, "--any-picture", "--face-weights", str(tiny_face)]) == INTERRUPTED
     assert "nothing was left behind" in capsys.readouterr().err and list(tmp_path.iterdir()) == []

@@ -63,7 +63,7 @@ def save_wav(path: Path, rate: int, samples: int, channels: int = 1, volume: flo
     return path
 
 
-def save_film(path: Path, frames: int = 50) -> Path:
+def save_video(path: Path, frames: int = 50) -> Path:
     noise = torch.randint(0, 256, (frames, 64, 64, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     with VideoWriter(path) as video:
         video.write(noise)
@@ -106,7 +106,7 @@ def exif(orientation: int) -> bytes:
 
 
 #: Corners as the camera meant them, by orientation: the stored picture is always red, green / blue, white.
-TURNS = {
+CORNERS_UPRIGHT = {
     1: [RED, GREEN, BLUE, WHITE],
     2: [GREEN, RED, WHITE, BLUE],
     3: [WHITE, BLUE, GREEN, RED],
@@ -118,17 +118,17 @@ TURNS = {
 }
 
 
-@pytest.mark.parametrize("orientation", TURNS)
+@pytest.mark.parametrize("orientation", CORNERS_UPRIGHT)
 def test_jpeg_orientation(tmp_path: Path, orientation: int) -> None:
     data = save(tmp_path / "a.jpg", colours()).read_bytes()
     segment = b"\xff\xe1" + struct.pack(">H", len(exif(orientation)) + 2) + exif(orientation)
     (tmp_path / "a.jpg").write_bytes(data[:2] + segment + data[2:])
     image = read_picture(tmp_path / "a.jpg")
     assert image.shape == ((80, 60, 3) if orientation < 5 else (60, 80, 3))
-    assert corners(image) == TURNS[orientation]
+    assert corners(image) == CORNERS_UPRIGHT[orientation]
 
 
-@pytest.mark.parametrize("orientation", TURNS)
+@pytest.mark.parametrize("orientation", CORNERS_UPRIGHT)
 def test_orientation_of_a_transparent_png(tmp_path: Path, orientation: int) -> None:
     alpha = np.full((80, 60, 1), 255, np.uint8)
     alpha[:40, :30] = 0
@@ -136,7 +136,7 @@ def test_orientation_of_a_transparent_png(tmp_path: Path, orientation: int) -> N
     body = b"eXIf" + exif(orientation)[6:]
     chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
     (tmp_path / "a.png").write_bytes(data[:33] + chunk + data[33:])
-    expected = [WHITE if corner == RED else corner for corner in TURNS[orientation]]
+    expected = [WHITE if corner == RED else corner for corner in CORNERS_UPRIGHT[orientation]]
     found = corners(read_picture(tmp_path / "a.png"))
     unturned = [WHITE, GREEN, BLUE, WHITE]  # older OpenCV does not read this tag in PNG
     assert found in (expected, unturned)
@@ -257,7 +257,7 @@ def test_cut_short(tmp_path: Path, name: str) -> None:
     if path.suffix == ".wav":
         save_wav(path, 16_000, 32_000)
     elif path.suffix == ".mp4":
-        save_film(path)
+        save_video(path)
     else:
         rng = np.random.default_rng(0)
         save(path, rng.integers(0, 256, (200, 200, 3), np.uint8))
@@ -269,20 +269,20 @@ def test_cut_short(tmp_path: Path, name: str) -> None:
 
 
 def test_cut_before_the_index(tmp_path: Path) -> None:
-    path = save_film(tmp_path / "a.mp4")
+    path = save_video(tmp_path / "a.mp4")
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(UserError):
         watch(path)
 
 
 def test_one_kind_for_another(tmp_path: Path) -> None:
-    film, speech = save_film(tmp_path / "film.mp4", 5), save_wav(tmp_path / "a.wav", 16_000, 1600)
+    video, speech = save_video(tmp_path / "film.mp4", 5), save_wav(tmp_path / "a.wav", 16_000, 1600)
     with pytest.raises(UserError, match="no audio in it"):
-        read_sound(film)
+        read_sound(video)
     with pytest.raises(UserError, match="no video in it"):
         watch(speech)
     with pytest.raises(UserError, match="is not a picture"):
-        read_picture(film)
+        read_picture(video)
     for reader in (read_sound, watch, video_facts):
         with pytest.raises(UserError, match="still picture"):
             reader(save(tmp_path / "a.png", colours()))

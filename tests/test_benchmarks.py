@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from benchmarks import render as bench
 from benchmarks.clock import Times, alternate
 from benchmarks.emulated import bfloat16_products
+from benchmarks.ideal_steps import distances, fewest
 from playmate_core.face import FaceConfig
 from playmate_core.rendering.device import multiplies_bf16
 
@@ -73,8 +74,18 @@ def test_steps_are_compared_with_the_many_step_result() -> None:
     from playmate_core.diffusion.joyvasa.config import JoyVasaConfig
     from playmate_core.diffusion.joyvasa.network import JoyVasaNetwork
 
-    small = steps.filled(JoyVasaNetwork(JoyVasaConfig(width=16, layers=1, feed_forward=16, steps=25)))
+    small = steps.randomised(JoyVasaNetwork(JoyVasaConfig(width=16, layers=1, feed_forward=16, steps=25)))
     lines = steps.rows_of("small", *steps.joyvasa(small))
     assert len(lines) == 1 + len(steps.CHOICES) and all("nan" not in line for line in lines)
     shares = [float(line.split("|")[4].strip(" %")) for line in lines[1:]]
     assert min(shares) > 0 and shares[4] < shares[0]  # twenty steps are nearer than five
+
+
+def test_the_fewest_steps_are_those_from_which_on_the_distance_stays_small() -> None:
+    assert fewest({5: 0.5, 10: 0.009, 15: 0.02, 20: 0.008, 30: 0.001}) == 20
+    assert fewest({5: 0.5, 50: 0.02}) == 0
+
+
+def test_more_steps_come_nearer_to_the_exact_result() -> None:
+    found = distances("joyvasa", "ddim", "uniform")
+    assert found[5] > found[20] > found[50] > 0.01

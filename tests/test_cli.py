@@ -19,7 +19,7 @@ from playmate_core.errors import UserError
 from playmate_core.media.video_writer import VideoWriter
 from playmate_core.pipelines import stages, talk
 from playmate_core.pipelines.talk import TalkRequest, Weights
-from playmate_core.rendering import write_video as film
+from playmate_core.rendering import write_video as video
 from playmate_core.values import EMOTIONS, Motion, Pose
 
 #: The speech of conftest lasts 1.31 s.
@@ -40,13 +40,13 @@ def words(
 def motions(monkeypatch: pytest.MonkeyPatch) -> list[Motion]:
     """The motions that were drawn, in order."""
     drawn: list[Motion] = []
-    render = film.render
+    render = video.render
 
     def remember(face, portrait, motion, *rest):
         drawn.append(motion)
         return render(face, portrait, motion, *rest)
 
-    monkeypatch.setattr(film, "render", remember)
+    monkeypatch.setattr(video, "render", remember)
     return drawn
 
 
@@ -77,10 +77,10 @@ def test_the_seed_decides_and_the_batch_does_not(words: list[str], motions: list
 
 
 def test_pose_comes_from_where_it_is_asked(words: list[str], motions: list[Motion], tmp_path: Path) -> None:
-    film = tmp_path / "film.mp4"
-    assert cli.main([*words, "-o", str(film)]) == 0
+    video = tmp_path / "film.mp4"
+    assert cli.main([*words, "-o", str(video)]) == 0
     assert cli.main([*words, "--pose", "still"]) == 0
-    assert cli.main([*words, "--pose", str(film), "--pose-fit", "loop", "--paste-back"]) == 0
+    assert cli.main([*words, "--pose", str(video), "--pose-fit", "loop", "--paste-back"]) == 0
     generated, held, driven = motions
     assert held.pose.rotation.diff(dim=0).abs().max() == 0
     assert torch.equal(held.expression, generated.expression)
@@ -90,12 +90,12 @@ def test_pose_comes_from_where_it_is_asked(words: list[str], motions: list[Motio
 
 
 @pytest.mark.parametrize("rate", [24, 29.97, 30, 60])
-def test_a_pose_film_of_any_rate_is_held_within_limits(
+def test_a_pose_video_of_any_rate_is_held_within_limits(
     words: list[str], rate: float, motions: list[Motion], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog
 ) -> None:
-    film = tmp_path / "film.mp4"
-    with VideoWriter(film, rate) as video:
-        video.write(torch.zeros(round(1.0 * rate), 64, 64, 3))
+    video = tmp_path / "film.mp4"
+    with VideoWriter(video, rate) as writer:
+        writer.write(torch.zeros(round(1.0 * rate), 64, 64, 3))
 
     def turning(face, pictures, fps, **_: object) -> Motion:
         seconds = torch.arange(sum(1 for _ in pictures)) / fps
@@ -103,7 +103,7 @@ def test_a_pose_film_of_any_rate_is_held_within_limits(
         return Motion(Pose(turn, turn * 0, torch.ones(len(turn), 1), fps), torch.zeros(len(turn), 21, 3))
 
     monkeypatch.setattr(stages, "read_timed_motion", turning)
-    assert cli.main([*words, "--pose", str(film), "--steps", "1"]) == 0
+    assert cli.main([*words, "--pose", str(video), "--steps", "1"]) == 0
     yaw = motions[0].pose.rotation[:, 1]
     assert len(yaw) == FRAMES and float(yaw.max()) == 35.0
     assert torch.allclose(yaw[1:10].diff(), torch.tensor(60 / 25), atol=0.2)
@@ -152,7 +152,7 @@ def test_a_stop_while_drawing_takes_the_plot_along(words: list[str], tmp_path: P
 def test_an_old_video_stands_until_the_new_one_is_whole(words: list[str], tmp_path: Path, monkeypatch, capsys) -> None:
     (tmp_path / "out.mp4").write_bytes(b"the old one")
     with monkeypatch.context() as patch:
-        patch.setattr(film, "render", Mock(side_effect=UserError("The renderer is out of paint; please buy some.")))
+        patch.setattr(video, "render", Mock(side_effect=UserError("The renderer is out of paint; please buy some.")))
         refused(words, capsys)
     assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("out.mp4", b"the old one")]
     assert cli.main(words) == 0
@@ -217,13 +217,13 @@ def test_kinds_of_weights_are_not_confused(words: list[str], tiny_face: Path, tm
 
 
 def test_nothing_overwrites_an_input(words: list[str], portrait_picture: Path, tmp_path: Path, capsys) -> None:
-    film = tmp_path / "out.mp4"
+    video = tmp_path / "out.mp4"
     assert cli.main(words) == 0
     capsys.readouterr()
-    before = film.read_bytes()
-    assert "overwrite the pose video" in refused([*words, "--pose", str(film)], capsys)
+    before = video.read_bytes()
+    assert "overwrite the pose video" in refused([*words, "--pose", str(video)], capsys)
     assert "overwrite the portrait" in refused([*words, "--plot", str(portrait_picture)], capsys)
-    assert film.read_bytes() == before
+    assert video.read_bytes() == before
 
 
 @pytest.mark.parametrize("flag", ["-o", "--plot"])
@@ -253,13 +253,6 @@ def test_a_full_disk_is_said_in_one_sentence(words: list[str], tmp_path: Path, m
     monkeypatch.setattr(talk, "write_plot", Mock(side_effect=full))
     assert "No space left on device" in refused([*words, "--plot", str(tmp_path / "curves.png")], capsys)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_describe_says_what_a_file_is(tiny_motion: Path, portrait_picture: Path, capsys) -> None:
-    assert cli.main(["describe", str(tiny_motion)]) == 0
-    said = capsys.readouterr().out
-    assert "motion model" in said and "Apache-2.0" in said
-    assert "portrait.png" in refused(["describe", str(portrait_picture)], capsys)
 
 
 @pytest.mark.parametrize("words", [["--help"], ["talk", "--help"], ["demo", "--help"], ["describe", "--help"]])

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 import torch
-from comfy_graphs import graph, moved, node, only, refusal
+from comfy_graphs import WHOLE, graph, moved, node, only, refusal
 from comfy_server import COMFY, PYTHON, ROOT, SECONDS, ComfyServer, Ended, Prompt
 
 from playmate_core.media.audio_files import read_sound
@@ -82,9 +82,9 @@ def test_the_still_head_is_still_and_only_its_lips_move(comfy: ComfyServer) -> N
 
 
 def test_a_motion_of_another_rate_is_gone_on_from(comfy: ComfyServer) -> None:
-    """Mismatched rates are no mistake: a film of 30 frames a second lends its motion to speech at 25."""
+    """Mismatched rates are no mistake: a video of 30 frames a second lends its motion to speech at 25."""
     slow = graph("talk", LEARNED)
-    film = {"images": [node(slow, "PlaymateDemoMedia"), 0], "fps": 30.0}
+    film = {"images": [node(slow, "LoadImage"), 0], "fps": 30.0}
     slow["film"] = {"class_type": "CreateVideo", "inputs": film}
     driven: dict[str, Any] = graph("video_driven")[node(graph("video_driven"), "PlaymateMotionFromVideo")]["inputs"]
     wires = {"video": ["film", 0], "face_model": [node(slow, "PlaymateLoadFaceModel"), 0], "crop": "whole"}
@@ -97,7 +97,7 @@ def test_a_motion_of_another_rate_is_gone_on_from(comfy: ComfyServer) -> None:
 
 def test_nothing_is_computed_twice(comfy: ComfyServer, comfy_models: Path) -> None:
     shutil.copy(comfy_models / "playmate" / "tiny_face.safetensors", comfy_models / "playmate" / "changing.safetensors")
-    mine = {"PlaymateLoadFaceModel.file": "changing.safetensors", "PlaymateDemoMedia.seconds": 0.44}
+    mine = {"PlaymateLoadFaceModel.file": "changing.safetensors", "PlaymateEncodeAudio.duration": 0.24}
     first = graph("talk", mine)
     assert {"PlaymateLoadFaceModel", "PlaymateSampleMotion"} <= comfy.run(first).ran(first)
     assert comfy.run(first).ran(first) == set()
@@ -124,10 +124,12 @@ def until(done: Any, what: str) -> None:
 
 
 def test_cancel_stops_sampling_and_the_next_job_runs(comfy: ComfyServer) -> None:
-    quick = graph("talk", {"PlaymateDemoMedia.seconds": 1.0})
+    quick = graph("talk", {**WHOLE, "PlaymateEncodeAudio.duration": 1.0})
     assert comfy.run(quick).status == "success"
     threads, files = comfy.process.num_threads(), comfy.files()
-    begun = comfy.begin(graph("talk", {"PlaymateDemoMedia.seconds": 1.0, "PlaymateSampleMotion.steps": 1000}))
+    begun = comfy.begin(
+        graph("talk", {**WHOLE, "PlaymateEncodeAudio.duration": 1.0, "PlaymateSampleMotion.steps": 1000})
+    )
     at = comfy.cpu_seconds()
     until(lambda: comfy.cpu_seconds() > at + 1.0, "the sampler does not compute")
     ended, seconds = cancelled(comfy, str(begun))
@@ -138,7 +140,7 @@ def test_cancel_stops_sampling_and_the_next_job_runs(comfy: ComfyServer) -> None
 
 
 def test_cancel_while_drawing_leaves_no_half_file(comfy: ComfyServer) -> None:
-    long = {"PlaymateDemoMedia.seconds": 5.0, "PlaymateRenderToVideo.batch": 1}
+    long = {**WHOLE, "PlaymateRenderToVideo.batch": 1}
     assert comfy.run(graph("talk")).status == "success"
     threads, files = comfy.process.num_threads(), comfy.files()
     begun = comfy.begin(graph("talk", long))
@@ -152,7 +154,7 @@ def test_cancel_while_drawing_leaves_no_half_file(comfy: ComfyServer) -> None:
 
 def test_cancel_while_reading_a_film_and_while_pasting_back(comfy: ComfyServer) -> None:
     film = graph("video_driven", {"PlaymateLoadFaceModel.file": "Playmate demo (bundled)"})
-    pasted = graph("paste_back", {"PlaymateDemoMedia.seconds": 5.0, "PlaymateEncodeAudio.duration": 0.0})
+    pasted = graph("paste_back", {**WHOLE, "PlaymateEncodeAudio.duration": 0.0})
     for prompt in (film, pasted):
         begun, at = comfy.begin(prompt), comfy.cpu_seconds()
         until(lambda at=at: comfy.cpu_seconds() > at + 2.5, "nothing is computed")
@@ -181,7 +183,7 @@ def test_empty_audio_and_a_batch_of_portraits_are_refused(comfy: ComfyServer) ->
     silent[node(silent, "PlaymateEncodeAudio")]["inputs"]["audio"] = ["nothing", 0]
     assert "empty" in refusal(comfy.run(silent), "PlaymateEncodeAudio")
     crowd = graph("talk")
-    twice = {"image": [node(crowd, "PlaymateDemoMedia"), 0], "amount": 2}
+    twice = {"image": [node(crowd, "LoadImage"), 0], "amount": 2}
     crowd["crowd"] = {"class_type": "RepeatImageBatch", "inputs": twice}
     crowd[node(crowd, "PlaymateCropPortrait")]["inputs"]["image"] = ["crowd", 0]
     assert "2 pictures" in refusal(comfy.run(crowd), "PlaymateCropPortrait")

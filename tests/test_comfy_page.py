@@ -1,4 +1,4 @@
-"""ComfyUI's own page, in a headless Chromium, opens every workflow whole, runs one and shows its film.
+"""ComfyUI's own page, in a headless Chromium, opens every workflow whole, runs one and shows its video.
 
 What test_comfy.py needs, and the package playwright and a Chromium on the path; every frontend in COMFYUI_FRONTENDS is
 tried. ``COMFYUI_PICTURES=docs`` in the
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from comfy_graphs import TINY, graph
+from comfy_graphs import TINY, graph, node
 from comfy_page import HAS_PAGE, ComfyPage, chromium, comfy_page
 from comfy_server import COMFY, FRONTENDS, PACK, PYTHON, ROOT, ComfyServer
 
@@ -42,7 +42,10 @@ ROWS = {
         *("CompareMotions", "ExportMotion"),
     ),
     "direct": ("ExpressionEdit", "Gaze", "Blinks", "Lips", "PoseLimits", "PoseProcedural", "PoseFromCurves"),
-    "fix": ("RetimeMotion", "JoinMotions", "SmoothMotion", "EmotionFromSubtitles", "EmotionOverTime"),
+    "fix": (
+        *("RetimeMotion", "JoinMotions", "SmoothMotion", "ResampleMotion", "EmotionFromSubtitles"),
+        "EmotionOverTime",
+    ),
 }
 pytestmark = [
     pytest.mark.slow,
@@ -127,7 +130,7 @@ def test_the_app_is_a_form_with_pickers_of_picture_and_voice(comfy: ComfyServer,
     assert labels == ["image", "audio", "emotion", "intensity", "seed", "head motion", "paste back"]
 
 
-def test_the_blueprint_is_offered_and_holds_the_whole_way_to_a_film(comfy: ComfyServer, browser: Browser) -> None:
+def test_the_blueprint_is_offered_and_holds_the_whole_way_to_a_video(comfy: ComfyServer, browser: Browser) -> None:
     newer_than(comfy, 0, 3, 66)
     (path,) = (ROOT / "workflows" / "blueprints").glob("*.json")
     theirs = comfy.base / "user" / "default" / "subgraphs"  # where people keep their own
@@ -140,22 +143,58 @@ def test_the_blueprint_is_offered_and_holds_the_whole_way_to_a_film(comfy: Comfy
     inside = {entry["class_type"]: entry["inputs"] for entry in seen.prompt.values()}
     assert inside["PlaymateRenderToVideo"].keys() >= {"face_model", "portrait", "motion", "audio"}
     media = graph("talk_one_box")
-    (demo,) = (key for key, entry in media.items() if entry["class_type"] == "PlaymateDemoMedia")
-    prompt = {**seen.prompt, "media": media[demo]}
+    picked = {kind: media[node(media, kind)] for kind in ("LoadImage", "LoadAudio")}
+    prompt = {**seen.prompt, **picked}
     for entry in prompt.values():
         if entry["class_type"] == "PlaymateCropPortrait":
-            entry["inputs"]["image"] = ["media", 0]
+            entry["inputs"]["image"] = ["LoadImage", 0]
         if entry["class_type"] == "PlaymateEncodeAudio":
-            entry["inputs"]["audio"] = ["media", 1]
+            entry["inputs"]["audio"] = ["LoadAudio", 0]
     assert comfy.run(prompt).status == "success"
 
 
-def test_run_shows_the_film_and_not_its_last_still(comfy: ComfyServer, page: ComfyPage) -> None:
+def test_run_shows_the_video_and_not_its_last_still(comfy: ComfyServer, page: ComfyPage) -> None:
     page.open(ROOT / "workflows" / "talk.json")
     for seed in (1, 2):
         prefix = f"page_{len(comfy.files())}_{seed}"
         changes = {"PlaymateSampleMotion.seed": seed, "PlaymateRenderToVideo.filename_prefix": f"video/{prefix}"}
-        page.run({**TINY, "PlaymateRenderToVideo.batch": 1, **changes}, film=prefix)
+        page.run({**TINY, "PlaymateRenderToVideo.batch": 1, **changes}, video=prefix)
+    seen = page.look()
+    assert (seen.red, seen.boxes, seen.console) == ((), (), ())
+
+
+#: A slider of Expression Edit is moved, as the canvas does it; when the frame has been redrawn, its picture and the
+#: milliseconds that took.
+SLIDE = """async ([value, before]) => {
+    const app = window.app ?? window.comfyAPI?.app?.app;
+    const node = app.graph.nodes.find(({ type }) => type === 'PlaymateExpressionEdit');
+    const widget = wanted => node.widgets.find(({ name }) => name === wanted);
+    widget('when').value = 'all';  // the speech ends before the workflow's range
+    const slider = widget('aaa'), begun = performance.now();
+    slider.value = value;
+    slider.callback(value);
+    while (performance.now() - begun < 60000) {
+        const shown = widget('playmate_live_edit')?.element.src;
+        if (shown?.startsWith('data:image/jpeg') && shown !== before) return [shown, performance.now() - begun];
+        await new Promise(done => setTimeout(done, 10));
+    }
+    return null;
+}"""
+
+
+def test_moving_a_slider_redraws_a_frame_on_the_node_and_queues_nothing(comfy: ComfyServer, page: ComfyPage) -> None:
+    page.open(ROOT / "workflows" / "direct_the_performance.json")
+    prefix = f"page_{len(comfy.files())}_edited"
+    bundled = {"PlaymateLoadFaceModel.file": "Playmate demo (bundled)"}  # the small face of the tests shows no edit
+    page.run({**TINY, **bundled, "PlaymateRenderToVideo.filename_prefix": f"video/{prefix}"}, video=prefix)
+    shown, _ = page.page.evaluate(SLIDE, [0, ""])  # comes when the whole graph has run
+    ran, waits = len(comfy.get("/history")), list[float]()
+    for value in (45, 90, 45, 90):
+        redrawn, spent = page.page.evaluate(SLIDE, [value, shown])
+        assert redrawn != shown
+        shown, waits = redrawn, [*waits, spent]
+    assert min(waits) < 1500, f"{waits} ms for a frame; other work on the machine can only add to it"
+    assert len(comfy.get("/history")) == ran
     seen = page.look()
     assert (seen.red, seen.boxes, seen.console) == ((), (), ())
 
@@ -189,7 +228,7 @@ def test_save_motion_shows_its_file_name_and_fills_in_the_date(comfy: ComfyServe
 
 @pytest.mark.parametrize("drawn", DRAWN)
 @pytest.mark.parametrize("frontend", FRONTENDS, ids=_version)
-def test_the_film_is_shown_where_paid_nodes_are_on_and_no_policy_is_set(
+def test_the_video_is_shown_where_paid_nodes_are_on_and_no_policy_is_set(
     frontend: str, drawn: str, browser: Browser, tmp_path: Path, comfy_models: Path
 ) -> None:
     if DRAWN[drawn] and "/1.27." in frontend:
@@ -197,7 +236,7 @@ def test_the_film_is_shown_where_paid_nodes_are_on_and_no_policy_is_set(
     with ComfyServer(tmp_path / "server", comfy_models, frontend=frontend, api_nodes=True) as server:
         with comfy_page(browser, server, **{"Comfy.VueNodes.Enabled": DRAWN[drawn]}) as page:
             page.open(ROOT / "workflows" / "talk_one_box.json")
-            page.run({**TINY, "PlaymateTalk.filename_prefix": "video/paid"}, film="paid")
+            page.run({**TINY, "PlaymateTalk.filename_prefix": "video/paid"}, video="paid")
 
 
 def test_the_bundled_models_talk_and_the_pictures_are_taken(
@@ -208,7 +247,7 @@ def test_the_bundled_models_talk_and_the_pictures_are_taken(
         for name, kinds in ROWS.items():
             page.row([f"Playmate{kind}" for kind in kinds], out / f"nodes_{name}.png")
         page.open(ROOT / "workflows" / "talk.json")
-        page.run({"PlaymateRenderToVideo.filename_prefix": "video/bundled"}, film="bundled")
+        page.run({"PlaymateRenderToVideo.filename_prefix": "video/bundled"}, video="bundled")
         page.picture(out / "comfyui.png")
     sizes = {
         path.name: path.stat().st_size for path in out.glob("*.png") if path.stem.startswith(("nodes_", "comfyui"))

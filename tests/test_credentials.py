@@ -31,9 +31,9 @@ def files(tmp_path: Path) -> Files:
     return write_certificates(folder)
 
 
-def film(path: Path, options: VideoOptions) -> Path:
-    with VideoWriter(path, 25.0, None, options) as video:
-        video.write(torch.full((5, 32, 32, 3), 0.5))
+def video(path: Path, options: VideoOptions) -> Path:
+    with VideoWriter(path, 25.0, None, options) as writer:
+        writer.write(torch.full((5, 32, 32, 3), 0.5))
     return path
 
 
@@ -48,7 +48,7 @@ def manifest(path: Path) -> dict[str, Any]:
 @pytest.mark.parametrize("kind", [DRAWN, COMPOSITE])
 def test_a_video_is_signed_and_verifies(kind: str, files: Files, tmp_path: Path) -> None:
     options = VideoOptions(mark=Mark(kind, '{"seed": 3}'), signing=Signing(files.chain, files.key))
-    path = film(tmp_path / "a.mp4", options)
+    path = video(tmp_path / "a.mp4", options)
     found = manifest(path)
     assert found["title"] == "a.mp4" and found["claim_generator_info"][0]["name"] == "Playmate"
     actions = next(one for one in found["assertions"] if one["label"].startswith("c2pa.actions"))["data"]["actions"]
@@ -60,7 +60,7 @@ def test_a_video_is_signed_and_verifies(kind: str, files: Files, tmp_path: Path)
 
 
 def test_joined_parts_are_signed_and_a_changed_byte_is_seen(files: Files, tmp_path: Path) -> None:
-    plain = film(tmp_path / "part.mp4", VideoOptions(mark=None))
+    plain = video(tmp_path / "part.mp4", VideoOptions(mark=None))
     options = VideoOptions(signing=Signing(files.chain, files.key))
     path = join([plain, plain], tmp_path / "b.mp4", 25.0, None, options)
     assert describe_credentials(path).startswith("valid")
@@ -139,7 +139,7 @@ def test_without_the_package_it_is_named(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_credentials_are_seen_without_the_package(files: Files, tmp_path: Path) -> None:
-    path = film(tmp_path / "a.mp4", VideoOptions(signing=Signing(files.chain, files.key)))
+    path = video(tmp_path / "a.mp4", VideoOptions(signing=Signing(files.chain, files.key)))
     code = "import sys; sys.modules['c2pa'] = None; from playmate_core.cli.main import main; main(sys.argv[1:])"
     told = subprocess.run([sys.executable, "-c", code, "describe", str(path)], capture_output=True, text=True)
     assert "there, not verified: run `pip install c2pa-python`" in told.stdout

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from stored_clips import stored
 
 from playmate_core.errors import UserError
 from playmate_core.weights import files as weights
@@ -37,9 +38,9 @@ def test_synthetic_clips_say_that_they_are(clips: list[SyntheticClip], tmp_path:
 
 
 def test_a_corpus_tells_its_own_description_and_every_licence_binds(clips: list[SyntheticClip], tmp_path: Path) -> None:
-    (tmp_path / "corpus.json").write_text(json.dumps({"hash": "0", "description": "my own films"}))
+    (tmp_path / "corpus.json").write_text(json.dumps({"hash": "0", "description": "my own videos"}))
     card = data_card(tmp_path, [recorded(clips[0]), clips[1]])
-    assert card.data.startswith("my own films; ") and card.license_tags == ("Apache-2.0", "mine")
+    assert card.data.startswith("my own videos; ") and card.license_tags == ("Apache-2.0", "mine")
     assert card.license == "all of: Apache-2.0; mine"
 
 
@@ -48,7 +49,8 @@ def test_nothing_known_is_said_to_be_unstated(tmp_path: Path) -> None:
 
 
 def test_stage_two_is_bound_by_its_base_as_well(clips: list[SyntheticClip], tmp_path: Path) -> None:
-    built = stage1.build(stage1.Stage1Config(corpus=str(tmp_path)), [recorded(clip) for clip in clips])
+    mine = stored([recorded(clip) for clip in clips], tmp_path)
+    built = stage1.build(stage1.Stage1Config(corpus=str(tmp_path)), mine)
     built.save(tmp_path, 0)
     facts = weights.describe(tmp_path / "motion.safetensors")
     assert facts.license == "mine" and facts.training["speakers"] == len({c.speaker for c in clips})
@@ -58,7 +60,8 @@ def test_stage_two_is_bound_by_its_base_as_well(clips: list[SyntheticClip], tmp_
 
 
 def test_clips_without_an_emotion_train_stage_one_and_not_stage_two(clips: list[SyntheticClip], tmp_path: Path) -> None:
-    unlabelled = [recorded(clip, emotion=UNLABELLED, intensity=math.nan) for clip in clips]
+    without = [recorded(clip, emotion=UNLABELLED, intensity=math.nan) for clip in clips]
+    unlabelled = stored(without, tmp_path)
     config = stage1.Stage1Config(corpus=str(tmp_path), batch=4)
     stage = stage1.build(config, unlabelled)
     generator = torch.Generator().manual_seed(0)
@@ -70,7 +73,7 @@ def test_clips_without_an_emotion_train_stage_one_and_not_stage_two(clips: list[
     some = stage2.build(
         replace(second, model=replace(second.model, width=config.model.width)),
         stage.denoiser,
-        [*unlabelled, clips[0]],
+        stored([*without, clips[0]], tmp_path),
     )
     assert some.sampler.frames == len(clips[0]) and some.seen.speakers == 1
 

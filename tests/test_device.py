@@ -46,7 +46,7 @@ def test_only_the_trunks_take_the_precision() -> None:
     assert isinstance(multiplies_bf16(), bool)
 
 
-def test_a_film_in_half_precision(
+def test_a_video_in_half_precision(
     tiny_face: Path, portrait_picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Through the prepared form of half precision, which a processor without it computes too, only slowly."""

@@ -13,7 +13,7 @@ GRAPH = """
 import json, torch, node_session
 from dataclasses import replace
 s = node_session.Session()
-picture, speech, film = s.run("DemoMedia", seconds=2.0)
+picture, speech, video = s.run("DemoMedia", seconds=2.0)
 face, models = s.run("LoadFaceModel", file="face.safetensors"), s.run("LoadMotionModel")
 crop, _ = s.run("CropPortrait", image=picture, crop="whole")
 portrait = s.run("EncodePortrait", face_model=face, crop=crop, require_face=False)
@@ -24,6 +24,7 @@ def same(a, b):
     pairs = [(a.expression, b.expression)]
     pairs += [(getattr(a.pose, part), getattr(b.pose, part)) for part in ("rotation", "translation", "scale")]
     return all(torch.equal(x, y) for x, y in pairs)
+again = {"motion_model": models, "portrait": portrait, "speech": heard, "motion": motion, "steps": 2}
 zero = {
     "ExpressionEdit": s.run("ExpressionEdit", motion=motion),
     "Gaze": s.run("Gaze", motion=motion, mode="free"),
@@ -34,7 +35,10 @@ zero = {
     "RetimeMotion": s.run("RetimeMotion", motion=motion),
     "SmoothMotion": s.run("SmoothMotion", motion=motion, brows=0.0, rest=0.0, head=0.0),
     "ExportMotion": s.run("ExportMotion", motion=motion),
+    "ResampleMotion": s.run("ResampleMotion", strength=0.0, **again),
 }
+resampled = s.run("ResampleMotion", when="0.4 - 0.8, 1.2 -", strength=1.0, seed=5, **again)
+varied = s.run("ResampleMotion", strength=0.3, seed=5, part="pose", **again)
 smile = s.run("ExpressionEdit", motion=motion, smile=1.0, when="1 - ", fade_in=0.0)
 report, plot = s.run("MotionReport", motion=motion, speech=heard)
 doctored, said = s.run("SourceDoctor", face_model=face, portrait=portrait, crop=crop)
@@ -65,6 +69,8 @@ refused = {
     "when": s.refused("ExpressionEdit", motion=motion, when="soon"),
     "nods": s.refused("PoseProcedural", move="nod_on_stresses"),
     "follow": s.refused("EmotionOverTime", emotion=happy),
+    "resample": s.refused("ResampleMotion", **{**again, "motion": motion[:40]}),
+    "late": s.refused("ResampleMotion", when="9 - 10", **again),
     "keep": s.refused("RetimeMotion", motion=motion, keep="0-1, 1-2"),
 }
 print(json.dumps({
@@ -77,6 +83,9 @@ print(json.dumps({
     "turned": turned.rotation[[0, -1], 1].tolist(), "joined": len(joined), "table": same(motion, table),
     "origin": dict(motion.origin), "kept": back.origin == motion.origin == smile.origin,
     "loud": float(loud.curve(50).intensity.std()), "drawn": [float(drawn.intensity[0]), float(drawn.intensity[-1])],
+    "resampled": [
+        same(motion[part], resampled[part]) for part in (slice(0, 10), slice(10, 20), slice(20, 30), slice(30, 50))],
+    "varied": [torch.equal(varied.expression, motion.expression), same(varied, motion)],
     "tagged": [key.name for key in tagged.layers[0][1]], "refused": refused,
 }))
 """
@@ -90,11 +99,16 @@ def got(tmp_path_factory: pytest.TempPathFactory, tiny_face: Path) -> dict[str, 
 
 
 def test_settings_that_ask_for_nothing_return_the_motion_bit_for_bit(got: dict[str, Any]) -> None:
-    assert len(got["zero"]) == 9 and all(got["zero"].values()), got["zero"]
+    assert len(got["zero"]) == 10 and all(got["zero"].values()), got["zero"]
 
 
 def test_an_edit_acts_in_its_range(got: dict[str, Any]) -> None:
     assert got["smiled"][0] == 0.0 and got["smiled"][1] > 0.01
+
+
+def test_ranges_are_sampled_again_and_a_part_alone(got: dict[str, Any]) -> None:
+    assert got["resampled"] == [True, False, True, False]
+    assert got["varied"] == [True, False], "the pose alone"
 
 
 def test_looking_says_and_shows(got: dict[str, Any]) -> None:

@@ -57,7 +57,7 @@ def test_eye_features(golden: MotionGolden, case: str) -> None:
     golden.check(f"{case}/ball", balls)
 
 
-def test_source_films(golden: MotionGolden) -> None:
+def test_source_videos(golden: MotionGolden) -> None:
     for name in ("scale", "pitch", "t", "exp", "kp"):
         values = golden(f"source_smooth/in/{name}")
         frames = int(golden.about[f"source_smooth/out/{name}"]["note"].split()[-1])
@@ -72,17 +72,17 @@ def test_source_films(golden: MotionGolden) -> None:
 def test_blinks_and_fades(golden: MotionGolden) -> None:
     draws = golden("blink/draws")
     seed = int(re.search(r"seed\((\d+)\)", golden.about["blink/draws"]["note"])[1])  # type: ignore[index]
-    chance = Random(seed)
-    golden.check("blink/draws", torch.tensor([chance.randint(*DISTANCES) for _ in draws]))
+    rng = Random(seed)
+    golden.check("blink/draws", torch.tensor([rng.randint(*DISTANCES) for _ in draws]))
     for name in ("none", "fixed", "list", "random", "short"):
         note = golden.about[f"blink/{name}"]["note"]
         told = json.loads(re.search(r"open setting (\[.*?\]|-?\d+)", note)[1])  # type: ignore[index]
         length = int(re.search(r"(\d+)-frame table", note)[1])  # type: ignore[index]
         setting = tuple(told) if isinstance(told, list) else told
         golden.check(f"blink/{name}", blink_rows(len(golden(f"blink/{name}")), setting, Random(seed), length))
-    chance = Random(seed)
-    blink_rows(DISCARDED, 0, chance)
-    golden.check("blink/pipeline", blink_rows(len(golden("blink/pipeline")), 0, chance))
+    rng = Random(seed)
+    blink_rows(DISCARDED, 0, rng)
+    golden.check("blink/pipeline", blink_rows(len(golden("blink/pipeline")), 0, rng))
     for name in golden.cases["fade_table"]["tensors"]:
         shares = fade_shares(*(int(n) for n in name.split("/")[1].split("_")))
         golden.check(name, shares.nan_to_num(-1.0))
@@ -182,7 +182,7 @@ def test_a_reference_character(golden: MotionGolden, case: str, drive: Drive) ->
 @pytest.mark.parametrize("case, applying", [
     ("ctrl/video_default", Applying(FACE_ONLY_DRIVE, drive_eyes=False)), ("ctrl/video_eyes", Applying()),
 ])  # fmt: skip
-def test_films(golden: MotionGolden, case: str, applying: Applying) -> None:
+def test_videos(golden: MotionGolden, case: str, applying: Applying) -> None:
     none = FrameControls.none(len(driving_of(golden)))
     golden.check(case, placed(golden, "ctrl/video_source", applying, none))
     golden.check("ctrl/video_x_s", source_placed(face_of(golden, "ctrl/video_source"), torch.arange(len(none.gate))))

@@ -262,7 +262,7 @@ def test_the_whole_chain_of_a_picture(golden: MotionGolden, network: DittoNetwor
     laid_on(golden, "e2e_image", made, face, face.keypoints, 1)
 
 
-def test_the_whole_chain_of_a_film(golden: MotionGolden, network: DittoNetwork) -> None:
+def test_the_whole_chain_of_a_video(golden: MotionGolden, network: DittoNetwork) -> None:
     told = golden.cases["e2e_video"]["options"]
     face, options = face_of(golden, "e2e_video/source"), options_of(told["steps"], told["overlap"])
     noise = GoldenNoise(golden, "e2e_video/x_T", "e2e_video/noise", range(told["steps"] - 1))

@@ -21,7 +21,7 @@ from playmate_core.diffusion.request import GenerationRequest
 from playmate_core.face import FaceConfig, FaceModel
 from playmate_core.media.video_reader import read_frames
 from playmate_core.pipelines.talk import TalkRequest, Weights, talk
-from playmate_core.weights.folders import Places
+from playmate_core.weights.folders import SearchPaths
 from playmate_core.weights.generators import find_generator
 
 MODEL = "ditto_pytorch/models/lmdm_v0.4_hubert.pth"
@@ -84,7 +84,7 @@ def shown(path: Path | str) -> np.ndarray:
 
 @pytest.fixture
 def speech(tmp_path: Path) -> Path:
-    """Speech at the encoder's own rate: at another one each door resamples, and rounding would be compared."""
+    """A voice-like tone at the encoder's own rate; tests/test_sample_rates.py has others."""
     at = np.arange(20960) / 16000
     tone = sum(np.sin(2 * np.pi * 130 * k * at) / k for k in range(1, 20)) * np.clip(
         np.sin(2 * np.pi * 4 * at), 0, None
@@ -125,7 +125,7 @@ def test_all_doors_draw_the_same_frames(
     details = requests[0].details
     assert details is not None and details.angle_logits is not None and details.angle_logits.shape == (1, 3, 66)
 
-    weights = Weights(face=Places.below([models]).resolve(Path("liveportrait")), motion=find_generator("ditto"))
+    weights = Weights(face=SearchPaths.below([models]).resolve(Path("liveportrait")), motion=find_generator("ditto"))
     request = TalkRequest(portrait_picture, speech, core, emotion="happy", weights=weights, crop="whole", limits=None)
     assert talk(request).frames == len(frames)
     assert np.array_equal(shown(core), frames)

@@ -105,7 +105,7 @@ CLIPS = {
 
 
 @pytest.mark.parametrize("name", CLIPS)
-def test_a_film_moves_as_the_reference_has_it(golden: dict[str, Tensor], name: str) -> None:
+def test_a_video_moves_as_the_reference_has_it(golden: dict[str, Tensor], name: str) -> None:
     """But for one thing: what the reference has smoothed are no rotations any more, and ours are made so again."""
     options = CLIPS[name]
     source, driving = told(golden, "source"), told(golden, "driving")
@@ -120,7 +120,7 @@ def test_a_film_moves_as_the_reference_has_it(golden: dict[str, Tensor], name: s
     assert torch.allclose(rotation_matrix(driven.pose.rotation.double()), left @ right, atol=1e-5)
 
 
-def test_eyes_of_a_film_are_held_as_the_reference_has_it(golden: dict[str, Tensor], networks: Any) -> None:
+def test_eyes_of_a_video_are_held_as_the_reference_has_it(golden: dict[str, Tensor], networks: Any) -> None:
     """Stitching, then the offset. The reference's smoothed rotations go in as they are, as above."""
     options = replace(PLAIN, smoothing=3e-7, stitching=True, hold_eyes=True)
     source, driving = told(golden, "source"), told(golden, "driving")
@@ -157,10 +157,10 @@ def test_a_single_frame_moves_as_the_reference_has_it(golden: dict[str, Tensor],
 
 
 def test_a_single_frame_brings_its_mouth_and_leaves_the_head() -> None:
-    """A closed mouth closes nothing more; a film of somebody is driven by it frame by frame."""
-    rest, film = wandering(1, 0), wandering(4, 1)
+    """A closed mouth closes nothing more; a video of somebody is driven by it frame by frame."""
+    rest, video = wandering(1, 0), wandering(4, 1)
     shut = Motion(rest.pose, closed_mouth())
-    for own in (rest, film):
+    for own in (rest, video):
         drive = drive_still if len(own) == 1 else drive_clip
         assert torch.allclose(drive(own, shut, PLAIN).expression, own.expression, atol=1e-7)
         opened = Motion(rest.pose, closed_mouth() + torch.eye(21)[19][None, :, None] * torch.tensor([0, 0.05, 0]))
@@ -219,7 +219,7 @@ def test_regions_are_shares(mode: str) -> None:
     assert torch.equal(half.expression[:, list(LIP_KEYPOINTS)], whole.expression[:, list(LIP_KEYPOINTS)])
 
 
-def test_a_film_keeps_its_own_motion_where_nothing_drives_it() -> None:
+def test_a_video_keeps_its_own_motion_where_nothing_drives_it() -> None:
     source, driving = wandering(8, 0), wandering(5, 1)
     still = replace(driving[:1], expression=closed_mouth())
     kept = drive_clip(source, still, DrivingOptions())

@@ -226,7 +226,7 @@ def test_leakage_is_the_share_that_goes_the_wrong_way(
         picture[..., 4:] = acted + leak * pose
         return picture
 
-    monkeypatch.setattr(leakage, "draw", drawn)
+    monkeypatch.setattr(leakage, "redraw", drawn)
     face, probe = FaceModel(FaceConfig.tiny()).eval(), Thermometer(ProbeConfig(size=8, widths=(4,)))
     found = leakage.leakage(face, probe, Sessions(corpus, "test"), 0)
     assert found.to_expression == pytest.approx(expected, abs=1e-5)

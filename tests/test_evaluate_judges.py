@@ -1,4 +1,4 @@
-"""The networks that judge films: sync, identity, emotion."""
+"""The networks that judge videos: sync, identity, emotion."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from judged_films import (
+from judged_videos import (
     FRAMES,
     face_track,
     flags,
     no_host,  # noqa: F401
     pictures,
-    write_film,
+    write_video,
 )
 from shared_facts import SHARED
 
@@ -33,7 +33,7 @@ from training.evaluate.videos.clips import SYSTEMS, ClipVideos, Label
 from training.evaluate.videos.cropped_video import CroppedVideo
 from training.evaluate.videos.emotion_figures import CLASSES, accuracy, confusion, recognised
 from training.evaluate.videos.figures import Figure
-from training.evaluate.videos.identity_figures import TEMPLATE, arcface, cosine, similarity
+from training.evaluate.videos.identity_figures import ARCFACE_TEMPLATE, arcface, cosine, similarity
 from training.evaluate.videos.onnx_network import open_onnx
 from training.synthetic.identity import make_identity
 from training.synthetic.pixels import render
@@ -67,21 +67,21 @@ def loudness_steps(samples: np.ndarray) -> np.ndarray:
 
 
 def flickering(tmp_path: Path, late: int) -> ClipVideos:
-    """Films whose brightness is the loudness of their sound, so many frames late in the generated one."""
+    """Videos whose brightness is the loudness of their sound, so many frames late in the generated one."""
     rng, frames = np.random.default_rng(3), 60
     level = rng.uniform(0.1, 0.9, frames)
     samples = np.repeat(level, 640).astype(np.float32)
-    films = {}
+    videos = {}
     for name, lag in (("generated", late), ("ground truth", 0), ("still portrait", 0)):
         shades = np.full(frames, 0.5) if "still" in name else np.roll(level, lag)
-        film = torch.from_numpy((255 * shades[:, None, None, None] * np.ones((1, 64, 64, 3))).astype(np.uint8))
+        video = torch.from_numpy((255 * shades[:, None, None, None] * np.ones((1, 64, 64, 3))).astype(np.uint8))
         path = tmp_path / f"{name}.mp4"
-        with VideoWriter(path, 25, Recording(samples[None], 16_000), VideoOptions(crf=1)) as video:
-            video.write(film)
+        with VideoWriter(path, 25, Recording(samples[None], 16_000), VideoOptions(crf=1)) as writer:
+            writer.write(video)
         points = np.random.default_rng(0).uniform(20, 44, (478, 2)).astype(np.float32)
         affine = torch.tensor([[0.125, 0, 0], [0, 0.125, 0]])
-        films[name] = CroppedVideo(path, frames, affine, np.repeat(8 * points[None], frames, 0), sound=path)
-    return ClipVideos("one", Label(), films, {}, True)
+        videos[name] = CroppedVideo(path, frames, affine, np.repeat(8 * points[None], frames, 0), sound=path)
+    return ClipVideos("one", Label(), videos, {}, True)
 
 
 @pytest.mark.parametrize("late", [-5, 0, 5])
@@ -105,13 +105,13 @@ def test_a_network_that_misses_moved_sound_is_not_quoted(tmp_path: Path, monkeyp
         sync_figures.sync_figures([flickering(tmp_path, 0)], Brightness(blind=True), "")  # type: ignore[arg-type]
 
 
-def test_silent_films_take_no_part_in_sync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_silent_videos_take_no_part_in_sync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(syncnet, "mfcc", loudness_steps)
     clip = flickering(tmp_path, 0)
-    silent = replace(clip, name="silent", films={k: replace(film, sound=None) for k, film in clip.films.items()})
+    silent = replace(clip, name="silent", videos={k: replace(video, sound=None) for k, video in clip.videos.items()})
     found, _ = sync_figures.sync_figures([silent, clip], Brightness(), "")  # type: ignore[arg-type]
     assert set(found.details["clips"]["generated"]) == {"one"}
-    with pytest.raises(Skipped, match="sound in any of the real films"):
+    with pytest.raises(Skipped, match="sound in any of the real videos"):
         sync_figures.sync_figures([silent], Brightness(), "")  # type: ignore[arg-type]
 
 
@@ -126,8 +126,8 @@ def test_sound_is_moved_by_whole_frames() -> None:
 def test_a_similarity_brings_points_home() -> None:
     angle, scale = 0.4, 2.5
     turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    found = similarity(TEMPLATE @ turn.T + (30, -7), TEMPLATE)
-    assert np.allclose((TEMPLATE @ turn.T + (30, -7)) @ found[:, :2].T + found[:, 2], TEMPLATE)
+    found = similarity(ARCFACE_TEMPLATE @ turn.T + (30, -7), ARCFACE_TEMPLATE)
+    assert np.allclose((ARCFACE_TEMPLATE @ turn.T + (30, -7)) @ found[:, :2].T + found[:, 2], ARCFACE_TEMPLATE)
     assert np.linalg.det(found[:, :2]) == pytest.approx(1 / scale**2)
 
 
@@ -157,11 +157,11 @@ def onnx_file(path: Path, size: int, features: int) -> Path:
 def test_onnx_networks_are_taken_by_their_shapes(tmp_path: Path) -> None:
     path = onnx_file(tmp_path / "net.onnx", 112, 512)
     net = open_onnx(path, (3, 112, 112), 512)
-    film = torch.from_numpy(np.asarray(pictures(0, 1, 128)))
+    video = torch.from_numpy(np.asarray(pictures(0, 1, 128)))
     points = face_track(64, 64, 40).landmarks[0]
-    embedding = arcface(net, film[0].numpy(), points)
+    embedding = arcface(net, video[0].numpy(), points)
     assert embedding is not None and embedding.shape == (512,) and cosine(embedding, embedding) == pytest.approx(1)
-    assert arcface(net, film[0].numpy(), np.full((478, 2), np.nan, np.float32)) is None
+    assert arcface(net, video[0].numpy(), np.full((478, 2), np.nan, np.float32)) is None
     with pytest.raises(UserError, match=r"takes \[\(3, 112, 112\)\] and gives \[512\], expected"):
         open_onnx(path, (3, 224, 224), 8)
     path.write_bytes(b"<html>")
@@ -178,9 +178,9 @@ def test_the_emotion_seen_is_that_of_most_frames(tmp_path: Path) -> None:
 
     points = np.repeat(np.random.default_rng(0).uniform(100, 400, (1, 478, 2)).astype(np.float32), FRAMES, 0)
     points[:8] = np.nan  # no face in the first eight, which are dark
-    film = torch.zeros(FRAMES, 64, 64, 3, dtype=torch.uint8)
-    film[12:] = 250
-    path = write_film(tmp_path / "film.mp4", film)
+    video = torch.zeros(FRAMES, 64, 64, 3, dtype=torch.uint8)
+    video[12:] = 250
+    path = write_video(tmp_path / "film.mp4", video)
     shown = CroppedVideo(path, FRAMES, torch.tensor([[0.125, 0, 0], [0, 0.125, 0]]), points)
     assert recognised(net, shown) == "happy"  # type: ignore[arg-type]
     assert recognised(net, replace(shown, landmarks=np.full_like(points, np.nan))) == ""  # type: ignore[arg-type]
@@ -213,7 +213,7 @@ needs_judges = pytest.mark.skipif(not LANDMARKER.is_file(), reason=f"MediaPipe's
 def test_packaged_judges_find_late_lips_and_the_same_person(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A drawn person speaks espeak's words; the generated film is the same, its pictures five frames late."""
+    """A drawn person speaks espeak's words; the generated video is the same, its pictures five frames late."""
     for package in ("mediapipe", "pocketsphinx", "dlib", "face_recognition_models", "espeakng_loader"):
         pytest.importorskip(package, reason=f"{package} is not installed")
     from training.synthetic.clips import make_clip
@@ -224,7 +224,7 @@ def test_packaged_judges_find_late_lips_and_the_same_person(
     monkeypatch.setenv("PLAYMATE_MODELS", str(tmp_path / "models"))
     clip = make_clip(3, "test", (2, 3), "espeak")
     identity, scene, pose = make_identity(clip.identity_seed), session_scene(7, clip.identity_seed), clip.motion.pose
-    film = np.stack(
+    video = np.stack(
         [
             render(identity, scene, clip.rig[k].numpy(), pose.rotation[k].numpy(), pose.translation[k].numpy(), 1.3)
             for k in range(len(clip))
@@ -233,8 +233,8 @@ def test_packaged_judges_find_late_lips_and_the_same_person(
     sound = Recording(clip.waveform.numpy()[None], 16_000)
     for name, late in (("real", 0), ("made", 5)):
         (tmp_path / name).mkdir()
-        with VideoWriter(tmp_path / name / "one.mp4", 25, sound) as video:
-            video.write(torch.from_numpy(film[[max(k - late, 0) for k in range(len(film))]]))
+        with VideoWriter(tmp_path / name / "one.mp4", 25, sound) as writer:
+            writer.write(torch.from_numpy(video[[max(k - late, 0) for k in range(len(video))]]))
     (tmp_path / "labels.csv").write_text(f"clip,text\none,{clip.text}\n")
     given = flags((tmp_path / "made", tmp_path / "real"), tmp_path / "out", "--labels", str(tmp_path / "labels.csv"))
     assert training(given) == 0
@@ -257,9 +257,9 @@ def test_packaged_judges_find_late_lips_and_the_same_person(
 def test_dlib_tells_two_people_apart() -> None:
     for package in ("dlib", "face_recognition_models"):
         pytest.importorskip(package, reason=f"{package} is not installed")
-    from training.evaluate.videos.identity_figures import dlib_look, euclidean
+    from training.evaluate.videos.identity_figures import dlib_embedding, euclidean
 
-    look: Callable[..., Any] = dlib_look()
+    look: Callable[..., Any] = dlib_embedding()
 
     def seen(person: int, yaw: float) -> np.ndarray:
         picture = render(

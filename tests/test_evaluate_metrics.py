@@ -16,7 +16,7 @@ from playmate_core.errors import UserError
 from playmate_core.values import EMOTIONS, Motion, Pose
 from training.data import SyntheticClip
 from training.evaluate import motion_metrics as metrics
-from training.evaluate.emotion_judge import UPPER, fit_judge, summary
+from training.evaluate.emotion_judge import UPPER, fit_judge, track_summary
 from training.evaluate.level1 import EmotionFigures, weak_rows
 from training.evaluate.level2 import Redrawing, far_pairs, fidelity_rows, psnr, ssim
 from training.evaluate.table import Row, Table, number, write_tables
@@ -95,7 +95,7 @@ def test_drift_is_how_far_the_end_is_from_the_beginning() -> None:
 
 
 def test_spread_is_mean_and_half_range() -> None:
-    assert metrics.spread([1.0, 2.0, 6.0]) == (3.0, 2.5)
+    assert metrics.mean_and_half_range([1.0, 2.0, 6.0]) == (3.0, 2.5)
 
 
 def test_psnr_and_ssim_know_equal_pictures_and_known_errors() -> None:
@@ -156,7 +156,7 @@ def test_the_judge_names_separable_emotions_and_measures_their_strength() -> Non
         assert abs(judge.strength(rig, "sad")) < 0.1
     assert judge.name(rig) == "happy"
     rig[:12] = 5.0  # a burst shorter than half the clip moves no median
-    assert judge.name(rig) == "happy" and summary(rig).shape == (len(UPPER),)
+    assert judge.name(rig) == "happy" and track_summary(rig).shape == (len(UPPER),)
     assert judge.log_odds(rig, "happy") > 0 > judge.log_odds(rig, "sad")
     assert float(judge.true_strength[happy, 2]) == pytest.approx(1.0, abs=0.05)
     assert bool(judge.true_strength[:, 0].isnan().all()), "no clip is that weak"

@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from judged_films import (
+from judged_videos import (
     FRAMES,
     face_track,
     flags,
     folders,  # noqa: F401
     no_host,  # noqa: F401
     pictures,
-    write_film,
+    write_video,
 )
 from torch import nn
 
@@ -139,11 +139,11 @@ def test_with_weights_the_figures_are_measured_and_a_second_run_gives_the_same(
     ],
 )
 def test_frames_are_those_shown_every_40_ms(times: list[float], shown: list[int]) -> None:
-    film = (Frame(np.full((1, 1, 3), k, np.uint8), time) for k, time in enumerate(times))
-    assert [int(picture[0, 0, 0]) for picture in at_25_fps(film)] == shown
+    video = (Frame(np.full((1, 1, 3), k, np.uint8), time) for k, time in enumerate(times))
+    assert [int(picture[0, 0, 0]) for picture in at_25_fps(video)] == shown
 
 
-def test_films_of_one_picture_are_cut_by_the_real_ones_square() -> None:
+def test_videos_of_one_picture_are_cut_by_the_real_ones_square() -> None:
     real = face_track(200, 180, 60)
     half = face_track(103, 88, 31, (200, 200))
     ours, theirs, alike = crops(half, real)
@@ -159,14 +159,14 @@ def test_films_of_one_picture_are_cut_by_the_real_ones_square() -> None:
     assert crops(blind, real)[2]
 
 
-def test_names_pair_films_and_mistakes_are_told(folders: tuple[Path, Path], tmp_path: Path) -> None:
+def test_names_pair_videos_and_mistakes_are_told(folders: tuple[Path, Path], tmp_path: Path) -> None:
     made, real = folders
     assert [one.name for one in find_pairs(made, real, None, None)] == ["a", "sub/b"]
     one = find_pairs(made / "a.mp4", real / "sub" / "b.mp4", None, None)
     assert [(p.generated.name, p.truth.name) for p in one] == [("a.mp4", "b.mp4")]
     shutil.copytree(made, tmp_path / "more")
     shutil.copy(made / "a.mp4", tmp_path / "more" / "stranger.mp4")
-    with pytest.raises(UserError, match="has no film for stranger"):
+    with pytest.raises(UserError, match="has no video for stranger"):
         find_pairs(tmp_path / "more", real, None, None)
     shutil.copy(made / "a.mp4", tmp_path / "more" / "a.mov")
     with pytest.raises(UserError, match=r"holds a\.mov and a\.mp4"):
@@ -178,7 +178,7 @@ def test_names_pair_films_and_mistakes_are_told(folders: tuple[Path, Path], tmp_
         find_pairs(tmp_path / "absent", real, None, None)
     with pytest.raises(UserError, match="no file that ends in .png"):
         find_pairs(made, real, tmp_path / "none", None)
-    short = write_film(tmp_path / "short.mp4", pictures(0, 5))
+    short = write_video(tmp_path / "short.mp4", pictures(0, 5))
     with pytest.raises(UserError, match="5 frames .* at least 16"):
         open_clip(Paths("short", short, real / "a.mp4", None, Label()), None)
 
@@ -200,7 +200,7 @@ def test_a_wrong_table_of_labels_is_refused_first(
     assert told in capsys.readouterr().err and not (tmp_path / "out").exists()
 
 
-def test_labels_name_clips_by_their_films(tmp_path: Path) -> None:
+def test_labels_name_clips_by_their_videos(tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text("\ufeffclip,emotion,text\nsub/b.mp4,Happy,Hello there\na,,\n")
     assert read_labels(tmp_path / "labels.csv") == {"sub/b": Label("happy", "Hello there"), "a": Label()}
 
@@ -208,7 +208,7 @@ def test_labels_name_clips_by_their_films(tmp_path: Path) -> None:
 @pytest.mark.parametrize("more", [("--videos", "x"), ("--truth", "x"), ("--videos=x",)])
 def test_both_folders_are_asked_for(more: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     assert training(["evaluate", *more]) == 2
-    assert "Give both --videos (the generated films) and --truth" in capsys.readouterr().err
+    assert "Give both --videos (the generated videos) and --truth" in capsys.readouterr().err
 
 
 def test_other_devices_and_absent_files_are_refused(folders: tuple[Path, Path], tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from torch import nn
 from playmate_core.errors import UserError
 from playmate_core.weights.catalogue import JUDGES
 from training.evaluate.videos import lpips_figures
-from training.evaluate.videos.checkpoints import Skipped, find_weights, load_strictly, read_tensors
+from training.evaluate.videos.checkpoints import Skipped, find_weights, load_strictly, read_checkpoint
 from training.evaluate.videos.frechet import Moments, frechet_distance
 from training.evaluate.videos.i3d import InceptionI3d
 from training.evaluate.videos.inception import InceptionV3, resized_as_tensorflow
@@ -55,7 +55,7 @@ def sync_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_whole_file_loads_and_may_lack_only_the_counters(sync_file: Path, tmp_path: Path) -> None:
-    tensors = read_tensors(sync_file)
+    tensors = read_checkpoint(sync_file)
     net = load_strictly(SyncNet(), sync_file)
     assert torch.equal(net.netfcaud[0].weight, tensors["netfcaud.0.weight"]) and not net.training
     old = tmp_path / "old.pth"
@@ -76,7 +76,7 @@ def test_a_whole_file_loads_and_may_lack_only_the_counters(sync_file: Path, tmp_
 )
 def test_any_other_file_is_refused(sync_file: Path, tmp_path: Path, fault: str, told: str) -> None:
     content: object
-    tensors = read_tensors(sync_file)
+    tensors = read_checkpoint(sync_file)
     if fault == "missing":
         del tensors["netfcaud.3.bias"]
     elif fault == "extra":

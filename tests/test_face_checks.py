@@ -1,4 +1,4 @@
-"""What is no face is said before rendering: black and faceless films, portraits that stand on their heads."""
+"""What is no face is said before rendering: black and faceless videos, portraits that stand on their heads."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from playmate_core.face import FaceModel
 from playmate_core.media.images import read_picture
 from playmate_core.media.video_reader import Frame
 from playmate_core.media.video_writer import VideoWriter
-from playmate_core.rendering.face_checks import FaceSamples, upright_turn
+from playmate_core.rendering.face_checks import FaceSamples, upright_rotation
 from playmate_core.rendering.portrait import FaceConfidence, FaceLimits, face_confidence, read_portrait
 from playmate_core.rendering.source_image import read_source_portrait
 from playmate_core.rendering.source_video import FaceVideoOptions, read_driving, read_source_video
@@ -47,17 +47,17 @@ def pictures(kind: str, portrait: Tensor) -> Tensor:
     return across[None].repeat(6, 1, 1, 1)
 
 
-def film(path: Path, shown: Tensor) -> Path:
-    with VideoWriter(path) as video:
-        video.write(shown)
+def video(path: Path, shown: Tensor) -> Path:
+    with VideoWriter(path) as writer:
+        writer.write(shown)
     return path
 
 
 @pytest.mark.parametrize("kind", ["black", "noise", "wall", "face"])
-def test_a_film_without_a_face_is_said(
+def test_a_video_without_a_face_is_said(
     face: FaceModel, portrait: Tensor, tmp_path: Path, kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    path, options = film(tmp_path / "a.mp4", pictures(kind, portrait)), FaceVideoOptions(where="whole")
+    path, options = video(tmp_path / "a.mp4", pictures(kind, portrait)), FaceVideoOptions(where="whole")
     frames = (Frame(picture, i / 25) for i, picture in enumerate(pictures(kind, portrait)))
     readers = (
         lambda: read_driving(face, path, options),
@@ -89,7 +89,7 @@ def test_a_portrait_on_its_head_or_side_is_said(
 ) -> None:
     turned = torch.rot90(portrait, quarters).contiguous()
     read = read_portrait(face, turned, "whole")
-    assert upright_turn(face, read, face_confidence(face, read)) == -90 * quarters % 360
+    assert upright_rotation(face, read, face_confidence(face, read)) == -90 * quarters % 360
     with caplog.at_level(logging.WARNING):
         read_source_portrait(face, turned, "whole", limits=FaceLimits(1e9, 1e9, -1e9, 1e9))
     assert (f"turn the picture by {-90 * quarters % 360} degrees" in caplog.text) == (quarters > 0)
@@ -98,6 +98,6 @@ def test_a_portrait_on_its_head_or_side_is_said(
 def test_what_is_no_face_either_way_is_not_turned(face: FaceModel) -> None:
     for image in (torch.zeros(256, 256, 3), torch.rand(256, 256, 3, generator=torch.Generator().manual_seed(1))):
         read = read_portrait(face, image, "whole")
-        assert upright_turn(face, read, face_confidence(face, read)) == 0
+        assert upright_rotation(face, read, face_confidence(face, read)) == 0
     doubtless = FaceConfidence(0.1, 0.001, 40.0, 0.01)
-    assert upright_turn(face, read, doubtless) == 0 and np.isfinite(doubtless.shift)
+    assert upright_rotation(face, read, doubtless) == 0 and np.isfinite(doubtless.shift)

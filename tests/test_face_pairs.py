@@ -11,6 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from pair_frames import RandomPairs, ToyWorld, reading
+from pair_videos import write_pair_corpus
 from torch import Tensor
 
 from playmate_core.errors import UserError
@@ -20,6 +21,7 @@ from training.face_pairs import losses
 from training.face_pairs.config import PairsConfig
 from training.face_pairs.discriminator import PatchDiscriminator
 from training.face_pairs.features import BackboneFeatures, feature_net
+from training.face_pairs.losses import Frame
 from training.face_pairs.stage import PairsStage
 from training.face_pairs.stitching import StitchingStage
 
@@ -41,6 +43,24 @@ def test_eq_4_is_zero_for_an_expression_without_pose_and_grows_with_the_entangle
         values.append(float(losses.transfer_loss(world.draw, distance, *world.frames)))
     assert values[0] < 1e-6 < values[1]
     assert values[2] == pytest.approx(2 * values[1], rel=1e-3)
+
+
+def test_descending_eq_4_takes_a_known_entanglement_out_of_m() -> None:
+    """expression += A yaw with an A that learns: where drawing is exact, nothing but Eq. 4 is needed to unlearn it."""
+    frames = ToyWorld(0.0).frames
+    leak = torch.randn(5, 3, generator=generator()).mul(0.02).requires_grad_()
+    before, optimizer = float(leak.detach().norm()), torch.optim.Adam([leak], lr=1e-3)
+    for _ in range(200):
+        i, j = (entangled(frame, leak) for frame in frames)
+        optimizer.zero_grad()
+        losses.transfer_loss(ToyWorld.draw, distance, i, j).backward()
+        optimizer.step()
+    assert float(leak.detach().norm()) < 0.1 * before
+
+
+def entangled(frame: Frame, leak: Tensor) -> Frame:
+    added = (frame.reading.rotation[:, 1] / 30.0)[:, None, None] * leak
+    return replace(frame, reading=replace(frame.reading, expression=frame.reading.expression + added))
 
 
 def test_eq_4_draws_pose_j_with_expression_i_from_both_frames() -> None:
@@ -172,6 +192,18 @@ def test_f_waits_and_the_discriminator_and_the_networks_do_not_teach_each_other(
     assert any(p.grad is not None for p in one.judge.parameters())
 
 
+def test_the_discriminator_starts_from_the_seed_alone() -> None:
+    """Processes draw different numbers before they build it, and have to hold the same weights."""
+    made = []
+    for drawn_before in (0, 5):
+        model = FaceModel(MODEL)
+        torch.rand(drawn_before)
+        made.append(PairsStage(PairsConfig(perceptual="given", seed=3), model, RandomPairs()).judge.state_dict())
+    assert all(torch.equal(made[0][name], value) for name, value in made[1].items())
+    other = PairsStage(PairsConfig(perceptual="given", seed=4), FaceModel(MODEL), RandomPairs()).judge.state_dict()
+    assert any(not torch.equal(made[0][name], value) for name, value in other.items())
+
+
 def test_running_statistics_and_the_anchor_stay() -> None:
     made = stage()
     made.model.train()
@@ -223,3 +255,13 @@ def test_what_cannot_be_meant_is_refused(tmp_path: Path, capsys: pytest.CaptureF
     bad.write_text(json.dumps({"pairs": {"momentum": 1}}))
     assert main(["face", f"--pairs={tmp_path}", "--config", str(bad)]) == 2
     assert "unknown key 'momentum'" in capsys.readouterr().err
+
+
+def test_validation_is_refused_in_one_sentence_before_anything_is_written(
+    tmp_path: Path, tiny_face: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """Pairs are unlabelled pictures: there is no motion metric to validate on."""
+    words = ["--pairs", str(write_pair_corpus(tmp_path / "people")), "--init", str(tiny_face), "--perceptual", "given"]
+    assert main(["face", *words, "--validate-every", "2", "--out", str(tmp_path / "run")]) == 2
+    assert "--validate-every is 2, but pairs has no validation; leave it 0." in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()

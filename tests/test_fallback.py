@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from float_frames import render_float
 from source_videos import draw_source_video
 from torch import Tensor
 
@@ -19,7 +20,7 @@ from playmate_core.media.images import read_picture
 from playmate_core.media.video_writer import VideoWriter
 from playmate_core.rendering.fallback import has_invalid_picture, out_of_memory
 from playmate_core.rendering.portrait import read_portrait
-from playmate_core.rendering.render import RenderOptions, draw
+from playmate_core.rendering.render import RenderOptions
 from playmate_core.rendering.source_video import FaceVideoOptions, read_source_video
 from playmate_core.values import Motion, Pose
 from playmate_core.weights.files import load_face
@@ -41,7 +42,7 @@ def shaken(frames: int) -> Motion:
 
 @pytest.fixture(params=["portrait", "film"])
 def way(request: pytest.FixtureRequest, tiny_face: Path, portrait_picture: Path, tmp_path: Path) -> Way:
-    """A still portrait, and a film of somebody, that a motion drives; both as float pictures or bytes."""
+    """A still portrait, and a video of somebody, that a motion drives; both as float pictures or bytes."""
     reader = load_face(tiny_face)
     image = read_picture(portrait_picture)
     if request.param == "portrait":
@@ -49,7 +50,7 @@ def way(request: pytest.FixtureRequest, tiny_face: Path, portrait_picture: Path,
 
         def drawn(face: FaceModel, batch: int) -> list[Tensor]:
             options = RenderOptions(batch=batch, profile="plain")
-            return [pictures * 255 for pictures in draw(face, portrait, shaken(FRAMES), options)]
+            return [pictures * 255 for pictures in render_float(face, portrait, shaken(FRAMES), options)]
 
         return drawn
     with VideoWriter(tmp_path / "film.mp4") as video:

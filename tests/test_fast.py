@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import gc
 import weakref
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -20,10 +19,10 @@ from torch import Tensor, nn
 
 from playmate_core.face import FaceConfig, FaceModel, layers
 from playmate_core.face import fast as room
-from playmate_core.face.fast import winograd
 from playmate_core.face.fast.depth_taps import SliceByTap
 from playmate_core.face.fast.fft_conv import FFTConv
-from playmate_core.face.fast.folding import behind, kernel_of, with_norm
+from playmate_core.face.fast.folding import kernel_of, with_norm, with_pointwise
+from playmate_core.face.fast.products import BLAS, ONEDNN, ProductPlan
 from playmate_core.face.fast.warping import FoldedDepth
 from playmate_core.face.fast.winograd import (
     AFTER_UPSAMPLED_4,
@@ -120,21 +119,18 @@ def case(inside: int, outside: int, cells: tuple[int, int], algorithm: Algorithm
 sizes = st.tuples(st.integers(1, 4), st.integers(1, 4), st.tuples(st.integers(1, 4), st.integers(1, 4)))
 
 
-@pytest.fixture(params=[1 << 21, 1], ids=["one block", "row by row"])
-def _blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(winograd, "SCRATCH", request.param)
-    yield
-
-
-@pytest.mark.usefixtures("_blocks")
+@pytest.mark.parametrize("scratch", [1 << 21, 1], ids=["one block", "row by row"])
+@pytest.mark.parametrize("form", [BLAS, ONEDNN])
 @pytest.mark.parametrize("depth", [1, 4])
 @pytest.mark.parametrize("algorithm, scale", [(WINOGRAD, 1), (UPSAMPLED_2, 2)], ids=["winograd", "upsampled 2"])
-def test_bilinear_algorithms_are_the_convolution(algorithm: Algorithm, scale: int, depth: int) -> None:
+def test_bilinear_algorithms_are_the_convolution(
+    algorithm: Algorithm, scale: int, depth: int, form: str, scratch: int
+) -> None:
     @settings(max_examples=15, deadline=None)
     @given(sizes)
     def check(size: tuple[int, int, tuple[int, int]]) -> None:
         maps, weight, bias = case(*size, algorithm, depth)
-        got = WinogradConv(weight, bias, algorithm)(maps)
+        got = WinogradConv(weight, bias, algorithm, ProductPlan(form, scratch))(maps)
         torch.testing.assert_close(got, over(maps, weight, bias, scale), atol=1e-11, rtol=0)
 
     check()
@@ -179,7 +175,7 @@ def test_folding() -> None:
         value.detach().uniform_(0.5, 1.5)
     x = torch.rand(1, 2, 5, 5)
     with torch.inference_mode():
-        folded, composed = with_norm(conv, norm), behind(kernel_of(conv), mix.weight)
+        folded, composed = with_norm(conv, norm), with_pointwise(kernel_of(conv), mix.weight)
         torch.testing.assert_close(F.conv2d(x, folded.weight, folded.bias, padding=1), norm(conv(x)))
         torch.testing.assert_close(F.conv2d(x, composed.weight, composed.bias, padding=1), mix(conv(x)))
 

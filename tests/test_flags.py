@@ -132,7 +132,7 @@ def test_numbers_outside_the_range_are_refused_before_any_work(
     values = (*NO_NUMBERS, *beyond(kind.range))
     if isinstance(kind, arguments.TimelineArgument):
         values += ("0:nan", "nan:1", "inf:1", "0:1,0:2", "2:1,1:1", "-1:1", "0:-1e308", "0:1:2", ":", "0:")
-    if isinstance(kind, arguments.Amplitudes):
+    if isinstance(kind, arguments.NumbersArgument):
         values += ("1,nan,1,1,1,1", "1,1,1,1,1,-1", "1,2", "1,1,1,1,1,1,1")
     for value in values:
         said = refused([*command.split(), *required(command, portrait_picture, speech_wave), flag, value], capsys)

@@ -1,4 +1,4 @@
-"""Colours and shapes of films and pictures: untagged HD, HDR, P3, pixels that are not square, five generations."""
+"""Colours and shapes of videos and pictures: untagged HD, HDR, P3, pixels that are not square, five generations."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 from colour_patches import COLOURS, SKIN, linear, patches, seen
-from media_files import make_film
+from media_files import make_video
 from numpy.typing import NDArray
 from shared_facts import SHARED
 
@@ -63,8 +63,8 @@ def store(
             frame = av.VideoFrame(width, height, pixels)
             for plane, part in zip(frame.planes, parts, strict=True):
                 kind = np.uint16 if "10" in pixels else np.uint8
-                rows = np.zeros((height, plane.line_size // kind().itemsize), kind)
-                rows[:, :width] = part
+                rows = np.zeros((len(part), plane.line_size // kind().itemsize), kind)
+                rows[:, : part.shape[1]] = part
                 plane.update(rows.tobytes())
             frame.pts = number
             for packet in stream.encode(frame):
@@ -114,6 +114,8 @@ def test_what_is_larger_than_standard_definition_is_hd() -> None:
     assert names == ["smpte170m", "smpte170m", "bt709", "bt709", "bt709"]
 
 
+#: Code values of some HDR colours, none beyond BT.709.
+CODES = ((0.55, 0.45, 0.4), (0.3, 0.35, 0.32), (0.5, 0.5, 0.5), (0.4, 0.45, 0.5))
 TO_BT2020 = np.linalg.inv(
     np.array([[1.660491, -0.587641, -0.07285], [-0.12455, 1.1329, -0.008349], [-0.018151, -0.100579, 1.11873]])
 )
@@ -153,6 +155,22 @@ def test_hdr_shows_skin_as_it_was_and_keeps_what_is_brighter_apart(
     assert np.ptp(paper) <= 2 and np.ptp(lamp) <= 2  # grey stays grey
 
 
+@pytest.mark.parametrize("transfer", [16, 18])
+@pytest.mark.parametrize("pixels", ["yuv420p10le", "yuv422p10le", "yuv444p10le"])
+def test_hdr_is_read_alike_in_every_sampling_of_its_colours(tmp_path: Path, pixels: str, transfer: int) -> None:
+    """Telephones store 4:2:0. The expected picture is computed from the code values themselves."""
+    code = np.repeat(np.repeat(np.array(CODES)[None], 96, 0), 32, 1)
+    whole = planes(code, BT2020, bits=10)
+    down, across = {"yuv420p10le": (2, 2), "yuv422p10le": (1, 2), "yuv444p10le": (1, 1)}[pixels]
+    parts = [whole[0], *(part[::down, ::across] for part in whole[1:])]
+    path = store(tmp_path / "a.mp4", parts, tagged(9, 9, transfer), pixels)
+    colour = wide_colour(9, transfer)
+    assert colour is not None
+    expected = colour.to_srgb(np.round(code * 65535).astype(np.uint16))
+    middles = slice(16, None, 32)
+    assert np.abs(first(path)[48, middles].astype(int) - expected[48, middles]).max() <= 8
+
+
 def test_the_peak_becomes_white_and_nothing_turns_back() -> None:
     ramp = np.repeat(np.arange(0, 65536, 64, dtype=np.uint16)[None, :, None], 3, 2)
     for transfer in (16, 18):
@@ -177,7 +195,7 @@ def test_wide_gamuts_without_hdr_are_converted(tmp_path: Path, primaries: int, m
     assert np.abs(seen(first(path)) - np.array(COLOURS)).max() <= (4 if primaries == 9 else 3)
 
 
-def test_ordinary_films_are_not_tone_mapped() -> None:
+def test_ordinary_videos_are_not_tone_mapped() -> None:
     assert wide_colour(1, 1) is None and wide_colour(2, 2) is None and wide_colour(6, 6) is None
     assert wide_colour(2, 16) == WideColour(9, 16) and wide_colour(1, 18) == WideColour(9, 18)
 
@@ -193,8 +211,8 @@ def test_pixels_become_square(tmp_path: Path, shape: tuple[int, int], expected: 
     for name in ("a.mp4", "a.mkv"):
         disc = np.zeros((64, 64, 3), np.uint8)
         cv2.ellipse(disc, (32, 32), (20, 20), 0, 0, 360, (255, 255, 255), -1)
-        film = make_film(tmp_path / name, (0.0, 0.04, 0.08), picture=lambda time, disc=disc: disc, setup=setup)
-        facts, picture = video_facts(film), first(film)
+        video = make_video(tmp_path / name, (0.0, 0.04, 0.08), picture=lambda time, disc=disc: disc, setup=setup)
+        facts, picture = video_facts(video), first(video)
         assert (facts.width, facts.height) == expected == picture.shape[1::-1]
         bright = picture[..., 0] > 128
         across, down = int(bright.any(0).sum()), int(bright.any(1).sum())
@@ -205,14 +223,14 @@ def test_a_shape_that_no_pixel_has_is_not_believed(tmp_path: Path, caplog: pytes
     def setup(stream: Any) -> None:
         stream.codec_context.sample_aspect_ratio = Fraction(40, 1)
 
-    film = make_film(tmp_path / "a.mp4", (0.0, 0.04, 0.08), setup=setup)
+    video = make_video(tmp_path / "a.mp4", (0.0, 0.04, 0.08), setup=setup)
     with caplog.at_level(logging.WARNING):
-        assert first(film).shape == (64, 96, 3)
+        assert first(video).shape == (64, 96, 3)
     assert "taken for a mistake" in caplog.text and square_size(720, 576, Fraction(64, 45)) == (1024, 576)
 
 
 @pytest.mark.parametrize(("options", "encoder"), [(VideoOptions(), 1.0), (VideoOptions(crf=1), 0.0)])
-def test_five_generations_of_a_film_stay_within_a_level(tmp_path: Path, options: VideoOptions, encoder: float) -> None:
+def test_five_generations_of_a_video_stay_within_a_level(tmp_path: Path, options: VideoOptions, encoder: float) -> None:
     """Of what they were; ``encoder`` is what x264 itself takes from hard edges between saturated colours."""
     picture, shown = patches(128, 256), []
     for _ in range(5):
@@ -253,8 +271,8 @@ def test_outputs_keep_their_tags(tmp_path: Path) -> None:
 
 @needs_field
 def test_what_the_field_sent_has_its_colours() -> None:
-    film = FIELD / "07_colour_untagged_hd" / "cuntag_hd.mp4"
-    colours = {tuple(pixel) for pixel in first(film).reshape(-1, 3)[::5000].tolist()}
+    video = FIELD / "07_colour_untagged_hd" / "cuntag_hd.mp4"
+    colours = {tuple(pixel) for pixel in first(video).reshape(-1, 3)[::5000].tolist()}
     assert any(np.abs(np.array(colour) - SKIN).max() <= 2 for colour in colours)
     photo, twin = (to_bytes(read_picture(FIELD / "12_wide_gamut_photo" / name)).int() for name in ("p3.jpg", "a.png"))
     assert float((photo - twin).abs().float().mean()) < 1.0

@@ -16,7 +16,7 @@ import pytest
 import torch
 from colour_patches import in_p3, p3_profile
 from heic_files import box, corners, quarters_of_colour, save_heic
-from media_files import Track, click, make_film, save_wav
+from media_files import Track, click, make_video, save_wav
 from shared_facts import SHARED
 
 from playmate_core.errors import UserError
@@ -55,7 +55,7 @@ NAMES = [
 def test_a_name_is_a_path_and_nothing_else(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     save_wav(Path("a.wav").resolve(), click()).rename(f"{name}.wav")
-    make_film(tmp_path / "b.mp4", (0.0, 0.04)).rename(tmp_path / f"{name}.mp4")
+    make_video(tmp_path / "b.mp4", (0.0, 0.04)).rename(tmp_path / f"{name}.mp4")
     for path in (Path(f"{name}.wav"), Path(".") / f"{name}.wav", tmp_path / f"{name}.wav"):
         assert read_sound(path).seconds == pytest.approx(2.0)
     assert sum(1 for _ in read_frames(f"{name}.mp4")) == 2
@@ -105,14 +105,14 @@ def test_devices_and_folders_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".wmv", ".flv", ".3gp", ".mts", ".m2ts", ".ogv", ".MTS", ".3G2", ".vob", ".asf"])
-def test_the_names_of_films_are_known(suffix: str) -> None:
+def test_the_names_of_videos_are_known(suffix: str) -> None:
     assert is_video(Path(f"nowhere{suffix}")) and not is_picture(Path(f"nowhere{suffix}"))
 
 
 def test_what_a_name_does_not_tell_the_content_does(tmp_path: Path, portrait_picture: Path) -> None:
-    film = make_film(tmp_path / "a.mp4", (0.0, 0.04))
+    video = make_video(tmp_path / "a.mp4", (0.0, 0.04))
     for name in ("film", "film.dat", "film.mp4.1"):
-        (tmp_path / name).write_bytes(film.read_bytes())
+        (tmp_path / name).write_bytes(video.read_bytes())
         assert is_video(tmp_path / name), name
     for name in ("picture", "picture.dat"):
         (tmp_path / name).write_bytes(portrait_picture.read_bytes())
@@ -131,13 +131,13 @@ def test_what_a_name_does_not_tell_the_content_does(tmp_path: Path, portrait_pic
         ("a.ogv", ("libvpx", "libopus")),
     ],
 )
-def test_films_of_every_kind_are_read(tmp_path: Path, name: str, codecs: tuple[str, str]) -> None:
+def test_videos_of_every_kind_are_read(tmp_path: Path, name: str, codecs: tuple[str, str]) -> None:
     if name == "a.ogv":
-        film = make_film(tmp_path / "a.ogg", tracks=[Track(click())], codecs=codecs)
-        film = film.rename(tmp_path / name)
+        video = make_video(tmp_path / "a.ogg", tracks=[Track(click())], codecs=codecs)
+        video = video.rename(tmp_path / name)
     else:
-        film = make_film(tmp_path / name, tracks=[Track(click())], codecs=codecs)
-    assert sum(1 for _ in read_frames(film)) in (50, 51) and read_sound(film).seconds == pytest.approx(2, abs=0.15)
+        video = make_video(tmp_path / name, tracks=[Track(click())], codecs=codecs)
+    assert sum(1 for _ in read_frames(video)) in (50, 51) and read_sound(video).seconds == pytest.approx(2, abs=0.15)
 
 
 needs_x265 = pytest.mark.skipif("libx265" not in av.codecs_available, reason="this PyAV encodes no HEVC")
@@ -191,5 +191,5 @@ def test_what_the_field_sent_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     assert read_picture(FIELD / "13_heic" / "a.heic").shape == (480, 480, 3)
     monkeypatch.chdir(FIELD / "14_colon_name")
     assert read_sound(Path("2024-01-01T10:30:00.wav")).seconds > 1
-    film = FIELD / "18_other_film_names" / "f.wmv"
-    assert is_video(film) and sum(1 for _ in read_frames(film)) >= 49
+    video = FIELD / "18_other_film_names" / "f.wmv"
+    assert is_video(video) and sum(1 for _ in read_frames(video)) >= 49

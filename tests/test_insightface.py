@@ -176,7 +176,7 @@ def test_from_insightface_to_the_crop(models: Path, side: int) -> None:
         select_face(painted(side=side), "insightface")
 
 
-def test_pictures_are_cropped_by_106_points_and_films_by_203(models: Path, tiny_face: Path) -> None:
+def test_pictures_are_cropped_by_106_points_and_videos_by_203(models: Path, tiny_face: Path) -> None:
     """docs/liveportrait.md 6.5, and the openings of both are measured on the 203."""
     write_landmark_net(models / "liveportrait" / "landmark.onnx")
     picture = painted(RIGHT)

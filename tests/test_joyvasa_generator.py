@@ -11,8 +11,10 @@ import torch
 from generator_requests import ditto, flat, joyvasa, request_for  # noqa: F401
 from motion_models import rest
 
-from playmate_core.diffusion.joyvasa.smoothing import MILD
+from playmate_core.diffusion.joyvasa.combine import combine
 from playmate_core.errors import UserError
+from playmate_core.geometry import place_motion
+from playmate_core.rendering.retarget import expression_gain
 from playmate_core.values import LIP_KEYPOINTS
 
 
@@ -31,7 +33,7 @@ def test_smoothing_is_a_choice(joyvasa: Any) -> None:
         made = replace(joyvasa, settings=replace(joyvasa.settings, **settings)).generate(request_for(joyvasa))
         return float(made.pose.translation.diff(dim=0).abs().mean())
 
-    assert trembling() < trembling(smoothing=MILD) < trembling(smoother="none")
+    assert trembling() < trembling(smoothing=0.1) < trembling(smoother="none")
 
 
 def test_positions_are_a_choice(joyvasa: Any) -> None:
@@ -102,3 +104,14 @@ def test_the_encoder_is_never_another(joyvasa: Any) -> None:
 
     with pytest.raises(UserError, match="inside JoyVASA's own file"):
         make_encoder("joyvasa-hubert", "somewhere")
+
+
+def test_the_hull_factor_of_animals_is_one_because_their_first_frame_is_the_portrait(joyvasa: Any) -> None:
+    """The reference multiplies an animal's departures from its first frame by sqrt(V(x_s) / V(x_d,0))."""
+    driving = joyvasa.generate(request_for(joyvasa))
+    keypoints = torch.randn(21, 3, generator=torch.Generator().manual_seed(3))
+    x_s = place_motion(keypoints, rest())
+    for subject, same in (("animal", True), ("human", False)):
+        x_d = place_motion(keypoints, combine(rest(), driving, driving[:1], subject=subject))
+        assert torch.allclose(x_d[:1], x_s, atol=1e-5) is same
+        assert (abs(expression_gain(x_s[0], x_d[0]) - 1) < 1e-5) is same

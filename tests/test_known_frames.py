@@ -90,18 +90,6 @@ def test_the_rough_frames_at_the_end_of_a_window_are_sampled_again() -> None:
     assert [held_frames(overlap) for overlap in range(8)] == [0, 1, 2, 2, 2, 3, 4, 5]
 
 
-def test_held_joints_are_smoother_than_faded_ones() -> None:
-    def worst(joint: str) -> float:
-        turns = torch.stack(
-            [talk(FRAMES, felt_by=None, overlap=4, joint=joint, seed=s).pose.rotation for s in range(8)]
-        )
-        bend = turns.diff(n=2, dim=1).norm(dim=-1).mean(0)
-        joints = torch.arange(WINDOW - 4, FRAMES - 8, WINDOW - 4)
-        return max(float(bend[joints + k].mean()) for k in range(-2, 7)) / float(bend.mean())
-
-    assert worst("hold") < worst("fade")
-
-
 def test_a_locked_pose_is_the_one_without_the_emotion_in_every_bit() -> None:
     plain = talk(FRAMES, overlap=3)
     felt, locked = talk(FRAMES, "happy", overlap=3), talk(FRAMES, "happy", overlap=3, lock_pose=True)
@@ -146,6 +134,21 @@ def spoken() -> tuple[PlaymateGenerator, GenerationRequest]:
     sound = read_sound(bundled("speech.wav"))
     audio = generator.encoder().listen(sound.waveform, sound.rate)
     return generator, GenerationRequest(FACE, rest(), audio, options=SamplingOptions())
+
+
+def test_held_joints_are_smoother_than_faded_ones(spoken: tuple[PlaymateGenerator, GenerationRequest]) -> None:
+    """The worst mean bend of the head at any offset from a joint, over 16 joints; an untrained network shows none."""
+    generator, asked = spoken
+    window, overlap = generator.denoiser.config.window, SamplingOptions().overlap
+
+    def worst(joint: str) -> float:
+        takes = [replace(asked, options=SamplingOptions(joint=joint, seed=seed)) for seed in range(8)]
+        turns = torch.stack([generator.generate(take).pose.rotation for take in takes])
+        bend = turns.diff(n=2, dim=1).norm(dim=-1).mean(0)
+        joints = torch.arange(window - overlap, turns.shape[1] - overlap - 3, window - overlap)
+        return max(float(bend[joints + k].mean()) for k in range(-2, overlap + 2)) / float(bend.mean())
+
+    assert worst("hold") < 0.85 * worst("fade")
 
 
 @pytest.mark.parametrize("wide", [False, True])
@@ -237,4 +240,4 @@ def test_progress_counts_the_evaluations_of_the_windows_that_are_sampled() -> No
     assert PREVIOUS + 4 + PREVIOUS == WINDOW
     told.clear()
     regenerate(GENERATOR, request(), motion, Regeneration(20, 40), lambda step, total: told.append((step, total)))
-    assert told == [(k + 1, 9) for k in range(9)]
+    assert told == [(k + 1, 12) for k in range(12)], "four windows of three steps"

@@ -75,7 +75,7 @@ GOOD = """
 import json, torch
 import node_session, widget_values as v
 s = node_session.Session()
-picture, speech, film = s.run("DemoMedia", seconds=0.2)
+picture, speech, video = s.run("DemoMedia", seconds=0.2)
 face, models = s.run("LoadFaceModel", file="face.safetensors"), s.run("LoadMotionModel")
 crop, _ = s.run("CropPortrait", image=picture, crop="whole")
 portrait = s.run("EncodePortrait", face_model=face, crop=crop, require_face=False)

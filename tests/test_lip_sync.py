@@ -9,14 +9,14 @@ import pytest
 
 from playmate_core.values import FPS
 from training.evaluate.videos import lip_validation
-from training.evaluate.videos.alignment import NotAligned, Phone, Spoken, align
+from training.evaluate.videos.alignment import AlignedPhone, NotAligned, Spoken, align
 from training.evaluate.videos.lip_sync import (
     CONSONANT,
+    MAX_LAG,
     OPENNESS,
-    REACH,
     closed_below,
+    compare_lips,
     correlations,
-    evidence,
     lip_opening,
     lip_score,
     openness_curve,
@@ -26,28 +26,28 @@ from training.evaluate.videos.lip_validation import Heard, validate
 FRAMES = 120
 
 
-def sentence(seed: int, start: float = 0.4) -> tuple[Phone, ...]:
+def sentence(seed: int, start: float = 0.4) -> tuple[AlignedPhone, ...]:
     """Vowels, bilabials and other consonants in random order, silence around them."""
     rng = np.random.default_rng(seed)
-    phones, now = [Phone("SIL", 0.0, start)], start
+    phones, now = [AlignedPhone("SIL", 0.0, start)], start
     while now < FRAMES / FPS - 0.8:
         for group, low, high in ((("M", "B", "P", "T", "S"), 0.06, 0.1), (("AA", "AE", "IY", "UW"), 0.08, 0.2)):
             length = float(rng.uniform(low, high))
-            phones.append(Phone(str(rng.choice(group)), now, now + length))
+            phones.append(AlignedPhone(str(rng.choice(group)), now, now + length))
             now += length
-    return (*phones, Phone("SIL", now, FRAMES / FPS))
+    return (*phones, AlignedPhone("SIL", now, FRAMES / FPS))
 
 
-def later(phones: tuple[Phone, ...], seconds: float) -> tuple[Phone, ...]:
-    return tuple(Phone(one.name, one.start + seconds, one.end + seconds) for one in phones)
+def later(phones: tuple[AlignedPhone, ...], seconds: float) -> tuple[AlignedPhone, ...]:
+    return tuple(AlignedPhone(one.name, one.start + seconds, one.end + seconds) for one in phones)
 
 
-def spoken_by(phones: tuple[Phone, ...], late: int = 0) -> np.ndarray:
+def spoken_by(phones: tuple[AlignedPhone, ...], late: int = 0) -> np.ndarray:
     """Lips that open exactly as these phones would have them, ``late`` frames behind."""
     return 0.02 + 0.2 * np.roll(openness_curve(phones, FRAMES), late)
 
 
-def articulated(phones: tuple[Phone, ...]) -> np.ndarray:
+def articulated(phones: tuple[AlignedPhone, ...]) -> np.ndarray:
     """Lips that are in every frame as closed as the most closed phone that sounds in it."""
     edges = np.arange(FRAMES + 1) / FPS
     return 0.02 + 0.2 * np.array(
@@ -77,7 +77,7 @@ def test_the_opening_does_not_depend_on_size_turn_or_mouth_width() -> None:
 def test_the_lag_of_lips_is_recovered(late: int) -> None:
     phones = sentence(0)
     opening = spoken_by(phones, late)
-    score = lip_score([evidence(opening, phones, closed_below(opening))])
+    score = lip_score([compare_lips(opening, phones, closed_below(opening))])
     assert score.lag == late and score.correlation > 0.95
     assert score.in_time == (abs(late) <= 1)
 
@@ -86,18 +86,18 @@ def test_exact_lips_score_best_and_stills_score_nothing() -> None:
     phones = sentence(1)
     exact, still = articulated(phones), np.full(FRAMES, 0.1)
     threshold = closed_below(exact)
-    best = lip_score([evidence(exact, phones, threshold)])
-    none = lip_score([evidence(still, phones, threshold)])
+    best = lip_score([compare_lips(exact, phones, threshold)])
+    none = lip_score([compare_lips(still, phones, threshold)])
     assert best.closure > 0.6 and best.auc > 0.95 and best.silence < 0.3
     assert none.closure == 0 and none.auc == 0.5 and none.silence == pytest.approx(1)
     assert np.isnan([none.lag, none.correlation, none.in_time]).all()
-    shut = lip_score([evidence(np.zeros(FRAMES), phones, threshold)])
+    shut = lip_score([compare_lips(np.zeros(FRAMES), phones, threshold)])
     assert shut.closure == 0  # lips that never open are no better on bilabials
 
 
 def test_lips_of_another_sentence_score_worse() -> None:
     opening = spoken_by(sentence(2))
-    right, wrong = (lip_score([evidence(opening, sentence(s), closed_below(opening))]) for s in (2, 3))
+    right, wrong = (lip_score([compare_lips(opening, sentence(s), closed_below(opening))]) for s in (2, 3))
     assert wrong.correlation < 0.7 * right.correlation
     assert wrong.closure < right.closure - 0.2 and wrong.auc < right.auc - 0.15
 
@@ -105,10 +105,10 @@ def test_lips_of_another_sentence_score_worse() -> None:
 def test_clips_count_by_what_they_show() -> None:
     phones = sentence(4)
     opening = spoken_by(phones)
-    one = evidence(opening, phones, closed_below(opening))
+    one = compare_lips(opening, phones, closed_below(opening))
     twice = lip_score([one, one])
     assert twice == lip_score([one])
-    silent = evidence(opening, (), closed_below(opening))
+    silent = compare_lips(opening, (), closed_below(opening))
     assert lip_score([one, silent]).auc == twice.auc and np.isnan(lip_score([silent]).auc)
     assert np.isnan(closed_below(np.full(9, 0.1))) and np.isnan(closed_below(np.full(9, np.nan)))
 
@@ -117,7 +117,7 @@ def test_frames_without_a_face_are_left_out() -> None:
     phones = sentence(5)
     opening = spoken_by(phones, 3)
     opening[40:55] = np.nan
-    score = lip_score([evidence(opening, phones, closed_below(opening))])
+    score = lip_score([compare_lips(opening, phones, closed_below(opening))])
     assert score.lag == 3 and np.isfinite(score.auc)
     assert np.isnan(correlations(np.full(FRAMES, np.nan), openness_curve(phones, FRAMES))).all()
 
@@ -187,4 +187,4 @@ def test_aligned_phones_lie_where_they_were_spoken() -> None:
     assert np.median(errors) < 0.03 and np.percentile(errors, 90) < 0.08
     # words the dictionary lacks are recognised instead
     assert align(clip.waveform.numpy(), "Xyzzyqq blorptian").recognised
-    assert REACH >= 2 * lip_validation.SHIFT
+    assert MAX_LAG >= 2 * lip_validation.SHIFT

@@ -15,7 +15,7 @@ import json, time, node_session, comfy_execution.utils as execution
 from importlib import import_module
 s = node_session.Session()
 live = import_module("custom_pack.nodes.live_edit")
-picture, speech, film = s.run("DemoMedia", seconds=0.4)
+picture, speech, video = s.run("DemoMedia", seconds=0.4)
 face, models = s.run("LoadFaceModel"), s.run("LoadMotionModel")
 crop, _ = s.run("CropPortrait", image=picture, crop="whole")
 portrait = s.run("EncodePortrait", face_model=face, crop=crop)

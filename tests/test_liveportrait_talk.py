@@ -14,7 +14,7 @@ from playmate_core.cli import main as cli
 from playmate_core.diffusion.denoiser import MotionConfig, MotionDenoiser
 from playmate_core.face import FaceConfig, FaceModel
 from playmate_core.keypoint_space import LIVEPORTRAIT
-from playmate_core.rendering import write_video as film
+from playmate_core.rendering import write_video as video
 from playmate_core.values import Motion, Portrait
 from playmate_core.weights.files import save
 
@@ -37,13 +37,13 @@ def test_a_liveportrait_folder_moves_the_head_and_keeps_the_face(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     drawn: list[tuple[Portrait, Motion]] = []
-    render = film.render
+    render = video.render
 
     def remember(face, portrait, motion, *rest):
         drawn.append((portrait, motion))
         return render(face, portrait, motion, *rest)
 
-    monkeypatch.setattr(film, "render", remember)
+    monkeypatch.setattr(video, "render", remember)
     words = ["talk", str(portrait_picture), str(speech_wave), "-o", str(tmp_path / "out.mp4"), "--steps", "2"]
     words += ["--emotion", "none", "--any-picture", "--models", str(models), "--face-weights", "liveportrait"]
     with caplog.at_level(logging.WARNING):

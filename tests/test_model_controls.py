@@ -19,6 +19,7 @@ EYES, LIPS = list(EYE_KEYPOINTS), list(LIP_KEYPOINTS)
 ALL = {
     "lead_frames": 0, "head_smoothing": 0.5, "subject": "animal", "eyes": "still", "blink_seconds": 2.0, "lips": 0.5,
     "tilt": 4.0, "fade_in": 1.0, "fade_out": 1.0, "conditioned_on": "portrait",
+    "drives": "face",
 }  # fmt: skip
 
 
@@ -44,7 +45,7 @@ def test_every_control_is_had_by_some_generator_and_refused_by_name_by_the_other
 
 @pytest.mark.parametrize("wrong", [
     {"lead_frames": 3}, {"head_smoothing": 0.0}, {"subject": "cat"}, {"eyes": "shut"}, {"blink_seconds": 0.1},
-    {"tilt": 90.0}, {"fade_in": -1.0}, {"conditioned_on": "me"}, {"lips": float("nan")},
+    {"tilt": 90.0}, {"fade_in": -1.0}, {"conditioned_on": "me"}, {"drives": "lips"}, {"lips": float("nan")},
 ])  # fmt: skip
 def test_what_cannot_be_meant_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(UserError, match=next(iter(wrong))):
@@ -85,6 +86,17 @@ def test_ditto_s_lips_and_head_are_driven_as_much_as_they_are_told(ditto: Any) -
     assert torch.equal(usual.pose.rotation, double.pose.rotation)
     tilted = made(ditto, tilt=3.0).pose.rotation - usual.pose.rotation
     torch.testing.assert_close(tilted, torch.tensor([3.0, 0.0, 0.0]).expand(130, 3), atol=1e-4, rtol=0)
+
+
+def test_ditto_drives_the_face_alone_where_it_is_told_to(ditto: Any) -> None:
+    usual, face, tilted = made(ditto), made(ditto, drives="face", lips=0.5), made(ditto, drives="face", tilt=3.0)
+    still = rest().pose.rotation.expand(130, 3) + torch.tensor([ditto.settings.offsets[0] or 0.0, 0.0, 0.0])
+    torch.testing.assert_close(face.pose.rotation, still, atol=1e-4, rtol=0)
+    torch.testing.assert_close(face.pose.translation, rest().pose.translation.expand(130, 3))
+    torch.testing.assert_close(tilted.pose.rotation[:, 0], still[:, 0] + 3.0, atol=1e-4, rtol=0)
+    own = rest().expression[:, LIPS]
+    torch.testing.assert_close(face.expression[:, LIPS] - own, 0.5 * (usual.expression[:, LIPS] - own))
+    assert torch.equal(made(ditto, drives="all").pose.rotation, usual.pose.rotation)
 
 
 def test_ditto_fades_from_and_to_the_portrait(ditto: Any) -> None:

@@ -12,7 +12,7 @@ from playmate_core.errors import UserError
 from playmate_core.host import HOST
 from playmate_core.weights import folders as room
 from playmate_core.weights.catalogue import LIVEPORTRAIT_ANIMAL, LIVEPORTRAIT_HUMAN, SETS
-from playmate_core.weights.folders import PACKAGE, Places, below, insightface_folders, model_file
+from playmate_core.weights.folders import PACKAGE, SearchPaths, below, insightface_folders, model_file
 from playmate_core.weights.liveportrait import find_parts
 
 #: As people write them: a disk of models with the folders below it, and a block without.
@@ -31,7 +31,7 @@ nothing:
 
 
 def test_files_are_found_in_order_and_bundled_ones_last(tmp_path: Path) -> None:
-    places = Places.below([tmp_path / "a", tmp_path / "b"])
+    places = SearchPaths.below([tmp_path / "a", tmp_path / "b"])
     lips = LIVEPORTRAIT_HUMAN.files[0]
     assert places.find(lips) is None and places.target(lips) == tmp_path / "a" / lips.below_models
     second = put(tmp_path / "b" / lips.below_models)
@@ -46,12 +46,12 @@ def test_files_are_found_in_order_and_bundled_ones_last(tmp_path: Path) -> None:
 def test_a_bundled_file_is_found_after_the_user_s_own(tmp_path: Path) -> None:
     face = SETS["playmate"].files[0]
     mine = put(tmp_path / "playmate" / face.name)
-    assert Places.below([tmp_path]).find(face) == mine
+    assert SearchPaths.below([tmp_path]).find(face) == mine
 
 
 def test_folders_that_comfyui_names_are_searched_whatever_their_names(tmp_path: Path) -> None:
     """As nodes fill them from folder_paths, after extra_model_paths.yaml."""
-    places = Places({"liveportrait": (tmp_path / "nas/portraits", tmp_path / "lp")})
+    places = SearchPaths({"liveportrait": (tmp_path / "nas/portraits", tmp_path / "lp")})
     found = put(tmp_path / "lp/animal" / LIVEPORTRAIT_ANIMAL.files[0].name.removeprefix("animal/"))
     assert places.find(LIVEPORTRAIT_ANIMAL.files[0]) == found
     assert places.resolve(Path("liveportrait/animal")) == tmp_path / "lp/animal"
@@ -63,7 +63,7 @@ def test_folders_that_comfyui_names_are_searched_whatever_their_names(tmp_path: 
 
 @pytest.mark.parametrize("name", ["liveportrait", "liveportrait-animal", "liveportrait-official-animal"])
 def test_what_is_fetched_is_what_the_loader_finds(tmp_path: Path, name: str) -> None:
-    places = Places.below([tmp_path])
+    places = SearchPaths.below([tmp_path])
     for one in {name, "liveportrait" if "official" not in name else "liveportrait-official"}:
         for file in SETS[one].files:
             put(places.target(file))
@@ -78,23 +78,23 @@ def test_the_pack_looks_into_the_comfyui_it_lies_in(tmp_path: Path, monkeypatch:
     )
     monkeypatch.delenv("PLAYMATE_MODELS", raising=False)
     monkeypatch.setattr(HOST, "_model_folders", lambda category: below([tmp_path / "named"], category))
-    folders = Places.standard().folders["liveportrait"]
+    folders = SearchPaths.standard().folders["liveportrait"]
     assert folders[:2] == (tmp_path / "named/liveportrait", tmp_path / "ComfyUI/models/liveportrait")
     put(tmp_path / "ComfyUI/extra_model_paths.yaml", EXTRA.encode())
-    assert Places.standard().folders["liveportrait"][1:4] == (
+    assert SearchPaths.standard().folders["liveportrait"][1:4] == (
         tmp_path / "ComfyUI/models/liveportrait",
         tmp_path / "ComfyUI/../nas/portraits",
         Path("/elsewhere/lp"),
     )
     found = put(tmp_path / "nas/faces/models/buffalo_l/det_10g.onnx")
-    assert Places.standard().find(
+    assert SearchPaths.standard().find(
         SETS["insightface"].files[0]
     ) == tmp_path / "ComfyUI/../nas/faces" / found.relative_to(tmp_path / "nas/faces")
     assert tmp_path / "ComfyUI/../nas/faces/models/buffalo_l" in insightface_folders("buffalo_l")
     for nonsense in ("liveportrait: folder", "- a\n- b", "a: {base_path: 3}", "a: [", "\x00"):
         put(tmp_path / "ComfyUI/extra_model_paths.yaml", nonsense.encode())
         with pytest.raises(UserError, match="extra_model_paths.yaml is no file of extra model paths"):
-            Places.standard()
+            SearchPaths.standard()
 
 
 def test_folders_of_the_environment_come_before_those_of_comfyui(
@@ -110,6 +110,6 @@ def test_folders_of_the_environment_come_before_those_of_comfyui(
     for path in places:
         put(path)
     for path in places:
-        assert Places.standard().find(wanted) == path == model_file(f"{wanted.folder}/{wanted.name}")
+        assert SearchPaths.standard().find(wanted) == path == model_file(f"{wanted.folder}/{wanted.name}")
         path.unlink()
-    assert Places.standard().find(wanted) is None
+    assert SearchPaths.standard().find(wanted) is None

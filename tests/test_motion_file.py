@@ -107,8 +107,8 @@ def test_any_rate_becomes_any_other_with_turns_on_the_sphere(start: float, to: f
 
     rotation = turned(torch.arange(frames) / start).float()
     still = motion_clip(frames, start)
-    film = replace(still, motion=still.motion.with_pose(replace(still.motion.pose, rotation=rotation)))
-    other = film.at(to)
+    video = replace(still, motion=still.motion.with_pose(replace(still.motion.pose, rotation=rotation)))
+    other = video.at(to)
     count = max(1, round(frames * to / start))
     assert len(other.motion) == count and other.motion.fps == to and len(other.openings or ()) == count
     inside = torch.arange(count, dtype=torch.float64) / to <= (frames - 1) / start

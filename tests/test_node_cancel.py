@@ -1,4 +1,4 @@
-"""Cancel is heard between any two frames of a film that is read, however large they are: on the fakes of ComfyUI."""
+"""Cancel is heard between any two frames of a video that is read, however large they are: on the fakes of ComfyUI."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ face = s.run("LoadFaceModel", file="face.safetensors")
 Frame = sys.modules["custom_pack.playmate_core.media.video_reader"].Frame
 made = []
 
-def film(video, fps):
+def video(video, fps):
     def frames():
         for number in range(40):
             made.append(number)
@@ -27,7 +27,7 @@ def film(video, fps):
 
 told = {}
 for name, module in (("PoseFromVideo", "nodes.pose_sources"), ("MotionFromVideo", "nodes.motion")):
-    pack[module].film = film
+    pack[module].video_source = video
     for at in (0, 3, 8, 21):
         made.clear()
         mm.cancelled = False

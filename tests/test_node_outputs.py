@@ -83,5 +83,5 @@ def test_videos_of_nodes_carry_the_recipe_that_made_them(tmp_path: Path, tiny_fa
     assert told["command"] == "ComfyUI node Talk" and told["request"]["sampling"]["seed"] == 41
     assert told["request"]["connected"] == ["face_model", "motion_model"] and "torch" in told["versions"]
     told = json.loads(render[0])
-    assert told["request"]["crf"] == 30 and told["request"]["rendering"]["expression"] == "absolute"
+    assert told["request"]["crf"] == 30 and told["request"]["rendering"]["expression"] == "auto"
     assert unmarked == disabled == ["", ""]

@@ -67,7 +67,7 @@ def test_every_node_and_socket_is_explained(described: dict[str, Any]) -> None:
 GRAPH = """
 import json, torch, comfy.model_management as mm, comfy.utils, node_session
 s = node_session.Session()
-picture, speech, film = s.run("DemoMedia", seconds=0.44)
+picture, speech, video = s.run("DemoMedia", seconds=0.44)
 face = s.run("LoadFaceModel", file="face.safetensors")
 models = s.run("LoadMotionModel")  # the bundled ones: an untrained emotion model changes nothing
 crop, preview = s.run("CropPortrait", image=picture, crop="whole")
@@ -83,7 +83,7 @@ glad, cross = (s.run("SampleMotion", motion_model=models, portrait=portrait, spe
                      emotion=s.run("Emotion", emotion=name)) for name in ("happy", "angry"))
 blend = s.run("EmotionBlend", first=s.run("EmotionSchedule"), second=s.run("Emotion", emotion="sad"))
 still = s.run("ApplyPose", motion=take(emotion=blend), pose=s.run("PoseStatic", portrait=portrait))
-followed = s.run("PoseFromVideo", face_model=face, video=film, portrait=portrait, smooth=0.0)
+followed = s.run("PoseFromVideo", face_model=face, video=video, portrait=portrait, smooth=0.0)
 keys = s.run("PoseKeyframes", portrait=portrait)
 seen = s.run("PoseFromImage", face_model=face, image=picture)
 chosen = s.run("PoseSwitch", choice=2, pose_1=followed, pose_2=keys)
@@ -137,7 +137,7 @@ def test_a_graph_of_all_nodes_runs_on_tiny_models(tmp_path: Path, tiny_face: Pat
 MISTAKES = """
 import json, torch, node_session, comfy.model_management as mm
 s = node_session.Session()
-picture, speech, film = s.run("DemoMedia", seconds=0.2)
+picture, speech, video = s.run("DemoMedia", seconds=0.2)
 face = s.run("LoadFaceModel", file="face.safetensors")
 alone = s.run("LoadMotionModel", file="motion.safetensors", emotion="none")
 crop, _ = s.run("CropPortrait", image=picture, crop="whole")
@@ -173,8 +173,8 @@ said = {
     "keys": s.refused("PoseKeyframes", keys="0: 1 2"),
     "sampler": s.refused("SampleMotion", motion_model=alone, portrait=portrait, speech=heard, sampler="magic"),
     "switch": s.refused("PoseSwitch", choice=3),
-    "film rate": s.refused("MotionFromVideo", face_model=face, video=film, crop="whole", fps=30.0),
-    "pose rate": s.refused("PoseFromVideo", face_model=face, video=film, crop="whole", fps=24.0),
+    "video rate": s.refused("MotionFromVideo", face_model=face, video=video, crop="whole", fps=30.0),
+    "pose rate": s.refused("PoseFromVideo", face_model=face, video=video, crop="whole", fps=24.0),
     "plot rate": s.refused("PlotMotion", motion=fast, speech=heard),
     "outside": s.refused("RenderToVideo", face_model=face, portrait=portrait, motion=motion, filename_prefix="../x"),
     "motion file": s.refused("LoadMotion", file="../../etc/passwd [output]"),
@@ -210,7 +210,7 @@ def test_mistakes_are_answered_with_one_sentence(tmp_path: Path, tiny_face: Path
         "faint mask": "no face",
         "long offset": "longer than the 0.20 s",
         "mask size": "32 x 32",
-        "landmarks": "found in a 64 x 64 picture, but this one is 256 x 64",
+        "landmarks": "found in a picture of 64 x 64 pixels, but this one has 256 x 64",
         "box": "outside",
         "empty audio": "empty",
         "two voices": "2 recordings",
@@ -221,7 +221,7 @@ def test_mistakes_are_answered_with_one_sentence(tmp_path: Path, tiny_face: Path
         "keys": "0: 1 2",
         "sampler": "magic",
         "switch": "pose_3",
-        "film rate": "runs at 25 frames a second, but fps says 30",
+        "video rate": "runs at 25 frames a second, but fps says 30",
         "pose rate": "fps says 24",
         "plot rate": "runs at 30 frames a second and the speech at 25",
         "memory": "Render To Video",

@@ -60,7 +60,7 @@ def test_a_pipe_is_no_output(tmp_path: Path) -> None:
 
 
 def test_a_target_in_use_is_refused_beforehand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As Windows answers for a film that a player shows, and Linux for one that is immutable."""
+    """As Windows answers for a video that a player shows, and Linux for one that is immutable."""
     path = tmp_path / "out.mp4"
     path.write_bytes(b"the old one")
     real = Path.open

@@ -12,8 +12,8 @@ import pytest
 import torch
 from golden_fill import filled_state_dict
 from liveportrait_files import official
-from prepare_films import drawn, marks, voice_of, write_film
 from prepare_results import MISSING, config_for
+from prepare_videos import drawn, marks, voice_of, write_video
 
 from playmate_core.cli.main import main as playmate
 from playmate_core.face import FaceConfig, FaceModel
@@ -43,7 +43,7 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("people")
     rows = []
     for index, (name, emotion, level) in enumerate(zip(PEOPLE, ("happy", "sad", ""), ("2", "", ""), strict=False)):
-        write_film(root / "videos" / f"{name}.mp4", drawn(index), voice_of(index))
+        write_video(root / "videos" / f"{name}.mp4", drawn(index), voice_of(index))
         rows.append({"path": f"{name}.mp4", "emotion": emotion, "level": level, "speaker": name})
     with (root / "labels.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]))

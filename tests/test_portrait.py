@@ -1,4 +1,4 @@
-"""Pictures and films through the face networks: shapes, batches, precision, and the face check."""
+"""Pictures and videos through the face networks: shapes, batches, precision, and the face check."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from playmate_core.errors import UserError
 from playmate_core.face import FaceConfig, FaceModel
 from playmate_core.face.appearance import AppearanceExtractor
 from playmate_core.geometry import place
+from playmate_core.media.images import from_bytes, to_bytes
 from playmate_core.rendering.portrait import (
     FaceConfidence,
     FaceLimits,
@@ -44,8 +45,8 @@ def test_a_portrait_holds_what_the_networks_read(face: FaceModel) -> None:
 
 def test_the_portrait_of_a_crop_sized_picture_is_read_from_its_own_pixels(face: FaceModel) -> None:
     size = face.config.image_size
-    picture = image(2 * size, 2 * size)
-    halved = picture.unflatten(0, (size, 2)).unflatten(2, (size, 2)).mean((1, 3))
+    halved = from_bytes(to_bytes(image(size, size)))
+    picture = halved.repeat_interleave(2, 0).repeat_interleave(2, 1)
     with torch.no_grad():
         reading = face.read(halved.movedim(-1, 0)[None])
     portrait = read_portrait(face, picture, "whole")
@@ -63,20 +64,20 @@ def test_a_box_reads_the_same_as_its_crop(face: FaceModel) -> None:
     assert torch.allclose(there.crop_to_image[:, 2] - here.crop_to_image[:, 2], torch.tensor([100.0, 60.0]), atol=1e-3)
 
 
-def test_a_film_reads_the_same_in_any_batches_and_holds_few_frames(face: FaceModel) -> None:
+def test_a_video_reads_the_same_in_any_batches_and_holds_few_frames(face: FaceModel) -> None:
     alive: list[int] = []
 
-    def film() -> object:
+    def video() -> object:
         for i in range(11):
             alive.append(i)
             yield (image(64, 64, i) * 255).to(torch.uint8).numpy()
 
     told: list[tuple[int, int]] = []
-    one = read_motion(face, film(), 30.0, batch=1)  # type: ignore[arg-type]
+    one = read_motion(face, video(), 30.0, batch=1)  # type: ignore[arg-type]
     alive.clear()
     four = read_motion(
         face,
-        film(),  # type: ignore[arg-type]
+        video(),  # type: ignore[arg-type]
         30.0,
         batch=4,
         total=11,
@@ -88,7 +89,7 @@ def test_a_film_reads_the_same_in_any_batches_and_holds_few_frames(face: FaceMod
     assert told == [(4, 4), (8, 8), (11, 11)]  # no frame is asked for before it is needed
 
 
-def test_a_film_without_frames_is_refused(face: FaceModel) -> None:
+def test_a_video_without_frames_is_refused(face: FaceModel) -> None:
     with pytest.raises(UserError, match="no frame"):
         read_motion(face, [])
 

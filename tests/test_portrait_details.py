@@ -7,7 +7,7 @@ import torch
 from playmate_core.detection.crop import CropOptions, crop_to_image, square_from_box
 from playmate_core.detection.detect import FaceSelection
 from playmate_core.detection.detectors import Face
-from playmate_core.detection.tiling import Windowed
+from playmate_core.detection.tiling import TiledDetector
 from playmate_core.diffusion.ditto.eyes import eye_features
 from playmate_core.face import FaceConfig, FaceModel
 from playmate_core.geometry import degrees_from_bins
@@ -67,6 +67,6 @@ def test_a_mesh_found_in_a_window_lies_where_it_is_in_the_picture() -> None:
     def look(image: torch.Tensor) -> tuple[Face, ...]:
         return (face_of(small),) if image.shape[0] < 400 else ()
 
-    for face in Windowed(look).search(torch.zeros(400, 800, 3)):
+    for face in TiledDetector(look).search(torch.zeros(400, 800, 3)):
         assert face.mesh is not None and face.landmarks is not None
         assert torch.equal(face.mesh[:, :2], face.landmarks) and torch.equal(face.mesh[:, 2], small[:, 2])

@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import pytest
 import torch
+from float_frames import render_float
 from torch import Tensor
 
 from playmate_core.face import FaceConfig, FaceModel
 from playmate_core.rendering.portrait import exact_to, face_confidence, read_motion, read_portrait
-from playmate_core.rendering.render import RenderOptions, draw
+from playmate_core.rendering.render import RenderOptions
 from playmate_core.values import Motion, Pose
 
 HALVES = (torch.bfloat16, torch.float16)
@@ -43,7 +44,7 @@ def test_pictures_are_nearly_those_of_full_precision_and_readings_are_the_same(n
     assert torch.equal(read_motion(exact, [picture()]).pose.rotation, read_motion(fast, [picture()]).pose.rotation)
     plain = RenderOptions(profile="plain")
     wanted, got = (
-        next(draw(face, person, wave(), plain)) for face, person in zip((exact, fast), portraits, strict=True)
+        next(render_float(face, person, wave(), plain)) for face, person in zip((exact, fast), portraits, strict=True)
     )
     # bfloat16 keeps 8 bits: through the random layers of the tiny network that is a tenth of the range.
     assert 0 < float((wanted - got).abs().max()) < (0.02 if half == torch.float16 else 0.2)

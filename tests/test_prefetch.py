@@ -45,7 +45,7 @@ def test_ahead_ends_with_either_side() -> None:
 
     def broken() -> Iterator[int]:
         yield 1
-        raise OSError("the film ends here")
+        raise OSError("the video ends here")
 
     seen = []
     with pytest.raises(OSError, match="ends here"):

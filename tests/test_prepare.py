@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 from prepare_corpora import Answers, Wanted
-from prepare_films import correlation, lips, marks, person
 from prepare_results import (
     LIMITS,
     MISSING,
     prepared,  # noqa: F401
 )
+from prepare_videos import correlation, lips, marks, person
 
 from playmate_core.weights import files as weights
 from training import stage1, stage2
@@ -24,7 +24,7 @@ from training.prepare import PrepareConfig, prepare
 from training.prepare.manifest import read_manifest
 from training.prepared import members, read_shards
 
-#: Four minutes of films; the single steps and the layouts are tested in every run.
+#: Four minutes of videos; the single steps and the layouts are tested in every run.
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(
@@ -127,8 +127,8 @@ def test_labels_times_and_licences_reach_the_manifest_and_the_shards(prepared: d
     plain_out, _ = prepared["plain"]
     labelled = rows_of(plain_out, "steady.mp4") + rows_of(plain_out, "again.mp4")
     assert all((row["emotion"], row["level"], row["speaker_id"]) == ("happy", 2.0, "ann") for row in labelled)
-    film = rows_of(prepared["mafw"][0], "mafw/00001")[0]
-    assert film["emotion"] == "happy" and film["emotion_dist"][3] == 1.0 and film["level"] is None
+    video = rows_of(prepared["mafw"][0], "mafw/00001")[0]
+    assert video["emotion"] == "happy" and video["emotion_dist"][3] == 1.0 and video["level"] is None
 
 
 def test_rows_name_every_score_step_and_hash(prepared: dict[str, tuple[Path, Answers]]) -> None:
@@ -203,4 +203,4 @@ def test_both_stages_train_on_what_was_prepared(
     base = ["--base", str(tmp_path / "one" / "motion.safetensors"), "--batch", "4", "--steps", "2"]
     stage2.main(["--corpus", str(out), "--out", str(tmp_path / "two"), "--model-width", "32", *base])
     emotion = weights.describe(tmp_path / "two" / "emotion.safetensors")
-    assert emotion.training["speakers"] == 1  # one film has an emotion's name
+    assert emotion.training["speakers"] == 1  # one video has an emotion's name

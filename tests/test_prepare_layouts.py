@@ -11,7 +11,7 @@ from playmate_core.errors import UserError
 from training.prepare.entry import Entry, Item
 from training.prepare.layouts import LAYOUTS, read_layout
 from training.prepare.layouts.times import clock, minutes_seconds
-from training.prepare.tracks import which_face
+from training.prepare.tracks import annotated_face
 
 
 def touch(root: Path, *names: str) -> Path:
@@ -145,9 +145,9 @@ def test_celebvtext_holds_seconds_whatever_they_are_called(tmp_path: Path) -> No
     assert rows["celebvtext/gone_0"].problem == "missing_file" and rows["celebvtext/odd_0"].problem == "bad_annotation"
 
 
-def test_a_box_of_a_larger_download_is_scaled_to_the_film() -> None:
+def test_a_box_of_a_larger_download_is_scaled_to_the_video() -> None:
     def face(width: int, height: int, **told: object) -> tuple[float, float] | None:
-        pick = which_face(Entry("a", "a", "a", "a", **told), width, height)  # type: ignore[arg-type]
+        pick = annotated_face(Entry("a", "a", "a", "a", **told), width, height)  # type: ignore[arg-type]
         return None if pick is None else pick.point
 
     box = (849.0, 0.0, 1872.0, 937.0)

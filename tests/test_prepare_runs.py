@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 import torch
 from prepare_corpora import Answers
-from prepare_films import drawn, marks, voice_of, write_film
 from prepare_results import (
     MISSING,
     ROOT,
@@ -21,13 +20,14 @@ from prepare_results import (
     prepared,  # noqa: F401
     start,
 )
+from prepare_videos import drawn, marks, voice_of, write_video
 
 from playmate_core.errors import UserError
 from training.prepare import main, prepare
 from training.prepare.manifest import read_manifest
 from training.prepared import members, prepared_shards, read_shards
 
-#: Four minutes of films; the single steps and the layouts are tested in every run.
+#: Four minutes of videos; the single steps and the layouts are tested in every run.
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(
@@ -38,11 +38,11 @@ pytestmark = [
 
 @pytest.fixture(scope="session")
 def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four films, one of them with two shots, one broken."""
+    """Four videos, one of them with two shots, one broken."""
     root = tmp_path_factory.mktemp("few") / "source"
-    write_film(root / "a.mp4", drawn(0), voice_of(0))
-    write_film(root / "b.mp4", [*drawn(1), *drawn(2)], np.concatenate([voice_of(1), voice_of(2)]))
-    write_film(root / "c.mp4", drawn(3), voice_of(3))
+    write_video(root / "a.mp4", drawn(0), voice_of(0))
+    write_video(root / "b.mp4", [*drawn(1), *drawn(2)], np.concatenate([voice_of(1), voice_of(2)]))
+    write_video(root / "c.mp4", drawn(3), voice_of(3))
     (root / "d.mp4").write_bytes((root / "a.mp4").read_bytes()[:5000])
     return root
 
@@ -120,10 +120,10 @@ def test_ray_makes_the_same_corpus(few: Path, undisturbed: dict[str, str], tmp_p
 
 
 def deadly() -> Any:
-    """A detector that takes its process with it when it sees the film of two shots, and no other."""
+    """A detector that takes its process with it when it sees the video of two shots, and no other."""
 
     def detect(image: torch.Tensor) -> Any:
-        from prepare_films import find_marks
+        from prepare_videos import find_marks
 
         if os.environ.get("DEADLY") and float(image[40:60, 10:30].mean()) == pytest.approx(
             float(os.environ["DEADLY"]), abs=1e-4
@@ -134,7 +134,7 @@ def deadly() -> Any:
     return detect
 
 
-def test_a_film_that_kills_its_worker_costs_itself_only(
+def test_a_video_that_kills_its_worker_costs_itself_only(
     few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from playmate_core.media.images import from_bytes

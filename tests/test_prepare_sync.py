@@ -1,4 +1,4 @@
-"""How late the sound of a film is."""
+"""How late the sound of a video is."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from prepare_films import drawn, person, voice_of
 from prepare_results import LIMITS
+from prepare_videos import drawn, person, voice_of
 
 from playmate_core.errors import UserError
-from training.prepare.sync import lip_opening, offset_by_envelope, voice_envelope
+from training.prepare.sync import lip_drop, offset_by_envelope, voice_envelope
 from training.prepare.syncnet import load_syncnet, offset_by_syncnet
 from training.syncnet import SyncNet, mfcc, sync_score
 
@@ -22,7 +22,7 @@ from training.syncnet import SyncNet, mfcc, sync_score
 def test_the_substitute_finds_an_injected_offset(seed: int, shift: int) -> None:
     clip = person(seed)
     voice = np.roll(clip.waveform.numpy(), 640 * shift)
-    found = offset_by_envelope(lip_opening(clip.motion.expression), voice_envelope(voice, len(clip)))
+    found = offset_by_envelope(lip_drop(clip.motion.expression), voice_envelope(voice, len(clip)))
     assert abs(found.frames - shift) <= 1 and found.confidence > LIMITS.sync_envelope
 
 
@@ -31,7 +31,7 @@ def test_the_substitute_is_not_sure_of_a_stranger_s_voice() -> None:
     confidences = []
     for seen, heard in pairs:
         n = min(len(seen), len(heard))
-        opening, envelope = lip_opening(seen.motion.expression[:n]), voice_envelope(heard.waveform.numpy(), n)
+        opening, envelope = lip_drop(seen.motion.expression[:n]), voice_envelope(heard.waveform.numpy(), n)
         found = offset_by_envelope(opening, envelope)
         confidences.append(found.confidence if abs(found.frames) <= LIMITS.offset else 0.0)
     assert np.mean(np.array(confidences) > LIMITS.sync_envelope) < 0.7 and np.mean(confidences) < 0.35
@@ -69,7 +69,7 @@ def test_the_offset_of_least_distance_says_how_late_the_sound_is(late: int) -> N
     assert score.offset == late and score.confidence > 3
 
 
-def test_syncnet_s_answer_for_a_film_is_an_offset_and_a_confidence() -> None:
+def test_syncnet_s_answer_for_a_video_is_an_offset_and_a_confidence() -> None:
     torch.manual_seed(0)
     pictures = [(picture, index / 25) for index, picture in enumerate(drawn(0)[:12])]
     net = SyncNet().eval().requires_grad_(False)

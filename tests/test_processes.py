@@ -13,16 +13,21 @@ from typing import Any
 
 import pytest
 import torch
+from pair_videos import write_pair_corpus
 from torch import Tensor, nn
 from toy_stage import CONFIG, Toy
 
 from playmate_core.errors import UserError
-from playmate_core.face import FaceConfig
+from playmate_core.face import FaceConfig, FaceModel
 from playmate_core.weights import files as weights
 from training import face, stage1, stage2
 from training.batches import step_seed
 from training.config import LoopConfig, learning_rate, parse
 from training.data import Sessions, write_clips
+from training.face_pairs.clips import VideoPairs
+from training.face_pairs.config import PairsConfig
+from training.face_pairs.stage import PairsStage
+from training.face_pairs.stitching import StitchingStage
 from training.loop import train
 from training.processes import _left_to_mpi, _resolved
 from training.reading import begin
@@ -154,6 +159,28 @@ def test_two_processes_learn_one_face(launcher: str, corpus: Path, eye: Path, tm
     sessions = Sessions(corpus, "train")
     networks = begin(config.model, "", False, config.seed, sessions)
     assert_learned(tmp_path / "face", emulated(face.FaceStage(config, networks, sessions), config, COUNT))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", sorted(LAUNCHERS))
+def test_two_processes_fine_tune_one_face_on_pairs_and_its_stitching(launcher: str, tmp_path: Path) -> None:
+    """Both stages of `face --pairs`: the second begins from the file that the main process wrote."""
+    torch.manual_seed(0)
+    given, out = tmp_path / "given.safetensors", tmp_path / "pairs"
+    model = FaceModel(replace(FaceConfig.tiny(), spectral_norm=False))
+    weights.save(model, given, license="none", data="random", training={})
+    pairs = write_pair_corpus(tmp_path / "people")
+    words = ["--pairs", str(pairs), "--init", str(given), "--out", str(out), "--steps", str(STEPS), "--batch", "2"]
+    words += ["--perceptual", "given", "--scales", "1", "--look-size", "64", "--min-gap", "1", "--warmup", "1"]
+    words += ["--stitching-steps", str(STEPS), "--save-every", "3", "--log-every", "1"]
+    said = launched(launcher, ["training", "face", *words])
+    assert said_two(said, "pairs") and said_two(said, "stitching")
+    config, source = parse(PairsConfig, words, ""), VideoPairs(pairs)
+    stage = PairsStage(config, weights.load_face(given).requires_grad_(True), source)
+    assert_learned(out, emulated(stage, config, COUNT))
+    tuned = weights.load_face(out / "face.safetensors")
+    after = replace(config, steps=config.stitching_steps)
+    assert_learned(out / "stitching", emulated(StitchingStage(after, tuned, source), after, COUNT))
 
 
 @pytest.mark.slow

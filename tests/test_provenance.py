@@ -24,14 +24,14 @@ from playmate_core.pipelines.recipe import recipe_mark
 IPTC = "{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}DigitalSourceType"
 
 
-def film(path: Path, options: VideoOptions, sound: AnySound = None) -> Path:
-    with VideoWriter(path, 25.0, sound, options) as video:
-        video.write(torch.full((5, 32, 32, 3), 0.5))
+def video(path: Path, options: VideoOptions, sound: AnySound = None) -> Path:
+    with VideoWriter(path, 25.0, sound, options) as writer:
+        writer.write(torch.full((5, 32, 32, 3), 0.5))
     return path
 
 
 def test_a_video_says_that_it_is_synthetic(tmp_path: Path) -> None:
-    path = film(tmp_path / "a.mp4", VideoOptions())
+    path = video(tmp_path / "a.mp4", VideoOptions())
     with av.open(str(path)) as container:
         assert container.metadata["digital_source_type"] == DRAWN and "Playmate" in container.metadata["software"]
     described = ElementTree.fromstring(read_packet(path).split("?>", 1)[1].rsplit("<?xpacket", 1)[0])
@@ -42,14 +42,14 @@ def test_a_video_says_that_it_is_synthetic(tmp_path: Path) -> None:
 
 
 def test_no_mark_leaves_nothing(tmp_path: Path) -> None:
-    path = film(tmp_path / "a.mp4", VideoOptions(mark=None))
+    path = video(tmp_path / "a.mp4", VideoOptions(mark=None))
     data = path.read_bytes()
     assert not any(word in data for word in (b"Playmate", b"ynthetic", b"xmp", b"iptc", b"uuid"))
     assert "no mark of ours" in str(read_account(path))
 
 
 def test_marks_do_not_change_pictures_and_survive_concatenation(tmp_path: Path) -> None:
-    plain, marked = (film(tmp_path / f"{name}.mp4", VideoOptions(mark=m)) for name, m in (("a", None), ("b", Mark())))
+    plain, marked = (video(tmp_path / f"{name}.mp4", VideoOptions(mark=m)) for name, m in (("a", None), ("b", Mark())))
     one, other = (np.stack([frame.picture for frame in read_frames(path)]) for path in (plain, marked))
     assert np.array_equal(one, other)
     options = VideoOptions(mark=Mark(COMPOSITE, '{"seed": 3}'), tags=(("prompt", '{"1": {}}'),))

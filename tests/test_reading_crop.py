@@ -74,7 +74,7 @@ def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def film(photo: Path) -> Path:
+def video(photo: Path) -> Path:
     """Five frames of it, without loss."""
     path = photo.with_suffix(".mkv")
     picture = cv2.cvtColor(cv2.imread(str(photo)), cv2.COLOR_BGR2RGB)
@@ -97,19 +97,19 @@ def test_a_portrait_is_read_as_the_reference_reads_it(face: FaceModel, photo: Pa
     assert float((portrait.keypoints - wanted).abs().max()) < KEYPOINT_ERROR
 
 
-def test_a_source_video_is_read_as_the_reference_reads_it(face: FaceModel, photo: Path, film: Path) -> None:
+def test_a_source_video_is_read_as_the_reference_reads_it(face: FaceModel, photo: Path, video: Path) -> None:
     wanted = keypoints(face, reference_crop(pixels(photo), 2.3, -0.125, True))
-    read = read_source_video(face, film, FaceVideoOptions(LANDMARKS, crop=CropOptions()))
+    read = read_source_video(face, video, FaceVideoOptions(LANDMARKS, crop=CropOptions()))
     assert float((read.keypoints - wanted).abs().max()) < KEYPOINT_ERROR
 
 
 @pytest.mark.parametrize("moving", [False, True])
-def test_what_drives_is_read_as_the_reference_reads_it(face: FaceModel, photo: Path, film: Path, moving: bool) -> None:
+def test_what_drives_is_read_as_the_reference_reads_it(face: FaceModel, photo: Path, video: Path, moving: bool) -> None:
     crop = torch.from_numpy(reference_crop(pixels(photo), 2.2, -0.1, False))
     with torch.inference_mode():
         wanted = face.read(to_reader(face, crop[None].float() / 255))
     options = FaceVideoOptions(LANDMARKS)
-    read = (read_driving(face, film, options) if moving else read_driving_picture(face, photo, options)).motion
+    read = (read_driving(face, video, options) if moving else read_driving_picture(face, photo, options)).motion
     assert float((read.expression - wanted.expression).abs().max()) < KEYPOINT_ERROR
     assert float((read.pose.translation - wanted.translation).abs().max()) < KEYPOINT_ERROR
 

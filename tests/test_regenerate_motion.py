@@ -11,11 +11,13 @@ from motion_models import WINDOW, rest, voice
 
 from playmate_core.diffusion.emotion_schedule import EmotionSchedule
 from playmate_core.diffusion.generate import PlaymateGenerator
-from playmate_core.diffusion.regenerate import Regeneration
+from playmate_core.diffusion.regenerate import Part, Regeneration
 from playmate_core.diffusion.request import joined
+from playmate_core.errors import UserError
 from playmate_core.motion.emotion_by import EmotionBy
+from playmate_core.motion.times import read_ranges
 from playmate_core.pipelines import regenerate
-from playmate_core.pipelines.regenerate import regenerate_motion
+from playmate_core.pipelines.regenerate import regenerate_motion, regenerations
 from playmate_core.pipelines.stages import sample_motion
 from playmate_core.values import Motion, Portrait
 
@@ -62,3 +64,12 @@ def test_the_layer_is_taken_off_before_the_model_sees_the_motion_and_laid_on_aga
     lost = again(layered, Regeneration(BEGIN, END, strength=0.02), EmotionBy.MODEL, seed=3)
     off = [float((m.expression - layered.expression)[BEGIN:END].norm()) for m in (weak, lost)]
     assert off[0] < 1.2 * off[1], "a layer that is there is not lost"
+
+
+def test_ranges_of_time_are_frames_of_the_motion() -> None:
+    motion = sampled(EmotionBy.MODEL)
+    found = regenerations(read_ranges("2f - 5f, 0.4 -", 25.0), motion, 0.5, Part.POSE)
+    assert found == [Regeneration(2, 5, 0.5, Part.POSE), Regeneration(10, FRAMES, 0.5, Part.POSE)]
+    assert regenerations(read_ranges("1f - 10:00"), motion)[0].end == FRAMES
+    with pytest.raises(UserError, match=r"no frame of the motion, which is .* s long"):
+        regenerations(read_ranges("10:00 -"), motion)

@@ -7,13 +7,20 @@ from dataclasses import replace
 
 import pytest
 import torch
+from float_frames import render_float
 from torch import Tensor
 
 from playmate_core.detection.crop import feather, inverse, move_points
 from playmate_core.face import FaceConfig, FaceModel
 from playmate_core.media.images import to_bytes
 from playmate_core.rendering.portrait import read_portrait, to_network
-from playmate_core.rendering.render import RenderOptions, draw, driving_keypoints, paste_back, relative_to_rest, render
+from playmate_core.rendering.render import (
+    RenderOptions,
+    driving_keypoints,
+    paste_back,
+    relative_to_rest,
+    render,
+)
 from playmate_core.values import Motion, Portrait, Pose
 
 
@@ -40,19 +47,21 @@ def motion(frames: int, seed: int = 2) -> Motion:
 
 
 def test_frames_do_not_depend_on_the_batch(face: FaceModel, portrait: Portrait) -> None:
-    drawn = [torch.cat(list(draw(face, portrait, motion(7), RenderOptions(batch=n)))) for n in (1, 3, 8)]
+    drawn = [torch.cat(list(render_float(face, portrait, motion(7), RenderOptions(batch=n)))) for n in (1, 3, 8)]
     assert drawn[0].shape == (7, 64, 64, 3) and drawn[0].std(0).mean() > 1e-4  # frames differ
     for other in drawn[1:]:
         assert torch.allclose(
             drawn[0], other, atol=1e-4
         )  # a fortieth of a grey level: convolutions sum in other orders
-    again = torch.cat(list(draw(face, portrait, motion(7), RenderOptions(batch=3))))
+    again = torch.cat(list(render_float(face, portrait, motion(7), RenderOptions(batch=3))))
     assert torch.equal(drawn[1], again)
 
 
 def test_in_double_precision_the_batch_leaves_no_trace(face: FaceModel, portrait: Portrait) -> None:
     exact = copy.deepcopy(face).double()
-    one, all_at_once = (torch.cat(list(draw(exact, portrait, motion(7), RenderOptions(batch=n)))) for n in (1, 7))
+    one, all_at_once = (
+        torch.cat(list(render_float(exact, portrait, motion(7), RenderOptions(batch=n)))) for n in (1, 7)
+    )
     assert torch.allclose(one, all_at_once, atol=1e-7)
 
 
@@ -85,7 +94,7 @@ def test_the_equation_of_one_frame(face: FaceModel, portrait: Portrait) -> None:
     x_s, x_d = driving_keypoints(face, portrait, motion(1), options)
     with torch.no_grad():
         image = face.generator(face.warping(portrait.appearance[None], x_s, x_d).features)
-    drawn = next(draw(face, portrait, motion(1), options))
+    drawn = next(render_float(face, portrait, motion(1), options))
     assert torch.allclose(drawn, image.movedim(1, -1), atol=1e-5)
 
 

@@ -41,8 +41,8 @@ cli.main(sys.argv[2:])
 
 
 @pytest.fixture(scope="module")
-def films(workshop: Path, speech_wave: Path) -> dict[str, Path]:
-    """A film that drives, and a picture and a film that are driven, in two sizes."""
+def videos(workshop: Path, speech_wave: Path) -> dict[str, Path]:
+    """A video that drives, and a picture and a video that are driven, in two sizes."""
     made = {name: workshop / f"resume_{name}.mp4" for name in ("driving", "film")}
     for path, side in zip(made.values(), (64, 96), strict=True):
         with VideoWriter(path, 25.0, speech_wave) as video:
@@ -64,18 +64,18 @@ def frames_of(path: Path) -> np.ndarray:
 def test_a_killed_command_goes_on_to_the_same_frames(
     tmp_path: Path,
     tiny_face: Path,
-    films: dict[str, Path],
+    videos: dict[str, Path],
     monkeypatch: pytest.MonkeyPatch,
     command: str,
     portrait: str,
 ) -> None:
-    driving = films["driving"]
+    driving = videos["driving"]
     if command == "render":
         driving = tmp_path / "motion.safetensors"
-        extract(films["driving"], driving, FaceVideoOptions("whole"), tiny_face)
+        extract(videos["driving"], driving, FaceVideoOptions("whole"), tiny_face)
     out = tmp_path / "out"
     out.mkdir()
-    words: list[Any] = [command, films[portrait], driving, "-o", out / "killed.mp4", "--face-weights", tiny_face]
+    words: list[Any] = [command, videos[portrait], driving, "-o", out / "killed.mp4", "--face-weights", tiny_face]
     words += ["--any-picture", "--crop", "whole", "--batch", 4, "--resume"]
     words += ["--driving-crop", "whole"] if command == "animate" else []
     killed = run_script(KILLED, [PART, *words])
@@ -96,12 +96,12 @@ def test_a_killed_command_goes_on_to_the_same_frames(
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     facts: dict[str, Any] = {"weights": tiny_face, "limits": None, "crop": "whole", "batch": 4, "resume": True}
-    facts["film"] = FaceVideoOptions("whole", batch=4)
+    facts["video"] = FaceVideoOptions("whole", batch=4)
     try:
-        animate(AnimateRequest(films[portrait], driving, out / "killed.mp4", **facts))
+        animate(AnimateRequest(videos[portrait], driving, out / "killed.mp4", **facts))
         assert begun == [f"{2 * PART:08d}.mp4", f"{3 * PART:08d}.mp4"]  # the finished two were kept
         facts["resume"] = False  # neither killed nor able to go on
-        animate(AnimateRequest(films[portrait], driving, out / "whole.mp4", **facts))
+        animate(AnimateRequest(videos[portrait], driving, out / "whole.mp4", **facts))
     finally:
         torch.set_num_threads(threads)
     got, wanted = frames_of(out / "killed.mp4"), frames_of(out / "whole.mp4")
@@ -111,9 +111,9 @@ def test_a_killed_command_goes_on_to_the_same_frames(
 
 
 def test_an_animation_that_is_begun_otherwise_begins_anew(
-    tmp_path: Path, tiny_face: Path, films: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, tiny_face: Path, videos: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another multiplier is another film: none of its frames may come from the parts that are there."""
+    """Another multiplier is another video: none of its frames may come from the parts that are there."""
     monkeypatch.setattr(room, "PART", PART)
 
     class Stopped(BaseException):
@@ -124,8 +124,8 @@ def test_an_animation_that_is_begun_otherwise_begins_anew(
             raise Stopped
 
     request = AnimateRequest(
-        films["picture"],
-        films["driving"],
+        videos["picture"],
+        videos["driving"],
         tmp_path / "a.mp4",
         weights=tiny_face,
         limits=None,

@@ -61,7 +61,8 @@ s.run("SaveMotion", motion=motion)
 prints.append(node.fingerprint_inputs())
 second.unlink()
 prints.append(node.fingerprint_inputs())
-saving = (name for name, one in s.nodes.items() if one.define_schema().is_output_node)
+inputs = {name: [one.id for one in node.define_schema().inputs] for name, node in s.nodes.items()}
+saving = (name for name, ids in inputs.items() if "filename_prefix" in ids)
 without = sorted(name for name in saving if not hasattr(s.nodes[name], "fingerprint_inputs"))
 linked = [s.nodes[n].fingerprint_inputs(**{k: None for k in keys}) for n, keys in
           (("LoadFaceModel", ["file", "precision"]), ("LoadMotionModel", ["file", "emotion"]),
@@ -82,7 +83,7 @@ SOUND = """
 import json, torch
 import node_session
 s = node_session.Session()
-picture, speech, film = s.run("DemoMedia", seconds=1.0)
+picture, speech, video = s.run("DemoMedia", seconds=1.0)
 for empty in (torch.zeros(1, 64, 64), torch.zeros(1, 512, 512)):  # Load Image's for a picture without transparency
     masked, _ = s.run("CropPortrait", image=picture, crop="whole", mask=empty)
     assert torch.equal(masked.crop_to_image, s.run("CropPortrait", image=picture, crop="whole")[0].crop_to_image)

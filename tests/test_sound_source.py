@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from media_files import RATE, Track, click, make_film, onset, save_wav
+from media_files import RATE, Track, click, make_video, onset, save_wav
 from shared_facts import SHARED
 
 from playmate_core.errors import UserError
@@ -45,23 +45,23 @@ def heard(path: Path, track: int | None = None) -> float:
 def test_a_silent_first_track_is_passed_over(
     tmp_path: Path, quiet: np.ndarray, caplog: pytest.LogCaptureFixture
 ) -> None:
-    film = make_film(tmp_path / "a.mkv", tracks=[Track(quiet), voice(0.5)])
+    video = make_video(tmp_path / "a.mkv", tracks=[Track(quiet), voice(0.5)])
     with caplog.at_level(logging.WARNING):
-        assert find_sound(film).track == 1 and heard(film) == pytest.approx(0.5, abs=0.03)
+        assert find_sound(video).track == 1 and heard(video) == pytest.approx(0.5, abs=0.03)
     assert "track 1, counted from 0, is taken, since track 0 is silent" in caplog.text
 
 
 def test_of_two_voices_the_first_is_taken_and_any_can_be_asked_for(tmp_path: Path) -> None:
-    film = make_film(tmp_path / "a.mkv", tracks=[voice(0.5), voice(1.5)])
-    assert find_sound(film).track == 0
-    assert heard(film, 0) == pytest.approx(0.5, abs=0.03) and heard(film, 1) == pytest.approx(1.5, abs=0.03)
+    video = make_video(tmp_path / "a.mkv", tracks=[voice(0.5), voice(1.5)])
+    assert find_sound(video).track == 0
+    assert heard(video, 0) == pytest.approx(0.5, abs=0.03) and heard(video, 1) == pytest.approx(1.5, abs=0.03)
     for track in (2, -1):
         with pytest.raises(UserError, match=f"2 audio tracks, counted from 0, so there is no track {track}"):
-            find_sound(film, track)
+            find_sound(video, track)
 
 
 def test_the_track_marked_as_default_is_taken(tmp_path: Path) -> None:
-    first = make_film(tmp_path / "a.mkv", tracks=[voice(0.5), voice(1.5)])
+    first = make_video(tmp_path / "a.mkv", tracks=[voice(0.5), voice(1.5)])
     assert find_sound(first).track == 0
     data = bytearray(first.read_bytes())
     flag = data.rfind(b"\x88\x81\x00", 0, data.rfind(b"A_AAC"))  # FlagDefault of the second
@@ -72,14 +72,14 @@ def test_the_track_marked_as_default_is_taken(tmp_path: Path) -> None:
 
 
 def test_all_tracks_silent_is_the_first(tmp_path: Path) -> None:
-    assert find_sound(make_film(tmp_path / "a.mkv", tracks=[Track(SILENCE), Track(SILENCE)])).track == 0
+    assert find_sound(make_video(tmp_path / "a.mkv", tracks=[Track(SILENCE), Track(SILENCE)])).track == 0
 
 
 def test_the_chosen_track_is_written(tmp_path: Path) -> None:
-    film = make_film(tmp_path / "a.mkv", tracks=[voice(0.5), voice(1.5)])
-    with VideoWriter(tmp_path / "o.mp4", 25.0, find_sound(film, 1)) as video:
-        for frame in read_frames(film):
-            video.write(torch.from_numpy(frame.picture)[None])
+    video = make_video(tmp_path / "a.mkv", tracks=[voice(0.5), voice(1.5)])
+    with VideoWriter(tmp_path / "o.mp4", 25.0, find_sound(video, 1)) as writer:
+        for frame in read_frames(video):
+            writer.write(torch.from_numpy(frame.picture)[None])
     assert heard(tmp_path / "o.mp4") == pytest.approx(1.5, abs=0.03)
 
 
@@ -127,7 +127,7 @@ def test_some_damaged_bytes_cost_themselves(
 ) -> None:
     rng = np.random.default_rng(0)
     noise = (0.1 * rng.standard_normal((1, 8 * RATE))).astype(np.float32)
-    path = make_film(tmp_path / name, (), [Track(noise)], codecs=("", codec))
+    path = make_video(tmp_path / name, (), [Track(noise)], codecs=("", codec))
     whole = read_sound(path)
     data = bytearray(path.read_bytes())
     middle = len(data) // 2
@@ -145,7 +145,7 @@ def test_some_damaged_bytes_cost_themselves(
 
 
 def test_what_is_mostly_damaged_is_refused(tmp_path: Path) -> None:
-    path = make_film(tmp_path / "a.m4a", (), [Track(click())], codecs=("", "aac"))
+    path = make_video(tmp_path / "a.m4a", (), [Track(click())], codecs=("", "aac"))
     data = bytearray(path.read_bytes())
     begin = data.find(b"mdat") + 4
     end = data.find(b"moov") - 4
@@ -175,16 +175,16 @@ def test_samples_that_are_no_numbers_are_silenced_and_said(tmp_path: Path, caplo
         sound = read_sound(path)
     assert np.isfinite(sound.waveform).all() and np.abs(sound.waveform).max() < 0.11
     assert "holds 101 samples that are no numbers" in caplog.text
-    with VideoWriter(tmp_path / "o.mp4", sound=path) as video:
-        video.write(torch.zeros(25, 32, 32, 3))
+    with VideoWriter(tmp_path / "o.mp4", sound=path) as writer:
+        writer.write(torch.zeros(25, 32, 32, 3))
     assert np.abs(read_sound(tmp_path / "o.mp4").waveform).max() < 0.2
 
 
 def test_samples_beyond_all_measure_are_bounded_where_they_are_written(tmp_path: Path) -> None:
     path = float_wav(tmp_path / "a.wav", np.full(16_000, 1e30))
     for sound in (path, Recording(np.full((1, 16_000), np.inf, np.float32), 16_000)):
-        with VideoWriter(tmp_path / "o.mp4", sound=sound) as video:
-            video.write(torch.zeros(25, 32, 32, 3))
+        with VideoWriter(tmp_path / "o.mp4", sound=sound) as writer:
+            writer.write(torch.zeros(25, 32, 32, 3))
         assert np.isfinite(read_sound(tmp_path / "o.mp4").waveform).all()
 
 
@@ -202,8 +202,8 @@ def test_a_rate_that_no_sound_has_is_refused_at_once(tmp_path: Path, rate: int) 
 
 
 def test_the_command_line_refuses_a_track_that_is_not_there(tmp_path: Path, portrait_picture: Path) -> None:
-    film = make_film(tmp_path / "a.mkv", tracks=[voice(0.5)])
-    command = [sys.executable, "-m", "playmate_core", "talk", str(portrait_picture), str(film), "-o", "o.mp4"]
+    video = make_video(tmp_path / "a.mkv", tracks=[voice(0.5)])
+    command = [sys.executable, "-m", "playmate_core", "talk", str(portrait_picture), str(video), "-o", "o.mp4"]
     done = subprocess.run(
         [*command, "--audio-track", "3"], cwd=tmp_path, env=_environment(), capture_output=True, text=True, timeout=60
     )

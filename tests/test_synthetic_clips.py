@@ -21,7 +21,7 @@ from training.synthetic.identity import make_identity
 from training.synthetic.lexicon import LEXICON, pronounce
 from training.synthetic.rig import RIG, lip_aperture, rig_from_expression
 from training.synthetic.sentences import make_sentence, split_of, vocabulary
-from training.synthetic.speech import VOICES, Manner, Phone, say
+from training.synthetic.speech import VOICES, Manner, Phone, synthesise_speech
 from training.synthetic.visemes import MOUTH, TRACK_RATE, VISEMES, mouth_track, symbols_of
 
 NEEDS_ESPEAK = pytest.mark.skipif(importlib.util.find_spec("espeakng_loader") is None, reason="needs espeakng-loader")
@@ -45,7 +45,7 @@ def same(first: SyntheticClip, second: SyntheticClip) -> bool:
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_phones_tile_the_speech_and_stops_are_quiet_where_they_close(backend: str) -> None:
-    said = say(SENTENCE, "en-us+m3", 4, backend)
+    said = synthesise_speech(SENTENCE, "en-us+m3", 4, backend)
     seconds = len(said.waveform) / SAMPLE_RATE
     assert said.waveform.dtype == np.float32 and 1.5 < seconds < 6.0
     assert all(p.start < p.end <= seconds + 1e-6 for p in said.phones)
@@ -62,16 +62,16 @@ def test_phones_tile_the_speech_and_stops_are_quiet_where_they_close(backend: st
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_what_was_said_before_changes_nothing(backend: str) -> None:
-    first = say(SENTENCE, "en-us+f2", 1, backend)
-    say("Something else altogether.", "en-gb-x-rp+m2", 9, backend)
-    again = say(SENTENCE, "en-us+f2", 1, backend)
+    first = synthesise_speech(SENTENCE, "en-us+f2", 1, backend)
+    synthesise_speech("Something else altogether.", "en-gb-x-rp+m2", 9, backend)
+    again = synthesise_speech(SENTENCE, "en-us+f2", 1, backend)
     assert np.array_equal(first.waveform, again.waveform) and first.phones == again.phones
-    assert not np.array_equal(first.waveform, say(SENTENCE, "en-us+f2", 2, backend).waveform)
+    assert not np.array_equal(first.waveform, synthesise_speech(SENTENCE, "en-us+f2", 2, backend).waveform)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_slower_manner_takes_longer(backend: str) -> None:
-    slow, quick = (say(SENTENCE, "en-us+f2", 1, backend, Manner(rate=rate)) for rate in (0.8, 1.2))
+    slow, quick = (synthesise_speech(SENTENCE, "en-us+f2", 1, backend, Manner(rate=rate)) for rate in (0.8, 1.2))
     assert len(slow.waveform) > 1.15 * len(quick.waveform)
 
 
@@ -79,15 +79,15 @@ def test_voices_are_disjoint_and_wrong_ones_are_named() -> None:
     every = [voice for voices in VOICES.values() for voice in voices]
     assert len(set(every)) == len(every) >= 8
     with pytest.raises(UserError, match="espeak, formant"):
-        say("Hello.", "en-us+f2", 0, "parrot")
+        synthesise_speech("Hello.", "en-us+f2", 0, "parrot")
 
 
 @NEEDS_ESPEAK
 def test_every_voice_speaks() -> None:
     for voice in (voice for voices in VOICES.values() for voice in voices):
-        assert len(say("Bob.", voice, 0).phones) == 3, voice
+        assert len(synthesise_speech("Bob.", voice, 0).phones) == 3, voice
     with pytest.raises(UserError, match="nobody"):
-        say("Hello.", "xx+nobody", 0)
+        synthesise_speech("Hello.", "xx+nobody", 0)
 
 
 @settings(max_examples=15, deadline=None)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from playmate_core.geometry import place, rotation_matrix
 from training.synthetic.identity import Identity, canonical_keypoints, face_depth, make_identity
-from training.synthetic.parameters import record, turn
+from training.synthetic.parameters import record, rotation_columns
 from training.synthetic.pixels import make_scene, render
 from training.synthetic.rig import (
     BASIS,
@@ -87,7 +87,7 @@ def test_a_lid_at_one_shuts_any_eye_and_the_jaw_opens_any_mouth() -> None:
 
 def test_rotation_is_the_cores() -> None:
     angles = np.array([12.0, -31.0, 7.0])
-    assert np.allclose(turn(angles), rotation_matrix(torch.from_numpy(angles)).T.numpy(), atol=1e-9)
+    assert np.allclose(rotation_columns(angles), rotation_matrix(torch.from_numpy(angles)).T.numpy(), atol=1e-9)
 
 
 def test_keypoints_lie_on_the_face_that_is_traced() -> None:

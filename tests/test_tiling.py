@@ -1,4 +1,4 @@
-"""Small faces: a detector that knows only large ones finds all in windows, each once, and a film's by its place."""
+"""Small faces: a detector that knows only large ones finds all in windows, each once, and a video's by its place."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from playmate_core.detection.detect import Pick, select_face
 from playmate_core.detection.detectors import Face
-from playmate_core.detection.tiling import Windowed, looking_near, searching
+from playmate_core.detection.tiling import TiledDetector, full_search, local_search
 from playmate_core.detection.tracking import follow
 from playmate_core.media.images import read_picture
 
@@ -36,23 +36,23 @@ FACES = ((20, 30, 40), (400, 300, 100), (700, 150, 200), (860, 360, 40))
 
 
 def test_every_face_is_found_once_and_where_it_is() -> None:
-    image, detector = picture(*FACES), Windowed(near_sighted)
+    image, detector = picture(*FACES), TiledDetector(near_sighted)
     assert len(detector(image)) == 1
-    found = searching(detector)(image)
+    found = full_search(detector)(image)
     wanted = [(x, y, x + side, y + side) for x, y, side in sorted(FACES, key=lambda face: -face[2])]
     assert sorted(face.box for face in found) == sorted(wanted)
     assert [face.area for face in found] == sorted((face.area for face in found), reverse=True)
     for face in found:
         assert face.landmarks is not None and face.landmarks.flatten().tolist() == list(face.box)
-    assert searching(near_sighted) is near_sighted and looking_near(near_sighted)(image, found[0]) == ()
+    assert full_search(near_sighted) is near_sighted and local_search(near_sighted)(image, found[0]) == ()
 
 
 @pytest.mark.parametrize(("pick", "first"), [("largest", 700), ("left", 20), ("1", 400), ("870,390", 860)])
-def test_a_film_of_several_faces_follows_the_one_that_is_meant(pick: str, first: int) -> None:
+def test_a_video_of_several_faces_follows_the_one_that_is_meant(pick: str, first: int) -> None:
     """Also where the whole frame shows only another, and in frames of which it is gone."""
     frames = [picture(*((x + 3 * i, y, side) for x, y, side in FACES), width=930) for i in range(6)]
     frames[3] = picture()
-    track = follow(frames, Windowed(near_sighted), Pick.read(pick))
+    track = follow(frames, TiledDetector(near_sighted), Pick.read(pick))
     assert track.seen.tolist() == [True] * 3 + [False] + [True] * 2
     assert track.points[:, 0, 0].tolist() == pytest.approx([first + 3 * i for i in range(6)])
 

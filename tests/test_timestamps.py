@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from media_files import RATE, Track, click, flash, make_film, onset, save_wav
+from media_files import RATE, Track, click, flash, make_video, onset, save_wav
 from shared_facts import SHARED
 
 from playmate_core.face import FaceModel
@@ -20,7 +20,7 @@ from playmate_core.media.timestamps import Timeline
 from playmate_core.media.video_reader import Frame, read_frames
 from playmate_core.media.video_writer import VideoWriter
 from playmate_core.rendering import timed_motion
-from playmate_core.rendering.source_video import _images
+from playmate_core.rendering.source_video import _pictures
 from playmate_core.values import Motion, Pose
 
 FIELD = SHARED / "field"
@@ -32,74 +32,76 @@ def flashed(path: Path) -> float:
     return next(frame.time for frame in read_frames(path) if frame.picture.mean() > 128)
 
 
-def written(tmp_path: Path, film: Path) -> Path:
-    """The film's pictures and sound written anew as the pipelines do."""
+def written(tmp_path: Path, video: Path) -> Path:
+    """The video's pictures and sound written anew as the pipelines do."""
     out = tmp_path / "out.mp4"
-    with VideoWriter(out, 25.0, find_sound(film)) as video:
-        for frame in read_frames(film):
-            video.write(torch.from_numpy(frame.picture)[None])
+    with VideoWriter(out, 25.0, find_sound(video)) as writer:
+        for frame in read_frames(video):
+            writer.write(torch.from_numpy(frame.picture)[None])
     return out
 
 
-def apart(film: Path) -> float:
-    """By how much the click comes after the flash, read as we read a film."""
-    sound = read_sound(film)
-    return onset(sound.waveform, sound.rate) - flashed(film)
+def apart(video: Path) -> float:
+    """By how much the click comes after the flash, read as we read a video."""
+    sound = read_sound(video)
+    return onset(sound.waveform, sound.rate) - flashed(video)
 
 
 @pytest.mark.parametrize("name", CONTAINERS)
 def test_flash_and_click_stay_together(tmp_path: Path, name: str) -> None:
     # An AVI keeps no timestamps, so that H.264's would be guessed.
     codecs = ("mpeg4", "pcm_s16le") if name == "a.avi" else ("libx264", "aac")
-    film = make_film(tmp_path / name, tracks=[Track(click())], codecs=codecs)
-    assert apart(film) == pytest.approx(0, abs=0.004)
-    assert apart(written(tmp_path, film)) == pytest.approx(0, abs=0.004)
+    video = make_video(tmp_path / name, tracks=[Track(click())], codecs=codecs)
+    assert apart(video) == pytest.approx(0, abs=0.004)
+    assert apart(written(tmp_path, video)) == pytest.approx(0, abs=0.004)
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.ts", "a.flv"])
 @pytest.mark.parametrize("start", [0.378, 1.2])
 def test_sound_that_begins_late_stays_late(tmp_path: Path, name: str, start: float) -> None:
-    film = make_film(tmp_path / name, tracks=[Track(click(2.0, 0.5), start)])
+    video = make_video(tmp_path / name, tracks=[Track(click(2.0, 0.5), start)])
     expected = start + 0.5 - 1.0
-    assert apart(film) == pytest.approx(expected, abs=0.004)
-    assert apart(written(tmp_path, film)) == pytest.approx(expected, abs=0.004)
+    assert apart(video) == pytest.approx(expected, abs=0.004)
+    assert apart(written(tmp_path, video)) == pytest.approx(expected, abs=0.004)
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.ts", "a.flv"])
 def test_holes_in_the_sound_are_silent(tmp_path: Path, name: str) -> None:
-    film = make_film(tmp_path / name, tracks=[Track(click(), hole=(0.2, 0.53))])
-    sound = read_sound(film)
+    video = make_video(tmp_path / name, tracks=[Track(click(), hole=(0.2, 0.53))])
+    sound = read_sound(video)
     assert onset(sound.waveform, sound.rate) == pytest.approx(1.0, abs=0.004)
     quiet = sound.waveform[round(0.27 * sound.rate) : round(0.5 * sound.rate)]
     assert not quiet.any() and sound.seconds == pytest.approx(2.0, abs=0.05)
-    assert apart(written(tmp_path, film)) == pytest.approx(0, abs=0.004)
+    assert apart(written(tmp_path, video)) == pytest.approx(0, abs=0.004)
 
 
 def test_pictures_may_begin_after_the_sound(tmp_path: Path) -> None:
-    """The film begins with its first picture; as speech, what was said before it is kept."""
-    film = make_film(tmp_path / "a.mkv", [0.52 + i / 25 for i in range(50)], [Track(click(2.5))])
-    assert apart(film) == pytest.approx(0, abs=0.004)
-    kept = read_sound(find_sound(film, keep_lead=True))
+    """The video begins with its first picture; as speech, what was said before it is kept."""
+    video = make_video(tmp_path / "a.mkv", [0.52 + i / 25 for i in range(50)], [Track(click(2.5))])
+    assert apart(video) == pytest.approx(0, abs=0.004)
+    kept = read_sound(find_sound(video, keep_lead=True))
     assert onset(kept.waveform, kept.rate) == pytest.approx(1.0, abs=0.03)
 
 
 def test_sound_alone_begins_with_its_first_sample(tmp_path: Path) -> None:
     for name, codec in (("a.mp3", "libmp3lame"), ("a.m4a", "aac"), ("a.mka", "aac"), ("a.opus", "libopus")):
-        sound = read_sound(make_film(tmp_path / name, (), [Track(click(), 0.7)], codecs=("", codec)))
+        sound = read_sound(make_video(tmp_path / name, (), [Track(click(), 0.7)], codecs=("", codec)))
         assert onset(sound.waveform, sound.rate) == pytest.approx(1.0, abs=0.03), name
 
 
 def test_every_rate_and_layout_is_filled_with_silence(tmp_path: Path) -> None:
     for codec, channels in (("pcm_u8", 1), ("pcm_s16le", 2), ("pcm_s32le", 6), ("pcm_f32le", 2)):
-        film = make_film(tmp_path / "a.mkv", tracks=[Track(click(2.0, 0.5, channels), 0.5)], codecs=("libx264", codec))
-        sound = read_sound(film)
+        video = make_video(
+            tmp_path / "a.mkv", tracks=[Track(click(2.0, 0.5, channels), 0.5)], codecs=("libx264", codec)
+        )
+        sound = read_sound(video)
         assert np.abs(sound.waveform[: round(0.49 * sound.rate)]).max() < 0.01, codec
         assert np.flatnonzero(np.abs(sound.waveform) > 0.1)[0] / sound.rate == pytest.approx(1.0, abs=0.004), codec
 
 
 def test_jitter_neither_inserts_nor_drops(tmp_path: Path) -> None:
     """Matroska counts milliseconds: 21.33 ms packets lie up to half a millisecond off, and nothing is done about it."""
-    sound = read_sound(make_film(tmp_path / "a.mkv", tracks=[Track(click(10.0, 9.0))]))
+    sound = read_sound(make_video(tmp_path / "a.mkv", tracks=[Track(click(10.0, 9.0))]))
     assert onset(sound.waveform, sound.rate) == pytest.approx(9.0, abs=0.004)
     hum = sound.waveform[8000 : 8 * 16_000]
     assert np.abs(np.diff(hum)).max() < 0.001  # a sample that is missing or doubled would show as a jump
@@ -118,22 +120,22 @@ def test_timestamps_that_begin_anew_or_leap_go_on() -> None:
 
 def test_pictures_at_no_steady_rate_keep_their_times(tmp_path: Path) -> None:
     times = [0, 0.04, 0.08, 0.5, 0.54, 1.0, 1.04, 1.8]
-    film = make_film(tmp_path / "a.mp4", times)
-    assert [frame.time for frame in read_frames(film)][:8] == pytest.approx(times, abs=0.002)
+    video = make_video(tmp_path / "a.mp4", times)
+    assert [frame.time for frame in read_frames(video)][:8] == pytest.approx(times, abs=0.002)
 
 
-def test_a_film_is_read_from_its_first_picture_however_often(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_video_is_read_from_its_first_picture_however_often(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def every_picture_a_key(stream: Any) -> None:
         stream.codec_context.gop_size = 1
 
-    film = make_film(tmp_path / "a.mp4", setup=every_picture_a_key)
+    video = make_video(tmp_path / "a.mp4", setup=every_picture_a_key)
     monkeypatch.setattr(video_reader, "SEEK_FROM", 0.1)
     for warn in (True, False):
         times: list[float] = []
-        assert sum(1 for _ in _images(film, times, warn)) == 50 and times[0] == 0
+        assert sum(1 for _ in _pictures(video, times, warn)) == 50 and times[0] == 0
 
 
-def test_a_pose_film_of_no_steady_rate_is_followed_by_its_timestamps(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pose_video_of_no_steady_rate_is_followed_by_its_timestamps(monkeypatch: pytest.MonkeyPatch) -> None:
     """A head that turns 30 degrees a second, seen now densely, now rarely, turns 30 degrees a second."""
     times = [0.0, 0.04, 0.08, 0.12, 0.7, 0.74, 0.78, 1.4, 1.44, 1.9]
     seen = [Frame(np.full((8, 8, 3), i, np.uint8), time) for i, time in enumerate(times)]

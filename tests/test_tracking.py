@@ -1,4 +1,4 @@
-"""A face followed through a film: the same person throughout, gaps filled, one box, and an error that names frames."""
+"""A face followed through a video: the same person throughout, gaps filled, one box, and an error that names frames."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from playmate_core.detection.tracking import FaceTrack, GapLimits, fill_gaps, fo
 from playmate_core.errors import UserError
 
 
-def film(frames: int) -> Iterator[Tensor]:
+def video(frames: int) -> Iterator[Tensor]:
     """Pictures whose first number is their index."""
     for i in range(frames):
         yield torch.full((4, 4, 3), i / 1000)
@@ -37,7 +37,7 @@ def seer(lost: tuple[int, ...] = (), other: bool = True):  # type: ignore[no-unt
 
 def test_the_face_is_followed_and_gaps_lie_between_their_neighbours() -> None:
     told: list[tuple[int, int]] = []
-    track = follow(film(12), seer((4, 5, 11)), Pick("left"), None, 12, lambda *step: told.append(step))
+    track = follow(video(12), seer((4, 5, 11)), Pick("left"), None, 12, lambda *step: told.append(step))
     assert track.points[:, 0, 0].tolist() == pytest.approx([10.0 * i for i in range(11)] + [100.0])
     assert track.points[:, 0, 1].max() == 0  # never the other one
     assert track.seen.tolist() == [i not in (4, 5, 11) for i in range(12)]
@@ -46,18 +46,18 @@ def test_the_face_is_followed_and_gaps_lie_between_their_neighbours() -> None:
 
 def test_too_many_missing_frames_are_named() -> None:
     with pytest.raises(UserError, match=r"5 of 12 frames \(0, 3-5, 11\)"):
-        follow(film(12), seer((0, 3, 4, 5, 11), other=False))
+        follow(video(12), seer((0, 3, 4, 5, 11), other=False))
     with pytest.raises(UserError, match=r"4 of 40 frames \(10-13\)"):
-        follow(film(40), seer((10, 11, 12, 13), other=False), limits=GapLimits(longest=3))
+        follow(video(40), seer((10, 11, 12, 13), other=False), limits=GapLimits(longest=3))
     with pytest.raises(UserError, match="any of the 3 frames"):
-        follow(film(3), lambda image: ())
+        follow(video(3), lambda image: ())
     with pytest.raises(UserError, match="no frame"):
-        follow(film(0), seer())
-    assert len(follow(film(12), seer((0, 3, 11), other=False))) == 12
+        follow(video(0), seer())
+    assert len(follow(video(12), seer((0, 3, 11), other=False))) == 12
 
 
 def test_one_box_is_the_mean_of_the_upright_squares() -> None:
-    track = follow(film(11), seer(other=False))
+    track = follow(video(11), seer(other=False))
     square, middle = track.box(), square_from_box((50, 0, 90, 40), DRIVING_CROP)
     assert (square.x, square.y, square.side, square.angle) == pytest.approx((middle.x, middle.y, middle.side, 0.0))
 
@@ -73,7 +73,7 @@ def test_smoothed_squares_shake_less_and_stay_on_the_face() -> None:
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=30).filter(any))
-def test_gaps_and_readings_of_any_film(there: list[bool]) -> None:
+def test_gaps_and_readings_of_any_video(there: list[bool]) -> None:
     seen = torch.tensor(there)
     missing = [i for first, last in gaps(seen) for i in range(first, last + 1)]
     assert missing == [i for i, known in enumerate(there) if not known]

@@ -45,7 +45,8 @@ def face() -> FaceModel:
 @pytest.fixture(scope="module")
 def subject() -> Any:
     keypoints = torch.randn(21, 3, generator=torch.Generator().manual_seed(5)) * 0.3
-    return SimpleNamespace(portrait=SimpleNamespace(keypoints=keypoints, rest=wandering(1, 6)), openings=openings(1, 7))
+    portrait = SimpleNamespace(keypoints=keypoints, rest=wandering(1, 6), familiar=True)
+    return SimpleNamespace(portrait=portrait, openings=openings(1, 7))
 
 
 WAYS = {

@@ -9,7 +9,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from media_files import RATE, Track, click, make_film, save_wav
+from media_files import RATE, Track, click, make_video, save_wav
 from shared_facts import SHARED
 
 from playmate_core.errors import UserError
@@ -72,7 +72,7 @@ def test_a_cut_wav_is_refused_whatever_stands_in_its_chunks(tmp_path: Path, kind
 
 
 def encoded(path: Path, codec: str) -> Path:
-    return make_film(path, (), [Track(click())], codecs=("", codec))
+    return make_video(path, (), [Track(click())], codecs=("", codec))
 
 
 @pytest.mark.parametrize("codec", ["adpcm_ima_wav", "adpcm_ms", "pcm_alaw", "pcm_f32le", "pcm_s24le"])
@@ -84,26 +84,26 @@ def test_any_coding_of_a_wav_is_whole(tmp_path: Path, codec: str) -> None:
 @pytest.mark.parametrize("seconds", [1.0, 3.5])
 def test_tracks_may_end_apart(tmp_path: Path, name: str, seconds: float, caplog: pytest.LogCaptureFixture) -> None:
     codecs = {"a.webm": ("libvpx", "libopus")}.get(name, ("libx264", "aac"))
-    film = make_film(tmp_path / name, tracks=[Track(click(seconds, 0.5))], codecs=codecs)
+    video = make_video(tmp_path / name, tracks=[Track(click(seconds, 0.5))], codecs=codecs)
     with caplog.at_level(logging.WARNING):
-        assert watch(film) == 50 and read_sound(film).seconds == pytest.approx(seconds, abs=0.1)
+        assert watch(video) == 50 and read_sound(video).seconds == pytest.approx(seconds, abs=0.1)
     assert not caplog.records
 
 
 def test_a_subtitle_may_stay_longer_than_everything(tmp_path: Path) -> None:
     (tmp_path / "a.srt").write_text("1\n00:00:00,500 --> 00:01:30,000\nhello\n")
-    film = make_film(tmp_path / "a.mkv", tracks=[Track(click())], titles=tmp_path / "a.srt")
-    with av.open(str(film)) as container:
+    video = make_video(tmp_path / "a.mkv", tracks=[Track(click())], titles=tmp_path / "a.srt")
+    with av.open(str(video)) as container:
         assert (container.duration or 0) > 80e6
-    assert watch(film) == 50 and read_sound(film).seconds == pytest.approx(2.0, abs=0.1)
+    assert watch(video) == 50 and read_sound(video).seconds == pytest.approx(2.0, abs=0.1)
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.mov"])
 def test_a_last_picture_may_stay(tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture) -> None:
-    """Screen recordings and slides end on one picture; it is seen until the film ends."""
-    film = make_film(tmp_path / name, [*(i / 25 for i in range(25)), 1.0, 3.0])
+    """Screen recordings and slides end on one picture; it is seen until the video ends."""
+    video = make_video(tmp_path / name, [*(i / 25 for i in range(25)), 1.0, 3.0])
     with caplog.at_level(logging.WARNING):
-        times = [frame.time for frame in read_frames(film)]
+        times = [frame.time for frame in read_frames(video)]
     assert times[25] == pytest.approx(1.0) and times[26] == pytest.approx(3.0) and not caplog.records
 
 
@@ -116,7 +116,7 @@ def test_what_is_cut_is_refused_before_anything_is_decoded(tmp_path: Path, name:
         noise = np.random.default_rng(0).integers(0, 256, (50, 64, 96, 3), np.uint8)
         options = {"movflags": "+faststart"} if name in ("a.mp4", "a.mov") else {}
         pictures = iter([noise[0], *noise])
-        whole = make_film(
+        whole = make_video(
             tmp_path / name,
             tracks=[Track(click())],
             picture=lambda time: next(pictures),
@@ -167,29 +167,29 @@ def test_a_wav_is_as_long_as_its_samples(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.ts"])
-def test_some_damaged_bytes_of_a_film_cost_some_pictures(tmp_path: Path, name: str) -> None:
+def test_some_damaged_bytes_of_a_video_cost_some_pictures(tmp_path: Path, name: str) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (51, 64, 96, 3), np.uint8)
     pictures = iter(noise)
-    film = make_film(tmp_path / name, tracks=[Track(click())], picture=lambda time: next(pictures))
-    data = bytearray(film.read_bytes())
+    video = make_video(tmp_path / name, tracks=[Track(click())], picture=lambda time: next(pictures))
+    data = bytearray(video.read_bytes())
     middle = len(data) // 2
     data[middle : middle + 300] = np.random.default_rng(1).bytes(300)
-    film.write_bytes(data)
-    times = [frame.time for frame in read_frames(film)]
+    video.write_bytes(data)
+    times = [frame.time for frame in read_frames(video)]
     assert len(times) >= 40 and times == sorted(times) and times[-1] == pytest.approx(1.96, abs=0.05)
-    assert read_sound(film).seconds == pytest.approx(2.0, abs=0.1)
+    assert read_sound(video).seconds == pytest.approx(2.0, abs=0.1)
 
 
-def test_packets_of_a_film_that_cannot_be_decoded_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    film = make_film(tmp_path / "a.mov", codecs=("png", "aac"), pixels="rgb24")
-    data = bytearray(film.read_bytes())
+def test_packets_of_a_video_that_cannot_be_decoded_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    video = make_video(tmp_path / "a.mov", codecs=("png", "aac"), pixels="rgb24")
+    data = bytearray(video.read_bytes())
     starts = [i for i in range(len(data) - 2) if data[i : i + 4] == b"\x89PNG"]
     for start in starts[10:13]:  # three pictures without their headers
         data[start : start + 40] = bytes(40)
-    film.write_bytes(data)
+    video.write_bytes(data)
     with caplog.at_level(logging.WARNING):
-        times = [frame.time for frame in read_frames(film)]
+        times = [frame.time for frame in read_frames(video)]
     assert "3 of 50 packets are damaged and were skipped" in caplog.text
     assert len(times) == 47 and times[10] == pytest.approx(13 / 25, abs=0.002)
     caplog.clear()
-    assert len(list(read_frames(film, warn=False))) == 47 and not caplog.records
+    assert len(list(read_frames(video, warn=False))) == 47 and not caplog.records

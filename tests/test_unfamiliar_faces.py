@@ -16,16 +16,21 @@ from playmate_core.detection.detectors import Face
 from playmate_core.face import FaceModel
 from playmate_core.keypoint_space import PLAYMATE_DEMO
 from playmate_core.media.images import read_picture
+from playmate_core.motion.directions import has_directions
+from playmate_core.motion.driving import DrivingOptions
 from playmate_core.motion.expression_layer import lid_apertures, open_lids
-from playmate_core.motion.lips_and_lids import Blinks, with_blinks
+from playmate_core.motion.lips_and_lids import Blinks, limit_lid_closing, with_blinks
+from playmate_core.motion.motion_file import MotionClip
 from playmate_core.rendering.portrait import FaceLimits, read_portrait
 from playmate_core.rendering.render import RenderOptions, relative_to_rest
-from playmate_core.rendering.source_image import read_source_portrait
+from playmate_core.rendering.source_image import SourcePortrait, read_source_portrait
+from playmate_core.rendering.trajectory import portrait_trajectory
 from playmate_core.values import LIDS, Motion, Portrait, Pose
 from playmate_core.weights.files import load_face
 from playmate_core.weights.folders import bundled
 
 FRAMES = 250
+CARD = torch.tensor([0.9, 0.5, 0.1])
 PAINTING = SHARED / "media" / "portrait_painting_2.jpg"
 
 
@@ -107,3 +112,47 @@ def test_a_painting_gets_one_warning_that_says_what_is_done(
     shown = RenderOptions().expressed(portrait, motion)
     assert torch.allclose(shown.expression[0], portrait.rest.expression[0], atol=1e-6)
     assert bool((shut(shown) > shut(motion) - 2e-3).all())
+
+
+def test_any_picture_is_accepted_and_still_looked_at(
+    face: FaceModel, known: Portrait, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Without limits nothing is refused, and the confidence still says how the face is to be drawn."""
+    for picture, familiar in (
+        (known.image, True),
+        (torch.linspace(0, 1, 256).expand(256, 256)[..., None] * CARD, False),
+    ):
+        caplog.clear()
+        with caplog.at_level(logging.WARNING):
+            portrait = read_source_portrait(face, picture, "whole").portrait
+        assert portrait.familiar is familiar
+        assert len(caplog.records) == (not familiar), caplog.text
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5])
+def test_driving_an_unfamiliar_face_closes_its_lids_no_further(face: FaceModel, known: Portrait, share: float) -> None:
+    """``animate`` in relative mode adds the driver's blinks as well."""
+    motion = blinking(known)
+    usual, closed = open_lids(motion), shut(motion)
+    portrait = with_lids(known, float((closed + share * (usual - closed)).mean()))
+    portrait = replace(portrait, rest=replace(portrait.rest, pose=known.rest.pose))
+    clip, how = MotionClip(motion), DrivingOptions(stitching=False, priority="pose")
+
+    def driven(one: Portrait, options: DrivingOptions = how) -> Tensor:
+        return portrait_trajectory(face, SourcePortrait(one), clip, options).x_d(0, FRAMES)
+
+    def apart(points: Tensor) -> Tensor:
+        return (points[:, LIDS[0][1], 1] - points[:, LIDS[0][0], 1]).amin()
+
+    limited, plain = driven(portrait), driven(replace(portrait, familiar=True))
+    assert apart(limited) > apart(plain) + 0.01
+    assert torch.allclose(apart(limited), apart(driven(known)), atol=0.02)
+    absolute = replace(how, mode="absolute")
+    assert torch.equal(driven(portrait, absolute), driven(replace(portrait, familiar=True), absolute))
+
+
+def test_keypoints_without_measured_directions_are_drawn_without_the_limit(known: Portrait) -> None:
+    motion = replace(blinking(known), keypoint_space="somebody's own")
+    portrait = with_lids(known, 0.01)
+    assert not has_directions(motion.keypoint_space) and has_directions(known.keypoint_space)
+    assert limit_lid_closing(relative_to_rest(portrait, motion), motion).expression.isfinite().all()

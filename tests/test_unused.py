@@ -15,12 +15,6 @@ CALLED_BY_OTHERS = {"forward", "find_class", "emit", "parse_known_args", "_check
 #: Files that were written ahead of what will use them. A file that is used in full is taken off this list.
 AHEAD = {
     "playmate_core/detection/ditto_pictures.py",
-    "playmate_core/diffusion/ditto/conditions.py",
-    "playmate_core/diffusion/ditto/controls.py",
-    "playmate_core/diffusion/joyvasa/smoothing.py",
-    "playmate_core/diffusion/pose_prior.py",
-    "playmate_core/diffusion/regenerate.py",
-    "playmate_core/pipelines/regenerate.py",
 }
 
 

@@ -136,7 +136,7 @@ def test_odd_sizes_lose_a_row_and_colours_survive(tmp_path: Path) -> None:
     np.testing.assert_allclose(picture.reshape(-1, 3).mean(0), colour.numpy(), atol=3)
 
 
-def test_films_are_turned_upright(tmp_path: Path) -> None:
+def test_videos_are_turned_upright(tmp_path: Path) -> None:
     picture = np.zeros((64, 96, 3), np.uint8)
     picture[:16] = 255  # white along the top as stored
     path = tmp_path / "turned.mp4"
@@ -182,7 +182,7 @@ def test_an_interrupted_video_leaves_nothing(tmp_path: Path, problem: BaseExcept
 
 
 def test_who_waits_for_the_last_frames_can_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """x264 holds back some twenty frames, seconds of a large film: they are given up one by one, not all at once."""
+    """x264 holds back some twenty frames, seconds of a large video: they are given up one by one, not all at once."""
     given, begun, held_back = list[int](), threading.Event(), writer._held_back
 
     def slowly(stream: Any) -> Iterator[Any]:

@@ -6,17 +6,15 @@ import errno
 import json
 import os
 import re
-import sys
-from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from torch import nn
 
+from playmate_core.diffusion.denoiser import MotionConfig, MotionDenoiser
+from playmate_core.diffusion.emotion import EmotionConfig, EmotionController
 from playmate_core.errors import UserError
 from playmate_core.face import FaceConfig, FaceModel
 from playmate_core.weights import files as weights
@@ -180,35 +178,16 @@ def test_a_name_that_is_a_folder_cannot_be_written(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["taken"]
 
 
-def stand_ins(monkeypatch: pytest.MonkeyPatch) -> type[nn.Module]:
-    """The emotion room's names around the smallest module, so that this test knows weights.py only."""
-
-    @dataclass(frozen=True)
-    class EmotionConfig:
-        width: int = 3
-
-    class EmotionController(nn.Linear):
-        def __init__(self, config: EmotionConfig) -> None:
-            super().__init__(config.width, config.width)
-            self.config = config
-
-    room = ModuleType("playmate_core.diffusion.emotion")
-    room.EmotionConfig, room.EmotionController = EmotionConfig, EmotionController  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "playmate_core.diffusion.emotion", room)
-    return EmotionController
-
-
-def test_an_emotion_model_goes_with_its_base_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    controller = stand_ins(monkeypatch)
-    base, stranger, path = nn.Linear(2, 2), nn.Linear(2, 2), tmp_path / "emotion.safetensors"
-    model = controller(sys.modules["playmate_core.diffusion.emotion"].EmotionConfig())
+def test_an_emotion_model_goes_with_its_base_only(tmp_path: Path) -> None:
+    base, other = MotionDenoiser(MotionConfig.tiny()), MotionDenoiser(MotionConfig.tiny())
+    model, path = EmotionController(EmotionConfig.tiny()), tmp_path / "emotion.safetensors"
     with pytest.raises(ValueError, match="base"):
-        weights.save(model, path, license="", data="", training={})  # type: ignore[arg-type]
-    weights.save(model, path, license="", data="", training={}, base=base)  # type: ignore[arg-type]
-    loaded = weights.load_emotion(path, base)
-    assert torch.equal(loaded.weight, model.weight)  # type: ignore[arg-type]
+        weights.save(model, path, license="", data="", training={})
+    weights.save(model, path, license="", data="", training={}, base=base)
+    loaded = weights.load_emotion(path, base).state_dict()
+    assert all(torch.equal(loaded[name], value) for name, value in model.state_dict().items())
     with pytest.raises(UserError, match=weights.tensor_hash(base)[:12]):
-        weights.load_emotion(path, stranger)
+        weights.load_emotion(path, other)
 
 
 def test_the_config_survives_json() -> None:

@@ -75,6 +75,9 @@ def test_a_workflow_has_groups_colours_and_a_titled_note_and_no_box_over_another
             if x <= left and left + width <= x + wide and y <= top - 30 and top + height <= y + tall
         ]
         assert len(inside) == 1, (node["type"], "lies in one group")
+    for left, top, width, height in groups:
+        ends = [node["pos"][1] + node["size"][1] for node in nodes if left <= node["pos"][0] <= left + width]
+        assert any(-200 < end - (top + height) < 0 for end in ends), "a group ends where its nodes end"
     for n, (x, y, wide, tall) in enumerate(groups):
         for left, top, width, height in groups[:n]:
             apart = x >= left + width or left >= x + wide or y >= top + height or top >= y + tall
@@ -90,6 +93,23 @@ def test_every_type_of_link_has_a_colour() -> None:
     assert len(set(colours.values())) == len(colours)
 
 
+@pytest.mark.parametrize("path", API, ids=lambda path: path.stem)
+def test_picture_voice_and_video_are_chosen_by_comfyuis_own_pickers_with_the_demo_files_chosen(path: Path) -> None:
+    prompt = json.loads(path.read_text(encoding="utf-8"))
+    core = [entry for entry in prompt.values() if entry["class_type"].startswith("Load")]
+    chosen = {entry["class_type"]: entry["inputs"] for entry in core}
+    titles = {entry["class_type"]: entry["_meta"]["title"] for entry in prompt.values()}
+    assert chosen["LoadImage"]["image"] == "playmate_portrait.png"
+    spoken = any(name in titles for name in ("PlaymateEncodeAudio", "PlaymateTalk"))
+    driven = any(name in titles for name in ("PlaymatePoseFromVideo", "PlaymateMotionFromVideo"))
+    assert chosen.get("LoadAudio") == ({"audio": "playmate_speech.wav"} if spoken else None)
+    assert chosen.get("LoadVideo") == ({"file": "playmate_driving.mp4"} if driven else None)
+    note = json.loads((ROOT / "workflows" / path.name).read_text(encoding="utf-8"))["nodes"][-1]["widgets_values"][0]
+    for kind, words in (("LoadImage", "your picture"), ("LoadAudio", "your voice"), ("LoadVideo", "your video")):
+        assert (f"**{words}**" in note or f"**Choose {words}**" in note) == (kind in chosen), kind
+        assert kind not in chosen or titles[kind] in note, "the note names the node as it is titled"
+
+
 def test_every_node_stands_in_a_workflow() -> None:
     used = {entry["class_type"] for path in API for entry in json.loads(path.read_text(encoding="utf-8")).values()}
     assert not set(NODES) - used
@@ -100,7 +120,7 @@ def test_a_workflow_has_a_note_owners_and_no_path_of_a_machine(path: Path) -> No
     text = path.read_text(encoding="utf-8")
     nodes = json.loads(text)["nodes"]
     note = next(node for node in nodes if node["type"] == "MarkdownNote")
-    assert "LivePortrait" in note["widgets_values"][0] and "Demo Media" in note["widgets_values"][0]
+    assert "LivePortrait" in note["widgets_values"][0] and "**Choose your picture**" in note["widgets_values"][0]
     assert all(node["properties"].get("cnr_id") for node in nodes)
     assert not [word for word in ("/home/", "/root/", "/work/", "C:\\\\", "/tmp/") if word in text]
 

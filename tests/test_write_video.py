@@ -1,4 +1,4 @@
-"""Films: a killed one goes on to the same frames, memory does not grow with length."""
+"""Videos: a killed one goes on to the same frames, memory does not grow with length."""
 
 from __future__ import annotations
 
@@ -30,6 +30,12 @@ from playmate_core.values import Portrait
 from playmate_core.weights.files import load_face
 
 
+@pytest.fixture(autouse=True)
+def any_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches as on a graphics card; a processor would draw two frames at once."""
+    monkeypatch.setattr("playmate_core.rendering.device.BATCH_ON_CPU", 1024)
+
+
 @pytest.fixture(scope="module")
 def face(tiny_face: Path) -> FaceModel:
     return load_face(tiny_face)
@@ -45,7 +51,7 @@ def frames_of(path: Path) -> np.ndarray:
 
 
 @pytest.mark.parametrize("pasted", [False, True])
-def test_a_film_shows_what_is_rendered(tmp_path: Path, face: FaceModel, portrait: Portrait, pasted: bool) -> None:
+def test_a_video_shows_what_is_rendered(tmp_path: Path, face: FaceModel, portrait: Portrait, pasted: bool) -> None:
     told: list[tuple[int, int]] = []
     output = VideoOutput(tmp_path / "a.mp4")
     assert write(face, portrait, motion(20), output, lambda *step: told.append(step), pasted=pasted) == 20
@@ -68,7 +74,7 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize("expression", ["absolute", "relative"])
-def test_a_resumed_film_has_the_same_frames(
+def test_a_resumed_video_has_the_same_frames(
     tmp_path: Path,
     face: FaceModel,
     portrait: Portrait,
@@ -110,7 +116,7 @@ def test_what_a_part_learned_of_the_memory_serves_the_next(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """The batch is halved once in a film and told once, not in every part."""
+    """The batch is halved once in a video and told once, not in every part."""
     monkeypatch.setattr(room, "PART", 8)
     asked: list[int] = []
 
@@ -128,7 +134,7 @@ def test_what_a_part_learned_of_the_memory_serves_the_next(
     assert asked == [4] + [2] * 12 and len(caplog.records) == 1
 
 
-def test_parts_of_another_film_are_not_used(
+def test_parts_of_another_video_are_not_used(
     tmp_path: Path,
     face: FaceModel,
     portrait: Portrait,
@@ -159,9 +165,10 @@ import psutil, torch
 from pathlib import Path
 from portrait_videos import motion, plenty_of_memory, write
 from playmate_core.media.images import read_picture
-from playmate_core.rendering import segments
+from playmate_core.rendering import device, segments
 from playmate_core.rendering.portrait import read_portrait
 from playmate_core.weights.files import load_face
+device.BATCH_ON_CPU = 1024
 torch.set_num_threads(1)
 psutil.virtual_memory = plenty_of_memory
 segments.PART = 25
@@ -218,7 +225,7 @@ def peak(folder: Path, face: Path, picture: Path, frames: int) -> int:
 
 
 @needs_proc
-def test_memory_does_not_grow_with_the_film(tmp_path: Path, tiny_face: Path, portrait_picture: Path) -> None:
+def test_memory_does_not_grow_with_the_video(tmp_path: Path, tiny_face: Path, portrait_picture: Path) -> None:
     short, long = (peak(tmp_path, tiny_face, portrait_picture, frames) for frames in (200, 1000))
     assert long < 1.1 * short
 

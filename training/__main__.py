@@ -17,11 +17,11 @@ VERBS = {
     "stage1": "train the motion denoiser",
     "stage2": "train the emotion controller on a frozen stage 1",
     "calibrate": "measure which intensities an emotion model needs, and store them in its file",
-    "evaluate": "print the table on held-out clips, or with --videos and --truth that of any films",
+    "evaluate": "print the table on held-out clips, or with --videos and --truth that of any videos",
     "experiment": "answer one question by training and measuring: chain, entanglement",
     "standin": "write random wav2vec2 weights, to try a run without real ones",
     "bundle": "put the demo's portrait, voice and weights into the package",
-    "driving": "film the clip the demo drives a portrait with",
+    "driving": "render the clip that the demo drives a portrait with",
     "figures": "draw the README's pictures with the bundled weights",
     "thumbnails": "draw the pictures beside the workflows with the bundled weights",
 }

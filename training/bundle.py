@@ -27,7 +27,7 @@ from training.synthetic.identity import make_identity
 from training.synthetic.pixels import make_scene, render
 from training.synthetic.rig import RIG
 from training.synthetic.sessions import FIRST_IDENTITY
-from training.synthetic.speech import VOICES, say
+from training.synthetic.speech import VOICES, synthesise_speech
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ def record_speech(config: BundleConfig) -> bytes:
     voice = VOICES["test"][config.voice]
     parts: list[NDArray[np.floating]] = [np.zeros(round(LEAD * SAMPLE_RATE))]
     for sentence in SENTENCES:
-        parts += [say(sentence, voice, 0, config.speech).waveform, np.zeros(round(PAUSE * SAMPLE_RATE))]
+        parts += [synthesise_speech(sentence, voice, 0, config.speech).waveform, np.zeros(round(PAUSE * SAMPLE_RATE))]
     parts[-1] = np.zeros(round(TAIL * SAMPLE_RATE))
     sound = np.concatenate(parts)
     sound *= LOUDNESS / np.sqrt(np.mean(sound[sound != 0] ** 2))

@@ -29,7 +29,7 @@ from training.clip_index import ClipIndex, interleaved, joined, read_index, row_
 from training.clip_windows import Labels, silence
 from training.data import MANIFEST, split_clips, split_files
 from training.data_card import DataCard, description
-from training.feature_files import VERSION, clip_key, encoder_key, file_hash, keep, read, tidy
+from training.feature_files import VERSION, clip_key, content_hash, encoder_key, keep, read, tidy
 from training.processes import Processes, processes
 
 logger = logging.getLogger(__name__)
@@ -160,7 +160,7 @@ def _corpus_key(corpus: Path, files: list[Path]) -> str:
     try:
         told = str(json.loads((corpus / MANIFEST).read_text())["hash"])
     except (OSError, ValueError, KeyError):
-        told = "".join(file_hash(path).hex() for path in files)
+        told = "".join(content_hash(path).hex() for path in files)
     sizes = "".join(f"{path.name} {path.stat().st_size} " for path in files)
     return hashlib.sha256(f"{VERSION} {told} {sizes}".encode()).hexdigest()
 

@@ -169,11 +169,11 @@ class WindowSampler:
         """Motion and audio of one window; zero and silence where it leaves its clip."""
         past = self.previous
         first, last = max(begin - past, 0), min(begin + self.window, int(self.labels.length[clip]))
-        seen, heard = self.clips.read(clip, first, last)
+        seen, audio_rows = self.clips.read(clip, first, last)
         motion = seen.new_zeros(past + self.window, seen.shape[-1])
-        audio = self.silence.to(heard).expand(past + self.window, -1, -1).clone()
+        audio = self.silence.to(audio_rows).expand(past + self.window, -1, -1).clone()
         place = first - (begin - past)
-        motion[place : place + len(seen)], audio[place : place + len(heard)] = seen, heard
+        motion[place : place + len(seen)], audio[place : place + len(audio_rows)] = seen, audio_rows
         if repeated:  # the frame before the window is held still, in silence
-            motion[:past], audio[:past] = seen[max(begin - 1, 0) - first], self.silence.to(heard)
+            motion[:past], audio[:past] = seen[max(begin - 1, 0) - first], self.silence.to(audio_rows)
         return motion, audio

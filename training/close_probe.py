@@ -18,11 +18,11 @@ from training.probe import Probe, ProbeReading, halving_stage, read_judge_file, 
 from training.synthetic.rig import RIG
 
 #: The reach of translation and log scale, and the mean of the latter, by which both are learned.
-SHIFT, LOG_SCALE, MEAN_LOG_SCALE = 0.12, 0.2, 0.26
+MAX_SHIFT, LOG_SCALE, MEAN_LOG_SCALE = 0.12, 0.2, 0.26
 #: The corrections of an angle are learned in units of this many degrees.
 CORRECTION = 4.0
 #: What its file says it is.
-KIND = "close probe"
+PROBE_KIND = "close probe"
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class CloseProbe(nn.Module):
             seen = self.probe.coarse(image)
             reading = self.probe.read(seen)
         across, down, size = self.where(seen).split(1, -1)
-        shift = torch.cat([across, down, torch.zeros_like(down)], -1) * SHIFT
+        shift = torch.cat([across, down, torch.zeros_like(down)], -1) * MAX_SHIFT
         return HeadPlacement(reading.rotation, shift, (size * LOG_SCALE + MEAN_LOG_SCALE).exp()), reading.identity
 
     def close_look(self, image: Tensor, where: HeadPlacement) -> tuple[Tensor, Tensor, Tensor]:
@@ -91,7 +91,7 @@ class CloseProbe(nn.Module):
 
 def load_close_probe(path: Path, probe: Probe) -> CloseProbe:
     """Read the second look saved by its stage. Raises UserError when the file is something else."""
-    fields, state = read_judge_file(path, KIND)
+    fields, state = read_judge_file(path, PROBE_KIND)
     close = CloseProbe(CloseProbeConfig(**{**fields, "widths": tuple(fields["widths"])}), probe)
     close.load_state_dict(state)
     return close.eval().requires_grad_(False)
@@ -99,4 +99,4 @@ def load_close_probe(path: Path, probe: Probe) -> CloseProbe:
 
 def save_close_probe(close: CloseProbe, path: Path) -> None:
     """Write both looks with the second one's config, under a temporary name first."""
-    write_judge_file(close, asdict(close.config), path, KIND)
+    write_judge_file(close, asdict(close.config), path, PROBE_KIND)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from training.close_probe import (
     CORRECTION,
     LOG_SCALE,
-    SHIFT,
+    MAX_SHIFT,
     CloseProbe,
     CloseProbeConfig,
     save_close_probe,
@@ -85,7 +85,7 @@ class CloseStage:
         image, true = half_detail(batch.image) if soft else batch.image, batch.truth
         guess, _ = self.close.coarse(image)
         flat = torch.tensor([1.0, 1.0, 0.0], device=image.device)
-        shift = (guess.translation - true.translation * flat) / SHIFT
+        shift = (guess.translation - true.translation * flat) / MAX_SHIFT
         size = (guess.scale.log() - true.scale.log()) / LOG_SCALE
         where = F.smooth_l1_loss(
             torch.cat([shift, size], -1), torch.zeros_like(true.expression[:, 0, :1]).expand(-1, 4)

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from playmate_core.errors import UserError
+from playmate_core.errors import UserError, with_article
 
 Config = TypeVar("Config", bound=Any)
 
@@ -36,7 +36,7 @@ def from_file(defaults: Config, path: str | Path, section: str = "") -> Config:
             f"Cannot read {path} as JSON ({error}); give --config a run's config.json or one of {shipped}."
         ) from error
     if not isinstance(values, dict):
-        raise UserError(f"{path} holds a {type(values).__name__}, expected a JSON object of fields.")
+        raise UserError(f"{path} holds {with_article(type(values).__name__)}, expected a JSON object of fields.")
     if section and any(name in SECTIONS for name in values):
         if unknown := sorted(set(values) - set(SECTIONS)):
             raise UserError(f"{path} has the unknown section {unknown[0]!r}; the known ones are {', '.join(SECTIONS)}.")

@@ -22,7 +22,7 @@ from training.config_files import from_mapping
 from training.data import shard_path, write_clips, write_manifest, write_sessions
 from training.synthetic.clips import SPLITS, make_clip
 from training.synthetic.sessions import make_session
-from training.synthetic.speech import BACKENDS, VOICES, say
+from training.synthetic.speech import BACKENDS, VOICES, synthesise_speech
 from training.workers import worker_pool
 
 logger = logging.getLogger(__name__)
@@ -106,12 +106,14 @@ def make_corpus(config: CorpusConfig) -> str:
     """
     _check(config)
     out = Path(config.out)
-    _settle(config, out)
+    _record_config(config, out)
     remove_stale(out)
     shards = list(plan(config))
     missing = [shard for shard in shards if not shard.path.exists()]
     if any(shard.kind == "clips" for shard in missing):
-        say("Hello.", VOICES["train"][0], 0, config.speech)  # a missing package is told before the slow work
+        synthesise_speech(
+            "Hello.", VOICES["train"][0], 0, config.speech
+        )  # a missing package is told before the slow work
     total = sum(shard.count for shard in shards)
     done = total - sum(shard.count for shard in missing)
     with tqdm(total=total, initial=done, desc="corpus", unit="item", smoothing=0.05) as bar:
@@ -159,7 +161,7 @@ def _check(config: CorpusConfig) -> None:
         )
 
 
-def _settle(config: CorpusConfig, out: Path) -> None:
+def _record_config(config: CorpusConfig, out: Path) -> None:
     """Write the resolved config into ``out``; refuse a folder that was made with other values."""
     path = out / "config.json"
     try:

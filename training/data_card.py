@@ -43,8 +43,8 @@ class DataCard:
 
     def facts(self) -> dict[str, Any]:
         """The measured part, for a checkpoint's training record."""
-        told = asdict(self)
-        return {name: told[name] for name in ("hours", "speakers", "license_tags")}
+        values = asdict(self)
+        return {name: values[name] for name in ("hours", "speakers", "license_tags")}
 
 
 def data_card(root: Path, clips: Iterable[Clip]) -> DataCard:

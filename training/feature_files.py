@@ -20,6 +20,7 @@ from playmate_core.atomic_file import AtomicFile, remove_stale
 from playmate_core.errors import UserError
 from playmate_core.speech import SAMPLE_RATE, AudioEncoder
 from playmate_core.values import FPS, Motion, Pose
+from playmate_core.weights.folders import file_hash
 from training.clip import Clip
 
 #: In every file's header and in every key: another version reads and names other files.
@@ -43,20 +44,15 @@ def encoder_key(name: str, source: str) -> str:
     folder = Path(source) if source else None
     if folder is not None and folder.is_dir():
         for path in sorted(path for pattern in _WEIGHTS for path in folder.glob(pattern)):
-            digest.update(file_hash(path))
+            digest.update(content_hash(path))
     elif folder is not None:
-        digest.update(file_hash(folder) if folder.is_file() else source.encode())
+        digest.update(content_hash(folder) if folder.is_file() else source.encode())
     return digest.hexdigest()
 
 
-def file_hash(path: Path) -> bytes:
+def content_hash(path: Path) -> bytes:
     """SHA-256 of a file's content."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").digest() if hasattr(hashlib, "file_digest") else _hashed(file.read())
-
-
-def _hashed(data: bytes) -> bytes:
-    return hashlib.sha256(data).digest()
+    return bytes.fromhex(file_hash(path))
 
 
 def clip_key(clip: Clip, waveform: Tensor, encoder: str) -> bytes:

@@ -117,8 +117,8 @@ def layer_figure(studio: Studio) -> Bytes:
     tiles = []
     for motion, moment in ((rest, ""), (spoken, ", speaking")):
         for name in EMOTIONS:
-            felt = add_emotion(motion, EmotionCurve.constant(name, 1.0, 1, motion.fps))
-            tiles += small.show(felt, [name + moment], CLOSE_UP)
+            with_emotion = add_emotion(motion, EmotionCurve.constant(name, 1.0, 1, motion.fps))
+            tiles += small.show(with_emotion, [name + moment], CLOSE_UP)
     return grid(tiles, 4)
 
 

@@ -106,5 +106,5 @@ def snr_weight(schedule: Schedule, target: str, limit: float, t: Tensor) -> Tens
         return torch.ones(len(t), device=t.device)
     bar = schedule.alpha_bar.float().to(t.device)[t]
     snr = bar / (1 - bar)
-    heard = snr.clamp(max=limit)
-    return {"epsilon": heard / snr, "x0": 1 + heard, "v": (1 + heard) / (1 + snr)}[target]
+    limited = snr.clamp(max=limit)
+    return {"epsilon": limited / snr, "x0": 1 + limited, "v": (1 + limited) / (1 + snr)}[target]

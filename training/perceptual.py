@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from playmate_core.errors import UserError
+from playmate_core.errors import UserError, with_article
 from training.probe import Probe, load_probe
 
 #: How feature maps are compared: Eq. 4's, and face-vid2vid's.
@@ -93,7 +93,7 @@ def _read_state(path: Path) -> dict[str, Tensor]:
     except (OSError, EOFError, ValueError, RuntimeError, UnpicklingError, SafetensorError) as error:
         raise UserError(f"Cannot read {path} as a state dict ({error}); give torchvision's vgg19 weights.") from None
     if not isinstance(state, dict):
-        raise UserError(f"{path} holds a {type(state).__name__}, expected torchvision's vgg19 state dict.")
+        raise UserError(f"{path} holds {with_article(type(state).__name__)}, expected torchvision's vgg19 state dict.")
     return state
 
 

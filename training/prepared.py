@@ -82,9 +82,9 @@ def read_clip(shard: Path, name: str, found: Mapping[str, Member]) -> PreparedCl
     if missing := [kind for kind in (JSON, MOTION, SOUND) if kind not in found]:
         raise UserError(f"{shard} has no {name}.{missing[0]}; delete the file and give its `prepare` command again.")
     try:
-        told = json.loads(found[JSON].read(shard))
+        meta = json.loads(found[JSON].read(shard))
         tensors = load(found[MOTION].read(shard))
-        return _clip(shard, name, told, tensors, found[SOUND])
+        return _clip(shard, name, meta, tensors, found[SOUND])
     except (ValueError, KeyError, SafetensorError) as problem:
         raise UserError(
             f"{shard}: the clip {name} is damaged ({problem}); delete the file and give its `prepare` command again."
@@ -92,17 +92,17 @@ def read_clip(shard: Path, name: str, found: Mapping[str, Member]) -> PreparedCl
 
 
 def _clip(
-    shard: Path, name: str, told: Mapping[str, Any], tensors: Mapping[str, Tensor], sound: Member
+    shard: Path, name: str, meta: Mapping[str, Any], tensors: Mapping[str, Tensor], sound: Member
 ) -> PreparedClip:
     pose = tensors["pose"].float()
     return PreparedClip(
         id=name,
-        speaker=str(told["speaker_id"]),
-        emotion=told["emotion"] if told["emotion"] in EMOTIONS else UNLABELLED,
-        intensity=math.nan if told["intensity"] is None else float(told["intensity"]),
+        speaker=str(meta["speaker_id"]),
+        emotion=meta["emotion"] if meta["emotion"] in EMOTIONS else UNLABELLED,
+        intensity=math.nan if meta["intensity"] is None else float(meta["intensity"]),
         motion=Motion(Pose(pose[:, :3], pose[:, 3:6], pose[:, 6:7], FPS), tensors["expression"].float()),
         keypoints=tensors["keypoints"].float(),
-        license_tag=str(told["license_tag"]),
+        license_tag=str(meta["license_tag"]),
         shard=shard,
         sound=sound,
     )

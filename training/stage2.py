@@ -34,7 +34,7 @@ from training.objective import (
 from training.stage import Scores
 from training.stage1 import held_out_clips, make_sampler, read_clips
 from training.standin import heard_through
-from training.synthetic.clips import LEVELS
+from training.synthetic.clips import INTENSITIES
 from training.validation import HeldOut
 
 
@@ -136,7 +136,9 @@ def drawn_where_unknown(intensity: Tensor, generator: torch.Generator) -> Tensor
     unknown = intensity.isnan()
     if not bool(unknown.any()):
         return intensity
-    levels = (torch.randint(len(LEVELS), intensity.shape, generator=generator) + 1).to(intensity) / len(LEVELS)
+    levels = (torch.randint(len(INTENSITIES), intensity.shape, generator=generator) + 1).to(intensity) / len(
+        INTENSITIES
+    )
     return torch.where(unknown, levels, intensity)
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 SIZE, FRAMES, STEPS, COEFFICIENTS, EMBEDDING = 224, 5, 20, 13, 1024
 STEPS_PER_FRAME = STEPS // FRAMES
 #: Largest offset that is tried, in frames, in both directions.
-REACH = 15
+MAX_LAG = 15
 BATCH = 20
 
 
@@ -80,12 +80,12 @@ def sync_score(video: Tensor, audio: Tensor) -> SyncScore:
     For every offset within +-15 frames the distances of all windows are averaged (beyond the ends the sound is
     zeros, as published); the distance is the smallest of these means and the confidence their median less it.
     """
-    padded = nn.functional.pad(audio, (0, 0, REACH, REACH))
+    padded = nn.functional.pad(audio, (0, 0, MAX_LAG, MAX_LAG))
     means = torch.stack(
-        [nn.functional.pairwise_distance(video, padded[k : k + len(video)]).mean() for k in range(2 * REACH + 1)]
+        [nn.functional.pairwise_distance(video, padded[k : k + len(video)]).mean() for k in range(2 * MAX_LAG + 1)]
     )
     least, at = means.min(0)
-    return SyncScore(float(least), float(means.median() - least), int(at) - REACH)
+    return SyncScore(float(least), float(means.median() - least), int(at) - MAX_LAG)
 
 
 def mfcc(voice: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -36,7 +36,7 @@ class Inside(Graph):
             super()._connect(end, link)
 
 
-def draw() -> tuple[Inside, Out]:
+def build_graph() -> tuple[Inside, Out]:
     """The nodes, and the output that leaves the box."""
     g = Inside(NAME, ABOUT)
     face, motions = g.add("PlaymateLoadFaceModel", 0), g.add("PlaymateLoadMotionModel", 0)
@@ -47,23 +47,24 @@ def draw() -> tuple[Inside, Out]:
     motion = g.add(
         "PlaymateSampleMotion", 2, motion_model=motions, portrait=portrait, speech=speech, emotion=mood, seed=0
     )
-    film = g.add("PlaymateRenderToVideo", 3, face_model=face, portrait=portrait, motion=motion, audio=audio)
-    return g, film
+    video = g.add("PlaymateRenderToVideo", 3, face_model=face, portrait=portrait, motion=motion, audio=audio)
+    return g, video
 
 
 def saved() -> dict[str, Any]:
     """As ComfyUI stores a blueprint: one box, and its definition."""
-    g, film = draw()
+    g, video = build_graph()
+    g.arrange()
     links = [
         {"id": n, "origin_id": a, "origin_slot": b, "target_id": c, "target_slot": d, "type": kind}
         for n, a, b, c, d, kind in g.links
     ]
     leaving = len(links) + 1
     links.append(
-        {"id": leaving, "origin_id": film.node, "origin_slot": film.slot, "target_id": END, "target_slot": 0}
+        {"id": leaving, "origin_id": video.node, "origin_slot": video.slot, "target_id": END, "target_slot": 0}
         | {"type": "VIDEO"}
     )
-    g.nodes[film.node - 1]["outputs"][film.slot]["links"].append(leaving)
+    g.nodes[video.node - 1]["outputs"][video.slot]["links"].append(leaving)
     ends = [link for link in links if link["origin_id"] == BEGIN]
     given = [
         _end(slot, name, kind, [link["id"] for link in ends if link["origin_slot"] == slot])

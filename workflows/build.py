@@ -14,6 +14,7 @@ from typing import Any
 import blueprint
 from direct_graphs import DIRECTING
 from graphs import GRAPHS
+from photograph_graphs import PHOTOGRAPHS
 
 HERE = Path(__file__).resolve().parent
 
@@ -25,7 +26,7 @@ def dump(value: Any) -> str:
 def files() -> dict[str, str]:
     """Path below workflows/ -> what stands there."""
     made = {f"blueprints/{blueprint.NAME}.json": dump(blueprint.saved())}
-    for name, draw in {**GRAPHS, **DIRECTING}.items():
+    for name, draw in {**GRAPHS, **PHOTOGRAPHS, **DIRECTING}.items():
         graph = draw()
         made[f"{name}.json"], made[f"api/{name}.json"] = dump(graph.saved()), dump(graph.prompt)
     return made

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import layout
+import order
 
 from playmate_core.version import DISTRIBUTION, version
 from playmate_core.weights.catalogue import DITTO, JOYVASA, LIVEPORTRAIT_HUMAN
@@ -19,7 +20,7 @@ from playmate_core.weights.model_file import ModelFile
 NODES = json.loads((Path(__file__).resolve().parents[1] / "tests" / "data" / "nodes.json").read_text(encoding="utf-8"))
 WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
 #: What nodes/demo.py lays among ComfyUI's input files.
-PICTURE, VOICE = "playmate_portrait.png", "playmate_speech.wav"
+PICTURE, VOICE, VIDEO = "playmate_portrait.png", "playmate_speech.wav", "playmate_driving.mp4"
 #: ComfyUI's own nodes that are used, in the form of nodes.json: the same in every version since 0.3.64.
 CORE: dict[str, dict[str, Any]] = {
     "LoadImage": {
@@ -31,6 +32,11 @@ CORE: dict[str, dict[str, Any]] = {
         "input": {"required": {"audio": ["COMBO", {"default": VOICE}]}},
         "output": ["AUDIO"],
         "display_name": "Load Audio",
+    },
+    "LoadVideo": {
+        "input": {"required": {"file": ["COMBO", {"default": VIDEO}]}},
+        "output": ["VIDEO"],
+        "display_name": "Load Video",
     },
     "PreviewImage": {"input": {"required": {"images": ["IMAGE"]}}, "output": [], "display_name": "Preview Image"},
     "InvertMask": {"input": {"required": {"mask": ["MASK"]}}, "output": ["MASK"], "display_name": "Invert Mask"},
@@ -122,8 +128,8 @@ GENERATORS_NOTE = (
 
 
 def as_read(note: str) -> str:
-    """What is read of a note: the names of the files without their addresses."""
-    return re.sub(r"\]\([^)]*\)", "", note)
+    """What is read of a note: the names of the files without their addresses, and no marks."""
+    return re.sub(r"\]\([^)]*\)|\[|\*\*", "", note)
 
 
 @dataclass(frozen=True)
@@ -143,7 +149,7 @@ class Graph:
     nodes: list[dict[str, Any]] = field(default_factory=list)
     links: list[list[Any]] = field(default_factory=list)
     prompt: dict[str, Any] = field(default_factory=dict)
-    heights: dict[int, int] = field(default_factory=dict)
+    boxes: dict[int, layout.Box] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
 
     def add(self, kind: str, column: int, title: str = "", **values: Any) -> Any:
@@ -178,11 +184,9 @@ class Graph:
             else:
                 inputs.append({"name": name, "type": spec[0], "link": None})
         sockets = sum("widget" not in entry for entry in inputs)
-        height = (
-            6 + layout.SLOT * max(sockets, len(info["output"])) + (8 + layout.WIDGET * len(widgets)) * bool(widgets)
-        )
-        height += layout.LINES * sum(bool(len(s) > 1 and s[1].get("multiline")) for _, s in specs)
-        self._place(number, kind, column, height, title or info["display_name"], inputs, info, widgets)
+        taller = max(sockets, len(info["output"]))
+        self.boxes[number] = layout.box(kind, column, [spec for _, spec in specs], taller, len(widgets))
+        self._place(number, kind, title or info["display_name"], inputs, info, widgets)
         self.prompt[str(number)] = {
             "inputs": taken,
             "class_type": kind,
@@ -203,22 +207,20 @@ class Graph:
         self,
         number: int,
         kind: str,
-        column: int,
-        height: int,
         title: str,
         inputs: list[dict[str, Any]],
         info: dict[str, Any],
         widgets: list[Any],
     ) -> None:
         names = info.get("output_name", info["output"])
-        ours = kind.startswith("Playmate")
+        ours, part, box = kind.startswith("Playmate"), layout.part(kind), self.boxes[number]
         self.nodes.append(
             {
                 "id": number,
                 "type": kind,
                 "title": title,
-                "pos": [column * layout.COLUMN, self._top(kind, column)],
-                "size": [layout.WIDE, height],
+                "pos": [box.left, 0],
+                "size": [layout.WIDE, box.height],
                 "flags": {},
                 "order": number - 1,
                 "mode": 0,
@@ -233,18 +235,29 @@ class Graph:
                     **({"models": LISTED[kind]} if kind in LISTED else {}),
                 },
                 "widgets_values": widgets,
-                "color": layout.PARTS[layout.part(kind)][2],
-                "bgcolor": layout.PARTS[layout.part(kind)][3],
+                "color": part.head,
+                "bgcolor": part.body,
             }
         )
-        self.heights[column] = self.heights.get(column, 0) + height + layout.SHOWS.get(kind, 0) + layout.GAP
 
-    def _top(self, kind: str, column: int) -> int:
-        """Where the next node of a column begins: lower where another part of the graph begins."""
-        above = [node for node in self.nodes if node["pos"][0] == column * layout.COLUMN]
-        if above and layout.part(above[-1]["type"]) != layout.part(kind):
-            self.heights[column] += layout.GAP
-        return self.heights.setdefault(column, 0)
+    def arrange(self) -> dict[int, int]:
+        """Lay the nodes out in their columns: the top of each."""
+        wires = [
+            order.Wire(start, output, end, self._row(end, entry))
+            for _, start, output, end, entry, _ in self.links
+            if start in self.boxes
+        ]
+        tops = order.arranged(self.boxes, wires)
+        for node in self.nodes:
+            node["pos"][1] = tops[node["id"]]
+        return tops
+
+    def _row(self, number: int, entry: int) -> int:
+        """The row of an input on the canvas; those of widgets come below the others."""
+        entries = self.nodes[number - 1]["inputs"]
+        sockets = [socket["name"] for socket in entries if "widget" not in socket]
+        name = entries[entry]["name"]
+        return sockets.index(name) if name in sockets else len(sockets)
 
     def _type(self, end: Out) -> str:
         return str(self.nodes[end.node - 1]["outputs"][end.slot]["type"])
@@ -254,14 +267,14 @@ class Graph:
 
     def saved(self) -> dict[str, Any]:
         """As the page saves it."""
-        number = len(self.nodes) + 1
+        number, tops = len(self.nodes) + 1, self.arrange()
         text = f"## {self.title}\n\n{self.note}\n\n{WEIGHTS_NOTE}"
         note = {
             "id": number,
             "type": "MarkdownNote",
             "title": f"About: {self.title}",
             "pos": [-450, -50],
-            "size": [400, 120 + 17 * len(as_read(self.note + WEIGHTS_NOTE)) // 60],
+            "size": [layout.NOTE_WIDE, layout.note_height(as_read(text))],
             "flags": {},
             "order": number - 1,
             "mode": 0,
@@ -269,10 +282,10 @@ class Graph:
             "outputs": [],
             "properties": {"cnr_id": "comfy-core", "ver": "0.3.64"},
             "widgets_values": [text],
-            "color": "#233",
-            "bgcolor": "#355",
+            "color": layout.NOTE[0],
+            "bgcolor": layout.NOTE[1],
         }
-        groups = layout.groups(self.nodes)
+        groups = layout.groups(self.boxes, tops)
         return {
             "id": "00000000-0000-4000-8000-" + format(abs(sum(map(ord, self.title))), "012d"),
             "revision": 0,

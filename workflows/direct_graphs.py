@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from canvas import Graph
-from graphs import OWN, film, plot, sample, stage
+from graphs import OWN, plot, sample, stage, video
 
 
 def direct_the_performance() -> Graph:
@@ -36,7 +36,7 @@ def direct_the_performance() -> Graph:
     held = g.add("PlaymatePoseLimits", 5, motion=moved, pitch=12.0, yaw=15.0, roll=10.0)
     blinking = g.add("PlaymateBlinks", 5, motion=held, per_minute=20.0)
     looking = g.add("PlaymateGaze", 5, motion=blinking)
-    film(s, looking, 6)
+    video(s, looking, 6)
     plot(s, looking, 6)
     return g
 
@@ -63,7 +63,7 @@ def choose_a_take() -> Graph:
     g.add("PlaymateCompareMotions", 5, first=head, second=mixed)
     _, curves = g.add("PlaymateMotionReport", 5, motion=mixed, speech=s.speech)
     g.add("PreviewImage", 6, "Silences and jumps marked", images=curves)
-    film(s, mixed, 6)
+    video(s, mixed, 6)
     return g
 
 
@@ -71,18 +71,26 @@ def fix_and_keep() -> Graph:
     s = stage(
         "Fix and keep",
         "**Retime Motion** keeps a part, reverses, loops or changes the pace; **Join Motions** plays one after the"
-        " other with a cross-fade; **Smooth Motion** calms the head and leaves the lips alone."
+        " other with a cross-fade; **Resample Motion** samples a range again, here around the join, or varies a motion"
+        " with a strength below 1; **Smooth Motion** calms the head and leaves the lips alone."
         f" **Export Motion** writes a table for Blender, Unreal or a spreadsheet.\n\n{OWN}",
     )
     g = s.graph
     first = sample(s)
+    who = {"motion_model": s.motion, "portrait": s.portrait, "speech": s.speech}
+    varied = g.add(
+        "PlaymateResampleMotion", 2, "A variation of the first take", **who, motion=first, strength=0.4, seed=4
+    )
     begin = g.add("PlaymateRetimeMotion", 3, "Its first frames", motion=first, keep="0 - 8f")
-    rest = g.add("PlaymateRetimeMotion", 3, "The rest of another take", motion=sample(s, seed=4), keep="6f -")
+    rest = g.add("PlaymateRetimeMotion", 3, "The rest of another take", motion=varied, keep="6f -")
     joined = g.add("PlaymateJoinMotions", 4, first=begin, second=rest, fade=0.08)
-    calm = g.add("PlaymateSmoothMotion", 4, motion=joined, head=20.0)
-    kept = g.add("PlaymateExportMotion", 5, motion=calm)
-    plot(s, calm, 5)
-    film(s, kept, 6)
+    again = g.add(
+        "PlaymateResampleMotion", 5, "The join, sampled again", **who, motion=joined, when="4f - 14f", strength=0.8
+    )
+    calm = g.add("PlaymateSmoothMotion", 5, motion=again, head=20.0)
+    kept = g.add("PlaymateExportMotion", 6, motion=calm)
+    plot(s, calm, 6)
+    video(s, kept, 6)
     return g
 
 
@@ -98,7 +106,7 @@ def emotion_from_subtitles() -> Graph:
     mood = g.add("PlaymateEmotionOverTime", 2, emotion=tagged, speech=s.speech)
     pose = g.add("PlaymatePoseFromCurves", 2, portrait=s.portrait, seconds=4.0)
     motion = g.add("PlaymateApplyPose", 3, motion=sample(s, emotion=mood), pose=pose, mode="add", strength=0.0)
-    film(s, motion, 4)
+    video(s, motion, 4)
     plot(s, motion, 4)
     return g
 

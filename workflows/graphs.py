@@ -6,14 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from canvas import GENERATORS_NOTE, Graph, Out
-
-from playmate_core.weights.catalogue import DITTO_MODEL, JOYVASA_MODEL, LIVEPORTRAIT_HUMAN
+from canvas import Graph
 
 OWN = (
-    "Runs as it is, on what comes with Playmate. For your own, replace **Demo Media** by **Load Image** and **Load"
-    " Audio**."
+    "Runs as it is, on what comes with Playmate. **Choose your picture** in Picture and **your voice** in Voice, or"
+    " drop the files on these nodes."
 )
+DRIVEN = OWN.replace(" and **your voice** in Voice", ", **your voice** in Voice and **your video** in Driving video")
+SILENT = OWN.replace("**your voice** in Voice", "**your video** in Driving video")
 
 
 @dataclass(frozen=True)
@@ -24,31 +24,38 @@ class Stage:
     portrait: Any
     speech: Any
     audio: Any
-    film: Any
+    video: Any
     face: Any
     motion: Any
 
 
-def stage(title: str, note: str, listens: bool = True, encoder: bool = False) -> Stage:
-    """Demo media, models, the portrait and, unless nobody speaks, the speech."""
+def pickers(g: Graph, picture: str = "Picture") -> tuple[Any, Any]:
+    """Core's pickers of a picture and a voice, the demo files chosen: image and audio."""
+    image, _ = g.add("LoadImage", 0, picture)
+    return image, g.add("LoadAudio", 0, "Voice")
+
+
+def stage(title: str, note: str, listens: bool = True, driven: bool = False, encoder: bool = False) -> Stage:
+    """Pickers, models, the portrait and, unless nobody speaks, the speech; a driving video where it is used."""
     g = Graph(title, note)
-    picture, voice, film = g.add("PlaymateDemoMedia", 0)
+    image, voice = pickers(g) if listens else (g.add("LoadImage", 0, "Picture")[0], None)
+    video = g.add("LoadVideo", 0, "Driving video") if driven else None
     face = g.add("PlaymateLoadFaceModel", 0)
-    crop, _ = g.add("PlaymateCropPortrait", 1, image=picture)
+    crop, _ = g.add("PlaymateCropPortrait", 1, image=image)
     portrait = g.add("PlaymateEncodePortrait", 1, face_model=face, crop=crop)
     if not listens:
-        return Stage(g, portrait, None, None, film, face, None)
+        return Stage(g, portrait, None, None, video, face, None)
     motion = g.add("PlaymateLoadMotionModel", 0)
     listener = {"audio_encoder": g.add("PlaymateLoadAudioEncoder", 0)} if encoder else {}
     speech, audio, _ = g.add("PlaymateEncodeAudio", 1, audio=voice, **listener)
-    return Stage(g, portrait, speech, audio, film, face, motion)
+    return Stage(g, portrait, speech, audio, video, face, motion)
 
 
 def sample(s: Stage, **more: Any) -> Any:
     return s.graph.add("PlaymateSampleMotion", 2, motion_model=s.motion, portrait=s.portrait, speech=s.speech, **more)
 
 
-def film(s: Stage, motion: Any, column: int = 4, **more: Any) -> Any:
+def video(s: Stage, motion: Any, column: int = 4, **more: Any) -> Any:
     audio = {} if s.audio is None else {"audio": s.audio}
     return s.graph.add(
         "PlaymateRenderToVideo", column, face_model=s.face, portrait=s.portrait, motion=motion, **audio, **more
@@ -64,14 +71,14 @@ def talk() -> Graph:
     s = stage("Talk", f"A portrait and a voice become a video, stage by stage.\n\n{OWN}")
     emotion = s.graph.add("PlaymateEmotion", 1)
     motion = sample(s, emotion=emotion)
-    film(s, motion, 3)
+    video(s, motion, 3)
     plot(s, motion, 3)
     return s.graph
 
 
 def talk_one_box() -> Graph:
     g = Graph("Talk in one box", f"Press Run. Choose an emotion, another seed, more or less head motion.\n\n{OWN}")
-    picture, voice, _ = g.add("PlaymateDemoMedia", 0)
+    picture, voice = pickers(g)
     g.add("PlaymateTalk", 1, image=picture, audio=voice)
     return g
 
@@ -79,15 +86,14 @@ def talk_one_box() -> Graph:
 def talk_as_an_app() -> Graph:
     g = Graph(
         "Talk as an app",
-        "Press **App** above the canvas: a form of picture, voice, emotion, intensity, seed, head motion. Choose or"
-        " upload your own picture and voice; the first ones are those of **Demo Media**.",
+        "Press **App** above the canvas: a form of picture, voice, emotion, intensity, seed, head motion. **Choose"
+        " your picture** in Picture and **your voice** in Voice, in the form or in the graph; the first ones come with"
+        " Playmate.",
     )
-    picture, _ = g.add("LoadImage", 0, "Picture")
-    voice = g.add("LoadAudio", 0, "Voice")
+    picture, voice = pickers(g)
     video, _ = g.add("PlaymateTalk", 1, image=picture, audio=voice, filename_prefix="video/Playmate_app")
     shown = ("emotion", "intensity", "seed", "head_motion", "paste_back")
-    pickers = [(picture, "image"), (voice, "audio")]
-    g.as_app([*pickers, *((video, widget) for widget in shown)], video)
+    g.as_app([(picture, "image"), (voice, "audio"), *((video, widget) for widget in shown)], video)
     return g
 
 
@@ -99,7 +105,7 @@ def still_head_lips_only() -> Graph:
     lips = s.graph.add("PlaymateScaleMotion", 3, motion=sample(s), portrait=s.portrait, eyes=0.0, expression=0.0)
     pose = s.graph.add("PlaymatePoseStatic", 3, portrait=s.portrait)
     held = {"translation": True, "scale": True}  # not only the turns
-    film(s, s.graph.add("PlaymateApplyPose", 4, motion=lips, pose=pose, **held), 5)
+    video(s, s.graph.add("PlaymateApplyPose", 4, motion=lips, pose=pose, **held), 5)
     return s.graph
 
 
@@ -115,7 +121,7 @@ def emotion_score() -> Graph:
     contempt = s.graph.add("PlaymateEmotion", 1, emotion="contempt")
     mood = s.graph.add("PlaymateEmotionBlend", 1, first=schedule, second=contempt, blend=0.2)
     motion = sample(s, emotion=mood)
-    film(s, motion, 3)
+    video(s, motion, 3)
     plot(s, motion, 3)
     return s.graph
 
@@ -123,45 +129,49 @@ def emotion_score() -> Graph:
 def pose_from_a_clip() -> Graph:
     s = stage(
         "Pose from a clip",
-        f"The head follows a film, the face follows the voice. **Preview Keypoints** shows it at once.\n\n{OWN}",
+        f"The head follows a video, the face follows the voice. **Preview Keypoints** shows it at once.\n\n{DRIVEN}",
+        driven=True,
     )
-    pose = s.graph.add("PlaymatePoseFromVideo", 2, face_model=s.face, video=s.film, portrait=s.portrait)
+    pose = s.graph.add("PlaymatePoseFromVideo", 2, face_model=s.face, video=s.video, portrait=s.portrait)
     motion = s.graph.add("PlaymateApplyPose", 3, motion=sample(s), pose=pose)
     dots = s.graph.add("PlaymatePreviewKeypoints", 4, portrait=s.portrait, motion=motion)
     s.graph.add("PreviewImage", 5, images=dots)
-    film(s, motion, 4)
+    video(s, motion, 4)
     return s.graph
 
 
 def swap_the_pose_source() -> Graph:
     s = stage(
         "Swap the pose source",
-        "Four sources of head pose end in one place. **Pose Switch** passes one on: 1 a film, 2 keyframes, 3 a"
-        f" picture, 4 a motion file. The others are not even computed.\n\n{OWN}",
+        "Four sources of head pose end in one place. **Pose Switch** passes one on: 1 a video, 2 keyframes, 3"
+        " a picture (here of **Demo Media**; take another **Load Image** for your own), 4 a motion file. The others are"
+        f" not even computed.\n\n{DRIVEN}",
+        driven=True,
     )
     g = s.graph
-    picture = g.nodes[0]["id"]
+    head, _, _ = g.add("PlaymateDemoMedia", 0, "A head for pose 3 (demo)")
     poses = {
-        "pose_1": g.add("PlaymatePoseFromVideo", 2, face_model=s.face, video=s.film, portrait=s.portrait),
+        "pose_1": g.add("PlaymatePoseFromVideo", 2, face_model=s.face, video=s.video, portrait=s.portrait),
         "pose_2": g.add("PlaymatePoseKeyframes", 2, portrait=s.portrait),
-        "pose_3": g.add("PlaymatePoseFromImage", 2, face_model=s.face, image=Out(picture, 0)),
+        "pose_3": g.add("PlaymatePoseFromImage", 2, face_model=s.face, image=head),
         "pose_4": g.add("PlaymatePoseFromMotion", 2, motion=g.add("PlaymateLoadMotion", 0)),
     }
     chosen = g.add("PlaymatePoseSwitch", 3, choice=2, **poses)
-    film(s, g.add("PlaymateApplyPose", 4, motion=sample(s), pose=chosen), 5)
+    video(s, g.add("PlaymateApplyPose", 4, motion=sample(s), pose=chosen), 5)
     return g
 
 
 def video_driven() -> Graph:
     s = stage(
         "Video driven",
-        "No audio: the portrait does what the film shows, head and face. **Save Motion** keeps the motion for later, to"
-        f" be read by **Load Motion**.\n\n{OWN}",
+        "No audio: the portrait does what the video shows, head and face. **Save Motion** keeps the motion for later,"
+        f" to be read by **Load Motion**.\n\n{SILENT}",
         listens=False,
+        driven=True,
     )
-    motion = s.graph.add("PlaymateMotionFromVideo", 2, face_model=s.face, video=s.film, portrait=s.portrait)
+    motion = s.graph.add("PlaymateMotionFromVideo", 2, face_model=s.face, video=s.video, portrait=s.portrait)
     kept = s.graph.add("PlaymateSaveMotion", 3, motion=motion)
-    film(s, kept, 3)
+    video(s, kept, 3)
     return s.graph
 
 
@@ -172,7 +182,7 @@ def long_speech_to_file() -> Graph:
         f" **Encode Audio** choose a part.\n\n{OWN}",
         encoder=True,
     )
-    film(s, sample(s), 3, filename_prefix="video/Playmate_long")
+    video(s, sample(s), 3, filename_prefix="video/Playmate_long")
     return s.graph
 
 
@@ -182,7 +192,7 @@ def paste_back() -> Graph:
         "A small face in a wide picture: a mask says where it is, and the moving face is put back without a seam."
         f" **Render To Video** can do the same with its switch.\n\n{OWN}",
     )
-    picture, voice, _ = g.add("PlaymateDemoMedia", 0)
+    picture, voice = pickers(g)
     wide, around = g.add("ImagePadForOutpaint", 0, image=picture, left=384, right=384, top=64, bottom=64, feathering=0)
     mask = g.add("InvertMask", 0, mask=around)
     face = g.add("PlaymateLoadFaceModel", 0)
@@ -213,70 +223,8 @@ def compare_seeds() -> Graph:
     plot(s, first, 3, "Seed 1")
     plot(s, second, 3, "Seed 2")
     pose = s.graph.add("PlaymatePoseFromMotion", 3, motion=second)
-    film(s, s.graph.add("PlaymateApplyPose", 4, motion=first, pose=pose), 5)
+    video(s, s.graph.add("PlaymateApplyPose", 4, motion=first, pose=pose), 5)
     return s.graph
-
-
-#: The files that stand for LivePortrait's, JoyVASA's and Ditto's weights in the loaders.
-PHOTO_FACE, JOYVASA_FILE, DITTO_FILE = LIVEPORTRAIT_HUMAN.files[0].name, JOYVASA_MODEL.name, DITTO_MODEL.name
-
-
-def _photograph(title: str, note: str) -> tuple[Graph, Any, Any, Any]:
-    """A picture and a voice of one's own, and LivePortrait's face model: the graph, voice, face model and portrait."""
-    g = Graph(title, f"{note}\n\n{GENERATORS_NOTE}")
-    picture, _ = g.add("LoadImage", 0, "Photograph")
-    voice = g.add("LoadAudio", 0, "Voice")
-    face = g.add("PlaymateLoadFaceModel", 0, file=PHOTO_FACE)
-    crop, _ = g.add("PlaymateCropPortrait", 1, image=picture)
-    return g, voice, face, g.add("PlaymateEncodePortrait", 1, face_model=face, crop=crop)
-
-
-def talk_on_a_photograph() -> Graph:
-    g, voice, face, portrait = _photograph(
-        "Talk on a photograph",
-        "Choose or upload a photograph and a voice; the first ones are those of **Demo Media**. **Load Motion Model**"
-        " is the switch: JoyVASA's file, Ditto's file or the bundled demo, of which a photograph takes only the head"
-        " movement. The right audio encoder follows the choice by itself. A model without emotions gets them"
-        " from the expression layer.",
-    )
-    models = g.add("PlaymateLoadMotionModel", 0, "JoyVASA, Ditto or the demo", file=JOYVASA_FILE)
-    speech, audio, _ = g.add("PlaymateEncodeAudio", 1, audio=voice, motion_model=models)
-    emotion = g.add("PlaymateEmotion", 1, emotion="happy", intensity=0.6)
-    motion = g.add("PlaymateSampleMotion", 2, motion_model=models, portrait=portrait, speech=speech, emotion=emotion)
-    film(Stage(g, portrait, speech, audio, None, face, models), motion, 3, paste_back=True)
-    plot(Stage(g, portrait, speech, audio, None, face, models), motion, 3)
-    return g
-
-
-def two_models_side_by_side() -> Graph:
-    g, voice, face, portrait = _photograph(
-        "Two models side by side",
-        "One photograph and one voice, spoken by JoyVASA on the left and by Ditto on the right: their curves first,"
-        " then both in one video. The first picture and voice are those of **Demo Media**.",
-    )
-    emotion = g.add("PlaymateEmotion", 1, emotion="happy", intensity=0.6)
-    takes, sound, rate = [], None, None
-    for name, file in (("JoyVASA", JOYVASA_FILE), ("Ditto", DITTO_FILE)):
-        models = g.add("PlaymateLoadMotionModel", 0, name, file=file)
-        speech, sound, _ = g.add("PlaymateEncodeAudio", 1, f"Heard by {name}", audio=voice, motion_model=models)
-        motion = g.add(
-            "PlaymateSampleMotion",
-            2,
-            f"Take of {name}",
-            motion_model=models,
-            portrait=portrait,
-            speech=speech,
-            emotion=emotion,
-        )
-        plot(Stage(g, portrait, speech, sound, None, face, models), motion, 3, name)
-        images, rate = g.add(
-            "PlaymateRender", 3, f"Drawn with {name}", face_model=face, portrait=portrait, motion=motion
-        )
-        takes.append(images)
-    both = g.add("ImageStitch", 4, "Side by side", image1=takes[0], image2=takes[1])
-    video = g.add("CreateVideo", 4, images=both, audio=sound, fps=rate)
-    g.add("SaveVideo", 5, video=video, filename_prefix="video/Playmate_two_models")
-    return g
 
 
 GRAPHS: dict[str, Callable[[], Graph]] = {
@@ -293,7 +241,5 @@ GRAPHS: dict[str, Callable[[], Graph]] = {
         long_speech_to_file,
         paste_back,
         compare_seeds,
-        talk_on_a_photograph,
-        two_models_side_by_side,
     )
 }

@@ -8,6 +8,7 @@ const ROUTE = "/playmate/redraw";
 const WIDGET = "playmate_live_edit";
 const HEIGHT = 220; // of the frame on the node, in pixels
 const WAIT = 40; // milliseconds for further movement of the slider
+const BUSY = 500; // milliseconds until it is asked again while a graph runs
 
 function show(node, picture) {
     let widget = node.widgets.find(({ name }) => name === WIDGET);
@@ -28,7 +29,9 @@ async function redraw(node) {
     for (const { name, value } of node.widgets) if (name !== WIDGET) values[name] = value;
     const body = JSON.stringify({ node: String(node.id), values });
     const answer = await api.fetchApi(ROUTE, { method: "POST", headers: { "Content-Type": "application/json" }, body });
-    if (answer.ok) show(node, (await answer.json()).image); // else the graph runs, or has not run yet
+    const { image, busy } = answer.ok ? await answer.json() : {};
+    if (image) show(node, image); // else the graph runs, or has not run yet
+    return Boolean(busy);
 }
 
 /** At most one request at a time; the newest values are sent when it has been answered. */
@@ -41,7 +44,7 @@ function redrawer(node) {
         }
         busy = true;
         try {
-            await redraw(node);
+            while ((await redraw(node)) && node.graph) await new Promise((done) => setTimeout(done, BUSY));
         } finally {
             busy = false;
             if (again) {

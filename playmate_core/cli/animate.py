@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import fields
+from dataclasses import fields, replace
 
-from ..detection.crop import CropOptions
+from ..detection.crop import DRIVING_CROP, CropOptions
 from ..detection.tracking import GapLimits
 from ..errors import UserError
 from ..motion.driving import ANIMAL, MODES, PRIORITIES, DrivingOptions
 from ..motion.edit import Regions
 from ..motion.pose import REFERENCES
-from ..pipelines.animate import AnimateRequest, JobReport, animate, extract, is_motion
+from ..pipelines.animate import DRIVING, SOUND_FROM, AnimateRequest, JobReport, animate, extract, is_motion
 from ..rendering.portrait import FaceLimits
 from ..rendering.source_video import FaceVideoOptions
 from .arguments import choice, number, path
@@ -46,9 +46,10 @@ def add_animate_commands(commands: argparse._SubParsersAction) -> None:
         "driving", metavar="VIDEO", type=path, help="what the face does: a video, a picture, or a motion file"
     )
     _add_flags(one)
-    film = one.add_argument_group("how the driving video is read")
-    face_flags(film, "driving video", "driving-")
-    _face_video_flags(film)
+    video = one.add_argument_group("how the driving video is read")
+    face_flags(video, "driving video", "driving-")
+    _driving_crop_flags(video, "driving-")
+    _face_video_flags(video)
     one.set_defaults(run=_run_animate)
     what = "read the motion of a video into a file"
     two = command(commands, "motion", what, "playmate motion dance.mp4 -o dance.safetensors")
@@ -56,16 +57,22 @@ def add_animate_commands(commands: argparse._SubParsersAction) -> None:
     two.add_argument(
         "-o", "--output", metavar="OUT.safetensors", type=path, required=True, help="the motion file to write"
     )
-    film = two.add_argument_group("how the video is read")
-    face_flags(film, "video")
-    _face_video_flags(film)
+    video = two.add_argument_group("how the video is read")
+    face_flags(video, "video")
+    _driving_crop_flags(video, "crop-")
+    _face_video_flags(video)
     number(two, "--fps", AnimateRequest, "fps", "rate to keep; as many as the video has unless given")
     _run_flags(two)
     two.set_defaults(run=_run_motion)
     what = "let a portrait follow a motion file"
     three = command(commands, "render", what, "playmate render me.png dance.safetensors -o out.mp4")
     three.add_argument("portrait", metavar="PORTRAIT", type=path, help="a picture of a face, or a video of somebody")
-    three.add_argument("driving", metavar="MOTION", type=path, help="of `playmate motion`, or a LivePortrait .pkl")
+    three.add_argument(
+        "driving",
+        metavar="MOTION",
+        type=path,
+        help="of `playmate motion`, a .csv or .json table, or a LivePortrait .pkl",
+    )
     _add_flags(three)
     three.set_defaults(run=_run_render)
 
@@ -88,13 +95,18 @@ def _look_flags(look: argparse._ArgumentGroup) -> None:
     look.add_argument("--upright", action="store_true", help="do not turn the crop with a tilted head")
     look.add_argument("--any-picture", action="store_true", help="do not ask whether the picture shows a face")
     look.add_argument("--only-crop", action="store_true", help="show the face crop, not the whole picture")
+    what = "how much to smooth the crops of a video portrait, an observation variance; 0 takes them as detected"
+    number(look, "--crop-smoothing", FaceVideoOptions, "smoothing", what)
+    look.add_argument("--side-by-side", action="store_true", help="show source, driving picture and result in a row")
     what = "a picture as large as the portrait, white where it may change"
     look.add_argument("--mask", type=path, metavar="PICTURE", help=what)
     what = "longest side of the picture; larger ones are shrunk"
     number(look, "--longest-side", AnimateRequest, "longest_side", what)
     number(look, "--fps", AnimateRequest, "fps", "as many as the video or the motion has unless given")
     audio_track_flag(look, AnimateRequest, "the sound")
-    look.add_argument("--sound", type=path, metavar="FILE", help="instead of the sound of the driving video")
+    look.add_argument("--sound", type=path, metavar="FILE", help="instead of the sound of either video")
+    what = "whose sound, where the driving video and a video portrait both have one"
+    choice(look, "--sound-from", DRIVING, SOUND_FROM, what)
 
 
 def _drive_flags(moves: argparse._ArgumentGroup) -> None:
@@ -107,7 +119,9 @@ def _drive_flags(moves: argparse._ArgumentGroup) -> None:
     for name in REGIONS:
         number(moves, f"--{name}", Regions, name, f"how much of the driving motion in the {name}, 1 all of it")
     number(moves, "--size", DrivingOptions, "size", "how much of its change in the head's size, 1 all of it")
-    what = "observation variance of a smoother, 3e-7 hardly, 1e-3 plainly smooths"
+    what = (
+        "observation variance of a smoother: 3e-7 is LivePortrait's default for video portraits, 1e-3 plainly smooths"
+    )
     number(moves, "--smoothing", DrivingOptions, "smoothing", what)
     choice(moves, "--priority", how.priority, PRIORITIES, "expression: damp the head's movement; pose: take it whole")
     number(moves, "--multiplier", DrivingOptions, "multiplier", "times every departure from the portrait")
@@ -116,6 +130,13 @@ def _drive_flags(moves: argparse._ArgumentGroup) -> None:
     moves.add_argument("--retarget-lips", action="store_true", help="open the lips as the driving lips are open")
     moves.add_argument("--close-lips", action="store_true", help="start from a closed mouth")
     moves.add_argument("--hold-eyes", action="store_true", help="keep a video portrait's eyes as open as at its start")
+
+
+def _driving_crop_flags(to: argparse._ArgumentGroup, prefix: str) -> None:
+    crop = DRIVING_CROP
+    number(to, f"--{prefix}scale", CropOptions, "scale", "how much to take around the face", crop.scale)
+    number(to, f"--{prefix}shift", CropOptions, "shift", "how far down the picture to move the crop", crop.shift)
+    number(to, f"--{prefix}aside", CropOptions, "aside", "how far across the picture to move it", crop.aside)
 
 
 def _face_video_flags(to: argparse._ArgumentGroup) -> None:
@@ -132,7 +153,7 @@ def _run_flags(to: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     return run
 
 
-def _request(options: argparse.Namespace, film: FaceVideoOptions) -> AnimateRequest:
+def _request(options: argparse.Namespace, video: FaceVideoOptions) -> AnimateRequest:
     try:
         how = DrivingOptions(
             mode=options.mode,
@@ -159,11 +180,14 @@ def _request(options: argparse.Namespace, film: FaceVideoOptions) -> AnimateRequ
         fps=options.fps,
         crop=options.crop,
         face=options.face,
+        threshold=options.threshold,
         around=around,
-        film=film,
+        video=video,
         paste_back=not options.only_crop,
         mask=options.mask,
         sound=options.sound,
+        sound_from=options.sound_from,
+        side_by_side=options.side_by_side,
         audio_track=options.audio_track,
         weights=resolved(options.face_weights),
         limits=None if options.any_picture else FaceLimits(),
@@ -178,9 +202,16 @@ def _request(options: argparse.Namespace, film: FaceVideoOptions) -> AnimateRequ
 
 
 def _run_animate(options: argparse.Namespace) -> None:
-    limits = GapLimits(options.missing, options.longest_gap)
-    film = FaceVideoOptions(options.driving_crop, options.driving_face, limits=limits, batch=options.batch)
-    request = _request(options, film)
+    video = FaceVideoOptions(
+        options.driving_crop,
+        options.driving_face,
+        replace(DRIVING_CROP, scale=options.driving_scale, shift=options.driving_shift, aside=options.driving_aside),
+        GapLimits(options.missing, options.longest_gap),
+        options.batch,
+        options.crop_smoothing,
+        options.driving_threshold,
+    )
+    request = _request(options, video)
     with Bars() as bars:
         report = animate(request, bars)
     say(summary("video", report))
@@ -189,18 +220,24 @@ def _run_animate(options: argparse.Namespace) -> None:
 def _run_render(options: argparse.Namespace) -> None:
     if not is_motion(options.driving):
         raise UserError(f"{options.driving} is no motion file; please read it with `playmate motion`, or use animate.")
-    request = _request(options, FaceVideoOptions())
+    request = _request(options, FaceVideoOptions(smoothing=options.crop_smoothing))
     with Bars() as bars:
         report = animate(request, bars)
     say(summary("video", report))
 
 
 def _run_motion(options: argparse.Namespace) -> None:
-    limits = GapLimits(options.missing, options.longest_gap)
-    film = FaceVideoOptions(options.crop, options.face, limits=limits, batch=options.batch)
+    video = FaceVideoOptions(
+        options.crop,
+        options.face,
+        replace(DRIVING_CROP, scale=options.crop_scale, shift=options.crop_shift, aside=options.crop_aside),
+        GapLimits(options.missing, options.longest_gap),
+        options.batch,
+        threshold=options.threshold,
+    )
     with Bars() as bars:
         weights = resolved(options.face_weights)
-        report = extract(options.video, options.output, film, weights, options.fps, options.device, bars)
+        report = extract(options.video, options.output, video, weights, options.fps, options.device, bars)
     say(summary("motion", report))
 
 

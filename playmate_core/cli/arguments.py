@@ -22,7 +22,7 @@ from ..errors import UserError, elided, suggestion
 from ..ranges import Range, default_of, range_of
 
 #: Namespace attribute with the names of the flags that were set explicitly.
-SAID = "said"
+EXPLICIT = "explicit"
 T = TypeVar("T")
 #: Longest file name in bytes that file systems accept.
 LONGEST_NAME = 255
@@ -56,7 +56,7 @@ class TimelineArgument(Number):
         return written
 
 
-class Amplitudes(Number):
+class NumbersArgument(Number):
     """One number, or several with commas between, all of a range."""
 
     def __call__(self, text: str) -> Any:
@@ -88,8 +88,8 @@ def unknown_choice(text: str, names: Iterable[str]) -> str:
     return f"invalid choice: {elided(repr(text))}{suggestion(text, names)}; choose from {', '.join(names)}"
 
 
-class StoreSaid(argparse._StoreAction):
-    """Stores a value and, under SAID, that it was set explicitly: an explicit default can differ from no value."""
+class StoreExplicit(argparse._StoreAction):
+    """Stores a value and, under EXPLICIT, that it was set explicitly: an explicit default can differ from no value."""
 
     def __call__(
         self,
@@ -99,12 +99,14 @@ class StoreSaid(argparse._StoreAction):
         option_string: str | None = None,
     ) -> None:
         super().__call__(parser, namespace, values, option_string)
-        setattr(namespace, SAID, getattr(namespace, SAID, frozenset()) | {self.dest})
+        setattr(namespace, EXPLICIT, getattr(namespace, EXPLICIT, frozenset()) | {self.dest})
 
 
-def number(to: argparse._ActionsContainer, name: str, owner: type, field: str, what: str) -> None:
-    """A flag for a ranged number of a dataclass; its help shows the range and the default."""
-    _add(to, name, Number(range_of(owner, field)), default_of(owner, field), what)
+def number(
+    to: argparse._ActionsContainer, name: str, owner: type, field: str, what: str, default: float | None = None
+) -> None:
+    """A flag for a ranged number of a dataclass; its help shows the range and the default, the field's unless given."""
+    _add(to, name, Number(range_of(owner, field)), default_of(owner, field) if default is None else default, what)
 
 
 def numbers_over_time(to: argparse._ActionsContainer, name: str, owner: type, field: str, what: str) -> None:
@@ -114,7 +116,7 @@ def numbers_over_time(to: argparse._ActionsContainer, name: str, owner: type, fi
 
 def amplitudes(to: argparse._ActionsContainer, name: str, owner: type, field: str, what: str) -> None:
     """A flag for one or several ranged numbers."""
-    _add(to, name, Amplitudes(range_of(owner, field)), default_of(owner, field), what)
+    _add(to, name, NumbersArgument(range_of(owner, field)), default_of(owner, field), what)
 
 
 def _add(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import fields
 
-from ..diffusion.model_controls import CONDITIONED_ON, EYES, SUBJECTS, ModelControls
+from ..diffusion.model_controls import CONDITIONED_ON, DRIVES, EYES, SUBJECTS, ModelControls
 from .arguments import choice_or_none, number
 
 
@@ -26,6 +26,7 @@ def add_control_flags(to: argparse.ArgumentParser) -> None:
     number(group, "--fade-out", of, "fade_out", "Ditto: from the motion to the portrait's own face and pose")
     what = "Ditto: whose eyes and shape it is told, its reference face's or the portrait's"
     choice_or_none(group, "--conditioned-on", CONDITIONED_ON, what)
+    choice_or_none(group, "--drives", DRIVES, "Ditto: head and face, or the face alone, with the portrait's pose")
 
 
 def controls_from(options: argparse.Namespace) -> ModelControls:

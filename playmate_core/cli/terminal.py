@@ -16,6 +16,7 @@ from ..detection.detectors import DETECTORS
 from ..errors import UserError, elided, suggestion, with_article
 from ..media.credentials import Signing
 from ..rendering.device import AUTO, PRECISIONS
+from ..rendering.source_video import FaceVideoOptions
 from .arguments import choice, crop, not_blank, number, path, unknown_choice, which_face
 
 
@@ -31,6 +32,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(**{"epilog": shown, "formatter_class": formatter, "description": more.get("help"), **more})
 
     def error(self, message: str) -> NoReturn:
+        """Raise UserError with argparse's message, in place of printing the usage and exiting."""
         raise UserError(f"{message[:1].upper()}{message[1:]}; see `{self.prog} --help`.")
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
@@ -67,7 +69,7 @@ def weights_flag(to: argparse._ActionsContainer, kind: str) -> None:
     to.add_argument(f"--{kind}-weights", metavar="FILE", type=path, help=what)
 
 
-def prepared(words: Sequence[str]) -> list[str]:
+def join_negative_values(words: Sequence[str]) -> list[str]:
     """Command-line arguments with values that begin with a minus joined to their flag, as argparse would take -1:happy
     for a flag. Raises UserError for a null byte, which no file name can contain."""
     if any("\0" in word for word in words):
@@ -109,6 +111,7 @@ class Bars:
         self.close()
 
     def close(self) -> None:
+        """Close the current bar, if any; a closed terminal is ignored."""
         bar, self._bar, self._name = self._bar, None, ""
         if bar is not None:
             try:
@@ -158,6 +161,8 @@ def face_flags(to: argparse._ActionsContainer, what: str, prefix: str = "") -> N
     to.add_argument(*names, type=crop, default="auto", metavar="WHERE", help=where + " (auto)")
     which = f"which face of the {what}: largest, left, a number from 0 counted from the left, or x,y in pixels"
     to.add_argument(f"--{prefix}face", type=which_face, metavar="WHICH", help=which + " (largest)")
+    score = "least score of a detected face; insightface's default is 0.15, mediapipe's 0.5"
+    number(to, f"--{prefix}threshold", FaceVideoOptions, "threshold", score)
 
 
 def say(text: str, to: TextIO | None = None) -> None:

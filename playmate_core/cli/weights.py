@@ -10,13 +10,13 @@ from typing import Any
 
 from ..errors import UserError, elided, suggestion
 from ..host import HOST
-from ..weights.catalogue import SETS, ModelFile, ModelSet
-from ..weights.folders import VARIABLE, Places, below, by_hand, megabytes, mismatch
+from ..weights.catalogue import NEWEST, SETS, ModelFile, ModelSet
+from ..weights.folders import VARIABLE, SearchPaths, below, by_hand, megabytes, mismatch
 from .arguments import models_folder, path
 from .terminal import command
 
 
-def register(commands: argparse._SubParsersAction[Any]) -> None:
+def register_weights(commands: argparse._SubParsersAction[Any]) -> None:
     """Add ``weights`` and its actions to the commands."""
     what = "list, fetch, check and convert the model files this program can use"
     weights = command(commands, "weights", what, "playmate weights list", "playmate weights fetch liveportrait")
@@ -57,12 +57,12 @@ def search_first(options: argparse.Namespace) -> None:
 
 def resolved(weights: Path | None) -> Path | None:
     """Resolve a model path, or its name below a models folder; None stays None."""
-    return weights and Places.standard().resolve(weights)
+    return weights and SearchPaths.standard().resolve(weights)
 
 
 def run_list(options: argparse.Namespace) -> None:
     """Print the table."""
-    places = Places.standard()
+    places = SearchPaths.standard()
     for one in SETS.values():
         _print_line(f"{one.name}: {one.purpose}")
         origin = ""
@@ -79,7 +79,7 @@ def run_list(options: argparse.Namespace) -> None:
 
 def run_fetch(options: argparse.Namespace) -> None:
     """Print what will be downloaded, with source and size, then download it; existing files are skipped."""
-    places = Places.standard()
+    places = SearchPaths.standard()
     missing = [file for one in _chosen(options.sets) for file in one.files if not places.find(file)]
     if not missing:
         _print_line("Everything is here already; `playmate weights check` compares it with its checksums.")
@@ -103,7 +103,7 @@ def run_fetch(options: argparse.Namespace) -> None:
 
 def run_check(options: argparse.Namespace) -> None:
     """Compare existing files with the catalogue. Raises UserError when a file differs, or a named set is incomplete."""
-    places = Places.standard()
+    places = SearchPaths.standard()
     faults = 0
     for file in (file for one in _chosen(options.sets or SETS) for file in one.files):
         here = places.find(file)
@@ -114,7 +114,7 @@ def run_check(options: argparse.Namespace) -> None:
             continue
         wrong = mismatch(file, here)
         faults += bool(wrong)
-        _print_line(f"WRONG    {here}: {wrong}" if wrong else f"ok       {here}{_remark(file)}")
+        _print_line(f"WRONG    {here}: {wrong}" if wrong else f"ok       {here}{_remark(file, here)}")
     if faults:
         raise UserError(f"{faults} of the files above must be fetched again: remove what is wrong, then fetch its set.")
 
@@ -137,14 +137,21 @@ def _chosen(names: Iterable[str]) -> list[ModelSet]:
 
 
 def _source(file: ModelFile) -> str:
-    return f"{file.repository} at {file.revision[:12]}" if file.repository else file.address
+    if not file.repository:
+        return file.address
+    newest = f"{NEWEST}, which is whatever is newest: no fixed revision is known"
+    return f"{file.repository} at {newest if file.revision == NEWEST else file.revision[:12]}"
 
 
-def _remark(file: ModelFile) -> str:
-    if file.sha256:
-        return ""
-    how = "only its size was compared: no checksum is known" if file.size else "no checksum is known to compare it with"
-    return f"  ({how})"
+def _remark(file: ModelFile, here: Path | None = None) -> str:
+    """What a successful comparison of the file ``here`` leaves open, and which edition it is if not the current one."""
+    size = here.stat().st_size if here else file.size
+    edition = next((one for one in file.editions if one.size == size), None)
+    remarks = [f"the edition of {edition.when}"] if edition else []
+    if not (edition or file).sha256:
+        compared = "only its size was compared: no checksum is known"
+        remarks.append(compared if file.size else "no checksum is known to compare it with")
+    return f"  ({'; '.join(remarks)})" if remarks else ""
 
 
 def _print_line(line: str) -> None:

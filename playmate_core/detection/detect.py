@@ -15,7 +15,7 @@ from ..values import FaceCrop
 from .crop import LEAST_BOX, CropOptions, Square, crop_to_image, square_from_box, square_from_landmarks, whole_to_image
 from .detectors import DETECTORS, Box, Detector, Face, available
 from .landmarks import crop_points
-from .tiling import Windowed, searching
+from .tiling import TiledDetector, full_search
 
 #: How to locate a face: "auto", "whole" (the picture is the crop), a detector's name, a face box, or landmarks (N, 2).
 FaceSource = str | Box | Tensor
@@ -95,11 +95,13 @@ class FaceSelection:
         return FaceCrop(image, affine, size, self.detected, *seen)
 
 
-def select_face(image: Tensor, where: FaceSource = "auto", pick: Pick | None = None) -> FaceSelection:
+def select_face(
+    image: Tensor, where: FaceSource = "auto", pick: Pick | None = None, threshold: float | None = None
+) -> FaceSelection:
     """Select a face in a picture (H, W, 3) in [0, 1].
 
-    ``where`` "auto": the first available detector; nearly square pictures also work without one. Raises UserError when
-    no face is found, or no detector is available.
+    ``where`` "auto": the first available detector; nearly square pictures also work without one. ``threshold``
+    as :func:`detector`. Raises UserError when no face is found, or no detector is available.
     """
     height, width = image.shape[:2]
     if isinstance(where, Tensor):
@@ -109,19 +111,22 @@ def select_face(image: Tensor, where: FaceSource = "auto", pick: Pick | None = N
     if where == "whole":
         return FaceSelection(None, whole=True)
     if where == "auto":
-        return _automatic(image, pick)
-    faces = searching(detector(where))(image)
+        return _automatic(image, pick, threshold)
+    faces = full_search(detector(where, threshold))(image)
     if not faces:
         raise _no_face(height, width)
     return FaceSelection((pick or Pick()).of(faces), detected=True)
 
 
-def detector(name: str) -> Detector:
-    """A detector by its name. Raises UserError when it is unknown, or unavailable because something is missing."""
+def detector(name: str, threshold: float | None = None) -> Detector:
+    """A detector by its name; ``threshold`` is the least score of a face, None for the detector's own default.
+
+    Raises UserError when it is unknown, or unavailable because something is missing.
+    """
     if name not in DETECTORS:
         raise _unknown(name)
-    found = DETECTORS[name]()
-    return Windowed(found) if name in _NEAR_SIGHTED else found
+    found = DETECTORS[name]() if threshold is None else DETECTORS[name](threshold)
+    return TiledDetector(found) if name in _NEAR_SIGHTED else found
 
 
 def check_source(name: str) -> None:
@@ -158,11 +163,11 @@ def find_crop(
     return select_face(image, how, pick).crop_to_image(image.shape[0], image.shape[1], size, options)
 
 
-def _automatic(image: Tensor, pick: Pick | None) -> FaceSelection:
+def _automatic(image: Tensor, pick: Pick | None, threshold: float | None) -> FaceSelection:
     height, width = image.shape[:2]
     squarish = max(height, width) <= SQUARE_ENOUGH * min(height, width)
     for name in available()[:1]:
-        faces = searching(detector(name))(image)
+        faces = full_search(detector(name, threshold))(image)
         if faces:
             face = (pick or Pick()).of(faces)
             already = pick is None and fills(square_of(face), height, width)

@@ -32,6 +32,8 @@ LANDMARK_NET = ("liveportrait/landmark.onnx",)
 MESH_MODEL = ("detection/face_landmarker.task", "detection/face_landmarker_v2_with_blendshapes.task")
 _BUFFALO = ("det_10g.onnx", "2d106det.onnx")
 _MOST_FACES = 16
+#: Default least scores of a detection: LivePortrait's for insightface, and MediaPipe's own.
+_INSIGHTFACE_THRESHOLD, _MEDIAPIPE_THRESHOLD = 0.15, 0.5
 
 
 @dataclass(frozen=True)
@@ -60,11 +62,13 @@ class Face:
 
     @property
     def centre(self) -> tuple[float, float]:
+        """The centre (x, y) of the box, in pixels."""
         left, top, right, bottom = self.box
         return (left + right) / 2, (top + bottom) / 2
 
     @property
     def area(self) -> float:
+        """The area of the box, in square pixels."""
         left, top, right, bottom = self.box
         return (right - left) * (bottom - top)
 
@@ -113,7 +117,7 @@ def refined(detector: Detector) -> Detector:
 
 
 @cache
-def _insightface() -> Detector:
+def _insightface(threshold: float = _INSIGHTFACE_THRESHOLD) -> Detector:
     """insightface's buffalo_l (its models are for non-commercial use), run on the CPU; 203 points where possible."""
     if not installed("insightface"):
         raise UserError("The insightface detector is not installed; run `pip install insightface onnxruntime`.")
@@ -121,7 +125,7 @@ def _insightface() -> Detector:
     if folder is None:
         wanted = category_folders("insightface")[0] / "models" / "buffalo_l"
         raise UserError(f"insightface has no models; please unpack buffalo_l so that {wanted / _BUFFALO[0]} exists.")
-    app = _face_analysis(folder)
+    app = _face_analysis(folder, threshold)
 
     def detect(image: Tensor) -> tuple[Face, ...]:
         found = app.get(np.ascontiguousarray(to_bytes(image).numpy()[..., ::-1]))  # it wants BGR
@@ -130,7 +134,7 @@ def _insightface() -> Detector:
     return refined(detect)
 
 
-def _face_analysis(folder: Path) -> Any:
+def _face_analysis(folder: Path, threshold: float) -> Any:
     """insightface's FaceAnalysis for ``folder``. Raises UserError when the package or a model is damaged."""
     try:
         with redirect_stdout(StringIO()):  # older versions print every file they open
@@ -142,7 +146,7 @@ def _face_analysis(folder: Path) -> Any:
                 allowed_modules=["detection", "landmark_2d_106"],
                 providers=["CPUExecutionProvider"],
             )
-            app.prepare(ctx_id=-1, det_size=(512, 512), det_thresh=0.15)
+            app.prepare(ctx_id=-1, det_size=(512, 512), det_thresh=threshold)
     except ImportError as problem:
         raise UserError(
             f"The package insightface cannot be imported ({problem.name or problem}); run `pip install insightface onnx"
@@ -169,7 +173,7 @@ def _from_insightface(found: Any) -> Face:
 
 
 @cache
-def _mediapipe() -> Detector:
+def _mediapipe(threshold: float = _MEDIAPIPE_THRESHOLD) -> Detector:
     """MediaPipe's face mesh: 478 landmarks, in image mode, on the CPU."""
     if not installed("mediapipe"):
         raise UserError("The mediapipe detector is not installed; run `pip install mediapipe`.")
@@ -184,7 +188,11 @@ def _mediapipe() -> Detector:
         def __del__(self) -> None:
             """Do nothing: at interpreter exit MediaPipe's finalizer needs a thread that has ended, and logs errors."""
 
-    options = vision.FaceLandmarkerOptions(BaseOptions(model_asset_buffer=path.read_bytes()), num_faces=_MOST_FACES)
+    options = vision.FaceLandmarkerOptions(
+        BaseOptions(model_asset_buffer=path.read_bytes()),
+        num_faces=_MOST_FACES,
+        min_face_detection_confidence=threshold,
+    )
 
     def found_in(pixels: np.ndarray) -> Any:
         return landmarker.detect(mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=pixels)).face_landmarks
@@ -228,4 +236,5 @@ def _quiet_stderr() -> Iterator[None]:
         os.close(nowhere)
 
 
-DETECTORS: dict[str, Callable[[], Detector]] = {"insightface": _insightface, "mediapipe": _mediapipe}
+#: Constructors of detectors, with the least score of a face as an optional argument.
+DETECTORS: dict[str, Callable[..., Detector]] = {"insightface": _insightface, "mediapipe": _mediapipe}

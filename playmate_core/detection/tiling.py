@@ -17,11 +17,11 @@ SIDES = (1.0, 0.5)
 #: Least side of a window in pixels: in smaller ones faces are not larger for the detector.
 LEAST = 192
 #: Side of the window around a lost face, in sides of its box.
-AROUND = 3.0
+WINDOW_SIZE = 3.0
 
 
 @dataclass(frozen=True)
-class Windowed:
+class TiledDetector:
     """Wraps a detector that finds only large faces, a sixth of the picture or more, such as MediaPipe's.
 
     A plain call runs it on the whole picture, which is enough for tracking in a video.
@@ -41,7 +41,7 @@ class Windowed:
 
     def near(self, image: Tensor, face: Face) -> tuple[Face, ...]:
         """The faces in a window around the previous position ``face``."""
-        (x, y), half = face.centre, AROUND / 2 * math.sqrt(face.area)
+        (x, y), half = face.centre, WINDOW_SIZE / 2 * math.sqrt(face.area)
         height, width = image.shape[:2]
         across, down = (
             slice(max(0, int(at - half)), min(size, math.ceil(at + half))) for at, size in ((x, width), (y, height))
@@ -62,12 +62,12 @@ class Windowed:
                 yield replace(face, box=box, landmarks=landmarks, mesh=None if face.mesh is None else face.mesh + shift)
 
 
-def searching(detector: Detector) -> Detector:
+def full_search(detector: Detector) -> Detector:
     """The detector's exhaustive search for small faces, or the detector itself if it has none."""
     return getattr(detector, "search", detector)
 
 
-def looking_near(detector: Detector) -> Callable[[Tensor, Face], tuple[Face, ...]]:
+def local_search(detector: Detector) -> Callable[[Tensor, Face], tuple[Face, ...]]:
     """The detector's local search around a previous face; for other detectors a search that finds nothing."""
     return getattr(detector, "near", lambda image, face: ())
 

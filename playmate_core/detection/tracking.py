@@ -19,7 +19,7 @@ from .crop import DRIVING_CROP, CropOptions, Square
 from .detect import Pick, square_of
 from .detectors import Detector, Face
 from .landmarks import Openings, crop_points
-from .tiling import looking_near, searching
+from .tiling import full_search, local_search
 
 #: Largest growth of a tracked face from one frame to the next.
 _MOST_GROWTH = 2.0
@@ -90,7 +90,7 @@ def follow(
     """
     points: list[Tensor | None] = []
     openings: list[Openings | None] = []
-    search, near = searching(detector), looking_near(detector)
+    search, near = full_search(detector), local_search(detector)
     last, lost = None, 0
     for frame in HOST.interruptible(frames):
         image = frame if isinstance(frame, Tensor) and frame.is_floating_point() else from_bytes(frame)
@@ -104,7 +104,7 @@ def follow(
         if progress:
             progress(len(points), max(total, len(points)))
     if not points:
-        raise UserError("The driving video has no frame; please give a film of a face.")
+        raise UserError("The driving video has no frame; please give a video of a face.")
     seen = torch.tensor([value is not None for value in points])
     _require(seen, limits or GapLimits())
     return FaceTrack(_filled(points, seen), seen, _openings(openings, seen))
@@ -153,13 +153,13 @@ def _require(seen: Tensor, limits: GapLimits) -> None:
     missing = int((~seen).sum())
     longest = max((last - first + 1 for first, last in runs), default=0)
     if missing == len(seen):
-        raise UserError(f"No face was found in any of the {missing} frames; please give a film of one face, large.")
+        raise UserError(f"No face was found in any of the {missing} frames; please give a video of one face, large.")
     if missing > limits.share * len(seen) or longest > limits.longest:
         named = ", ".join(f"{first}" if first == last else f"{first}-{last}" for first, last in runs[:8])
         more = f" and {len(runs) - 8} more gaps" if len(runs) > 8 else ""
         raise UserError(
             f"No face was found in {missing} of {len(seen)} frames ({named}{more}); please cut these out, or give a"
-            " film in which the face stays in view."
+            " video in which the face stays in view."
         )
 
 

@@ -83,6 +83,7 @@ class Transformer(nn.Module):
         self.feed = FeedForward(width, factor, dropout)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """``x`` (B, T, d), boolean attention ``mask`` or None for all -> (B, T, d)."""
         x = x + self.attention(self.norm1(x), mask)
         return x + self.feed(self.norm2(x))
 

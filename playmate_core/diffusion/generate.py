@@ -1,12 +1,9 @@
-"""Motion for speech of any length: consecutive windows, each continuing the last.
-
-See docs/method.md 1.4, 1.7, 1.12.
-"""
+"""Motion for speech of any length: windows that each continue the last (docs/method.md 1.4, 1.7, 1.12, 1.17)."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
@@ -17,8 +14,9 @@ from torch import Tensor, nn
 from ..errors import UserError
 from ..progress import Progress
 from ..speech import AudioEncoder, make_encoder
-from ..values import AudioFeatures, EmotionCurve, Motion
-from .checks import check_curve, check_request, columns_by_name
+from ..values import AudioFeatures, Motion
+from .checks import check_request
+from .controlled_emotion import controlled_emotion
 from .denoiser import MotionDenoiser, WindowContext
 from .emotion import EmotionController
 from .guidance import EmotionCondition, Scales, as_clean, guided
@@ -68,20 +66,25 @@ class PlaymateGenerator(BaseGenerator):
 
     @property
     def keypoint_space(self) -> str:
+        """The keypoint space of the data that the denoiser was trained on."""
         return self.denoiser.config.keypoint_space
 
     @property
     def emotions(self) -> tuple[str, ...]:
+        """The emotions of the controller; none without one."""
         return () if self.controller is None else self.controller.config.emotions
 
     @property
     def modules(self) -> tuple[nn.Module, ...]:
+        """The denoiser and, if there is one, the controller."""
         return (self.denoiser,) if self.controller is None else (self.denoiser, self.controller)
 
     def encoder(self, source: str | Path | None = None, device: str | torch.device = "cpu") -> AudioEncoder:
+        """See :meth:`MotionGenerator.encoder`."""
         return make_encoder(self.denoiser.config.audio_encoder, source, device=device)
 
     def iterate(self, request: GenerationRequest, progress: Progress | None = None) -> Iterator[Motion]:
+        """See :meth:`MotionGenerator.iterate`."""
         return iterate(self.denoiser, self.controller, request, progress)
 
 
@@ -132,7 +135,7 @@ def checked_plan(
         identity=standardised_identity(request.portrait_keypoints.float().cpu(), statistics)[None],
         head=head,
         audio=audio,
-        emotion=_emotion(controller, request.emotion, audio),
+        emotion=controlled_emotion(controller, request.emotion, audio),
         options=options,
         schedule=Schedule.linear(),
         past=past,
@@ -140,53 +143,69 @@ def checked_plan(
 
 
 def _run(plan: SamplingPlan, progress: Progress | None) -> Iterator[Motion]:
-    anchor, warned, statistics = torch.zeros(6), False, plan.denoiser.statistics
-    before = None if plan.past is None else to_expression(plan.past[-1:], statistics)[-1]
-    for index, model in enumerate(_windows(plan, progress)):
-        last = index == plan.windows.count - 1
-        kept = model[: len(plan.audio) - plan.windows.begin(index)] if last else model[: plan.windows.stride]
-        pose = kept[:, EXPRESSION_CHANNELS:]
+    chain, count = WindowChain(plan), plan.windows.count
+    for index in range(count):
+        yield chain.extend(plan, index == count - 1, progress)
+
+
+class WindowChain:
+    """Windows that each continue the last one; with a locked pose, theirs is the pose of such windows without the
+    emotion."""
+
+    def __init__(self, plan: SamplingPlan) -> None:
+        self.index = 0
+        self._past, self._shared = plan.past, torch.zeros(0, MOTION_CHANNELS)
+        self._anchor, self._warned = torch.zeros(6), False
+        self._before = None if plan.past is None else to_expression(plan.past[-1:], plan.denoiser.statistics)[-1]
+        locked = plan.emotion is not None and plan.options.lock_pose
+        self._poses = WindowChain(replace(plan, emotion=None)) if locked else None
+
+    def extend(self, plan: SamplingPlan, last: bool, progress: Progress | None = None) -> Motion:
+        """Sample the next window: its motion up to where the one after it begins, or to the end of the audio.
+
+        ``plan`` may hold more audio than in earlier calls; a window reads it up to the window's own end.
+        """
+        windows, index, poses = plan.windows, self.index, None
+        if self._poses is not None:
+            step = counted(progress, 2 * index, 2 * windows.count)
+            poses = self._poses._window(replace(plan, emotion=None), step)[:, EXPRESSION_CHANNELS:]
+        own = (index, windows.count) if poses is None else (2 * index + 1, 2 * windows.count)
+        model = self._window(plan, counted(progress, *own), poses)
+        kept = model[: len(plan.audio) - windows.begin(index)] if last else model[: windows.stride]
         if index == 0 and plan.options.pose_anchor == "first" and plan.past is None:
-            anchor = pose[0]
-        head_pose, held = plan.head.decode(pose - anchor, plan.audio.fps)
-        if held and not warned:
-            log.warning(POSE_CLAMPED, ANGLE_LIMITS)
-            warned = True
-        expression = limit_lip_step(to_expression(kept, statistics), before, plan.options.lip_step)
-        before = expression[-1]
-        yield Motion(head_pose, expression, plan.denoiser.config.keypoint_space)
+            self._anchor = kept[0, EXPRESSION_CHANNELS:]
+        return self._decoded(plan, kept)
 
+    def rest(self, plan: SamplingPlan) -> Motion:
+        """The end of a clip whose last window was sampled before it was known to be the last."""
+        return self._decoded(plan, self._shared)
 
-def _windows(plan: SamplingPlan, progress: Progress | None) -> Iterator[Tensor]:
-    """Every window (W, 69) in model space; with a locked pose, the pose of the same windows without the emotion."""
-    count = plan.windows.count
-    if plan.emotion is None or not plan.options.lock_pose:
-        yield from _chain(plan, lambda index: counted(progress, index, count))
-        return
-    poses = _chain(replace(plan, emotion=None), lambda index: counted(progress, 2 * index, 2 * count))
-    yield from _chain(plan, lambda index: counted(progress, 2 * index + 1, 2 * count), poses)
-
-
-def _chain(
-    plan: SamplingPlan, step: Callable[[int], Progress | None], poses: Iterator[Tensor] | None = None
-) -> Iterator[Tensor]:
-    """Windows (W, 69), each of which continues the last one; the pose is that of ``poses`` where they are given."""
-    config, options = plan.denoiser.config, plan.options
-    past, shared = plan.past, torch.zeros(0, MOTION_CHANNELS)
-    for index in range(plan.windows.count):
+    def _window(self, plan: SamplingPlan, step: Progress | None, poses: Tensor | None = None) -> Tensor:
+        """The next window (W, 69) in model space, with the pose of ``poses`` (W, 6) where they are given."""
+        config, options, shared, past = plan.denoiser.config, plan.options, self._shared, self._past
         held = shared[: held_frames(options.overlap)] if options.joint == "hold" else shared[:0]
         known = KnownFrames.leading(held, config.window)
         if poses is not None:
-            known = known.with_pose(next(poses)[:, EXPRESSION_CHANNELS:])
-        noise = FreshNoise(options.seed).window(index)
-        model = sample_window(plan, plan.windows.begin(index), past, known, noise, progress=step(index))
+            known = known.with_pose(poses)
+        noise = FreshNoise(options.seed).window(self.index)
+        model = sample_window(plan, plan.windows.begin(self.index), past, known, noise, progress=step)
         if options.joint == "fade":
             share = torch.arange(1, len(shared) + 1) / (len(shared) + 1)
             model = torch.cat([cross_fade(shared, model[: len(shared)], share), model[len(shared) :]])
-        shared = model[plan.windows.stride : plan.windows.stride + options.overlap]
+        self._shared = model[plan.windows.stride : plan.windows.stride + options.overlap]
         kept = model[: plan.windows.stride]
-        past = last_frames(kept if past is None else torch.cat([past, kept]), config.previous)
-        yield model
+        self._past = last_frames(kept if past is None else torch.cat([past, kept]), config.previous)
+        self.index += 1
+        return model
+
+    def _decoded(self, plan: SamplingPlan, kept: Tensor) -> Motion:
+        head_pose, held = plan.head.decode(kept[:, EXPRESSION_CHANNELS:] - self._anchor, plan.audio.fps)
+        if held and not self._warned:
+            log.warning(POSE_CLAMPED, ANGLE_LIMITS)
+            self._warned = True
+        expression = limit_lip_step(to_expression(kept, plan.denoiser.statistics), self._before, plan.options.lip_step)
+        self._before = expression[-1] if len(expression) else self._before
+        return Motion(head_pose, expression, plan.denoiser.config.keypoint_space)
 
 
 @torch.no_grad()
@@ -270,21 +289,6 @@ def _scales(plan: SamplingPlan, begin: int) -> Sequence[float | Tensor]:
 
 def _placed(scale: float | Tensor, like: Tensor) -> float | Tensor:
     return scale.to(like) if isinstance(scale, Tensor) else scale
-
-
-def _emotion(
-    controller: EmotionController | None, curve: EmotionCurve | None, audio: AudioFeatures
-) -> tuple[Tensor, Tensor] | None:
-    """The curve with its columns in the controller's order, by name; None where it has no weights."""
-    if curve is None or not bool((curve.weights != 0).any()):
-        return None
-    if controller is None:
-        raise UserError("An emotion was asked for, but there is no emotion model; load one, or leave the emotion off.")
-    check_curve(curve, audio)
-    weights, calibration = columns_by_name(curve, controller.config.emotions), controller.calibration
-    if calibration is None:
-        return weights, curve.intensity
-    return weights, calibration.network_intensity(weights, curve.intensity)
 
 
 def _check_inputs(denoiser: MotionDenoiser, controller: EmotionController | None, request: GenerationRequest) -> None:

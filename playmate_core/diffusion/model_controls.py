@@ -14,6 +14,9 @@ SUBJECTS = ("human", "animal")
 #: Whom a generator is conditioned on where its file holds a reference face: that face, or the portrait.
 CONDITIONED_ON = ("reference", "portrait")
 
+#: What the speech drives: head and face, or the face alone, while the head keeps the portrait's pose.
+DRIVES = ("all", "face")
+
 
 @dataclass(frozen=True)
 class ModelControls:
@@ -23,7 +26,7 @@ class ModelControls:
     share of each new frame in the running average of the head, 1 for none (JoyVASA: 0.01 as published).
     ``subject`` one of SUBJECTS. ``eyes`` one of EYES; ``blink_seconds`` from one blink to the next. ``lips``: factor on
     the driven expression. ``tilt`` in degrees is added to the pitch. ``fade_in`` and ``fade_out``: seconds from and to
-    the portrait's own face and pose. ``conditioned_on`` one of CONDITIONED_ON.
+    the portrait's own face and pose. ``conditioned_on`` one of CONDITIONED_ON. ``drives`` one of DRIVES.
     """
 
     lead_frames: int | None = ranged(None, 0, 2, "frames", whole=True)
@@ -36,10 +39,12 @@ class ModelControls:
     fade_in: float | None = ranged(None, 0.0, 60.0, "seconds")
     fade_out: float | None = ranged(None, 0.0, 60.0, "seconds")
     conditioned_on: str | None = None
+    drives: str | None = None
 
     def __post_init__(self) -> None:
         check_ranges(self)
-        for name, allowed in {"subject": SUBJECTS, "eyes": EYES, "conditioned_on": CONDITIONED_ON}.items():
+        choices = {"subject": SUBJECTS, "eyes": EYES, "conditioned_on": CONDITIONED_ON, "drives": DRIVES}
+        for name, allowed in choices.items():
             if getattr(self, name) not in (None, *allowed):
                 raise UserError(f"Unknown {name} {getattr(self, name)!r}; choose one of {', '.join(allowed)}.")
 

@@ -28,7 +28,9 @@ class WindowNoise:
 class ClipNoise(Protocol):
     """The noise of a whole clip, window by window."""
 
-    def window(self, index: int) -> WindowNoise: ...
+    def window(self, index: int) -> WindowNoise:
+        """The noise of window ``index``, the same at every call."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class FreshNoise:
     seed: int
 
     def window(self, index: int) -> WindowNoise:
+        """See :meth:`ClipNoise.window`."""
         generator = window_noise(self.seed, index)
         return WindowNoise(_starting(generator), drawn_from(generator))
 
@@ -49,6 +52,7 @@ class SharedStart:
     seed: int
 
     def window(self, index: int) -> WindowNoise:
+        """See :meth:`ClipNoise.window`."""
         return WindowNoise(_starting(window_noise(self.seed, 0)), drawn_from(window_noise(self.seed, 1 + index)))
 
 
@@ -60,6 +64,7 @@ class SharedSteps:
     seed: int
 
     def window(self, index: int) -> WindowNoise:
+        """See :meth:`ClipNoise.window`."""
         return WindowNoise(_starting(window_noise(self.seed, 1 + index)), drawn_from(window_noise(self.seed, 0)))
 
 

@@ -91,13 +91,15 @@ def regenerate(
     if begin == end or what.strength == 0.0:
         return motion
     if not isinstance(generator, PlaymateGenerator):
-        raise UserError(f"The generator {generator.name} cannot sample a part of a motion again; use Playmate's own.")
+        raise UserError(
+            f"The generator {generator.name} cannot sample a part of a motion again; please use Playmate's own."
+        )
     require_keypoints("This motion model", generator.keypoint_space, motion.keypoint_space or generator.keypoint_space)
     audio = request.audio
     if (len(motion), motion.fps) != (len(audio), audio.fps):
         raise UserError(
             f"The motion has {len(motion)} frames at {motion.fps:g} a second and the speech {len(audio)} at "
-            f"{audio.fps:g}; give the speech that the motion was made with, and the motion at its rate."
+            f"{audio.fps:g}; please give the speech that the motion was made with, and the motion at its rate."
         )
     plan = checked_plan(generator.denoiser, generator.controller, request)
     plan = replace(plan, head=plan.head.reaching(motion.pose))

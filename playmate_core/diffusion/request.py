@@ -47,15 +47,29 @@ class MotionGenerator(Protocol):
     """
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The generator's name, e.g. ``playmate``."""
+        ...
+
     @property
-    def keypoint_space(self) -> str: ...
+    def keypoint_space(self) -> str:
+        """The keypoint space of the generated motion."""
+        ...
+
     @property
-    def defaults(self) -> SamplingOptions: ...
+    def defaults(self) -> SamplingOptions:
+        """The sampling options it was published with."""
+        ...
+
     @property
-    def emotions(self) -> tuple[str, ...]: ...
+    def emotions(self) -> tuple[str, ...]:
+        """The supported emotions; empty: no emotion control."""
+        ...
+
     @property
-    def modules(self) -> tuple[nn.Module, ...]: ...
+    def modules(self) -> tuple[nn.Module, ...]:
+        """The networks, which the caller moves to a device."""
+        ...
 
     def encoder(self, source: str | Path | None = None, device: str | torch.device = "cpu") -> AudioEncoder:
         """The audio encoder of this generator; ``source`` is a folder or file with the encoder's weights."""

@@ -26,9 +26,11 @@ class WindowPlan:
 
     @property
     def count(self) -> int:
+        """The number of windows, at least 1."""
         return max(1, -(-(self.frames - self.overlap) // self.stride))
 
     def begin(self, index: int) -> int:
+        """The first frame of window ``index``."""
         return index * self.stride
 
 

@@ -33,6 +33,7 @@ class AppearanceExtractor(nn.Module):
             self.resblocks_3d.add_module(f"3dr{i}", Residual3d(config.volume_channels))
 
     def forward(self, image: Tensor) -> Tensor:
+        """``image`` (B, 3, S, S) in [0, 1] -> feature volume (B, C, D, h, w)."""
         x = self.first(F.avg_pool2d(image, self.shrink) if self.shrink > 1 else image)
         for down in self.down_blocks:
             x = down(x)

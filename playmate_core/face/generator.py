@@ -28,6 +28,7 @@ class Spade(nn.Module):
         self.mlp_beta = nn.Conv2d(hidden, channels, 3, padding=1)
 
     def forward(self, x: Tensor, label: Tensor) -> Tensor:
+        """``x`` (B, C, h, w), ``label`` (B, L, a, b), resized to x -> (B, C, h, w)."""
         if label.shape[2:] != x.shape[2:]:
             label = F.interpolate(label, size=x.shape[2:])
         shared = self.mlp_shared(label)
@@ -51,6 +52,7 @@ class SpadeBlock(nn.Module):
             self.norm_s = Spade(inside, label, hidden)
 
     def forward(self, x: Tensor, label: Tensor) -> Tensor:
+        """``x`` (B, in, h, w), ``label`` (B, L, a, b) -> (B, out, h, w)."""
         shortcut = self.conv_s(self.norm_s(x, label)) if self.learned_shortcut else x
         x = self.conv_0(F.leaky_relu(self.norm_0(x, label), SLOPE))
         x = self.conv_1(F.leaky_relu(self.norm_1(x, label), SLOPE))
@@ -115,6 +117,7 @@ class FineStage(nn.Module):
         self.again = nn.Conv2d(wide, wide, 3, padding=1)
 
     def forward(self, x: Tensor, canvas: Canvas) -> Tensor:
+        """``x`` (B, up_1, 4h, 4w) -> (B, generator_fine, 4h shrink, 4w shrink)."""
         x = self.widen(F.leaky_relu(x, SLOPE))
         height, width = x.shape[-2:]
         seen = torch.cat([F.leaky_relu(x, SLOPE), canvas.marks(height, width), canvas.layers(height, width)], 1)

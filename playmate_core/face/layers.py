@@ -21,6 +21,7 @@ class ConvNorm2d(nn.Module):
         self.slope = slope
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, in, h, w) -> (B, out, h, w)."""
         x = self.norm(self.conv(x))
         return F.leaky_relu(x, self.slope) if self.slope else F.relu(x)
 
@@ -29,6 +30,7 @@ class Down2d(ConvNorm2d):
     """ConvNorm2d, then the mean of every 2x2 pixels: (B, in, h, w) -> (B, out, h/2, w/2)."""
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, in, h, w) -> (B, out, h/2, w/2)."""
         return F.avg_pool2d(super().forward(x), 2)
 
 
@@ -41,6 +43,7 @@ class ConvNorm3d(nn.Module):
         self.norm = nn.BatchNorm3d(outside)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, in, D, h, w) -> (B, out, D, h, w)."""
         return F.relu(self.norm(convolved(self.conv, x)))
 
 
@@ -62,6 +65,7 @@ class LongConv2d(nn.Conv2d):
     """A same-size 2-D convolution with very long sums: see :func:`convolved`."""
 
     def forward(self, input: Tensor) -> Tensor:
+        """(B, in, h, w) -> (B, out, h, w)."""
         return convolved(self, input)
 
 
@@ -69,6 +73,7 @@ class LongConv3d(nn.Conv3d):
     """The same in 3-D."""
 
     def forward(self, input: Tensor) -> Tensor:
+        """(B, in, D, h, w) -> (B, out, D, h, w)."""
         return convolved(self, input)
 
 
@@ -76,6 +81,7 @@ class Down3d(ConvNorm3d):
     """ConvNorm3d, then halve the picture plane; depth stays: (B, in, D, h, w) -> (B, out, D, h/2, w/2)."""
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, in, D, h, w) -> (B, out, D, h/2, w/2)."""
         maps = super().forward(x)  # pooled as flat pictures: the CPU has no 3-D pooling in half precision
         return F.avg_pool2d(maps.flatten(1, 2), 2).unflatten(1, maps.shape[1:3])
 
@@ -84,6 +90,7 @@ class Up3d(ConvNorm3d):
     """Double the picture plane (nearest), then ConvNorm3d: (B, in, D, h, w) -> (B, out, D, 2h, 2w)."""
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, in, D, h, w) -> (B, out, D, 2h, 2w)."""
         return super().forward(F.interpolate(x, scale_factor=(1.0, 2.0, 2.0)))
 
 
@@ -98,6 +105,7 @@ class Residual3d(nn.Module):
         self.norm2 = nn.BatchNorm3d(channels)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, D, h, w) -> the same."""
         inner = self.conv1(F.relu(self.norm1(x)))
         return x + self.conv2(F.relu(self.norm2(inner)))
 
@@ -132,6 +140,7 @@ class SpectralConv2d(nn.Module):
         self.weight_u = F.normalize(matrix @ self.weight_v, dim=0)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, in, h, w) -> (B, out, h, w)."""
         if self.training:
             self._iterate()
         return F.conv2d(x, self.weight_orig / self.sigma(), self.bias, padding=self.padding)

@@ -42,6 +42,7 @@ class ChannelNorm(nn.LayerNorm):
     """Layer norm over the channels of every pixel: (B, C, h, w) -> the same."""
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, h, w) -> the same."""
         return super().forward(x.movedim(1, -1)).movedim(-1, 1)
 
 
@@ -54,6 +55,7 @@ class ResponseNorm(nn.Module):
         self.beta = nn.Parameter(torch.zeros(1, 1, 1, channels))
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, h, w, K) -> the same."""
         size = x.norm(dim=(1, 2), keepdim=True)
         relative = size / (size.mean(-1, keepdim=True) + NORM_EPS)
         return torch.addcmul(self.beta, x, self.gamma * relative + 1.0)
@@ -71,6 +73,7 @@ class ConvNeXtBlock(nn.Module):
         self.pwconv2 = nn.Linear(4 * channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, h, w) -> the same."""
         inner = self.norm(self.dwconv(x).movedim(1, -1))
         inner = self.pwconv2(self.grn(F.gelu(self.pwconv1(inner))))
         return x + inner.movedim(-1, 1)
@@ -97,6 +100,7 @@ class ConvNeXt(nn.Module):
         self.features_width = widths[-1]
 
     def features(self, image: Tensor) -> Tensor:
+        """Pictures (B, 3, S, S) -> (B, features_width)."""
         x = image
         for down, stage in zip(self.downsample_layers, self.stages, strict=True):
             x = stage(down(x))
@@ -123,6 +127,7 @@ class PlainBackbone(nn.Module):
         self.join = nn.Linear(widths[-1] * self.CELLS**2, self.features_width)
 
     def features(self, image: Tensor) -> Tensor:
+        """Pictures (B, 3, S, S) in [0, 1] -> (B, features_width)."""
         x = image * 2.0 - 1.0
         for stage in self.stages:
             x = stage(x)
@@ -171,6 +176,7 @@ class ConvNeXtMotionExtractor(ConvNeXt, PoseHeads):
         nn.init.uniform_(self.fc_kp.bias, -0.3, 0.3)  # otherwise all keypoints start equal
 
     def fine_heads(self) -> tuple[nn.Linear, ...]:
+        """The heads of keypoints and expression, and those of :class:`PoseHeads`."""
         return self.fc_kp, self.fc_exp, *super().fine_heads()
 
     def start_from(self, keypoints: Tensor, expressions: Tensor) -> None:
@@ -179,6 +185,7 @@ class ConvNeXtMotionExtractor(ConvNeXt, PoseHeads):
             self.fc_kp.bias.copy_(keypoints.mean(0).flatten())
 
     def forward(self, image: Tensor) -> FaceReading:
+        """Pictures (B, 3, S, S) in [0, 1] -> FaceReading."""
         x = self.features(image)
         where, logits = self.where(x)
         keypoints, expression = _points(self.fc_kp(x)), _points(self.fc_exp(x))
@@ -249,6 +256,7 @@ class CoarseToFineMotionExtractor(PlainBackbone, PoseHeads):
         return mended, _points(keypoints), _points(expression)
 
     def forward(self, image: Tensor) -> FaceReading:
+        """Pictures (B, 3, S, S) in [0, 1] -> FaceReading."""
         where, logits = self.coarse(image)
         mended, keypoints, expression = self.fine(image, where)
         return FaceReading(keypoints, mended.rotation, mended.translation, mended.scale, expression, logits)
@@ -287,4 +295,5 @@ class MotionExtractor(nn.Module):
         )
 
     def forward(self, image: Tensor) -> FaceReading:
+        """Pictures (B, 3, S, S) in [0, 1] -> FaceReading."""
         return self.detector(image)

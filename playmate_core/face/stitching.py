@@ -20,6 +20,7 @@ class KeypointNet(nn.Module):
         self.mlp = nn.Sequential(*layers[:-1])
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, inside) -> (B, outside)."""
         return self.mlp(x)
 
 

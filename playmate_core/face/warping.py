@@ -77,6 +77,7 @@ class Encoder(nn.Module):
         self.down_blocks = nn.ModuleList(Down3d(a, b) for a, b in zip(widths, widths[1:], strict=False))
 
     def forward(self, x: Tensor) -> list[Tensor]:
+        """(B, C, D, h, w) -> the input and every stage, each half as wide and high as the one before."""
         stages = [x]
         for down in self.down_blocks:
             stages.append(down(stages[-1]))
@@ -100,6 +101,7 @@ class Decoder(nn.Module):
         self.width = inside
 
     def forward(self, stages: list[Tensor]) -> Tensor:
+        """The stages of :class:`Encoder` -> (B, width, D, h, w) at the size of the finest."""
         x = stages[-1]
         for up, skip in zip(self.up_blocks, stages[-2::-1], strict=True):
             x = torch.cat([up(x), skip], 1)
@@ -119,6 +121,7 @@ class Hourglass(nn.Module):
         self.width = self.decoder.width
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, C, D, h, w) -> (B, width, D, h, w)."""
         return self.decoder(self.encoder(x))
 
 
@@ -233,6 +236,7 @@ class WarpingModule(nn.Module):
         self.config = config
 
     def forward(self, volume: Tensor, x_s: Tensor, x_d: Tensor) -> Warped:
+        """``volume`` (B or 1, C, D, h, w), source and driving keypoints ``x_s``, ``x_d`` (B, K, 3) -> Warped."""
         x_s = x_s.expand_as(x_d)
         matter = volume[:, : self.config.volume_channels]
         deformation, mask, occlusion, hidden = self.dense_motion_network(matter, x_s, x_d)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UserError
-from ..speech import SAMPLE_RATE
+from ..speech import SAMPLE_RATE, Resampler
 from ..values import expect_rate
 from .container import Damage, open_medium
 from .sound_source import SoundSource, audio_streams, find_sound
@@ -39,6 +39,7 @@ class Sound:
 
     @property
     def seconds(self) -> float:
+        """Duration in seconds."""
         return len(self.waveform) / self.rate
 
 
@@ -60,6 +61,7 @@ class Recording:
 
     @property
     def seconds(self) -> float:
+        """Duration in seconds."""
         return self.samples.shape[1] / self.rate
 
     def part(self, start: float, seconds: float = 0.0) -> Recording:
@@ -116,12 +118,14 @@ def _read_mono(source: SoundSource, rate: int | None, channel: int | None) -> tu
         native, wanted = stream.codec_context.sample_rate, rate or stream.codec_context.sample_rate
         pair = stream.codec_context.layout.nb_channels == 2
         sound = GaplessSound(container, stream, source.origin, damage)
-        mix = _Mix(Resampling("fltp" if pair else "flt", "stereo" if pair else "mono", wanted), channel)
+        mix = _Mix(Resampling("fltp" if pair else "flt", "stereo" if pair else "mono", native), channel)
+        resampler = Resampler(native, wanted)
         for piece in mix.of(sound):
-            samples += piece.data
+            samples += resampler.take(piece).data
         _warn_of_losses(source.path, sound, stream, mix.not_finite if channel is None else 0)
     if not sound.samples:
         raise UserError(f"{source.path} has an audio stream without a single sample; please give one with sound.")
+    samples += resampler.finish().data
     length = -(-sound.samples * wanted // native)
     samples += bytes(max(0, 4 * length - len(samples)))  # resamplers end a few samples early or late
     waveform = np.frombuffer(samples, np.float32)[:length]
@@ -132,19 +136,19 @@ def _read_mono(source: SoundSource, rate: int | None, channel: int | None) -> tu
 
 def _warn_of_losses(path: Path, sound: GaplessSound, stream: Any, not_finite: int) -> None:
     """Log what could not be decoded. Raises UserError where the header states far more samples."""
-    heard = sound.samples / sound.rate
+    seconds = sound.samples / sound.rate
     sound.report(path)
     if not_finite:
         log.warning("%s holds %d samples that are no numbers or infinite; they are silenced.", path, not_finite)
     if stream.duration is None:
         return
     stated = float(stream.duration * stream.time_base)
-    if heard < 0.98 * stated - 0.2:
+    if seconds < 0.98 * stated - 0.2:
         if sound.container.format.name in _COUNTED:
             raise UserError(
-                f"{path} is cut short: {heard:.2f} of {stated:.2f} seconds could be read; please give the whole file."
+                f"{path} is cut short: {seconds:.2f} of {stated:.2f} seconds could be read; please give the whole file."
             )
-        log.warning("%s says that its sound lasts %.2f s, but only %.2f s could be read.", path, stated, heard)
+        log.warning("%s says that its sound lasts %.2f s, but only %.2f s could be read.", path, stated, seconds)
 
 
 @dataclass

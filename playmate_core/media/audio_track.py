@@ -52,9 +52,11 @@ class Soundtrack:
             sound = find_sound(sound)
         if isinstance(sound, SoundSource):
             with open_container(sound.path, "speech") as medium:
-                heard = audio_streams(medium, sound.path)[sound.track]
-                stream = _audio_out(container, heard.codec_context.sample_rate, _layout(heard), bits_per_channel)
-                frames = GaplessSound(medium, heard, sound.origin, Damage())
+                sound_stream = audio_streams(medium, sound.path)[sound.track]
+                stream = _audio_out(
+                    container, sound_stream.codec_context.sample_rate, _layout(sound_stream), bits_per_channel
+                )
+                frames = GaplessSound(medium, sound_stream, sound.origin, Damage())
                 yield Soundtrack(container, stream, _converted(_decoded(frames, sound.path), stream))
                 if not sound.reported:
                     frames.report(sound.path)
@@ -102,9 +104,11 @@ class Soundtrack:
 class NoSoundtrack:
     """The soundtrack of a video without sound; its methods do nothing."""
 
-    def write_until(self, seconds: Fraction) -> None: ...
+    def write_until(self, seconds: Fraction) -> None:
+        """Does nothing."""
 
-    def finish(self, seconds: Fraction) -> None: ...
+    def finish(self, seconds: Fraction) -> None:
+        """Does nothing."""
 
 
 def _audio_out(container: Any, rate: int, layout: str, bits_per_channel: int) -> Any:
@@ -118,12 +122,12 @@ def _audio_out(container: Any, rate: int, layout: str, bits_per_channel: int) ->
     return stream
 
 
-def _layout(heard: Any) -> str:
+def _layout(sound_stream: Any) -> str:
     """The layout to encode; WAV files of six channels often do not name theirs."""
-    name = heard.codec_context.layout.name
+    name = sound_stream.codec_context.layout.name
     if name in _LAYOUTS:
         return name
-    return _UNNAMED.get(heard.codec_context.layout.nb_channels, "stereo")
+    return _UNNAMED.get(sound_stream.codec_context.layout.nb_channels, "stereo")
 
 
 def _decoded(sound: GaplessSound, path: Path) -> Iterator[Any]:

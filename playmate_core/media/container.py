@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import UserError
+from ..errors import UserError, with_article
 from .input_files import check_file
 from .truncation import check_complete
 
@@ -58,7 +58,7 @@ def open_container(path: Path, what: str) -> Any:
     if name == "tty" or still:  # FFmpeg opens these as videos
         container.close()
         seems = "text" if name == "tty" else "a still picture"
-        raise UserError(f"{path} is {seems}, not a {what} file; please give another.")
+        raise UserError(f"{path} is {seems}, not {with_article(what)} file; please give another.")
     return container
 
 
@@ -71,8 +71,8 @@ def decoding(path: Path, what: str) -> Iterator[None]:
         yield
     except av.error.FFmpegError as problem:
         raise UserError(
-            f"{path} is not a {what} file that can be decoded ({problem.strerror}): it is damaged, cut short or of"
-            " another type."
+            f"{path} is not {with_article(what)} file that can be decoded ({problem.strerror}): it is damaged, cut"
+            " short or of another type."
         ) from problem
 
 

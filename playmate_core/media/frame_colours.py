@@ -21,6 +21,9 @@ _FULL_RANGE = 2
 #: Untagged video larger than standard definition is assumed to be BT.709, as in players.
 _SD_WIDTH, _SD_HEIGHT = 1279, 576
 _ACCURATE = "bilinear+accurate_rnd+full_chroma_int+full_chroma_inp"
+#: 16 bits a channel. Planar: FFmpeg 8's swscale, with these flags, converts 4:2:0 of 10 bits to rgb48 wrongly, where
+#: red and green become 0 or saturate.
+_DEEP = "gbrp16le"
 #: Pixel aspect ratios beyond this (or its inverse) are treated as header errors.
 _MOST_STRETCH = 5
 log = logging.getLogger(__name__)
@@ -56,7 +59,7 @@ class ToRgb:
         full = said == _FULL_RANGE or frame.format.name.startswith("yuvj") or (self._still and not said)
         width, height = square_size(frame.width, frame.height, self._shape)
         how = f"w={width}:h={height}:in_color_matrix={matrix}:in_range={'pc' if full else 'tv'}"
-        return _scale_graph(frame, how, "rgb24" if self._wide is None else "rgb48le")
+        return _scale_graph(frame, how, "rgb24" if self._wide is None else _DEEP)
 
 
 class FromRgb:

@@ -155,7 +155,7 @@ def has_pictures(path: str | Path) -> bool:
 def _video_stream(container: Any, path: Path) -> Any:
     stream = first_video_stream(container)
     if stream is None:
-        raise UserError(f"{path} has no video in it; please give a film of a face.")
+        raise UserError(f"{path} has no video in it; please give a video of a face.")
     return stream
 
 

@@ -140,6 +140,11 @@ class Directions:
 
 
 @cache
+def has_directions(space: str) -> bool:
+    """Whether :func:`directions` knows the sliders of a keypoint space."""
+    return space == UNKNOWN or space in _SPACES
+
+
 def directions(space: str = LIVEPORTRAIT) -> Directions:
     """The sliders of a keypoint space; an unknown one is taken for LivePortrait's.
 

@@ -64,6 +64,7 @@ class DrivingOptions:
 
     @property
     def retargets(self) -> bool:
+        """Whether eyes or lips are retargeted."""
         return self.retarget_eyes or self.retarget_lips
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from ..errors import UserError
 from ..interpolation import lerp
 from ..values import LIDS, LOWER_LIP, UPPER_LIP, Motion
-from .directions import SLIDERS, Directions, Y, directions, displaced, slider_values
+from .directions import SLIDERS, Directions, Y, directions, displaced, has_directions, slider_values
 from .expression_layer import lid_apertures, open_lids
 from .times import TimeRange
 
@@ -125,8 +125,9 @@ def without_blinks(motion: Motion) -> Motion:
 
 def limit_lid_closing(relative: Motion, motion: Motion) -> Motion:
     """``relative``, the change of ``motion`` on top of a face's own expression, with lids that close no further than
-    those of ``motion`` do from as open as they usually are: a face whose eyes are read as narrow has less to close."""
-    if not len(motion):
+    those of ``motion`` do from as open as they usually are: a face whose eyes are read as narrow has less to close.
+    In a keypoint space whose directions nobody measured, ``relative`` itself."""
+    if not len(motion) or not has_directions(motion.keypoint_space):
         return relative
     ways = directions(motion.keypoint_space)
     full = ways.offset(slider_values({"blink": SLIDERS["blink"].low}))

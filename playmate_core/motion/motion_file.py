@@ -168,7 +168,7 @@ def _expect_ours(path: Path, metadata: Mapping[str, str], keys: list[str]) -> No
     if kind != KIND:
         seems = with_article(f"{kind} model") if kind else seems_to_be(keys) or "something else"
         raise UserError(f"{path.name} is no motion file, it seems to be {seems}; choose one `playmate motion` wrote.")
-    refuse_other_format(path, metadata, "read the film again")
+    refuse_other_format(path, metadata, "read the video again")
 
 
 def _expect_shapes(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> None:
@@ -188,5 +188,5 @@ def _rate(path: Path, metadata: Mapping[str, str]) -> float:
     except (KeyError, ValueError):
         fps = 0.0
     if not 0 < fps <= MOST_FPS:
-        raise UserError(f"{path.name} names no frame rate between 0 and {MOST_FPS:g}; read the film again.")
+        raise UserError(f"{path.name} names no frame rate between 0 and {MOST_FPS:g}; read the video again.")
     return fps

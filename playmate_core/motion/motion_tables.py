@@ -19,9 +19,13 @@ from ..errors import UserError
 from ..keypoint_space import UNKNOWN
 from ..values import KEYPOINTS, Motion, Pose
 from .arkit import ARKIT_SHAPES, arkit_shapes
+from .liveportrait_template import TEMPLATE_SUFFIXES
+from .motion_file import SUFFIX, MotionClip, load_motion_clip, save_motion_clip
 
 FORMATS = ("csv", "json", "arkit")
 TABLE_SUFFIXES = (".csv", ".json")
+#: Suffixes of all files that hold a motion.
+MOTION_SUFFIXES = (SUFFIX, *TEMPLATE_SUFFIXES, *TABLE_SUFFIXES)
 #: A table larger than this is none of ours: about an hour.
 _LARGEST = 200_000_000
 _MARK, _VERSION = "playmate motion", 1
@@ -66,6 +70,19 @@ def load_motion_table(path: Path) -> Motion:
     table = torch.from_numpy(values).float()
     pose = Pose(table[:, :3], table[:, 3:6], table[:, 6:7], fps)
     return Motion(pose, table[:, 7:].unflatten(1, (KEYPOINTS, 3)).contiguous(), space)
+
+
+def read_motion_clip(path: Path) -> MotionClip:
+    """The motion in any of MOTION_SUFFIXES. Raises UserError for a file that is none."""
+    table = path.suffix.lower() in TABLE_SUFFIXES
+    return MotionClip(load_motion_table(path)) if table else load_motion_clip(path)
+
+
+def write_motion_clip(clip: MotionClip, path: Path) -> None:
+    """Write a motion file, or a table where ``path`` ends as one; a table holds the motion alone."""
+    if path.suffix.lower() in TABLE_SUFFIXES:
+        return save_motion_table(clip.motion, path, path.suffix.lower()[1:])
+    save_motion_clip(clip, path)
 
 
 def _rows(motion: Motion) -> Tensor:

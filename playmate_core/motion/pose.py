@@ -31,7 +31,7 @@ class PoseAxes:
 
 
 #: Rotation only: a video rarely frames the head as the portrait does (docs/method.md 1.12).
-TURNS = PoseAxes()
+ROTATION_ONLY = PoseAxes()
 ALL_AXES = PoseAxes(translation=True, scale=True)
 
 
@@ -90,7 +90,7 @@ def fit(pose: Pose, frames: int, how: str = "hold") -> Pose:
     return interpolate_pose(pose, fit_frames(len(pose), frames, how, pose.fps), pose.fps)
 
 
-def relative_pose(driving: Pose, rest: Pose, reference: str = "first", axes: PoseAxes = TURNS) -> Pose:
+def relative_pose(driving: Pose, rest: Pose, reference: str = "first", axes: PoseAxes = ROTATION_ONLY) -> Pose:
     """The driving movement relative to its reference frame, applied to a portrait's ``rest`` pose of one frame.
 
     R = R_d R_d0^T R_s (transposed matrices), t = t_s + t_d - t_d0, s = s_s s_d / s_d0 (docs/method.md 1.12).
@@ -107,7 +107,7 @@ def relative_pose(driving: Pose, rest: Pose, reference: str = "first", axes: Pos
     return choose_axes(moved, still(rest, len(driving), driving.fps), axes)
 
 
-def absolute_pose(driving: Pose, rest: Pose, axes: PoseAxes = TURNS) -> Pose:
+def absolute_pose(driving: Pose, rest: Pose, axes: PoseAxes = ROTATION_ONLY) -> Pose:
     """The driving values themselves on the chosen axes, the ``rest`` pose of one frame on the others."""
     return choose_axes(driving, still(rest, len(driving), driving.fps), axes)
 

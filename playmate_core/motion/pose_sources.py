@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Following:
+class FollowOptions:
     """How to follow a video: its movement relative to the "first" or most "frontal" frame, or its "absolute" angles.
 
     ``smoothing`` is the observation variance of the Kalman smoother for the extracted pose, 0 for none. ``axes`` are
@@ -38,12 +38,12 @@ class Following:
         check_ranges(self)
 
 
-def followed(seen: Pose, rest: Pose | None, how: Following | None = None, fps: float = FPS) -> Pose:
+def follow_pose(seen: Pose, rest: Pose | None, how: FollowOptions | None = None, fps: float = FPS) -> Pose:
     """The pose of a portrait with ``rest`` (one frame) that follows the pose ``seen`` in a video, at ``fps``.
 
     Without a portrait the video's angles are used. Angles are clamped to the renderer's limits (:func:`clamp_pose`).
     """
-    how = how or Following()
+    how = how or FollowOptions()
     steady = resample_pose(seen, fps)
     if how.smoothing > 0:
         steady = smooth(steady, how.smoothing)

@@ -80,7 +80,7 @@ class MotionReport:
         found = []
         for axis, (least, most), limit in zip(_AXES, self.head, ANGLE_LIMITS, strict=True):
             bad = max(-least, most) > limit
-            found.append(f"{_mark(bad)} {axis}: {least:.1f} to {most:.1f} degrees (trained for {limit:g} either way)")
+            found.append(f"{_mark(bad)} {axis}: {least:.1f} to {most:.1f} degrees (drawn well up to {limit:g})")
         return found
 
 

@@ -15,21 +15,29 @@ from ..errors import UserError
 from ..face import FaceModel
 from ..geometry import place
 from ..media.credentials import Signing, check_signing
-from ..media.images import check_file, read_picture, read_shown_picture
+from ..media.images import check_file, read_picture, read_shown_picture, to_bytes
 from ..media.output_file import OutputLock, check_output
 from ..media.provenance import COMPOSITE, DRAWN
 from ..media.sound_source import SoundSource, find_sound
 from ..media.video_reader import has_pictures, has_sound, video_facts
 from ..media.video_writer import VideoOptions
 from ..motion.driving import ANIMAL, DrivingOptions, drive_clip
-from ..motion.liveportrait_template import TEMPLATE_SUFFIXES
-from ..motion.motion_file import SUFFIX, MotionClip, load_motion_clip, save_motion_clip
+from ..motion.motion_file import SUFFIX, MotionClip
+from ..motion.motion_tables import MOTION_SUFFIXES, TABLE_SUFFIXES, read_motion_clip, write_motion_clip
 from ..progress import StageProgress
 from ..ranges import check_ranges, ranged
 from ..rendering.device import AUTO, require_device, to_device
 from ..rendering.portrait import FaceLimits
 from ..rendering.retarget import guide_keypoints, require_networks
 from ..rendering.segments import RenderJob, VideoOutput, write_video
+from ..rendering.side_by_side import (
+    Column,
+    driving_column,
+    picture_column,
+    portrait_column,
+    source_video_column,
+    with_columns,
+)
 from ..rendering.source_image import SourcePortrait, read_source_portrait
 from ..rendering.source_video import (
     FaceVideoOptions,
@@ -46,8 +54,9 @@ from ..weights.folders import bundled
 from .recipe import recipe_mark
 from .stages import JobReport, StageClock
 
-#: Suffixes of motion files.
-MOTION_SUFFIXES = (".safetensors", *TEMPLATE_SUFFIXES)
+#: The videos whose sound may be preferred.
+DRIVING, SOURCE = "driving", "source"
+SOUND_FROM = (DRIVING, SOURCE)
 #: Suffixes of driving pictures; other driving files that are not motion files are read as videos.
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif")
 _VIDEO_NAMES = "mp4 mov m4v mkv webm avi gif mpg mpeg ts wmv flv 3gp 3g2 mts m2ts ogv vob asf f4v mxf qt"
@@ -60,11 +69,12 @@ class AnimateRequest:
 
     ``portrait`` is a picture or a source video; ``driving`` a video, a picture, one of our motion files or a
     LivePortrait template; a single driving frame is held for a second. ``crop``, ``face`` and ``around`` select the
-    face of the portrait and the area around it, ``film`` is how a driving video is read. ``fps`` None keeps the rate of
-    the source video, else of the driving motion. ``mask`` is a picture as large as the portrait, white where the
-    animation may show. ``sound`` None takes that of the driving video, or of the source video; ``audio_track`` selects
-    one of several tracks, None as :func:`find_sound`. ``longest_side`` limits the picture, and so the video. ``resume``
-    keeps finished segments when the job is stopped, and resumes from them when it runs again.
+    face of the portrait and the area around it, ``threshold`` is the least score of its detection, ``video`` is how a
+    driving video is read. ``fps`` None keeps the rate of the source video, else of the driving motion. ``mask`` is a
+    picture as large as the portrait, white where the animation may show. ``sound`` None takes that of ``sound_from``
+    or of the other video. ``audio_track`` selects a track, None as :func:`find_sound`. ``side_by_side`` shows source,
+    driving picture and result in a row. ``longest_side`` limits the picture, and so the video. ``resume`` keeps
+    finished segments when the job is stopped, and resumes from them when it runs again.
     """
 
     portrait: Path
@@ -74,16 +84,19 @@ class AnimateRequest:
     fps: float | None = ranged(None, 1.0, 240.0, "frames a second")
     crop: FaceSource = "auto"
     face: Pick | None = None
+    threshold: float | None = ranged(None, 0.01, 0.99, "of certainty")
     around: CropOptions = field(default_factory=CropOptions)
-    film: FaceVideoOptions = field(default_factory=FaceVideoOptions)
+    video: FaceVideoOptions = field(default_factory=FaceVideoOptions)
     paste_back: bool = True
     mask: Path | None = None
     sound: Path | None = None
+    sound_from: str = DRIVING
     audio_track: int | None = ranged(None, 0, 999, whole=True)
     weights: Path | None = None
     limits: FaceLimits | None = field(default_factory=FaceLimits)
     longest_side: int = ranged(4096, 64, 16384, "pixels")
     batch: int = ranged(8, 1, 1024, "frames")
+    side_by_side: bool = False
     resume: bool = False
     device: str = "cpu"
     precision: str = AUTO
@@ -91,6 +104,8 @@ class AnimateRequest:
     sign: Signing | None = None
 
     def __post_init__(self) -> None:
+        if self.sound_from not in SOUND_FROM:
+            raise ValueError(f"sound_from must be one of {', '.join(SOUND_FROM)}, got {self.sound_from!r}.")
         check_ranges(self)
 
 
@@ -106,7 +121,7 @@ def animate(request: AnimateRequest, progress: StageProgress | None = None) -> J
 
 def _animate(request: AnimateRequest, clock: StageClock) -> JobReport:
     sound = find_request_sound(request)
-    motion_clip = load_motion_clip(request.driving) if is_motion(request.driving) else None
+    motion_clip = read_motion_clip(request.driving) if is_motion(request.driving) else None
     with clock.stage("load models"):
         face = load_face(request.weights or bundled("face.safetensors"))
         face = to_device(face, request.device, request.precision)
@@ -115,16 +130,19 @@ def _animate(request: AnimateRequest, clock: StageClock) -> JobReport:
         return _animate_video(request, face, motion_clip, sound, clock)
     with clock.stage("read portrait"):
         picture = read_shown_picture(request.portrait, request.longest_side)
-        source = read_source_portrait(face, picture, request.crop, request.face, request.around, request.limits)
+        source = read_source_portrait(
+            face, picture, request.crop, request.face, request.around, request.limits, request.threshold
+        )
         mask = None if request.mask is None else read_mask(request.mask, source, request.longest_side)
     motion_clip = motion_clip or _read_driving(request, face, clock)
     trajectory = portrait_trajectory(face, source, motion_clip, request.how, request.fps)
     composition = Composition(request.paste_back, mask)
-    return _write(request, trajectory_job(face, source.portrait, trajectory, request.batch, composition), sound, clock)
+    job = trajectory_job(face, source.portrait, trajectory, request.batch, composition)
+    return _write(request, _beside(request, job, portrait_column(source.portrait, composition.pasted)), sound, clock)
 
 
 def extract(
-    film: Path,
+    video: Path,
     output: Path,
     options: FaceVideoOptions | None = None,
     weights: Path | None = None,
@@ -134,18 +152,19 @@ def extract(
 ) -> JobReport:
     """Extract the motion of a video into a motion file; ``fps`` None keeps the video's rate. Raises UserError."""
     clock = StageClock(progress)
-    check_output(output, SUFFIX)
-    check_file(film, "driving video")
-    _refuse_overwriting(output, film)
+    written = output.suffix.lower()
+    check_output(output, written if written in TABLE_SUFFIXES else SUFFIX)
+    check_file(video, "driving video")
+    _refuse_overwriting(output, video)
     require_device(device)
-    video_facts(film)
+    video_facts(video)
     with OutputLock(output):
         with clock.stage("load models"):
             face = load_face(weights or bundled("face.safetensors")).to(device)
         with clock.stage("read motion") as step:
-            motion_clip = read_driving(face, film, options, step)
+            motion_clip = read_driving(face, video, options, step)
         motion_clip = motion_clip.at(fps or motion_clip.motion.fps)
-        save_motion_clip(motion_clip, output)
+        write_motion_clip(motion_clip, output)
     return JobReport(output, len(motion_clip.motion), motion_clip.motion.fps, tuple(clock.stages))
 
 
@@ -217,24 +236,38 @@ def _animate_video(
     clock: StageClock,
 ) -> JobReport:
     if request.mask is not None or not request.paste_back:
-        raise UserError("A film portrait is always pasted back, and without a mask; please leave these out.")
+        raise UserError("A video portrait is always pasted back, and without a mask; please leave these out.")
     if request.how.mode == ANIMAL:
-        raise UserError("The mode animal is for a picture; for a film portrait please choose relative or absolute.")
-    options = replace(request.film, where=request.crop, pick=request.face, crop=request.around)
-    with clock.stage("read portrait film") as step:
+        raise UserError("The mode animal is for a picture; for a video portrait please choose relative or absolute.")
+    options = replace(
+        request.video, where=request.crop, pick=request.face, crop=request.around, threshold=request.threshold
+    )
+    with clock.stage("read portrait video") as step:
         source_video = read_source_video(face, request.portrait, options, request.fps, step)
     motion_clip = motion_clip or _read_driving(request, face, clock)
     motion_clip = motion_clip.at(source_video.motion.fps)
     x_s, x_d = source_video_keypoints(face, source_video, motion_clip, request.how)
-    return _write(request, source_video_job(face, source_video, x_s, x_d, request.batch), sound, clock)
+    job = source_video_job(face, source_video, x_s, x_d, request.batch)
+    return _write(request, _beside(request, job, source_video_column(source_video)), sound, clock)
 
 
 def _read_driving(request: AnimateRequest, face: FaceModel, clock: StageClock) -> MotionClip:
     if is_picture(request.driving):
         with clock.stage("read driving picture"):
-            return read_driving_picture(face, request.driving, request.film)
+            return read_driving_picture(face, request.driving, request.video)
     with clock.stage("read driving video") as step:
-        return read_driving(face, request.driving, request.film, step)
+        return read_driving(face, request.driving, request.video, step)
+
+
+def _beside(request: AnimateRequest, job: RenderJob, source: Column) -> RenderJob:
+    """``job``, side by side with its source and with the driving picture where there is one, if asked for."""
+    if not request.side_by_side:
+        return job
+    if is_motion(request.driving):
+        return with_columns(job, [source])
+    if is_picture(request.driving):
+        return with_columns(job, [source, picture_column(to_bytes(read_picture(request.driving)))])
+    return with_columns(job, [source, driving_column(request.driving, job.fps)])
 
 
 def _write(request: AnimateRequest, job: RenderJob, sound: SoundSource | None, clock: StageClock) -> JobReport:
@@ -247,7 +280,9 @@ def _write(request: AnimateRequest, job: RenderJob, sound: SoundSource | None, c
 
 def find_request_sound(request: AnimateRequest) -> SoundSource | None:
     """The sound of the video, None if there is none. Raises UserError for a missing track."""
-    videos = (path for path in (request.driving, request.portrait) if not is_motion(path))
+    videos = [path for path in (request.driving, request.portrait) if not is_motion(path)]
+    if request.sound_from == SOURCE:
+        videos.reverse()
     path = request.sound or next((path for path in videos if has_sound(path)), None)
     if path is None and request.audio_track is not None:
         raise UserError(f"There is no sound, so no audio track {request.audio_track}; please give a --sound.")

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
 
 from ..diffusion.emotion_schedule import EmotionSchedule
 from ..diffusion.options import SamplingOptions
-from ..diffusion.regenerate import Regeneration, regenerate
+from ..diffusion.regenerate import Part, Regeneration, regenerate
 from ..diffusion.request import GenerationRequest, MotionGenerator
+from ..errors import UserError
 from ..motion.emotion_by import EmotionBy, sample_with_emotion
+from ..motion.times import TimeRange
 from ..progress import Progress
 from ..values import AudioFeatures, EmotionCurve, Motion, Portrait
 
@@ -51,6 +53,25 @@ def regenerate_motion(
     expression, now = motion.expression.clone(), slice(begin, end)
     expression[now] = made.expression[now]
     return replace(made, expression=expression)
+
+
+def regenerations(
+    ranges: Sequence[TimeRange], motion: Motion, strength: float = 1.0, part: Part = Part.ALL
+) -> list[Regeneration]:
+    """One :class:`Regeneration` for each range of ``motion``; a range may end after the motion, not begin there.
+
+    Raises UserError for a range in which the motion has no frame.
+    """
+    found, length = list[Regeneration](), len(motion) / motion.fps
+    for one in ranges:
+        end = length if one.end is None else min(one.end, length)
+        if round(one.start * motion.fps) >= round(end * motion.fps):
+            raise UserError(
+                f"The range from {one.start:g} s has no frame of the motion, which is {length:g} s long; please choose"
+                " an earlier one."
+            )
+        found.append(Regeneration.of_seconds(one.start, end, motion.fps, strength, part))
+    return found
 
 
 def _layered(motion: Motion, curve: EmotionCurve | None, by: EmotionBy, has_own: bool) -> Motion:

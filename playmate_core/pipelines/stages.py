@@ -18,8 +18,8 @@ from ..keypoint_space import PLAYMATE_DEMO, keep_expression, require_keypoints, 
 from ..media.video_reader import Frame
 from ..motion.edit import resample_motion
 from ..motion.emotion_by import EmotionBy, sample_with_emotion
-from ..motion.pose import ALL_AXES, TURNS, apply_pose, choose_axes, fit, resample_pose, still
-from ..motion.pose_sources import Following, followed
+from ..motion.pose import ALL_AXES, ROTATION_ONLY, apply_pose, choose_axes, fit, resample_pose, still
+from ..motion.pose_sources import FollowOptions, follow_pose
 from ..progress import Progress, StageProgress
 from ..rendering.timed_motion import read_timed_motion
 from ..values import FPS, AudioFeatures, EmotionCurve, Motion, Portrait, Pose
@@ -89,7 +89,7 @@ def follow_video(
     seen: Iterable[Frame],
     fps: float,
     rest: Pose,
-    how: Following,
+    how: FollowOptions,
     frames: int,
     known: int = 0,
     progress: Progress | None = None,
@@ -103,7 +103,7 @@ def follow_video(
     beyond = frames / FPS + 2 / fps
     wanted = takewhile(lambda frame: frame.time <= beyond, seen)
     motion = read_timed_motion(face, wanted, fps, total=min(needed, known or needed), progress=progress)
-    return followed(motion.pose, rest, how)
+    return follow_pose(motion.pose, rest, how)
 
 
 def with_fitted_pose(motion: Motion, pose: Pose | None, rest: Pose, how: str) -> Motion:
@@ -113,7 +113,21 @@ def with_fitted_pose(motion: Motion, pose: Pose | None, rest: Pose, how: str) ->
         return motion
     turned = fit(resample_pose(pose, motion.fps), len(motion), how)
     held = still(rest, len(motion), motion.fps)
-    return apply_pose(motion, choose_axes(turned, held, TURNS), axes=ALL_AXES)
+    return apply_pose(motion, choose_axes(turned, held, ROTATION_ONLY), axes=ALL_AXES)
+
+
+def fitted_pieces(pieces: Iterator[Motion], pose: Pose | None, rest: Pose, how: str, frames: int) -> Iterator[Motion]:
+    """:func:`with_fitted_pose` for the pieces of a motion of ``frames`` frames, as they come."""
+    if pose is None:
+        yield from pieces
+        return
+    turned: Pose | None = None
+    begin = 0
+    for piece in pieces:
+        turned = turned or fit(resample_pose(pose, piece.fps), frames, how)
+        held = still(rest, len(piece), piece.fps)
+        yield apply_pose(piece, choose_axes(turned[begin : begin + len(piece)], held, ROTATION_ONLY), axes=ALL_AXES)
+        begin += len(piece)
 
 
 @dataclass(frozen=True)
@@ -140,10 +154,14 @@ class StageClock:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[Progress]:
+        """Time the block as stage ``name``; yields its progress callback ``(done, total)``."""
+        running = True
+
         def step(done: int, total: int) -> None:
-            if self._progress:
+            if self._progress and running:  # what began in a stage may go on in the next
                 self._progress(name, done, total)
 
         start = time.perf_counter()
         yield step
+        running = False
         self.stages.append((name, time.perf_counter() - start))

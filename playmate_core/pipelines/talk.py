@@ -12,7 +12,6 @@ from ..atomic_file import AtomicFile
 from ..detection.crop import CropOptions
 from ..detection.detect import FaceSource, Pick
 from ..diffusion.emotion_schedule import NO_EMOTION, EmotionSchedule, read_emotion_schedule
-from ..diffusion.generate import joined
 from ..diffusion.model_controls import ModelControls
 from ..diffusion.options import SamplingChanges, SamplingOptions
 from ..diffusion.request import MotionGenerator
@@ -21,7 +20,7 @@ from ..face import FaceModel
 from ..interpolation import FITS
 from ..media.audio_files import read_sound
 from ..media.credentials import Signing, check_signing
-from ..media.images import Bytes, check_file, read_picture, read_shown_picture
+from ..media.images import check_file, from_bytes, read_picture, read_shown_picture
 from ..media.output_file import OutputLock, check_output
 from ..media.prefetch import prefetch
 from ..media.provenance import COMPOSITE, DRAWN
@@ -29,9 +28,10 @@ from ..media.sound_source import find_sound
 from ..media.video_reader import read_frames, video_facts
 from ..media.video_writer import VideoOptions
 from ..motion.emotion_by import EmotionBy
-from ..motion.plot import plot_motion
-from ..motion.pose import TURNS, still
-from ..motion.pose_sources import Following
+from ..motion.motion_file import SUFFIX, MotionClip, save_motion_clip
+from ..motion.pose import ROTATION_ONLY, still
+from ..motion.pose_sources import FollowOptions
+from ..motion.stream import MotionStream
 from ..motion.takes import Take
 from ..progress import Progress, StageProgress
 from ..ranges import check_ranges, ranged
@@ -39,22 +39,26 @@ from ..rendering.contact_sheet import contact_sheet
 from ..rendering.device import AUTO, require_device, to_device
 from ..rendering.portrait import FaceLimits
 from ..rendering.render import RenderOptions
-from ..rendering.segments import VideoOutput, write_video
+from ..rendering.segments import RenderJob, VideoOutput, write_video
 from ..rendering.source_image import read_source_portrait
+from ..rendering.source_video import FaceVideoOptions, read_source_video
 from ..rendering.write_video import Composition, portrait_job
-from ..values import AudioFeatures, Motion, Portrait, Pose
+from ..values import Portrait, Pose
 from ..weights.files import load_face
 from ..weights.folders import bundled
 from ..weights.generator_file import Companions
 from ..weights.generators import load_generator
+from .animate import is_video
+from .over_video import OverVideo, motion_over_video, over_video_job
+from .pictures import write_plot, write_png
 from .recipe import recipe_mark
 from .stages import (
     JobReport,
     StageClock,
     check_generator,
+    fitted_pieces,
     follow_video,
     sample_motion,
-    with_fitted_pose,
 )
 
 #: Sources of head pose other than a video file.
@@ -92,11 +96,12 @@ class PoseSource:
 class TalkRequest:
     """All inputs and options of a talking video. ``emotion``: a name, "none", or a timeline (:mod:`emotion_schedule`).
 
-    ``crop`` and ``face`` as in :func:`detect.find_crop`; ``limits`` None skips the face check; ``plot`` is the path of
-    a plot of the motion, None for none; ``preview`` that of a contact sheet, which is then made instead of the
-    video; ``sampling`` None are the generator's defaults, changed by ``sampling_changes``; ``controls`` change how else
-    the generator is run; ``resume`` keeps finished segments when the job is stopped, and resumes from them when it runs
-    again. ``audio_track`` None as :func:`find_sound`; ``longest_side`` limits the whole picture with ``paste_back``.
+    ``crop``, ``crop_options``, ``face`` and ``threshold`` as in :func:`detect.select_face`; ``limits`` None skips the
+    face check; ``plot``, ``preview`` and ``save_motion`` are paths, None for none: a plot of the motion, a contact
+    sheet, made instead of the video, and a motion file; ``over`` is for a ``portrait`` that is a video; ``sampling``
+    None are the generator's defaults, changed by ``sampling_changes``; ``controls`` change how else the generator is
+    run; ``resume`` keeps finished segments when the job is stopped, and resumes from them when it runs again.
+    ``audio_track`` None as :func:`find_sound`; ``longest_side`` limits the whole picture with ``paste_back``.
     """
 
     portrait: Path
@@ -114,6 +119,7 @@ class TalkRequest:
     crop: FaceSource = "auto"
     crop_options: CropOptions = CropOptions()
     face: Pick | None = None
+    threshold: float | None = ranged(None, 0.01, 0.99, "of certainty")
     limits: FaceLimits | None = field(default_factory=FaceLimits)
     paste_back: bool = False
     longest_side: int = ranged(4096, 64, 16384, "pixels")
@@ -123,6 +129,8 @@ class TalkRequest:
     precision: str = AUTO
     plot: Path | None = None
     preview: Path | None = None
+    save_motion: Path | None = None
+    over: OverVideo = OverVideo()
     mark: bool = True
     sign: Signing | None = None
 
@@ -149,7 +157,13 @@ def _talk(request: TalkRequest, clock: StageClock) -> JobReport:
         face, generator = load_models(request)
     with clock.stage("read portrait"):
         portrait = read_source_portrait(
-            face, picture, request.crop, request.face, request.crop_options, request.limits
+            face,
+            picture,
+            request.crop,
+            request.face,
+            request.crop_options,
+            request.limits,
+            request.threshold,
         ).portrait
     with clock.stage("read speech"):
         sound = read_sound(speech)
@@ -161,35 +175,52 @@ def _talk(request: TalkRequest, clock: StageClock) -> JobReport:
     with clock.stage("generate motion") as step:
         schedule = EmotionSchedule.written(request.emotion, request.intensity)
         sampling = request.sampling or request.sampling_changes.on(generator.defaults)
-        motion = joined(
-            list(sample_motion(generator, portrait, audio, schedule, sampling, by=request.emotion_by, progress=step))
-        )
-    motion = with_fitted_pose(motion, pose, portrait.rest.pose, request.pose.fit)
+        pieces = sample_motion(generator, portrait, audio, schedule, sampling, by=request.emotion_by, progress=step)
+        fitted = fitted_pieces(pieces, pose, portrait.rest.pose, request.pose.fit, len(audio))
+        motion = MotionStream(fitted, len(audio), audio.fps)
+        motion.first_frame()  # the first window; the others follow while frames are drawn
+    if request.save_motion:
+        save_motion_clip(MotionClip(motion.whole()), request.save_motion)
     if request.preview:
         with clock.stage("draw preview") as step:
-            sheet = contact_sheet(face, portrait, [Take("", motion)], rendering=request.rendering, progress=step)
-            write_png(request.preview, sheet)
+            takes = [Take("", motion.whole())]
+            write_png(request.preview, contact_sheet(face, portrait, takes, rendering=request.rendering, progress=step))
         return JobReport(request.preview, len(motion), motion.fps, tuple(clock.stages))
     with AtomicFile(request.plot) if request.plot else nullcontext() as plot:
         if plot:
-            write_plot(plot, motion, audio)
+            write_plot(plot, motion.whole(), audio)
+        job = _job(request, face, portrait, motion, clock)
         with clock.stage("render and encode") as step:
-            job = portrait_job(face, portrait, motion, request.rendering, Composition(request.paste_back))
             marked = VideoOptions(
                 mark=recipe_mark(
                     "talk",
                     replace(request, sampling=sampling),
-                    COMPOSITE if request.paste_back else DRAWN,
+                    COMPOSITE if request.paste_back or is_video(request.portrait) else DRAWN,
                 ),
                 signing=request.sign,
             )
             output = VideoOutput(request.output, replace(speech, reported=True), request.resume, marked)
             frames = write_video(job, output, step)
-    return JobReport(request.output, frames, motion.fps, tuple(clock.stages))
+    return JobReport(request.output, frames, job.fps, tuple(clock.stages))
+
+
+def _job(
+    request: TalkRequest, face: FaceModel, portrait: Portrait, stream: MotionStream, clock: StageClock
+) -> RenderJob:
+    """The job that renders the portrait, or the video that is given as one."""
+    if not is_video(request.portrait):
+        return portrait_job(face, portrait, stream, request.rendering, Composition(request.paste_back))
+    options = FaceVideoOptions(request.crop, request.face, request.crop_options, threshold=request.threshold)
+    with clock.stage("read portrait video") as step:
+        source = read_source_video(face, request.portrait, options, progress=step)
+    source, spoken = motion_over_video(source, stream.whole(), request.over)
+    return over_video_job(face, source, spoken, request.rendering.batch)
 
 
 def _read_portrait_picture(request: TalkRequest) -> Tensor:
-    """The portrait picture, at full size only if ``paste_back`` shows more than the crop."""
+    """The portrait picture, at full size only if ``paste_back`` shows more than the crop; a video's first frame."""
+    if is_video(request.portrait):
+        return from_bytes(next(read_frames(request.portrait)).picture)
     if request.paste_back:
         return read_shown_picture(request.portrait, request.longest_side)
     return read_picture(request.portrait)
@@ -201,6 +232,8 @@ def check(request: TalkRequest) -> None:
     for picture in (request.plot, request.preview):
         if picture:
             check_output(picture, ".png")
+    if request.save_motion:
+        check_output(request.save_motion, SUFFIX)
     inputs = [(request.portrait, "portrait"), (request.speech, "speech")]
     if request.pose.source not in (GENERATED, STILL):
         if not Path(request.pose.source).exists():
@@ -212,14 +245,15 @@ def check(request: TalkRequest) -> None:
         inputs.append((Path(request.pose.source), "pose video"))
     for path, what in inputs:
         check_file(path, what)
-        for target in (request.output, request.plot, request.preview):
+        for target in (request.output, request.plot, request.preview, request.save_motion):
             if target and target.exists() and path.samefile(target):
                 raise UserError(f"The output {target} would overwrite the {what}; please choose another name.")
     read_emotion_schedule(request.emotion, request.intensity)
     if request.pose.fit not in FITS:
         raise UserError(f"Unknown pose fit {request.pose.fit!r}; please choose one of {', '.join(FITS)}.")
-    if len(inputs) > 2:
-        video_facts(request.pose.source)
+    for path, what in inputs:
+        if what == "pose video" or (what == "portrait" and is_video(path)):
+            video_facts(path)
     require_device(request.device, request.precision)
     check_signing(request.sign, request.mark)
 
@@ -253,23 +287,6 @@ def read_pose(face: FaceModel, source: PoseSource, portrait: Portrait, frames: i
     if source.source == STILL:
         return still(rest, frames)
     facts = video_facts(source.source)
-    how = Following(source.reference, source.smoothing, TURNS)
+    how = FollowOptions(source.reference, source.smoothing, ROTATION_ONLY)
     with closing(prefetch(read_frames(source.source))) as seen:
         return follow_video(face, seen, facts.fps, rest, how, frames, facts.frames, step)
-
-
-def write_plot(path: Path, motion: Motion, audio: AudioFeatures) -> None:
-    """Save a plot of ``motion`` with the loudness of the speech as a PNG."""
-    path.write_bytes(_png(plot_motion(motion, audio.energy)))
-
-
-def write_png(path: Path, picture: Bytes) -> None:
-    """Write a picture (H, W, 3) RGB, whole or not at all."""
-    with AtomicFile(path) as file:
-        file.write_bytes(_png(picture))
-
-
-def _png(picture: Bytes) -> bytes:
-    import cv2
-
-    return bytes(cv2.imencode(".png", picture[..., ::-1])[1])

@@ -14,6 +14,10 @@ AUTO = "auto"
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
+#: Frames at once on a processor, where more are no faster: cancelling and previews do not wait for more.
+BATCH_ON_CPU = 2
+
+
 def require_device(device: str, precision: str = AUTO) -> None:
     """Raise UserError unless networks can run on ``device`` here and compute in ``precision`` there."""
     try:
@@ -42,3 +46,9 @@ def to_device(face: FaceModel, device: str, precision: str = AUTO) -> FaceModel:
     if precision == AUTO:
         precision = "fp16" if torch.device(device).type == "cuda" else "fp32"
     return face.to(device).set_compute_dtype(PRECISIONS[precision])
+
+
+def batch_on(face: FaceModel, frames: int) -> int:
+    """How many of ``frames`` frames are drawn at once where ``face`` is; a picture's last bit depends on it."""
+    on_cpu = next(face.parameters()).device.type == "cpu"
+    return min(frames, BATCH_ON_CPU) if on_cpu else frames

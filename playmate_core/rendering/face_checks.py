@@ -60,7 +60,7 @@ def is_face(confidence: FaceConfidence, limits: FaceLimits | None = None) -> boo
     return True
 
 
-def upright_turn(face: FaceModel, portrait: Portrait, confidence: FaceConfidence) -> int:
+def upright_rotation(face: FaceModel, portrait: Portrait, confidence: FaceConfidence) -> int:
     """Degrees by which to rotate a portrait counter-clockwise to make it upright: 0, 90, 180 or 270.
 
     An upside-down face passes the face check with a doubtful score; upright it has less than half of the errors.

@@ -110,7 +110,7 @@ def fixed_crops(face: FaceModel, frames: Iterable[Bytes | Tensor], crop: FaceSou
     pictures = HOST.interruptible(frames)
     first = next(pictures, None)
     if first is None:
-        raise UserError("The driving video has no frame; please give a film of a face.")
+        raise UserError("The driving video has no frame; please give a video of a face.")
     square, (height, width) = select_face(_as_image(first), crop).square(), first.shape[:2]
     reading = ReadingCrop.of(square, height, width, face.config)
     return (reading.read(picture) for picture in chain((first,), pictures))
@@ -134,7 +134,7 @@ def read_crops(
         if progress:
             progress(done, max(total, done))
     if not readings:
-        raise UserError("The driving video has no frame; please give a film of a face.")
+        raise UserError("The driving video has no frame; please give a video of a face.")
     motions = [_as_motion(face, reading, fps) for reading in readings]
     rotation, translation, scale = (
         torch.cat([getattr(m.pose, name) for m in motions]) for name in ("rotation", "translation", "scale")

@@ -23,14 +23,14 @@ from ..progress import Progress
 from ..ranges import check_ranges, ranged
 from ..values import Motion, Portrait
 from .fallback import FallbackRenderer
-from .portrait import exact_to, move_to, to_pictures, to_shown
+from .portrait import exact_to, move_to, to_shown
 
 #: Frames whose keypoints are computed at once, so that memory does not grow with the clip.
 KEYPOINTS_AT_ONCE = 2048
 #: Computes image keypoints (n, K, 3) of the frames from ``start`` up to ``stop``.
 Keypoints = Callable[[int, int], Tensor]
 #: Converts a network's pictures (n, 3, S, S) to output frames.
-Develop = Callable[[Tensor], Tensor]
+ConvertPictures = Callable[[Tensor], Tensor]
 
 
 EXPRESSIONS = ("auto", "absolute", "relative")
@@ -83,31 +83,6 @@ def render(
     """
     options = options or RenderOptions()
     renderer = renderer or FallbackRenderer(face, options.batch, options.profile)
-    yield from _develop(to_shown, renderer, face, portrait, motion, options, progress)
-
-
-def draw(
-    face: FaceModel,
-    portrait: Portrait,
-    motion: Motion,
-    options: RenderOptions | None = None,
-    progress: Progress | None = None,
-) -> Iterator[Tensor]:
-    """As :func:`render`, but float32 in [0, 1]."""
-    options = options or RenderOptions()
-    renderer = FallbackRenderer(face, options.batch, options.profile)
-    yield from _develop(to_clamped, renderer, face, portrait, motion, options, progress)
-
-
-def _develop(
-    develop: Develop,
-    renderer: FallbackRenderer,
-    face: FaceModel,
-    portrait: Portrait,
-    motion: Motion,
-    options: RenderOptions,
-    progress: Progress | None,
-) -> Iterator[Tensor]:
     motion = adapt_motion(motion, portrait.rest)
     motion = options.expressed(portrait, motion)
     x_s = place_motion(portrait.keypoints, portrait.rest)
@@ -115,7 +90,7 @@ def _develop(
     def x_d(start: int, stop: int) -> Tensor:
         return driving_keypoints(face, portrait, motion[start:stop], options)[1]
 
-    yield from render_keypoints(renderer, portrait, x_s, x_d, slice(0, len(motion)), progress, develop)
+    yield from render_keypoints(renderer, portrait, x_s, x_d, slice(0, len(motion)), progress)
 
 
 def offset_progress(progress: Progress | None, start: int, total: int) -> Progress | None:
@@ -130,11 +105,11 @@ def render_keypoints(
     x_d: Keypoints,
     frames: slice,
     progress: Progress | None = None,
-    develop: Develop = to_shown,
+    convert: ConvertPictures = to_shown,
 ) -> Iterator[Tensor]:
     """As :func:`render`, for image keypoints: ``x_d`` computes those of ``frames``, ``x_s`` (1, K, 3) are the
     picture's."""
-    batch_renderer = BatchRenderer(renderer, portrait.appearance, develop)
+    batch_renderer = BatchRenderer(renderer, portrait.appearance, convert)
     for start in range(frames.start, frames.stop, KEYPOINTS_AT_ONCE):
         stretch = x_d(start, min(start + KEYPOINTS_AT_ONCE, frames.stop))
         yield from batch_renderer.show(
@@ -145,8 +120,8 @@ def render_keypoints(
 class BatchRenderer:
     """Renders one portrait batch by batch, with the fallbacks of :class:`fallback.FallbackRenderer`."""
 
-    def __init__(self, renderer: FallbackRenderer, appearance: Tensor, develop: Develop) -> None:
-        self._renderer, self._appearance, self._develop = renderer, appearance, develop
+    def __init__(self, renderer: FallbackRenderer, appearance: Tensor, convert: ConvertPictures) -> None:
+        self._renderer, self._appearance, self._convert = renderer, appearance, convert
 
     def show(self, x_s: Tensor, x_d: Tensor, progress: Progress | None = None) -> Iterator[Tensor]:
         """x_s (1, K, 3), x_d (T, K, 3) -> batches of output frames (n, S, S, 3), n at most the batch size."""
@@ -156,15 +131,10 @@ class BatchRenderer:
             pictures = self._renderer.draw(partial(_drawn, self._appearance, x_s, batch), len(batch))
             if pictures is None:
                 continue
-            yield self._develop(pictures)
+            yield self._convert(pictures)
             done += len(pictures)
             if progress:
                 progress(done, len(x_d))
-
-
-def to_clamped(images: Tensor) -> Tensor:
-    """Pictures (n, 3, S, S) of a network -> (n, S, S, 3) float32 in [0, 1] on the CPU."""
-    return to_pictures(images.clamp(0, 1))
 
 
 def _drawn(appearance: Tensor, x_s: Tensor, x_d: Tensor, face: FaceModel) -> Tensor:

@@ -13,7 +13,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import torch
@@ -37,6 +37,8 @@ PART = 250
 DrawFrames = Callable[[FallbackRenderer, int, int, Progress | None], Iterator[Tensor]]
 #: Post-processes batches of pictures before encoding.
 Finish = Callable[[Iterator[Tensor]], Iterator[Tensor]]
+#: Puts other pictures beside finished ones, which begin at a frame number.
+Beside = Callable[[int, Iterator[Tensor]], Iterator[Tensor]]
 #: Names of all files that this module writes into the folder of a job.
 _OURS = re.compile(r"^(film\.json|\d{8}\.mp4)$")
 log = logging.getLogger(__name__)
@@ -48,6 +50,7 @@ class RenderJob:
 
     ``finish`` runs on another thread while the next batch is rendered. ``facts`` (values fully described by their repr)
     and ``tensors``, with the weights and the batch size, determine every pixel. ``profile``: see :mod:`face.fast`.
+    ``beside`` follows ``finish`` on its thread.
     """
 
     face: FaceModel
@@ -59,6 +62,7 @@ class RenderJob:
     tensors: Callable[[], Iterable[Tensor]]
     finish: Finish = iter
     profile: str = "auto"
+    beside: Beside | None = None
 
     def fingerprint(self) -> str:
         """A hash of everything that determines the pictures."""
@@ -67,13 +71,18 @@ class RenderJob:
     def pictures(self, progress: Progress | None = None) -> Iterator[Tensor]:
         """All finished batches (n, H, W, 3) uint8, one after another."""
         profile = resolve_profile(self)
-        return self.finish(self.draw(FallbackRenderer(self.face, self.batch, profile), 0, self.frames, progress))
+        drawn = self.draw(FallbackRenderer(self.face, self.batch, profile), 0, self.frames, progress)
+        return self._finished(0, drawn)
+
+    def _finished(self, start: int, drawn: Iterator[Tensor]) -> Iterator[Tensor]:
+        finished = self.finish(drawn)
+        return finished if self.beside is None else self.beside(start, finished)
 
     def encode(
         self, video: VideoWriter, renderer: FallbackRenderer, start: int, stop: int, progress: Progress | None
     ) -> None:
         """Render the frames from ``start`` up to ``stop`` into ``video``."""
-        encode(video, self.draw(renderer, start, stop, progress), self.finish)
+        encode(video, self.draw(renderer, start, stop, progress), partial(self._finished, start))
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,10 @@ from torch import Tensor
 from ..detection.crop import CropOptions
 from ..detection.detect import FaceSource, Pick, select_face
 from ..detection.landmarks import Openings
-from ..errors import UserError
 from ..face import FaceModel
 from ..keypoint_space import PLAYMATE_DEMO
 from ..values import FaceCrop, Portrait
-from .face_checks import upright_turn
+from .face_checks import is_face, upright_rotation
 from .portrait import FaceLimits, face_confidence, read_crop, require_face
 
 #: Nominal size of a selected crop in pixels; readers resample the same square at their own size.
@@ -36,29 +35,32 @@ class SourcePortrait:
 
 
 def crop_face(
-    image: Tensor, where: FaceSource = "auto", pick: Pick | None = None, options: CropOptions | None = None
+    image: Tensor,
+    where: FaceSource = "auto",
+    pick: Pick | None = None,
+    options: CropOptions | None = None,
+    threshold: float | None = None,
 ) -> FaceCrop:
     """The crop around the face of a picture (H, W, 3) in [0, 1]; see :func:`detect.select_face`."""
-    return select_face(image, where, pick).crop(image, CROP_SIZE, options)
+    return select_face(image, where, pick, threshold).crop(image, CROP_SIZE, options)
 
 
 def read_face_crop(face: FaceModel, crop: FaceCrop, limits: FaceLimits | None = None) -> SourcePortrait:
-    """Read a crop. ``limits``: thresholds of the face check, None to skip it.
+    """Read a crop. ``limits``: thresholds of the face check, None to accept any picture.
 
-    A failed check is only a warning if a detector found the face, as it may be outside the training data of these
-    weights: the portrait is then not ``familiar``. Otherwise raises UserError.
+    A picture that fails the check is not a ``familiar`` portrait, with a warning: a face that a detector found may be
+    outside the training data of these weights. Raises UserError where no detector found one and ``limits`` are given.
     """
     portrait = read_crop(face, crop)
-    if limits:
-        confidence = face_confidence(face, portrait)
-        if turn := 0 if crop.detected else upright_turn(face, portrait, confidence):
-            log.warning("The face seems to be turned; please turn the picture by %d degrees to the left first.", turn)
-        try:
-            require_face(confidence, limits)
-        except UserError:
-            if not crop.detected:
-                raise
-            portrait = replace(portrait, familiar=False)
+    confidence = face_confidence(face, portrait)
+    turn = 0 if crop.detected else upright_rotation(face, portrait, confidence)
+    if turn:
+        log.warning("The face seems to be turned; please turn the picture by %d degrees to the left first.", turn)
+    if limits and not crop.detected:
+        require_face(confidence, limits)
+    elif not is_face(confidence, limits):
+        portrait = replace(portrait, familiar=False)
+        if not turn:
             more = MORE_FACES if portrait.keypoint_space == PLAYMATE_DEMO else ""
             log.warning("%s%s", UNFAMILIAR, more)
     return SourcePortrait(portrait, None if crop.landmarks is None else Openings.of(crop.landmarks[None]))
@@ -71,6 +73,7 @@ def read_source_portrait(
     pick: Pick | None = None,
     options: CropOptions | None = None,
     limits: FaceLimits | None = None,
+    threshold: float | None = None,
 ) -> SourcePortrait:
     """Select, crop and read the face of a picture: :func:`crop_face`, then :func:`read_face_crop`."""
-    return read_face_crop(face, crop_face(image, where, pick, options), limits)
+    return read_face_crop(face, crop_face(image, where, pick, options, threshold), limits)

@@ -15,7 +15,7 @@ from ..detection.detect import FaceSource, Pick, detector, fills, select_face
 from ..detection.detectors import available
 from ..detection.landmarks import Openings
 from ..detection.reading_crop import ReadingCrop, cut_bytes
-from ..detection.tiling import searching
+from ..detection.tiling import full_search
 from ..detection.tracking import FaceTrack, GapLimits, fill_gaps, follow
 from ..detection.video_paste import VideoPaster
 from ..face import FaceModel
@@ -31,13 +31,14 @@ from ..weights.files import tensor_hash
 from .face_checks import FaceSamples
 from .fallback import FallbackRenderer
 from .portrait import exact_to, read_crops, to_network, to_shown
+from .video_order import fitted_frames, pictures_in_order
 
 
 @dataclass(frozen=True)
 class FaceVideoOptions:
     """How a video of a face is read: ``where`` and ``pick`` as in :func:`detect.select_face`, ``crop`` the area around
     the face, ``limits`` of detection gaps, ``smoothing`` of the crops of a source video (observation variance, in sides
-    of the crop)."""
+    of the crop; 0 leaves them as detected), ``threshold`` as in :func:`detect.detector`."""
 
     where: FaceSource = "auto"
     pick: Pick | None = None
@@ -45,6 +46,7 @@ class FaceVideoOptions:
     limits: GapLimits = field(default_factory=GapLimits)
     batch: int = ranged(8, 1, 1024, "frames")
     smoothing: float = ranged(1e-4, 0.0, 1.0)
+    threshold: float | None = ranged(None, 0.01, 0.99, "of certainty")
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -82,7 +84,7 @@ def read_driving_picture(face: FaceModel, path: Path, options: FaceVideoOptions 
     """The motion of a driving picture, one frame. Raises UserError when no face is found."""
     options = options or FaceVideoOptions()
     image = read_picture(path)
-    found = select_face(image, options.where, options.pick)
+    found = select_face(image, options.where, options.pick, options.threshold)
     found = replace(found, face=found.face and found.face.in_video())
     height, width = image.shape[:2]
     reading = ReadingCrop.of(found.square(options.crop), height, width, face.config)
@@ -109,6 +111,20 @@ class SourceVideo:
 
     def __len__(self) -> int:
         return len(self.shown)
+
+    def fitted(self, frames: int, how: str) -> SourceVideo:
+        """The video made as long as ``frames`` by one of VIDEO_FITS; see :func:`video_order.fitted_frames`."""
+        order = torch.tensor(fitted_frames(len(self), frames, how))
+        openings = None if self.openings is None else self.openings[order]
+        motion, keypoints = self.motion[order], self.keypoints[order]
+        return replace(
+            self,
+            shown=self.shown[order],
+            crops=self.crops[order],
+            keypoints=keypoints,
+            motion=motion,
+            openings=openings,
+        )
 
 
 def read_source_video(
@@ -142,7 +158,7 @@ def read_source_video(
     samples = FaceSamples()
     motion, keypoints = read_crops(face, samples.of(crops()), facts.fps, options.batch, facts.frames, report)
     if track is None:
-        samples.warn_unless_face(face, f"film portrait {path.name}")
+        samples.warn_unless_face(face, f"video portrait {path.name}")
     openings = None if track is None else track.openings
     if track is not None:
         motion = interpolate_motion(motion, FrameInterpolation(*fill_gaps(track.seen)), motion.fps)
@@ -176,7 +192,7 @@ class SourceVideoRenderer:
     ) -> Iterator[Tensor]:
         """Yield frames ``start`` up to ``stop``, pasted back: uint8 (n, H, W, 3), n at most ``renderer.batch``."""
         if start != self._next:
-            self._pictures = _shown(self.source_video, start, len(self._x_d))
+            self._pictures = shown_pictures(self.source_video, start, len(self._x_d))
         self._next = start
         waiting: list[Bytes] = []  # a batch that did not fit in memory is kept and rendered in two
         while self._next < stop:
@@ -215,7 +231,9 @@ def _track(
     name = options.where
     if name == "auto":
         first = from_bytes(next(read_frames(path)).picture)
-        name = next((finder for finder in available()[:1] if searching(detector(finder))(first)), "whole")
+        name = next(
+            (finder for finder in available()[:1] if full_search(detector(finder, options.threshold))(first)), "whole"
+        )
     if not isinstance(name, str) or name == "whole":
         return None, progress
 
@@ -228,7 +246,7 @@ def _track(
             progress(total + done, 2 * total)
 
     pictures = (frame.picture for frame in read_frames(path))
-    return follow(pictures, detector(name), options.pick, options.limits, frames, half), other_half
+    return follow(pictures, detector(name, options.threshold), options.pick, options.limits, frames, half), other_half
 
 
 def _fixed_square(path: Path, track: FaceTrack | None, options: FaceVideoOptions) -> tuple[Square | None, int, int]:
@@ -259,13 +277,6 @@ def _nearest(reading: FrameInterpolation) -> Tensor:
     return torch.where(reading.weight < 0.5, reading.first, reading.second)
 
 
-def _shown(source_video: SourceVideo, start: int, stop: int) -> Iterator[Bytes]:
-    """The file's pictures for output frames ``start`` up to ``stop``, with repetitions."""
-    wanted = iter(source_video.shown[start:stop].tolist())
-    number = next(wanted, None)
-    for i, frame in enumerate(read_frames(source_video.path, warn=False)):
-        while number == i:
-            yield frame.picture
-            number = next(wanted, None)
-        if number is None:
-            return
+def shown_pictures(source_video: SourceVideo, start: int, stop: int) -> Iterator[Bytes]:
+    """The file's pictures for output frames ``start`` up to ``stop``, in any order and with repetitions."""
+    return pictures_in_order(source_video.path, source_video.shown[start:stop].tolist())

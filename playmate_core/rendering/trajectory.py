@@ -12,9 +12,10 @@ from ..face import FaceModel
 from ..geometry import place_motion
 from ..interpolation import FrameInterpolation, resample_frames
 from ..motion.driving import DrivingOptions, comparable, drive_still
+from ..motion.lips_and_lids import limit_lid_closing
 from ..motion.motion_file import MotionClip
 from ..motion.pose import frontality
-from ..values import Motion
+from ..values import Motion, Portrait
 from .render import KEYPOINTS_AT_ONCE, Keypoints
 from .retarget import guide_keypoints
 from .source_image import SourcePortrait
@@ -74,7 +75,7 @@ def portrait_trajectory(
     x_s = place_motion(portrait.keypoints, portrait.rest)
     timed = ResampledClip(motion_clip, fps or motion_clip.motion.fps)
     start = torch.tensor([timed.reference_frame(how.reference)])
-    driven = _driven(portrait.rest, timed, how)
+    driven = _driven(portrait, timed, how)
     led = replace(how, reference="first")
 
     def x_d(first: int, last: int) -> Tensor:
@@ -88,13 +89,19 @@ def portrait_trajectory(
     tensors = [motion.pose.rotation, motion.pose.translation, motion.pose.scale, motion.expression]
     known = (*tensors, portrait.keypoints, x_s) + (() if openings is None else (openings.eyes, openings.lips))
     own = source.openings
-    facts = (asdict(how), motion.fps, timed.fps, own and (own.eyes.tolist(), own.lips.tolist()))
+    facts = (asdict(how), portrait.familiar, motion.fps, timed.fps, own and (own.eyes.tolist(), own.lips.tolist()))
     return KeypointTrajectory(x_s, x_d, len(timed) if len(timed) > 1 else round(timed.fps), timed.fps, facts, known)
 
 
-def _driven(rest: Motion, timed: ResampledClip, how: DrivingOptions) -> Callable[[Tensor], Motion]:
-    """The portrait's motion at given frames, the first of which is the reference; smoothing needs the whole clip."""
-    if how.smoothing and len(timed) > 1:
-        whole = drive_still(rest, timed[torch.arange(len(timed))].motion, how)
-        return whole.__getitem__
-    return lambda frames: drive_still(rest, timed[frames].motion, replace(how, reference="first"))
+def _driven(portrait: Portrait, timed: ResampledClip, how: DrivingOptions) -> Callable[[Tensor], Motion]:
+    """The portrait's motion at given frames, the first of which is the reference.
+
+    Smoothing needs the whole clip, and so do the lids of a face that the networks hardly know (see
+    :func:`limit_lid_closing`).
+    """
+    limited = how.mode == "relative" and not portrait.familiar
+    if (how.smoothing or limited) and len(timed) > 1:
+        driving = timed[torch.arange(len(timed))].motion
+        whole = drive_still(portrait.rest, driving, how)
+        return (limit_lid_closing(whole, driving) if limited else whole).__getitem__
+    return lambda frames: drive_still(portrait.rest, timed[frames].motion, replace(how, reference="first"))

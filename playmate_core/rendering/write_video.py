@@ -14,10 +14,12 @@ from torch import Tensor
 
 from ..face import FaceModel
 from ..keypoint_space import adapt_motion
+from ..motion.stream import MotionStream
 from ..progress import Progress
 from ..values import Motion, Portrait
+from .device import batch_on
 from .fallback import FallbackRenderer
-from .render import RenderOptions, paste_back, render, render_keypoints
+from .render import RenderOptions, offset_progress, paste_back, relative_to_rest, render, render_keypoints
 from .segments import Finish, RenderJob
 from .source_video import SourceVideo, SourceVideoRenderer
 from .trajectory import KeypointTrajectory
@@ -44,30 +46,47 @@ class Composition:
 def portrait_job(
     face: FaceModel,
     portrait: Portrait,
-    motion: Motion,
+    motion: Motion | MotionStream,
     rendering: RenderOptions | None = None,
     composition: Composition | None = None,
 ) -> RenderJob:
-    """The job to render a portrait with ``motion``, at the motion's rate."""
+    """The job to render a portrait with ``motion``, at the motion's rate; a stream is generated as far as drawn."""
     rendering, composition = rendering or RenderOptions(), composition or Composition()
-    motion = adapt_motion(motion, portrait.rest)
-    # Of the whole motion, not of a segment.
-    motion, rendering = rendering.expressed(portrait, motion), replace(rendering, expression="absolute")
+    stream = motion if isinstance(motion, MotionStream) else MotionStream.of(motion)
+    relative = rendering.expression == "relative"
+    if not portrait.familiar and rendering.expression != "absolute":  # its lids are measured on the whole motion
+        whole, relative = adapt_motion(stream.whole(), portrait.rest), False
+        stream = MotionStream.of(rendering.expressed(portrait, whole))
+    placed = replace(rendering, expression="absolute")
+
+    def shown(part: Motion) -> Motion:
+        part = adapt_motion(part, portrait.rest)
+        if not relative:
+            return part
+        # Relative to the first frame of the whole motion, not of a segment.
+        return relative_to_rest(portrait, part, adapt_motion(stream.first_frame(), portrait.rest))
 
     def draw(renderer: FallbackRenderer, start: int, stop: int, progress: Progress | None) -> Iterator[Tensor]:
-        return render(face, portrait, motion[start:stop], rendering, progress, renderer)
+        done = 0
+        for part in stream.parts(start, stop):
+            onward = offset_progress(progress, done, stop - start)
+            yield from render(face, portrait, shown(part), placed, onward, renderer)
+            done += len(part)
 
     def tensors() -> list[Tensor]:
-        pose, rest = motion.pose, portrait.rest
+        motion, rest = shown(stream.whole()), portrait.rest
+        pose = motion.pose
         return [
             *(pose.rotation, pose.translation, pose.scale, motion.expression, portrait.keypoints),
             *(rest.pose.rotation, rest.pose.translation, rest.pose.scale, rest.expression),
             *_decisive(portrait, composition),
         ]
 
-    facts = (asdict(rendering), composition.pasted, motion.fps)
+    facts = (asdict(placed), composition.pasted, stream.fps)
     finish = composition.finish(portrait)
-    return RenderJob(face, len(motion), motion.fps, rendering.batch, draw, facts, tensors, finish, rendering.profile)
+    return RenderJob(
+        face, len(stream), stream.fps, batch_on(face, placed.batch), draw, facts, tensors, finish, placed.profile
+    )
 
 
 def trajectory_job(
@@ -84,7 +103,7 @@ def trajectory_job(
 
     facts = (composition.pasted, trajectory.facts)
     finish = composition.finish(portrait)
-    return RenderJob(face, trajectory.frames, trajectory.fps, batch, draw, facts, tensors, finish)
+    return RenderJob(face, trajectory.frames, trajectory.fps, batch_on(face, batch), draw, facts, tensors, finish)
 
 
 def source_video_job(face: FaceModel, source: SourceVideo, x_s: Tensor, x_d: Tensor, batch: int) -> RenderJob:
@@ -95,7 +114,7 @@ def source_video_job(face: FaceModel, source: SourceVideo, x_s: Tensor, x_d: Ten
         return [x_s, x_d, source.crops, source.shown]
 
     facts = (hashlib.sha256(source.path.read_bytes()).hexdigest(), source.crop_size)
-    return RenderJob(face, len(x_d), source.motion.fps, batch, frames.show, facts, tensors)
+    return RenderJob(face, len(x_d), source.motion.fps, batch_on(face, batch), frames.show, facts, tensors)
 
 
 def _decisive(portrait: Portrait, composition: Composition) -> list[Tensor]:

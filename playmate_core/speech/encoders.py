@@ -54,9 +54,11 @@ class LogMel(Listener):
         """Does nothing: log-mel has no weights."""
 
     def gain(self, power: np.ndarray) -> float:
+        """The amplitude factor that levels the speech, from the clip's ``power``."""
         return speech_gain(power)
 
     def encode(self, samples: np.ndarray) -> Tensor:
+        """``samples`` (N,) at 16 kHz, margins included -> (T, 1, 160)."""
         window = np.hanning(self.WINDOW)
         hops = np.lib.stride_tricks.sliding_window_view(samples, self.FFT)[:: self.HOP]
         aside = (self.FFT - self.WINDOW) // 2
@@ -117,10 +119,12 @@ class HiddenStates(Listener):
         self.model: Any = None
 
     def gain(self, power: np.ndarray) -> float:
+        """The amplitude factor to unit variance, from the clip's ``power``."""
         return float(1.0 / np.sqrt(power.mean() + 1e-7))
 
     @torch.inference_mode()
     def encode(self, samples: np.ndarray) -> Tensor:
+        """``samples`` (N,) at 16 kHz, margins included -> (T, L, D) on the CPU."""
         sound = torch.from_numpy(samples)[None].to(self.source.device)
         states = self.model(sound, output_hidden_states=True).hidden_states[1:]
         if self.source.mix is None:
@@ -130,6 +134,7 @@ class HiddenStates(Listener):
         return rearrange(tokens, "l (t p) d -> t l (p d)", p=2).float().cpu()
 
     def load(self) -> None:
+        """Load the model once. Raises UserError where its files are missing or unsuitable."""
         if self.model is not None:
             return
         from transformers import AutoModel

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,15 +26,43 @@ def frame_count(samples: int, rate: int) -> int:
     return -(-samples * round(FPS) // rate)
 
 
+class Resampler:
+    """Mono float32 from ``rate`` to ``target`` Hz by soxr, piece by piece: the same samples however they are cut.
+
+    All speech is resampled here, so that a file gives the command line and the nodes equal features.
+    """
+
+    def __init__(self, rate: int, target: int = SAMPLE_RATE) -> None:
+        self.rate, self.target = rate, target
+        self._taken = self._given = 0
+        self._stream = None
+        if rate != target:
+            import soxr
+
+            self._stream = soxr.ResampleStream(rate, target, 1, dtype="float32", quality="HQ")
+
+    def take(self, samples: np.ndarray) -> np.ndarray:
+        """What ``samples`` (n,) make available, perhaps nothing yet."""
+        self._taken += len(samples)
+        made = samples if self._stream is None else self._stream.resample_chunk(samples)
+        self._given += len(made)
+        return made
+
+    def finish(self) -> np.ndarray:
+        """The rest, which makes the whole ceil(samples target / rate) long: soxr ends up to a sample early."""
+        held = np.zeros(0, np.float32)
+        if self._stream is not None:
+            held = self._stream.resample_chunk(held, last=True)
+        missing = max(-(-self._taken * self.target // self.rate) - self._given, 0)
+        return np.pad(held, (0, max(missing - len(held), 0)))[:missing]
+
+
 def resample(waveform: np.ndarray, rate: int) -> np.ndarray:
-    """``waveform`` (samples,) float32 from ``rate`` to 16 kHz by soxr; (ceil(samples 16000 / rate),) float32."""
+    """``waveform`` (samples,) float32 from ``rate`` to 16 kHz; (ceil(samples 16000 / rate),) float32."""
     if rate == SAMPLE_RATE:
         return waveform
-    import soxr
-
-    resampled = soxr.resample(waveform, rate, SAMPLE_RATE, quality="HQ")
-    count = math.ceil(len(waveform) * (SAMPLE_RATE / rate))
-    return np.pad(resampled, (0, max(count - len(resampled), 0)))[:count]
+    resampler = Resampler(rate)
+    return np.concatenate([resampler.take(waveform), resampler.finish()])
 
 
 def mono(waveform: Waveform) -> np.ndarray:
@@ -148,7 +175,10 @@ def speech_gain(power: np.ndarray) -> float:
     return float(10.0 ** (change / 20.0))
 
 
-def loudness(power: np.ndarray) -> Tensor:
-    """(T,) float32 in [0, 1] from frame powers (T,): 0 at -55 dB and below, 1 at -15 dB and above, levelled first."""
-    level = _decibels(power * speech_gain(power) ** 2)
+def loudness(power: np.ndarray, gain: float | None = None) -> Tensor:
+    """(T,) float32 in [0, 1] from frame powers (T,): 0 at -55 dB and below, 1 at -15 dB and above, levelled first.
+
+    ``gain`` is the amplitude factor that levels them, None for that of these frames alone.
+    """
+    level = _decibels(power * (speech_gain(power) if gain is None else gain) ** 2)
     return torch.from_numpy(np.clip((level + 55.0) / 40.0, 0.0, 1.0).astype(np.float32))

@@ -7,19 +7,19 @@ from pathlib import Path
 
 from ..errors import UserError
 from .catalogue import ModelFile
-from .folders import Places, by_hand
+from .folders import SearchPaths, by_hand
 
 
 def companion(file: ModelFile, model: Path, beside: Iterable[str], named: Path | None = None) -> Path | None:
     """The path of a catalogued ``file`` for a ``model``: ``named``, at one of the paths ``beside`` the model, or in a
     models folder; None if it is nowhere. Raises UserError for a named file that does not exist."""
     if named is not None:
-        found = Places.standard().resolve(named)
+        found = SearchPaths.standard().resolve(named)
         if not found.is_file():
             raise UserError(f"There is no file {named}; please check the path. {missing(file)}")
         return found
     near = ((model.parent / place) for place in beside)
-    return next((path for path in near if path.is_file()), None) or Places.standard().find(file)
+    return next((path for path in near if path.is_file()), None) or SearchPaths.standard().find(file)
 
 
 def require(file: ModelFile, model: Path, beside: Iterable[str], named: Path | None = None) -> Path:
@@ -32,7 +32,7 @@ def require(file: ModelFile, model: Path, beside: Iterable[str], named: Path | N
 
 def missing(file: ModelFile) -> str:
     """A sentence saying which file to put where."""
-    places = Places.standard()
+    places = SearchPaths.standard()
     folders = places.folders.get(file.folder, ())
     target = folders[0] / file.name if folders else Path(file.below_models)
     return f"Put it there, or beside the model: {by_hand(file, target)}."

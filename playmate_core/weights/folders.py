@@ -77,19 +77,19 @@ def insightface_folders(pack: str) -> tuple[Path, ...]:
 
 
 @dataclass(frozen=True)
-class Places:
+class SearchPaths:
     """Model folders by category, in search order; new files go into the first."""
 
     folders: Mapping[str, tuple[Path, ...]]
 
     @classmethod
-    def below(cls, models: Iterable[Path]) -> Places:
+    def below(cls, models: Iterable[Path]) -> SearchPaths:
         """Every category as a sub-folder of each of the ``models`` folders."""
         models = tuple(models)
         return cls({category: below(models, category) for category in CATEGORIES})
 
     @classmethod
-    def standard(cls) -> Places:
+    def standard(cls) -> SearchPaths:
         """Every category in its :func:`category_folders`."""
         return cls({category: category_folders(category) for category in CATEGORIES})
 

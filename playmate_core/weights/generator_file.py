@@ -40,6 +40,7 @@ class GeneratorFile:
 
     @property
     def converted(self) -> bool:
+        """Whether this program converted the file, rather than its authors published it."""
         return bool(self.config)
 
     def group(self, prefix: str) -> dict[str, Tensor]:

@@ -13,7 +13,7 @@ from torch import Tensor
 from ..errors import UserError
 from .catalogue import DITTO_MODEL, JOYVASA_MODEL, ModelFile
 from .companions import missing
-from .folders import Places, file_hash
+from .folders import SearchPaths, file_hash
 from .generator_file import (
     CONFIG_KEY,
     KIND_KEY,
@@ -71,7 +71,7 @@ def find_generator(named: str | Path) -> Path:
 
     Raises UserError, with the download source, for a generator that is not found by name.
     """
-    places, layouts = Places.standard(), _layouts()
+    places, layouts = SearchPaths.standard(), _layouts()
     if str(named) not in layouts:
         return places.resolve(Path(named))
     published = layouts[str(named)].published

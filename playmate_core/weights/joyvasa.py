@@ -24,7 +24,7 @@ from .generator_file import Companions, GeneratorFile, filled, without
 from .plain_pickle import PROBLEMS, array, mapping, unpickled
 
 WHAT = "JoyVASA's motion generator"
-ENCODER, TEMPLATE = "audio_encoder.", "template."
+ENCODER, TEMPLATE_PREFIX = "audio_encoder.", "template."
 #: Paths of the template relative to the model: the same folder, or as on the hub.
 BESIDE = ("motion_template.pkl", "../motion_template/motion_template.pkl", "motion_template/motion_template.pkl")
 SCHEDULE = ("betas", "alphas", "alpha_bars", "sigmas_flex", "sigmas_inflex")
@@ -41,7 +41,7 @@ def load_joyvasa(file: GeneratorFile, companions: Companions) -> JoyVasaGenerato
         raise UserError(f"{file.path.name} is not {WHAT} as published: {reason}; please download it again.") from None
     with torch.device("meta"):
         network = JoyVasaNetwork(config)
-    own = {k: v for k, v in file.tensors.items() if not k.startswith((ENCODER, TEMPLATE))}
+    own = {k: v for k, v in file.tensors.items() if not k.startswith((ENCODER, TEMPLATE_PREFIX))}
     filled(file, WHAT, network, without(own, droppable(config)))
     variant = str(file.config.get("audio_model") or file.options.get("audio_model") or "hubert")
     return JoyVasaGenerator(
@@ -82,7 +82,7 @@ def to_tensors(generator: JoyVasaGenerator) -> tuple[dict[str, Tensor], dict[str
     tensors = dict(generator.network.state_dict())
     if generator.audio_encoder is not None:
         tensors |= {ENCODER + key: value for key, value in generator.audio_encoder.state_dict().items()}
-    tensors |= {TEMPLATE + key: value for key, value in generator.template.entries.items()}
+    tensors |= {TEMPLATE_PREFIX + key: value for key, value in generator.template.entries.items()}
     steps, window = generator.network.config.steps, generator.network.config.window
     mask = torch.ones(2 * (generator.network.config.previous + window,), dtype=torch.bool).fill_diagonal_(False)
     # These encode the two sizes that cannot be inferred from parameters.
@@ -105,7 +105,7 @@ def _settings(file: GeneratorFile) -> JoyVasaSettings:
 
 
 def _template(file: GeneratorFile, named: Path | None) -> MotionTemplate:
-    inside: Mapping[str, Tensor] = file.group(TEMPLATE)
+    inside: Mapping[str, Tensor] = file.group(TEMPLATE_PREFIX)
     if not inside or named is not None:
         return read_statistics(require(JOYVASA_TEMPLATE, file.path, BESIDE, named))
     try:

@@ -65,6 +65,7 @@ def array(value: Any) -> NDArray[np.float32]:
 
 
 def is_array(value: Any) -> bool:
+    """Whether an object of a pickle stands for a NumPy array."""
     return isinstance(getattr(value, "value", None), np.ndarray)
 
 

@@ -33,8 +33,8 @@ from training.evaluate import (
 )
 from training.evaluate.emotion_judge import fit_judge
 from training.evaluate.emotion_layer import emotion_layer_table
-from training.evaluate.filming import filmed
 from training.evaluate.pixel_emotion import fit_pixel_judge
+from training.evaluate.rendered_clips import rendered_clip
 from training.evaluate.subjects import System, load_subjects, with_neutral_voice
 from training.evaluate.table import Table, write_tables
 from training.evaluate.videos import VideosConfig
@@ -190,7 +190,7 @@ def level_two(config: EvaluateConfig, system: System) -> Table:
     cross = list(level2.cross_reenactments(face, sessions, seed, config.pairs))
     subjects = load_subjects(corpus, system.denoiser.config.audio_encoder, config.clips)
     neutral = with_neutral_voice(subjects, config.few)
-    cast = [filmed(subject, seed) for subject in neutral]
+    cast = [rendered_clip(subject, seed) for subject in neutral]
     held_out = load_synthetic_clips(corpus, "val") + load_synthetic_clips(corpus, "test")
     named = fit_pixel_judge(probe, seed, load_synthetic_clips(corpus, "train"), held_out, judge.disturbed)
     rows = [

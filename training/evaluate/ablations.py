@@ -29,7 +29,7 @@ FAULT_AFTER = (10, 70)
 
 def spread_text(values: list[float]) -> str:
     """Mean and half range over seeds."""
-    mean, half = metrics.spread(values)
+    mean, half = metrics.mean_and_half_range(values)
     return f"{number(mean)} +- {number(half)}"
 
 

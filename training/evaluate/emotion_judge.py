@@ -52,20 +52,20 @@ class EmotionJudge:
 
     def name(self, rig: Tensor) -> str:
         """The emotion a rig track (T, 16) shows."""
-        return EMOTIONS[int(self.discriminant.predict(summary(rig).numpy()[None])[0])]
+        return EMOTIONS[int(self.discriminant.predict(track_summary(rig).numpy()[None])[0])]
 
     def log_odds(self, rig: Tensor, emotion: str) -> float:
         """How much likelier ``emotion`` is than the likeliest other, as a logarithm: not limited as a share is."""
-        scores, e = self.discriminant.decision_function(summary(rig).numpy()[None])[0], EMOTIONS.index(emotion)
+        scores, e = self.discriminant.decision_function(track_summary(rig).numpy()[None])[0], EMOTIONS.index(emotion)
         return float(scores[e] - np.max(np.delete(scores, e)))
 
     def strength(self, rig: Tensor, emotion: str) -> float:
         """Projection of the track on the emotion's direction; 1 is ground truth's mean reach."""
         e = EMOTIONS.index(emotion)
-        return float((summary(rig) - self.neutral) @ self.directions[e] / self.reach[e])
+        return float((track_summary(rig) - self.neutral) @ self.directions[e] / self.reach[e])
 
 
-def summary(rig: Tensor) -> Tensor:
+def track_summary(rig: Tensor) -> Tensor:
     """What the judge sees of a rig track (T, 16): medians, which blinks and bursts of speech leave alone."""
     return rig[:, list(UPPER)].median(0).values
 
@@ -94,7 +94,7 @@ def fit_judge(train: list[SyntheticClip], held_out: list[SyntheticClip], seed: i
     generator = torch.Generator().manual_seed(seed)
     disturbed = torch.stack([_disturbed(clip.rig, generator) for clip in held_out if is_clear(clip)])
     weak = [clip for clip in held_out if clip.emotion != "neutral" and near(clip, INTENSITIES[0])]
-    named = [EMOTIONS[int(judge.predict(summary(clip.rig).numpy()[None])[0])] == clip.emotion for clip in weak]
+    named = [EMOTIONS[int(judge.predict(track_summary(clip.rig).numpy()[None])[0])] == clip.emotion for clip in weak]
     fitted = EmotionJudge(
         discriminant=judge,
         directions=away / reach[:, None],
@@ -134,11 +134,11 @@ def _examples(clips: list[SyntheticClip], wanted: Callable[[SyntheticClip], bool
     if not chosen:
         raise UserError(f"None of {len(clips)} clips shows an emotion clearly, which the judge needs; make more clips.")
     labels = np.array([EMOTIONS.index(clip.emotion) for clip in chosen])
-    return torch.stack([summary(clip.rig) for clip in chosen]), labels
+    return torch.stack([track_summary(clip.rig) for clip in chosen]), labels
 
 
 def _disturbed(rig: Tensor, generator: torch.Generator) -> Tensor:
     """A track as a generator might give it: 15 % weaker or stronger, noisy, shifted a little as a whole."""
     gain = 1.0 + 0.15 * (2.0 * torch.rand(1, generator=generator) - 1.0)
     shift = 0.05 * torch.randn(rig.shape[1], generator=generator)
-    return summary(rig * gain + shift + 0.05 * torch.randn(rig.shape, generator=generator))
+    return track_summary(rig * gain + shift + 0.05 * torch.randn(rig.shape, generator=generator))

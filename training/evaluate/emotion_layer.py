@@ -24,13 +24,13 @@ def emotion_layer_table(system: System, subjects: list[Subject], judge: EmotionJ
     lips = float(np.mean([lip_correlation(*pair) for pair in zip(subjects, quiet, strict=True)]))
     rows = [Row("off: lip-aperture correlation", number(lips))]
     for by in EmotionBy:
-        seen, named, heard = [], [], []
-        for (i, name), felt in own.items():
-            motion = _shown(by, name, quiet[i], felt)
+        seen, named, correlations = [], [], []
+        for (i, name), emotional in own.items():
+            motion = _shown(by, name, quiet[i], emotional)
             seen.append(displacement(motion, quiet[i]))
             named.append(judge.name(rig_of(subjects[i], motion)) == name)
-            heard.append(lip_correlation(subjects[i], motion))
-        loss = lips - float(np.mean(heard))
+            correlations.append(lip_correlation(subjects[i], motion))
+        loss = lips - float(np.mean(correlations))
         rows += [
             Row(f"{by.value}: displacement of brows, lids and lip corners", number(float(np.mean(seen)))),
             Row(f"{by.value}: emotion accuracy of the judge (chance 0.125)", number(float(np.mean(named)))),
@@ -46,7 +46,7 @@ def displacement(motion: Motion, quiet: Motion) -> float:
     return float(moved.flatten(1).norm(dim=-1).mean())
 
 
-def _shown(by: EmotionBy, name: str, quiet: Motion, felt: Motion) -> Motion:
+def _shown(by: EmotionBy, name: str, quiet: Motion, emotional: Motion) -> Motion:
     """One choice, from the motion of the voice alone and the one with the model's emotion."""
     curve = EmotionCurve.constant(name, 1.0, len(quiet), quiet.fps)
-    return joined(list(sample_with_emotion(lambda own: [quiet if own is None else felt], curve, by, has_own=True)))
+    return joined(list(sample_with_emotion(lambda own: [quiet if own is None else emotional], curve, by, has_own=True)))

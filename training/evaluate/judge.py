@@ -17,9 +17,17 @@ from playmate_core.motion.pose import still
 from playmate_core.values import EMOTIONS
 from training.data import Sessions
 from training.evaluate import motion_metrics as metrics
-from training.evaluate.filming import BATCH, Filmed, drawn, film, film_still, seen_rest, speak
-from training.evaluate.level2 import draw, read
+from training.evaluate.level2 import read, redraw
 from training.evaluate.pixel_emotion import PixelJudge, spaced
+from training.evaluate.rendered_clips import (
+    BATCH,
+    RenderedClip,
+    generated_frames,
+    render_clip,
+    render_still,
+    seen_rest,
+    speak,
+)
 from training.evaluate.subjects import System
 from training.evaluate.table import Row, number
 from training.pairs import images
@@ -44,14 +52,14 @@ def aperture_of(probe: Reader, identity_seed: int, batches: Iterable[Tensor]) ->
 
 
 @torch.inference_mode()
-def lip_rows(system: System, face: FaceModel, probe: Reader, cast: list[Filmed]) -> list[Row]:
+def lip_rows(system: System, face: FaceModel, probe: Reader, cast: list[RenderedClip]) -> list[Row]:
     """Lip sync read from pixels: ours, the true renderings (ceiling), and our frames against another clip's lips."""
     ours, true, wrong = [], [], []
     tracks = []
     for one in cast:
         motion = speak(system, face, one, None)[:FRAMES]
-        tracks.append(aperture_of(probe, one.person, drawn(face, one, motion)))
-        real = film(one.subject.clip, one.seed, range(min(FRAMES, len(one.subject.clip))))
+        tracks.append(aperture_of(probe, one.person, generated_frames(face, one, motion)))
+        real = render_clip(one.subject.clip, one.seed, range(min(FRAMES, len(one.subject.clip))))
         true.append(metrics.correlation(aperture_of(probe, one.person, real.split(BATCH)), one.subject.aperture))
     for index, track in enumerate(tracks):
         ours.append(metrics.correlation(track, cast[index].subject.aperture[: len(track)]))
@@ -62,7 +70,7 @@ def lip_rows(system: System, face: FaceModel, probe: Reader, cast: list[Filmed])
 
 
 @torch.inference_mode()
-def emotion_rows(system: System, face: FaceModel, named: PixelJudge, cast: list[Filmed]) -> list[Row]:
+def emotion_rows(system: System, face: FaceModel, named: PixelJudge, cast: list[RenderedClip]) -> list[Row]:
     """Eight emotions on neutral voices, read from pixels; the still portrait shows its one face eight times."""
     right, unmoved = [], []
     for one in cast:
@@ -72,7 +80,7 @@ def emotion_rows(system: System, face: FaceModel, named: PixelJudge, cast: list[
             motion = speak(system, face, one, emotion)
             looks = spaced(len(motion))
             shown = motion[looks.start : looks.stop : looks.step]
-            right.append(named.name(torch.cat(list(drawn(face, one, shown))), rest) == emotion)
+            right.append(named.name(torch.cat(list(generated_frames(face, one, shown))), rest) == emotion)
             unmoved.append(told == emotion)
     value, control = float(np.mean(right)), number(float(np.mean(unmoved)))
     ceiling = number(named.on_truth)
@@ -80,7 +88,9 @@ def emotion_rows(system: System, face: FaceModel, named: PixelJudge, cast: list[
 
 
 @torch.inference_mode()
-def pose_rows(system: System, face: FaceModel, probe: Reader, sessions: Sessions, cast: list[Filmed]) -> list[Row]:
+def pose_rows(
+    system: System, face: FaceModel, probe: Reader, sessions: Sessions, cast: list[RenderedClip]
+) -> list[Row]:
     """Requested angles read back, with the probe's own error on true frames beside; and how still a still head is."""
     errors, own = [], []
     limit = torch.tensor(ASKED)
@@ -90,16 +100,16 @@ def pose_rows(system: System, face: FaceModel, probe: Reader, sessions: Sessions
         own.append((probe(frames).rotation - session.rotation).abs())
         asked = session.rotation.clamp(-limit, limit)
         seen = read(face, frames[:1].expand(len(session), -1, -1, -1))
-        errors.append((probe(draw(face, frames[:1], seen, replace(seen, rotation=asked))).rotation - asked).abs())
+        errors.append((probe(redraw(face, frames[:1], seen, replace(seen, rotation=asked))).rotation - asked).abs())
     mean, ceiling = torch.cat(errors).mean(0), float(torch.cat(own).mean())
     total = float(mean.mean())
     wander, true_wander = [], []
     for one in cast:
         motion = speak(system, face, one, None)[:FRAMES]
         held = motion.with_pose(still(seen_rest(face, one)[1].pose, len(motion), motion.fps))
-        seen_angles = torch.cat([probe(batch).rotation for batch in drawn(face, one, held)])
+        seen_angles = torch.cat([probe(batch).rotation for batch in generated_frames(face, one, held)])
         wander.append(float(seen_angles.std(0).mean()))
-        true_wander.append(float(probe(film_still(one, range(0, len(motion), STILL_EVERY))).rotation.std(0).mean()))
+        true_wander.append(float(probe(render_still(one, range(0, len(motion), STILL_EVERY))).rotation.std(0).mean()))
     moved = float(np.mean(wander))
     parts = " / ".join(number(float(value), 2) for value in mean)
     return [
@@ -116,7 +126,7 @@ def pose_rows(system: System, face: FaceModel, probe: Reader, sessions: Sessions
 
 
 @torch.inference_mode()
-def identity_rows(system: System, face: FaceModel, probe: Reader, cast: list[Filmed]) -> list[Row]:
+def identity_rows(system: System, face: FaceModel, probe: Reader, cast: list[RenderedClip]) -> list[Row]:
     """Likeness of drawn frames to their own portrait, against every other; no row for fewer than two people."""
     if len({one.person for one in cast}) < 2:
         return []
@@ -124,7 +134,7 @@ def identity_rows(system: System, face: FaceModel, probe: Reader, cast: list[Fil
     own, others = [], []
     for index, one in enumerate(cast):
         motion = speak(system, face, one, None)[:BATCH]
-        likeness = probe(next(drawn(face, one, motion))).identity @ portraits.T
+        likeness = probe(next(generated_frames(face, one, motion))).identity @ portraits.T
         own.append(float(likeness[:, index].mean()))
         strangers = [k for k, other in enumerate(cast) if other.person != one.person]
         others.append(float(likeness[:, strangers].mean(0).max()))

@@ -9,7 +9,7 @@ import torch
 from playmate_core.face import FaceModel
 from training.data import Sessions
 from training.evaluate.ablations import spread_text
-from training.evaluate.level2 import draw, far_pairs, read
+from training.evaluate.level2 import far_pairs, read, redraw
 from training.evaluate.motion_metrics import ratio
 from training.evaluate.table import Row
 from training.pairs import images
@@ -45,7 +45,7 @@ def leakage(face: FaceModel, probe: Reader, sessions: Sessions, seed: int) -> Le
             source = images([(sessions[index], i)])
             seen, other = read(face, source), read(face, images([(sessions[index], j)]))
             posed, acted = replace(other, expression=seen.expression), replace(seen, expression=other.expression)
-            same, by_pose, by_face = (probe(draw(face, source, seen, motion)) for motion in (seen, posed, acted))
+            same, by_pose, by_face = (probe(redraw(face, source, seen, motion)) for motion in (seen, posed, acted))
             rig_by_pose += float((by_pose.rig - same.rig).norm())
             rig_by_face += float((by_face.rig - same.rig).norm())
             turn_by_pose += float((by_pose.rotation - same.rotation).norm())

@@ -57,7 +57,7 @@ def read(face: FaceModel, image: Tensor) -> FaceReading:
     return face.read(resized(image, face.config.reading_size))
 
 
-def draw(face: FaceModel, image: Tensor, seen: FaceReading, motion: FaceReading) -> Tensor:
+def redraw(face: FaceModel, image: Tensor, seen: FaceReading, motion: FaceReading) -> Tensor:
     """The person of ``image`` with another reading's motion (Eq. 1, absolute) -> (B, 3, 2s, 2s)."""
     x_s = place(seen.keypoints, seen.rotation, seen.expression, seen.translation, seen.scale)
     x_d = place(seen.keypoints, motion.rotation, motion.expression, motion.translation, motion.scale)
@@ -80,7 +80,7 @@ def self_reenactments(face: FaceModel, sessions: Sessions, pairs: int) -> Iterat
         session = sessions[index]
         for i, j in far_pairs(session, session, pairs, index):
             source, driving = images([(session, i)]), images([(session, j)])
-            drawn = draw(face, source, read(face, source), read(face, driving))
+            drawn = redraw(face, source, read(face, source), read(face, driving))
             answer = resized(driving, drawn.shape[-1])
             yield Redrawing(resized(source, drawn.shape[-1])[0], answer[0], drawn[0], answer[0])
 
@@ -92,7 +92,7 @@ def cross_reenactments(face: FaceModel, sessions: Sessions, seed: int, pairs: in
         one, other = sessions[index], sessions[(index + 1) % len(sessions)]
         for i, j in far_pairs(one, other, pairs, index):
             source, driving = images([(one, i)]), images([(other, j)])
-            drawn = draw(face, source, read(face, source), read(face, driving))
+            drawn = redraw(face, source, read(face, source), read(face, driving))
             side = drawn.shape[-1]
             answer = rendered_answer(one, session_scene(seed, one.identity_seed), other, j, side)
             yield Redrawing(resized(source, side)[0], resized(driving, side)[0], drawn[0], answer)

@@ -78,6 +78,6 @@ def ratio(value: float, reference: float) -> float:
     return value / reference if abs(reference) > 1e-12 else float("nan")
 
 
-def spread(values: list[float]) -> tuple[float, float]:
+def mean_and_half_range(values: list[float]) -> tuple[float, float]:
     """Mean and half range over seeds."""
     return float(np.mean(values)), float((np.max(values) - np.min(values)) / 2.0)

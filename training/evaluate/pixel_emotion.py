@@ -17,8 +17,8 @@ from torch import Tensor
 
 from playmate_core.values import EMOTIONS
 from training.data import SyntheticClip
-from training.evaluate.emotion_judge import is_clear, summary
-from training.evaluate.filming import film, film_at_rest
+from training.evaluate.emotion_judge import is_clear, track_summary
+from training.evaluate.rendered_clips import render_at_rest, render_clip
 from training.evaluate.table import Row, number
 from training.probe import Reader
 
@@ -57,7 +57,7 @@ class PixelJudge:
 @torch.inference_mode()
 def read_back(probe: Reader, pictures: Tensor, rest: Tensor) -> Tensor:
     """What the judge sees of a clip: how far the medians of the rig that the probe reads lie from the face at rest."""
-    return summary(probe(pictures).rig) - summary(probe(rest).rig)
+    return track_summary(probe(pictures).rig) - track_summary(probe(rest).rig)
 
 
 def fit_pixel_judge(
@@ -72,14 +72,16 @@ def fit_pixel_judge(
 
     fitted = [clip for clip in train if is_clear(clip)][:FITTED]
     marked = [clip for clip in held_out if is_clear(clip)][:MARKED]
-    at_rest = {clip.identity_seed: film_at_rest(clip.identity_seed, seed) for clip in [*fitted, *marked]}
-    seen = np.stack([read_back(probe, film(c, seed, spaced(len(c))), at_rest[c.identity_seed]).numpy() for c in fitted])
+    at_rest = {clip.identity_seed: render_at_rest(clip.identity_seed, seed) for clip in [*fitted, *marked]}
+    seen = np.stack(
+        [read_back(probe, render_clip(c, seed, spaced(len(c))), at_rest[c.identity_seed]).numpy() for c in fitted]
+    )
     judge = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")
     judge.fit(seen, [EMOTIONS.index(clip.emotion) for clip in fitted])
     plain: list[bool] = []
     blurred: list[bool] = []
     for clip in marked:
-        pictures = film(clip, seed, spaced(len(clip)))
+        pictures = render_clip(clip, seed, spaced(len(clip)))
         for hits, shown in ((plain, pictures), (blurred, disturbed(pictures))):
             seen_now = read_back(probe, shown, at_rest[clip.identity_seed])
             hits.append(EMOTIONS[int(judge.predict(seen_now.numpy()[None])[0])] == clip.emotion)

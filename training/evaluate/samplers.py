@@ -59,7 +59,7 @@ def held_out_windows(denoiser: MotionDenoiser, clips: list[SyntheticClip], seed:
     return WindowContext(**{name: torch.cat([value, value]) for name, value in vars(once).items()})
 
 
-def std_of(motion: Tensor, denoiser: MotionDenoiser) -> Tensor:
+def channel_std(motion: Tensor, denoiser: MotionDenoiser) -> Tensor:
     """Deviation of every live channel over frames and windows, windows' own means left in: (C,)."""
     live = torch.cat([denoiser.statistics.live, torch.ones(MOTION_CHANNELS - EXPRESSION_CHANNELS, dtype=torch.bool)])
     return motion[..., live].flatten(0, 1).std(0)
@@ -78,8 +78,8 @@ def sampler_rows(
     context = held_out_windows(denoiser, clips)
     oracle = sampled(denoiser, context, options, 0, sampler="ddpm", steps=oracle_steps, spacing="uniform")
     fast = sampled(denoiser, context, options, 1)
-    true, made = std_of(oracle, denoiser), std_of(fast, denoiser)
-    first, second = (std_of(half, denoiser) for half in oracle.chunk(2))
+    true, made = channel_std(oracle, denoiser), channel_std(fast, denoiser)
+    first, second = (channel_std(half, denoiser) for half in oracle.chunk(2))
     mean, off = float((made / true).mean()), float((made / true - 1.0).abs().mean())
     floor = float((first / second - 1.0).abs().mean())
     lips = lip_amplitude(fast, denoiser) / lip_amplitude(oracle, denoiser)

@@ -25,8 +25,8 @@ from training.config import parse
 from training.corpus import CorpusConfig, make_corpus
 from training.data import Sessions
 from training.evaluate import judge
-from training.evaluate.filming import Filmed, filmed
 from training.evaluate.pixel_emotion import PixelJudge, fit_pixel_judge
+from training.evaluate.rendered_clips import RenderedClip, rendered_clip
 from training.evaluate.subjects import Subject, System
 from training.evaluate.table import Row, Table, write_tables
 from training.experiments.chain_videos import READ, SHARD, TRUTH, Videos, make_corpora
@@ -157,16 +157,16 @@ def _control(row: Row, name: str) -> Row:
     return replace(row, name=f"{row.name}, control: {name}", asked="", met=None)
 
 
-def unseen(config: ChainConfig) -> list[Filmed]:
+def unseen(config: ChainConfig) -> list[RenderedClip]:
     """Speaking test clips with neutral voices, one for each person, in their scenes."""
     listener = make_encoder("logmel")
-    cast: dict[int, Filmed] = {}
+    cast: dict[int, RenderedClip] = {}
     index = 0
     while len(cast) < config.people:
         clip = make_clip(config.seed * 1_000_003 + index, "test", (4.0, 5.0), config.speech)
         index += 1
         if clip.text and clip.prosody == "neutral" and clip.identity_seed not in cast:
-            cast[clip.identity_seed] = filmed(Subject(clip, listener.listen(clip.waveform, 16000)), config.seed)
+            cast[clip.identity_seed] = rendered_clip(Subject(clip, listener.listen(clip.waveform, 16000)), config.seed)
         if index > 100 * config.people:
             raise UserError(f"--people is {config.people}, expected no more than the test split has; give fewer.")
     return list(cast.values())

@@ -45,7 +45,9 @@ class PairsStage:
         self.seen = seen or DataCard()
         self.given = copy.deepcopy(model.motion).eval().requires_grad_(False)
         self.eye = feature_net(config.perceptual, config.perceptual_weights, model)
-        self.judge = PatchDiscriminator()
+        with torch.random.fork_rng(devices=[]):  # the same start in every process, whatever each has drawn before
+            torch.manual_seed(config.seed)
+            self.judge = PatchDiscriminator()
         for part in (model.appearance, model.motion, model.warping, model.generator):
             part.requires_grad_(True)
 

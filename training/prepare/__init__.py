@@ -48,7 +48,7 @@ def prepare(config: PrepareConfig, make_detector: MakeDetector | None = None) ->
     labels = Path(config.labels) if config.labels else None
     entries = read_layout(config.layout, Path(config.source), labels, config.license)
     plan = make_plan(config, make_detector)
-    _settle(config, out)
+    _record_config(config, out)
     remove_stale(out)
     items = [Item(entry, reason=entry.problem) for entry in entries]
     clips = judge(_done(config, plan, items), Store(plan.store), plan.limits)
@@ -73,21 +73,21 @@ def _done(config: PrepareConfig, plan: Plan, items: Sequence[Item]) -> list[Item
     return done
 
 
-def _settle(config: PrepareConfig, out: Path) -> None:
+def _record_config(config: PrepareConfig, out: Path) -> None:
     """Write the resolved config into ``out``; refuse a folder that holds another corpus."""
     path = out / "config.json"
-    told = asdict(config)
+    values = asdict(config)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        before = json.loads(path.read_text()) if path.exists() else told
+        before = json.loads(path.read_text()) if path.exists() else values
     except (OSError, ValueError) as problem:
         raise UserError(f"Cannot use {out} for a corpus ({problem}); give another --out.") from problem
     for name in ("source", "layout"):
-        if before.get(name) != told[name]:
+        if before.get(name) != values[name]:
             raise UserError(
-                f"{out} holds a corpus of the {name} {before.get(name)!r}, not {told[name]!r}; give another --out."
+                f"{out} holds a corpus of the {name} {before.get(name)!r}, not {values[name]!r}; give another --out."
             )
-    write_atomically(path, json.dumps(told, indent=1).encode())
+    write_atomically(path, json.dumps(values, indent=1).encode())
 
 
 def _card(config: PrepareConfig, summary: Summary, placed: Mapping[str, Placed]) -> dict[str, object]:

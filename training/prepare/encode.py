@@ -44,10 +44,10 @@ class Encode:
         voice = shifted_voice(self.root, item, int(item.scores["sync_off"]))
         files = {"flac": flac(voice)}
         if self.pixels:
-            files["mp4"] = self._film(item)
+            files["mp4"] = self._video(item)
         return [Result(files=files)]
 
-    def _film(self, item: Item) -> bytes:
+    def _video(self, item: Item) -> bytes:
         """The crop at 25 frames a second, every frame coded by itself."""
         import av
 
@@ -70,9 +70,9 @@ class Encode:
         """The nearest frame for each of the 25 in a second."""
         affine = crop_to_image(Square(*item.facts["crop"]), self.pixels)
         wanted = torch.arange(item.frames, dtype=torch.float64) / FPS
-        film = self.root / item.entry.video
+        video = self.root / item.entry.video
         times, crops = [], []
-        for frame in frames_between(film, item.begin, item.end, item.facts["fps"]):
+        for frame in frames_between(video, item.begin, item.end, item.facts["fps"]):
             times.append(frame.time)
             crops.append(to_bytes(cut(torch.from_numpy(frame.picture), affine, self.pixels, "edge")))
         between = frames_at_times(torch.tensor(times), wanted)

@@ -44,7 +44,7 @@ def face_model(path: str, device: str) -> FaceModel:
 
 
 @dataclass
-class Look:
+class CropStatistics:
     """Running statistics of the crops: sharpness of the face, and the longest time without change."""
 
     blur: list[float] = field(default_factory=list)
@@ -82,8 +82,8 @@ class ReadMotion:
     def run(self, item: Item, store: Store) -> list[Result]:
         face = face_model(self.face, self.device)
         track = load_file(store.file(item.keys["track"], "safetensors"))
-        look = Look()
-        motion, keypoints = read_crops(face, self._crops(item, face.config.reading_size, look), FPS, _BATCH)
+        statistics = CropStatistics()
+        motion, keypoints = read_crops(face, self._crops(item, face.config.reading_size, statistics), FPS, _BATCH)
         seen = track["seen"].bool()
         if len(motion) != len(seen):
             raise UserError(f"{item.entry.video} was decoded to {len(motion)} frames now and {len(seen)} before.")
@@ -95,17 +95,17 @@ class ReadMotion:
         at_25 = interpolate_motion(native, between, FPS)
         valid = seen[between.first] & (seen[between.second] | (between.weight == 0))
         scores = motion_scores(native, track["times"])
-        scores |= {"blur": float(np.median(look.blur)), "frozen": look.longest_still / item.facts["fps"]}
+        scores |= {"blur": float(np.median(statistics.blur)), "frozen": statistics.longest_still / item.facts["fps"]}
         if not all(bool(part.isfinite().all()) for part in (at_25.expression, at_25.pose.rotation, keypoints)):
             return [Result(reason="unstable_motion", detail="M gave numbers that are not finite")]
         tensors = stored_tensors(at_25, keypoints[seen].median(0).values, valid)
         return [Result(scores={n: round(v, 4) for n, v in scores.items()}, files={"safetensors": save(tensors)})]
 
-    def _crops(self, item: Item, size: int, look: Look) -> Iterator[Tensor]:
+    def _crops(self, item: Item, size: int, statistics: CropStatistics) -> Iterator[Tensor]:
         affine = crop_to_image(Square(*item.facts["crop"]), size)
         for frame in frames_between(self.root / item.entry.video, item.begin, item.end, item.facts["fps"]):
             crop = shrink(cut(from_bytes(frame.picture), affine, size, "edge"), size)
-            look.note(crop)
+            statistics.note(crop)
             yield crop
 
 

@@ -58,8 +58,8 @@ def members_of(clip: Judged, store: Store) -> dict[str, Path]:
     """The files of a clip in the store, by what follows its name."""
     item = clip.item
     found = {MOTION: store.file(item.keys["motion"], "safetensors"), SOUND: store.file(item.keys["encode"], SOUND)}
-    film = store.file(item.keys["encode"], VIDEO)
-    return {**found, VIDEO: film} if film.is_file() else found
+    video = store.file(item.keys["encode"], VIDEO)
+    return {**found, VIDEO: video} if video.is_file() else found
 
 
 def label(clip: Judged) -> dict[str, Any]:

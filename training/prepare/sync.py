@@ -26,7 +26,7 @@ from .store import Result, Store
 from .syncnet import SyncNet, load_syncnet, offset_by_syncnet
 
 #: Frames searched either way, as SyncNet's authors do.
-REACH = 15
+MAX_LAG = 15
 _BAND = (300.0, 3000.0)
 #: The loudness exponent: between the power, which bursts rule, and its logarithm, which room noise rules.
 _EXPONENT = 0.25
@@ -42,7 +42,7 @@ class Offset:
     confidence: float
 
 
-def lip_opening(expression: Tensor) -> NDArray[np.float64]:
+def lip_drop(expression: Tensor) -> NDArray[np.float64]:
     """How far the lower lip lies below the upper, up to a constant: offsets (N, 21, 3) -> (N,)."""
     return (expression[:, LOWER_LIP, 1] - expression[:, UPPER_LIP, 1]).double().numpy()
 
@@ -61,7 +61,7 @@ def voice_envelope(voice: NDArray[np.float32], frames: int) -> NDArray[np.float6
 def offset_by_envelope(opening: NDArray[np.float64], envelope: NDArray[np.float64]) -> Offset:
     """The shift at which two tracks of one length agree best; confidence: that correlation less the median one."""
     n = len(opening)
-    reach = min(REACH, n // 3)
+    reach = min(MAX_LAG, n // 3)
     shifts = range(-reach, reach + 1)
     values = np.array(
         [_correlation(opening[max(-s, 0) : n - max(s, 0)], envelope[max(s, 0) : n + min(s, 0)]) for s in shifts]
@@ -106,7 +106,7 @@ class Sync:
             found = self._by_syncnet(item, shift=0)
             rest = self._by_syncnet(item, found.frames)
             return [_result(found, rest, "sync_c", BY_SYNCNET)]
-        opening = lip_opening(motion["expression"])
+        opening = lip_drop(motion["expression"])
         found = offset_by_envelope(opening, voice_envelope(self._voice(item, 0), frames))
         rest = offset_by_envelope(opening, voice_envelope(self._voice(item, found.frames), frames))
         return [_result(found, rest, "sync_e", BY_ENVELOPE)]

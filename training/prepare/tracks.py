@@ -15,7 +15,7 @@ from torch import Tensor
 from playmate_core.detection.crop import DRIVING_CROP, Square
 from playmate_core.detection.detect import Pick, detector, fills
 from playmate_core.detection.detectors import Detector, Face, available
-from playmate_core.detection.tiling import looking_near, searching
+from playmate_core.detection.tiling import full_search, local_search
 from playmate_core.detection.tracking import FaceTrack, GapLimits, follow, gaps
 from playmate_core.errors import UserError
 from playmate_core.media.images import Bytes
@@ -48,10 +48,10 @@ class Watched:
         return self._counted(self.inner(image))
 
     def search(self, image: Tensor) -> tuple[Face, ...]:
-        return self._counted(searching(self.inner)(image))
+        return self._counted(full_search(self.inner)(image))
 
     def near(self, image: Tensor, face: Face) -> tuple[Face, ...]:
-        return tuple(looking_near(self.inner)(image, face))
+        return tuple(local_search(self.inner)(image, face))
 
     def _counted(self, faces: tuple[Face, ...]) -> tuple[Face, ...]:
         largest = max((face.area for face in faces), default=0.0)
@@ -73,7 +73,7 @@ def choose_detector(name: str) -> str:
         if not ready:
             raise UserError(
                 "No face detector works here; install mediapipe or insightface with its model, or give --detector whole"
-                " for films that are face crops already."
+                " for videos that are face crops already."
             )
         name = ready[0]
     detector(name)
@@ -101,7 +101,7 @@ class Track:
             frames = sum(1 for _ in pictures)
             return [_whole(item, times, torch.ones(frames, dtype=torch.bool))]
         watched = Watched(_made(self.make))
-        pick = which_face(item.entry, item.facts["width"], item.facts["height"])
+        pick = annotated_face(item.entry, item.facts["width"], item.facts["height"])
         try:
             track = follow(pictures, watched, pick, ANY_GAPS)
         except UserError as problem:
@@ -130,7 +130,7 @@ class Track:
         return _tracked(times, track.seen, scores, box)
 
 
-def which_face(entry: Entry, width: int, height: int) -> Pick | None:
+def annotated_face(entry: Entry, width: int, height: int) -> Pick | None:
     """The face a corpus means, in the pixels of a video of this size; None where it does not say."""
     if entry.near is not None:
         return Pick(point=(entry.near[0] * width, entry.near[1] * height))

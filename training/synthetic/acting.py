@@ -17,7 +17,7 @@ from .rig import RIG
 from .speech import Manner
 from .visemes import MOUTH, TRACK_RATE, Mouth
 
-Track = NDArray[np.float64]
+RigTrack = NDArray[np.float64]
 #: Lowest and highest value of each rig parameter.
 LOW = np.array(
     [{"lid_left": -0.5, "lid_right": -0.5}.get(n, 0.0 if n in (*MOUTH, "brow_low", "nose") else -1.0) for n in RIG]
@@ -26,7 +26,7 @@ LOW[RIG.index("wide")] = -1.0
 HIGH = np.ones(len(RIG))
 
 #: What each emotion adds to the face at intensity 1, far from every other and from what speech does.
-EXPRESSIONS: dict[str, dict[str, float]] = {
+EMOTION_RIGS: dict[str, dict[str, float]] = {
     "angry": {"brow_low": 0.9, "brow_inner": -0.5, "lids": -0.2, "press": 0.15, "smile": -0.35, "nose": 0.25},
     "disgusted": {"nose": 0.95, "upper": 0.35, "smile": -0.3, "brow_low": 0.4, "lids": 0.3, "wide": -0.1},
     "contempt": {"smile_right": 0.8, "smile_left": -0.1, "asymmetry": 0.7, "lids": 0.25, "brow_outer": 0.15},
@@ -59,16 +59,16 @@ _REFRACTORY = 0.5
 def pattern(emotion: str) -> NDArray[np.float64]:
     """The fixed offset (16,) of an emotion at intensity 1; zero for neutral."""
     offset = np.zeros(len(RIG))
-    for name, value in EXPRESSIONS[emotion].items():
+    for name, value in EMOTION_RIGS[emotion].items():
         for single in _BOTH.get(name, (name,)):
             offset[RIG.index(single)] = value
     return offset
 
 
-assert tuple(EXPRESSIONS) == EMOTIONS, "every emotion of the core has a face here, in the core's order"
+assert tuple(EMOTION_RIGS) == EMOTIONS, "every emotion of the core has a face here, in the core's order"
 
 
-def smooth_process(rng: Generator, count: int, correlation_seconds: float, channels: int = 1) -> Track:
+def smooth_process(rng: Generator, count: int, correlation_seconds: float, channels: int = 1) -> RigTrack:
     """Stationary noise of unit deviation through a two-pole low pass -> (count, channels).
 
     A head is a mass that muscles push: its velocity has no jumps. The autocorrelation (1 + |t|/c) exp(-|t|/c) falls
@@ -82,7 +82,7 @@ def smooth_process(rng: Generator, count: int, correlation_seconds: float, chann
     return np.stack([np.convolve(noise[:, c], kernel, mode="valid") for c in range(channels)], -1)
 
 
-def blinks(rng: Generator, count: int, rate: float) -> Track:
+def blinks(rng: Generator, count: int, rate: float) -> RigTrack:
     """Lid closure (count,) of Poisson blinks, ``rate`` a second, at least half a second apart."""
     closed = np.zeros(count + len(_BLINK))
     now = rng.exponential(1.0 / rate)
@@ -99,17 +99,17 @@ def blink_rate(identity: Identity) -> float:
 
 def face_track(
     rng: Generator, identity: Identity, mouth: Mouth, stresses: Sequence[float], emotion: str, intensity: float
-) -> Track:
+) -> RigTrack:
     """The whole rig (N, 16): speech, plus the emotion under a slow envelope, plus blinks, gaze and small motion."""
     count = len(mouth.closure)
     rig = np.zeros((count, len(RIG)))
     for column, name in enumerate(MOUTH):
         rig[:, RIG.index(name)] = mouth.targets[:, column]
     envelope = 0.92 + 0.06 * np.tanh(smooth_process(rng, count, 1.0)[:, 0])
-    felt = intensity * envelope[:, None] * pattern(emotion)
+    emotional = intensity * envelope[:, None] * pattern(emotion)
     for name in ("jaw", "upper"):  # lips that must meet do so in every mood
-        felt[:, RIG.index(name)] *= 1.0 - mouth.closure
-    rig += felt
+        emotional[:, RIG.index(name)] *= 1.0 - mouth.closure
+    rig += emotional
     for name, deviation in _MICRO.items():
         rig[:, RIG.index(name)] += deviation * smooth_process(rng, count, 0.5)[:, 0]
     raised = _bumps(count, [s for s in stresses if rng.random() < 0.3], 0.12)
@@ -125,7 +125,7 @@ def face_track(
 class Carriage:
     """How the head moves in one clip: ``track`` (N, 6) pitch, yaw, roll (degrees), t_x, t_y, log s; and its kind."""
 
-    track: Track
+    track: RigTrack
     style: str  # "calm", "static" or "shaking"
 
 
@@ -152,7 +152,7 @@ def head_track(rng: Generator, identity: Identity, count: int, stresses: Sequenc
     return Carriage(rest + moves * deviation, style)
 
 
-def _bumps(count: int, times: Sequence[float], width: float) -> Track:
+def _bumps(count: int, times: Sequence[float], width: float) -> RigTrack:
     """Sum of unit Gaussians of ``width`` seconds at ``times`` -> (count,)."""
     clock = (np.arange(count) + 0.5) / TRACK_RATE
     total = np.zeros(count)

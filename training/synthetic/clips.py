@@ -18,7 +18,7 @@ from .acting import MANNERS, face_track, head_track
 from .identity import Identity, canonical_keypoints, make_identity
 from .rig import BASIS, expression_from_rig
 from .sentences import make_sentence
-from .speech import VOICES, Manner, Phone, SyntheticSpeech, say
+from .speech import VOICES, Manner, Phone, SyntheticSpeech, synthesise_speech
 from .visemes import TRACK_RATE, is_bilabial, mouth_track
 
 #: First identity seed of each split, and how many people its clips show.
@@ -26,7 +26,7 @@ SPLITS = {"train": (0, 400), "val": (1_000_000, 40), "test": (2_000_000, 40)}
 _SPLIT_SALT = {name: index for index, name in enumerate(SPLITS)}
 SAMPLES_PER_FRAME = int(SAMPLE_RATE / FPS)
 _TICKS_PER_FRAME = int(TRACK_RATE / FPS)
-LEVELS = (1 / 3, 2 / 3, 1.0)
+INTENSITIES = (1 / 3, 2 / 3, 1.0)
 #: What a model trained on such clips may be used for, and what it may say of them.
 LICENSE = "Apache-2.0"
 DESCRIPTION = "synthetic talking heads and espeak-ng speech, made by `python -m training corpus`; no recorded person"
@@ -69,7 +69,7 @@ def make_clip(
     first, people = SPLITS[split]
     identity = make_identity(first + int(rng.integers(people)))
     emotion = EMOTIONS[seed % len(EMOTIONS)]
-    intensity = float(rng.choice(LEVELS)) if rng.random() < 0.7 else float(rng.uniform(0.2, 1.0))
+    intensity = float(rng.choice(INTENSITIES)) if rng.random() < 0.7 else float(rng.uniform(0.2, 1.0))
     prosody = "emotional" if rng.random() < 0.5 else "neutral"
     voice = VOICES[split][int(rng.integers(len(VOICES[split])))]
     manner = MANNERS[emotion] if prosody == "emotional" else Manner()
@@ -116,7 +116,7 @@ def _talk(
     words: list[str] = []
     while True:
         sentence = make_sentence(rng, split)
-        said = say(sentence, voice, voice_seed, backend, manner)
+        said = synthesise_speech(sentence, voice, voice_seed, backend, manner)
         length = len(said.waveform) / SAMPLE_RATE
         if pieces and now + length + tail > target:
             break

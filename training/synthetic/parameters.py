@@ -40,7 +40,7 @@ _CUTS: dict[str, tuple[float, float, float, float, float, float, float]] = {
 }
 
 
-def turn(rotation: NDArray[np.float64]) -> NDArray[np.float64]:
+def rotation_columns(rotation: NDArray[np.float64]) -> NDArray[np.float64]:
     """Pitch, yaw, roll in degrees (3,) -> column-vector rotation Rz Ry Rx (3, 3), as ``geometry.rotation_matrix``."""
     (cx, cy, cz), (sx, sy, sz) = np.cos(np.deg2rad(rotation)), np.sin(np.deg2rad(rotation))
     about_x = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
@@ -101,7 +101,7 @@ def record(
 ) -> NDArray[np.void]:
     """Everything the kernels need, an array of one RECORD; ``light`` in the order of the fields key_x ... warm."""
     out = np.zeros(1, RECORD)
-    matrix = turn(rotation)
+    matrix = rotation_columns(rotation)
     values: dict[str, float] = {name: float(getattr(identity, name)) for name in _SHAPE}
     values.update({f"m{r}{c}": float(matrix[r, c]) for r in range(3) for c in range(3)})
     values.update(features(identity, rig))

@@ -28,7 +28,7 @@ def render(
     as in Eq. 1, so that features fall where ``geometry.place`` puts their keypoints.
     Raises ValueError on a wrong shape.
     """
-    from .shading import BLOCK, draw, smooth_edges, starts
+    from .shading import BLOCK, shade_hits, smooth_edges, starts
 
     values = np.asarray(rig, np.float64)
     angles, shift = np.asarray(rotation, np.float64), np.asarray(translation, np.float64)
@@ -44,6 +44,6 @@ def render(
     tx, ty, s = float(shift[0]), float(shift[1]), float(scale)
     begin = np.empty((-(-size // BLOCK),) * 2, np.float32)
     starts(begin, size, tx, ty, s, parameters)
-    draw(picture, begin, depth, kinds, tx, ty, s, parameters)
+    shade_hits(picture, begin, depth, kinds, tx, ty, s, parameters)
     smooth_edges(picture, empty, begin, depth, kinds, tx, ty, s, parameters)
     return (np.sqrt(np.clip(picture, 0.0, 1.0)) * np.float32(255) + np.float32(0.5)).astype(np.uint8)

@@ -20,8 +20,8 @@ from .scene import Scene, make_scene
 from .visemes import MOUTH, random_mouths
 
 #: Reach of pitch, yaw, roll (degrees) and of t_x, t_y; the scale is drawn log-uniformly.
-REACH = (20.0, 35.0, 20.0)
-SHIFT = 0.12
+ANGLE_RANGE = (20.0, 35.0, 20.0)
+TRANSLATION_RANGE = 0.12
 SCALES = (1.05, 1.6)
 #: First identity of each split; the identities of "judge" are used nowhere else, clips included.
 FIRST_IDENTITY = {**{split: first for split, (first, _) in SPLITS.items()}, "judge": 3_000_000}
@@ -93,12 +93,12 @@ def session_scene(seed: int, identity_seed: int) -> Scene:
 
 def _poses(rng: Generator, count: int) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Two thirds spread over the whole reach, one third (and the first) near frontal; some repeat the one before."""
-    wide = rng.uniform(-1, 1, (count, 3)) * REACH
-    mild = (rng.normal(0, 1, (count, 3)) * _MILD).clip(np.negative(REACH), REACH)
+    wide = rng.uniform(-1, 1, (count, 3)) * ANGLE_RANGE
+    mild = (rng.normal(0, 1, (count, 3)) * _MILD).clip(np.negative(ANGLE_RANGE), ANGLE_RANGE)
     is_mild = rng.random((count, 1)) < 1 / 3
     is_mild[0] = True
     translation = np.zeros((count, 3))
-    translation[:, :2] = rng.uniform(-SHIFT, SHIFT, (count, 2))
+    translation[:, :2] = rng.uniform(-TRANSLATION_RANGE, TRANSLATION_RANGE, (count, 2))
     scale = np.exp(rng.uniform(np.log(SCALES[0]), np.log(SCALES[1]), (count, 1)))
     frames = np.arange(count)
     shown = np.where(frames % SAME_POSE_EVERY == SAME_POSE_EVERY - 1, frames - 1, frames)

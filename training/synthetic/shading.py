@@ -161,7 +161,7 @@ def starts(out: NDArray[np.float32], size: int, tx: float, ty: float, scale: flo
 
 
 @njit(cache=True, fastmath=True, nogil=True)
-def draw(
+def shade_hits(
     picture: NDArray[np.float32],
     begin: NDArray[np.float32],
     depth: NDArray[np.float32],

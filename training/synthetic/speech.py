@@ -95,7 +95,9 @@ def delivery(seed: int, manner: Manner = Manner()) -> Delivery:
     )
 
 
-def say(text: str, voice: str, seed: int, backend: str = "espeak", manner: Manner = Manner()) -> SyntheticSpeech:
+def synthesise_speech(
+    text: str, voice: str, seed: int, backend: str = "espeak", manner: Manner = Manner()
+) -> SyntheticSpeech:
     """Speak ``text``: a pure function. Raises UserError for an unknown backend or voice, or a missing package."""
     settings = delivery(seed, manner)
     if backend == "formant":

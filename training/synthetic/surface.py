@@ -14,7 +14,7 @@ from numba import njit
 SKIN, HAIR, NECK, TORSO, EAR = 1, 2, 3, 4, 5
 SHORT, LONG, BUN, FRINGE, BALD, CAP, CURLY, QUIFF = range(8)
 #: Nothing of the head reaches farther than this from its origin.
-REACH = 0.66
+HEAD_RADIUS = 0.66
 
 
 @njit(cache=True, fastmath=True, inline="always")
@@ -174,7 +174,7 @@ def solid(x: float, y: float, z: float, p: Any) -> tuple[float, int]:
         k = neck(x, y, z, p)
         if k < d:
             d, kind = k, NECK
-    far = sqrt(x * x + y * y + z * z) - REACH
+    far = sqrt(x * x + y * y + z * z) - HEAD_RADIUS
     if far > 0.08:
         if far < d:
             return far, SKIN

@@ -18,7 +18,7 @@ from .speech import STRESS, Phone
 TRACK_RATE = 100
 MOUTH = ("jaw", "wide", "press", "upper")
 #: Width of a sound's influence in seconds, and that of lips that must meet.
-SPREAD, BILABIAL_SPREAD = 0.030, 0.015
+TIMING_STD, BILABIAL_SPREAD = 0.030, 0.015
 #: What a full bilabial closure leaves of the jaw and of a raised upper lip.
 CLOSED = 0.2
 
@@ -91,7 +91,7 @@ def mouth_track(phones: Sequence[Phone], seconds: float) -> Mouth:
     tiles = _segments(phones, seconds)
     start, end = np.array([t[0] for t in tiles]), np.array([t[1] for t in tiles])
     lips = np.array([t[2] != "" and t[2] in BILABIAL for t in tiles])
-    spread = np.where(lips, BILABIAL_SPREAD, SPREAD)
+    spread = np.where(lips, BILABIAL_SPREAD, TIMING_STD)
     target = np.array([VISEMES[_CLASS[t[2]] if t[2] else "rest"][1] for t in tiles]) * [[t[3]] for t in tiles]
     time = (np.arange(round(seconds * TRACK_RATE)) + 0.5)[:, None] / TRACK_RATE
     dominance = _step((time - start) / spread) - _step((time - end) / spread)

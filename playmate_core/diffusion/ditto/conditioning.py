@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
 from ...values import Motion, Pose
 from ..request import GenerationRequest
-from .conditions import emotion_row, emotion_rows
+from .conditions import emotion_row, emotion_rows, for_call
 from .layout import DITTO_EMOTIONS, BinnedMotion
 from .source import SourceFace, smoothed
 
@@ -42,9 +43,13 @@ def continued(base: Conditioned, previous: Motion, rest: Motion) -> Conditioned:
     return replace(base, numbers=BinnedMotion.in_bins(Motion(moved, expression)).numbers[0])
 
 
-def requested_emotions(request: GenerationRequest, otherwise: Tensor | None) -> Tensor:
-    """Emotion rows (m, 8) of a request; ``otherwise`` if it has none, neutral if that is None too."""
+def requested_emotions(request: GenerationRequest, otherwise: Tensor | None, frames: int) -> Tensor:
+    """Emotion rows of a request for ``frames`` frames, (T, 8), its last one held beyond its end.
+
+    Without an emotion ``otherwise`` (m, 8), which is repeated, or neutral if that is None too.
+    """
     curve = request.emotion
     if curve is not None and bool((curve.weights != 0).any()):
-        return emotion_rows(curve)
-    return emotion_row([DITTO_EMOTIONS.index("neutral")])[None] if otherwise is None else otherwise
+        rows = emotion_rows(curve)
+        return for_call(torch.cat([rows, rows[-1:].expand(max(frames - len(rows), 0), -1)]), frames)
+    return for_call(emotion_row([DITTO_EMOTIONS.index("neutral")])[None], frames) if otherwise is None else otherwise

@@ -29,7 +29,7 @@ class Drive:
     translation: float | None = 1.0
 
 
-#: For source videos: they keep their own head pose, only the expression is driven.
+#: Only the expression is driven, the head keeps the source's pose: the reference's default for source videos.
 FACE_ONLY_DRIVE = Drive(pitch=None, yaw=None, roll=None, translation=None)
 
 

@@ -34,7 +34,7 @@ from .config import STEPS
 from .controls import Applying, FrameControls
 from .layout import COLUMNS, DITTO_EMOTIONS, POSE_COLUMNS, BinnedMotion
 from .network import DittoNetwork
-from .sampling import Clip, sampled
+from .sampling import SamplingClip, sampled
 from .schedule import cosine_schedule
 from .settings import DITTO_CONTROLS, DittoData, DittoSettings
 from .source import SourceFace
@@ -67,6 +67,7 @@ class DittoGenerator(BaseGenerator):
 
     @property
     def defaults(self) -> SamplingOptions:
+        """The settings of the published generator, with the step count and overlap of its data file."""
         return SamplingOptions(
             steps=self.data.steps,
             sampler="ddim",
@@ -80,9 +81,11 @@ class DittoGenerator(BaseGenerator):
 
     @property
     def modules(self) -> tuple[nn.Module, ...]:
+        """Its only network."""
         return (self.network,)
 
     def encoder(self, source: str | Path | None = None, device: str | torch.device = "cpu") -> AudioEncoder:
+        """See :meth:`MotionGenerator.encoder`. Raises UserError where the encoder's file is missing."""
         path = source or self.encoder_file
         if path is None and self.encoder_missing:
             raise UserError(self.encoder_missing)
@@ -91,6 +94,7 @@ class DittoGenerator(BaseGenerator):
         return StreamingHubert(self.encoder_name, row, Source(path, device=device), silence)
 
     def iterate(self, request: GenerationRequest, progress: Progress | None = None) -> Iterator[Motion]:
+        """See :meth:`MotionGenerator.iterate`."""
         numbers = self.numbers(request, progress)
         return self._applied(request, numbers)
 
@@ -122,13 +126,13 @@ class DittoGenerator(BaseGenerator):
             base = Conditioned.of(SourceFace.of(request))
         return base if request.previous is None else continued(base, request.previous[-1:], request.rest)
 
-    def clip(self, request: GenerationRequest, who: Conditioned, options: SamplingOptions) -> Clip:
+    def clip(self, request: GenerationRequest, who: Conditioned, options: SamplingOptions) -> SamplingClip:
         """The sampling plan of a request conditioned on ``who``."""
         audio, online = request.audio, self.settings.run == "online"
         before = 0 if audio.before is None else len(audio.before)
         audio_rows = torch.cat([rows for rows in (audio.before, audio.features, audio.after) if rows is not None])[:, 0]
         last = len(audio_rows) - before - 1
-        emotion = requested_emotions(request, self.data.emotions)
+        emotion = requested_emotions(request, self.data.emotions, last + 1)
         window = self.network.config.window
         new = window - options.overlap
         face = replace(who.face, eyes_open=who.face.eyes_open[:1], eye_balls=who.face.eye_balls[:1])
@@ -141,7 +145,7 @@ class DittoGenerator(BaseGenerator):
         # A window begins at every stride while frames remain; the online run needs one more to flush the last frames.
         beyond = new if online else options.overlap
         plan = WindowPlan(len(audio_rows) + beyond, window, options.overlap)
-        return Clip(
+        return SamplingClip(
             rows=rows,
             scale=lambda begin: guidance_scale(options, audio, (begin, begin + window), COLUMNS, POSE_COLUMNS),
             source=who.numbers,

@@ -59,6 +59,7 @@ class BinnedMotion:
         return BinnedMotion(pose.scale, logits, pose.translation, motion.expression)
 
     def in_degrees(self, fps: float = FPS) -> Motion:
+        """As a motion at ``fps``, with angles in degrees."""
         return Motion(Pose(degrees_from_bins(self.angles), self.translation, self.scale, fps), self.expression)
 
 

@@ -27,6 +27,7 @@ class EncoderLayer(nn.Module):
         self.norm1, self.norm2 = nn.LayerNorm(d), nn.LayerNorm(d)
 
     def forward(self, x: Tensor) -> Tensor:
+        """``x`` (B, W, d) -> (B, W, d)."""
         x = x + attended(self.self_attn, self.norm1(x))
         return x + self.linear2(F.gelu(self.linear1(self.norm2(x))))
 
@@ -39,6 +40,7 @@ class FiLM(nn.Module):
         self.block = nn.Sequential(nn.Mish(), nn.Linear(width, 2 * width))
 
     def forward(self, branch: Tensor, vector: Tensor) -> Tensor:
+        """``branch`` (B, W, d), ``vector`` (B, d) -> (B, W, d)."""
         scale, shift = self.block(vector)[:, None].chunk(2, -1)
         return (scale + 1) * branch + shift
 
@@ -64,11 +66,14 @@ class DecoderLayer(nn.Module):
 
 
 class DecoderStack(nn.Module):
+    """The decoder layers one after another, under the published key ``stack``."""
+
     def __init__(self, config: DittoConfig) -> None:
         super().__init__()
         self.stack = nn.ModuleList(DecoderLayer(config) for _ in range(config.decoder_layers))
 
     def forward(self, x: Tensor, memory: Tensor, vector: Tensor) -> Tensor:
+        """As :meth:`DecoderLayer.forward`."""
         for layer in self.stack:
             x = layer(x, memory, vector)
         return x

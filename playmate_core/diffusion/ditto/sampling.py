@@ -23,7 +23,7 @@ Rows = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
-class Clip:
+class SamplingClip:
     """A clip to sample: condition ``rows`` from frame ``begin`` on in ``windows``, ``source`` (C,) the condition frame
     of the first window, ``scale(frame)`` the guidance of the window that begins there.
 
@@ -45,7 +45,7 @@ class Clip:
 def sampled(
     network: DittoNetwork,
     schedule: Schedule,
-    clip: Clip,
+    clip: SamplingClip,
     options: SamplingOptions,
     noise: ClipNoise,
     progress: Progress | None = None,
@@ -79,7 +79,7 @@ def sampled(
         )[0].cpu()
         stitcher.add(made)
         frame = clip.continuation.frame(stitcher.before_next, clip.source, index + 1)
-        piece = stitcher.settled()[:left]
+        piece = stitcher.final()[:left]
         left -= len(piece)
         yield pose_mean(piece)
     yield pose_mean(stitcher.rest()[:left], last=True)  # frames beyond the end must not enter the average

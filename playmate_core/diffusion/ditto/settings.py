@@ -11,12 +11,12 @@ from ...errors import UserError
 from ...values import FPS, expect
 from ..model_controls import ModelControls
 from .blink import BLINK_FRAMES, NO_BLINKS, BlinkDistances
-from .controls import DRIVE_MODES, DRIVEN_PARTS, FADE_TARGETS, Drive
+from .controls import DRIVE_MODES, DRIVEN_PARTS, FACE_ONLY_DRIVE, FADE_TARGETS, Drive
 from .layout import COLUMNS, DITTO_EMOTIONS
 from .source import SourceFace
 
 #: The fields of ModelControls that Ditto has.
-DITTO_CONTROLS = ("eyes", "blink_seconds", "lips", "tilt", "fade_in", "fade_out", "conditioned_on")
+DITTO_CONTROLS = ("eyes", "blink_seconds", "lips", "tilt", "fade_in", "fade_out", "conditioned_on", "drives")
 #: "offline" encodes a whole file first; "online" begins with silence and outputs ten frames at a time.
 RUNS = ("offline", "online")
 
@@ -71,6 +71,8 @@ class DittoSettings:
             made = replace(made, drive_eyes=moves, follow_gaze=moves, blinks=blinks)
         if controls.blink_seconds is not None and made.blinks != NO_BLINKS:
             made = replace(made, blinks=max(round(controls.blink_seconds * FPS) - BLINK_FRAMES, 1))
+        if controls.drives is not None:
+            made = replace(made, drive=Drive() if controls.drives == "all" else FACE_ONLY_DRIVE)
         if controls.lips is not None:
             made = replace(made, drive=replace(made.drive, expression=controls.lips))
         if controls.tilt is not None:

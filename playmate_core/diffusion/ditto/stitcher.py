@@ -46,6 +46,7 @@ class Stitcher:
         self._given = 0  # how many buffered frames were already returned
 
     def add(self, window: Tensor) -> None:
+        """Take the next window (W, C): cross-fade it with the buffered frames and smooth the pose at the seam."""
         if self.windows == 0:
             self._frames = window.clone()
             self._smooth(0, len(window))
@@ -65,7 +66,7 @@ class Stitcher:
         """The frame (C,) just before the next window."""
         return self._frames[len(self._frames) - self.overlap - 1]
 
-    def settled(self) -> Tensor:
+    def final(self) -> Tensor:
         """The frames that no later window can change and that were not returned yet."""
         return self._give(len(self._frames) - self.fade)
 

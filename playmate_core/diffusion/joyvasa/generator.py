@@ -73,6 +73,7 @@ class JoyVasaGenerator(BaseGenerator):
 
     @property
     def modules(self) -> tuple[nn.Module, ...]:
+        """Its networks."""
         return (self.network,) if self.audio_encoder is None else (self.network, self.audio_encoder)
 
     def encoder(self, source: str | Path | None = None, device: str | torch.device = "cpu") -> AudioEncoder:
@@ -84,6 +85,7 @@ class JoyVasaGenerator(BaseGenerator):
         return WindowedHubert(self.encoder_name, row, Source(module=self.audio_encoder), listening)
 
     def iterate(self, request: GenerationRequest, progress: Progress | None = None) -> Iterator[Motion]:
+        """See :meth:`MotionGenerator.iterate`."""
         numbers = self.numbers(request, progress)
         return self._combined(request, numbers)
 

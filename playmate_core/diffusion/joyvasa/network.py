@@ -60,6 +60,7 @@ class DenoisingNet(nn.Module):
 
     @property
     def layers(self) -> Iterable[nn.Module]:
+        """The decoder layers, in order."""
         return cast(nn.ModuleList, self.transformer["layers"])
 
     def forward(self, motion: Tensor, audio: Tensor, steps: Tensor, positions: str) -> Tensor:

@@ -10,8 +10,6 @@ from torch import Tensor
 
 #: Published weight of a new frame in the exponential average: a time constant of four seconds, an almost still head.
 PUBLISHED = 0.01
-#: A weight that keeps nods and rotations and removes only tremor (0.4 s).
-MILD = 0.1
 #: Window lengths in frames.
 MEDIAN_FRAMES, MEAN_FRAMES = 3, 10
 

@@ -23,8 +23,10 @@ from .fft_conv import TILE, FFTConv
 from .folding import Kernel, kernel_of
 from .generator import FastGenerator
 from .half_precision import PhaseConv, Precision, volumes_are_slow
+from .products import PLANS, ProductPlan
 from .split_conv import SplitChannelConv
-from .warping import FastWarping, Straight
+from .trial import WORTH, Trial, trial_of
+from .warping import DirectMasks, FastWarping
 from .winograd import AFTER_UPSAMPLED_4, UPSAMPLED_2, UPSAMPLED_4, WINOGRAD, Algorithm, TorchConv, WinogradConv
 
 #: Increasingly fast. "structure" needs no extra memory; "transforms" keeps four times the weights and some spectra;
@@ -63,8 +65,9 @@ def release(face: FaceModel) -> None:
 def choose_profile(face: FaceModel) -> str:
     """The profile for the device and dtype of ``face``.
 
-    On a CPU "transforms" if there is enough free memory, else "structure"; "half" for half-precision weights. On an
-    accelerator "half" for those and "plain" for others: the float32 profiles were not measured there.
+    On a CPU "transforms" if there is enough free memory and :mod:`trial` found them faster, else "structure"; "half"
+    for half-precision weights. On an accelerator "half" for those and "plain" for others: the float32 profiles were not
+    measured there.
     """
     weight = next(face.generator.parameters())
     if torch.finfo(weight.dtype).bits < 32:
@@ -73,7 +76,24 @@ def choose_profile(face: FaceModel) -> str:
         return "plain"
     parts = (face.warping, face.generator)
     needed = EXTRA_MEMORY * sum(p.numel() * p.element_size() for part in parts for p in part.parameters())
-    return "transforms" if needed < SHARE_OF_MEMORY * psutil.virtual_memory().available else "structure"
+    free = psutil.virtual_memory().available
+    if needed >= SHARE_OF_MEMORY * free:
+        log.info("W and G: structure; transforms would take %.1f GB of %.1f GB free.", needed / 1e9, free / 1e9)
+        return "structure"
+    trial = _trial(face)
+    if trial is not None and trial.ratio < WORTH:
+        log.info("W and G: structure; on this processor transforms are %.2f times as fast.", trial.ratio)
+        return "structure"
+    log.info("W and G: transforms, which take %.1f GB of %.1f GB free.", needed / 1e9, free / 1e9)
+    return "transforms"
+
+
+def _trial(face: FaceModel) -> Trial | None:
+    """The trial of the convolutions of G's middle blocks; None without a CPU or where it is switched off."""
+    kernel = next((p for name, p in face.generator.named_parameters() if p.ndim == 4 and "conv_0" in name), None)
+    if kernel is None or kernel.device.type != "cpu":
+        return None
+    return trial_of(len(kernel), face.config.image_size // 4, kernel.dtype)
 
 
 def uses_half_precision(face: FaceModel, profile: str) -> bool:
@@ -94,15 +114,15 @@ def build_fast_face(face: FaceModel, profile: str) -> FaceModel:
     made = copy.copy(face)
     # Modules are stored in this dict; a shallow copy would share it with the original.
     made._modules = dict(face._modules)
-    arrangement = arranged(face, profile)
+    plan = conv_plan_of(face, profile)
     if unknown := _unknown_parts(face.generator, GENERATOR_PARTS | set(face.generator.middle)):
         log.info("G stays plain: its prepared form does not know %s", sorted(unknown))
     else:
-        made._modules["generator"] = FastGenerator(face.generator, arrangement)
+        made._modules["generator"] = FastGenerator(face.generator, plan)
     if unknown := _unknown_parts(face.warping.dense_motion_network, DENSE_PARTS):
         log.info("W stays plain: its prepared form does not know %s", sorted(unknown))
     else:
-        made._modules["warping"] = FastWarping(face.warping, face.config.volume_depth, arrangement)
+        made._modules["warping"] = FastWarping(face.warping, face.config.volume_depth, plan)
     return made
 
 
@@ -114,14 +134,17 @@ def _unknown_parts(module: nn.Module, known: set[str]) -> set[str]:
     return {name for name, _ in module.named_children()} - known
 
 
-def arranged(face: FaceModel, profile: str) -> ConvPlan:
+def conv_plan_of(face: FaceModel, profile: str) -> ConvPlan:
     """The convolution plan of a profile other than "plain"."""
     if profile == "half":
         return _halved(precision_of(face))
-    upsampled = (_by(UPSAMPLED_2), _by(UPSAMPLED_4), _by(AFTER_UPSAMPLED_4))
+    trial = _trial(face)
+    plan = PLANS[0] if trial is None else trial.plan
+    upsampled = (_by(UPSAMPLED_2, plan), _by(UPSAMPLED_4, plan), _by(AFTER_UPSAMPLED_4, plan))
     if profile == "structure":
-        return ConvPlan(direct, direct, *upsampled, Straight)
-    return ConvPlan(direct, quickest, *upsampled, spectrum if _by_spectrum(face) else Straight)
+        return ConvPlan(direct_conv, direct_conv, *upsampled, DirectMasks)
+    reading = partial(spectrum, plan=plan) if _by_spectrum(face) else DirectMasks
+    return ConvPlan(direct_conv, partial(fastest_conv, plan=plan), *upsampled, reading)
 
 
 def precision_of(face: FaceModel) -> Precision:
@@ -139,30 +162,30 @@ def _halved(precision: Precision) -> ConvPlan:
         return precision.convolution(kernel.weight, kernel.bias)
 
     doubled, quadrupled = (partial(PhaseConv, up=up, precision=precision) for up in (2, 4))
-    reading = partial(Straight, mask=precision.convolution, occlusion=precision.convolution)
+    reading = partial(DirectMasks, mask=precision.convolution, occlusion=precision.convolution)
     return ConvPlan(plain, plain, doubled, quadrupled, plain, reading, precision.products, precision.maps)
 
 
-def direct(kernel: Kernel) -> TorchConv:
+def direct_conv(kernel: Kernel) -> TorchConv:
     """PyTorch's convolution; in 2-D with split sums for accuracy, which for 3-D, with fewer channels, would be slow."""
     return (SplitChannelConv if kernel.weight.ndim == 4 else TorchConv)(kernel.weight, kernel.bias)
 
 
-def quickest(kernel: Kernel) -> WinogradConv | TorchConv:
+def fastest_conv(kernel: Kernel, plan: ProductPlan = PLANS[0]) -> WinogradConv | TorchConv:
     """Winograd's algorithm where there are enough channels, else PyTorch's convolution."""
     outside, inside, taps = *kernel.weight.shape[:2], kernel.weight[0, 0].numel() // 9
     if taps * inside * outside / (inside + outside) >= WORTH_TRANSFORMING:
-        return _by(WINOGRAD)(kernel)
-    return direct(kernel)
+        return _by(WINOGRAD, plan)(kernel)
+    return direct_conv(kernel)
 
 
-def _by(algorithm: Algorithm) -> Callable[[Kernel], WinogradConv]:
-    return lambda kernel: WinogradConv(kernel.weight, kernel.bias, algorithm)
+def _by(algorithm: Algorithm, plan: ProductPlan) -> Callable[[Kernel], WinogradConv]:
+    return lambda kernel: WinogradConv(kernel.weight, kernel.bias, algorithm, plan)
 
 
-def spectrum(dense: DenseMotion, depth: int) -> FFTConv:
+def spectrum(dense: DenseMotion, depth: int, plan: ProductPlan = PLANS[0]) -> FFTConv:
     """Mask and occlusion convolutions by Fourier transform."""
-    return FFTConv(kernel_of(dense.mask), kernel_of(dense.occlusion), depth)
+    return FFTConv(kernel_of(dense.mask), kernel_of(dense.occlusion), depth, plan)
 
 
 def _by_spectrum(face: FaceModel) -> bool:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ...host import HOST
 from .folding import Kernel
+from .products import PLANS, BatchedProducts, ProductPlan
 
 #: Side of a tile in map pixels; a 7-wide kernel makes its transform 22.
 TILE = 16
@@ -20,7 +21,7 @@ class FFTConv:
     ``mask`` weight (O, C, k, k, k), ``occlusion`` weight (1, C * D, k, k); a frequency is one real matrix product.
     """
 
-    def __init__(self, mask: Kernel, occlusion: Kernel, depth: int) -> None:
+    def __init__(self, mask: Kernel, occlusion: Kernel, depth: int, plan: ProductPlan = PLANS[0]) -> None:
         taps = mask.weight.shape[-1]
         self._reach, self._depth = taps // 2, depth
         self._size = (depth + taps - 1, TILE + taps - 1, TILE + taps - 1)
@@ -31,7 +32,8 @@ class FFTConv:
         kernels[-1:, :, self._reach : self._reach + depth, :taps, :taps] = planes
         spectrum = torch.fft.rfftn(kernels, dim=(-3, -2, -1)).conj().flatten(2)  # correlation, hence the conjugate
         re, im = (part.permute(2, 1, 0) for part in (spectrum.real, spectrum.imag))  # (F, C, O)
-        self._kernels = torch.cat([torch.cat([re, im], 2), torch.cat([-im, re], 2)], 1).contiguous()
+        both = torch.cat([torch.cat([re, im], 2), torch.cat([-im, re], 2)], 1)
+        self._kernels = BatchedProducts(both, plan.form)
         self._biases = mask.bias, occlusion.bias
 
     def __call__(self, maps: Tensor) -> tuple[Tensor, Tensor]:
@@ -51,7 +53,8 @@ class FFTConv:
         frequencies = seen.shape[-3:]
         pairs = torch.view_as_real(seen.flatten(2).permute(2, 0, 1)).movedim(-1, -2).flatten(2)  # (F, T, 2C)
         HOST.check_interrupted()
-        product = torch.bmm(pairs, self._kernels)  # (F, T, 2O)
+        product = pairs.new_empty(*pairs.shape[:2], self._kernels.outside)  # (F, T, 2O)
+        self._kernels.multiply(pairs, product)
         HOST.check_interrupted()
         real, imaginary = product.unflatten(2, (2, -1)).permute(2, 1, 3, 0).contiguous()
         result = torch.fft.irfftn(torch.complex(real, imaginary).unflatten(-1, frequencies), s=size, dim=(-3, -2, -1))

@@ -50,7 +50,7 @@ def side_by_side(*kernels: Kernel) -> Kernel:
     return Kernel(torch.cat([k.weight for k in kernels]), torch.cat([k.bias for k in kernels]))
 
 
-def behind(kernel: Kernel, mix: Tensor) -> Kernel:
+def with_pointwise(kernel: Kernel, mix: Tensor) -> Kernel:
     """A convolution followed directly by a 1x1 convolution ``mix`` (O', O, 1, 1) without bias, as one convolution."""
     matrix = mix.flatten(1).double()
     weight = torch.einsum("po,ocyx->pcyx", matrix, kernel.weight.double())

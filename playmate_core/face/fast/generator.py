@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ..generator import SLOPE, Generator, SpadeBlock
 from .conv_plan import ConvFactory, ConvPlan
-from .folding import Kernel, behind, kernel_of, side_by_side
+from .folding import Kernel, kernel_of, side_by_side, with_pointwise
 from .precision import exact
 from .winograd import pictures_at_once
 
@@ -70,18 +70,18 @@ class Modulation:
 class FastSpadeBlock:
     """A SPADE block that reads its input before upsampling."""
 
-    def __init__(self, block: SpadeBlock, modulation: ConvFactory, arrangement: ConvPlan) -> None:
+    def __init__(self, block: SpadeBlock, modulation: ConvFactory, plan: ConvPlan) -> None:
         """``modulation`` creates the gamma and beta convolutions, the plan's ``whole`` the others."""
         self._norms = [
             Modulation(kernel_of(norm.mlp_gamma), kernel_of(norm.mlp_beta), modulation)
             for norm in (block.norm_0, block.norm_1)
         ]
-        self._convolutions = [arrangement.whole(kernel_of(conv)) for conv in (block.conv_0, block.conv_1)]
+        self._convolutions = [plan.whole(kernel_of(conv)) for conv in (block.conv_0, block.conv_1)]
         self._mix: Tensor | None = None
         if block.learned_shortcut:
             mix = kernel_of(block.conv_s).weight
-            self._mix = mix.flatten(1).T.contiguous().to(arrangement.products or mix.dtype)
-            beta = behind(kernel_of(block.norm_s.mlp_beta), mix)
+            self._mix = mix.flatten(1).T.contiguous().to(plan.products or mix.dtype)
+            beta = with_pointwise(kernel_of(block.norm_s.mlp_beta), mix)
             self._norms.append(Modulation(kernel_of(block.norm_s.mlp_gamma), beta, modulation))
 
     def __call__(self, x: Tensor, shared: Tensor) -> Tensor:
@@ -100,26 +100,27 @@ class FastSpadeBlock:
 class FastGenerator(nn.Module):
     """Label (N, C, h, w) -> picture (N, 3, 8h, 8w) in [0, 1], as :class:`Generator`."""
 
-    def __init__(self, generator: Generator, arrangement: ConvPlan) -> None:
+    def __init__(self, generator: Generator, plan: ConvPlan) -> None:
         super().__init__()
-        self._arrangement = arrangement
+        self._plan = plan
         middle: list[Any] = [generator.get_submodule(name) for name in generator.middle]
         shared = [kernel_of(norm.mlp_shared[0]) for block in middle for norm in (block.norm_0, block.norm_1)]
         self._hidden = len(shared[0].bias)
-        self._enter = arrangement.whole(side_by_side(*shared, kernel_of(generator.fc)))
-        self._middle = [FastSpadeBlock(block, arrangement.whole, arrangement) for block in middle]
-        self._share_2 = arrangement.doubled(_shared(generator.up_0))
-        self._share_4 = arrangement.quadrupled(_shared(generator.up_1))
-        self._up_0 = FastSpadeBlock(generator.up_0, arrangement.whole, arrangement)
-        self._up_1 = FastSpadeBlock(generator.up_1, arrangement.after_quadrupled, arrangement)
-        self._show = arrangement.plain(kernel_of(generator.conv_img[0]))
+        self._input = plan.whole(side_by_side(*shared, kernel_of(generator.fc)))
+        self._middle = [FastSpadeBlock(block, plan.whole, plan) for block in middle]
+        self._share_2 = plan.doubled(_shared(generator.up_0))
+        self._share_4 = plan.quadrupled(_shared(generator.up_1))
+        self._up_0 = FastSpadeBlock(generator.up_0, plan.whole, plan)
+        self._up_1 = FastSpadeBlock(generator.up_1, plan.after_quadrupled, plan)
+        self._show = plan.plain(kernel_of(generator.conv_img[0]))
 
     def forward(self, label: Tensor, canvas: None = None) -> Tensor:
+        """``label`` (N, C, h, w) -> pictures (N, 3, 8h, 8w) in [0, 1], a few at a time; ``canvas`` is not supported."""
         return torch.cat([self._some(part) for part in label.split(pictures_at_once(label))])
 
     def _some(self, label: Tensor) -> Tensor:
-        maps = self._arrangement.lay_out(label)[:, None]
-        entered = self._enter(maps)
+        maps = self._plan.lay_out(label)[:, None]
+        entered = self._input(maps)
         width = 2 * self._hidden
         x = entered[..., width * len(self._middle) :]
         shared = entered[..., : width * len(self._middle)].relu_()

@@ -23,11 +23,11 @@ from .winograd import TorchConv, pictures_at_once
 class FastEncoder:
     """The hourglass encoder: (N, D, H, W, C) -> list of stages, from fine to coarse."""
 
-    def __init__(self, encoder: Encoder, arrangement: ConvPlan) -> None:
+    def __init__(self, encoder: Encoder, plan: ConvPlan) -> None:
         levels = len(encoder.down_blocks)
         # 2 ** levels divides the sides; up to two levels before the last four still does.
         self._convolutions = [
-            (arrangement.whole if i + 2 <= levels else arrangement.plain)(with_norm(down.conv, down.norm))  # type: ignore[arg-type]
+            (plan.whole if i + 2 <= levels else plan.plain)(with_norm(down.conv, down.norm))  # type: ignore[arg-type]
             for i, down in enumerate(encoder.down_blocks)
         ]
 
@@ -42,12 +42,12 @@ class FastEncoder:
 class FastDecoder:
     """The hourglass decoder: list of stages -> (N, D, H, W, width)."""
 
-    def __init__(self, decoder: Decoder, arrangement: ConvPlan) -> None:
+    def __init__(self, decoder: Decoder, plan: ConvPlan) -> None:
         self._ups = [
-            arrangement.doubled(with_norm(up.conv, up.norm))  # type: ignore[arg-type]
+            plan.doubled(with_norm(up.conv, up.norm))  # type: ignore[arg-type]
             for up in decoder.up_blocks
         ]
-        self._last = arrangement.whole(with_norm(decoder.conv, decoder.norm))
+        self._last = plan.whole(with_norm(decoder.conv, decoder.norm))
 
     def __call__(self, stages: list[Tensor]) -> Tensor:
         x = stages[-1]
@@ -76,7 +76,7 @@ class FoldedDepth:
         return self._across(maps.movedim(1, -2).flatten(-2)[:, None])[:, 0]
 
 
-class Straight:
+class DirectMasks:
     """Mask logits (N, D, H, W, K+1) and occlusion logits (N, H, W, 1), one convolution each."""
 
     def __init__(
@@ -96,20 +96,21 @@ class Straight:
 class FastWarping(nn.Module):
     """volume (B or 1, C, D, h, w), x_s and x_d (B, K, 3) -> Warped, as :class:`WarpingModule`."""
 
-    def __init__(self, warping: WarpingModule, depth: int, arrangement: ConvPlan) -> None:
+    def __init__(self, warping: WarpingModule, depth: int, plan: ConvPlan) -> None:
         super().__init__()
-        self._arrangement = arrangement
+        self._plan = plan
         dense = warping.dense_motion_network
         self._plain = (warping, dense)  # in a tuple, or its parameters would be registered here
         self._compress = with_norm(dense.compress, dense.norm)
-        self._encoder = FastEncoder(dense.hourglass.encoder, arrangement)
-        self._decoder = FastDecoder(dense.hourglass.decoder, arrangement)
-        self._read = arrangement.reading(dense, depth)
+        self._encoder = FastEncoder(dense.hourglass.encoder, plan)
+        self._decoder = FastDecoder(dense.hourglass.decoder, plan)
+        self._read = plan.reading(dense, depth)
         third = with_norm(warping.third.conv, warping.third.norm)
-        self._third = arrangement.whole(Kernel(depth_first(third.weight, depth), third.bias))
-        self._fourth = arrangement.plain(kernel_of(warping.fourth))
+        self._third = plan.whole(Kernel(depth_first(third.weight, depth), third.bias))
+        self._fourth = plan.plain(kernel_of(warping.fourth))
 
     def forward(self, volume: Tensor, x_s: Tensor, x_d: Tensor) -> Warped:
+        """See :meth:`WarpingModule.forward`."""
         x_s, volume = x_s.expand_as(x_d), volume.expand(len(x_d), -1, -1, -1, -1)
         size = pictures_at_once(volume)
         parts = [self._some(*part) for part in zip(*(v.split(size) for v in (volume, x_s, x_d)), strict=True)]
@@ -122,13 +123,13 @@ class FastWarping(nn.Module):
             volume.to(self._compress.weight.dtype), self._compress.weight, self._compress.bias
         ).relu_()
         seen = evidence(compressed, x_s, x_d).movedim(-1, 1)
-        hidden = self._decoder(self._encoder(self._arrangement.lay_out(seen)))
+        hidden = self._decoder(self._encoder(self._plan.lay_out(seen)))
         logits, hides = self._read(hidden)
         mask, occlusion = logits.to(x_d.dtype).softmax(-1), hides.sigmoid().movedim(-1, 1)
         deformation = deformed(mask, x_s, x_d)
         # Depth next to the channels, as the reference folds it.
         moved = gather(volume, deformation.movedim(1, 3)).flatten(-2).movedim(-1, 1)
-        third = F.leaky_relu_(self._third(self._arrangement.lay_out(moved)[:, None]), warping.third.slope)
+        third = F.leaky_relu_(self._third(self._plan.lay_out(moved)[:, None]), warping.third.slope)
         features = self._fourth(third)[:, 0].movedim(-1, 1) * occlusion
         return features, occlusion, deformation.to(x_d.dtype), mask.movedim(-1, 1)
 

@@ -17,9 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ...host import HOST
+from .products import PLANS, BatchedProducts, ProductPlan
 
-#: Scratch floats for a block of cells: they fit a core's share of the cache over four passes.
-SCRATCH = 1 << 21
 #: Feature pixels processed together on a CPU: one picture of the published size.
 AT_ONCE = 64 * 64
 
@@ -132,16 +131,18 @@ class WinogradConv:
     outputs and stride s of the algorithm, which must divide H and W.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor | None, algorithm: Algorithm) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor | None, algorithm: Algorithm, plan: ProductPlan = PLANS[0]) -> None:
+        """``plan``: how the matrix products are computed."""
         self.algorithm = algorithm
         volume = weight if weight.ndim == 5 else weight[:, :, None]
         short = torch.tensor(algorithm.G, dtype=torch.float64, device=weight.device)
-        self._kernels = torch.stack(
-            [
-                torch.einsum("ai,bj,ocij->abco", short, short, tap.double()).flatten(0, 1).to(weight.dtype).contiguous()
-                for tap in volume.unbind(2)
-            ]
-        )  # (kz, q q, C, O)
+        self._kernels = [  # for each slice (q q, C, O)
+            BatchedProducts(
+                torch.einsum("ai,bj,ocij->abco", short, short, tap.double()).flatten(0, 1).to(weight.dtype), plan.form
+            )
+            for tap in volume.unbind(2)
+        ]
+        self._scratch = plan.scratch
         self._bias = bias
         self._into = _both(algorithm.B, weight)
         self._out_of = _both(algorithm.A, weight)
@@ -154,9 +155,14 @@ class WinogradConv:
         return made
 
     @property
+    def _sizes(self) -> tuple[int, int, int]:
+        """Products of a patch, input channels, output channels."""
+        return len(self._kernels[0]), self._kernels[0].inside, self._kernels[0].outside
+
+    @property
     def outside(self) -> int:
         """Output channels O."""
-        return self._kernels.shape[-1]
+        return self._kernels[0].outside
 
     def side(self, inside: int) -> int:
         """Output side for an input side of ``inside`` pixels."""
@@ -164,13 +170,13 @@ class WinogradConv:
 
     def blocks(self, maps: Tensor, _cell: int = 1) -> Iterator[CellBlock]:
         """The result block by block; the memory of a block is reused for the next. Cells are those of the algorithm."""
-        taps, products, inside, outside = self._kernels.shape
+        taps, (products, inside, outside) = len(self._kernels), self._sizes
         s, m = self.algorithm.stride, self.algorithm.outputs
         pictures, depth, height, width = maps.shape[:4]
         high, wide, patch, deep = height // s, width // s, s + 2, depth + taps - 1
         padded = F.pad(maps, (0, 0, 1, 1, 1, 1, taps // 2, taps // 2))
         per_row = wide * (patch**2 * deep * inside + products * (deep * inside + depth * outside) + m * m * outside)
-        step = max(1, min(high, SCRATCH // per_row))
+        step = max(1, min(high, self._scratch // per_row))
         scratch = _Scratch(maps)
         strides = padded.stride()
         lay = (strides[2], strides[3], strides[1], s * strides[2], s * strides[3], 1)
@@ -187,18 +193,14 @@ class WinogradConv:
 
     def _finish(self, moved: Tensor, size: tuple[int, int, int], scratch: _Scratch) -> Tensor:
         """Transformed patches (q q, (D + taps - 1) rows wide C) -> pixels (m, m, D, rows, wide, O)."""
-        taps, products, inside, outside = self._kernels.shape
+        taps, (products, inside, outside) = len(self._kernels), self._sizes
         depth, rows, wide = size
         m, cells = self.algorithm.outputs, rows * wide
         slices = moved.view(products, depth + taps - 1, cells, inside)
         summed = scratch.take("summed", products, depth * cells * outside)
         result = summed.view(products, depth * cells, outside)
         for tap, kernel in enumerate(self._kernels):
-            part = slices[:, tap : tap + depth].flatten(1, 2)
-            if tap:
-                result.baddbmm_(part, kernel)
-            else:
-                torch.bmm(part, kernel, out=result)
+            kernel.multiply(slices[:, tap : tap + depth].flatten(1, 2), result, add=tap > 0)
         made = torch.mm(self._out_of, summed, out=scratch.take("made", m * m, summed.shape[1]))
         values = made.view(m, m, depth, rows, wide, outside)
         return values if self._bias is None else values.add_(self._bias)

@@ -1,7 +1,7 @@
 """``python -m training evaluate --videos GENERATED --truth REAL``: the paper's Tables 1 and 2 on any videos of faces.
 
 Each figure of the paper is given by its published network or left out; judges that packages ship stand beside them
-under their own names. What is missing is told as "skipped: FILE".
+under their own names. What is missing is reported as "skipped: FILE".
 """
 
 from __future__ import annotations
@@ -17,10 +17,9 @@ from playmate_core.detection.detectors import Detector, available
 from playmate_core.errors import UserError
 from playmate_core.host import HOST
 from playmate_core.values import EMOTIONS
-from playmate_core.weights.folders import below
+from playmate_core.weights.folders import below, file_hash
 from training.config import parse
 from training.evaluate.videos import report
-from training.evaluate.videos.checkpoints import file_hash
 from training.evaluate.videos.clips import Paths, find_pairs, open_clip
 from training.evaluate.videos.emotion_figures import emotion
 from training.evaluate.videos.figures import Figure, Measure
@@ -37,7 +36,7 @@ logger = logging.getLogger(__name__)
 class VideosConfig:
     """``videos`` and ``truth`` are folders (or two files) of videos of the same names.
 
-    ``portraits``: pictures of the same names, where another picture than the real film's first frame was animated.
+    ``portraits``: pictures of the same names, where another picture than the real video's first frame was animated.
     ``labels``: a CSV table with the columns clip, and emotion (the one asked for) or text (the words said).
     ``sampler``, ``seeds``: what the videos were made with, where they do not tell; ``weights``: the model files they
     were made with, comma-separated, of which the report tells the hashes.
@@ -66,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     logger.info("%d clips; looking for faces.", len(pairs))
     clips = [open_clip(pair, look) for pair in pairs]
     figures: list[Figure] = [figure for measure in measures(config.device) for figure in measure(clips)]
-    crop = "one square a film around the face by MediaPipe's landmarks" if look else "largest square in the middle"
+    crop = "one square a video around the face by MediaPipe's landmarks" if look else "largest square in the middle"
     facts = report.run_facts(clips, pairs, stated, crop)
     report.write(Path(config.out), figures, facts)
     sys.stdout.write(report.markdown(figures, facts))
@@ -86,7 +85,7 @@ def face_detector() -> Detector | None:
 def pairs_of(config: VideosConfig) -> list[Paths]:
     """The clips a config names. Raises UserError for invalid flags, before the slow part."""
     if not config.videos or not config.truth:
-        raise UserError("Give both --videos (the generated films) and --truth (the real ones).")
+        raise UserError("Give both --videos (the generated videos) and --truth (the real ones).")
     if config.device != "cpu" and not _device_there(config.device):
         raise UserError(f"--device is {config.device!r}, which this PyTorch does not have; expected cpu or cuda.")
     pairs = find_pairs(
@@ -106,12 +105,14 @@ def pairs_of(config: VideosConfig) -> list[Paths]:
 
 def hashes(names: str) -> str:
     """Comma-separated model files as "name sha256[:12]"."""
-    told = []
+    described = []
     for path in (Path(name.strip()) for name in names.split(",") if name.strip()):
         if not path.is_file():
-            raise UserError(f"--weights names {path}, where there is no file; give the files the films were made with.")
-        told.append(f"{path.name} {file_hash(path)[:12]}")
-    return ", ".join(told)
+            raise UserError(
+                f"--weights names {path}, where there is no file; give the files the videos were made with."
+            )
+        described.append(f"{path.name} {file_hash(path)[:12]}")
+    return ", ".join(described)
 
 
 def _device_there(name: str) -> bool:

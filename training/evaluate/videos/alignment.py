@@ -28,7 +28,7 @@ class NotAligned(Exception):
 
 
 @dataclass(frozen=True)
-class Phone:
+class AlignedPhone:
     """An ARPAbet phone without stress, or SIL; ``start`` and ``end`` in seconds."""
 
     name: str
@@ -44,7 +44,7 @@ class Phone:
 class Spoken:
     """The ``phones`` of a clip in order and without gaps, and whether its words were ``recognised`` or given."""
 
-    phones: tuple[Phone, ...]
+    phones: tuple[AlignedPhone, ...]
     recognised: bool
 
 
@@ -58,8 +58,8 @@ def align(samples: NDArray[np.float32], text: str = "") -> Spoken:
     words = re.sub(r"[^a-z']+", " ", text.lower().replace("’", "'")).split()
     if words and (found := _forced(pcm, words)):
         return Spoken(found, recognised=False)
-    heard = _recognised(pcm)
-    if not heard or not (found := _forced(pcm, heard)):
+    words = _recognised(pcm)
+    if not words or not (found := _forced(pcm, words)):
         raise NotAligned("no English words were recognised in it")
     return Spoken(found, recognised=True)
 
@@ -88,7 +88,7 @@ def _recognised(pcm: bytes) -> list[str]:
     return [re.sub(r"\(\d+\)$", "", word) for word in segments if word[0] not in "<[+"]
 
 
-def _forced(pcm: bytes, words: list[str]) -> tuple[Phone, ...]:
+def _forced(pcm: bytes, words: list[str]) -> tuple[AlignedPhone, ...]:
     """The phones of ``words`` in the sound; none where a word is not in the dictionary or the sound does not fit."""
     decoder = _decoder(beam=_BEAM, pbeam=_BEAM, wbeam=_WORD_BEAM, bestpath=False)
     if any(decoder.lookup_word(word) is None for word in words):
@@ -102,7 +102,7 @@ def _forced(pcm: bytes, words: list[str]) -> tuple[Phone, ...]:
     except RuntimeError:  # the best path did not reach the last word
         return ()
     return tuple(
-        Phone(phone.name, phone.start / _STEPS, (phone.start + phone.duration) / _STEPS)
+        AlignedPhone(phone.name, phone.start / _STEPS, (phone.start + phone.duration) / _STEPS)
         for phone in aligned
         if not phone.name.startswith("+")  # coughs and other noises
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import pickle
 import warnings
 from collections.abc import Mapping
@@ -14,9 +13,9 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from playmate_core.errors import UserError
+from playmate_core.errors import UserError, with_article
 from playmate_core.weights.catalogue import JUDGES, ModelFile
-from playmate_core.weights.folders import Places, mismatch
+from playmate_core.weights.folders import SearchPaths, file_hash, mismatch
 from playmate_core.weights.tensor_file import content_seems_to_be, differences, refuse_nonfinite
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -29,22 +28,22 @@ class Skipped(Exception):
 
 
 @dataclass(frozen=True)
-class Weights:
+class WeightsFile:
     """A file of weights that was found, and its whole ``sha256``."""
 
     path: Path
     sha256: str
 
 
-def find_weights(name: str) -> Weights:
+def find_weights(name: str) -> WeightsFile:
     """Where a file of the catalogue's judges lies. Raises Skipped when it lies nowhere, and UserError when it is
     another file under that name: a figure by other weights is not the published one."""
     file = next(file for file in JUDGES.files if Path(file.name).name == name)
-    path = Places.standard().find(file)
+    path = SearchPaths.standard().find(file)
     if path is None:
         raise Skipped(file.below_models)
     _require_published(file, path)
-    return Weights(path, file_hash(path))
+    return WeightsFile(path, file_hash(path))
 
 
 def _require_published(file: ModelFile, path: Path) -> None:
@@ -55,22 +54,13 @@ def _require_published(file: ModelFile, path: Path) -> None:
         )
 
 
-def require(package: str) -> None:
+def require_package(package: str) -> None:
     """Raise Skipped when a Python package is absent."""
     if find_spec(package) is None:
         raise Skipped(f"the package {package} (pip install 'playmate-portrait[judges]')")
 
 
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 22):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def read_tensors(path: Path) -> dict[str, Tensor]:
+def read_checkpoint(path: Path) -> dict[str, Tensor]:
     """The tensors of a ``.pth``, on the CPU; code in the file is refused, never run. Raises UserError."""
     try:
         with warnings.catch_warnings():
@@ -82,7 +72,9 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             " damaged, or it holds code, which is never run; please fetch it again."
         ) from error
     if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise UserError(f"{path.name} holds no table of tensors but a {type(content).__name__}; fetch it again.")
+        raise UserError(
+            f"{path.name} holds no table of tensors but {with_article(type(content).__name__)}; fetch it again."
+        )
     refuse_nonfinite(path, content)
     return dict(content)
 
@@ -92,7 +84,7 @@ def load_strictly(net: Network, path: Path) -> Network:
 
     Only batch norm's counters, which take no part in evaluation, may be absent. Raises UserError.
     """
-    tensors = read_tensors(path)
+    tensors = read_checkpoint(path)
     require_layout(path, tensors, {key: tuple(value.shape) for key, value in net.state_dict().items()})
     left = net.load_state_dict({key: value.float() for key, value in tensors.items()}, strict=False)
     if left.unexpected_keys or any(not key.endswith(_COUNTER) for key in left.missing_keys):

@@ -18,19 +18,19 @@ from playmate_core.media.video_reader import has_sound, read_frames
 from playmate_core.weights.tensor_file import some
 from training.evaluate.videos.cropped_video import (
     CroppedVideo,
-    Track,
+    LandmarkTrack,
     around,
     at_25_fps,
     first_picture,
-    follow,
     in_crop,
     landmarks_of,
+    track_landmarks,
     whole,
 )
 
 logger = logging.getLogger(__name__)
 
-FILMS = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v")
+VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v")
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 #: The three videos of every clip, in the order of the table's columns.
 SYSTEMS = ("generated", "ground truth", "still portrait")
@@ -53,7 +53,7 @@ class Label:
 
 @dataclass(frozen=True)
 class Paths:
-    """The files of one clip; ``portrait`` is what was animated, where another than the real film's first frame."""
+    """The files of one clip; ``portrait`` is what was animated, where another than the real video's first frame."""
 
     name: str
     generated: Path
@@ -69,34 +69,34 @@ class ClipVideos:
 
     name: str
     label: Label
-    films: Mapping[str, CroppedVideo]
+    videos: Mapping[str, CroppedVideo]
     found: Mapping[str, float]
     alike: bool
 
     @property
     def frames(self) -> int:
-        return self.films["generated"].frames
+        return self.videos["generated"].frames
 
 
 def find_pairs(generated: Path, truth: Path, portraits: Path | None, labels: Path | None) -> list[Paths]:
-    """Films of the same name, whatever their ending, in two folders (searched through) or two files.
+    """Videos of the same name, whatever their ending, in two folders (searched through) or two files.
 
     Raises UserError where a folder is missing, a generated video has no real one or a name is not unique.
     """
-    ours, real = _films(generated, "--videos", FILMS), _films(truth, "--truth", FILMS)
+    ours, real = _videos(generated, "--videos", VIDEO_SUFFIXES), _videos(truth, "--truth", VIDEO_SUFFIXES)
     if generated.is_file() and truth.is_file():
         real = {next(iter(ours)): next(iter(real.values()))}
     alone = sorted(set(ours) - set(real))
     if alone:
         raise UserError(
-            f"{truth} has no film for {some(alone)}; give the real film of every generated one under the same name."
+            f"{truth} has no video for {some(alone)}; give the real video of every generated one under the same name."
         )
-    stills = _films(portraits, "--portraits", PICTURES) if portraits else {}
+    stills = _videos(portraits, "--portraits", PICTURES) if portraits else {}
     if portraits and (missing := sorted(set(ours) - set(stills))):
-        raise UserError(f"{portraits} has no picture for {some(missing)}; name each as its film, or leave it out.")
+        raise UserError(f"{portraits} has no picture for {some(missing)}; name each as its video, or leave it out.")
     said = read_labels(labels) if labels else {}
     if unknown := sorted(set(said) - set(ours)):
-        raise UserError(f"{labels} labels {some(unknown)}, of which {generated} has no film; correct the names.")
+        raise UserError(f"{labels} labels {some(unknown)}, of which {generated} has no video; correct the names.")
     return [Paths(name, path, real[name], stills.get(name), said.get(name, Label())) for name, path in ours.items()]
 
 
@@ -121,12 +121,12 @@ def read_labels(path: Path) -> dict[str, Label]:
 
 def open_clip(paths: Paths, detector: Detector | None) -> ClipVideos:
     """Analyse both videos in one pass and crop them. Raises UserError for videos too short to measure."""
-    ours = follow(at_25_fps(read_frames(paths.generated)), detector)
-    real = follow(at_25_fps(read_frames(paths.truth)), detector)
+    ours = track_landmarks(at_25_fps(read_frames(paths.generated)), detector)
+    real = track_landmarks(at_25_fps(read_frames(paths.truth)), detector)
     frames = min(ours.frames, real.frames)
     if frames < FEWEST_FRAMES:
         raise UserError(
-            f"{paths.name} has {frames} frames at 25 fps in both films; give films of at least {FEWEST_FRAMES} frames."
+            f"{paths.name} has {frames} frames at 25 fps in both; give videos of at least {FEWEST_FRAMES} frames."
         )
     if abs(ours.frames - real.frames) > 1:
         told = "%s: %d generated and %d real frames; the first %d of both are measured."
@@ -138,11 +138,11 @@ def open_clip(paths: Paths, detector: Detector | None) -> ClipVideos:
     truth = CroppedVideo(
         paths.truth, frames, real_crop, in_crop(real, real_crop, frames), sound=real_sound or our_sound
     )
-    films = dict(zip(SYSTEMS, (generated, truth, _still(paths, truth, detector)), strict=True))
-    return ClipVideos(paths.name, paths.label, films, {"generated": ours.found, "ground truth": real.found}, alike)
+    videos = dict(zip(SYSTEMS, (generated, truth, _still(paths, truth, detector)), strict=True))
+    return ClipVideos(paths.name, paths.label, videos, {"generated": ours.found, "ground truth": real.found}, alike)
 
 
-def crops(ours: Track, real: Track) -> tuple[Tensor, Tensor, bool]:
+def crops(ours: LandmarkTrack, real: LandmarkTrack) -> tuple[Tensor, Tensor, bool]:
     """The crops (2, 3) of the generated and the real video, and whether they are the same part of the same picture.
 
     Videos of one shape whose faces lie at one place show the same picture at two sizes, and both are cut by the real
@@ -164,7 +164,7 @@ def _still(paths: Paths, truth: CroppedVideo, detector: Detector | None) -> Crop
     """The portrait shown as long as the video lasts, with the real sound."""
     picture = first_picture(paths.portrait or paths.truth)
     points = landmarks_of(picture, detector)[None] if detector is not None else None
-    track = Track(1, picture.shape[1], picture.shape[0], points)
+    track = LandmarkTrack(1, picture.shape[1], picture.shape[0], points)
     if paths.portrait is None:
         affine = truth.affine
     else:
@@ -175,12 +175,12 @@ def _still(paths: Paths, truth: CroppedVideo, detector: Detector | None) -> Crop
     return CroppedVideo(paths.portrait or paths.truth, truth.frames, affine, shown, picture, truth.sound)
 
 
-def _films(where: Path, flag: str, endings: tuple[str, ...]) -> dict[str, Path]:
+def _videos(where: Path, flag: str, endings: tuple[str, ...]) -> dict[str, Path]:
     """Names (paths below the folder without their endings) and files, in order."""
     if where.is_file():
         return {where.stem: where}
     if not where.is_dir():
-        raise UserError(f"{flag} is {where}, where there is no folder and no file; give where the films lie.")
+        raise UserError(f"{flag} is {where}, where there is no folder and no file; give where the videos lie.")
     files = sorted(path for path in where.rglob("*") if path.suffix.lower() in endings and path.is_file())
     if not files:
         raise UserError(f"{where} ({flag}) holds no file that ends in {', '.join(endings)}; give another folder.")

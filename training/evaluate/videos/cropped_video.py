@@ -42,7 +42,7 @@ def at_25_fps(frames: Iterator[Frame]) -> Iterator[Bytes]:
 
 
 @dataclass(frozen=True)
-class Track:
+class LandmarkTrack:
     """Results of one pass over a video: its length at 25 fps, its size, and ``landmarks`` (T, 478, 2) in pixels of the
     picture, NaN where no face was found; None where detection was not run."""
 
@@ -68,7 +68,7 @@ class Track:
         return Square(*map(float, middle))
 
 
-def follow(pictures: Iterator[Bytes], detector: Detector | None) -> Track:
+def track_landmarks(pictures: Iterator[Bytes], detector: Detector | None) -> LandmarkTrack:
     """Detect landmarks in every picture, in one pass."""
     points: list[NDArray[np.float32]] = []
     frames, size = 0, (0, 0)
@@ -76,7 +76,7 @@ def follow(pictures: Iterator[Bytes], detector: Detector | None) -> Track:
         frames, size = frames + 1, (picture.shape[0], picture.shape[1])
         if detector is not None:
             points.append(landmarks_of(picture, detector))
-    return Track(frames, size[1], size[0], np.stack(points) if points else None)
+    return LandmarkTrack(frames, size[1], size[0], np.stack(points) if points else None)
 
 
 def landmarks_of(picture: Bytes, detector: Detector) -> NDArray[np.float32]:
@@ -121,16 +121,16 @@ class CroppedVideo:
 
     def samples(self) -> Samples:
         """The sound, mono 16 kHz, as long as the pictures; silence where there is none."""
-        heard = read_sound(self.sound).waveform if self.sound is not None else np.zeros(0, np.float32)
+        samples = read_sound(self.sound).waveform if self.sound is not None else np.zeros(0, np.float32)
         whole = np.zeros(round(self.frames / FPS * 16_000), np.float32)
-        whole[: len(heard)] = heard[: len(whole)]
+        whole[: len(samples)] = samples[: len(whole)]
         return whole
 
     def _crop(self, picture: Bytes) -> Bytes:
         return to_bytes(cut(torch.from_numpy(picture), self.affine, SIZE, beyond="edge")).numpy()
 
 
-def whole(track: Track) -> Tensor:
+def whole(track: LandmarkTrack) -> Tensor:
     """The crop of a video without face detection: the largest centred square."""
     return whole_to_image(track.height, track.width, SIZE)
 
@@ -140,7 +140,7 @@ def around(square: Square, scale: float = 1.0) -> Tensor:
     return crop_to_image(Square(square.x * scale, square.y * scale, square.side * scale), SIZE)
 
 
-def in_crop(track: Track, affine: Tensor, frames: int) -> NDArray[np.float32] | None:
+def in_crop(track: LandmarkTrack, affine: Tensor, frames: int) -> NDArray[np.float32] | None:
     """The landmarks of the first ``frames`` in pixels of the crop."""
     if track.landmarks is None:
         return None

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from playmate_core.detection.crop import Square, crop_to_image, cut
 from playmate_core.media.images import to_bytes
 from playmate_core.values import EMOTIONS
-from training.evaluate.videos.checkpoints import Skipped, find_weights, require
+from training.evaluate.videos.checkpoints import Skipped, find_weights, require_package
 from training.evaluate.videos.clips import SYSTEMS, ClipVideos
 from training.evaluate.videos.cropped_video import CroppedVideo
 from training.evaluate.videos.figures import UNDEFINED, Figure, Measure, mean
@@ -31,18 +31,18 @@ def emotion() -> Measure:
 
     def run(clips: Sequence[ClipVideos]) -> list[Figure]:
         weights = find_weights(HSEMOTION_FILE)
-        require("onnxruntime")
+        require_package("onnxruntime")
         named = [clip for clip in clips if clip.label.emotion]
         if not named:
             raise Skipped("the requested emotions (--labels TABLE.csv with the columns clip, emotion)")
-        if any(film.landmarks is None for clip in named for film in clip.films.values()):
+        if any(video.landmarks is None for clip in named for video in clip.videos.values()):
             raise Skipped("detection/face_landmarker.task, to find faces with")
         net = open_onnx(weights.path, (3, SIZE, SIZE), len(CLASSES))
-        seen = {name: {clip.name: recognised(net, clip.films[name]) for clip in named} for name in SYSTEMS}
+        seen = {name: {clip.name: recognised(net, clip.videos[name]) for clip in named} for name in SYSTEMS}
         wanted = {clip.name: clip.label.emotion for clip in named}
         values = {name: accuracy(row, wanted) for name, row in seen.items()}
         details = {"clips": seen, "confusion": {n: confusion(row, wanted) for n, row in seen.items()}}
-        note = f"{len(named)} clips; the real films' value is the ceiling"
+        note = f"{len(named)} clips; the real videos' value is the ceiling"
         return [replace(EMO_A, values=values, note=note, details={**details, "sha256": weights.sha256})]
 
     return Measure((EMO_A,), run)
@@ -62,13 +62,13 @@ def confusion(seen: dict[str, str], wanted: dict[str, str]) -> dict[str, dict[st
     }
 
 
-def recognised(net: OnnxNetwork, film: CroppedVideo) -> str:
+def recognised(net: OnnxNetwork, video: CroppedVideo) -> str:
     """The class whose probability, averaged over all frames with a face, is highest; "" without a face."""
     total = np.zeros(len(CLASSES))
-    for index, (picture, times) in enumerate(film.different()):
-        if film.landmarks is None or not np.isfinite(film.landmarks[index]).all():
+    for index, (picture, times) in enumerate(video.different()):
+        if video.landmarks is None or not np.isfinite(video.landmarks[index]).all():
             continue
-        total += times * probabilities(net, picture, film.landmarks[index])
+        total += times * probabilities(net, picture, video.landmarks[index])
     return CLASSES[int(total.argmax())] if total.any() else ""
 
 

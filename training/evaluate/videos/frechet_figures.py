@@ -15,7 +15,7 @@ from training.evaluate.videos.clips import SYSTEMS, ClipVideos
 from training.evaluate.videos.cropped_video import CroppedVideo
 from training.evaluate.videos.figures import UNDEFINED, Figure, Measure, by_system
 from training.evaluate.videos.frechet import Moments, frechet_distance
-from training.evaluate.videos.i3d import CLASSES, STRIDE, WINDOW, InceptionI3d, prepared
+from training.evaluate.videos.i3d import CLASSES, STRIDE, WINDOW, InceptionI3d, network_input
 from training.evaluate.videos.inception import FEATURES, InceptionV3
 
 INCEPTION_FILE, I3D_FILE = "pt_inception-2015-12-05-6726825d.pth", "i3d_pretrained_400.pt"
@@ -26,7 +26,7 @@ ENOUGH_FRAMES = 10_000
 FID = Figure("FID", "lower", f"InceptionV3 pool3, {INCEPTION_FILE}")
 FVD = Figure("FVD", "lower", f"I3D logits, {I3D_FILE}")
 #: Features (n, F), how often each counts, and where in the video they lie, 0 to 1.
-Rows = Iterator[tuple[NDArray[np.float32], int, float]]
+FeatureRows = Iterator[tuple[NDArray[np.float32], int, float]]
 
 
 def fid(device: str) -> Measure:
@@ -35,7 +35,7 @@ def fid(device: str) -> Measure:
     def run(clips: Sequence[ClipVideos]) -> list[Figure]:
         weights = find_weights(INCEPTION_FILE)
         net = load_strictly(InceptionV3(), weights.path).to(device)
-        values, counts = distances(clips, lambda film: pool_features(net, film), FEATURES)
+        values, counts = distances(clips, lambda video: pool_features(net, video), FEATURES)
         frames = counts["generated"]
         note = f"{frames} frames of 512 px"
         note += "" if frames >= ENOUGH_FRAMES else f", under {ENOUGH_FRAMES}: compare equal counts only"
@@ -50,7 +50,7 @@ def fvd(device: str) -> Measure:
     def run(clips: Sequence[ClipVideos]) -> list[Figure]:
         weights = find_weights(I3D_FILE)
         net = load_strictly(InceptionI3d(), weights.path).to(device)
-        values, counts = distances(clips, lambda film: window_features(net, film), CLASSES)
+        values, counts = distances(clips, lambda video: window_features(net, video), CLASSES)
         note = f"{counts['generated']} windows of {WINDOW} frames, stride {STRIDE}, 224 px; no protocol of others"
         return [replace(FVD, values=values, note=note, details={"windows": counts, "sha256": weights.sha256})]
 
@@ -58,18 +58,18 @@ def fvd(device: str) -> Measure:
 
 
 def distances(
-    clips: Sequence[ClipVideos], features: Callable[[CroppedVideo], Rows], width: int
+    clips: Sequence[ClipVideos], features: Callable[[CroppedVideo], FeatureRows], width: int
 ) -> tuple[dict[str, float], dict[str, int]]:
     """The Frechet distance of every system's videos from the real ones, and how many rows each gave.
 
-    The real films' own figure is that of one half of them against the other, the floor that this many frames allow:
+    The real videos' own figure is that of one half of them against the other, the floor that this many frames allow:
     every other clip, or the two halves of a single one.
     """
     halves = (Moments(width), Moments(width))
     others = {name: Moments(width) for name in SYSTEMS if name != "ground truth"}
     for index, clip in enumerate(clips):
-        for name, film in clip.films.items():
-            for rows, times, place in features(film):
+        for name, video in clip.videos.items():
+            for rows, times, place in features(video):
                 half = index % 2 if len(clips) > 1 else int(place >= 0.5)
                 (halves[half] if name == "ground truth" else others[name]).add(rows, times)
     real = halves[0].merged(halves[1])
@@ -83,12 +83,12 @@ def _distance(one: Moments, other: Moments) -> float:
 
 
 @torch.inference_mode()
-def pool_features(net: InceptionV3, film: CroppedVideo) -> Rows:
+def pool_features(net: InceptionV3, video: CroppedVideo) -> FeatureRows:
     """One row a frame; a still is looked at once."""
     device = next(net.parameters()).device
     batch: list[Tensor] = []
     start = 0
-    for picture, times in film.different():
+    for picture, times in video.different():
         batch.append(torch.from_numpy(picture).permute(2, 0, 1))
         if times > 1:
             rows = net(torch.stack(batch).to(device)).cpu().numpy()
@@ -96,19 +96,19 @@ def pool_features(net: InceptionV3, film: CroppedVideo) -> Rows:
             yield rows, half, 0.0
             yield rows, times - half, 0.5
             return
-        if len(batch) == BATCH or start + len(batch) == film.frames:
-            yield net(torch.stack(batch).to(device)).cpu().numpy(), 1, start / film.frames
+        if len(batch) == BATCH or start + len(batch) == video.frames:
+            yield net(torch.stack(batch).to(device)).cpu().numpy(), 1, start / video.frames
             start, batch = start + len(batch), []
 
 
 @torch.inference_mode()
-def window_features(net: InceptionI3d, film: CroppedVideo) -> Rows:
+def window_features(net: InceptionI3d, video: CroppedVideo) -> FeatureRows:
     """One row a window of 16 frames."""
     device = next(net.parameters()).device
     held: list[Tensor] = []
-    for index, picture in enumerate(film.pictures()):
+    for index, picture in enumerate(video.pictures()):
         held.append(torch.from_numpy(picture))
         if len(held) == WINDOW:
-            window = prepared(torch.stack(held))[None].to(device)
-            yield net(window).cpu().numpy(), 1, (index + 1 - WINDOW) / film.frames
+            window = network_input(torch.stack(held))[None].to(device)
+            yield net(window).cpu().numpy(), 1, (index + 1 - WINDOW) / video.frames
             held = held[STRIDE:]

@@ -97,7 +97,7 @@ class InceptionI3d(nn.Module):
         return x.mean((2, 3, 4))
 
 
-def prepared(pictures: Tensor) -> Tensor:
+def network_input(pictures: Tensor) -> Tensor:
     """Pictures (T, H, W, 3) uint8 RGB -> (3, T, 224, 224) in -1..1, bilinear, no antialiasing, as VideoGPT resizes."""
     x = pictures.permute(0, 3, 1, 2).float()
     x = F.interpolate(x, size=(SIZE, SIZE), mode="bilinear", align_corners=False)

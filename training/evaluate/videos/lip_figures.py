@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 
 from training.evaluate.videos.alignment import NotAligned, Spoken, align
-from training.evaluate.videos.checkpoints import Skipped, require
+from training.evaluate.videos.checkpoints import Skipped, require_package
 from training.evaluate.videos.clips import SYSTEMS, ClipVideos
 from training.evaluate.videos.cropped_video import CroppedVideo
 from training.evaluate.videos.figures import Figure, Measure
-from training.evaluate.videos.lip_sync import Curve, closed_below, evidence, lip_opening, lip_score
+from training.evaluate.videos.lip_sync import Curve, closed_below, compare_lips, lip_opening, lip_score
 from training.evaluate.videos.lip_validation import Heard, validate
 
 _JUDGE = "forced alignment by pocketsphinx (English), lips by MediaPipe's landmarks"
@@ -32,8 +32,8 @@ def lips() -> Measure:
 
 def lip_figures(clips: Sequence[ClipVideos]) -> list[Figure]:
     """Score all videos with the phones of their own sound. Raises Skipped where that is impossible or not believed."""
-    require("pocketsphinx")
-    if any(film.landmarks is None for clip in clips for film in clip.films.values()):
+    require_package("pocketsphinx")
+    if any(video.landmarks is None for clip in clips for video in clip.videos.values()):
         raise Skipped("detection/face_landmarker.task, to find lips with")
     spoken: dict[str, dict[str, Spoken]] = {}
     left_out: dict[str, str] = {}
@@ -45,17 +45,17 @@ def lip_figures(clips: Sequence[ClipVideos]) -> list[Figure]:
     used = [clip for clip in clips if clip.name in spoken]
     if not used:
         raise Skipped(f"speech: {next(iter(left_out.values()))}")
-    openings = {clip.name: {name: _opening(clip.films[name]) for name in SYSTEMS} for clip in used}
+    openings = {clip.name: {name: _opening(clip.videos[name]) for name in SYSTEMS} for clip in used}
     true = "ground truth"
     checked = validate(
-        [Heard(openings[c.name][true], c.films[true].samples(), c.label.text, spoken[c.name][true]) for c in used]
+        [Heard(openings[c.name][true], c.videos[true].samples(), c.label.text, spoken[c.name][true]) for c in used]
     )
     if checked.fault:
-        raise Skipped(f"not quoted, because on the real films {checked.fault}")
+        raise Skipped(f"not quoted, because on the real videos {checked.fault}")
     scores = {}
     for system in SYSTEMS:
         found = [
-            evidence(openings[c.name][system], spoken[c.name][system].phones, closed_below(openings[c.name][true]))
+            compare_lips(openings[c.name][system], spoken[c.name][system].phones, closed_below(openings[c.name][true]))
             for c in used
         ]
         scores[system] = lip_score(found)
@@ -70,15 +70,15 @@ def lip_figures(clips: Sequence[ClipVideos]) -> list[Figure]:
 
 
 def _phones(clip: ClipVideos) -> dict[str, Spoken]:
-    """The phones of every film's sound, each file aligned once."""
+    """The phones of every video's sound, each file aligned once."""
     found: dict[object, Spoken] = {}
-    for film in clip.films.values():
-        if film.sound not in found:
-            found[film.sound] = align(film.samples(), clip.label.text)
-    return {name: found[film.sound] for name, film in clip.films.items()}
+    for video in clip.videos.values():
+        if video.sound not in found:
+            found[video.sound] = align(video.samples(), clip.label.text)
+    return {name: found[video.sound] for name, video in clip.videos.items()}
 
 
-def _opening(film: CroppedVideo) -> Curve:
-    if film.landmarks is None:
-        raise ValueError("Nobody looked for the lips of this film.")
-    return lip_opening(film.landmarks)
+def _opening(video: CroppedVideo) -> Curve:
+    if video.landmarks is None:
+        raise ValueError("Nobody looked for the lips of this video.")
+    return lip_opening(video.landmarks)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from playmate_core.values import FPS
-from training.evaluate.videos.alignment import SILENCE, Phone
+from training.evaluate.videos.alignment import SILENCE, AlignedPhone
 
 Curve = NDArray[np.float64]
 BILABIALS = ("M", "B", "P")
@@ -27,7 +27,7 @@ OPENNESS = {
 CONSONANT = 0.25
 VOWELS = tuple(name for name, open_ in OPENNESS.items() if open_ > 0.1 and name != "HH")
 #: Offsets that are tried, in frames to either side: twice the shift that the judge must recover.
-REACH = 10
+MAX_LAG = 10
 #: Phones run into each other: the width of the smoothing of their openness, and of a closure (seconds).
 SMOOTHING, SLACK = 0.04, 0.02
 #: Closed is the lowest part of the real mouth's range; a mouth that moves less than this (eye distances) has none.
@@ -48,7 +48,7 @@ def lip_opening(landmarks: NDArray[np.float32]) -> Curve:
     return apart / np.linalg.norm(points[:, _EYES[0]] - points[:, _EYES[1]], axis=-1)
 
 
-def openness_curve(phones: Sequence[Phone], frames: int) -> Curve:
+def openness_curve(phones: Sequence[AlignedPhone], frames: int) -> Curve:
     """(T,) how open the phones would have the mouth in every frame."""
     fine = 4  # samples a frame
     time = (np.arange(frames * fine) + 0.5) / (FPS * fine)
@@ -69,7 +69,7 @@ class Evidence:
     closed: tuple[int, int]  # of bilabials, those with closed lips
     closed_elsewhere: tuple[int, int]  # of vowels
     wins: tuple[float, int]  # of pairs of a vowel and a bilabial, those in which the vowel is wider
-    curve: Curve  # (2 REACH + 1,), NaN where the lips do not move
+    curve: Curve  # (2 MAX_LAG + 1,), NaN where the lips do not move
     frames: int
     quiet: tuple[float, int]  # sum of openings in silence, and frames
     voiced: tuple[float, int]  # the same on vowels
@@ -91,13 +91,13 @@ class LipScore:
 
 
 def closed_below(opening: Curve) -> float:
-    """The opening under which lips count as closed, from the real film's range; NaN where its mouth hardly moves."""
+    """The opening under which lips count as closed, from the real video's range; NaN where its mouth hardly moves."""
     low, high = np.nanpercentile(opening, (5, 95)) if np.isfinite(opening).any() else (np.nan, np.nan)
     return float(low + CLOSED * (high - low)) if high - low >= LEAST_RANGE else float("nan")
 
 
-def evidence(opening: Curve, phones: Sequence[Phone], threshold: float) -> Evidence:
-    """Compare a film's lip opening (T,) with the phones of its sound."""
+def compare_lips(opening: Curve, phones: Sequence[AlignedPhone], threshold: float) -> Evidence:
+    """Compare a video's lip opening (T,) with the phones of its sound."""
     frames = len(opening)
     inside = [phone for phone in phones if phone.centre < frames / FPS]
     bilabials = [phone for phone in inside if phone.name in BILABIALS]
@@ -117,13 +117,13 @@ def evidence(opening: Curve, phones: Sequence[Phone], threshold: float) -> Evide
 
 
 def correlations(opening: Curve, openness: Curve) -> Curve:
-    """(2 REACH + 1,) Pearson's correlation of the opening with the openness so many frames earlier, -REACH first."""
-    found = np.full(2 * REACH + 1, np.nan)
-    for k, lag in enumerate(range(-REACH, REACH + 1)):
+    """(2 MAX_LAG + 1,) Pearson's correlation of opening and earlier openness, at lags -MAX_LAG to MAX_LAG frames."""
+    found = np.full(2 * MAX_LAG + 1, np.nan)
+    for k, lag in enumerate(range(-MAX_LAG, MAX_LAG + 1)):
         lips = opening[max(lag, 0) : len(opening) + min(lag, 0)]
         said = openness[max(-lag, 0) : len(openness) - max(lag, 0)]
         seen = np.isfinite(lips)
-        if seen.sum() > 2 * REACH and lips[seen].std() > 1e-9 and said[seen].std() > 1e-9:
+        if seen.sum() > 2 * MAX_LAG and lips[seen].std() > 1e-9 and said[seen].std() > 1e-9:
             found[k] = np.corrcoef(lips[seen], said[seen])[0, 1]
     return found
 
@@ -134,8 +134,8 @@ def lip_score(clips: Sequence[Evidence]) -> LipScore:
     lag = correlation = in_time = float("nan")
     if moving:
         curve = np.average([clip.curve for clip in moving], axis=0, weights=[clip.frames for clip in moving])
-        lag, correlation = float(np.argmax(curve) - REACH), float(curve.max())
-        in_time = float(np.mean([abs(int(np.argmax(clip.curve)) - REACH) <= 1 for clip in moving]))
+        lag, correlation = float(np.argmax(curve) - MAX_LAG), float(curve.max())
+        in_time = float(np.mean([abs(int(np.argmax(clip.curve)) - MAX_LAG) <= 1 for clip in moving]))
     return LipScore(
         closure=_share([clip.closed for clip in clips]) - _share([clip.closed_elsewhere for clip in clips]),
         auc=_share([clip.wins for clip in clips]),
@@ -154,7 +154,7 @@ def _ratio(part: float, whole: float) -> float:
     return part / whole if whole else float("nan")
 
 
-def _closures(opening: Curve, phones: Sequence[Phone], threshold: float) -> tuple[int, int]:
+def _closures(opening: Curve, phones: Sequence[AlignedPhone], threshold: float) -> tuple[int, int]:
     """How many phones have lips under the threshold at some time, of those during which lips were seen.
 
     Every phone gets a window of one length, so that the longer vowels have no more chances than the bilabials.
@@ -170,7 +170,7 @@ def _closures(opening: Curve, phones: Sequence[Phone], threshold: float) -> tupl
     return sum(one < threshold for one in least), len(least)
 
 
-def _at_centres(opening: Curve, phones: Sequence[Phone]) -> Curve:
+def _at_centres(opening: Curve, phones: Sequence[AlignedPhone]) -> Curve:
     at = np.array([min(int(phone.centre * FPS), len(opening) - 1) for phone in phones], int)
     found = opening[at]
     return found[np.isfinite(found)]
@@ -180,14 +180,14 @@ def _frames(start: float, end: float, count: int) -> slice:
     return slice(max(int(np.ceil(start * FPS - 0.5)), 0), min(int(np.floor(end * FPS - 0.5)) + 1, count))
 
 
-def _during(phones: Sequence[Phone], frames: int) -> NDArray[np.bool_]:
+def _during(phones: Sequence[AlignedPhone], frames: int) -> NDArray[np.bool_]:
     inside = np.zeros(frames, bool)
     for phone in phones:
         inside[_frames(phone.start, phone.end, frames)] = True
     return inside
 
 
-def _settled(phones: Sequence[Phone], frames: int) -> NDArray[np.bool_]:
+def _settled(phones: Sequence[AlignedPhone], frames: int) -> NDArray[np.bool_]:
     """Frames of silence, away from speech."""
     spoken = [phone for phone in phones if phone.name != SILENCE]
     loud = np.zeros(frames, bool)

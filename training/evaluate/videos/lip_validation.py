@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from playmate_core.speech import SAMPLE_RATE
 from playmate_core.values import FPS
-from training.evaluate.videos.alignment import NotAligned, Phone, Spoken, align
-from training.evaluate.videos.lip_sync import Curve, LipScore, closed_below, evidence, lip_score
+from training.evaluate.videos.alignment import AlignedPhone, NotAligned, Spoken, align
+from training.evaluate.videos.lip_sync import Curve, LipScore, closed_below, compare_lips, lip_score
 
 #: Frames by which the sound is moved, and by how many the lag found may differ from that.
 SHIFT, TOLERANCE = 5, 1
@@ -78,13 +78,13 @@ def validate(clips: Sequence[Heard]) -> Validation:
     )
 
 
-def _scored(clips: Sequence[Heard], phones: Sequence[tuple[Phone, ...]]) -> LipScore:
+def _scored(clips: Sequence[Heard], phones: Sequence[tuple[AlignedPhone, ...]]) -> LipScore:
     return lip_score(
-        [evidence(clip.opening, said, closed_below(clip.opening)) for clip, said in zip(clips, phones, strict=True)]
+        [compare_lips(clip.opening, said, closed_below(clip.opening)) for clip, said in zip(clips, phones, strict=True)]
     )
 
 
-def _shifted(clip: Heard, frames: int) -> tuple[Phone, ...]:
+def _shifted(clip: Heard, frames: int) -> tuple[AlignedPhone, ...]:
     """The phones of the clip's sound so many frames later (negative: earlier), found anew."""
     moved = np.roll(clip.samples, round(frames / FPS * SAMPLE_RATE))
     quiet = (
@@ -97,11 +97,11 @@ def _shifted(clip: Heard, frames: int) -> tuple[Phone, ...]:
         return ()
 
 
-def _swapped(clips: Sequence[Heard]) -> list[tuple[Phone, ...]]:
+def _swapped(clips: Sequence[Heard]) -> list[tuple[AlignedPhone, ...]]:
     """Each clip with the phones of the next; a single one with its own, half its length later and around its end."""
     if len(clips) > 1:
         return [clips[(k + 1) % len(clips)].spoken.phones for k in range(len(clips))]
     length = len(clips[0].opening) / FPS
     later = [(phone, (phone.start + length / 2) % length) for phone in clips[0].spoken.phones]
-    moved = [Phone(phone.name, start, start + phone.end - phone.start) for phone, start in later]
+    moved = [AlignedPhone(phone.name, start, start + phone.end - phone.start) for phone, start in later]
     return [tuple(sorted(moved, key=lambda phone: phone.start))]

@@ -16,7 +16,7 @@ import torch
 
 from playmate_core.atomic_file import write_atomically
 from playmate_core.media.audio_files import open_medium
-from training.evaluate.videos.checkpoints import file_hash
+from playmate_core.weights.folders import file_hash
 from training.evaluate.videos.clips import SYSTEMS, ClipVideos, Paths
 from training.evaluate.videos.figures import Figure
 
@@ -25,8 +25,8 @@ _SAMPLING = ("seed", "noise_seed", "steps", "sampler", "sampler_name", "audio_sc
 _PACKAGES = ("torch", "numpy", "scipy", "torchmetrics", "mediapipe", "dlib-bin", "pocketsphinx", "onnxruntime")
 
 
-def film_facts(path: Path) -> dict[str, Any]:
-    """A film's own account: hash, codec, size, rate, bits a second, and the sampling its stored graph tells."""
+def video_facts(path: Path) -> dict[str, Any]:
+    """A video's own account: hash, codec, size, rate, bits a second, and the sampling its stored graph tells."""
     with open_medium(path, "video") as container:
         stream = container.streams.video[0]
         context = stream.codec_context
@@ -38,8 +38,8 @@ def film_facts(path: Path) -> dict[str, Any]:
             "fps": round(float(stream.average_rate or 0), 3),
             "bits_per_second": int(stream.bit_rate or container.bit_rate or 0),
         }
-        told = sampling_of(container.metadata.get("prompt", ""))
-    return {**facts, "sampling": told} if told else facts
+        sampling = sampling_of(container.metadata.get("prompt", ""))
+    return {**facts, "sampling": sampling} if sampling else facts
 
 
 def sampling_of(prompt: str) -> dict[str, list[Any]]:
@@ -57,7 +57,7 @@ def commit() -> str:
     """The checkout's commit, marked where files differ from it; the package's version outside a checkout."""
     here = Path(__file__).resolve().parent
     try:
-        told = subprocess.run(
+        done = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
             cwd=here,
             capture_output=True,
@@ -65,7 +65,7 @@ def commit() -> str:
             timeout=30,
             check=True,
         )
-        return told.stdout.strip()
+        return done.stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return f"no checkout, version {_version('playmate-portrait')}"
 
@@ -74,7 +74,7 @@ def run_facts(
     clips: Sequence[ClipVideos], pairs: Sequence[Paths], stated: Mapping[str, str], crop: str
 ) -> dict[str, Any]:
     """Everything beside the figures. ``stated`` is what the caller says of the generating system."""
-    generated = {pair.name: film_facts(pair.generated) for pair in pairs}
+    generated = {pair.name: video_facts(pair.generated) for pair in pairs}
     seeds = sorted({str(s) for one in generated.values() for s in one.get("sampling", {}).get("seed", [])})
     unknown = "not stated (neither a flag nor the files tell)"
     return {
@@ -89,7 +89,7 @@ def run_facts(
         "packages": ", ".join(f"{name} {found}" for name in _PACKAGES if (found := _version(name))),
         "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
         "films": {
-            pair.name: {"generated": generated[pair.name], "ground truth": film_facts(pair.truth),
+            pair.name: {"generated": generated[pair.name], "ground truth": video_facts(pair.truth),
                         "frames": clip.frames, "same picture": clip.alike, "faces found": dict(clip.found)}
             for pair, clip in zip(pairs, clips, strict=True)
         },
@@ -131,8 +131,8 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _told(films: Mapping[str, Mapping[str, Any]], names: Sequence[str]) -> str:
-    found = {name: {str(v) for one in films.values() for v in one.get("sampling", {}).get(name, [])} for name in names}
+def _told(videos: Mapping[str, Mapping[str, Any]], names: Sequence[str]) -> str:
+    found = {name: {str(v) for one in videos.values() for v in one.get("sampling", {}).get(name, [])} for name in names}
     return ", ".join(f"{name} {' '.join(sorted(values))}" for name, values in found.items() if values)
 
 

@@ -41,43 +41,45 @@ def sync(device: str) -> Measure:
 
 def sync_figures(clips: Sequence[ClipVideos], net: SyncNet, sha256: str) -> list[Figure]:
     """Score all videos. Raises Skipped where faces or sound are missing, or the network fails its check."""
-    heard = [clip for clip in clips if clip.films["ground truth"].samples().any()]
-    if not heard:
-        raise Skipped("sound in any of the real films")
-    if any(film.landmarks is None for clip in heard for film in clip.films.values()):
+    voiced = [clip for clip in clips if clip.videos["ground truth"].samples().any()]
+    if not voiced:
+        raise Skipped("sound in any of the real videos")
+    if any(video.landmarks is None for clip in voiced for video in clip.videos.values()):
         raise Skipped("detection/face_landmarker.task, to find faces with")
-    offsets = {f"{shift:+d}": moved_offset(net, heard[0].films["ground truth"], shift) for shift in (0, SHIFT, -SHIFT)}
+    offsets = {
+        f"{shift:+d}": moved_offset(net, voiced[0].videos["ground truth"], shift) for shift in (0, SHIFT, -SHIFT)
+    }
     for shift in (SHIFT, -SHIFT):
         found = offsets[f"{shift:+d}"] - offsets["+0"]
         if abs(found - shift) > TOLERANCE:
             raise Skipped(f"the network's check: sound moved by {shift:+d} frames was found moved by {found:+d}")
-    scores = {name: {clip.name: score_film(net, clip.films[name]) for clip in heard} for name in SYSTEMS}
+    scores = {name: {clip.name: score_video(net, clip.videos[name]) for clip in voiced} for name in SYSTEMS}
     details: dict[str, Any] = {"offsets of real sound moved": offsets, "sha256": sha256}
     details["clips"] = {
         name: {clip: score and asdict(score) for clip, score in row.items()} for name, row in scores.items()
     }
-    note = f"mean of {len(heard)} clips; moved sound of the first was recovered"
+    note = f"mean of {len(voiced)} clips; moved sound of the first was recovered"
     return [
         replace(SYNC_C, values=_means(scores, "confidence"), note=note, details=details),
         replace(SYNC_D, values=_means(scores, "distance"), note=note, details=details),
     ]
 
 
-def score_film(net: SyncNet, film: CroppedVideo) -> SyncScore | None:
+def score_video(net: SyncNet, video: CroppedVideo) -> SyncScore | None:
     """Score a video with its own sound; None where no frame shows a face."""
-    boxes = smoothed_boxes(film)
+    boxes = smoothed_boxes(video)
     if boxes is None:
         return None
-    return sync_score(*embeddings(net, face_crops(film, boxes), film.samples()))
+    return sync_score(*embeddings(net, face_crops(video, boxes), video.samples()))
 
 
-def moved_offset(net: SyncNet, film: CroppedVideo, frames: int) -> int:
-    """The offset found when a film's sound comes so many frames later. Raises Skipped without a face."""
-    boxes = smoothed_boxes(film)
+def moved_offset(net: SyncNet, video: CroppedVideo, frames: int) -> int:
+    """The offset found when a video's sound comes so many frames later. Raises Skipped without a face."""
+    boxes = smoothed_boxes(video)
     if boxes is None:
-        raise Skipped("a face in the first real film")
-    moved = later(film.samples(), frames)
-    return sync_score(*embeddings(net, face_crops(film, boxes), moved)).offset
+        raise Skipped("a face in the first real video")
+    moved = later(video.samples(), frames)
+    return sync_score(*embeddings(net, face_crops(video, boxes), moved)).offset
 
 
 def later(samples: Samples, frames: int) -> Samples:
@@ -91,14 +93,14 @@ def later(samples: Samples, frames: int) -> Samples:
     return moved
 
 
-def smoothed_boxes(film: CroppedVideo) -> NDArray[np.float64] | None:
+def smoothed_boxes(video: CroppedVideo) -> NDArray[np.float64] | None:
     """(T, 3) centre and half the longer side of the face box in every frame, filled where no face was found and
     smoothed by a median over 13 frames; None where there is no face at all."""
     from scipy.ndimage import median_filter
 
-    if film.landmarks is None:
+    if video.landmarks is None:
         return None
-    low, high = film.landmarks.min(1), film.landmarks.max(1)  # NaN where there is no face
+    low, high = video.landmarks.min(1), video.landmarks.max(1)  # NaN where there is no face
     boxes = np.concatenate([(low + high) / 2, ((high - low).max(1) / 2)[:, None]], 1).astype(np.float64)
     seen = np.flatnonzero(np.isfinite(boxes[:, 0]))
     if not len(seen):
@@ -107,9 +109,9 @@ def smoothed_boxes(film: CroppedVideo) -> NDArray[np.float64] | None:
     return median_filter(filled, size=(_SMOOTHED, 1), mode="nearest")
 
 
-def face_crops(film: CroppedVideo, boxes: NDArray[np.float64]) -> Iterator[Bytes]:
+def face_crops(video: CroppedVideo, boxes: NDArray[np.float64]) -> Iterator[Bytes]:
     """(224, 224, 3) a frame: 2.8 half sides wide, 0.4 of one lower than the box's middle, as published."""
-    for picture, (x, y, half) in zip(film.pictures(), boxes, strict=False):
+    for picture, (x, y, half) in zip(video.pictures(), boxes, strict=False):
         square = Square(x, y + _BEYOND * half, 2 * half * (1 + _BEYOND))
         yield to_bytes(cut(torch.from_numpy(picture), crop_to_image(square, SIZE), SIZE, beyond="edge")).numpy()
 

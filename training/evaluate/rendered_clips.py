@@ -29,7 +29,7 @@ REST_SCALE = 1.3
 
 
 @dataclass(frozen=True)
-class Filmed:
+class RenderedClip:
     """A held-out subject in its place of the corpus ``seed``; ``portrait`` (1, 3, S, S) is the clip's first frame."""
 
     subject: Subject
@@ -42,15 +42,15 @@ class Filmed:
 
     def at_rest(self) -> Tensor:
         """The person facing us without any expression, (1, 3, S, S)."""
-        return film_at_rest(self.person, self.seed)
+        return render_at_rest(self.person, self.seed)
 
 
-def filmed(subject: Subject, seed: int) -> Filmed:
+def rendered_clip(subject: Subject, seed: int) -> RenderedClip:
     """Take the subject's portrait."""
-    return Filmed(subject, seed, film(subject.clip, seed, range(1)))
+    return RenderedClip(subject, seed, render_clip(subject.clip, seed, range(1)))
 
 
-def film(clip: SyntheticClip, seed: int, frames: range) -> Tensor:
+def render_clip(clip: SyntheticClip, seed: int, frames: range) -> Tensor:
     """The true renderings of some frames of a clip, in its person's place of the corpus ``seed``: (n, 3, S, S)."""
     identity, scene = make_identity(clip.identity_seed), session_scene(seed, clip.identity_seed)
     pose = clip.motion.pose
@@ -68,22 +68,22 @@ def film(clip: SyntheticClip, seed: int, frames: range) -> Tensor:
     return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 255.0
 
 
-def film_at_rest(person: int, seed: int) -> Tensor:
+def render_at_rest(person: int, seed: int) -> Tensor:
     """A person facing us without any expression, in their place of the corpus ``seed``: (1, 3, S, S)."""
     none = np.zeros(3)
     picture = render(make_identity(person), session_scene(seed, person), np.zeros(len(RIG)), none, none, REST_SCALE)
     return torch.from_numpy(picture)[None].permute(0, 3, 1, 2).float() / 255.0
 
 
-def film_still(one: Filmed, frames: range) -> Tensor:
-    """As :func:`film`, but the head keeps the pose of the first frame."""
+def render_still(one: RenderedClip, frames: range) -> Tensor:
+    """As :func:`video`, but the head keeps the pose of the first frame."""
     clip = one.subject.clip
     held = still(clip.motion.pose[:1], len(clip), clip.motion.fps)
-    return film(replace(clip, motion=clip.motion.with_pose(held)), one.seed, frames)
+    return render_clip(replace(clip, motion=clip.motion.with_pose(held)), one.seed, frames)
 
 
 @torch.inference_mode()
-def drawn(face: FaceModel, one: Filmed, motion: Motion) -> Iterator[Tensor]:
+def generated_frames(face: FaceModel, one: RenderedClip, motion: Motion) -> Iterator[Tensor]:
     """The system's frames of a motion, batches of (n, 3, S, S); keypoints and rest are what M sees in the portrait."""
     seen = read(face, one.portrait)
     volume = face.appearance(resized(one.portrait, face.config.image_size))
@@ -93,13 +93,13 @@ def drawn(face: FaceModel, one: Filmed, motion: Motion) -> Iterator[Tensor]:
         yield face.draw(volume, x_s.expand(len(part), -1, -1), part)
 
 
-def seen_rest(face: FaceModel, one: Filmed) -> tuple[Tensor, Motion]:
+def seen_rest(face: FaceModel, one: RenderedClip) -> tuple[Tensor, Motion]:
     """Canonical keypoints (K, 3) and rest motion of a portrait, by M."""
     seen = read(face, one.portrait)
     return seen.keypoints[0], Motion(Pose(seen.rotation, seen.translation, seen.scale), seen.expression)
 
 
-def speak(system: System, face: FaceModel, one: Filmed, emotion: str | None) -> Motion:
+def speak(system: System, face: FaceModel, one: RenderedClip, emotion: str | None) -> Motion:
     """Generate for a portrait as M reads it: nothing of the ground truth is given."""
     keypoints, rest = seen_rest(face, one)
     clip = replace(one.subject.clip, keypoints=keypoints, motion=rest)

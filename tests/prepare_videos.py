@@ -1,4 +1,4 @@
-"""Small films of drawn people who speak, with every trap a corpus holds, and a detector that knows where they are.
+"""Small videos of drawn people who speak, with every trap a corpus holds, and a detector that knows where they are.
 
 A person is drawn in the middle of a canvas; a magenta mark in the strip above says over which column there is a face.
 """
@@ -108,7 +108,7 @@ def marks() -> Callable[[Tensor], tuple[Face, ...]]:
 
 
 @dataclass(frozen=True)
-class Film:
+class VideoSpec:
     """How to store frames: ``fps``, or the ``times`` of each in seconds; ``delay`` of the sound;
     ``turned`` by a phone."""
 
@@ -118,12 +118,12 @@ class Film:
     turned: bool = False
 
 
-def write_film(path: Path, frames: Frames, voice: NDArray[np.int16] | None, film: Film = Film()) -> Path:
+def write_video(path: Path, frames: Frames, voice: NDArray[np.int16] | None, video: VideoSpec = VideoSpec()) -> Path:
     """H.264 and, where there is a ``voice`` (N,) at 16 kHz, AAC."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
-        stream: Any = container.add_stream("libx264", rate=film.fps)
-        first = np.rot90(frames[0], 1) if film.turned else frames[0]
+        stream: Any = container.add_stream("libx264", rate=video.fps)
+        first = np.rot90(frames[0], 1) if video.turned else frames[0]
         stream.height, stream.width = first.shape[:2]
         stream.pix_fmt, stream.options = "yuv420p", {"crf": "14", "preset": "veryfast"}
         base = Fraction(1, 90_000)
@@ -132,15 +132,15 @@ def write_film(path: Path, frames: Frames, voice: NDArray[np.int16] | None, film
         if voice is not None:
             sound = container.add_stream("aac", rate=16_000, layout="mono")
         for index, picture in enumerate(frames):
-            shown = np.ascontiguousarray(np.rot90(picture, 1)) if film.turned else picture
+            shown = np.ascontiguousarray(np.rot90(picture, 1)) if video.turned else picture
             frame = av.VideoFrame.from_ndarray(shown, format="rgb24")
-            frame.pts = round((film.times[index] if film.times else float(index / film.fps)) / base)
+            frame.pts = round((video.times[index] if video.times else float(index / video.fps)) / base)
             frame.time_base = base
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
         if voice is not None:
-            _write_sound(container, sound, np.concatenate([np.zeros(round(film.delay * 16000), np.int16), voice]))
-    if film.turned:
+            _write_sound(container, sound, np.concatenate([np.zeros(round(video.delay * 16000), np.int16), voice]))
+    if video.turned:
         _turn(path)
     return path
 

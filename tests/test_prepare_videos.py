@@ -1,4 +1,4 @@
-"""The steps that read films: stretches, voices, shots, crops."""
+"""The steps that read videos: stretches, voices, shots, crops."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from prepare_films import Film, correlation, drawn, lips, person, voice_of, write_film, write_sound_with_gap
 from prepare_results import LIMITS
+from prepare_videos import VideoSpec, correlation, drawn, lips, person, voice_of, write_sound_with_gap, write_video
 from shared_facts import MESH, needs_shared
 
 from playmate_core.weights.folders import bundled
 from training.prepare.encode import Encode, flac
 from training.prepare.entry import Entry, Item
-from training.prepare.motion import Look, motion_scores
+from training.prepare.motion import CropStatistics, motion_scores
 from training.prepare.probe import ProbeFile
 from training.prepare.shards import write_shards
 from training.prepare.shots import Shots
@@ -36,10 +36,10 @@ needs_silero = pytest.mark.skipif(find_spec("silero_vad") is None, reason="siler
 
 
 @pytest.fixture(scope="module")
-def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("films")
-    write_film(root / "steady.mp4", drawn(0), voice_of(0))
-    write_film(root / "late.mp4", drawn(0), voice_of(0), Film(delay=0.4))
+    write_video(root / "steady.mp4", drawn(0), voice_of(0))
+    write_video(root / "late.mp4", drawn(0), voice_of(0), VideoSpec(delay=0.4))
     return root
 
 
@@ -49,28 +49,28 @@ def probed(root: Path, store: Store, name: str, **told: Any) -> Item:
     return item
 
 
-def test_a_stretch_of_a_film_is_read_at_its_times(films: Path) -> None:
-    path = films / "steady.mp4"
+def test_a_stretch_of_a_video_is_read_at_its_times(videos: Path) -> None:
+    path = videos / "steady.mp4"
     some = list(frames_between(path, 0.5, 1.5, 25.0))
     assert len(some) == 26 and some[0].time == pytest.approx(-0.02)  # what is shown at 0.5 s began at 0.48 s
     every = list(frames_between(path, 0.0, math.inf, 25.0))
     assert len(every) == len(drawn(0)) and np.array_equal(every[13].picture, some[1].picture)
 
 
-def test_fast_films_are_read_every_other_frame(tmp_path: Path) -> None:
+def test_fast_videos_are_read_every_other_frame(tmp_path: Path) -> None:
     from fractions import Fraction
 
-    path = write_film(tmp_path / "fast.mp4", drawn(0)[:40], None, Film(Fraction(60)))
+    path = write_video(tmp_path / "fast.mp4", drawn(0)[:40], None, VideoSpec(Fraction(60)))
     assert len(list(frames_between(path, 0.0, math.inf, 60.0))) == 20
 
 
-def test_a_voice_is_cut_at_the_very_sample_and_silent_beyond(films: Path) -> None:
+def test_a_voice_is_cut_at_the_very_sample_and_silent_beyond(videos: Path) -> None:
     said = voice_of(0) / np.float32(32768)
-    whole = read_voice(films / "steady.mp4", 0.0, len(said) / 16000, 0.0)
+    whole = read_voice(videos / "steady.mp4", 0.0, len(said) / 16000, 0.0)
     assert len(whole) == len(said) and np.corrcoef(whole, said)[0, 1] > 0.99
-    part = read_voice(films / "steady.mp4", 1.0, 2.0, 0.0)
+    part = read_voice(videos / "steady.mp4", 1.0, 2.0, 0.0)
     np.testing.assert_allclose(part, whole[16000:32000], atol=1e-4)
-    outside = read_voice(films / "steady.mp4", -0.5, 0.5, 0.0)
+    outside = read_voice(videos / "steady.mp4", -0.5, 0.5, 0.0)
     assert not outside[:7000].any() and len(outside) == 16000
     np.testing.assert_allclose(outside[8000:], whole[:8000], atol=1e-4)
 
@@ -89,7 +89,7 @@ def test_long_shots_are_cut_in_pauses(tmp_path: Path) -> None:
     pause = np.zeros(9600, np.int16)
     voice = np.concatenate([voice_of(0), pause, voice_of(1), pause, voice_of(4)])
     frames = [np.minimum(drawn(0)[0], 250) + np.uint8(k % 3) for k in range(len(voice) // 640)]
-    write_film(tmp_path / "long.mp4", frames, voice)
+    write_video(tmp_path / "long.mp4", frames, voice)
     store = Store(tmp_path / "store")
     item = probed(tmp_path, store, "long.mp4")
     pieces = apply(Shots(tmp_path, 2.0, 5.0), item, store, replace(LIMITS, shortest=2.0), tmp_path)
@@ -100,19 +100,19 @@ def test_long_shots_are_cut_in_pauses(tmp_path: Path) -> None:
 
 
 @needs_scenedetect
-def test_a_film_s_own_end_and_an_entry_s_stretch_are_kept(films: Path, tmp_path: Path) -> None:
+def test_a_video_s_own_end_and_an_entry_s_stretch_are_kept(videos: Path, tmp_path: Path) -> None:
     store = Store(tmp_path)
-    whole = apply(Shots(films, 1.0, 30.0), probed(films, store, "steady.mp4"), store, LIMITS, films)[0]
+    whole = apply(Shots(videos, 1.0, 30.0), probed(videos, store, "steady.mp4"), store, LIMITS, videos)[0]
     assert (whole.begin, whole.end) == (0.0, pytest.approx(len(drawn(0)) / 25, abs=1e-3))
-    part = probed(films, store, "steady.mp4", begin=0.5, end=2.5)
-    cut = apply(Shots(films, 1.0, 30.0), part, store, replace(LIMITS, shortest=1.0), films)[0]
+    part = probed(videos, store, "steady.mp4", begin=0.5, end=2.5)
+    cut = apply(Shots(videos, 1.0, 30.0), part, store, replace(LIMITS, shortest=1.0), videos)[0]
     assert (cut.begin, cut.end) == (0.5, 2.5) and cut.frames == 50
 
 
 def test_blur_and_stillness_are_noted() -> None:
     import cv2
 
-    sharp, soft, still = Look(), Look(), Look()
+    sharp, soft, still = CropStatistics(), CropStatistics(), CropStatistics()
     for index in range(4):
         picture = drawn(0)[10 * index]
         sharp.note(torch.from_numpy(picture[:, 48:336]).float() / 255)
@@ -131,7 +131,7 @@ def test_turning_is_measured_by_the_clock_not_by_the_frame() -> None:
 
 @needs_shared
 @pytest.mark.skipif(find_spec("mediapipe") is None, reason="mediapipe is not installed")
-def test_mediapipe_s_crop_reads_the_same_head(films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mediapipe_s_crop_reads_the_same_head(videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from playmate_core.detection.detect import detector
     from playmate_core.weights.files import load_face, tensor_hash
     from training.prepare.motion import ReadMotion
@@ -144,13 +144,13 @@ def test_mediapipe_s_crop_reads_the_same_head(films: Path, tmp_path: Path, monke
     store, steps = (
         Store(tmp_path / "store"),
         [
-            Shots(films, 3.0, 30.0),
-            DetectSpeech(films),
-            Track(films, "mediapipe", lambda: detector("mediapipe")),
-            ReadMotion(films, str(face), tensor_hash(load_face(face).motion), "cpu"),
+            Shots(videos, 3.0, 30.0),
+            DetectSpeech(videos),
+            Track(videos, "mediapipe", lambda: detector("mediapipe")),
+            ReadMotion(videos, str(face), tensor_hash(load_face(face).motion), "cpu"),
         ],
     )
-    item = apply_all(steps, [probed(films, store, "steady.mp4")], store, LIMITS, films)[0]
+    item = apply_all(steps, [probed(videos, store, "steady.mp4")], store, LIMITS, videos)[0]
     assert not item.reason and item.scores["coverage"] == 1.0 and 60 < item.scores["face_px"] < 130
     from safetensors.torch import load_file
 
@@ -170,22 +170,22 @@ def test_flac_loses_nothing() -> None:
     assert flac(voice) == flac(voice)
 
 
-def test_the_film_of_a_crop_is_intra_coded_at_25_frames_a_second(films: Path, tmp_path: Path) -> None:
+def test_the_video_of_a_crop_is_intra_coded_at_25_frames_a_second(videos: Path, tmp_path: Path) -> None:
     import av
 
     store = Store(tmp_path)
     item = replace(
-        probed(films, store, "late.mp4"), begin=0.0, end=1.0, scores={"sync_off": 10.0}, keys={"motion": "motion-v1/0"}
+        probed(videos, store, "late.mp4"), begin=0.0, end=1.0, scores={"sync_off": 10.0}, keys={"motion": "motion-v1/0"}
     )
     item = replace(item, facts={**item.facts, "crop": [192.0, 144.0, 230.4]})
-    step = Encode(films, pixels=128)
-    done = apply(step, item, store, LIMITS, films)[0]
+    step = Encode(videos, pixels=128)
+    done = apply(step, item, store, LIMITS, videos)[0]
     path = store.file(done.keys["encode"], "mp4")
     with av.open(str(path)) as container:
         packets = [packet for packet in container.demux(video=0) if packet.size]
         assert len(packets) == 25 and all(packet.is_keyframe for packet in packets)
         assert container.streams.video[0].width == 128
-    voice = read_voice(films / "steady.mp4", 0.0, 1.0, 0.0)
+    voice = read_voice(videos / "steady.mp4", 0.0, 1.0, 0.0)
     import soundfile
 
     heard, _ = soundfile.read(io.BytesIO(store.file(done.keys["encode"], "flac").read_bytes()), dtype="float32")
@@ -194,10 +194,10 @@ def test_the_film_of_a_crop_is_intra_coded_at_25_frames_a_second(films: Path, tm
     assert again.files["mp4"] == path.read_bytes()
 
 
-def test_a_probe_knows_sound_and_rates(films: Path, tmp_path: Path) -> None:
-    item = probed(films, Store(tmp_path), "steady.mp4")
+def test_a_probe_knows_sound_and_rates(videos: Path, tmp_path: Path) -> None:
+    item = probed(videos, Store(tmp_path), "steady.mp4")
     assert item.facts["fps"] == 25.0 and item.facts["sound"] == "steady.mp4" and len(item.digest) == 64
-    assert str(films) not in item.to_json()
+    assert str(videos) not in item.to_json()
 
 
 def test_a_gap_in_the_sound_becomes_silence_of_its_length(tmp_path: Path) -> None:

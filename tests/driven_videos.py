@@ -1,4 +1,4 @@
-"""Films that drive and are driven, and a face network that reads light."""
+"""Videos that drive and are driven, and a face network that reads light."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from playmate_core.media.video_writer import VideoWriter
 from playmate_core.pipelines.animate import AnimateRequest, extract
 from playmate_core.rendering.source_video import FaceVideoOptions
 
-#: Takes any film for what it shows, asks no detector.
+#: Takes any video for what it shows, asks no detector.
 PLAIN = FaceVideoOptions(where="whole")
 
 
@@ -31,24 +31,24 @@ def scene(shift: int, height: int = 96, width: int = 96) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def film(workshop: Path, speech_wave: Path) -> Path:
+def video(workshop: Path, speech_wave: Path) -> Path:
     """Ten frames at 30 a second, with sound."""
     path = workshop / "driving.mp4"
-    with VideoWriter(path, 30.0, speech_wave) as video:
+    with VideoWriter(path, 30.0, speech_wave) as writer:
         for i in range(10):
-            video.write(torch.from_numpy(scene(i % 5))[None])
+            writer.write(torch.from_numpy(scene(i % 5))[None])
     return path
 
 
 @pytest.fixture(scope="module")
-def motion_clip(workshop: Path, tiny_face: Path, film: Path) -> Path:
+def motion_clip(workshop: Path, tiny_face: Path, video: Path) -> Path:
     path = workshop / "driving_motion.safetensors"
-    extract(film, path, PLAIN, tiny_face)
+    extract(video, path, PLAIN, tiny_face)
     return path
 
 
 def request(portrait: Path, driving: Path, output: Path, weights: Path, **changes: Any) -> AnimateRequest:
-    facts = {"weights": weights, "limits": None, "film": PLAIN, "batch": 4, **changes}
+    facts = {"weights": weights, "limits": None, "video": PLAIN, "batch": 4, **changes}
     return AnimateRequest(portrait, driving, output, **facts)
 
 

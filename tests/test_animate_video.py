@@ -1,4 +1,4 @@
-"""Films as portraits and as drivers: lost faces, uneven rates, two heads, edges."""
+"""Videos as portraits and as drivers: lost faces, uneven rates, two heads, edges."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import av
 import numpy as np
 import pytest
 import torch
-from driven_films import PLAIN, film, motion_clip, pictures, request, scene  # noqa: F401
+from driven_videos import PLAIN, motion_clip, pictures, request, scene, video  # noqa: F401
 from source_videos import draw_source_video
 from torch import Tensor
 
@@ -55,7 +55,7 @@ class Lamp(torch.nn.Module):
 
 
 def glowing(path: Path, times: list[float], size: tuple[int, int] = (64, 64)) -> Path:
-    """A film without sound, as bright as its own time in seconds, with frames at ``times``."""
+    """A video without sound, as bright as its own time in seconds, with frames at ``times``."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=25)
         stream.width, stream.height, stream.pix_fmt = size[1], size[0], "yuv420p"
@@ -70,11 +70,11 @@ def glowing(path: Path, times: list[float], size: tuple[int, int] = (64, 64)) ->
     return path
 
 
-def test_a_film_of_no_steady_rate_is_read_by_the_clock(tmp_path: Path) -> None:
+def test_a_video_of_no_steady_rate_is_read_by_the_clock(tmp_path: Path) -> None:
     times = [0.0, 0.04, 0.08, 0.3, 0.34, 0.6, 0.62, 0.9, 1.0]
-    film = glowing(tmp_path / "vfr.mp4", times)
+    video = glowing(tmp_path / "vfr.mp4", times)
     face: Any = Lamp()
-    read = read_driving(face, film, PLAIN)
+    read = read_driving(face, video, PLAIN)
     seconds = torch.arange(len(read.motion)) / read.motion.fps
     length = len(read.motion) / read.motion.fps
     assert length == pytest.approx(1.0 + 0.06, abs=0.1)
@@ -84,7 +84,7 @@ def test_a_film_of_no_steady_rate_is_read_by_the_clock(tmp_path: Path) -> None:
 
 
 def test_a_face_that_is_lost_moves_on_a_straight_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    film = glowing(tmp_path / "f.mp4", [i / 25 for i in range(12)], (64, 96))
+    video = glowing(tmp_path / "f.mp4", [i / 25 for i in range(12)], (64, 96))
 
     def sees(image: Tensor) -> tuple[detectors.Face, ...]:
         number = round((float(image.mean()) - 0.2) / 0.5 * 25)
@@ -93,18 +93,18 @@ def test_a_face_that_is_lost_moves_on_a_straight_line(tmp_path: Path, monkeypatc
     monkeypatch.setitem(detectors.DETECTORS, "lamp", lambda: sees)
     face: Any = Lamp()
     told: list[tuple[int, int]] = []
-    read = read_driving(face, film, FaceVideoOptions("lamp"), lambda *step: told.append(step))
+    read = read_driving(face, video, FaceVideoOptions("lamp"), lambda *step: told.append(step))
     place = read.motion.pose.translation[:, 0]
     assert torch.allclose(place[3:7], torch.lerp(place[3], place[6], torch.arange(4) / 3), atol=1e-6)
     assert told[-1] == (24, 24) and told == sorted(told)
     monkeypatch.setitem(detectors.DETECTORS, "lamp", lambda: lambda image: sees(image) if image.mean() < 0.3 else ())
     with pytest.raises(UserError, match=r"frames \(4-11\)"):
-        read_driving(face, film, FaceVideoOptions("lamp"))
+        read_driving(face, video, FaceVideoOptions("lamp"))
 
 
 @pytest.fixture
 def two_heads(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A detector for films 192 wide: two faces side by side, one a little lower."""
+    """A detector for videos 192 wide: two faces side by side, one a little lower."""
 
     def sees(image: Tensor) -> tuple[detectors.Face, ...]:
         return (detectors.Face((20.0, 15.0, 74.0, 80.0)), detectors.Face((120.0, 20.0, 170.0, 80.0)))
@@ -113,45 +113,45 @@ def two_heads(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def wide_film(tmp_path: Path, speech_wave: Path) -> Path:
+def wide_video(tmp_path: Path, speech_wave: Path) -> Path:
     path = tmp_path / "wide.mp4"
-    with VideoWriter(path, 25.0, speech_wave) as video:
+    with VideoWriter(path, 25.0, speech_wave) as writer:
         for i in range(8):
-            video.write(torch.from_numpy(np.hstack([scene(i % 3), scene(-(i % 3))]))[None])
+            writer.write(torch.from_numpy(np.hstack([scene(i % 3), scene(-(i % 3))]))[None])
     return path
 
 
-def test_a_film_of_somebody_is_driven_in_its_place(
-    tmp_path: Path, tiny_face: Path, wide_film: Path, motion_clip: Path, two_heads: None
+def test_a_video_of_somebody_is_driven_in_its_place(
+    tmp_path: Path, tiny_face: Path, wide_video: Path, motion_clip: Path, two_heads: None
 ) -> None:
     face = load_face(tiny_face)
     options = FaceVideoOptions("pair", Pick("left", 1), CropOptions(scale=1.3), batch=3)
-    source_video = read_source_video(face, wide_film, options)
+    source_video = read_source_video(face, wide_video, options)
     assert (
         len(source_video) == 8 and source_video.crops.shape == (8, 2, 3) and source_video.keypoints.shape == (8, 21, 3)
     )
     read = load_motion_clip(motion_clip).at(25.0)
     x_s, x_d = source_video_keypoints(face, source_video, read, DrivingOptions())
     drawn = torch.cat(list(draw_source_video(face, source_video, x_s, x_d, 3)))
-    plate = np.stack(pictures(wide_film))
+    plate = np.stack(pictures(wide_video))
     assert len(drawn) == len(x_d) == 8  # 10 frames at 30 last as long as 8 at 25
     assert np.array_equal(drawn[:, :, :96].numpy(), plate[:, :, :96])  # the other head, bit for bit
     assert not np.array_equal(drawn[:, 30:70, 120:170].numpy(), plate[:, 30:70, 120:170])
     out = tmp_path / "out.mp4"
     changes = {"crop": "pair", "face": Pick("left", 1), "around": CropOptions(scale=1.3)}
-    report = animate(request(wide_film, motion_clip, out, tiny_face, fps=50.0, **changes))
+    report = animate(request(wide_video, motion_clip, out, tiny_face, fps=50.0, **changes))
     assert report.frames == len(pictures(out)) == 16 and has_sound(out)
     with pytest.raises(UserError, match="always pasted back"):
-        animate(request(wide_film, motion_clip, out, tiny_face, paste_back=False, **changes))
+        animate(request(wide_video, motion_clip, out, tiny_face, paste_back=False, **changes))
 
 
 def test_a_face_at_the_edge_brings_no_darkness_into_the_picture(
     tmp_path: Path, speech_wave: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What lies beyond a white picture is white, in what is read of it and in what is drawn."""
-    film, seen = tmp_path / "white.mp4", list[float]()
-    with VideoWriter(film, 25.0, speech_wave) as video:
-        video.write(torch.full((3, 64, 64, 3), 255, dtype=torch.uint8))
+    video, seen = tmp_path / "white.mp4", list[float]()
+    with VideoWriter(video, 25.0, speech_wave) as writer:
+        writer.write(torch.full((3, 64, 64, 3), 255, dtype=torch.uint8))
     corner = (detectors.Face((0.0, 0.0, 30.0, 30.0)),)
     monkeypatch.setitem(detectors.DETECTORS, "corner", lambda: lambda image: corner)
 
@@ -165,17 +165,17 @@ def test_a_face_at_the_edge_brings_no_darkness_into_the_picture(
             return super().appearance(image)
 
     face: Any = Watching()
-    read_driving(face, film, FaceVideoOptions("corner"))
-    source_video = read_source_video(face, film, FaceVideoOptions("corner", crop=CropOptions()))
+    read_driving(face, video, FaceVideoOptions("corner"))
+    source_video = read_source_video(face, video, FaceVideoOptions("corner", crop=CropOptions()))
     x = torch.zeros(3, 21, 3)
     list(draw_source_video(face, source_video, x, x, profile="plain"))
     read_portrait(face, torch.ones(64, 64, 3), corner[0].box)
     assert len(seen) == 5 and min(seen) > 0.97
 
 
-def test_a_film_nothing_drives_is_itself(tmp_path: Path, tiny_face: Path, film: Path, motion_clip: Path) -> None:
+def test_a_video_nothing_drives_is_itself(tmp_path: Path, tiny_face: Path, video: Path, motion_clip: Path) -> None:
     face = load_face(tiny_face)
-    source_video = read_source_video(face, film, PLAIN)
+    source_video = read_source_video(face, video, PLAIN)
     still = Regions(0.0, 0.0, 0.0, 0.0)
     x_s, x_d = source_video_keypoints(
         face, source_video, load_motion_clip(motion_clip), DrivingOptions(regions=still, stitching=False)

@@ -1,0 +1,54 @@
+"""A motion of known length that is generated piece by piece, while frames before it are already drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..diffusion.request import joined
+from ..values import FPS, Motion
+
+
+class MotionStream:
+    """``frames`` frames of motion at ``fps``; a piece is taken from ``pieces`` when its first frame is asked for.
+
+    Pieces are kept: motion takes 280 bytes a frame. Whatever ``pieces`` raises, reaches the caller.
+    """
+
+    def __init__(self, pieces: Iterator[Motion], frames: int, fps: float = FPS) -> None:
+        self.frames, self.fps = frames, fps
+        self._pieces, self._kept, self._count = pieces, list[Motion](), 0
+
+    @staticmethod
+    def of(motion: Motion) -> MotionStream:
+        """A motion that is there already."""
+        return MotionStream(iter([motion]), len(motion), motion.fps)
+
+    def __len__(self) -> int:
+        return self.frames
+
+    def parts(self, start: int, stop: int) -> Iterator[Motion]:
+        """The motion from frame ``start`` up to ``stop``, in parts that end where pieces end."""
+        begin = number = 0
+        while begin < stop:
+            piece = self._piece(number)
+            wanted = piece[max(start - begin, 0) : stop - begin]
+            if len(wanted):
+                yield wanted
+            begin, number = begin + len(piece), number + 1
+
+    def first_frame(self) -> Motion:
+        """The first frame, which takes the first piece."""
+        return self._piece(0)[:1]
+
+    def whole(self) -> Motion:
+        """All of it."""
+        return joined(list(self.parts(0, self.frames)))
+
+    def _piece(self, number: int) -> Motion:
+        while len(self._kept) <= number:
+            piece = next(self._pieces, None)
+            if piece is None:
+                raise ValueError(f"A motion of {self.frames} frames ended after {self._count}.")
+            self._kept.append(piece)
+            self._count += len(piece)
+        return self._kept[number]

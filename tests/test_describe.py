@@ -1,0 +1,43 @@
+"""`playmate describe`: what a file is, whatever it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from playmate_core.cli import main as cli
+
+
+def refused(words: list[str], capsys) -> str:
+    """Run, expect one sentence and exit code 2, and return it."""
+    assert cli.main(words) == cli.MISTAKE
+    said = capsys.readouterr()
+    complaint = said.err.strip().splitlines()[-1]
+    assert complaint.startswith("playmate: ") and complaint.endswith(".") and "Traceback" not in said.err
+    assert said.out == ""
+    return complaint
+
+
+def test_describe_says_what_a_file_is(tiny_motion: Path, portrait_picture: Path, capsys) -> None:
+    assert cli.main(["describe", str(tiny_motion)]) == 0
+    said = capsys.readouterr().out
+    assert "motion model" in said and "Apache-2.0" in said
+
+
+def test_describe_answers_about_media_and_other_files(
+    portrait_picture: Path, speech_wave: Path, tmp_path: Path, capsys
+) -> None:
+    assert cli.main(["describe", str(portrait_picture)]) == 0
+    assert "portrait.png: a PNG picture of" in capsys.readouterr().out
+    assert cli.main(["describe", str(speech_wave)]) == 0
+    said = capsys.readouterr().out
+    assert "a sound of " in said and "track 0" in said and "the one that is taken" in said and "silent" not in said
+    (tmp_path / "letter.txt").write_text("Dear all, this is a letter.")
+    assert "letter.txt is no model, motion" in refused(["describe", str(tmp_path / "letter.txt")], capsys)
+    (tmp_path / "cut.wav").write_bytes(speech_wave.read_bytes()[:5000])
+    assert "cut short" in refused(["describe", str(tmp_path / "cut.wav")], capsys)
+    (tmp_path / "photo.jpg").write_bytes(b"\xff\xd8\xff" + b"0" * 100)
+    assert "photo.jpg is not a picture" in refused(["describe", str(tmp_path / "photo.jpg")], capsys)
+    (tmp_path / "model.safetensors").write_bytes(b"nothing of the kind")
+    assert "not a complete safetensors" in refused(["describe", str(tmp_path / "model.safetensors")], capsys)
+    assert "is a folder" in refused(["describe", str(tmp_path)], capsys)
+    assert "There is no model or media file" in refused(["describe", str(tmp_path / "nosuch")], capsys)
