@@ -143,14 +143,12 @@ def checked_plan(
 
 
 def _run(plan: SamplingPlan, progress: Progress | None) -> Iterator[Motion]:
-    chain, count = WindowChain(plan), plan.windows.count
-    for index in range(count):
-        yield chain.extend(plan, index == count - 1, progress)
+    chain = WindowChain(plan)
+    yield from (chain.extend(plan, k == plan.windows.count - 1, progress) for k in range(plan.windows.count))
 
 
 class WindowChain:
-    """Windows that each continue the last one; with a locked pose, theirs is the pose of such windows without the
-    emotion."""
+    """Windows that each continue the last one; a locked pose is that of such windows without the emotion."""
 
     def __init__(self, plan: SamplingPlan) -> None:
         self.index = 0
