@@ -1,4 +1,4 @@
-"""Motion for speech of any length: consecutive windows, each continuing the last (docs/method.md 1.4, 1.7, 1.12)."""
+"""Motion for speech of any length: windows that each continue the last (docs/method.md 1.4, 1.7, 1.12, 1.17)."""
 
 from __future__ import annotations
 
@@ -143,9 +143,8 @@ def checked_plan(
 
 
 def _run(plan: SamplingPlan, progress: Progress | None) -> Iterator[Motion]:
-    chain, count = WindowChain(plan), plan.windows.count
-    for index in range(count):
-        yield chain.extend(plan, index == count - 1, progress)
+    chain = WindowChain(plan)
+    yield from (chain.extend(plan, k == plan.windows.count - 1, progress) for k in range(plan.windows.count))
 
 
 class WindowChain:
@@ -202,9 +201,9 @@ class WindowChain:
         if held and not self._warned:
             log.warning(POSE_CLAMPED, ANGLE_LIMITS)
             self._warned = True
-        shown = limit_lip_step(to_expression(kept, plan.denoiser.statistics), self._before, plan.options.lip_step)
-        self._before = shown[-1]
-        return Motion(head_pose, shown, plan.denoiser.config.keypoint_space)
+        expression = limit_lip_step(to_expression(kept, plan.denoiser.statistics), self._before, plan.options.lip_step)
+        self._before = expression[-1] if len(expression) else self._before
+        return Motion(head_pose, expression, plan.denoiser.config.keypoint_space)
 
 
 @torch.no_grad()
@@ -249,7 +248,8 @@ def sample_window(
 
 
 def _context(plan: SamplingPlan, begin: int, past: Tensor | None) -> WindowContext:
-    """The conditions of the window from frame ``begin`` on, on the network's device; silence outside the clip."""
+    """The conditions of the window that begins at frame ``begin``, on the network's device; silence outside the
+    clip."""
     config, frames = plan.denoiser.config, len(plan.audio)
     place = torch.arange(begin - config.previous, begin + config.window)
     inside = (place >= 0) & (place < frames)
