@@ -10,7 +10,7 @@ from training.evaluate.videos.checkpoints import Skipped, require_package
 from training.evaluate.videos.clips import SYSTEMS, ClipVideos
 from training.evaluate.videos.cropped_video import CroppedVideo
 from training.evaluate.videos.figures import Figure, Measure
-from training.evaluate.videos.lip_sync import Curve, closed_below, compare_lips, lip_opening, lip_score
+from training.evaluate.videos.lip_sync import TimeSeries, closed_below, compare_lips, lip_opening, lip_score
 from training.evaluate.videos.lip_validation import Heard, validate
 
 _JUDGE = "forced alignment by pocketsphinx (English), lips by MediaPipe's landmarks"
@@ -78,7 +78,7 @@ def _phones(clip: ClipVideos) -> dict[str, Spoken]:
     return {name: found[video.sound] for name, video in clip.videos.items()}
 
 
-def _opening(video: CroppedVideo) -> Curve:
+def _opening(video: CroppedVideo) -> TimeSeries:
     if video.landmarks is None:
         raise ValueError("Nobody looked for the lips of this video.")
     return lip_opening(video.landmarks)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from playmate_core.values import FPS
 from training.evaluate.videos.alignment import SILENCE, AlignedPhone
 
-Curve = NDArray[np.float64]
+TimeSeries = NDArray[np.float64]
 BILABIALS = ("M", "B", "P")
 #: How far phones open the mouth, by vowel height (0 closed, 1 fully open); all other consonants are CONSONANT.
 OPENNESS = {
@@ -38,7 +38,7 @@ _SETTLED = 0.12
 _LIPS, _EYES = (13, 14), (33, 263)
 
 
-def lip_opening(landmarks: NDArray[np.float32]) -> Curve:
+def lip_opening(landmarks: NDArray[np.float32]) -> TimeSeries:
     """Landmarks (T, 478, 2) -> (T,) distance of the inner lips in eye distances, NaN where there is no face.
 
     Not relative to the mouth's width, which rounding changes.
@@ -48,7 +48,7 @@ def lip_opening(landmarks: NDArray[np.float32]) -> Curve:
     return apart / np.linalg.norm(points[:, _EYES[0]] - points[:, _EYES[1]], axis=-1)
 
 
-def openness_curve(phones: Sequence[AlignedPhone], frames: int) -> Curve:
+def openness_curve(phones: Sequence[AlignedPhone], frames: int) -> TimeSeries:
     """(T,) how open the phones would have the mouth in every frame."""
     fine = 4  # samples a frame
     time = (np.arange(frames * fine) + 0.5) / (FPS * fine)
@@ -69,7 +69,7 @@ class Evidence:
     closed: tuple[int, int]  # of bilabials, those with closed lips
     closed_elsewhere: tuple[int, int]  # of vowels
     wins: tuple[float, int]  # of pairs of a vowel and a bilabial, those in which the vowel is wider
-    curve: Curve  # (2 MAX_LAG + 1,), NaN where the lips do not move
+    curve: TimeSeries  # (2 MAX_LAG + 1,), NaN where the lips do not move
     frames: int
     quiet: tuple[float, int]  # sum of openings in silence, and frames
     voiced: tuple[float, int]  # the same on vowels
@@ -90,13 +90,13 @@ class LipScore:
     silence: float
 
 
-def closed_below(opening: Curve) -> float:
+def closed_below(opening: TimeSeries) -> float:
     """The opening under which lips count as closed, from the real video's range; NaN where its mouth hardly moves."""
     low, high = np.nanpercentile(opening, (5, 95)) if np.isfinite(opening).any() else (np.nan, np.nan)
     return float(low + CLOSED * (high - low)) if high - low >= LEAST_RANGE else float("nan")
 
 
-def compare_lips(opening: Curve, phones: Sequence[AlignedPhone], threshold: float) -> Evidence:
+def compare_lips(opening: TimeSeries, phones: Sequence[AlignedPhone], threshold: float) -> Evidence:
     """Compare a video's lip opening (T,) with the phones of its sound."""
     frames = len(opening)
     inside = [phone for phone in phones if phone.centre < frames / FPS]
@@ -116,7 +116,7 @@ def compare_lips(opening: Curve, phones: Sequence[AlignedPhone], threshold: floa
     )
 
 
-def correlations(opening: Curve, openness: Curve) -> Curve:
+def correlations(opening: TimeSeries, openness: TimeSeries) -> TimeSeries:
     """(2 MAX_LAG + 1,) Pearson's correlation of opening and earlier openness, at lags -MAX_LAG to MAX_LAG frames."""
     found = np.full(2 * MAX_LAG + 1, np.nan)
     for k, lag in enumerate(range(-MAX_LAG, MAX_LAG + 1)):
@@ -154,7 +154,7 @@ def _ratio(part: float, whole: float) -> float:
     return part / whole if whole else float("nan")
 
 
-def _closures(opening: Curve, phones: Sequence[AlignedPhone], threshold: float) -> tuple[int, int]:
+def _closures(opening: TimeSeries, phones: Sequence[AlignedPhone], threshold: float) -> tuple[int, int]:
     """How many phones have lips under the threshold at some time, of those during which lips were seen.
 
     Every phone gets a window of one length, so that the longer vowels have no more chances than the bilabials.
@@ -170,7 +170,7 @@ def _closures(opening: Curve, phones: Sequence[AlignedPhone], threshold: float) 
     return sum(one < threshold for one in least), len(least)
 
 
-def _at_centres(opening: Curve, phones: Sequence[AlignedPhone]) -> Curve:
+def _at_centres(opening: TimeSeries, phones: Sequence[AlignedPhone]) -> TimeSeries:
     at = np.array([min(int(phone.centre * FPS), len(opening) - 1) for phone in phones], int)
     found = opening[at]
     return found[np.isfinite(found)]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from playmate_core.speech import SAMPLE_RATE
 from playmate_core.values import FPS
 from training.evaluate.videos.alignment import AlignedPhone, NotAligned, Spoken, align
-from training.evaluate.videos.lip_sync import Curve, LipScore, closed_below, compare_lips, lip_score
+from training.evaluate.videos.lip_sync import LipScore, TimeSeries, closed_below, compare_lips, lip_score
 
 #: Frames by which the sound is moved, and by how many the lag found may differ from that.
 SHIFT, TOLERANCE = 5, 1
@@ -25,7 +25,7 @@ SHIFT, TOLERANCE = 5, 1
 class Heard:
     """A real clip: its lip opening (T,), its sound, the words said ("" if unknown) and its phones."""
 
-    opening: Curve
+    opening: TimeSeries
     samples: NDArray[np.float32]
     text: str
     spoken: Spoken
