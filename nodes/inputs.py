@@ -24,7 +24,7 @@ def video_inputs(whose: str) -> list[Any]:
     return [
         sockets.Face.Input("face_model", tooltip="From Load Face Model."),
         io.MultiType.Input(
-            "video", [io.Video, io.Image], tooltip=f"A film of one {whose}, as VIDEO or as a batch of pictures."
+            "video", [io.Video, io.Image], tooltip=f"A video of one {whose}, as VIDEO or as a batch of pictures."
         ),
     ]
 

@@ -41,33 +41,33 @@ class MotionFromVideo(io.ComfyNode):
             "Motion From Video",
             "motion",
             ["driving video", "reenactment", "performance capture"],
-            description="Reads head and face of a film frame by frame, to let a portrait do the same, without audio.",
+            description="Reads head and face of a video frame by frame, to let a portrait do the same, without audio.",
             inputs=[
                 *video_inputs("face"),
                 sockets.Portrait.Input(
                     "portrait",
                     optional=True,
                     tooltip="Who will do the same: the motion is then carried over to this face. Without it the motion"
-                    " stays that of the person in the film.",
+                    " stays that of the person in the video.",
                 ),
                 sockets.Choice(
                     "mode",
                     options=list(MODES),
                     default=DRIVING.mode,
-                    tooltip="relative: what changes in the film, on top of the portrait's own face and pose."
-                    " absolute: the film's own values.",
+                    tooltip="relative: what changes in the video, on top of the portrait's own face and pose."
+                    " absolute: the video's own values.",
                 ),
                 sockets.Choice(
                     "reference",
                     options=list(REFERENCES),
                     default=DRIVING.reference,
-                    tooltip="The frame of the film that counts as its rest: the first, or the most frontal one.",
+                    tooltip="The frame of the video that counts as its rest: the first, or the most frontal one.",
                 ),
                 smooth_input(0.0),
                 fps_input(),
                 crop_input(),
             ],
-            outputs=[sockets.Motion.Output(display_name="motion", tooltip="What was seen, at the film's own rate.")],
+            outputs=[sockets.Motion.Output(display_name="motion", tooltip="What was seen, at the video's own rate.")],
         )
 
     @classmethod

@@ -196,5 +196,5 @@ def seen_from_input() -> Any:
         "seen_from",
         options=list(SEEN_FROM),
         default=DEFAULTS.seen_from,
-        tooltip="Movement since the first frame, or since the most frontal one; absolute takes the film's own angles.",
+        tooltip="Movement since the first frame, or since the most frontal one; absolute takes the video's own angles.",
     )
