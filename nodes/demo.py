@@ -50,8 +50,8 @@ class DemoMedia(io.ComfyNode):
             "Demo Media",
             "load",
             ["example", "sample portrait", "sample speech", "test video"],
-            description="A drawn portrait, a synthetic voice and a video of a drawn head. Replace it by Load Image, Load"
-            " Audio and Load Video when you have your own.",
+            description="A drawn portrait, a synthetic voice and a video of a drawn head. Replace it by Load Image,"
+            " Load Audio and Load Video when you have your own.",
             inputs=[
                 io.Float.Input(
                     "seconds",
