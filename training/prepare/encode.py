@@ -14,9 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from playmate_core.detection.crop import Square, crop_to_image, cut
+from playmate_core.detection.crop import Square, crop_to_image
+from playmate_core.detection.reading_crop import cut_bytes
 from playmate_core.interpolation import frames_at_times
-from playmate_core.media.images import to_bytes
 from playmate_core.values import FPS
 
 from .entry import Item
@@ -74,7 +74,7 @@ class Encode:
         times, crops = [], []
         for frame in frames_between(video, item.begin, item.end, item.facts["fps"]):
             times.append(frame.time)
-            crops.append(to_bytes(cut(torch.from_numpy(frame.picture), affine, self.pixels, "edge")))
+            crops.append(cut_bytes(frame.picture, affine, self.pixels))
         between = frames_at_times(torch.tensor(times), wanted)
         for index in torch.where(between.weight < 0.5, between.first, between.second).tolist():
             yield crops[index]

@@ -11,9 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from playmate_core.detection.crop import Square, crop_to_image, cut, inverse, move_points, whole_to_image
+from playmate_core.detection.crop import Square, crop_to_image, inverse, move_points, whole_to_image
 from playmate_core.detection.detect import square_of
 from playmate_core.detection.detectors import Detector, Face
+from playmate_core.detection.reading_crop import cut_bytes
 from playmate_core.media.audio_files import read_sound
 from playmate_core.media.images import Bytes, read_picture, to_bytes
 from playmate_core.media.video_reader import Frame, read_frames
@@ -127,7 +128,7 @@ class CroppedVideo:
         return whole
 
     def _crop(self, picture: Bytes) -> Bytes:
-        return to_bytes(cut(torch.from_numpy(picture), self.affine, SIZE, beyond="edge")).numpy()
+        return cut_bytes(picture, self.affine, SIZE).numpy()
 
 
 def whole(track: LandmarkTrack) -> Tensor:

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from playmate_core.detection.crop import Square, crop_to_image, cut
-from playmate_core.media.images import to_bytes
+from playmate_core.detection.crop import Square, crop_to_image
+from playmate_core.detection.reading_crop import cut_bytes
 from playmate_core.values import EMOTIONS
 from training.evaluate.videos.checkpoints import Skipped, find_weights, require_package
 from training.evaluate.videos.clips import SYSTEMS, ClipVideos
@@ -77,7 +76,7 @@ def probabilities(net: OnnxNetwork, picture: NDArray[np.uint8], landmarks: NDArr
     low, high = landmarks.min(0), landmarks.max(0)
     x, y = (low + high) / 2
     square = Square(float(x), float(y), float((high - low).max()))
-    face = to_bytes(cut(torch.from_numpy(picture), crop_to_image(square, SIZE), SIZE, beyond="edge")).numpy()
+    face = cut_bytes(picture, crop_to_image(square, SIZE), SIZE).numpy()
     values = ((face / 255 - _MEAN) / _STD).astype(np.float32)
     logits = net(values.transpose(2, 0, 1)[None])[0].astype(np.float64)
     odds = np.exp(logits - logits.max())

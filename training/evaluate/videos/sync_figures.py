@@ -7,11 +7,11 @@ from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from playmate_core.detection.crop import Square, crop_to_image, cut
-from playmate_core.media.images import Bytes, to_bytes
+from playmate_core.detection.crop import Square, crop_to_image
+from playmate_core.detection.reading_crop import cut_bytes
+from playmate_core.media.images import Bytes
 from playmate_core.values import FPS
 from training.evaluate.videos.checkpoints import Skipped, find_weights, load_strictly
 from training.evaluate.videos.clips import SYSTEMS, ClipVideos
@@ -113,7 +113,7 @@ def face_crops(video: CroppedVideo, boxes: NDArray[np.float64]) -> Iterator[Byte
     """(224, 224, 3) a frame: 2.8 half sides wide, 0.4 of one lower than the box's middle, as published."""
     for picture, (x, y, half) in zip(video.pictures(), boxes, strict=False):
         square = Square(x, y + _BEYOND * half, 2 * half * (1 + _BEYOND))
-        yield to_bytes(cut(torch.from_numpy(picture), crop_to_image(square, SIZE), SIZE, beyond="edge")).numpy()
+        yield cut_bytes(picture, crop_to_image(square, SIZE), SIZE).numpy()
 
 
 def _means(scores: dict[str, dict[str, SyncScore | None]], field: str) -> dict[str, float]:
