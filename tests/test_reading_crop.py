@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import cv2
@@ -23,6 +24,7 @@ from playmate_core.face import FaceConfig, FaceModel
 from playmate_core.media.images import read_picture
 from playmate_core.rendering.portrait import read_portrait, to_reader
 from playmate_core.rendering.source_video import FaceVideoOptions, read_driving, read_driving_picture, read_source_video
+from training.prepare.motion import CropStatistics, ReadMotion
 
 #: Asked of a portrait's keypoints; half of a pixel is 4e-3 of the crop, a quarter 2e-3.
 KEYPOINT_ERROR = 5e-5
@@ -134,3 +136,13 @@ def test_a_whole_picture_of_the_right_size_is_read_as_it_is(photo: Path) -> None
     assert torch.equal(
         ReadingCrop.of(None, 256, 256, FaceConfig()).read(picture), torch.from_numpy(picture).float() / 255
     )
+
+
+def test_prepare_reads_clips_from_the_reference_crop(face: FaceModel, photo: Path, video: Path) -> None:
+    square = square_from_landmarks(LANDMARKS, CropOptions(2.2, -0.1, upright=True))
+    facts = {"crop": (square.x, square.y, square.side), "fps": 25.0}
+    item = SimpleNamespace(entry=SimpleNamespace(video=video.name), begin=0.0, end=0.2, facts=facts)
+    read = ReadMotion(video.parent, "", "", "cpu")._crops(item, face, CropStatistics())  # type: ignore[arg-type]
+    crops = torch.stack(list(read)).numpy() * 255
+    off = np.abs(crops - reference_crop(pixels(photo), 2.2, -0.1, False).astype(np.float32))
+    assert len(crops) == 5 and off.max() <= 1.001 and off.mean() < 0.02

@@ -31,10 +31,16 @@ class ReadingCrop:
 
         None takes the largest centred square of the picture, resized once: one of the right size stays as it is.
         """
+        if square is not None:
+            return cls.of_square(square, config)
         size = config.reading_size
-        if square is None:
-            return cls(whole_to_image(height, width, size), size, size)
-        return cls(crop_to_image(square, 2 * config.image_size), 2 * config.image_size, size)
+        return cls(whole_to_image(height, width, size), size, size)
+
+    @classmethod
+    def of_square(cls, square: Square, config: FaceConfig) -> ReadingCrop:
+        """The crop of a square, in pictures of any size."""
+        size = 2 * config.image_size
+        return cls(crop_to_image(square, size), size, config.reading_size)
 
     def read(self, picture: Bytes | Tensor) -> Tensor:
         """The crop (S, S, 3), float32 in [0, 1], of a picture (H, W, 3), uint8 or float in [0, 1]."""

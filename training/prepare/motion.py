@@ -14,12 +14,13 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from playmate_core.detection.crop import Square, crop_to_image, cut, shrink
+from playmate_core.detection.crop import Square
+from playmate_core.detection.reading_crop import ReadingCrop
 from playmate_core.detection.tracking import fill_gaps
 from playmate_core.errors import UserError
 from playmate_core.face import FaceModel
 from playmate_core.interpolation import FrameInterpolation, frames_at_times
-from playmate_core.media.images import from_bytes, to_bytes
+from playmate_core.media.images import to_bytes
 from playmate_core.motion.edit import interpolate_motion
 from playmate_core.rendering.portrait import read_crops
 from playmate_core.values import FPS, KEYPOINTS, Motion
@@ -73,7 +74,7 @@ class ReadMotion:
     face_hash: str
     device: str
     name: str = "motion"
-    version: int = 1
+    version: int = 2
     gpu: bool = True
 
     def inputs(self, item: Item) -> list[Any]:
@@ -83,7 +84,7 @@ class ReadMotion:
         face = face_model(self.face, self.device)
         track = load_file(store.file(item.keys["track"], "safetensors"))
         statistics = CropStatistics()
-        motion, keypoints = read_crops(face, self._crops(item, face.config.reading_size, statistics), FPS, _BATCH)
+        motion, keypoints = read_crops(face, self._crops(item, face, statistics), FPS, _BATCH)
         seen = track["seen"].bool()
         if len(motion) != len(seen):
             raise UserError(f"{item.entry.video} was decoded to {len(motion)} frames now and {len(seen)} before.")
@@ -101,10 +102,10 @@ class ReadMotion:
         tensors = stored_tensors(at_25, keypoints[seen].median(0).values, valid)
         return [Result(scores={n: round(v, 4) for n, v in scores.items()}, files={"safetensors": save(tensors)})]
 
-    def _crops(self, item: Item, size: int, statistics: CropStatistics) -> Iterator[Tensor]:
-        affine = crop_to_image(Square(*item.facts["crop"]), size)
+    def _crops(self, item: Item, face: FaceModel, statistics: CropStatistics) -> Iterator[Tensor]:
+        reading = ReadingCrop.of_square(Square(*item.facts["crop"]), face.config)
         for frame in frames_between(self.root / item.entry.video, item.begin, item.end, item.facts["fps"]):
-            crop = shrink(cut(from_bytes(frame.picture), affine, size, "edge"), size)
+            crop = reading.read(frame.picture)
             statistics.note(crop)
             yield crop
 
