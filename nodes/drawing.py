@@ -18,7 +18,7 @@ from ..playmate_core.errors import UserError
 from ..playmate_core.face.fast import release
 from ..playmate_core.media.provenance import COMPOSITE, DRAWN, Mark
 from ..playmate_core.pipelines.recipe import recipe_text
-from ..playmate_core.rendering.device import BATCH_ON_CPU
+from ..playmate_core.rendering.device import batch_on
 from ..playmate_core.rendering.render import RenderOptions
 from ..playmate_core.rendering.segments import RenderJob
 from ..playmate_core.rendering.write_video import Composition, portrait_job
@@ -38,7 +38,7 @@ def render_job(
 ) -> Iterator[RenderJob]:
     """The video of a portrait under a motion while its face model is loaded; each batch is shown on the node."""
     on_cpu = model.patcher.load_device.type == "cpu"
-    batch = min(options.batch, BATCH_ON_CPU) if on_cpu else options.batch  # as the job will
+    batch = batch_on(model.patcher.load_device, options.batch)
     height, width = composition.size(portrait)
     with loaded(model, memory=batch * height * width * BYTES_PER_PIXEL) as (face,):
         job = portrait_job(face, portrait, motion, options, composition)

@@ -48,7 +48,6 @@ def to_device(face: FaceModel, device: str, precision: str = AUTO) -> FaceModel:
     return face.to(device).set_compute_dtype(PRECISIONS[precision])
 
 
-def batch_on(face: FaceModel, frames: int) -> int:
-    """How many of ``frames`` frames are drawn at once where ``face`` is; a picture's last bit depends on it."""
-    on_cpu = next(face.parameters()).device.type == "cpu"
-    return min(frames, BATCH_ON_CPU) if on_cpu else frames
+def batch_on(device: torch.device, frames: int) -> int:
+    """How many of ``frames`` frames are drawn at once on ``device``; a picture's last bit depends on it."""
+    return min(frames, BATCH_ON_CPU) if device.type == "cpu" else frames

@@ -85,7 +85,7 @@ def portrait_job(
     facts = (asdict(placed), composition.pasted, stream.fps)
     finish = composition.finish(portrait)
     return RenderJob(
-        face, len(stream), stream.fps, batch_on(face, placed.batch), draw, facts, tensors, finish, placed.profile
+        face, len(stream), stream.fps, _batch(face, placed.batch), draw, facts, tensors, finish, placed.profile
     )
 
 
@@ -103,7 +103,7 @@ def trajectory_job(
 
     facts = (composition.pasted, trajectory.facts)
     finish = composition.finish(portrait)
-    return RenderJob(face, trajectory.frames, trajectory.fps, batch_on(face, batch), draw, facts, tensors, finish)
+    return RenderJob(face, trajectory.frames, trajectory.fps, _batch(face, batch), draw, facts, tensors, finish)
 
 
 def source_video_job(face: FaceModel, source: SourceVideo, x_s: Tensor, x_d: Tensor, batch: int) -> RenderJob:
@@ -114,7 +114,11 @@ def source_video_job(face: FaceModel, source: SourceVideo, x_s: Tensor, x_d: Ten
         return [x_s, x_d, source.crops, source.shown]
 
     facts = (hashlib.sha256(source.path.read_bytes()).hexdigest(), source.crop_size)
-    return RenderJob(face, len(x_d), source.motion.fps, batch_on(face, batch), frames.show, facts, tensors)
+    return RenderJob(face, len(x_d), source.motion.fps, _batch(face, batch), frames.show, facts, tensors)
+
+
+def _batch(face: FaceModel, frames: int) -> int:
+    return batch_on(next(face.parameters()).device, frames)
 
 
 def _decisive(portrait: Portrait, composition: Composition) -> list[Tensor]:
