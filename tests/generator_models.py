@@ -166,3 +166,9 @@ def write_ditto(folder: Path, tensors: Any = None, run: Any = None) -> Path:
     told = {"base_cfg": {"wav2feat_cfg": {"w2f_cfg": {"model_path": ""}}}, "audio2motion_cfg": {"use_emo": True}}
     configuration.write_bytes(pickle.dumps(told | {"default_kwargs": run or ditto_run()}))
     return model
+
+
+def talk_words(generator: str, models: Path, picture: Path, speech: Path, output: Path, *more: str) -> list[str]:
+    """`playmate talk` with a motion generator of the folder ``models``, on a picture that is a crop already."""
+    words = ["talk", str(picture), str(speech), "-o", str(output), "--any-picture", "--crop", "whole"]
+    return [*words, "--models", str(models), "--motion-weights", generator, *more]

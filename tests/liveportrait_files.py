@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from playmate_core.face import FaceModel
+from playmate_core.face import FaceConfig, FaceModel
 from playmate_core.weights.liveportrait import (
     GROUPS,
     PARTS,
@@ -64,3 +65,12 @@ def kijai(face: FaceModel, folder: Path) -> Path:
     for name, tensors in parts_of(face).items():
         write_safe(flattened(tensors) if name == STITCHING else tensors, folder / f"{name}.safetensors")
     return folder
+
+
+def miniature_models(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A models folder below ``folder`` with a miniature of LivePortrait's files; nobody else's are looked for."""
+    monkeypatch.setenv("HOME", str(folder / "home"))
+    monkeypatch.delenv("PLAYMATE_MODELS", raising=False)
+    torch.manual_seed(4)
+    kijai(FaceModel(FaceConfig.tiny()), folder / "models" / "liveportrait")
+    return folder / "models"

@@ -13,6 +13,7 @@ import av
 import numpy as np
 import pytest
 import torch
+from command_line import refused
 
 from playmate_core.cli import main as cli
 from playmate_core.errors import UserError
@@ -131,16 +132,6 @@ def test_ctrl_c_leaves_nothing(words: list[str], tmp_path: Path, monkeypatch: py
     assert cli.main(words) == cli.INTERRUPTED
     assert list(tmp_path.iterdir()) == []
     assert "Traceback" not in capsys.readouterr().err
-
-
-def refused(words: list[str], capsys) -> str:
-    """Run, expect one sentence and exit code 2, and return it."""
-    assert cli.main(words) == cli.MISTAKE
-    said = capsys.readouterr()
-    complaint = said.err.strip().splitlines()[-1]
-    assert complaint.startswith("playmate: ") and complaint.endswith(".") and "Traceback" not in said.err
-    assert said.out == ""
-    return complaint
 
 
 def test_a_stop_while_drawing_takes_the_plot_along(words: list[str], tmp_path: Path, monkeypatch) -> None:

@@ -6,20 +6,21 @@ import hashlib
 import json
 import shutil
 import wave
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from generator_models import write_ditto, write_ditto_encoder
-from liveportrait_files import kijai
+from generator_models import talk_words, write_ditto, write_ditto_encoder
+from liveportrait_files import miniature_models
 from node_process import in_subprocess
 
 from playmate_core.cli import main as cli
 from playmate_core.diffusion.model_controls import ModelControls
 from playmate_core.diffusion.request import GenerationRequest
-from playmate_core.face import FaceConfig, FaceModel
+from playmate_core.face import FaceConfig
 from playmate_core.media.video_reader import read_frames
 from playmate_core.media.video_writer import VideoWriter
 from playmate_core.pipelines.talk import TalkRequest, Weights, talk
@@ -76,11 +77,8 @@ print(json.dumps({
 @pytest.fixture
 def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A models folder with miniature files of LivePortrait and Ditto, and a stand-in of onnxruntime to import."""
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.delenv("PLAYMATE_MODELS", raising=False)
     monkeypatch.setattr("playmate_core.weights.liveportrait.FaceConfig", FaceConfig.tiny)
-    torch.manual_seed(4)
-    kijai(FaceModel(FaceConfig.tiny()), tmp_path / "models" / "liveportrait")
+    miniature_models(tmp_path, monkeypatch)
     write_ditto(tmp_path / "models" / "ditto")
     write_ditto_encoder(tmp_path / "models" / "ditto", tmp_path)
     monkeypatch.delitem(__import__("sys").modules, "onnxruntime", raising=False)
@@ -107,9 +105,7 @@ def speech(tmp_path: Path) -> Path:
     return tmp_path / "speech.wav"
 
 
-def words_for(models: Path, picture: Path, speech: Path, output: Path, *more: str) -> list[str]:
-    words = ["talk", str(picture), str(speech), "-o", str(output), "--any-picture", "--crop", "whole"]
-    return [*words, "--models", str(models), "--motion-weights", "ditto", *more]
+words_for = partial(talk_words, "ditto")
 
 
 FACE = ("--face-weights", "liveportrait")

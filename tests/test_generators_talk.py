@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from generator_models import write_joyvasa
-from liveportrait_files import kijai
+from generator_models import talk_words, write_joyvasa
+from liveportrait_files import miniature_models
 from node_process import in_subprocess
 
 from playmate_core.cli import main as cli
 from playmate_core.diffusion.options import SamplingOptions
-from playmate_core.face import FaceConfig, FaceModel
+from playmate_core.face import FaceConfig
 from playmate_core.media.video_reader import read_frames
 from playmate_core.pipelines import talk
 
@@ -57,18 +57,13 @@ print(json.dumps({
 @pytest.fixture
 def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A models folder with miniature files of LivePortrait and JoyVASA."""
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.delenv("PLAYMATE_MODELS", raising=False)
     monkeypatch.setattr("playmate_core.weights.liveportrait.FaceConfig", FaceConfig.tiny)
-    torch.manual_seed(4)
-    kijai(FaceModel(FaceConfig.tiny()), tmp_path / "models" / "liveportrait")
+    miniature_models(tmp_path, monkeypatch)
     write_joyvasa(tmp_path / "models" / "joyvasa")
     return tmp_path / "models"
 
 
-def words_for(models: Path, picture: Path, speech: Path, output: Path, *more: str) -> list[str]:
-    words = ["talk", str(picture), str(speech), "-o", str(output), "--any-picture", "--crop", "whole"]
-    return [*words, "--models", str(models), "--motion-weights", "joyvasa", *more]
+words_for = partial(talk_words, "joyvasa")
 
 
 def test_the_command_line_speaks_with_joyvasa_as_it_was_published(

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 import torch
 from generator_models import write_ditto, write_ditto_encoder, write_joyvasa
-from liveportrait_files import kijai
+from liveportrait_files import miniature_models
 from node_process import in_subprocess
 
 from playmate_core.cli import main as cli
 from playmate_core.diffusion.generate import joined
-from playmate_core.face import FaceConfig, FaceModel
+from playmate_core.face import FaceConfig
 from playmate_core.media.audio_files import read_sound
 from playmate_core.media.video_reader import read_frames
 from playmate_core.pipelines import talk
@@ -74,10 +74,7 @@ def write_speech(path: Path, rate: int, seconds: float = 0.21) -> Path:
 @pytest.fixture
 def inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, portrait_picture: Path) -> Path:
     """A folder with a portrait, one speech at RATES, and miniature files of every public model."""
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.delenv("PLAYMATE_MODELS", raising=False)
-    torch.manual_seed(4)
-    kijai(FaceModel(FaceConfig.tiny()), tmp_path / "models" / "liveportrait")
+    miniature_models(tmp_path, monkeypatch)
     write_joyvasa(tmp_path / "models" / "joyvasa")
     write_ditto(tmp_path / "models" / "ditto")
     write_ditto_encoder(tmp_path / "models" / "ditto", tmp_path)
