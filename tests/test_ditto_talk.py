@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import wave
@@ -12,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
+from encoder_input import EncoderInput
 from generator_models import talk_words, write_ditto, write_ditto_encoder
 from liveportrait_files import miniature_models
 from node_process import in_subprocess
@@ -29,7 +28,8 @@ from playmate_core.weights.generators import find_generator
 
 MODEL = "ditto_pytorch/models/lmdm_v0.4_hubert.pth"
 NODES = """
-import hashlib, json, sys, cv2, torch, wave, numpy as np, node_session
+import json, sys, cv2, torch, wave, numpy as np, node_session
+from encoder_input import EncoderInput
 from importlib import import_module
 sys.path.insert(0, ".")  # onnxruntime stands there
 s = node_session.Session()
@@ -40,18 +40,12 @@ with wave.open("speech.wav") as file:
     samples = np.frombuffer(file.readframes(file.getnframes()), np.int16).astype(np.float32) / 32768
     samples = samples.reshape(-1, file.getnchannels()).T.copy()
     audio = {"waveform": torch.from_numpy(samples)[None], "sample_rate": file.getframerate()}
-writer = import_module("custom_pack.playmate_core.media.video_writer").VideoWriter
-drawn, write = [], writer.write
-writer.write = lambda self, frames: (drawn.append(frames.numpy().tobytes()), write(self, frames))[1]
-def taken():
-    told = hashlib.sha256(b"".join(drawn)).hexdigest()
-    drawn.clear()
-    return told
+encoded = EncoderInput(import_module("custom_pack.playmate_core.media.video_writer").VideoWriter)
 face = s.run("LoadFaceModel", file="appearance_feature_extractor.safetensors")
 ditto = "ditto_pytorch/models/lmdm_v0.4_hubert.pth"
 models = s.run("LoadMotionModel", file=ditto)
 boxed, talked = s.run("Talk", image=picture, audio=audio, face_model=face, motion_model=models, require_face=False)
-in_one_box = taken()
+in_one_box = encoded.taken()
 crop, _ = s.run("CropPortrait", image=picture, crop="whole")
 portrait = s.run("EncodePortrait", face_model=face, crop=crop, require_face=False)
 heard, _, _ = s.run("EncodeAudio", audio=audio, motion_model=models)
@@ -65,7 +59,7 @@ schema = s.nodes["LoadMotionModel"].define_schema().described()["input"]["requir
 eyes = [11, 13, 15, 16, 18]
 print(json.dumps({
     "logits": list(portrait.details.angle_logits.shape), "listed": ditto in schema["file"][1]["options"],
-    "boxed": in_one_box, "same": bool(torch.equal(talked.expression, motion.expression)), "staged": taken(),
+    "boxed": in_one_box, "same": bool(torch.equal(talked.expression, motion.expression)), "staged": encoded.taken(),
     "still": float((still.expression - portrait.rest.expression)[:, eyes].abs().max()),
     "told": told.generator.settings.character, "demo": s.refused("SampleMotion", **{**given,
         "motion_model": s.run("LoadMotionModel"), "speech": s.run("EncodeAudio", audio=audio)[0], "eyes": "still"}),
@@ -124,22 +118,10 @@ def test_all_doors_draw_the_same_frames(
         return iterate(self, request, progress)
 
     monkeypatch.setattr(DittoGenerator, "iterate", remember)
-    drawn, write = list[bytes](), VideoWriter.write
-
-    def remember_frames(self: VideoWriter, batch: torch.Tensor) -> None:
-        drawn.append(batch.numpy().tobytes())
-        write(self, batch)
-
-    def taken() -> str:
-        """Of the frames that went to the encoder, whose own result may differ in a few levels from run to run."""
-        told = hashlib.sha256(b"".join(drawn)).hexdigest()
-        drawn.clear()
-        return told
-
-    monkeypatch.setattr(VideoWriter, "write", remember_frames)
+    encoded = EncoderInput(VideoWriter, monkeypatch.setattr)
     out, core = tmp_path / "out.mp4", tmp_path / "core.mp4"
     assert cli.main(words_for(models, portrait_picture, speech, out, *FACE, "--emotion", "happy")) == 0
-    frames, expected = shown(out), taken()
+    frames, expected = shown(out), encoded.taken()
     assert len(frames) >= 3 and frames.std() > 1
     details = requests[0].details
     assert details is not None and details.angle_logits is not None and details.angle_logits.shape == (1, 3, 66)
@@ -147,7 +129,7 @@ def test_all_doors_draw_the_same_frames(
     weights = Weights(face=SearchPaths.below([models]).resolve(Path("liveportrait")), motion=find_generator("ditto"))
     request = TalkRequest(portrait_picture, speech, core, emotion="happy", weights=weights, crop="whole", limits=None)
     assert talk(request).frames == len(frames)
-    assert taken() == expected
+    assert encoded.taken() == expected
 
     shutil.copy(portrait_picture, tmp_path / "portrait.png")
     got = json.loads(in_subprocess(NODES, tmp_path).splitlines()[-1])
