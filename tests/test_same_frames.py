@@ -10,12 +10,14 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from encoder_input import EncoderInput
 from liveportrait_files import kijai
 from node_process import in_subprocess
 
 from playmate_core.cli import main as cli
 from playmate_core.face import FaceConfig, FaceModel
 from playmate_core.media.video_reader import read_frames
+from playmate_core.media.video_writer import VideoWriter
 from playmate_core.pipelines.talk import PoseSource, TalkRequest, Weights, talk
 from playmate_core.weights.folders import bundled
 
@@ -23,9 +25,11 @@ SECONDS = 0.6
 #: Talk in one box, and Render To Video behind the single nodes.
 NODES = """
 import json, sys, cv2, torch, wave, numpy as np, node_session
+from importlib import import_module
+from encoder_input import EncoderInput
 s = node_session.Session()
+encoded = EncoderInput(import_module("custom_pack.playmate_core.media.video_writer").VideoWriter)
 if LIVEPORTRAIT:
-    from importlib import import_module
     room = import_module("custom_pack.playmate_core.weights.liveportrait")
     room.FaceConfig = room.FaceConfig.tiny
 picture = torch.from_numpy(cv2.imread("portrait.png")[..., ::-1].astype(np.float32) / 255)[None]
@@ -38,14 +42,15 @@ crop, _ = s.run("CropPortrait", image=picture)
 portrait = s.run("EncodePortrait", face_model=face, crop=crop, require_face=False)
 pose = {"pose": s.run("PoseStatic", portrait=portrait)} if STILL else {}
 neutral = {"emotion": "neutral", "intensity": 1.0}
-boxed, _ = s.run("Talk", image=picture, audio=audio, face_model=face, require_face=False, **neutral, **pose)
+s.run("Talk", image=picture, audio=audio, face_model=face, require_face=False, **neutral, **pose)
+boxed = encoded.taken()
 heard, sound, _ = s.run("EncodeAudio", audio=audio)
 emotion = s.run("Emotion", **neutral)
 motion = s.run("SampleMotion", motion_model=models, portrait=portrait, speech=heard, emotion=emotion)
 if STILL:
     motion = s.run("ApplyPose", motion=motion, translation=True, scale=True, fit="bounce", **pose)
-wired = s.run("RenderToVideo", face_model=face, portrait=portrait, motion=motion, audio=sound)
-print(json.dumps([boxed.file, wired.file]))
+s.run("RenderToVideo", face_model=face, portrait=portrait, motion=motion, audio=sound)
+print(json.dumps([boxed, encoded.taken()]))
 """
 
 
@@ -77,7 +82,9 @@ def test_every_door_makes_the_same_frames(
     weights = inputs / "models" / "liveportrait"
     words = ["talk", str(inputs / "portrait.png"), str(inputs / "speech.wav"), "-o", str(tmp_path / "cli.mp4")]
     words += ["--any-picture", *(["--face-weights", str(weights)] if liveportrait else [])]
+    encoded = EncoderInput(VideoWriter, monkeypatch.setattr)
     assert cli.main([*words, *(["--pose", "still"] if still else [])]) == 0
+    by_command = encoded.taken()
     request = TalkRequest(
         inputs / "portrait.png",
         inputs / "speech.wav",
@@ -87,10 +94,10 @@ def test_every_door_makes_the_same_frames(
         limits=None,
     )
     talk(request)
+    by_core = encoded.taken()
     script = f"LIVEPORTRAIT, STILL = {liveportrait}, {still}\n" + NODES
     boxed, wired = json.loads(in_subprocess(script, inputs).splitlines()[-1])
     expected = frames_of(tmp_path / "core.mp4")
     assert len(expected) == round(SECONDS * 25)
     assert liveportrait or len(np.unique(expected.reshape(len(expected), -1), axis=0)) > 1
-    for door in (tmp_path / "cli.mp4", boxed, wired):
-        assert np.array_equal(frames_of(door), expected), door
+    assert (by_command, boxed, wired) == (by_core,) * 3
