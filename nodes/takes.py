@@ -12,7 +12,7 @@ from ..playmate_core.diffusion.options import SamplingOptions, numbers
 from ..playmate_core.motion.region_mix import REGION_NAMES, RegionShares, compare_motions, region_mix
 from ..playmate_core.motion.takes import Take
 from ..playmate_core.motion.takes import Takes as TakeList
-from ..playmate_core.values import EMOTIONS, AudioFeatures, Motion, Portrait
+from ..playmate_core.values import EMOTIONS, FPS, AudioFeatures, Motion, Portrait
 from . import sockets
 from .inputs import INTENSITY, seed_input
 from .runtime import Bar, MotionModel, explain_missing_package, show_text
@@ -139,6 +139,7 @@ class RegionMix(io.ComfyNode):
 
     @classmethod
     def execute(cls, first: Motion, second: Motion, **shares: str) -> io.NodeOutput:
+        RegionShares.written(shares, FPS)  # a bad text is refused before the motions are looked at
         return io.NodeOutput(region_mix(first, second, RegionShares.written(shares, first.fps)))
 
 
