@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import Any
 
 from comfy_api.latest import io
 
@@ -12,11 +11,10 @@ from ..playmate_core.values import Motion
 from . import sockets
 from .inputs import prefix_input
 from .runtime import explain_missing_package, show_text
-from .saving import SAVED, check_prefix, output_file
-from .widgets import verdict
+from .saving import SAVED, SavingNode, output_file
 
 
-class ExportMotion(io.ComfyNode):
+class ExportMotion(SavingNode):
     """A motion as a table."""
 
     @classmethod
@@ -42,14 +40,6 @@ class ExportMotion(io.ComfyNode):
             outputs=[sockets.Motion.Output(display_name="motion", tooltip="The same motion, to go on with.")],
             is_output_node=True,
         )
-
-    @classmethod
-    def validate_inputs(cls, filename_prefix: str) -> str | bool:
-        return verdict(check_prefix, filename_prefix)
-
-    @classmethod
-    def fingerprint_inputs(cls, **given: Any) -> str:
-        return SAVED.fingerprint()
 
     @classmethod
     @explain_missing_package

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 import folder_paths
 from comfy_api.latest import io
@@ -18,7 +17,7 @@ from ..playmate_core.weights.folders import bundled
 from . import sockets
 from .inputs import prefix_input
 from .runtime import explain_missing_package, show_text
-from .saving import SAVED, check_prefix, output_file
+from .saving import SAVED, SavingNode, output_file
 from .widgets import verdict
 
 #: Save Motion's default, below the output folder.
@@ -27,7 +26,7 @@ FOLDER = "motion"
 BUNDLED = "Playmate demo (bundled)"
 
 
-class SaveMotion(io.ComfyNode):
+class SaveMotion(SavingNode):
     """A motion into a file."""
 
     @classmethod
@@ -45,14 +44,6 @@ class SaveMotion(io.ComfyNode):
             outputs=[sockets.Motion.Output(display_name="motion", tooltip="The same motion, to go on with.")],
             is_output_node=True,
         )
-
-    @classmethod
-    def validate_inputs(cls, filename_prefix: str) -> str | bool:
-        return verdict(check_prefix, filename_prefix)
-
-    @classmethod
-    def fingerprint_inputs(cls, **given: Any) -> str:
-        return SAVED.fingerprint()
 
     @classmethod
     def execute(cls, motion: Motion, filename_prefix: str) -> io.NodeOutput:

@@ -19,8 +19,7 @@ from .inputs import limit_input, mark_input, prefix_input
 from .live_frame import LiveFrames
 from .media import colours, recording
 from .runtime import Bar, Managed, explain_missing_package
-from .saving import SAVED, check_prefix, output_file
-from .widgets import verdict
+from .saving import SavingNode, output_file
 
 DEFAULTS = RenderOptions()
 TO_FILE = "use Render To Video, which needs none of it, or make the motion shorter"
@@ -64,7 +63,7 @@ class Render(io.ComfyNode):
             return io.NodeOutput(gathered(job.pictures(bar), job.frames), job.fps)
 
 
-class RenderToVideo(io.ComfyNode):
+class RenderToVideo(SavingNode):
     """Frames into a file."""
 
     @classmethod
@@ -98,14 +97,6 @@ class RenderToVideo(io.ComfyNode):
             outputs=[io.Video.Output(display_name="video", tooltip="The file, for any node that takes a video.")],
             is_output_node=True,
         )
-
-    @classmethod
-    def validate_inputs(cls, filename_prefix: str) -> str | bool:
-        return verdict(check_prefix, filename_prefix)
-
-    @classmethod
-    def fingerprint_inputs(cls, **given: Any) -> str:
-        return SAVED.fingerprint()
 
     @classmethod
     @explain_missing_package

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import folder_paths
 from comfy_api.latest import io, ui
@@ -15,6 +16,7 @@ from comfy_api.latest import io, ui
 from ..playmate_core.errors import UserError, elided
 from ..playmate_core.media.output_file import check_output
 from .runtime import node_id
+from .widgets import verdict
 
 #: Bytes of one name before the number: file systems take 255 with the number, the suffix and the mark of a half file.
 LONGEST_NAME = 200
@@ -132,3 +134,15 @@ class SavedFiles:
 
 #: Of this process.
 SAVED = SavedFiles()
+
+
+class SavingNode(io.ComfyNode):
+    """A node with a ``filename_prefix``, which saves into the output folder and runs again if its file was deleted."""
+
+    @classmethod
+    def validate_inputs(cls, filename_prefix: str) -> str | bool:
+        return verdict(check_prefix, filename_prefix)
+
+    @classmethod
+    def fingerprint_inputs(cls, **given: Any) -> str:
+        return SAVED.fingerprint()

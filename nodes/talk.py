@@ -29,14 +29,13 @@ from .live_frame import LiveFrames
 from .media import one_picture, recording
 from .runtime import Bar, Managed, MotionModel, explain_missing_package, loaded, manage, renderer_dtype
 from .sample import Task, sampled
-from .saving import SAVED, check_prefix, output_file
-from .widgets import verdict
+from .saving import SavingNode, output_file
 
 #: Where on the bar listening and sampling end; the rest is drawing.
 LISTENED, SAMPLED = 0.02, 0.3
 
 
-class Talk(io.ComfyNode):
+class Talk(SavingNode):
     """Portrait and speech to a video."""
 
     @classmethod
@@ -55,14 +54,6 @@ class Talk(io.ComfyNode):
             ],
             is_output_node=True,
         )
-
-    @classmethod
-    def validate_inputs(cls, filename_prefix: str) -> str | bool:
-        return verdict(check_prefix, filename_prefix)
-
-    @classmethod
-    def fingerprint_inputs(cls, **given: Any) -> str:
-        return SAVED.fingerprint()
 
     @classmethod
     @explain_missing_package

@@ -25,7 +25,8 @@ LONGEST_TEXT = 1_000_000
 def checked(node: type[io.ComfyNode]) -> type[io.ComfyNode]:
     """``node``, whose ``execute`` first judges the values of its widgets. Raises UserError for one that does not do."""
     run = node.execute.__func__
-    validate = node.__dict__.get("validate_inputs")
+    ours = node.mro()[: node.mro().index(io.ComfyNode)]  # ComfyUI's own class has one that judges nothing
+    validate = next((one.__dict__["validate_inputs"] for one in ours if "validate_inputs" in one.__dict__), None)
     judged = inspect.getfullargspec(validate.__func__).args[1:] if validate else []
     assert len(judged) <= 1, f"validate_inputs of {node.__name__} asks for more than one widget"
 

@@ -42,6 +42,7 @@ SETTINGS = {
     "PlaymateCropPortrait": {"crop": "whole"},
     "PlaymateEncodePortrait": {"require_face": False},
     "PlaymateSampleMotion": {"steps": 1},
+    "PlaymateJoinMotions": {"fade": 0.08},
     "PlaymateTalk": {"require_face": False},
 }
 #: Which node and output feeds a socket of a type.
