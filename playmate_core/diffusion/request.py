@@ -115,7 +115,7 @@ class BaseGenerator:
 
 
 def joined(pieces: Sequence[Motion]) -> Motion:
-    """The pieces of :meth:`MotionGenerator.iterate` as one motion."""
+    """Motions of one rate and keypoint space, such as the pieces of :meth:`MotionGenerator.iterate`, as one."""
     rotation, translation, scale = (
         torch.cat([getattr(m.pose, part) for m in pieces]) for part in ("rotation", "translation", "scale")
     )

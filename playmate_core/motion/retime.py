@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from ..diffusion.request import joined
 from ..errors import UserError
 from ..interpolation import lerp, smooth_track
 from ..keypoint_space import adapt_motion
@@ -70,10 +71,10 @@ def join_motions(first: Motion, second: Motion, seconds: float = 0.3) -> Motion:
         raise UserError(
             f"The motions last {len(first)} and {len(second)} frames, the fade {frames}; please make the fade shorter."
         )
-    second = _as_keypoints_of(first, second)
+    second = adapt_motion(second, first[-1:])  # of other keypoints: the last face of the first is held
     head, tail = first[: len(first) - frames], second[frames:]
     if not frames:
-        return _chained(head, tail)
+        return joined([head, tail])
     ramp = torch.arange(1, frames + 1, dtype=torch.float64) / (frames + 1)
     share = ramp * ramp * (3.0 - 2.0 * ramp)
     old, new = first[len(first) - frames :], second[:frames]
@@ -82,7 +83,7 @@ def join_motions(first: Motion, second: Motion, seconds: float = 0.3) -> Motion:
         pose=mix_poses(old.pose, new.pose, share),
         expression=lerp(old.expression, new.expression, share[:, None, None]),
     )
-    return _chained(_chained(head, between), tail)
+    return joined([head, between, tail])
 
 
 @dataclass(frozen=True)
@@ -126,20 +127,3 @@ def _kept(motion: Motion, keep: TimeRange) -> Motion:
             " please keep an earlier part."
         )
     return kept
-
-
-def _as_keypoints_of(first: Motion, second: Motion) -> Motion:
-    """``second`` for the keypoints of ``first``, whose last face is held where they differ."""
-    if first.keypoint_space == second.keypoint_space:
-        return second
-    return adapt_motion(second, first[-1:])
-
-
-def _chained(first: Motion, second: Motion) -> Motion:
-    pose = replace(
-        first.pose,
-        rotation=torch.cat([first.pose.rotation, second.pose.rotation]),
-        translation=torch.cat([first.pose.translation, second.pose.translation]),
-        scale=torch.cat([first.pose.scale, second.pose.scale]),
-    )
-    return replace(first, pose=pose, expression=torch.cat([first.expression, second.expression]))

@@ -68,7 +68,7 @@ class TimeRange:
         """
         time = torch.arange(frames, dtype=torch.float64) / fps
         end = frames / fps if self.end is None else self.end
-        inside = ((time >= self.start) & (time < end)).double()
+        inside = self.inside(frames, fps).double()
         grown = ((time - self.start) / fade_in).clamp(0.0, 1.0) if fade_in > 0 else inside
         # A range that lasts to the end of the motion has nothing to fade into.
         fades = fade_out > 0 and self.end is not None

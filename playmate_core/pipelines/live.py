@@ -14,6 +14,7 @@ from ..diffusion.options import SamplingOptions
 from ..errors import UserError
 from ..face import FaceModel
 from ..keypoint_space import adapt_motion
+from ..rendering.device import batch_on
 from ..rendering.fallback import FallbackRenderer
 from ..rendering.render import RenderOptions, relative_to_rest, render
 from ..speech.live import LiveLogMel, SpeechLevel
@@ -56,7 +57,8 @@ class LiveTalk:
         self._rendering = replace(options.rendering, expression="absolute")
         wanted = options.rendering.expression
         self._relative = wanted == "relative" or (wanted == "auto" and not portrait.familiar)
-        self._renderer = FallbackRenderer(face, self._rendering.batch, self._rendering.profile)
+        batch = batch_on(next(face.parameters()).device, self._rendering.batch)
+        self._renderer = FallbackRenderer(face, batch, self._rendering.profile)
         self._first: Motion | None = None
 
     @property

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ..detection.crop import CropOptions, at_size, shrink
 from ..detection.detect import FaceSource, Pick, find_crop, select_face
 from ..detection.reading_crop import ReadingCrop, cut_bytes
+from ..diffusion.request import joined
 from ..errors import UserError
 from ..face import FaceModel, FaceReading
 from ..geometry import place
@@ -135,12 +136,7 @@ def read_crops(
             progress(done, max(total, done))
     if not readings:
         raise UserError("The driving video has no frame; please give a video of a face.")
-    motions = [_as_motion(face, reading, fps) for reading in readings]
-    rotation, translation, scale = (
-        torch.cat([getattr(m.pose, name) for m in motions]) for name in ("rotation", "translation", "scale")
-    )
-    expression = torch.cat([m.expression for m in motions])
-    motion = Motion(Pose(rotation, translation, scale, fps), expression, face.config.keypoint_space)
+    motion = joined([_as_motion(face, reading, fps) for reading in readings])
     return motion, torch.cat([_at_rest(reading.keypoints) for reading in readings])
 
 
