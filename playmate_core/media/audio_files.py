@@ -16,7 +16,7 @@ from ..speech import SAMPLE_RATE, Resampler
 from ..values import expect_rate
 from .container import Damage, open_medium
 from .sound_source import SoundSource, audio_streams, find_sound
-from .timestamps import GaplessSound
+from .timestamps import GaplessSound, stated_stream_length
 
 #: FFmpeg adds the sides at -3 dB each, so that two equal channels would come out 3 dB too loud.
 _MIX_GAIN = np.float32(0.5**0.5)
@@ -136,14 +136,12 @@ def _read_mono(source: SoundSource, rate: int | None, channel: int | None) -> tu
 
 def _warn_of_losses(path: Path, sound: GaplessSound, stream: Any, not_finite: int) -> None:
     """Log what could not be decoded. Raises UserError where the header states far more samples."""
-    seconds = sound.samples / sound.rate
+    seconds = (sound.samples + sound.dropped) / sound.rate
     sound.report(path)
     if not_finite:
         log.warning("%s holds %d samples that are no numbers or infinite; they are silenced.", path, not_finite)
-    if stream.duration is None:
-        return
-    stated = float(stream.duration * stream.time_base)
-    if seconds < 0.98 * stated - 0.2:
+    stated = stated_stream_length(sound.container, stream)
+    if stated is not None and seconds < 0.98 * stated - 0.2:
         if sound.container.format.name in _COUNTED:
             raise UserError(
                 f"{path} is cut short: {seconds:.2f} of {stated:.2f} seconds could be read; please give the whole file."

@@ -52,6 +52,14 @@ def stated_length(container: Any) -> float:
     return (container.duration or 0) / 1_000_000
 
 
+def stated_stream_length(container: Any, stream: Any) -> float | None:
+    """The duration stated for one stream in seconds; None where unknown: Matroska states only that of the whole file,
+    which FFmpeg fills in for streams that begin late."""
+    if stream.duration is None or "matroska" in container.format.name:
+        return None
+    return float(stream.duration * stream.time_base)
+
+
 def first_shown(container: Any) -> float | None:
     """The timestamp of the first picture that can be decoded, in seconds; None for a file without a video stream.
 
@@ -69,7 +77,8 @@ class GaplessSound:
     """The frames of an audio stream, contiguous from ``origin`` (a timestamp in seconds) on.
 
     Missing packets, and a late start, are filled with silence; samples before ``origin`` and duplicates are dropped.
-    ``samples`` counts the output, at ``rate``; ``silent`` of them were inserted after the sound had begun.
+    ``samples`` counts the output, at ``rate``; ``silent`` of them were inserted after the sound had begun, and
+    ``dropped`` are not among them.
     """
 
     container: Any
@@ -78,6 +87,7 @@ class GaplessSound:
     damage: Damage
     samples: int = 0
     silent: int = 0
+    dropped: int = 0
 
     def __post_init__(self) -> None:
         self.rate = int(self.stream.codec_context.sample_rate)
@@ -98,6 +108,7 @@ class GaplessSound:
                 self.silent += gap if expected is not None else 0
             # The rate may change midway (damage, broadcasts); samples are counted at the stream's rate.
             cut = max(0, -gap) * frame.sample_rate // self.rate
+            self.dropped += min(max(0, -gap), frame.samples * self.rate // frame.sample_rate)
             if cut < frame.samples:
                 kept = _without(frame, cut) if cut else frame
                 yield self._given(kept, round(kept.samples * self.rate / frame.sample_rate))
