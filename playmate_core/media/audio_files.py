@@ -141,8 +141,9 @@ def _warn_of_losses(path: Path, sound: GaplessSound, stream: Any, not_finite: in
     if not_finite:
         log.warning("%s holds %d samples that are no numbers or infinite; they are silenced.", path, not_finite)
     stated = stated_stream_length(sound.container, stream)
-    if stated is not None and seconds < 0.98 * stated - 0.2:
-        if sound.container.format.name in _COUNTED:
+    counted = sound.container.format.name in _COUNTED
+    if stated is not None and seconds < (stated - 0.05 if counted else 0.98 * stated - 0.2):
+        if counted and seconds < 0.98 * stated - 0.2:
             raise UserError(
                 f"{path} is cut short: {seconds:.2f} of {stated:.2f} seconds could be read; please give the whole file."
             )

@@ -18,6 +18,8 @@ TOLERANCE_SECONDS = 0.015
 _RESTART_SECONDS = 1.0
 #: The longest gap accepted where the file does not state its duration.
 _LONGEST_GAP_SECONDS = 60.0
+#: Less sound than this may be missing without a warning.
+_NOTICED_SECONDS = 0.05
 #: Silence is inserted in blocks of at most this many samples.
 _BLOCK = 48_000
 log = logging.getLogger(__name__)
@@ -55,7 +57,9 @@ def stated_length(container: Any) -> float:
 def stated_stream_length(container: Any, stream: Any) -> float | None:
     """The duration stated for one stream in seconds; None where unknown: Matroska states only that of the whole file,
     which FFmpeg fills in for streams that begin late."""
-    if stream.duration is None or "matroska" in container.format.name:
+    if "matroska" in container.format.name:
+        return stated_length(container) or None if len(container.streams) == 1 else None
+    if stream.duration is None:
         return None
     return float(stream.duration * stream.time_base)
 
@@ -114,10 +118,12 @@ class GaplessSound:
                 yield self._given(kept, round(kept.samples * self.rate / frame.sample_rate))
 
     def report(self, path: Path) -> None:
-        """Log how many packets were skipped."""
+        """Log how many packets were skipped, and how much sound is missing."""
+        silent = self.silent / self.rate
         if self.damage.skipped:
-            silent = self.silent / self.rate
             log.warning("%s: %s and were skipped; %.2f s of its sound are silent.", path, self.damage, silent)
+        elif silent >= _NOTICED_SECONDS:
+            log.warning("%s: %.2f s of its sound are missing, and silent here.", path, silent)
 
     def _silence(self, like: Any, samples: int) -> Iterator[Any]:
         import av
