@@ -22,6 +22,8 @@ _LONGEST_GAP_SECONDS = 60.0
 _NOTICED_SECONDS = 0.05
 #: Silence is inserted in blocks of at most this many samples.
 _BLOCK = 48_000
+#: Planes beyond these are read and written outside the frame by PyAV.
+_MOST_PLANES = 8
 log = logging.getLogger(__name__)
 
 
@@ -98,7 +100,7 @@ class GaplessSound:
 
     def __iter__(self) -> Iterator[Any]:
         timeline: Timeline | None = None
-        for frame in decoded(self.container, self.stream, self.damage):
+        for frame in _reachable(decoded(self.container, self.stream, self.damage)):
             expected = self.samples / self.rate if self.samples else None
             if timeline is None:
                 first = 0.0 if frame.time is None else float(frame.time)
@@ -141,6 +143,19 @@ class GaplessSound:
         frame.pts, frame.time_base = self.samples, Fraction(1, self.rate)
         self.samples += samples
         return frame
+
+
+def _reachable(frames: Iterator[Any]) -> Iterator[Any]:
+    """Audio frames, those of more planes than PyAV can address interleaved."""
+    import av
+
+    resampler: Any = None
+    for frame in frames:
+        if not frame.format.is_planar or frame.layout.nb_channels <= _MOST_PLANES:
+            yield frame
+            continue
+        resampler = resampler or av.AudioResampler(frame.format.packed.name, frame.layout, frame.sample_rate)
+        yield from resampler.resample(frame)
 
 
 def _without(frame: Any, samples: int) -> Any:
