@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..diffusion.request import joined
 from ..face import FaceModel
 from ..keypoint_space import adapt_motion
 from ..motion.stream import MotionStream
@@ -73,20 +74,15 @@ def portrait_job(
             yield from render(face, portrait, shown(part), placed, onward, renderer)
             done += len(part)
 
-    def tensors() -> list[Tensor]:
-        motion, rest = shown(stream.whole()), portrait.rest
-        pose = motion.pose
-        return [
-            *(pose.rotation, pose.translation, pose.scale, motion.expression, portrait.keypoints),
-            *(rest.pose.rotation, rest.pose.translation, rest.pose.scale, rest.expression),
-            *_decisive(portrait, composition),
-        ]
+    def shared() -> list[Tensor]:
+        return [portrait.keypoints, *_numbers(portrait.rest), *_decisive(portrait, composition)]
+
+    def tensors(start: int, stop: int) -> list[Tensor]:
+        return _numbers(shown(joined(list(stream.parts(start, stop)))))
 
     facts = (asdict(placed), composition.pasted, stream.fps)
-    finish = composition.finish(portrait)
-    return RenderJob(
-        face, len(stream), stream.fps, _batch(face, placed.batch), draw, facts, tensors, finish, placed.profile
-    )
+    finish, batch = composition.finish(portrait), _batch(face, placed.batch)
+    return RenderJob(face, len(stream), stream.fps, batch, draw, facts, shared, tensors, finish, placed.profile)
 
 
 def trajectory_job(
@@ -98,27 +94,35 @@ def trajectory_job(
         x_s, x_d = trajectory.x_s, trajectory.x_d
         return render_keypoints(renderer, portrait, x_s, x_d, slice(start, stop), progress)
 
-    def tensors() -> list[Tensor]:
-        return [*trajectory.tensors, *_decisive(portrait, composition)]
+    def shared() -> list[Tensor]:
+        return [trajectory.x_s, *_decisive(portrait, composition)]
 
-    facts = (composition.pasted, trajectory.facts)
-    finish = composition.finish(portrait)
-    return RenderJob(face, trajectory.frames, trajectory.fps, _batch(face, batch), draw, facts, tensors, finish)
+    def tensors(start: int, stop: int) -> list[Tensor]:
+        return [trajectory.x_d(start, stop)]
+
+    facts, finish = (composition.pasted, trajectory.fps), composition.finish(portrait)
+    batch = _batch(face, batch)
+    return RenderJob(face, trajectory.frames, trajectory.fps, batch, draw, facts, shared, tensors, finish)
 
 
 def source_video_job(face: FaceModel, source: SourceVideo, x_s: Tensor, x_d: Tensor, batch: int) -> RenderJob:
     """The job to render a source video with its keypoints ``x_s`` (T, K, 3) replaced by the driven ones ``x_d``."""
     frames = SourceVideoRenderer(source, x_s, x_d)
 
-    def tensors() -> list[Tensor]:
-        return [x_s, x_d, source.crops, source.shown]
+    def tensors(start: int, stop: int) -> list[Tensor]:
+        return [values[start:stop] for values in (x_s, x_d, source.crops, source.shown)]
 
-    facts = (hashlib.sha256(source.path.read_bytes()).hexdigest(), source.crop_size)
-    return RenderJob(face, len(x_d), source.motion.fps, _batch(face, batch), frames.show, facts, tensors)
+    facts = (hashlib.sha256(source.path.read_bytes()).hexdigest(), source.crop_size, source.motion.fps)
+    return RenderJob(face, len(x_d), source.motion.fps, _batch(face, batch), frames.show, facts, list, tensors)
 
 
 def _batch(face: FaceModel, frames: int) -> int:
     return batch_on(next(face.parameters()).device, frames)
+
+
+def _numbers(motion: Motion) -> list[Tensor]:
+    pose = motion.pose
+    return [pose.rotation, pose.translation, pose.scale, motion.expression]
 
 
 def _decisive(portrait: Portrait, composition: Composition) -> list[Tensor]:
