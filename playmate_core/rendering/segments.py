@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -44,6 +45,8 @@ Finish = Callable[[Iterator[Tensor]], Iterator[Tensor]]
 Beside = Callable[[int, Iterator[Tensor]], Iterator[Tensor]]
 #: Names of all files that this module writes into the folder of a job.
 _OURS = re.compile(r"^(film\.json|\d{8}\.mp4|[0-9a-f]{32}\.mp4)$")
+#: The dtype and hash of the weights of face models.
+_hashed: WeakKeyDictionary[FaceModel, tuple[torch.dtype, str]] = WeakKeyDictionary()
 log = logging.getLogger(__name__)
 
 
@@ -71,7 +74,7 @@ class RenderJob:
 
     def fingerprint(self) -> str:
         """A hash of what determines the pictures besides the :meth:`key` of their frames."""
-        return fingerprint((self.facts, self.batch), [*self.shared(), *self.face.state_dict().values()])
+        return fingerprint((self.facts, self.batch, _weights(self.face)), self.shared())
 
     def key(self, start: int, stop: int) -> str:
         """A hash of what determines the frames from ``start`` up to ``stop`` besides the :meth:`fingerprint`."""
@@ -163,6 +166,15 @@ def fingerprint(facts: object, tensors: Iterable[Tensor] = ()) -> str:
     for tensor in tensors:
         digest.update(tensor.detach().cpu().flatten().contiguous().view(torch.uint8).numpy().data)
     return digest.hexdigest()
+
+
+def _weights(face: FaceModel) -> str:
+    """A hash of the weights of ``face``, kept as long as it lives and its dtype stays: half a gigabyte takes a
+    second."""
+    dtype, known = next(face.parameters()).dtype, _hashed.get(face)
+    if known is None or known[0] != dtype:
+        known = _hashed[face] = (dtype, fingerprint((), face.state_dict().values()))
+    return known[1]
 
 
 def _in_segments(

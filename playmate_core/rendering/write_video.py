@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 
@@ -22,8 +21,9 @@ from .device import batch_on
 from .fallback import FallbackRenderer
 from .render import RenderOptions, offset_progress, paste_back, relative_to_rest, render, render_keypoints
 from .segments import Finish, RenderJob
-from .source_video import SourceVideo, SourceVideoRenderer
+from .source_frames import DrivenFace, SourceVideoRenderer
 from .trajectory import KeypointTrajectory
+from .video_portrait import driven_face, video_of
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,15 @@ def portrait_job(
     rendering: RenderOptions | None = None,
     composition: Composition | None = None,
 ) -> RenderJob:
-    """The job to render a portrait with ``motion``, at the motion's rate; a stream is generated as far as drawn."""
+    """The job to render a portrait with ``motion``, at the motion's rate; a stream is generated as far as drawn.
+
+    The portrait of a video is drawn over the video at its rate, with the expressions as the motion has them.
+    """
     rendering, composition = rendering or RenderOptions(), composition or Composition()
     stream = motion if isinstance(motion, MotionStream) else MotionStream.of(motion)
+    if video := video_of(portrait):
+        faces = [driven_face(face, video, stream.whole(), rendering.stitching)]
+        return source_video_job(face, faces, rendering.batch, composition.pasted, rendering.profile)
     relative = rendering.expression == "relative"
     if not portrait.familiar and rendering.expression != "absolute":  # its lids are measured on the whole motion
         whole, relative = adapt_motion(stream.whole(), portrait.rest), False
@@ -105,15 +111,22 @@ def trajectory_job(
     return RenderJob(face, trajectory.frames, trajectory.fps, batch, draw, facts, shared, tensors, finish)
 
 
-def source_video_job(face: FaceModel, source: SourceVideo, x_s: Tensor, x_d: Tensor, batch: int) -> RenderJob:
-    """The job to render a source video with its keypoints ``x_s`` (T, K, 3) replaced by the driven ones ``x_d``."""
-    frames = SourceVideoRenderer(source, x_s, x_d)
+def source_video_job(
+    face: FaceModel, faces: Sequence[DrivenFace], batch: int, pasted: bool = True, profile: str = "auto"
+) -> RenderJob:
+    """The job to render the driven ``faces`` of a source video in its pictures; not ``pasted``: the crops of one."""
+    frames, source = SourceVideoRenderer(faces, pasted), faces[0].source
 
     def tensors(start: int, stop: int) -> list[Tensor]:
-        return [values[start:stop] for values in (x_s, x_d, source.crops, source.shown)]
+        moving = [(one.x_s, one.x_d, one.source.crops, one.source.shown) for one in faces]
+        return [values[start:stop] for one in moving for values in one]
 
-    facts = (hashlib.sha256(source.path.read_bytes()).hexdigest(), source.crop_size, source.motion.fps)
-    return RenderJob(face, len(x_d), source.motion.fps, _batch(face, batch), frames.show, facts, list, tensors)
+    def shared() -> list[Tensor]:
+        return [torch.tensor(list(source.footage.digest().encode()))]
+
+    facts = ("source video", source.crop_size, source.motion.fps, pasted)
+    count, batch = min(len(one.x_d) for one in faces), _batch(face, batch)
+    return RenderJob(face, count, source.motion.fps, batch, frames.show, facts, shared, tensors, profile=profile)
 
 
 def _batch(face: FaceModel, frames: int) -> int:
