@@ -38,6 +38,7 @@ from ..rendering.side_by_side import (
     source_video_column,
     with_columns,
 )
+from ..rendering.source_frames import DrivenFace
 from ..rendering.source_image import SourcePortrait, read_source_portrait
 from ..rendering.source_video import (
     FaceVideoOptions,
@@ -247,7 +248,7 @@ def _animate_video(
     motion_clip = motion_clip or _read_driving(request, face, clock)
     motion_clip = motion_clip.at(source_video.motion.fps)
     x_s, x_d = source_video_keypoints(face, source_video, motion_clip, request.how)
-    job = source_video_job(face, source_video, x_s, x_d, request.batch)
+    job = source_video_job(face, [DrivenFace(source_video, x_s, x_d)], request.batch)
     return _write(request, _beside(request, job, source_video_column(source_video)), sound, clock)
 
 
