@@ -12,7 +12,7 @@ import logging
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
 
@@ -26,8 +26,12 @@ from ..face.fast import choose_profile
 from ..media.audio_track import AnySound
 from ..media.concat import join
 from ..media.prefetch import background_consumer
-from ..media.video_writer import VideoOptions, VideoWriter
+from ..media.stored_frames import StoredFrames, played_count
+from ..media.video_formats import LOSSLESS, MUXERS, VideoFormat, format_of
+from ..media.video_options import VideoOptions
+from ..media.video_writer import VideoWriter
 from ..progress import Progress
+from .assembly import write_assembled
 from .fallback import FallbackRenderer
 from .render import offset_progress
 
@@ -40,7 +44,7 @@ Finish = Callable[[Iterator[Tensor]], Iterator[Tensor]]
 #: Puts other pictures beside finished ones, which begin at a frame number.
 Beside = Callable[[int, Iterator[Tensor]], Iterator[Tensor]]
 #: Names of all files that this module writes into the folder of a job.
-_OURS = re.compile(r"^(film\.json|\d{8}\.mp4)$")
+_OURS = re.compile(rf"^(film\.json|\d{{8}}({'|'.join(map(re.escape, MUXERS))}))$")
 log = logging.getLogger(__name__)
 
 
@@ -69,7 +73,7 @@ class RenderJob:
         return fingerprint((self.facts, self.batch), [*self.tensors(), *self.face.state_dict().values()])
 
     def pictures(self, progress: Progress | None = None) -> Iterator[Tensor]:
-        """All finished batches (n, H, W, 3) uint8, one after another."""
+        """All finished batches (n, H, W, 3) uint8, one after another; (n, H, W, 4) where the job has alpha."""
         profile = resolve_profile(self)
         drawn = self.draw(FallbackRenderer(self.face, self.batch, profile), 0, self.frames, progress)
         return self._finished(0, drawn)
@@ -99,15 +103,18 @@ class VideoOutput:
 def write_video(job: RenderJob, output: VideoOutput, progress: Progress | None = None) -> int:
     """Render and encode the video; returns its number of frames. If it is stopped, nothing is left unless resumable.
 
-    ``progress(frames done, total)``; raising in it cancels.
+    ``progress(frames done, total)``; raising in it cancels. Raises UserError, before the first frame, for what the
+    format cannot hold.
     """
+    encoding, written = output.encoding, output.encoding.check(output.path, job.fps)
     profile = resolve_profile(job)
     if output.resumable:
         folder = segments_folder(output.path)
-        profile = _enter(folder, fingerprint((job.fingerprint(), output.encoding.unmarked())), profile)
+        profile = _enter(folder, fingerprint((job.fingerprint(), encoding.unmarked())), profile)
         _in_segments(job, profile, folder, output, progress)
         _leave(folder)
-    elif job.frames > PART:  # as when resumable: the encoder restarts per segment, which affects encoded frames
+    elif job.frames > PART or _in_two_passes(written, encoding):
+        # As when resumable: the encoder restarts per segment, which affects encoded frames.
         folder = temporary_name(output.path, "parts")
         folder.mkdir()
         try:
@@ -116,9 +123,9 @@ def write_video(job: RenderJob, output: VideoOutput, progress: Progress | None =
             _leave(folder)
     else:
         renderer = FallbackRenderer(job.face, job.batch, profile)
-        with VideoWriter(output.path, job.fps, output.sound, output.encoding) as video:
+        with VideoWriter(output.path, job.fps, output.sound, encoding) as video:
             job.encode(video, renderer, 0, job.frames, progress)
-    return job.frames
+    return played_count(job.frames, encoding.ping_pong)
 
 
 def resolve_profile(job: RenderJob) -> str:
@@ -155,19 +162,30 @@ def fingerprint(facts: object, tensors: Iterable[Tensor] = ()) -> str:
 
 
 def _in_segments(job: RenderJob, profile: str, folder: Path, output: VideoOutput, progress: Progress | None) -> None:
-    """Write the missing segments in ``folder`` and concatenate all of them."""
-    plain = output.encoding.unmarked()
+    """Write the missing segments in ``folder`` and make the video of all of them."""
+    encoding, written = output.encoding, format_of(output.path, output.encoding.codec)
+    twice, plain, suffix = _in_two_passes(written, encoding), encoding.unmarked(), output.path.suffix.lower()
+    if twice:
+        plain, suffix = replace(plain, codec=LOSSLESS.name), LOSSLESS.suffixes[0]
     renderer = cache(lambda: FallbackRenderer(job.face, job.batch, profile))  # one for all missing segments
     segments = []
     for start in range(0, job.frames, PART):
         stop = min(start + PART, job.frames)
-        segments.append(folder / f"{start:08d}.mp4")
+        segments.append(folder / f"{start:08d}{suffix}")
         if not segments[-1].is_file():  # segments get their name when they are complete
             with VideoWriter(segments[-1], job.fps, None, plain) as video:
                 job.encode(video, renderer(), start, stop, offset_progress(progress, start, job.frames))
         elif progress:
             progress(stop, job.frames)
-    join(segments, output.path, job.fps, output.sound, output.encoding)
+    if twice:
+        write_assembled(StoredFrames(segments, job.fps), output.path, job.fps, output.sound, encoding)
+    else:
+        join(segments, output.path, job.fps, output.sound, encoding)
+
+
+def _in_two_passes(written: VideoFormat, encoding: VideoOptions) -> bool:
+    """Whether all pictures must be there before the first is encoded."""
+    return written.assembled or encoding.ping_pong
 
 
 def _enter(folder: Path, job: str, profile: str) -> str:
