@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from playmate_core.cli.main import parser
+from playmate_core.cli.output import encoding, paste
+from playmate_core.detection.paste_options import PasteOptions
 from playmate_core.errors import UserError
 from playmate_core.media import video_formats
 from playmate_core.media.video_formats import CODECS, VIDEO_FORMATS, VideoFormat, check_video_output, format_of
@@ -32,7 +35,7 @@ def test_this_pyav_has_every_encoder() -> None:
 @pytest.mark.parametrize(
     ("name", "codec", "words"),
     [
-        ("out.avi", None, "must end in .mp4, .mov, .webm, .gif, or be a folder"),
+        ("out.avi", None, "must end in .mp4, .mov, .webm, .gif, or in / for a folder"),
         ("out.webm", "h264", "cannot hold h264; please let its name end in .mp4 or .mov"),
         ("out.mp4", "prores", "let its name end in .mov"),
         ("out.mp4", "h265", "no codec 'h265'.*choose from h264, hevc"),
@@ -44,13 +47,21 @@ def test_a_codec_fits_its_container(tmp_path: Path, name: str, codec: str | None
 
 
 def test_suffixes_have_a_usual_codec() -> None:
-    names = {"a.mp4": "h264", "a.MOV": "prores", "a.webm": "vp9", "a.gif": "gif", "a": "png"}
+    names = {"a.mp4": "h264", "a.MOV": "prores", "a.webm": "vp9", "a.gif": "gif"}
     assert {name: format_of(name).name for name in names} == names
     assert format_of("a.mov", "hevc").name == "hevc" and format_of("frames.v2", "png").name == "png"
 
 
+def test_a_name_without_a_suffix_is_a_slip_unless_it_is_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="must end in .mp4"):
+        format_of(tmp_path / "out")
+    (tmp_path / "out").mkdir()
+    assert format_of(tmp_path / "out").name == "png"
+
+
 def test_a_folder_that_holds_something_is_not_touched(tmp_path: Path) -> None:
     folder = tmp_path / "frames"
+    check_video_output(folder, "png")
     folder.mkdir()
     check_video_output(folder)
     (folder / "mine.txt").write_text("")
@@ -78,3 +89,17 @@ def test_alpha_that_must_be_kept_is_refused_where_there_is_none(tmp_path: Path, 
     assert options.keeps_alpha(found, True)
     with pytest.raises(UserError, match="no transparent pixels"):
         options.keeps_alpha(found, False)
+
+
+@pytest.mark.parametrize("command", ["talk", "demo", "animate", "render"])
+def test_the_flags_make_the_options(tmp_path: Path, command: str) -> None:
+    """A name that ends in a slash is a folder; all else is as it is given."""
+    files = {"talk": ["a.png", "a.wav"], "demo": [], "animate": ["a.png", "b.mp4"], "render": ["a.png", "b.pkl"]}
+    words = [command, *files[command], "-o", f"{tmp_path}/frames.v2/"]
+    plain = parser().parse_args(words)
+    assert encoding(plain) == VideoOptions(codec="png") and paste(plain) == PasteOptions()
+    more = ["--codec", "prores", "--crf", "3", "--ping-pong", "--alpha", "keep", "--background", "#0f0"]
+    chosen = parser().parse_args([*words[:-1], "o.mov", *more, "--paste-feather", "2", "--paste-shape", "ditto"])
+    assert encoding(chosen) == VideoOptions(3, codec="prores", ping_pong=True, alpha="keep")
+    assert paste(chosen) == PasteOptions("ditto", 2.0) and chosen.output == Path("o.mov")
+    assert chosen.background == "#0f0"

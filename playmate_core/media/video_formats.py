@@ -96,15 +96,20 @@ def format_named(codec: str) -> VideoFormat:
 
 
 def format_of(path: str | Path, codec: str | None = None) -> VideoFormat:
-    """The format of a video at ``path``, by its suffix unless a ``codec`` is given. Raises UserError where the
-    container cannot hold the codec, or has a suffix nobody knows."""
+    """The format of a video at ``path``, by its suffix unless a ``codec`` is given; an existing folder is for pictures.
+
+    Raises UserError where the container cannot hold the codec, or has a suffix nobody knows.
+    """
     path = Path(path)
     suffix = path.suffix.lower()
     if codec is None:
-        found = next((row for row in VIDEO_FORMATS if row.suffixes[0] == suffix), None)
-        if found is None:
+        folder = path.is_dir() and suffix not in MUXERS
+        found = next((row for row in VIDEO_FORMATS if row.suffixes[0] == ("" if folder else suffix)), None)
+        if found is None or (not suffix and not folder):  # a name without a suffix is rather a slip
             known = ", ".join(key for key in MUXERS if any(key in row.suffixes for row in VIDEO_FORMATS))
-            raise UserError(f"The output {path} must end in {known}, or be a folder for pictures; please rename it.")
+            raise UserError(
+                f"The output {path} must end in {known}, or in / for a folder of PNG pictures; please rename it."
+            )
         return found
     found = format_named(codec)
     if suffix not in found.suffixes and "" not in found.suffixes:
