@@ -11,10 +11,13 @@ from ..errors import UserError
 from ..motion.driving import ANIMAL, MODES, PRIORITIES, DrivingOptions
 from ..motion.edit import Regions
 from ..motion.pose import REFERENCES
-from ..pipelines.animate import DRIVING, SOUND_FROM, AnimateRequest, JobReport, animate, extract, is_motion
+from ..pipelines.animate import DRIVING, SOUND_FROM, AnimateRequest, animate, extract
+from ..pipelines.input_kinds import is_motion
+from ..pipelines.stages import JobReport
 from ..rendering.portrait import FaceLimits
 from ..rendering.source_video import FaceVideoOptions
 from .arguments import choice, number, path
+from .output import encoding, encoding_flags, output_flag, paste, paste_flags
 from .terminal import (
     Bars,
     audio_track_flag,
@@ -78,9 +81,10 @@ def add_animate_commands(commands: argparse._SubParsersAction) -> None:
 
 
 def _add_flags(to: argparse.ArgumentParser) -> None:
-    to.add_argument("-o", "--output", metavar="OUT.mp4", type=path, required=True, help="the video to write")
+    output_flag(to, required=True)
     _look_flags(to.add_argument_group("what is seen"))
     _drive_flags(to.add_argument_group("how the face is driven"))
+    encoding_flags(to)
     run = _run_flags(to)
     precision_flag(run)
     mark_flags(run)
@@ -98,8 +102,7 @@ def _look_flags(look: argparse._ArgumentGroup) -> None:
     what = "how much to smooth the crops of a video portrait, an observation variance; 0 takes them as detected"
     number(look, "--crop-smoothing", FaceVideoOptions, "smoothing", what)
     look.add_argument("--side-by-side", action="store_true", help="show source, driving picture and result in a row")
-    what = "a picture as large as the portrait, white where it may change"
-    look.add_argument("--mask", type=path, metavar="PICTURE", help=what)
+    paste_flags(look)
     what = "longest side of the picture; larger ones are shrunk"
     number(look, "--longest-side", AnimateRequest, "longest_side", what)
     number(look, "--fps", AnimateRequest, "fps", "as many as the video or the motion has unless given")
@@ -185,6 +188,9 @@ def _request(options: argparse.Namespace, video: FaceVideoOptions) -> AnimateReq
         video=video,
         paste_back=not options.only_crop,
         mask=options.mask,
+        paste=paste(options),
+        background=options.background,
+        encoding=encoding(options),
         sound=options.sound,
         sound_from=options.sound_from,
         side_by_side=options.side_by_side,
