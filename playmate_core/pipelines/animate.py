@@ -22,8 +22,8 @@ from ..media.sound_source import SoundSource, find_sound
 from ..media.video_reader import has_pictures, has_sound, video_facts
 from ..media.video_writer import VideoOptions
 from ..motion.driving import ANIMAL, DrivingOptions, drive_clip
-from ..motion.motion_file import SUFFIX, MotionClip
-from ..motion.motion_tables import MOTION_SUFFIXES, TABLE_SUFFIXES, read_motion_clip, write_motion_clip
+from ..motion.motion_file import MotionClip
+from ..motion.motion_tables import MOTION_SUFFIXES, holds_shapes, read_motion_clip
 from ..progress import StageProgress
 from ..ranges import check_ranges, ranged
 from ..rendering.device import AUTO, require_device, to_device
@@ -126,6 +126,8 @@ def _animate(request: AnimateRequest, clock: StageClock) -> JobReport:
         face = load_face(request.weights or bundled("face.safetensors"))
         face = to_device(face, request.device, request.precision)
         require_networks(face, request.how)
+    if motion_clip is not None and holds_shapes(request.driving):  # which face makes them is known only now
+        motion_clip = read_motion_clip(request.driving, face.config.keypoint_space)
     if is_video(request.portrait):
         return _animate_video(request, face, motion_clip, sound, clock)
     with clock.stage("read portrait"):
@@ -139,33 +141,6 @@ def _animate(request: AnimateRequest, clock: StageClock) -> JobReport:
     composition = Composition(request.paste_back, mask)
     job = trajectory_job(face, source.portrait, trajectory, request.batch, composition)
     return _write(request, _beside(request, job, portrait_column(source.portrait, composition.pasted)), sound, clock)
-
-
-def extract(
-    video: Path,
-    output: Path,
-    options: FaceVideoOptions | None = None,
-    weights: Path | None = None,
-    fps: float | None = None,
-    device: str = "cpu",
-    progress: StageProgress | None = None,
-) -> JobReport:
-    """Extract the motion of a video into a motion file; ``fps`` None keeps the video's rate. Raises UserError."""
-    clock = StageClock(progress)
-    written = output.suffix.lower()
-    check_output(output, written if written in TABLE_SUFFIXES else SUFFIX)
-    check_file(video, "driving video")
-    _refuse_overwriting(output, video)
-    require_device(device)
-    video_facts(video)
-    with OutputLock(output):
-        with clock.stage("load models"):
-            face = load_face(weights or bundled("face.safetensors")).to(device)
-        with clock.stage("read motion") as step:
-            motion_clip = read_driving(face, video, options, step)
-        motion_clip = motion_clip.at(fps or motion_clip.motion.fps)
-        write_motion_clip(motion_clip, output)
-    return JobReport(output, len(motion_clip.motion), motion_clip.motion.fps, tuple(clock.stages))
 
 
 def source_video_keypoints(
@@ -189,7 +164,7 @@ def check(request: AnimateRequest) -> None:
     inputs += [(path, what) for path, what in ((request.mask, "mask"), (request.sound, "sound")) if path is not None]
     for path, what in inputs:
         check_file(path, what)
-        _refuse_overwriting(request.output, path)
+        refuse_overwriting(request.output, path)
     for path in (request.portrait, request.driving):
         if is_video(path):
             video_facts(path)
@@ -289,7 +264,8 @@ def find_request_sound(request: AnimateRequest) -> SoundSource | None:
     return None if path is None else find_sound(path, request.audio_track)
 
 
-def _refuse_overwriting(output: Path, given: Path) -> None:
+def refuse_overwriting(output: Path, given: Path) -> None:
+    """Raise UserError where ``output`` is the file ``given``."""
     if output.exists() and given.samefile(output):
         raise UserError(f"The output {output} would overwrite {given}; please choose another name.")
 
