@@ -54,6 +54,12 @@ class Curve:
     def interp(self, x):
         return x
 turned = s.run("PoseFromCurves", seconds=2.0, degrees=10.0, yaw=Curve())
+guided = {
+    "constant": sample(cfg_audio=2.0, cfg_audio_keys="0:2, 1:2"),
+    "curve": sample(cfg_audio_curve=Curve()), "keys": sample(cfg_audio_keys="0:0, 0:02.0:1.5"),
+    "emotion": sample(emotion=s.run("Emotion"), cfg_emotion_curve=Curve()),
+}
+plain = {"constant": sample(cfg_audio=2.0), "emotion": sample(emotion=s.run("Emotion"))}
 joined = s.run("JoinMotions", first=motion, second=other, fade=0.2)
 s.run("SaveMotion", motion=motion)
 back = s.run("LoadMotion", file="motion/Playmate_00002_.safetensors [output]")
@@ -83,6 +89,9 @@ refused = {
     "resample": s.refused("ResampleMotion", **{**again, "motion": motion[:40]}),
     "late": s.refused("ResampleMotion", when="9 - 10", **again),
     "keep": s.refused("RetimeMotion", motion=motion, keep="0-1, 1-2"),
+    "guidance": s.refused("SampleMotion", motion_model=models, portrait=portrait, speech=heard, cfg_audio_keys="0:99"),
+    "twice": s.refused("SampleMotion", motion_model=models, portrait=portrait, speech=heard, cfg_audio_keys="0:1",
+                       cfg_audio_curve=Curve()),
     "shapes": s.refused("LoadMotion", file="motion/Playmate_00003_.csv [output]"),
     "landmarks": s.refused("MotionFromLandmarks", landmarks={"frames": [[{}]]}, portrait=portrait),
     "nobody": s.refused("MotionFromLandmarks", landmarks=seen, portrait=portrait, face=3),
@@ -100,6 +109,9 @@ print(json.dumps({
     "resampled": [
         same(motion[part], resampled[part]) for part in (slice(0, 10), slice(10, 20), slice(20, 30), slice(30, 50))],
     "varied": [torch.equal(varied.expression, motion.expression), same(varied, motion)],
+    "guided": [same(guided["constant"], plain["constant"]), same(guided["keys"], motion),
+               same(guided["emotion"], plain["emotion"]),
+               float((guided["keys"].expression - guided["curve"].expression).abs().max())],
     "acted": [[len(one), one.fps, one.keypoint_space] for one in acted], "mouth": mouth, "mimed": mimed.fps,
     "together": float((acted[0].expression - acted[1].expression).abs().max()),
     "moves": float((acted[0].expression - acted[0].expression[:1]).abs().max()),
@@ -144,6 +156,13 @@ def test_poses_and_lengths(got: dict[str, Any]) -> None:
     assert got["nods"] == got["frames"] == 50
     assert got["turned"] == pytest.approx([-10.0, 10.0]) and got["joined"] == 95
     assert got["table"], "a CSV table reads back bit for bit"
+
+
+def test_guidance_follows_keys_and_drawn_curves(got: dict[str, Any]) -> None:
+    assert got["guided"][:3] == [True, False, False], "keys that stay are the number; others are not"
+    assert got["guided"][3] < 1e-3, "a straight curve from 0 to the number is that of the keys"
+    assert "to 20" in got["refused"]["guidance"]
+    assert "both keys and a curve" in got["refused"]["twice"]
 
 
 def test_blend_shapes_come_from_tables_and_from_landmarks(got: dict[str, Any]) -> None:

@@ -38,10 +38,6 @@ class GuidanceKeys:
         check_seconds((at for at, _ in keys), text)
         return GuidanceKeys(keys)
 
-    def times(self, factor: float) -> GuidanceKeys:
-        """The same keys with every value ``factor`` times as large."""
-        return GuidanceKeys(tuple((at, factor * value) for at, value in self.keys))
-
     def __str__(self) -> str:
         return ",".join(f"{at:g}:{value:g}" for at, value in self.keys)
 
