@@ -12,6 +12,7 @@ from . import (
     export,
     files,
     fix,
+    landmarks,
     live_edit,
     load,
     look,
@@ -81,6 +82,7 @@ _CLASSES: tuple[type[io.ComfyNode], ...] = (
     export.ExportMotion,
     emotion_cues.EmotionFromSubtitles,
     emotion_cues.EmotionOverTime,
+    landmarks.MotionFromLandmarks,
 )
 #: All of them judge what arrives at their widgets by a link as they judge what is typed there.
 NODES = tuple(map(widgets.checked, _CLASSES))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -12,11 +13,12 @@ from hypothesis import strategies as st
 from motion_models import PREVIOUS, SMALL, WINDOW, denoiser, fresh_controller, rest, voice
 from torch import Tensor
 
-from playmate_core.diffusion import generate as generation
+from playmate_core.diffusion import window_chain
 from playmate_core.diffusion.emotion import EmotionConfig, EmotionController
 from playmate_core.diffusion.generate import SamplingOptions, generate, iterate
 from playmate_core.diffusion.options import GuidanceKeys, window_noise
 from playmate_core.diffusion.request import GenerationRequest
+from playmate_core.diffusion.window_sampling import WindowTask
 from playmate_core.errors import UserError
 from playmate_core.values import EMOTIONS, EmotionCurve, Motion
 
@@ -61,10 +63,10 @@ def test_overlapping_windows_still_give_one_frame_for_each_frame(frames: int, ov
 
 
 def test_shared_frames_fade_from_one_window_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
-    def flat_window(plan: object, begin: int, *others: object, **more: object) -> Tensor:
-        return torch.full((WINDOW, 69), float(begin > 0))
+    def flat_windows(tasks: Sequence[WindowTask], progress: object) -> Tensor:
+        return torch.full((1, WINDOW, 69), float(tasks[0].begin > 0))
 
-    monkeypatch.setattr(generation, "sample_window", flat_window)
+    monkeypatch.setattr(window_chain, "sample_windows", flat_windows)
     overlap = 3
     motion = talk(2 * WINDOW - overlap, felt_by=None, overlap=overlap, joint="fade")
     s = BASE.statistics

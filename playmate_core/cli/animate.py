@@ -11,7 +11,8 @@ from ..errors import UserError
 from ..motion.driving import ANIMAL, MODES, PRIORITIES, DrivingOptions
 from ..motion.edit import Regions
 from ..motion.pose import REFERENCES
-from ..pipelines.animate import DRIVING, SOUND_FROM, AnimateRequest, animate, extract
+from ..pipelines.animate import DRIVING, SOUND_FROM, AnimateRequest, animate
+from ..pipelines.extract import extract
 from ..pipelines.input_kinds import is_motion
 from ..pipelines.stages import JobReport
 from ..rendering.portrait import FaceLimits
@@ -33,6 +34,11 @@ from .terminal import (
 )
 from .weights import add_models_flag, resolved
 
+MOTION_EXAMPLES = (
+    "playmate motion dance.mp4 -o dance.safetensors",
+    "playmate motion dance.safetensors -o dance.csv --arkit",
+    "playmate motion iphone.csv -o acted.safetensors",
+)
 REGIONS = tuple(field.name for field in fields(Regions))
 ANIMATE_EXAMPLES = (
     "playmate animate me.png dance.mp4 -o out.mp4",
@@ -54,12 +60,15 @@ def add_animate_commands(commands: argparse._SubParsersAction) -> None:
     _driving_crop_flags(video, "driving-")
     _face_video_flags(video)
     one.set_defaults(run=_run_animate)
-    what = "read the motion of a video into a file"
-    two = command(commands, "motion", what, "playmate motion dance.mp4 -o dance.safetensors")
-    two.add_argument("video", metavar="VIDEO", type=path, help="a video of a face")
+    what = "read the motion of a video into a file, or write a motion file as another kind"
+    two = command(commands, "motion", what, *MOTION_EXAMPLES)
     two.add_argument(
-        "-o", "--output", metavar="OUT.safetensors", type=path, required=True, help="the motion file to write"
+        "video", metavar="VIDEO", type=path, help="a video of a face, or a motion file: a table of blend shapes as well"
     )
+    what = "the file to write: .safetensors, or a .csv or .json table"
+    two.add_argument("-o", "--output", metavar="OUT.safetensors", type=path, required=True, help=what)
+    what = "write ARKit's 52 blend shapes: .csv as Live Link Face, .json as Audio2Face"
+    two.add_argument("--arkit", action="store_true", help=what)
     video = two.add_argument_group("how the video is read")
     face_flags(video, "video")
     _driving_crop_flags(video, "crop-")
@@ -243,7 +252,9 @@ def _run_motion(options: argparse.Namespace) -> None:
     )
     with Bars() as bars:
         weights = resolved(options.face_weights)
-        report = extract(options.video, options.output, video, weights, options.fps, options.device, bars)
+        report = extract(
+            options.video, options.output, video, weights, options.fps, options.device, bars, options.arkit
+        )
     say(summary("motion", report))
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..errors import UserError
 from ..ranges import check_ranges, check_seconds, ranged
+from ..times import read_time
 from ..values import FPS
 from .normalisation import POSE_CHANNELS
 from .samplers import SAMPLERS, SPACINGS
@@ -23,11 +24,15 @@ class GuidanceKeys:
 
     @staticmethod
     def written(text: str) -> float | GuidanceKeys:
-        """Parse "1.5", or keys "second:value" as in "0:1.5,2.5:3". Raises UserError for anything else."""
+        """Parse "1.5", or keys "time:value" as in "0:1.5,2.5:3", the time as :func:`read_time` reads it.
+
+        Raises UserError for anything else.
+        """
         try:
             if ":" not in text:
                 return float(text)
-            keys = tuple((float(at), float(value)) for at, value in (p.split(":") for p in text.split(",")))
+            parts = [part.rpartition(":") for part in text.split(",")]
+            keys = tuple((read_time(at), float(value)) for at, _, value in parts)
         except ValueError:
             raise UserError(f"Cannot read {text!r}; write a number, or a timeline like 0:1.5,2.5:3.") from None
         check_seconds((at for at, _ in keys), text)

@@ -15,15 +15,15 @@ from ..face import FaceModel
 from ..geometry import place
 from ..media.credentials import Signing, check_signing
 from ..media.images import check_file, read_picture, to_bytes
-from ..media.output_file import OutputLock, check_output
+from ..media.output_file import OutputLock
 from ..media.provenance import COMPOSITE, DRAWN
 from ..media.sound_source import SoundSource, find_sound
 from ..media.transparency import read_colour
 from ..media.video_options import VideoOptions
 from ..media.video_reader import has_sound, video_facts
 from ..motion.driving import ANIMAL, DrivingOptions, drive_clip
-from ..motion.motion_file import SUFFIX, MotionClip
-from ..motion.motion_tables import TABLE_SUFFIXES, read_motion_clip, write_motion_clip
+from ..motion.motion_file import MotionClip
+from ..motion.motion_tables import holds_shapes, read_motion_clip
 from ..progress import StageProgress
 from ..ranges import check_ranges, ranged
 from ..rendering.device import AUTO, require_device, to_device
@@ -129,6 +129,8 @@ def _animate(request: AnimateRequest, clock: StageClock) -> JobReport:
         face = load_face(request.weights or bundled("face.safetensors"))
         face = to_device(face, request.device, request.precision)
         require_networks(face, request.how)
+    if motion_clip is not None and holds_shapes(request.driving):  # which face makes them is known only now
+        motion_clip = read_motion_clip(request.driving, face.config.keypoint_space)
     if is_video(request.portrait):
         return _animate_video(request, face, motion_clip, sound, clock)
     with clock.stage("read portrait"):
@@ -144,33 +146,6 @@ def _animate(request: AnimateRequest, clock: StageClock) -> JobReport:
     trajectory = portrait_trajectory(face, source, motion_clip, request.how, request.fps)
     job = trajectory_job(face, portrait, trajectory, request.batch, composition)
     return _write(request, _beside(request, job, portrait_column(portrait, composition.pasted)), sound, clock)
-
-
-def extract(
-    video: Path,
-    output: Path,
-    options: FaceVideoOptions | None = None,
-    weights: Path | None = None,
-    fps: float | None = None,
-    device: str = "cpu",
-    progress: StageProgress | None = None,
-) -> JobReport:
-    """Extract the motion of a video into a motion file; ``fps`` None keeps the video's rate. Raises UserError."""
-    clock = StageClock(progress)
-    written = output.suffix.lower()
-    check_output(output, written if written in TABLE_SUFFIXES else SUFFIX)
-    check_file(video, "driving video")
-    _refuse_overwriting(output, video)
-    require_device(device)
-    video_facts(video)
-    with OutputLock(output):
-        with clock.stage("load models"):
-            face = load_face(weights or bundled("face.safetensors")).to(device)
-        with clock.stage("read motion") as step:
-            motion_clip = read_driving(face, video, options, step)
-        motion_clip = motion_clip.at(fps or motion_clip.motion.fps)
-        write_motion_clip(motion_clip, output)
-    return JobReport(output, len(motion_clip.motion), motion_clip.motion.fps, tuple(clock.stages))
 
 
 def source_video_keypoints(
@@ -195,7 +170,7 @@ def check(request: AnimateRequest) -> None:
     inputs += [(path, what) for path, what in ((request.mask, "mask"), (request.sound, "sound")) if path is not None]
     for path, what in inputs:
         check_file(path, what)
-        _refuse_overwriting(request.output, path)
+        refuse_overwriting(request.output, path)
     for path in (request.portrait, request.driving):
         if is_video(path):
             video_facts(path)
@@ -280,7 +255,8 @@ def find_request_sound(request: AnimateRequest) -> SoundSource | None:
     return None if path is None else find_sound(path, request.audio_track)
 
 
-def _refuse_overwriting(output: Path, given: Path) -> None:
+def refuse_overwriting(output: Path, given: Path) -> None:
+    """Raise UserError where ``output`` is the file ``given``."""
     if output.exists() and given.samefile(output):
         raise UserError(f"The output {output} would overwrite {given}; please choose another name.")
 
