@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
@@ -14,44 +14,26 @@ from torch import Tensor, nn
 from ..errors import UserError
 from ..progress import Progress
 from ..speech import AudioEncoder, make_encoder
-from ..values import AudioFeatures, Motion
+from ..values import Motion
 from .checks import check_request
 from .controlled_emotion import controlled_emotion
-from .denoiser import MotionDenoiser, WindowContext
+from .denoiser import MotionDenoiser
 from .emotion import EmotionController
-from .guidance import EmotionCondition, Scales, as_clean, guided
-from .known_frames import KnownFrames, holding
+from .eye_movement import EyeMovement
+from .known_frames import KnownFrames
 from .lip_step import limit_lip_step
-from .noise import FreshNoise, WindowNoise
+from .noise import FreshNoise
 from .normalisation import EXPRESSION_CHANNELS, MOTION_CHANNELS, standardised_identity, to_expression
 from .options import SamplingOptions, window_of
-from .pose_prior import ANGLE_LIMITS, POSE_CLAMPED, POSE_LIMIT, PosePrior
+from .pose_prior import ANGLE_LIMITS, POSE_CLAMPED, PosePrior
 from .request import BaseGenerator, GenerationRequest, joined
-from .samplers import Schedule, sample
-from .windows import WindowPlan, counted, cross_fade, held_frames, last_frames, stride
+from .samplers import Schedule
+from .window_sampling import SamplingPlan, sample_window
+from .windows import counted, cross_fade, held_frames, last_frames, stride
 
 __all__ = ["PlaymateGenerator", "SamplingOptions", "generate", "iterate", "joined", "stride"]
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class SamplingPlan:
-    """A checked request. ``emotion``: weights (T, E) and intensity (T,), or None for stage 1 alone."""
-
-    denoiser: MotionDenoiser
-    controller: EmotionController | None
-    identity: Tensor
-    head: PosePrior
-    audio: AudioFeatures
-    emotion: tuple[Tensor, Tensor] | None
-    options: SamplingOptions
-    schedule: Schedule
-    past: Tensor | None  # (P, 69) before the first window
-
-    @property
-    def windows(self) -> WindowPlan:
-        return WindowPlan(len(self.audio), self.denoiser.config.window, self.options.overlap)
 
 
 @dataclass(frozen=True)
@@ -132,6 +114,7 @@ def checked_plan(
     return SamplingPlan(
         denoiser=denoiser,
         controller=controller,
+        keypoints=request.portrait_keypoints,
         identity=standardised_identity(request.portrait_keypoints.float().cpu(), statistics)[None],
         head=head,
         audio=audio,
@@ -157,6 +140,7 @@ class WindowChain:
         self._before = None if plan.past is None else to_expression(plan.past[-1:], plan.denoiser.statistics)[-1]
         locked = plan.emotion is not None and plan.options.lock_pose
         self._poses = WindowChain(replace(plan, emotion=None)) if locked else None
+        self._eyes = EyeMovement.of(plan)
 
     def extend(self, plan: SamplingPlan, last: bool, progress: Progress | None = None) -> Motion:
         """Sample the next window: its motion up to where the one after it begins, or to the end of the audio.
@@ -176,7 +160,7 @@ class WindowChain:
 
     def rest(self, plan: SamplingPlan) -> Motion:
         """The end of a clip whose last window was sampled before it was known to be the last."""
-        return self._decoded(plan, self._shared)
+        return self._decoded(plan, self._shared, plan.windows.stride)
 
     def _window(self, plan: SamplingPlan, step: Progress | None, poses: Tensor | None = None) -> Tensor:
         """The next window (W, 69) in model space, with the pose of ``poses`` (W, 6) where they are given."""
@@ -196,97 +180,16 @@ class WindowChain:
         self.index += 1
         return model
 
-    def _decoded(self, plan: SamplingPlan, kept: Tensor) -> Motion:
+    def _decoded(self, plan: SamplingPlan, kept: Tensor, first: int = 0) -> Motion:
+        """The motion of frames ``first`` on of the window sampled last."""
         head_pose, held = plan.head.decode(kept[:, EXPRESSION_CHANNELS:] - self._anchor, plan.audio.fps)
         if held and not self._warned:
             log.warning(POSE_CLAMPED, ANGLE_LIMITS)
             self._warned = True
         expression = limit_lip_step(to_expression(kept, plan.denoiser.statistics), self._before, plan.options.lip_step)
         self._before = expression[-1] if len(expression) else self._before
+        expression = self._eyes.added(expression, first)
         return Motion(head_pose, expression, plan.denoiser.config.keypoint_space)
-
-
-@torch.no_grad()
-def sample_window(
-    plan: SamplingPlan,
-    begin: int,
-    past: Tensor | None,
-    known: KnownFrames,
-    noise: WindowNoise,
-    initial: Tensor | None = None,
-    strength: float = 1.0,
-    progress: Progress | None = None,
-) -> Tensor:
-    """The motion of the window that begins at frame ``begin`` in model space (W, 69), float32 on the CPU.
-
-    ``past`` (P, 69) went before it. What is ``known`` of it comes out as it is. With ``strength`` below 1 the window
-    begins as ``initial`` (W, 69) with noise. Raises UserError where the network answers with NaN.
-    """
-    config, options = plan.denoiser.config, plan.options
-    like = next(plan.denoiser.parameters())
-    scales = Scales(*(_placed(s, like) for s in _scales(plan, begin)))
-    predict = guided(
-        plan.denoiser, plan.controller, _context(plan, begin, past), _emotion_condition(plan, begin), scales
-    )
-    model = sample(
-        holding(as_clean(plan.denoiser, plan.schedule, predict), known),
-        plan.schedule,
-        noise.start((1, config.window, MOTION_CHANNELS)).to(like.device),
-        steps=options.steps,
-        sampler=options.sampler,
-        spacing=options.spacing,
-        eta=options.eta,
-        generator=noise.draw,
-        progress=progress,
-        initial=None if initial is None else initial[None].to(like.device),
-        strength=strength,
-    )[0].cpu()
-    if not bool(model.isfinite().all()):
-        raise UserError("The motion model answered with NaN; use another copy of its file, or other settings.")
-    pose = model[:, EXPRESSION_CHANNELS:].clamp(-POSE_LIMIT, POSE_LIMIT)
-    return known.over(torch.cat([model[:, :EXPRESSION_CHANNELS], pose], -1))
-
-
-def _context(plan: SamplingPlan, begin: int, past: Tensor | None) -> WindowContext:
-    """The conditions of the window that begins at frame ``begin``, on the network's device; silence outside the
-    clip."""
-    config, frames = plan.denoiser.config, len(plan.audio)
-    place = torch.arange(begin - config.previous, begin + config.window)
-    inside = (place >= 0) & (place < frames)
-    audio_rows = plan.audio.features[place.clamp(0, frames - 1)].float()
-    silence = plan.denoiser.statistics.silence.to(audio_rows)
-    audio_rows = torch.where(inside[:, None, None], audio_rows, silence)
-    like = next(plan.denoiser.parameters())
-    off = torch.zeros(1, dtype=torch.bool, device=like.device)
-    return WindowContext(
-        audio=audio_rows[None].to(like),
-        previous=(torch.zeros(config.previous, MOTION_CHANNELS) if past is None else past)[None].to(like),
-        identity=plan.identity.to(like),
-        start=off.logical_not() if past is None else off,
-        drop_audio=off,
-        drop_identity=off,
-        valid=inside[None, config.previous :].to(like.device),
-    )
-
-
-def _emotion_condition(plan: SamplingPlan, begin: int) -> EmotionCondition | None:
-    """The emotion of a window; past the end of the speech the last frame's emotion is held."""
-    if plan.emotion is None:
-        return None
-    like = next(plan.denoiser.parameters())
-    place = torch.arange(begin, begin + plan.denoiser.config.window).clamp(max=len(plan.audio) - 1)
-    weights, intensity = (part[place][None].to(like) for part in plan.emotion)
-    return EmotionCondition(weights, intensity)
-
-
-def _scales(plan: SamplingPlan, begin: int) -> Sequence[float | Tensor]:
-    o, frames, end = plan.options, len(plan.audio), begin + plan.denoiser.config.window
-    named = (("cfg_audio", o.cfg_audio), ("cfg_audio_pose", o.cfg_audio_pose), ("cfg_emotion", o.cfg_emotion))
-    return [window_of(name, curve, frames, begin, end, plan.audio.fps) for name, curve in named]
-
-
-def _placed(scale: float | Tensor, like: Tensor) -> float | Tensor:
-    return scale.to(like) if isinstance(scale, Tensor) else scale
 
 
 def _check_inputs(denoiser: MotionDenoiser, controller: EmotionController | None, request: GenerationRequest) -> None:

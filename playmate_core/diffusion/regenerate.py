@@ -1,6 +1,7 @@
 """Parts of a motion sampled again: a time range with both ends held, and motion to motion with a denoise strength.
 
-See docs/method.md 1.16. Frames that are not sampled again keep every bit.
+See docs/method.md 1.16. Frames that are not sampled again keep every bit. Nothing is added to what the network samples
+(:mod:`eye_movement`): with a strength below 1 it begins from a motion that has eye movement already.
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ from ..keypoint_space import require_keypoints
 from ..progress import Progress
 from ..ranges import check_ranges, ranged
 from ..values import Motion
-from .generate import PlaymateGenerator, SamplingPlan, checked_plan, sample_window
+from .generate import PlaymateGenerator, checked_plan
 from .known_frames import KnownFrames
 from .lip_step import limit_lip_step
 from .noise import FreshNoise
 from .normalisation import EXPRESSION_CHANNELS, to_expression
 from .request import GenerationRequest, MotionGenerator
+from .window_sampling import SamplingPlan, sample_window
 from .windows import counted, held_frames, last_frames
 
 #: Frames that windows share at least, so that a window sees how the one before moves.

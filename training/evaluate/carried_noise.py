@@ -13,11 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from playmate_core.diffusion.generate import checked_plan, sample_window
+from playmate_core.diffusion.generate import checked_plan
 from playmate_core.diffusion.known_frames import KnownFrames
 from playmate_core.diffusion.noise import FreshNoise
 from playmate_core.diffusion.normalisation import EXPRESSION_CHANNELS, MOTION_CHANNELS
 from playmate_core.diffusion.request import GenerationRequest
+from playmate_core.diffusion.window_sampling import sample_window
 from playmate_core.diffusion.windows import last_frames
 from training.evaluate.subjects import Subject, System
 from training.evaluate.table import Row, number
