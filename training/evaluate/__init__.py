@@ -33,6 +33,7 @@ from training.evaluate import (
 )
 from training.evaluate.emotion_judge import fit_judge
 from training.evaluate.emotion_layer import emotion_layer_table
+from training.evaluate.locked_pose import lock_rows
 from training.evaluate.pixel_emotion import fit_pixel_judge
 from training.evaluate.rendered_clips import rendered_clip
 from training.evaluate.subjects import System, load_subjects, with_neutral_voice
@@ -161,7 +162,10 @@ def liveliness_table(config: EvaluateConfig, system: System) -> Table:
     subjects = ablations.rollout_subjects(encoder, config.rollout, backend, config.rollouts)
     logger.info("Liveliness on %d rollouts.", len(subjects))
     how = f"{len(subjects)} rollouts of about {config.rollout:g} s, default sampler, emotion off, a seed each."
-    return Table("Level 1: joints and liveliness", how, tuple(liveliness.liveliness_rows(system, subjects)))
+    made, faded = (liveliness.rollouts(system, subjects, joint) for joint in ("hold", "fade"))
+    rows = liveliness.liveliness_rows(system, made, faded)
+    rows += lock_rows(system, subjects, made.motions)
+    return Table("Level 1: joints and liveliness", how, tuple(rows))
 
 
 def layer_level(config: EvaluateConfig, system: System) -> Table:
