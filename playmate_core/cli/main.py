@@ -213,6 +213,7 @@ def add_sampling_flags(to: argparse.ArgumentParser) -> None:
     choice(how, "--pose-anchor", sampling.pose_anchor, POSE_ANCHORS, "what stands in that pose: mean or first frame")
     choice(how, "--start", sampling.start, STARTS, "begin anywhere, or from the portrait's own face and pose")
     choice(how, "--joint", sampling.joint, JOINTS, "hold the frames that two windows share, or fade between them")
+    number(how, "--eye-movement", of, "eye_movement", "blinks and looks up and down that are added, 0 to 1")
     number(how, "--lip-step", of, "lip_step", "how far the lips may part or close within one frame, 0: no limit")
     what = "move the head as without the emotion, in every bit; samples twice"
     how.add_argument("--lock-pose", action="store_true", help=what)
