@@ -15,7 +15,7 @@ from playmate_core.diffusion.emotion import IntensityCalibration
 from playmate_core.errors import UserError
 from playmate_core.values import EMOTIONS, EmotionCurve
 from playmate_core.weights import files as weights
-from training.calibrate import ASKED, calibrated, inverted, uncalibrated
+from training.calibrate import ASKED, CalibrateConfig, calibrated, chosen, inverted, uncalibrated
 
 DOUBLED = IntensityCalibration(EMOTIONS, ((0.5, 0.8, 1.2),) * 8, "by hand, for a test")
 
@@ -99,3 +99,14 @@ def test_a_calibration_that_cannot_be_is_refused(tmp_path: Path, values: dict[st
     path.write_bytes(save(tensors, {**metadata, weights.CALIBRATION: json.dumps(values)}))
     with pytest.raises(UserError, match=words):
         weights.load_emotion(path, BASE)
+
+
+def test_some_emotions_are_measured_again_and_the_others_keep_what_the_file_has() -> None:
+    model = controller()
+    assert chosen(CalibrateConfig(), model) == EMOTIONS
+    with pytest.raises(UserError, match="the file has none"):
+        chosen(CalibrateConfig(only="happy"), model)
+    model.calibration = DOUBLED
+    assert chosen(CalibrateConfig(only="happy sad"), model) == ("happy", "sad")
+    with pytest.raises(UserError, match="'hapy'"):
+        chosen(CalibrateConfig(only="hapy"), model)

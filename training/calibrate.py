@@ -20,7 +20,7 @@ from safetensors.torch import save as serialize
 
 from playmate_core.atomic_file import write_atomically
 from playmate_core.diffusion.denoiser import MotionDenoiser
-from playmate_core.diffusion.emotion import IntensityCalibration
+from playmate_core.diffusion.emotion import EmotionController, IntensityCalibration
 from playmate_core.diffusion.generate import stride
 from playmate_core.diffusion.options import SamplingOptions
 from playmate_core.errors import UserError
@@ -46,7 +46,7 @@ WINDOWS = 2
 @dataclass(frozen=True)
 class CalibrateConfig:
     """On which clips, and for which models; empty paths are the bundled ones. ``out``: the file to write, the emotion
-    model's own when empty."""
+    model's own when empty. ``only``: names of emotions, with spaces; the others keep what the file has."""
 
     corpus: str = "data/corpus"
     motion: str = ""
@@ -54,6 +54,7 @@ class CalibrateConfig:
     out: str = ""
     clips: int = 10
     seed: int = 0
+    only: str = ""
 
 
 def shown_strengths(
@@ -122,6 +123,7 @@ def measure(config: CalibrateConfig) -> IntensityCalibration:
     corpus, source = Path(config.corpus), Path(config.emotion or bundled("emotion.safetensors"))
     denoiser = weights.load_motion(config.motion or bundled("motion.safetensors"))
     controller = weights.load_emotion(source, denoiser)
+    before, names = controller.calibration, chosen(config, controller)
     controller.calibration = uncalibrated(controller.config.emotions)
     system = System(denoiser, controller, SamplingOptions())
     train = load_synthetic_clips(corpus, "train")
@@ -129,7 +131,10 @@ def measure(config: CalibrateConfig) -> IntensityCalibration:
     judge = fit_judge(train, held_out)
     subjects = beginnings(corpus, denoiser, config.clips)
     needed = []
-    for emotion in controller.config.emotions:
+    for index, emotion in enumerate(controller.config.emotions):
+        if before is not None and emotion not in names:
+            needed.append(before.needed[index])
+            continue
         if emotion == controller.config.neutral:
             needed.append(IntensityCalibration.LEVELS)
             continue
@@ -147,7 +152,20 @@ def measure(config: CalibrateConfig) -> IntensityCalibration:
         f"{command} --seed {config.seed}: first {WINDOWS} windows of {len(subjects)} clips with neutral voices, corpus "
         f"{corpus_hash(corpus)[:12]}, default sampling options"
     )
+    if before is not None and config.only:
+        how = f"{before.measured}; then {' and '.join(names)} with --only: {how}"
     return IntensityCalibration(controller.config.emotions, tuple(needed), how)
+
+
+def chosen(config: CalibrateConfig, controller: EmotionController) -> tuple[str, ...]:
+    """The emotions to measure. Raises UserError for a name that the model does not know, and where the others have no
+    calibration to keep."""
+    names, known = tuple(config.only.split()), controller.config.emotions
+    if wrong := [name for name in names if name not in known]:
+        raise UserError(f"--only names {wrong[0]!r}; please choose among {', '.join(known)}.")
+    if names and controller.calibration is None:
+        raise UserError("--only keeps the calibration of the other emotions, and the file has none; leave it out.")
+    return names or known
 
 
 def main(argv: Sequence[str] | None = None) -> None:
