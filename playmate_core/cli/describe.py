@@ -11,7 +11,7 @@ from ..media.description import describe_picture, describe_sound, is_picture_fil
 from ..media.input_files import check_file
 from ..motion.liveportrait_template import TEMPLATE_SUFFIXES
 from ..motion.motion_file import KIND, describe_motion
-from ..pipelines.animate import is_video
+from ..pipelines.input_kinds import is_video
 from ..weights.files import describe
 from .arguments import path
 from .terminal import command, say

@@ -75,4 +75,4 @@ def _seen_from(place: Tensor, crop: Tensor, size: int) -> tuple[NDArray[np.float
     x, y = (points[..., axis].numpy().astype(np.float32) for axis in (0, 1))
     shade = cv2.remap(feather(size), x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
     away = np.hypot((x + 0.5) / size - 0.5, (y + 0.5) / size - 0.5)
-    return np.asarray(shade, np.float32) / 255, np.asarray(away, np.float32)
+    return np.asarray(shade / 255, np.float32), np.asarray(away, np.float32)

@@ -91,8 +91,9 @@ class Recording:
         return Recording(np.pad(kept, ((0, 0), (max(0, shift), max(0, -shift)))), self.rate)
 
 
-def read_sound(source: SoundSource | str | Path, rate: int | None = SAMPLE_RATE) -> Sound:
-    """Decode, mix to mono and resample one audio stream of a file; ``rate`` None keeps the stream's own.
+def read_sound(source: SoundSource | str | Path, rate: int | None = SAMPLE_RATE, channel: int | None = None) -> Sound:
+    """Decode, mix to mono and resample one audio stream of a file; ``rate`` None keeps the stream's own. ``channel``,
+    from 0, takes that one alone.
 
     Samples are placed by their timestamps. Two channels that cancel each other out are not mixed: the louder one is
     used. The waveform has ceil(seconds x rate) samples, so ceil(duration x fps) is the same before and after
@@ -100,8 +101,8 @@ def read_sound(source: SoundSource | str | Path, rate: int | None = SAMPLE_RATE)
     is missing, empty, truncated, of an unknown format, or without audio.
     """
     source = source if isinstance(source, SoundSource) else find_sound(source)
-    mixed, levels = _read_mono(source, rate, None)
-    if levels.cancel():
+    mixed, levels = _read_mono(source, rate, channel)
+    if channel is None and levels.cancel():
         louder = int(np.argmax(levels.channels))
         side = ("left", "right")[louder]
         log.warning("The two channels of %s cancel each other out; its %s one is listened to.", source.path, side)
@@ -110,15 +111,19 @@ def read_sound(source: SoundSource | str | Path, rate: int | None = SAMPLE_RATE)
 
 
 def _read_mono(source: SoundSource, rate: int | None, channel: int | None) -> tuple[Sound, ChannelLevels]:
-    """One stream as mono (only ``channel`` of two, if it is given), and the levels of the channels."""
+    """One stream as mono (only ``channel``, if it is given), and the levels of two channels."""
     samples = bytearray()  # grows by an eighth at a time; np.frombuffer then needs no copy
     damage = Damage()
     with open_medium(source.path, "speech") as container:
         stream = audio_streams(container, source.path)[source.track]
         native, wanted = stream.codec_context.sample_rate, rate or stream.codec_context.sample_rate
-        pair = stream.codec_context.layout.nb_channels == 2
+        own = stream.codec_context.layout
+        pair, apart = own.nb_channels == 2, channel is not None and own.nb_channels > 2
+        if channel is not None and not 0 <= channel < own.nb_channels:
+            raise UserError(f"{source.path} has {own.nb_channels} channels, counted from 0, so there is no {channel}.")
         sound = GaplessSound(container, stream, source.origin, damage)
-        mix = _Mix(Resampling("fltp" if pair else "flt", "stereo" if pair else "mono", native), channel)
+        layout = own.name if apart else "stereo" if pair else "mono"
+        mix = _Mix(Resampling("fltp" if pair or apart else "flt", layout, native), channel)
         resampler = Resampler(native, wanted)
         for piece in mix.of(sound):
             samples += resampler.take(piece).data
@@ -129,7 +134,7 @@ def _read_mono(source: SoundSource, rate: int | None, channel: int | None) -> tu
     length = -(-sound.samples * wanted // native)
     samples += bytes(max(0, 4 * length - len(samples)))  # resamplers end a few samples early or late
     waveform = np.frombuffer(samples, np.float32)[:length]
-    if not pair and stream.codec_context.layout.nb_channels > 1:
+    if not (pair or apart) and own.nb_channels > 1:
         waveform *= _MIX_GAIN
     return Sound(waveform, wanted), mix.levels
 
@@ -203,8 +208,9 @@ class _Mix:
                 yield channels[0]
                 continue
             mono = channels.mean(0) if self._channel is None else np.ascontiguousarray(channels[self._channel])
-            self.levels.channels += np.square(channels, dtype=np.float64).sum(1)
-            self.levels.mix += float(np.square(mono, dtype=np.float64).sum())
+            if len(channels) == 2:
+                self.levels.channels += np.square(channels, dtype=np.float64).sum(1)
+                self.levels.mix += float(np.square(mono, dtype=np.float64).sum())
             yield mono
 
     def _clean(self, frames: Iterator[Any]) -> Iterator[Any]:

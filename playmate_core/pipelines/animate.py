@@ -19,17 +19,17 @@ from ..media.images import check_file, read_picture, read_shown_picture, to_byte
 from ..media.output_file import OutputLock, check_output
 from ..media.provenance import COMPOSITE, DRAWN
 from ..media.sound_source import SoundSource, find_sound
-from ..media.video_reader import has_pictures, has_sound, video_facts
+from ..media.video_reader import has_sound, video_facts
 from ..media.video_writer import VideoOptions
 from ..motion.driving import ANIMAL, DrivingOptions, drive_clip
 from ..motion.motion_file import SUFFIX, MotionClip
-from ..motion.motion_tables import MOTION_SUFFIXES, TABLE_SUFFIXES, read_motion_clip, write_motion_clip
+from ..motion.motion_tables import TABLE_SUFFIXES, read_motion_clip, write_motion_clip
 from ..progress import StageProgress
 from ..ranges import check_ranges, ranged
 from ..rendering.device import AUTO, require_device, to_device
 from ..rendering.portrait import FaceLimits
 from ..rendering.retarget import guide_keypoints, require_networks
-from ..rendering.segments import RenderJob, VideoOutput, write_video
+from ..rendering.segments import RenderJob, VideoOutput, segments_folder, write_video
 from ..rendering.side_by_side import (
     Column,
     driving_column,
@@ -52,16 +52,13 @@ from ..rendering.write_video import Composition, source_video_job, trajectory_jo
 from ..values import Motion
 from ..weights.files import load_face
 from ..weights.folders import bundled
+from .input_kinds import is_motion, is_picture, is_video
 from .recipe import recipe_mark
 from .stages import JobReport, StageClock
 
 #: The videos whose sound may be preferred.
 DRIVING, SOURCE = "driving", "source"
 SOUND_FROM = (DRIVING, SOURCE)
-#: Suffixes of driving pictures; other driving files that are not motion files are read as videos.
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif")
-_VIDEO_NAMES = "mp4 mov m4v mkv webm avi gif mpg mpeg ts wmv flv 3gp 3g2 mts m2ts ogv vob asf f4v mxf qt"
-VIDEO_SUFFIXES = tuple(f".{name}" for name in _VIDEO_NAMES.split())
 
 
 @dataclass(frozen=True)
@@ -75,7 +72,8 @@ class AnimateRequest:
     picture as large as the portrait, white where the animation may show. ``sound`` None takes that of ``sound_from``
     or of the other video. ``audio_track`` selects a track, None as :func:`find_sound`. ``side_by_side`` shows source,
     driving picture and result in a row. ``longest_side`` limits the picture, and so the video. ``resume`` keeps
-    finished segments when the job is stopped, and resumes from them when it runs again.
+    finished segments when the job is stopped, and resumes from them when it runs again; ``keep_parts`` keeps them after
+    the end too, so that the next run renders only those that changed.
     """
 
     portrait: Path
@@ -99,6 +97,7 @@ class AnimateRequest:
     batch: int = ranged(8, 1, 1024, "frames")
     side_by_side: bool = False
     resume: bool = False
+    keep_parts: bool = False
     device: str = "cpu"
     precision: str = AUTO
     mark: bool = True
@@ -110,23 +109,29 @@ class AnimateRequest:
         check_ranges(self)
 
 
-def animate(request: AnimateRequest, progress: StageProgress | None = None) -> JobReport:
+def animate(request: AnimateRequest, progress: StageProgress | None = None, face: FaceModel | None = None) -> JobReport:
     """Make the video. Raises UserError for anything a user can correct, before the slow part wherever possible.
 
-    ``request.output`` is written atomically. Frames are rendered, pasted and encoded in batches.
+    ``request.output`` is written atomically. Frames are rendered, pasted and encoded in batches. ``face``: the model
+    of :func:`load`, where it is loaded already.
     """
     check(request)
     with OutputLock(request.output):
-        return _animate(request, StageClock(progress))
+        return _animate(request, face, StageClock(progress))
 
 
-def _animate(request: AnimateRequest, clock: StageClock) -> JobReport:
+def load(request: AnimateRequest) -> FaceModel:
+    """The face model on its device. Raises UserError where it lacks what the options need."""
+    face = to_device(load_face(request.weights or bundled("face.safetensors")), request.device, request.precision)
+    require_networks(face, request.how)
+    return face
+
+
+def _animate(request: AnimateRequest, face: FaceModel | None, clock: StageClock) -> JobReport:
     sound = find_request_sound(request)
     motion_clip = read_motion_clip(request.driving) if is_motion(request.driving) else None
     with clock.stage("load models"):
-        face = load_face(request.weights or bundled("face.safetensors"))
-        face = to_device(face, request.device, request.precision)
-        require_networks(face, request.how)
+        face = face or load(request)
     if is_video(request.portrait):
         return _animate_video(request, face, motion_clip, sound, clock)
     with clock.stage("read portrait"):
@@ -202,23 +207,6 @@ def check(request: AnimateRequest) -> None:
     check_signing(request.sign, request.mark)
 
 
-def is_motion(path: Path) -> bool:
-    """Whether a file is a motion, by its name."""
-    return path.suffix.lower() in MOTION_SUFFIXES
-
-
-def is_picture(path: Path) -> bool:
-    """Whether a driving file is a picture, by its name."""
-    return path.suffix.lower() in PICTURE_SUFFIXES
-
-
-def is_video(path: Path) -> bool:
-    """Whether a file is a video: by its suffix, or by its content for unknown suffixes."""
-    if path.suffix.lower() in VIDEO_SUFFIXES:
-        return True
-    return not (is_picture(path) or is_motion(path)) and has_pictures(path)
-
-
 def read_mask(path: Path, source: SourcePortrait, longest: int) -> NDArray[np.uint8]:
     """Read a mask as large as the portrait -> mask of its crop, (S, S) uint8. Raises UserError for another size."""
     portrait = source.portrait
@@ -275,7 +263,8 @@ def _write(request: AnimateRequest, job: RenderJob, sound: SoundSource | None, c
     with clock.stage("render and encode") as step:
         kind = COMPOSITE if request.paste_back else DRAWN
         marked = VideoOptions(mark=recipe_mark("animate", request, kind), signing=request.sign)
-        frames = write_video(job, VideoOutput(request.output, sound, request.resume, marked), step)
+        parts = segments_folder(request.output) if request.keep_parts else None
+        frames = write_video(job, VideoOutput(request.output, sound, request.resume, marked, parts), step)
     return JobReport(request.output, frames, job.fps, tuple(clock.stages))
 
 
