@@ -18,6 +18,7 @@ from ..errors import UserError, with_article
 from .colour_profiles import decode_cmyk, embedded_profile, to_srgb
 from .heif import decode_heif, is_heif, read_heif
 from .input_files import Bytes, Floats, check_file
+from .png_colours import png_colours
 
 #: LivePortrait limits the source picture to this first.
 LONGEST_SIDE = 1280
@@ -54,7 +55,10 @@ def read_picture(path: str | Path, longest: int = LONGEST_SIDE) -> Tensor:
         raise UserError(f"{path} is {width} x {height} pixels; a portrait needs at least {SHORTEST_SIDE} on each side.")
     picture = limit_side(picture, longest)
     profile = heif.profile if heif else embedded_profile(content)
-    return from_bytes(to_srgb(picture, profile, path) if profile else picture)
+    said = png_colours(content)
+    if profile and said.cicp is None:
+        return from_bytes(to_srgb(picture, profile, path))
+    return from_bytes(said.to_srgb(picture))
 
 
 def read_shown_picture(path: str | Path, longest: int) -> Tensor:

@@ -17,7 +17,7 @@ from ..detection.reading_crop import ReadingCrop, cut_bytes
 from ..detection.tiling import full_search
 from ..detection.tracking import FaceTrack, GapLimits, fill_gaps, follow
 from ..face import FaceModel
-from ..interpolation import FrameInterpolation, frames_by_timestamp, steady_rate
+from ..interpolation import FrameInterpolation, frames_by_timestamp, rate_of, steady_rate
 from ..media.images import Bytes, from_bytes, read_picture
 from ..motion.edit import interpolate_motion
 from ..motion.motion_file import MotionClip, interpolate_openings
@@ -74,7 +74,8 @@ def read_driving(
     shown = torch.tensor(times, dtype=torch.float64)
     if steady_rate(shown, facts.fps):
         return seen
-    return seen.interpolate(frames_by_timestamp(shown, facts.fps), facts.fps)
+    rate = rate_of(shown, facts.fps)
+    return seen.interpolate(frames_by_timestamp(shown, rate), rate)
 
 
 def read_driving_picture(face: FaceModel, path: Path, options: FaceVideoOptions | None = None) -> MotionClip:
@@ -161,8 +162,9 @@ def read_source_video(
     if track is not None:
         motion = interpolate_motion(motion, FrameInterpolation(*fill_gaps(track.seen)), motion.fps)
     places = torch.stack(affines) if fixed is None else fixed.expand(len(motion), -1, -1)
-    rate = fps or facts.fps
-    nearest = _nearest(frames_by_timestamp(torch.tensor(times, dtype=torch.float64), rate))
+    shown = torch.tensor(times, dtype=torch.float64)
+    rate = fps or rate_of(shown, facts.fps)
+    nearest = _nearest(frames_by_timestamp(shown, rate))
     chosen = FrameInterpolation(nearest, nearest, torch.zeros(len(nearest), dtype=torch.float64))
     return SourceVideo(
         video,
