@@ -11,6 +11,7 @@ from ..playmate_core.media.images import to_bytes
 from ..playmate_core.media.video_writer import VideoOptions
 from ..playmate_core.rendering.render import EXPRESSIONS, RenderOptions, paste_back
 from ..playmate_core.rendering.segments import VideoOutput, write_video
+from ..playmate_core.rendering.video_portrait import paste_into_video, video_of
 from ..playmate_core.rendering.write_video import Composition
 from ..playmate_core.values import Motion, Portrait
 from . import sockets
@@ -19,7 +20,7 @@ from .inputs import limit_input, mark_input, prefix_input
 from .live_frame import LiveFrames
 from .media import colours, recording
 from .runtime import Bar, Managed, explain_missing_package
-from .saving import SavingNode, output_file
+from .saving import SavingNode, output_file, parts_folder
 
 DEFAULTS = RenderOptions()
 TO_FILE = "use Render To Video, which needs none of it, or make the motion shorter"
@@ -74,7 +75,8 @@ class RenderToVideo(SavingNode):
             "render",
             ["save video", "long video", "animate portrait", "mp4"],
             description="Draws the motion straight into a video file in the output folder, with the audio. The memory"
-            " it takes does not grow with the length.",
+            " it takes does not grow with the length. After a change, only the ten-second parts that changed are drawn"
+            " again.",
             inputs=[
                 *_scene_inputs(),
                 io.Audio.Input("audio", optional=True, tooltip="The sound of the video, usually from Encode Audio."),
@@ -117,7 +119,8 @@ class RenderToVideo(SavingNode):
         told = {"frames": len(motion), "fps": motion.fps, "rendering": how, "paste_back": paste_back, "crf": crf}
         marked = node_mark(mark, paste_back, cls, told)
         with output_file(filename_prefix, ".mp4", *composition.size(portrait)[::-1]) as (path, saved):
-            output = VideoOutput(path, sound, encoding=VideoOptions(crf, tags=recipe(cls.hidden), mark=marked))
+            encoding = VideoOptions(crf, tags=recipe(cls.hidden), mark=marked)
+            output = VideoOutput(path, sound, encoding=encoding, parts=parts_folder())
             with render_job(face_model, portrait, motion, how, composition, bar) as job:
                 write_video(job, output, bar)
         return saved_video(path, saved)
@@ -148,6 +151,8 @@ class PasteBack(io.ComfyNode):
         height, width = portrait.image.shape[:2]
         refuse_too_many(len(images), height, width, max_gb, "let Render To Video paste back into a file")
         faces = (to_bytes(colours(one[None])) for one in Bar().along(images, len(images)))
+        if video := video_of(portrait):
+            return io.NodeOutput(gathered(paste_into_video(video, faces, len(images)), len(images)))
         return io.NodeOutput(gathered(paste_back(portrait, faces), len(images)))
 
 

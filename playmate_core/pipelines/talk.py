@@ -39,7 +39,7 @@ from ..rendering.contact_sheet import contact_sheet
 from ..rendering.device import AUTO, require_device, to_device
 from ..rendering.portrait import FaceLimits
 from ..rendering.render import RenderOptions
-from ..rendering.segments import RenderJob, VideoOutput, write_video
+from ..rendering.segments import RenderJob, VideoOutput, segments_folder, write_video
 from ..rendering.source_image import read_source_portrait
 from ..rendering.source_video import FaceVideoOptions, read_source_video
 from ..rendering.write_video import Composition, portrait_job
@@ -81,7 +81,8 @@ class TalkRequest:
     face check; ``plot``, ``preview`` and ``save_motion`` are paths, None for none: a plot of the motion, a contact
     sheet, made instead of the video, and a motion file; ``over`` is for a ``portrait`` that is a video; ``sampling``
     None are the generator's defaults, changed by ``sampling_changes``; ``controls`` change how else the generator is
-    run; ``resume`` keeps finished segments when the job is stopped, and resumes from them when it runs again.
+    run; ``resume`` keeps finished segments when the job is stopped, and resumes from them when it runs again;
+    ``keep_parts`` keeps them after the end too, so that the next run renders only those that changed.
     ``audio_track`` None as :func:`find_sound`; ``longest_side`` limits the whole picture with ``paste_back``, ``mask``
     and ``paste`` say where and how softly the face shows in it; ``background`` is the colour behind a transparent
     picture. ``fps`` None is the rate of the motion, or of a video given as the portrait.
@@ -113,6 +114,7 @@ class TalkRequest:
     longest_side: int = ranged(4096, 64, 16384, "pixels")
     audio_track: int | None = ranged(None, 0, 999, whole=True)
     resume: bool = False
+    keep_parts: bool = False
     device: str = "cpu"
     precision: str = AUTO
     plot: Path | None = None
@@ -126,23 +128,28 @@ class TalkRequest:
         check_ranges(self)
 
 
-def talk(request: TalkRequest, progress: StageProgress | None = None) -> JobReport:
+def talk(
+    request: TalkRequest,
+    progress: StageProgress | None = None,
+    models: tuple[FaceModel, MotionGenerator] | None = None,
+) -> JobReport:
     """Make the video. Raises UserError for anything a user can correct, before the slow part wherever possible.
 
     ``request.output`` and ``request.plot`` are only written if the video is complete. Memory does not grow with the
-    number of frames. Quick checks come first: the speech is decoded only after the portrait was accepted.
+    number of frames. Quick checks come first: the speech is decoded only after the portrait was accepted. ``models``:
+    those of :func:`load_models`, where they are loaded already.
     """
     check(request)
     with OutputLock(request.output):
-        return _talk(request, StageClock(progress))
+        return _talk(request, models, StageClock(progress))
 
 
-def _talk(request: TalkRequest, clock: StageClock) -> JobReport:
+def _talk(request: TalkRequest, models: tuple[FaceModel, MotionGenerator] | None, clock: StageClock) -> JobReport:
     speech = find_sound(request.speech, request.audio_track, keep_lead=True)
     with clock.stage("read picture"):
-        picture, transparency = _read_picture(request)
+        picture, transparency = read_picture_of(request)
     with clock.stage("load models"):
-        face, generator = load_models(request)
+        face, generator = models or load_models(request)
     with clock.stage("read portrait"):
         portrait = read_source_portrait(
             face,
@@ -192,7 +199,8 @@ def _talk(request: TalkRequest, clock: StageClock) -> JobReport:
                 ),
                 signing=request.sign,
             )
-            output = VideoOutput(request.output, replace(speech, reported=True), request.resume, marked)
+            parts = segments_folder(request.output) if request.keep_parts else None
+            output = VideoOutput(request.output, replace(speech, reported=True), request.resume, marked, parts)
             frames = write_video(job, output, step)
     return JobReport(request.output, frames, job.fps, tuple(clock.stages))
 
@@ -217,7 +225,7 @@ def _job(
     return over_video_job(face, source, spoken, request.rendering.batch)
 
 
-def _read_picture(request: TalkRequest) -> tuple[Tensor, Transparency | None]:
+def read_picture_of(request: TalkRequest) -> tuple[Tensor, Transparency | None]:
     """The portrait picture, at full size only if ``paste_back`` shows more than the crop; a video's first frame."""
     if is_video(request.portrait):
         return from_bytes(next(read_frames(request.portrait)).picture), None
