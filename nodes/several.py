@@ -7,7 +7,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..playmate_core.errors import UserError
-from ..playmate_core.media.video_writer import VideoOptions
+from ..playmate_core.media.video_options import VideoOptions
 from ..playmate_core.motion.listening import Listening, listening
 from ..playmate_core.rendering.render import RenderOptions
 from ..playmate_core.rendering.segments import VideoOutput, write_video
