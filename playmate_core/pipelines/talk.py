@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import closing, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from ..atomic_file import AtomicFile
 from ..detection.crop import CropOptions
 from ..detection.detect import FaceSource, Pick
-from ..diffusion.emotion_schedule import NO_EMOTION, EmotionSchedule, read_emotion_schedule
+from ..diffusion.emotion_schedule import NO_EMOTION
 from ..diffusion.model_controls import ModelControls
 from ..diffusion.options import SamplingChanges, SamplingOptions
 from ..diffusion.request import MotionGenerator
@@ -22,20 +22,16 @@ from ..media.audio_files import read_sound
 from ..media.credentials import Signing, check_signing
 from ..media.images import check_file, from_bytes, read_picture, read_shown_picture
 from ..media.output_file import OutputLock, check_output
-from ..media.prefetch import prefetch
 from ..media.provenance import COMPOSITE, DRAWN
 from ..media.sound_source import find_sound
 from ..media.video_reader import read_frames, video_facts
 from ..media.video_writer import VideoOptions
 from ..motion.emotion_by import EmotionBy
 from ..motion.motion_file import SUFFIX, MotionClip, save_motion_clip
-from ..motion.pose import ROTATION_ONLY, still
-from ..motion.pose_sources import FollowOptions
 from ..motion.stream import MotionStream
-from ..motion.takes import Take
-from ..progress import Progress, StageProgress
+from ..motion.takes import Take, Takes
+from ..progress import StageProgress
 from ..ranges import check_ranges, ranged
-from ..rendering.contact_sheet import contact_sheet
 from ..rendering.device import AUTO, require_device, to_device
 from ..rendering.portrait import FaceLimits
 from ..rendering.render import RenderOptions
@@ -43,26 +39,26 @@ from ..rendering.segments import RenderJob, VideoOutput, write_video
 from ..rendering.source_image import read_source_portrait
 from ..rendering.source_video import FaceVideoOptions, read_source_video
 from ..rendering.write_video import Composition, portrait_job
-from ..values import Portrait, Pose
+from ..values import Portrait
 from ..weights.files import load_face
 from ..weights.folders import bundled
 from ..weights.generator_file import Companions
 from ..weights.generators import load_generator
 from .animate import is_video
 from .over_video import OverVideo, motion_over_video, over_video_job
-from .pictures import write_plot, write_png
+from .pictures import write_plot
+from .pose_source import GENERATED, STILL, PoseSource, read_pose
 from .recipe import recipe_mark
 from .stages import (
     JobReport,
     StageClock,
     check_generator,
     fitted_pieces,
-    follow_video,
     sample_motion,
+    with_fitted_pose,
 )
-
-#: Sources of head pose other than a video file.
-GENERATED, STILL = "generated", "still"
+from .takes import draw_preview, emotion_takes, sample_takes, seed_takes
+from .told_emotion import told_emotion, with_loudness
 
 
 @dataclass(frozen=True)
@@ -76,25 +72,10 @@ class Weights:
 
 
 @dataclass(frozen=True)
-class PoseSource:
-    """The source of the head pose: "generated", "still" or the path of a video whose movement is followed.
-
-    ``reference`` and ``fit`` as in :mod:`pose` and :mod:`interpolation`; ``smoothing`` the observation variance of the
-    Kalman smoother for the pose extracted from the video.
-    """
-
-    source: str = GENERATED
-    reference: str = "first"
-    fit: str = "bounce"
-    smoothing: float = ranged(3e-6, 0.0, 1.0)
-
-    def __post_init__(self) -> None:
-        check_ranges(self)
-
-
-@dataclass(frozen=True)
 class TalkRequest:
-    """All inputs and options of a talking video. ``emotion``: a name, "none", or a timeline (:mod:`emotion_schedule`).
+    """All inputs and options of a talking video. ``emotion``: a name, "none", or a timeline (:mod:`emotion_schedule`);
+    ``emotion_tags`` and ``emotion_quiet`` as in :mod:`told_emotion`. ``preview`` shows as many ``takes``, or, with
+    ``all_emotions``, one in each emotion.
 
     ``crop``, ``crop_options``, ``face`` and ``threshold`` as in :func:`detect.select_face`; ``limits`` None skips the
     face check; ``plot``, ``preview`` and ``save_motion`` are paths, None for none: a plot of the motion, a contact
@@ -110,6 +91,8 @@ class TalkRequest:
     emotion: str = "neutral"
     intensity: float = ranged(1.0, 0.0, 1.0)
     emotion_by: EmotionBy = EmotionBy.BOTH
+    emotion_tags: Path | None = None
+    emotion_quiet: float = ranged(1.0, 0.0, 2.0)
     pose: PoseSource = field(default_factory=PoseSource)
     sampling: SamplingOptions | None = None
     sampling_changes: SamplingChanges = SamplingChanges()
@@ -129,6 +112,8 @@ class TalkRequest:
     precision: str = AUTO
     plot: Path | None = None
     preview: Path | None = None
+    takes: int = ranged(1, 1, 32)
+    all_emotions: bool = False
     save_motion: Path | None = None
     over: OverVideo = OverVideo()
     mark: bool = True
@@ -172,9 +157,17 @@ def _talk(request: TalkRequest, clock: StageClock) -> JobReport:
         audio = encoder.listen(sound.waveform, sound.rate, step)
     with clock.stage("read pose") as step:
         pose = read_pose(face, request.pose, portrait, len(audio), step)
+    told = told_emotion(request.emotion, request.intensity, request.emotion_tags)
+    schedule = with_loudness(told, audio, request.emotion_quiet)
+    sampling = request.sampling or request.sampling_changes.on(generator.defaults)
+    if request.preview and (request.takes > 1 or request.all_emotions):
+        with clock.stage("generate takes") as step:
+            every, intensity = request.all_emotions, request.intensity
+            asked = emotion_takes(intensity, sampling) if every else seed_takes(request.takes, schedule, sampling)
+            takes = sample_takes(generator, portrait, audio, asked, request.emotion_by, step)
+            shown = takes.edited(lambda one: with_fitted_pose(one, pose, portrait.rest.pose, request.pose.fit))
+        return draw_preview(request.preview, face, portrait, shown, request.rendering, clock)
     with clock.stage("generate motion") as step:
-        schedule = EmotionSchedule.written(request.emotion, request.intensity)
-        sampling = request.sampling or request.sampling_changes.on(generator.defaults)
         pieces = sample_motion(generator, portrait, audio, schedule, sampling, by=request.emotion_by, progress=step)
         fitted = fitted_pieces(pieces, pose, portrait.rest.pose, request.pose.fit, len(audio))
         motion = MotionStream(fitted, len(audio), audio.fps)
@@ -182,10 +175,8 @@ def _talk(request: TalkRequest, clock: StageClock) -> JobReport:
     if request.save_motion:
         save_motion_clip(MotionClip(motion.whole()), request.save_motion)
     if request.preview:
-        with clock.stage("draw preview") as step:
-            takes = [Take("", motion.whole())]
-            write_png(request.preview, contact_sheet(face, portrait, takes, rendering=request.rendering, progress=step))
-        return JobReport(request.preview, len(motion), motion.fps, tuple(clock.stages))
+        takes = Takes((Take("", motion.whole()),))
+        return draw_preview(request.preview, face, portrait, takes, request.rendering, clock)
     with AtomicFile(request.plot) if request.plot else nullcontext() as plot:
         if plot:
             write_plot(plot, motion.whole(), audio)
@@ -248,7 +239,9 @@ def check(request: TalkRequest) -> None:
         for target in (request.output, request.plot, request.preview, request.save_motion):
             if target and target.exists() and path.samefile(target):
                 raise UserError(f"The output {target} would overwrite the {what}; please choose another name.")
-    read_emotion_schedule(request.emotion, request.intensity)
+    told_emotion(request.emotion, request.intensity, request.emotion_tags)
+    if request.preview is None and (request.takes > 1 or request.all_emotions):
+        raise UserError("Several takes are shown in a preview; please name a picture for it, or ask for one take.")
     if request.pose.fit not in FITS:
         raise UserError(f"Unknown pose fit {request.pose.fit!r}; please choose one of {', '.join(FITS)}.")
     for path, what in inputs:
@@ -274,19 +267,3 @@ def load_models(request: TalkRequest) -> tuple[FaceModel, MotionGenerator]:
     for module in generator.modules:
         module.to(request.device)
     return to_device(face, request.device, request.precision), generator
-
-
-def read_pose(face: FaceModel, source: PoseSource, portrait: Portrait, frames: int, step: Progress) -> Pose | None:
-    """The pose that replaces the generated one at 25 fps, or None where it is generated.
-
-    The pose of a video is clamped to the renderer's limits, as generated poses are.
-    """
-    if source.source == GENERATED:
-        return None
-    rest = portrait.rest.pose
-    if source.source == STILL:
-        return still(rest, frames)
-    facts = video_facts(source.source)
-    how = FollowOptions(source.reference, source.smoothing, ROTATION_ONLY)
-    with closing(prefetch(read_frames(source.source))) as seen:
-        return follow_video(face, seen, facts.fps, rest, how, frames, facts.frames, step)
