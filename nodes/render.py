@@ -164,8 +164,8 @@ class PasteBack(io.ComfyNode):
                 io.Image.Output(display_name="images", tooltip="The whole picture, one for each face."),
                 io.Mask.Output(
                     display_name="mask",
-                    tooltip="The mask that was used, in the whole picture: white where only the face is seen. Of a video its first"
-                    " frame's.",
+                    tooltip="The mask that was used, in the whole picture: white where only the face is seen. Of a"
+                    " video its first frame's.",
                 ),
             ],
         )

@@ -21,7 +21,8 @@ from playmate_core.cli.terminal import Bars
 from playmate_core.errors import UserError
 from playmate_core.media.video_writer import VideoWriter
 from playmate_core.pipelines import stages, talk
-from playmate_core.pipelines.talk import TalkRequest, Weights
+from playmate_core.pipelines.models import Weights
+from playmate_core.pipelines.talk import TalkRequest
 from playmate_core.rendering import write_video as video
 from playmate_core.values import EMOTIONS, Motion, Pose
 

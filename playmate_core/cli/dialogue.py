@@ -36,7 +36,7 @@ def add_dialogue_command(commands: argparse._SubParsersAction) -> None:
     who.add_argument("--emotions", metavar="EMOTION", nargs="+", type=emotion, default=[], help=what)
     number(who, "--nods", Listening, "nods", "how deep who listens nods; 0 for no nods")
     add_talk_flags(one)
-    one.set_defaults(run=_run_dialogue, plot=None, preview=None, save_motion=None)
+    one.set_defaults(run=_run_dialogue, plot=None, preview=None, save_motion=None, takes=1, all_emotions=False)
 
 
 def _run_dialogue(options: argparse.Namespace) -> None:

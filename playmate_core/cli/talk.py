@@ -16,10 +16,11 @@ from ..motion.emotion_by import EmotionBy
 from ..motion.pose import REFERENCES
 from ..pipelines.batch import BatchJob
 from ..pipelines.input_kinds import is_portrait, is_speech
+from ..pipelines.models import Weights
 from ..pipelines.over_video import REPLACED, OverVideo
 from ..pipelines.pose_source import GENERATED, STILL, PoseSource
 from ..pipelines.stages import JobReport
-from ..pipelines.talk import TalkRequest, Weights, load_models, talk
+from ..pipelines.talk import TalkRequest, load_models, talk
 from ..rendering.portrait import FaceLimits
 from ..rendering.render import EXPRESSIONS, RenderOptions
 from ..rendering.video_order import VIDEO_FITS
@@ -80,9 +81,13 @@ def add_talk_flags(to: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     request, pose = TalkRequest(Path(), Path(), Path()), PoseSource()
     names = ", ".join((*EMOTIONS, NO_EMOTION))
     look = to.add_argument_group("what is seen")
-    what = f"{names}; or a timeline in seconds: 0:neutral,2.5:happy@0.8 ({request.emotion})"
+    what = f"{names}; or a timeline: 0:neutral,2.5:happy@0.8, times in seconds, m:ss or frames ({request.emotion})"
     look.add_argument("--emotion", type=emotion, default=request.emotion, metavar="EMOTION", help=what)
     number(look, "--intensity", TalkRequest, "intensity", "how strong the emotion is")
+    what = "SubRip, WebVTT or LRC text with tags such as [happy] or [sad@0.6], instead of --emotion"
+    look.add_argument("--emotion-tags", metavar="FILE", type=path, help=what)
+    what = "times the emotion's intensity where the voice is quiet; 1 takes no notice of the loudness"
+    number(look, "--emotion-quiet", TalkRequest, "emotion_quiet", what)
     choice(look, "--emotion-by", request.emotion_by.value, [by.value for by in EmotionBy], "who shows the emotion")
     what = f"where the head goes: {GENERATED}, {STILL}, or a VIDEO to follow ({pose.source})"
     look.add_argument("--pose", type=not_blank, default=pose.source, metavar="POSE", help=what)
@@ -131,6 +136,8 @@ def add_result_flags(to: argparse._ActionsContainer) -> None:
     to.add_argument(
         "--preview", metavar="PNG", type=path, help="draw some frames of the motion into this picture, and no video"
     )
+    number(to, "--takes", TalkRequest, "takes", "how many takes the preview shows: the seed and those after it")
+    to.add_argument("--all-emotions", action="store_true", help="show a take in each emotion in the preview")
 
 
 def add_sampling_flags(to: argparse.ArgumentParser) -> None:
@@ -138,7 +145,7 @@ def add_sampling_flags(to: argparse.ArgumentParser) -> None:
     sampling, of = SamplingOptions(), SamplingOptions
     to.register("action", None, StoreExplicit)
     how = to.add_argument_group("how the motion is sampled")
-    over_time = "a number, or a timeline in seconds like 0:1.5,2.5:3"
+    over_time = "a number, or a timeline like 0:1.5,2.5:3, times in seconds, m:ss or frames"
     numbers_over_time(how, "--cfg-audio", of, "cfg_audio", f"how closely to follow the voice: {over_time}")
     numbers_over_time(how, "--cfg-audio-pose", of, "cfg_audio_pose", "the same for the head pose")
     numbers_over_time(how, "--cfg-emotion", of, "cfg_emotion", "how closely to follow the emotion, likewise")
@@ -182,6 +189,8 @@ def request_from(options: argparse.Namespace, portrait: Path, speech: Path) -> T
         intensity=options.intensity,
         pose=replace(PoseSource(), source=options.pose, reference=options.pose_reference, fit=options.pose_fit),
         emotion_by=EmotionBy(options.emotion_by),
+        emotion_tags=options.emotion_tags,
+        emotion_quiet=options.emotion_quiet,
         sampling_changes=changes,
         controls=controls_from(options),
         rendering=rendering,
@@ -205,6 +214,8 @@ def request_from(options: argparse.Namespace, portrait: Path, speech: Path) -> T
         precision=options.precision,
         plot=options.plot,
         preview=options.preview,
+        takes=options.takes,
+        all_emotions=options.all_emotions,
         save_motion=options.save_motion,
         over=OverVideo(options.over, options.video_fit),
         mark=not options.no_mark,

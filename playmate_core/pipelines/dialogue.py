@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from ..detection.detect import Pick
-from ..diffusion.emotion_schedule import EmotionSchedule
 from ..diffusion.request import MotionGenerator, joined
 from ..errors import UserError
 from ..face import FaceModel
@@ -33,6 +32,7 @@ from .pose_source import read_pose
 from .recipe import recipe_mark
 from .stages import JobReport, StageClock, sample_motion, with_fitted_pose
 from .talk import TalkRequest, check, load_models, read_picture_of
+from .told_emotion import told_emotion, with_loudness
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,12 @@ def _dialogue(request: DialogueRequest, speakers: Sequence[_Speaker], clock: Sta
 def _speakers(request: DialogueRequest) -> list[_Speaker]:
     """Who speaks with which voice. Raises UserError where portraits, voices and emotions do not go together."""
     how = request.how
-    for flag, given in (("--mask", how.mask), ("--fps", how.fps), ("--alpha keep", how.encoding.alpha == "keep")):
+    for flag, given in (
+        ("--mask", how.mask),
+        ("--fps", how.fps),
+        ("--emotion-tags", how.emotion_tags),
+        ("--alpha keep", how.encoding.alpha == "keep"),
+    ):
         if given:
             raise UserError(f"A dialogue does not take {flag}; please leave it out.")
     for portrait in request.portraits:
@@ -181,7 +186,7 @@ def _motion(
     number: int,
     step: Progress,
 ) -> Motion:
-    schedule = EmotionSchedule.written(emotion, how.intensity)
+    schedule = with_loudness(told_emotion(emotion, how.intensity), audio, how.emotion_quiet)
     sampling = how.sampling or how.sampling_changes.on(generator.defaults)
     sampling = replace(sampling, seed=(sampling.seed + number) % 2**63)
     pieces = sample_motion(generator, portrait, audio, schedule, sampling, by=how.emotion_by, progress=step)

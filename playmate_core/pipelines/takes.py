@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from ..diffusion.emotion_schedule import EmotionSchedule
 from ..diffusion.options import SamplingOptions
 from ..diffusion.request import GenerationRequest, MotionGenerator, joined
+from ..face import FaceModel
 from ..keypoint_space import keep_expression, same_keypoints
 from ..motion.emotion_by import EmotionBy, sample_with_emotion, split_emotion
 from ..motion.takes import Take, Takes
 from ..progress import Progress
+from ..rendering.contact_sheet import contact_sheet
+from ..rendering.render import RenderOptions
 from ..values import EMOTIONS, AudioFeatures, Portrait
-from .stages import check_generator, motion_origin
+from .pictures import write_png
+from .stages import JobReport, StageClock, check_generator, motion_origin
 
 #: By unit of :class:`RegionDifference`, how far a take may be from the motion of its seed sampled alone: rounding.
 TOGETHER = {"units": 1e-5, "degrees": 1e-3, "times": 1e-5}
@@ -69,3 +74,13 @@ def sample_takes(
         made = sample_with_emotion(lambda _, below=below: below, curve, by, has_own=has_own)  # type: ignore[misc]
         takes.append(Take(one.name, joined(list(made))))
     return Takes(tuple(takes))
+
+
+def draw_preview(
+    path: Path, face: FaceModel, portrait: Portrait, takes: Takes, rendering: RenderOptions, clock: StageClock
+) -> JobReport:
+    """Draw some frames of every take into one picture."""
+    with clock.stage("draw preview") as step:
+        write_png(path, contact_sheet(face, portrait, list(takes.takes), rendering=rendering, progress=step))
+    motion = takes.takes[0].motion
+    return JobReport(path, len(motion), motion.fps, tuple(clock.stages))
