@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from comfy_api.latest import io
@@ -10,23 +11,26 @@ from torch import Tensor
 from ..playmate_core.diffusion.emotion_schedule import EmotionSchedule
 from ..playmate_core.diffusion.options import SamplingOptions
 from ..playmate_core.media.audio_files import Recording
-from ..playmate_core.media.video_writer import VideoOptions
+from ..playmate_core.media.transparency import read_colour
+from ..playmate_core.media.video_formats import format_named
+from ..playmate_core.media.video_options import VideoOptions
 from ..playmate_core.pipelines.stages import check_generator, with_fitted_pose
 from ..playmate_core.rendering.portrait import FaceLimits
 from ..playmate_core.rendering.render import RenderOptions
 from ..playmate_core.rendering.segments import VideoOutput, write_video
 from ..playmate_core.rendering.source_image import read_source_portrait
 from ..playmate_core.rendering.write_video import Composition
-from ..playmate_core.values import Motion, Portrait
+from ..playmate_core.values import FPS, Motion, Portrait
 from ..playmate_core.weights.files import load_face
 from ..playmate_core.weights.generator_file import Companions
 from ..playmate_core.weights.generators import load_generator
 from . import files, sockets
 from .drawing import node_mark, recipe, render_job, saved_video
 from .encoders import listen
-from .inputs import emotion_inputs, mark_input, prefix_input, seed_input
+from .encoding import at_rate, encoding_inputs, suffix_of
+from .inputs import BACKGROUND, background_input, emotion_inputs, mark_input, prefix_input, seed_input
 from .live_frame import LiveFrames
-from .media import one_picture, recording
+from .media import recording, transparent_picture
 from .runtime import Bar, Managed, MotionModel, explain_missing_package, loaded, manage, renderer_dtype
 from .sample import Task, sampled
 from .saving import SavingNode, output_file
@@ -69,21 +73,37 @@ class Talk(SavingNode):
         filename_prefix: str,
         require_face: bool,
         mark: bool = True,
+        codec: str = "h264",
+        video_fps: float = 0.0,
+        ping_pong: bool = False,
+        alpha: str = "auto",
+        background: str = BACKGROUND,
         **wired: Any,
     ) -> io.NodeOutput:
-        sound, bar = recording(audio), Bar(LiveFrames())
+        colour = read_colour(background)
+        sound, bar, encoding = recording(audio), Bar(LiveFrames()), VideoOptions(codec=codec, ping_pong=ping_pong)
+        encoding = replace(encoding, alpha=alpha)
+        picture, transparency = transparent_picture(image, colour)
         face = wired.get("face_model") or _bundled_face()
-        portrait = _portrait(face, one_picture(image), require_face)
-        composition = Composition(paste_back)
+        portrait = replace(_portrait(face, picture, require_face), transparency=transparency)
+        kept = encoding.keeps_alpha(format_named(codec), transparency is not None)
+        composition = Composition(paste_back, alpha=kept)
         score = wired.get("emotion_score") or EmotionSchedule.constant(emotion, intensity)
         options, rendering = SamplingOptions(seed=seed, pose_amplitude=head_motion), RenderOptions()
-        told = {"emotion": score, "sampling": options, "rendering": rendering, "paste_back": paste_back}
+        told = {
+            "emotion": score,
+            "sampling": options,
+            "rendering": rendering,
+            "paste_back": paste_back,
+            "encoding": encoding,
+        }
         marked = node_mark(mark, paste_back, cls, {**told, "connected": sorted(wired)})
-        with output_file(filename_prefix, ".mp4", *composition.size(portrait)[::-1]) as (path, saved):
+        with output_file(filename_prefix, suffix_of(codec), *composition.size(portrait)[::-1]) as (path, saved):
+            encoding.check(path, video_fps or FPS)
             motion = _motion(wired.get("motion_model") or _bundled_motion(), portrait, sound, score, options, bar)
             motion = with_fitted_pose(motion, wired.get("pose"), portrait.rest.pose, "bounce")
-            output = VideoOutput(path, sound, encoding=VideoOptions(tags=recipe(cls.hidden), mark=marked))
-            with render_job(face, portrait, motion, rendering, composition, bar) as job:
+            output = VideoOutput(path, sound, encoding=replace(encoding, tags=recipe(cls.hidden), mark=marked))
+            with render_job(face, portrait, at_rate(motion, video_fps), rendering, composition, bar) as job:
                 write_video(job, output, bar.part(SAMPLED, 1.0))
         return saved_video(path, saved, motion)
 
@@ -151,4 +171,6 @@ def _widgets() -> list[Any]:
             **sockets.advanced(io.Boolean.Input),
         ),
         mark_input(),
+        *encoding_inputs(),
+        background_input(),
     ]

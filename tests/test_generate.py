@@ -68,7 +68,7 @@ def test_shared_frames_fade_from_one_window_to_the_next(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(window_chain, "sample_windows", flat_windows)
     overlap = 3
-    motion = talk(2 * WINDOW - overlap, felt_by=None, overlap=overlap, joint="fade")
+    motion = talk(2 * WINDOW - overlap, felt_by=None, overlap=overlap, joint="fade", eye_movement=0.0)
     s = BASE.statistics
     level = ((motion.expression.flatten(1) - s.expression_mean) / s.expression_std)[:, s.live].mean(-1)
     wanted = torch.cat([torch.zeros(WINDOW - overlap), torch.tensor([0.25, 0.5, 0.75]), torch.ones(WINDOW - overlap)])
@@ -100,7 +100,7 @@ def test_without_emotion_it_is_stage_1_bit_for_bit() -> None:
 
 def test_each_window_continues_the_last_one() -> None:
     frames = 2 * WINDOW
-    plain = flat(talk(frames, felt_by=None))
+    plain = flat(talk(frames, felt_by=None, eye_movement=0.0))
     base = denoiser()
     run = base.prepare
     seen: list[tuple[bool, Tensor]] = []
@@ -112,7 +112,7 @@ def test_each_window_continues_the_last_one() -> None:
         return run(given)
 
     base.prepare = listen  # type: ignore[method-assign]
-    assert torch.equal(plain, flat(talk(frames, felt_by=None, base=base)))
+    assert torch.equal(plain, flat(talk(frames, felt_by=None, base=base, eye_movement=0.0)))
     assert [start for start, _ in seen] == [True, False]
     s = base.statistics
     tail = (plain[WINDOW - PREVIOUS : WINDOW, :63] - s.expression_mean) / s.expression_std
@@ -135,7 +135,8 @@ def test_a_start_from_the_portrait_or_from_a_motion_is_heard() -> None:
 @pytest.mark.parametrize("target", ["epsilon", "x0", "v"])
 @pytest.mark.parametrize("sampler", ["dpm++2m", "ddim", "ddpm"])
 def test_every_target_and_sampler_ends_inside_its_limits(target: str, sampler: str) -> None:
-    motion = talk(WINDOW + 1, "fear", base=denoiser(replace(SMALL, target=target)), sampler=sampler, spacing="uniform")
+    how = {"sampler": sampler, "spacing": "uniform", "eye_movement": 0.0}
+    motion = talk(WINDOW + 1, "fear", base=denoiser(replace(SMALL, target=target)), **how)
     s = BASE.statistics
     model = (motion.expression.flatten(1) - s.expression_mean) / s.expression_std
     assert float(model.abs().max()) <= 6.0 + 1e-3
@@ -251,7 +252,7 @@ def test_guidance_keys_are_straight_lines_between_seconds_and_change_the_motion(
     assert keys.values(51, 25.0)[::25] == (1.0, 3.0, 3.0) and keys.values(26, 25.0)[5] == pytest.approx(1.4)
     written_out = talk(WINDOW, cfg_audio=keys.values(WINDOW, 25.0))
     assert torch.equal(flat(talk(WINDOW, cfg_audio=keys)), flat(written_out))
-    for text in ("0:1,0:2", "1:3,0:1", "-1:2", "a:2", "1:2:3", "nan:1", ""):
+    for text in ("0:1,0:2", "1:3,0:1", "-1:2", "a:2", "1:60:3", "1:2:3:4:5", "nan:1", ""):
         with pytest.raises(UserError, match="timeline"):
             GuidanceKeys.written(text)
     with pytest.raises(UserError, match="from 0 to 20, got nan"):

@@ -106,7 +106,9 @@ def emotion_from_subtitles() -> Graph:
     tagged = g.add("PlaymateEmotionFromSubtitles", 1)
     mood = g.add("PlaymateEmotionOverTime", 2, emotion=tagged, speech=s.speech)
     pose = g.add("PlaymatePoseFromCurves", 2, portrait=s.portrait, seconds=4.0)
-    motion = g.add("PlaymateApplyPose", 3, motion=sample(s, emotion=mood), pose=pose, mode="add", strength=0.0)
+    motion = g.add(
+        "PlaymateApplyPose", 3, motion=sample(s, emotion=mood, lock_pose=True), pose=pose, mode="add", strength=0.0
+    )
     g.add("PlaymateMotionFromLandmarks", 3, portrait=s.portrait)
     video(s, motion, 4)
     plot(s, motion, 4)

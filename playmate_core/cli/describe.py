@@ -11,7 +11,7 @@ from ..media.description import describe_picture, describe_sound, is_picture_fil
 from ..media.input_files import check_file
 from ..motion.liveportrait_template import TEMPLATE_SUFFIXES
 from ..motion.motion_file import KIND, describe_motion
-from ..pipelines.animate import is_video
+from ..pipelines.input_kinds import is_video
 from ..weights.files import describe
 from .arguments import path
 from .terminal import command, say
@@ -37,6 +37,9 @@ def run_describe(options: argparse.Namespace) -> None:
         is_model = suffix in _MODELS or opened.read(9)[8:] == b"{"  # a safetensors header
     if is_picture_file(file):
         say(describe_picture(file))
+        account = read_account(file) if file.suffix.lower() in (".gif", ".png") else None
+        if account and account.kind:
+            say(str(account))
     elif is_sound_file(file):
         say(describe_sound(file))
     elif is_video(file):

@@ -123,6 +123,7 @@ def checked_plan(
     return SamplingPlan(
         denoiser=denoiser,
         controller=controller,
+        keypoints=request.portrait_keypoints,
         identity=standardised_identity(request.portrait_keypoints.float().cpu(), statistics)[None],
         head=head,
         audio=audio,

@@ -1,6 +1,7 @@
 """Parts of a motion sampled again: a time range with both ends held, and motion to motion with a denoise strength.
 
-See docs/method.md 1.16. Frames that are not sampled again keep every bit.
+See docs/method.md 1.16. Frames that are not sampled again keep every bit. Nothing is added to what the network samples
+(:mod:`eye_movement`): with a strength below 1 it begins from a motion that has eye movement already.
 """
 
 from __future__ import annotations

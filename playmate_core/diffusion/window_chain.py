@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..progress import Progress
 from ..values import Motion
+from .eye_movement import EyeMovement
 from .known_frames import KnownFrames
 from .lip_step import limit_lip_step
 from .noise import FreshNoise
@@ -31,6 +32,7 @@ class WindowChain:
         self._anchor, self._warned = torch.zeros(6), False
         self._before = None if plan.past is None else to_expression(plan.past[-1:], plan.denoiser.statistics)[-1]
         locked = plan.emotion is not None and plan.options.lock_pose
+        self._eyes = EyeMovement.of(plan)
         self.pose_chain = WindowChain(replace(plan, emotion=None)) if locked else None
 
     def extend(self, plan: SamplingPlan, last: bool, progress: Progress | None = None) -> Motion:
@@ -42,7 +44,7 @@ class WindowChain:
 
     def rest(self, plan: SamplingPlan) -> Motion:
         """The end of a clip whose last window was sampled before it was known to be the last."""
-        return self._decoded(plan, self._shared)
+        return self._decoded(plan, self._shared, plan.windows.stride)
 
     def _task(self, plan: SamplingPlan, poses: Tensor | None) -> WindowTask:
         """The next window to be sampled, with the pose of ``poses`` (W, 6) where they are given."""
@@ -73,13 +75,15 @@ class WindowChain:
             self._anchor = kept[0, EXPRESSION_CHANNELS:]
         return self._decoded(plan, kept)
 
-    def _decoded(self, plan: SamplingPlan, kept: Tensor) -> Motion:
+    def _decoded(self, plan: SamplingPlan, kept: Tensor, first: int = 0) -> Motion:
+        """The motion of frames ``first`` on of the window sampled last."""
         head_pose, held = plan.head.decode(kept[:, EXPRESSION_CHANNELS:] - self._anchor, plan.audio.fps)
         if held and not self._warned:
             log.warning(POSE_CLAMPED, ANGLE_LIMITS)
             self._warned = True
         expression = limit_lip_step(to_expression(kept, plan.denoiser.statistics), self._before, plan.options.lip_step)
         self._before = expression[-1] if len(expression) else self._before
+        expression = self._eyes.added(expression, first)
         return Motion(head_pose, expression, plan.denoiser.config.keypoint_space)
 
 

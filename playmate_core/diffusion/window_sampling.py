@@ -29,6 +29,7 @@ class SamplingPlan:
 
     denoiser: MotionDenoiser
     controller: EmotionController | None
+    keypoints: Tensor  # (K, 3), the portrait's canonical ones
     identity: Tensor
     head: PosePrior
     audio: AudioFeatures

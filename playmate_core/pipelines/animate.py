@@ -5,31 +5,31 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
-from ..detection.crop import CropOptions, crop_mask
+from ..detection.crop import CropOptions
 from ..detection.detect import FaceSource, Pick
+from ..detection.paste_options import PasteOptions
 from ..errors import UserError
 from ..face import FaceModel
 from ..geometry import place
 from ..media.credentials import Signing, check_signing
-from ..media.images import check_file, read_picture, read_shown_picture, to_bytes
-from ..media.output_file import OutputLock, check_output
+from ..media.images import check_file, read_picture, to_bytes
+from ..media.output_file import OutputLock
 from ..media.provenance import COMPOSITE, DRAWN
 from ..media.sound_source import SoundSource, find_sound
-from ..media.video_reader import has_pictures, has_sound, video_facts
-from ..media.video_writer import VideoOptions
+from ..media.transparency import read_colour
+from ..media.video_options import VideoOptions
+from ..media.video_reader import has_sound, video_facts
 from ..motion.driving import ANIMAL, DrivingOptions, drive_clip
 from ..motion.motion_file import MotionClip
-from ..motion.motion_tables import MOTION_SUFFIXES, holds_shapes, read_motion_clip
+from ..motion.motion_tables import holds_shapes, read_motion_clip
 from ..progress import StageProgress
 from ..ranges import check_ranges, ranged
 from ..rendering.device import AUTO, require_device, to_device
 from ..rendering.portrait import FaceLimits
 from ..rendering.retarget import guide_keypoints, require_networks
-from ..rendering.segments import RenderJob, VideoOutput, write_video
+from ..rendering.segments import RenderJob, VideoOutput, segments_folder, write_video
 from ..rendering.side_by_side import (
     Column,
     driving_column,
@@ -38,7 +38,8 @@ from ..rendering.side_by_side import (
     source_video_column,
     with_columns,
 )
-from ..rendering.source_image import SourcePortrait, read_source_portrait
+from ..rendering.source_frames import DrivenFace
+from ..rendering.source_image import read_source_portrait
 from ..rendering.source_video import (
     FaceVideoOptions,
     SourceVideo,
@@ -47,20 +48,18 @@ from ..rendering.source_video import (
     read_source_video,
 )
 from ..rendering.trajectory import portrait_trajectory
-from ..rendering.write_video import Composition, source_video_job, trajectory_job
+from ..rendering.write_video import source_video_job, trajectory_job
 from ..values import Motion
 from ..weights.files import load_face
 from ..weights.folders import bundled
+from .input_kinds import is_motion, is_picture, is_video
+from .portrait_picture import composition_of, read_portrait_picture
 from .recipe import recipe_mark
 from .stages import JobReport, StageClock
 
 #: The videos whose sound may be preferred.
 DRIVING, SOURCE = "driving", "source"
 SOUND_FROM = (DRIVING, SOURCE)
-#: Suffixes of driving pictures; other driving files that are not motion files are read as videos.
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif")
-_VIDEO_NAMES = "mp4 mov m4v mkv webm avi gif mpg mpeg ts wmv flv 3gp 3g2 mts m2ts ogv vob asf f4v mxf qt"
-VIDEO_SUFFIXES = tuple(f".{name}" for name in _VIDEO_NAMES.split())
 
 
 @dataclass(frozen=True)
@@ -71,10 +70,12 @@ class AnimateRequest:
     LivePortrait template; a single driving frame is held for a second. ``crop``, ``face`` and ``around`` select the
     face of the portrait and the area around it, ``threshold`` is the least score of its detection, ``video`` is how a
     driving video is read. ``fps`` None keeps the rate of the source video, else of the driving motion. ``mask`` is a
-    picture as large as the portrait, white where the animation may show. ``sound`` None takes that of ``sound_from``
+    picture as large as the portrait, white where the animation may show; ``paste`` how soft its edge is.
+    ``background`` is the colour behind a transparent picture. ``sound`` None takes that of ``sound_from``
     or of the other video. ``audio_track`` selects a track, None as :func:`find_sound`. ``side_by_side`` shows source,
     driving picture and result in a row. ``longest_side`` limits the picture, and so the video. ``resume`` keeps
-    finished segments when the job is stopped, and resumes from them when it runs again.
+    finished segments when the job is stopped, and resumes from them when it runs again; ``keep_parts`` keeps them after
+    the end too, so that the next run renders only those that changed.
     """
 
     portrait: Path
@@ -89,6 +90,9 @@ class AnimateRequest:
     video: FaceVideoOptions = field(default_factory=FaceVideoOptions)
     paste_back: bool = True
     mask: Path | None = None
+    paste: PasteOptions = field(default_factory=PasteOptions)
+    background: str = "white"
+    encoding: VideoOptions = field(default_factory=VideoOptions)
     sound: Path | None = None
     sound_from: str = DRIVING
     audio_track: int | None = ranged(None, 0, 999, whole=True)
@@ -98,6 +102,7 @@ class AnimateRequest:
     batch: int = ranged(8, 1, 1024, "frames")
     side_by_side: bool = False
     resume: bool = False
+    keep_parts: bool = False
     device: str = "cpu"
     precision: str = AUTO
     mark: bool = True
@@ -109,38 +114,48 @@ class AnimateRequest:
         check_ranges(self)
 
 
-def animate(request: AnimateRequest, progress: StageProgress | None = None) -> JobReport:
+def animate(request: AnimateRequest, progress: StageProgress | None = None, face: FaceModel | None = None) -> JobReport:
     """Make the video. Raises UserError for anything a user can correct, before the slow part wherever possible.
 
-    ``request.output`` is written atomically. Frames are rendered, pasted and encoded in batches.
+    ``request.output`` is written atomically. Frames are rendered, pasted and encoded in batches. ``face``: the model
+    of :func:`load`, where it is loaded already.
     """
     check(request)
     with OutputLock(request.output):
-        return _animate(request, StageClock(progress))
+        return _animate(request, face, StageClock(progress))
 
 
-def _animate(request: AnimateRequest, clock: StageClock) -> JobReport:
+def load(request: AnimateRequest) -> FaceModel:
+    """The face model on its device. Raises UserError where it lacks what the options need."""
+    face = to_device(load_face(request.weights or bundled("face.safetensors")), request.device, request.precision)
+    require_networks(face, request.how)
+    return face
+
+
+def _animate(request: AnimateRequest, face: FaceModel | None, clock: StageClock) -> JobReport:
     sound = find_request_sound(request)
     motion_clip = read_motion_clip(request.driving) if is_motion(request.driving) else None
     with clock.stage("load models"):
-        face = load_face(request.weights or bundled("face.safetensors"))
-        face = to_device(face, request.device, request.precision)
-        require_networks(face, request.how)
+        face = face or load(request)
     if motion_clip is not None and holds_shapes(request.driving):  # which face makes them is known only now
         motion_clip = read_motion_clip(request.driving, face.config.keypoint_space)
     if is_video(request.portrait):
         return _animate_video(request, face, motion_clip, sound, clock)
     with clock.stage("read portrait"):
-        picture = read_shown_picture(request.portrait, request.longest_side)
+        picture, transparency = read_portrait_picture(
+            request.portrait, request.longest_side, request.background, request.paste
+        )
         source = read_source_portrait(
             face, picture, request.crop, request.face, request.around, request.limits, request.threshold
         )
-        mask = None if request.mask is None else read_mask(request.mask, source, request.longest_side)
+        portrait, encoding = replace(source.portrait, transparency=transparency), _encoding(request)
+        composition = composition_of(
+            portrait, request.paste_back, request.mask, request.paste, request.output, encoding
+        )
     motion_clip = motion_clip or _read_driving(request, face, clock)
     trajectory = portrait_trajectory(face, source, motion_clip, request.how, request.fps)
-    composition = Composition(request.paste_back, mask)
-    job = trajectory_job(face, source.portrait, trajectory, request.batch, composition)
-    return _write(request, _beside(request, job, portrait_column(source.portrait, composition.pasted)), sound, clock)
+    job = trajectory_job(face, portrait, trajectory, request.batch, composition)
+    return _write(request, _beside(request, job, portrait_column(portrait, composition.pasted)), sound, clock)
 
 
 def source_video_keypoints(
@@ -158,7 +173,8 @@ def source_video_keypoints(
 
 def check(request: AnimateRequest) -> None:
     """Raise UserError for any error that can be found before slow work."""
-    check_output(request.output)
+    _encoding(request).check(request.output, request.fps)
+    read_colour(request.background)
     driving = "motion" if is_motion(request.driving) else "driving video"
     inputs = [(request.portrait, "portrait"), (request.driving, driving)]
     inputs += [(path, what) for path, what in ((request.mask, "mask"), (request.sound, "sound")) if path is not None]
@@ -176,33 +192,6 @@ def check(request: AnimateRequest) -> None:
     check_signing(request.sign, request.mark)
 
 
-def is_motion(path: Path) -> bool:
-    """Whether a file is a motion, by its name."""
-    return path.suffix.lower() in MOTION_SUFFIXES
-
-
-def is_picture(path: Path) -> bool:
-    """Whether a driving file is a picture, by its name."""
-    return path.suffix.lower() in PICTURE_SUFFIXES
-
-
-def is_video(path: Path) -> bool:
-    """Whether a file is a video: by its suffix, or by its content for unknown suffixes."""
-    if path.suffix.lower() in VIDEO_SUFFIXES:
-        return True
-    return not (is_picture(path) or is_motion(path)) and has_pictures(path)
-
-
-def read_mask(path: Path, source: SourcePortrait, longest: int) -> NDArray[np.uint8]:
-    """Read a mask as large as the portrait -> mask of its crop, (S, S) uint8. Raises UserError for another size."""
-    portrait = source.portrait
-    mask = read_picture(path, longest).mean(-1)
-    if mask.shape != portrait.image.shape[:2]:
-        (height, width), (rows, columns) = portrait.image.shape[:2], mask.shape
-        raise UserError(f"The mask is {columns} x {rows} and the portrait {width} x {height}; please make them alike.")
-    return crop_mask(mask, portrait.crop_to_image, portrait.crop_size)
-
-
 def _animate_video(
     request: AnimateRequest,
     face: FaceModel,
@@ -212,6 +201,8 @@ def _animate_video(
 ) -> JobReport:
     if request.mask is not None or not request.paste_back:
         raise UserError("A video portrait is always pasted back, and without a mask; please leave these out.")
+    if request.encoding.alpha == "keep":
+        raise UserError("A video portrait is opaque, so no alpha can be kept; please choose alpha auto or none.")
     if request.how.mode == ANIMAL:
         raise UserError("The mode animal is for a picture; for a video portrait please choose relative or absolute.")
     options = replace(
@@ -222,7 +213,7 @@ def _animate_video(
     motion_clip = motion_clip or _read_driving(request, face, clock)
     motion_clip = motion_clip.at(source_video.motion.fps)
     x_s, x_d = source_video_keypoints(face, source_video, motion_clip, request.how)
-    job = source_video_job(face, source_video, x_s, x_d, request.batch)
+    job = source_video_job(face, [DrivenFace(source_video, x_s, x_d)], request.batch)
     return _write(request, _beside(request, job, source_video_column(source_video)), sound, clock)
 
 
@@ -248,9 +239,20 @@ def _beside(request: AnimateRequest, job: RenderJob, source: Column) -> RenderJo
 def _write(request: AnimateRequest, job: RenderJob, sound: SoundSource | None, clock: StageClock) -> JobReport:
     with clock.stage("render and encode") as step:
         kind = COMPOSITE if request.paste_back else DRAWN
-        marked = VideoOptions(mark=recipe_mark("animate", request, kind), signing=request.sign)
-        frames = write_video(job, VideoOutput(request.output, sound, request.resume, marked), step)
+        marked = replace(_encoding(request), mark=recipe_mark("animate", request, kind))
+        parts = segments_folder(request.output) if request.keep_parts else None
+        frames = write_video(job, VideoOutput(request.output, sound, request.resume, marked, parts), step)
     return JobReport(request.output, frames, job.fps, tuple(clock.stages))
+
+
+def _encoding(request: AnimateRequest) -> VideoOptions:
+    """How the video is encoded, and who signs it. Columns beside the result are opaque."""
+    encoding = replace(request.encoding, signing=request.sign if request.mark else None)
+    if not request.side_by_side:
+        return encoding
+    if encoding.alpha == "keep":
+        raise UserError("Pictures side by side are opaque, so no alpha can be kept; please leave one of both out.")
+    return replace(encoding, alpha="none")
 
 
 def find_request_sound(request: AnimateRequest) -> SoundSource | None:

@@ -16,7 +16,8 @@ from ..rendering.device import require_device
 from ..rendering.source_video import FaceVideoOptions, read_driving
 from ..weights.files import load_face
 from ..weights.folders import bundled
-from .animate import is_motion, refuse_overwriting
+from .animate import refuse_overwriting
+from .input_kinds import is_motion
 from .stages import JobReport, StageClock
 
 

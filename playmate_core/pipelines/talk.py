@@ -11,6 +11,7 @@ from torch import Tensor
 from ..atomic_file import AtomicFile
 from ..detection.crop import CropOptions
 from ..detection.detect import FaceSource, Pick
+from ..detection.paste_options import PasteOptions
 from ..diffusion.emotion_schedule import NO_EMOTION
 from ..diffusion.model_controls import ModelControls
 from ..diffusion.options import SamplingChanges, SamplingOptions
@@ -20,33 +21,36 @@ from ..face import FaceModel
 from ..interpolation import FITS
 from ..media.audio_files import read_sound
 from ..media.credentials import Signing, check_signing
-from ..media.images import check_file, from_bytes, read_picture, read_shown_picture
+from ..media.images import check_file, from_bytes
 from ..media.output_file import OutputLock, check_output
 from ..media.provenance import COMPOSITE, DRAWN
 from ..media.sound_source import find_sound
+from ..media.transparency import read_colour
+from ..media.video_options import VideoOptions
 from ..media.video_reader import read_frames, video_facts
-from ..media.video_writer import VideoOptions
+from ..motion.edit import resample_motion
 from ..motion.emotion_by import EmotionBy
 from ..motion.motion_file import SUFFIX, MotionClip, save_motion_clip
 from ..motion.stream import MotionStream
-from ..motion.takes import Take, Takes
+from ..motion.takes import Takes
 from ..progress import StageProgress
 from ..ranges import check_ranges, ranged
 from ..rendering.device import AUTO, require_device, to_device
 from ..rendering.portrait import FaceLimits
 from ..rendering.render import RenderOptions
-from ..rendering.segments import RenderJob, VideoOutput, write_video
+from ..rendering.segments import RenderJob, VideoOutput, segments_folder, write_video
 from ..rendering.source_image import read_source_portrait
 from ..rendering.source_video import FaceVideoOptions, read_source_video
 from ..rendering.write_video import Composition, portrait_job
-from ..values import Portrait
+from ..values import Portrait, Transparency
 from ..weights.files import load_face
 from ..weights.folders import bundled
 from ..weights.generator_file import Companions
 from ..weights.generators import load_generator
-from .animate import is_video
+from .input_kinds import is_video
 from .over_video import OverVideo, motion_over_video, over_video_job
 from .pictures import write_plot
+from .portrait_picture import composition_of, read_portrait_picture
 from .pose_source import GENERATED, STILL, PoseSource, read_pose
 from .recipe import recipe_mark
 from .stages import (
@@ -57,7 +61,7 @@ from .stages import (
     sample_motion,
     with_fitted_pose,
 )
-from .takes import draw_preview, emotion_takes, sample_takes, seed_takes
+from .takes import asked_takes, draw_preview, refuse_unseen_takes, sample_takes
 from .told_emotion import told_emotion, with_loudness
 
 
@@ -74,15 +78,17 @@ class Weights:
 @dataclass(frozen=True)
 class TalkRequest:
     """All inputs and options of a talking video. ``emotion``: a name, "none", or a timeline (:mod:`emotion_schedule`);
-    ``emotion_tags`` and ``emotion_quiet`` as in :mod:`told_emotion`. ``preview`` shows as many ``takes``, or, with
-    ``all_emotions``, one in each emotion.
+    ``emotion_tags`` and ``emotion_quiet`` as in :mod:`told_emotion`. ``preview`` shows ``takes``, or ``all_emotions``.
 
     ``crop``, ``crop_options``, ``face`` and ``threshold`` as in :func:`detect.select_face`; ``limits`` None skips the
     face check; ``plot``, ``preview`` and ``save_motion`` are paths, None for none: a plot of the motion, a contact
     sheet, made instead of the video, and a motion file; ``over`` is for a ``portrait`` that is a video; ``sampling``
     None are the generator's defaults, changed by ``sampling_changes``; ``controls`` change how else the generator is
-    run; ``resume`` keeps finished segments when the job is stopped, and resumes from them when it runs again.
-    ``audio_track`` None as :func:`find_sound`; ``longest_side`` limits the whole picture with ``paste_back``.
+    run; ``resume`` keeps finished segments when the job is stopped, and resumes from them when it runs again;
+    ``keep_parts`` keeps them after the end too, so that the next run renders only those that changed.
+    ``audio_track`` None as :func:`find_sound`; ``longest_side`` limits the whole picture with ``paste_back``, ``mask``
+    and ``paste`` say where and how softly the face shows in it; ``background`` is the colour behind a transparent
+    picture. ``fps`` None is the rate of the motion, or of a video given as the portrait.
     """
 
     portrait: Path
@@ -105,9 +111,15 @@ class TalkRequest:
     threshold: float | None = ranged(None, 0.01, 0.99, "of certainty")
     limits: FaceLimits | None = field(default_factory=FaceLimits)
     paste_back: bool = False
+    mask: Path | None = None
+    paste: PasteOptions = field(default_factory=PasteOptions)
+    background: str = "white"
+    fps: float | None = ranged(None, 1.0, 240.0, "frames a second")
+    encoding: VideoOptions = field(default_factory=VideoOptions)
     longest_side: int = ranged(4096, 64, 16384, "pixels")
     audio_track: int | None = ranged(None, 0, 999, whole=True)
     resume: bool = False
+    keep_parts: bool = False
     device: str = "cpu"
     precision: str = AUTO
     plot: Path | None = None
@@ -123,23 +135,28 @@ class TalkRequest:
         check_ranges(self)
 
 
-def talk(request: TalkRequest, progress: StageProgress | None = None) -> JobReport:
+def talk(
+    request: TalkRequest,
+    progress: StageProgress | None = None,
+    models: tuple[FaceModel, MotionGenerator] | None = None,
+) -> JobReport:
     """Make the video. Raises UserError for anything a user can correct, before the slow part wherever possible.
 
     ``request.output`` and ``request.plot`` are only written if the video is complete. Memory does not grow with the
-    number of frames. Quick checks come first: the speech is decoded only after the portrait was accepted.
+    number of frames. Quick checks come first: the speech is decoded only after the portrait was accepted. ``models``:
+    those of :func:`load_models`, where they are loaded already.
     """
     check(request)
     with OutputLock(request.output):
-        return _talk(request, StageClock(progress))
+        return _talk(request, models, StageClock(progress))
 
 
-def _talk(request: TalkRequest, clock: StageClock) -> JobReport:
+def _talk(request: TalkRequest, models: tuple[FaceModel, MotionGenerator] | None, clock: StageClock) -> JobReport:
     speech = find_sound(request.speech, request.audio_track, keep_lead=True)
     with clock.stage("read picture"):
-        picture = _read_portrait_picture(request)
+        picture, transparency = read_picture_of(request)
     with clock.stage("load models"):
-        face, generator = load_models(request)
+        face, generator = models or load_models(request)
     with clock.stage("read portrait"):
         portrait = read_source_portrait(
             face,
@@ -150,6 +167,10 @@ def _talk(request: TalkRequest, clock: StageClock) -> JobReport:
             request.limits,
             request.threshold,
         ).portrait
+        portrait = replace(portrait, transparency=transparency)
+        composition = composition_of(
+            portrait, request.paste_back, request.mask, request.paste, request.output, request.encoding
+        )
     with clock.stage("read speech"):
         sound = read_sound(speech)
     with clock.stage("listen") as step:
@@ -162,11 +183,11 @@ def _talk(request: TalkRequest, clock: StageClock) -> JobReport:
     sampling = request.sampling or request.sampling_changes.on(generator.defaults)
     if request.preview and (request.takes > 1 or request.all_emotions):
         with clock.stage("generate takes") as step:
-            every, intensity = request.all_emotions, request.intensity
-            asked = emotion_takes(intensity, sampling) if every else seed_takes(request.takes, schedule, sampling)
+            moods = request.intensity if request.all_emotions else None
+            asked = asked_takes(request.takes, moods, schedule, sampling)
             takes = sample_takes(generator, portrait, audio, asked, request.emotion_by, step)
-            shown = takes.edited(lambda one: with_fitted_pose(one, pose, portrait.rest.pose, request.pose.fit))
-        return draw_preview(request.preview, face, portrait, shown, request.rendering, clock)
+        takes = takes.edited(lambda one: with_fitted_pose(one, pose, portrait.rest.pose, request.pose.fit))
+        return draw_preview(request.preview, face, portrait, takes, request.rendering, clock)
     with clock.stage("generate motion") as step:
         pieces = sample_motion(generator, portrait, audio, schedule, sampling, by=request.emotion_by, progress=step)
         fitted = fitted_pieces(pieces, pose, portrait.rest.pose, request.pose.fit, len(audio))
@@ -175,14 +196,14 @@ def _talk(request: TalkRequest, clock: StageClock) -> JobReport:
     if request.save_motion:
         save_motion_clip(MotionClip(motion.whole()), request.save_motion)
     if request.preview:
-        takes = Takes((Take("", motion.whole()),))
-        return draw_preview(request.preview, face, portrait, takes, request.rendering, clock)
+        return draw_preview(request.preview, face, portrait, Takes.one(motion.whole()), request.rendering, clock)
     with AtomicFile(request.plot) if request.plot else nullcontext() as plot:
         if plot:
             write_plot(plot, motion.whole(), audio)
-        job = _job(request, face, portrait, motion, clock)
+        job = _job(request, face, portrait, motion, composition, clock)
         with clock.stage("render and encode") as step:
-            marked = VideoOptions(
+            marked = replace(
+                request.encoding,
                 mark=recipe_mark(
                     "talk",
                     replace(request, sampling=sampling),
@@ -190,42 +211,53 @@ def _talk(request: TalkRequest, clock: StageClock) -> JobReport:
                 ),
                 signing=request.sign,
             )
-            output = VideoOutput(request.output, replace(speech, reported=True), request.resume, marked)
+            parts = segments_folder(request.output) if request.keep_parts else None
+            output = VideoOutput(request.output, replace(speech, reported=True), request.resume, marked, parts)
             frames = write_video(job, output, step)
     return JobReport(request.output, frames, job.fps, tuple(clock.stages))
 
 
 def _job(
-    request: TalkRequest, face: FaceModel, portrait: Portrait, stream: MotionStream, clock: StageClock
+    request: TalkRequest,
+    face: FaceModel,
+    portrait: Portrait,
+    stream: MotionStream,
+    composition: Composition,
+    clock: StageClock,
 ) -> RenderJob:
     """The job that renders the portrait, or the video that is given as one."""
     if not is_video(request.portrait):
-        return portrait_job(face, portrait, stream, request.rendering, Composition(request.paste_back))
+        if request.fps is not None:
+            stream = MotionStream.of(resample_motion(stream.whole(), request.fps))
+        return portrait_job(face, portrait, stream, request.rendering, composition)
     options = FaceVideoOptions(request.crop, request.face, request.crop_options, threshold=request.threshold)
     with clock.stage("read portrait video") as step:
-        source = read_source_video(face, request.portrait, options, progress=step)
+        source = read_source_video(face, request.portrait, options, request.fps, step)
     source, spoken = motion_over_video(source, stream.whole(), request.over)
     return over_video_job(face, source, spoken, request.rendering.batch)
 
 
-def _read_portrait_picture(request: TalkRequest) -> Tensor:
+def read_picture_of(request: TalkRequest) -> tuple[Tensor, Transparency | None]:
     """The portrait picture, at full size only if ``paste_back`` shows more than the crop; a video's first frame."""
     if is_video(request.portrait):
-        return from_bytes(next(read_frames(request.portrait)).picture)
-    if request.paste_back:
-        return read_shown_picture(request.portrait, request.longest_side)
-    return read_picture(request.portrait)
+        return from_bytes(next(read_frames(request.portrait)).picture), None
+    longest = request.longest_side if request.paste_back else None
+    return read_portrait_picture(request.portrait, longest, request.background, request.paste)
 
 
 def check(request: TalkRequest) -> None:
     """Raise UserError for any error that can be found before slow work."""
-    check_output(request.output)
+    replace(request.encoding, signing=request.sign if request.mark else None).check(request.output, request.fps)
+    read_colour(request.background)
+    if request.mask is not None and (not request.paste_back or is_video(request.portrait)):
+        raise UserError("A mask is for a picture that the face is put back into; please add --paste-back.")
     for picture in (request.plot, request.preview):
         if picture:
             check_output(picture, ".png")
     if request.save_motion:
         check_output(request.save_motion, SUFFIX)
     inputs = [(request.portrait, "portrait"), (request.speech, "speech")]
+    inputs += [] if request.mask is None else [(request.mask, "mask")]
     if request.pose.source not in (GENERATED, STILL):
         if not Path(request.pose.source).exists():
             named = repr(request.pose.source)
@@ -240,8 +272,7 @@ def check(request: TalkRequest) -> None:
             if target and target.exists() and path.samefile(target):
                 raise UserError(f"The output {target} would overwrite the {what}; please choose another name.")
     told_emotion(request.emotion, request.intensity, request.emotion_tags)
-    if request.preview is None and (request.takes > 1 or request.all_emotions):
-        raise UserError("Several takes are shown in a preview; please name a picture for it, or ask for one take.")
+    refuse_unseen_takes(request.preview, request.takes > 1 or request.all_emotions)
     if request.pose.fit not in FITS:
         raise UserError(f"Unknown pose fit {request.pose.fit!r}; please choose one of {', '.join(FITS)}.")
     for path, what in inputs:

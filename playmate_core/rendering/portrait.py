@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 
 import torch
@@ -84,9 +84,9 @@ def read_crop(face: FaceModel, crop: FaceCrop) -> Portrait:
         appearance = _appearance(face, from_bytes(shrink(wide, face.config.image_size))[None])
         reading = face.read(to_reader(face, from_bytes(shrink(wide, face.config.reading_size))[None]))
     rest, details = _as_motion(face, reading, FPS), read_details(crop, _at_rest(reading.angle_logits))
-    return Portrait(
-        image, crop_to_image, size, _at_rest(appearance)[0], _at_rest(reading.keypoints)[0], rest, details=details
-    )
+    volume, keypoints, alpha = _at_rest(appearance)[0], _at_rest(reading.keypoints)[0], crop.transparency
+    read = Portrait(image, crop_to_image, size, volume, keypoints, rest, details=details, transparency=alpha)
+    return replace(read, landmarks=crop.landmarks)
 
 
 def read_motion(
