@@ -18,6 +18,7 @@ NOTHING: dict[str, dict[str, Any]] = {
     "EmotionBlend": {"blend": 0.0},
     "EmotionOverTime": {"low": 1.0, "high": 1.0},
     "Gaze": {"mode": "free"},
+    "Listener": {"nods": 0.0, "silence": 0.0},
     "PoseLimits": {"pitch": 90.0, "yaw": 90.0, "roll": 90.0, "knee": 1.0},
     "PoseProcedural": {"amount": 0.0},
     "ResampleMotion": {"strength": 0.0},
@@ -26,8 +27,8 @@ NOTHING: dict[str, dict[str, Any]] = {
 #: Nodes that make something new of what they are given.
 MAKERS = {
     "Listener": "closes the lips and nods wherever only the other speaks",
-    "MotionOverVideo": "lays a motion over that of a video",
     "JoinMotions": "is as long as both of its inputs",
+    "MotionOverVideo": "is the motion of a video with the lips of another",
     "SampleMotion": "samples another motion, which goes on from the one that is given",
 }
 GRAPH = """

@@ -23,6 +23,11 @@ class Takes:
 
     takes: tuple[Take, ...]
 
+    @staticmethod
+    def one(motion: Motion) -> Takes:
+        """A single take without a name."""
+        return Takes((Take("", motion),))
+
     def __len__(self) -> int:
         return len(self.takes)
 

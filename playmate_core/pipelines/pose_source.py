@@ -1,4 +1,4 @@
-"""Where the head pose of a talking video comes from, if it is not generated."""
+"""Where the head pose of a talking video comes from."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from ..diffusion.emotion_schedule import EmotionSchedule
 from ..diffusion.options import SamplingOptions
 from ..diffusion.request import GenerationRequest, MotionGenerator, joined
+from ..errors import UserError
 from ..face import FaceModel
 from ..keypoint_space import keep_expression, same_keypoints
 from ..motion.emotion_by import EmotionBy, sample_with_emotion, split_emotion
@@ -42,6 +43,19 @@ def seed_takes(count: int, emotion: EmotionSchedule | None, options: SamplingOpt
 def emotion_takes(intensity: float, options: SamplingOptions) -> list[TakeRequest]:
     """A take in each of the eight emotions, all of one seed."""
     return [TakeRequest(name, EmotionSchedule.constant(name, intensity), options) for name in EMOTIONS]
+
+
+def asked_takes(
+    count: int, moods: float | None, emotion: EmotionSchedule | None, options: SamplingOptions
+) -> list[TakeRequest]:
+    """:func:`emotion_takes` of the intensity ``moods``, or, where it is None, :func:`seed_takes`."""
+    return seed_takes(count, emotion, options) if moods is None else emotion_takes(moods, options)
+
+
+def refuse_unseen_takes(preview: Path | None, several: bool) -> None:
+    """Raise UserError for several takes and no picture that shows them."""
+    if several and preview is None:
+        raise UserError("Several takes are shown in a preview; please name a picture for it, or ask for one take.")
 
 
 def sample_takes(

@@ -32,7 +32,7 @@ from ..motion.edit import resample_motion
 from ..motion.emotion_by import EmotionBy
 from ..motion.motion_file import SUFFIX, MotionClip, save_motion_clip
 from ..motion.stream import MotionStream
-from ..motion.takes import Take, Takes
+from ..motion.takes import Takes
 from ..progress import StageProgress
 from ..ranges import check_ranges, ranged
 from ..rendering.device import AUTO, require_device
@@ -57,15 +57,14 @@ from .stages import (
     sample_motion,
     with_fitted_pose,
 )
-from .takes import draw_preview, emotion_takes, sample_takes, seed_takes
+from .takes import asked_takes, draw_preview, refuse_unseen_takes, sample_takes
 from .told_emotion import told_emotion, with_loudness
 
 
 @dataclass(frozen=True)
 class TalkRequest:
     """All inputs and options of a talking video. ``emotion``: a name, "none", or a timeline (:mod:`emotion_schedule`);
-    ``emotion_tags`` and ``emotion_quiet`` as in :mod:`told_emotion`. ``preview`` shows as many ``takes``, or, with
-    ``all_emotions``, one in each emotion.
+    ``emotion_tags`` and ``emotion_quiet`` as in :mod:`told_emotion`. ``preview`` shows ``takes``, or ``all_emotions``.
 
     ``crop``, ``crop_options``, ``face`` and ``threshold`` as in :func:`detect.select_face`; ``limits`` None skips the
     face check; ``plot``, ``preview`` and ``save_motion`` are paths, None for none: a plot of the motion, a contact
@@ -170,11 +169,11 @@ def _talk(request: TalkRequest, models: tuple[FaceModel, MotionGenerator] | None
     sampling = request.sampling or request.sampling_changes.on(generator.defaults)
     if request.preview and (request.takes > 1 or request.all_emotions):
         with clock.stage("generate takes") as step:
-            every, intensity = request.all_emotions, request.intensity
-            asked = emotion_takes(intensity, sampling) if every else seed_takes(request.takes, schedule, sampling)
+            moods = request.intensity if request.all_emotions else None
+            asked = asked_takes(request.takes, moods, schedule, sampling)
             takes = sample_takes(generator, portrait, audio, asked, request.emotion_by, step)
-            shown = takes.edited(lambda one: with_fitted_pose(one, pose, portrait.rest.pose, request.pose.fit))
-        return draw_preview(request.preview, face, portrait, shown, request.rendering, clock)
+        takes = takes.edited(lambda one: with_fitted_pose(one, pose, portrait.rest.pose, request.pose.fit))
+        return draw_preview(request.preview, face, portrait, takes, request.rendering, clock)
     with clock.stage("generate motion") as step:
         pieces = sample_motion(generator, portrait, audio, schedule, sampling, by=request.emotion_by, progress=step)
         fitted = fitted_pieces(pieces, pose, portrait.rest.pose, request.pose.fit, len(audio))
@@ -183,8 +182,7 @@ def _talk(request: TalkRequest, models: tuple[FaceModel, MotionGenerator] | None
     if request.save_motion:
         save_motion_clip(MotionClip(motion.whole()), request.save_motion)
     if request.preview:
-        takes = Takes((Take("", motion.whole()),))
-        return draw_preview(request.preview, face, portrait, takes, request.rendering, clock)
+        return draw_preview(request.preview, face, portrait, Takes.one(motion.whole()), request.rendering, clock)
     with AtomicFile(request.plot) if request.plot else nullcontext() as plot:
         if plot:
             write_plot(plot, motion.whole(), audio)
@@ -260,8 +258,7 @@ def check(request: TalkRequest) -> None:
             if target and target.exists() and path.samefile(target):
                 raise UserError(f"The output {target} would overwrite the {what}; please choose another name.")
     told_emotion(request.emotion, request.intensity, request.emotion_tags)
-    if request.preview is None and (request.takes > 1 or request.all_emotions):
-        raise UserError("Several takes are shown in a preview; please name a picture for it, or ask for one take.")
+    refuse_unseen_takes(request.preview, request.takes > 1 or request.all_emotions)
     if request.pose.fit not in FITS:
         raise UserError(f"Unknown pose fit {request.pose.fit!r}; please choose one of {', '.join(FITS)}.")
     for path, what in inputs:
