@@ -105,13 +105,21 @@ class Motion:
 
 
 @dataclass(frozen=True)
+class Transparency:
+    """``alpha`` (H, W) in [0, 1] of a picture, and the sRGB ``background`` in [0, 1] that the picture was laid on."""
+
+    alpha: Tensor
+    background: tuple[float, float, float]
+
+
+@dataclass(frozen=True)
 class FaceCrop:
     """The face region of a picture, before any network has run on it.
 
     ``image`` (H, W, 3) the whole picture; ``crop_to_image`` (2, 3) affine from pixels of a square crop of ``size``
     pixels to picture pixels; ``detected``: the square comes from a detector, not from the user; ``landmarks`` (N, 2)
     the most detailed that were detected, in pixels of the picture; ``mesh`` (478, 3) MediaPipe's points with their
-    depth, in the same unit, None without it.
+    depth, in the same unit, None without it; ``transparency`` of the picture, None where it is opaque.
     """
 
     image: Tensor
@@ -120,6 +128,7 @@ class FaceCrop:
     detected: bool = False
     landmarks: Tensor | None = None
     mesh: Tensor | None = None
+    transparency: Transparency | None = None
 
     def __post_init__(self) -> None:
         expect("FaceCrop.image", self.image, "H", "W", 3)
@@ -146,7 +155,8 @@ class Portrait:
     ``image`` (H, W, 3) the whole picture; ``crop_to_image`` (2, 3) affine from crop pixels (x, y, 1) to picture pixels;
     ``crop_size`` the side of that crop in pixels; ``appearance`` (C, D, h, w) feature volume; ``keypoints`` (K, 3)
     canonical; ``rest`` the motion of one frame that the picture itself shows; ``familiar`` whether the face networks
-    know faces of its kind, so that what they read of it can be trusted; ``details`` what else was read.
+    know faces of its kind, so that what they read of it can be trusted; ``details`` what else was read;
+    ``transparency`` of the picture, None where it is opaque.
     """
 
     image: Tensor
@@ -157,6 +167,7 @@ class Portrait:
     rest: Motion
     familiar: bool = True
     details: PortraitDetails | None = None
+    transparency: Transparency | None = None
 
     def __post_init__(self) -> None:
         expect("Portrait.image", self.image, "H", "W", 3)

@@ -16,10 +16,8 @@ from playmate_core.detection.crop import (
     Paster,
     Patch,
     Square,
-    crop_mask,
     crop_to_image,
     cut,
-    feather,
     inverse,
     move_points,
     shrink,
@@ -28,6 +26,8 @@ from playmate_core.detection.crop import (
     whole_to_image,
 )
 from playmate_core.detection.detect import Face, find_crop
+from playmate_core.detection.paste_mask import crop_mask
+from playmate_core.detection.paste_options import feather
 from playmate_core.errors import UserError
 
 squares = st.builds(Square, st.floats(20, 180), st.floats(20, 180), st.floats(10, 150), st.floats(-3, 3))

@@ -181,8 +181,8 @@ def test_a_heic_picture_that_cannot_be_read_is_named_with_the_way_out(tmp_path: 
 
 def test_a_picture_that_comes_out_smaller_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     cv2.imwrite(str(tmp_path / "a.png"), np.zeros((600, 400, 3), np.uint8))
-    assert read_shown_picture(tmp_path / "a.png", 600).shape == (600, 400, 3) and not caplog.records
-    assert read_shown_picture(tmp_path / "a.png", 300).shape == (300, 200, 3)
+    assert read_shown_picture(tmp_path / "a.png", 600)[0].shape == (600, 400, 3) and not caplog.records
+    assert read_shown_picture(tmp_path / "a.png", 300)[0].shape == (300, 200, 3)
     assert "is 400 x 600 pixels and is shrunk to 200 x 300" in caplog.text
 
 

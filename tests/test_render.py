@@ -10,7 +10,8 @@ import torch
 from float_frames import render_float
 from torch import Tensor
 
-from playmate_core.detection.crop import feather, inverse, move_points
+from playmate_core.detection.crop import inverse, move_points
+from playmate_core.detection.paste_options import feather
 from playmate_core.face import FaceConfig, FaceModel
 from playmate_core.media.images import to_bytes
 from playmate_core.rendering.portrait import read_portrait, to_network

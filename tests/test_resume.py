@@ -16,7 +16,8 @@ from portrait_videos import plenty_of_memory
 
 from playmate_core.media.video_reader import has_sound, read_frames
 from playmate_core.media.video_writer import VideoWriter
-from playmate_core.pipelines.animate import AnimateRequest, animate, extract
+from playmate_core.pipelines.animate import AnimateRequest, animate
+from playmate_core.pipelines.extract import extract
 from playmate_core.rendering import segments as room
 from playmate_core.rendering.source_video import FaceVideoOptions
 

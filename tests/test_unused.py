@@ -13,9 +13,7 @@ USERS = ("playmate_core", "nodes", "training", "workflows", "benchmarks", ".ci",
 #: Called by PyTorch, argparse or pickle, which know them by name.
 CALLED_BY_OTHERS = {"forward", "find_class", "emit", "parse_known_args", "_check_value"}
 #: Files that were written ahead of what will use them. A file that is used in full is taken off this list.
-AHEAD = {
-    "playmate_core/detection/ditto_pictures.py",
-}
+AHEAD = set[str]()
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,16 @@ from ..errors import UserError
 from ..motion.driving import ANIMAL, MODES, PRIORITIES, DrivingOptions
 from ..motion.edit import Regions
 from ..motion.pose import REFERENCES
-from ..pipelines.animate import DRIVING, SOUND_FROM, AnimateRequest, JobReport, animate, extract, load
+from ..pipelines.animate import DRIVING, SOUND_FROM, AnimateRequest, animate, load
 from ..pipelines.batch import BatchJob, Kind
+from ..pipelines.extract import extract
 from ..pipelines.input_kinds import is_driving, is_motion, is_portrait
+from ..pipelines.stages import JobReport
 from ..rendering.portrait import FaceLimits
 from ..rendering.source_video import FaceVideoOptions
 from .arguments import choice, number, path
 from .batch import is_batch, jobs_of, run_jobs
+from .output import encoding, encoding_flags, output_flag, paste, paste_flags
 from .terminal import (
     Bars,
     audio_track_flag,
@@ -33,6 +36,11 @@ from .terminal import (
 )
 from .weights import add_models_flag, resolved
 
+MOTION_EXAMPLES = (
+    "playmate motion dance.mp4 -o dance.safetensors",
+    "playmate motion dance.safetensors -o dance.csv --arkit",
+    "playmate motion iphone.csv -o acted.safetensors",
+)
 REGIONS = tuple(field.name for field in fields(Regions))
 ANIMATE_EXAMPLES = (
     "playmate animate me.png dance.mp4 -o out.mp4",
@@ -56,12 +64,15 @@ def add_animate_commands(commands: argparse._SubParsersAction) -> None:
     _driving_crop_flags(video, "driving-")
     _face_video_flags(video)
     one.set_defaults(run=_run_animate)
-    what = "read the motion of a video into a file"
-    two = command(commands, "motion", what, "playmate motion dance.mp4 -o dance.safetensors")
-    two.add_argument("video", metavar="VIDEO", type=path, help="a video of a face")
+    what = "read the motion of a video into a file, or write a motion file as another kind"
+    two = command(commands, "motion", what, *MOTION_EXAMPLES)
     two.add_argument(
-        "-o", "--output", metavar="OUT.safetensors", type=path, required=True, help="the motion file to write"
+        "video", metavar="VIDEO", type=path, help="a video of a face, or a motion file: a table of blend shapes as well"
     )
+    what = "the file to write: .safetensors, or a .csv or .json table"
+    two.add_argument("-o", "--output", metavar="OUT.safetensors", type=path, required=True, help=what)
+    what = "write ARKit's 52 blend shapes: .csv as Live Link Face, .json as Audio2Face"
+    two.add_argument("--arkit", action="store_true", help=what)
     video = two.add_argument_group("how the video is read")
     face_flags(video, "video")
     _driving_crop_flags(video, "crop-")
@@ -85,10 +96,10 @@ def add_animate_commands(commands: argparse._SubParsersAction) -> None:
 
 
 def _add_flags(to: argparse.ArgumentParser) -> None:
-    what = "the video to write; with a folder of inputs the folder for the videos"
-    to.add_argument("-o", "--output", metavar="OUT.mp4", type=path, required=True, help=what)
+    output_flag(to, required=True)
     _look_flags(to.add_argument_group("what is seen"))
     _drive_flags(to.add_argument_group("how the face is driven"))
+    encoding_flags(to)
     run = _run_flags(to)
     precision_flag(run)
     mark_flags(run)
@@ -106,8 +117,7 @@ def _look_flags(look: argparse._ArgumentGroup) -> None:
     what = "how much to smooth the crops of a video portrait, an observation variance; 0 takes them as detected"
     number(look, "--crop-smoothing", FaceVideoOptions, "smoothing", what)
     look.add_argument("--side-by-side", action="store_true", help="show source, driving picture and result in a row")
-    what = "a picture as large as the portrait, white where it may change"
-    look.add_argument("--mask", type=path, metavar="PICTURE", help=what)
+    paste_flags(look)
     what = "longest side of the picture; larger ones are shrunk"
     number(look, "--longest-side", AnimateRequest, "longest_side", what)
     number(look, "--fps", AnimateRequest, "fps", "as many as the video or the motion has unless given")
@@ -193,6 +203,9 @@ def _request(options: argparse.Namespace, video: FaceVideoOptions) -> AnimateReq
         video=video,
         paste_back=not options.only_crop,
         mask=options.mask,
+        paste=paste(options),
+        background=options.background,
+        encoding=encoding(options),
         sound=options.sound,
         sound_from=options.sound_from,
         side_by_side=options.side_by_side,
@@ -231,13 +244,14 @@ def _run_render(options: argparse.Namespace) -> int:
 
 def _make(options: argparse.Namespace, video: FaceVideoOptions, driving: Kind) -> int:
     """Make the video, or one for each file of a folder; returns the exit code."""
-    request = _request(options, video)
     if not is_batch(options.portrait, options.driving):
         with Bars() as bars:
-            report = animate(request, bars)
+            report = animate(_request(options, video), bars)
         say(summary("video", report))
         return 0
-    jobs, face = jobs_of(options, options.portrait, options.driving, (is_portrait, driving)), load(request)
+    jobs = jobs_of(options, options.portrait, options.driving, (is_portrait, driving))
+    request = _request(options, video)
+    face = load(request)
 
     def run(job: BatchJob, bars: Bars) -> JobReport:
         return animate(replace(request, portrait=job.first, driving=job.second, output=job.output), bars, face)
@@ -256,7 +270,9 @@ def _run_motion(options: argparse.Namespace) -> None:
     )
     with Bars() as bars:
         weights = resolved(options.face_weights)
-        report = extract(options.video, options.output, video, weights, options.fps, options.device, bars)
+        report = extract(
+            options.video, options.output, video, weights, options.fps, options.device, bars, options.arkit
+        )
     say(summary("motion", report))
 
 

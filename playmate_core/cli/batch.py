@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..errors import UserError
+from ..media.video_formats import format_named
 from ..pipelines.batch import BatchJob, BatchResult, Kind, batch_jobs, failures, run_batch
 from ..pipelines.stages import JobReport
 from .terminal import Bars, say
@@ -29,7 +30,9 @@ def jobs_of(options: argparse.Namespace, first: Path, second: Path, kinds: tuple
         if getattr(options, name, None):
             flag = f"--{name.replace('_', '-')}"
             raise UserError(f"{flag} names one file and a folder makes several videos; please leave it out.")
-    return batch_jobs(first, second, options.output, kinds)
+    options.output_is_folder = False  # it holds the videos, each of which is what the codec says
+    suffix = format_named(options.codec).suffixes[0] if options.codec else ".mp4"
+    return batch_jobs(first, second, options.output, kinds, suffix)
 
 
 def run_jobs(jobs: list[BatchJob], make: Callable[[BatchJob, Bars], JobReport], skip_finished: bool) -> int:

@@ -37,6 +37,9 @@ def run_describe(options: argparse.Namespace) -> None:
         is_model = suffix in _MODELS or opened.read(9)[8:] == b"{"  # a safetensors header
     if is_picture_file(file):
         say(describe_picture(file))
+        account = read_account(file) if file.suffix.lower() in (".gif", ".png") else None
+        if account and account.kind:
+            say(str(account))
     elif is_sound_file(file):
         say(describe_sound(file))
     elif is_video(file):

@@ -9,6 +9,7 @@ from ..motion.listening import Listening
 from ..pipelines.dialogue import DialogueRequest, dialogue
 from .animate import summary
 from .arguments import emotion, number, path, which_face
+from .output import output_flag
 from .talk import add_talk_flags, request_from
 from .terminal import Bars, command, say
 
@@ -27,7 +28,7 @@ def add_dialogue_command(commands: argparse._SubParsersAction) -> None:
     one.add_argument("portraits", metavar="PORTRAIT", nargs="+", type=path, help=what)
     what = "a recording with one voice in each channel (left is the first) or track, or one file for each voice"
     one.add_argument("--speech", metavar="SPEECH", nargs="+", type=path, required=True, help=what)
-    one.add_argument("-o", "--output", metavar="OUT.mp4", type=path, required=True, help="the video to write")
+    output_flag(one, required=True)
     who = one.add_argument_group("who speaks and who listens")
     what = "which face each voice has, where one PORTRAIT shows everybody; as --face (from the left)"
     who.add_argument("--faces", metavar="WHICH", nargs="+", type=which_face, default=[], help=what)

@@ -17,8 +17,9 @@ from ..motion.pose import REFERENCES
 from ..pipelines.batch import BatchJob
 from ..pipelines.input_kinds import is_portrait, is_speech
 from ..pipelines.over_video import REPLACED, OverVideo
+from ..pipelines.pose_source import GENERATED, STILL, PoseSource
 from ..pipelines.stages import JobReport
-from ..pipelines.talk import GENERATED, STILL, PoseSource, TalkRequest, Weights, load_models, talk
+from ..pipelines.talk import TalkRequest, Weights, load_models, talk
 from ..rendering.portrait import FaceLimits
 from ..rendering.render import EXPRESSIONS, RenderOptions
 from ..rendering.video_order import VIDEO_FITS
@@ -28,6 +29,7 @@ from .animate import summary
 from .arguments import EXPLICIT, StoreExplicit, amplitudes, choice, emotion, not_blank, number, numbers_over_time, path
 from .batch import is_batch, jobs_of, run_jobs
 from .controls import add_control_flags, controls_from
+from .output import encoding, encoding_flags, output_flag, paste, paste_flags
 from .terminal import (
     Bars,
     audio_track_flag,
@@ -63,16 +65,12 @@ def add_talk_commands(commands: argparse._SubParsersAction) -> None:
     )
     what = "any audio or video file with speech in it, or a folder of them"
     one.add_argument("speech", metavar="SPEECH", type=path, help=what)
-    what = "the video to write; with a folder of inputs the folder for the videos"
-    one.add_argument("-o", "--output", metavar="OUT.mp4", type=path, required=True, help=what)
+    output_flag(one, required=True)
     add_result_flags(add_talk_flags(one))
     one.set_defaults(run=run_talk)
     what = "make a video from the portrait and the speech that come with playmate"
     demo = command(commands, "demo", what, "playmate demo", "playmate demo -o sad.mp4 --emotion sad")
-    written = Path("playmate_demo.mp4")
-    demo.add_argument(
-        "-o", "--output", metavar="OUT.mp4", type=path, default=written, help=f"the video to write ({written})"
-    )
+    output_flag(demo, default=Path("playmate_demo.mp4"))
     add_result_flags(add_talk_flags(demo))
     demo.set_defaults(run=run_demo)
 
@@ -95,17 +93,21 @@ def add_talk_flags(to: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     number(look, "--crop-scale", CropOptions, "scale", what)
     look.add_argument("--any-picture", action="store_true", help="do not ask whether the picture shows a face")
     look.add_argument("--paste-back", action="store_true", help="put the face back into the whole picture")
+    paste_flags(look)
     what = "take the motion's expression as it is, or its change on top of the portrait's own; auto as suits the face"
     choice(look, "--expression", request.rendering.expression, EXPRESSIONS, what)
     number(
         look, "--longest-side", TalkRequest, "longest_side", "longest side of the whole picture; larger ones are shrunk"
     )
+    what = "the motion is interpolated to it; 25, or as many as a video given as the portrait has, unless given"
+    number(look, "--fps", TalkRequest, "fps", what)
     audio_track_flag(look, TalkRequest, "the speech")
     what = "what of a video given as the portrait follows the speech; all else stays as it is in the video"
     choice(look, "--over", request.over.replaced, REPLACED, what)
     choice(look, "--video-fit", request.over.fit, VIDEO_FITS, "what that video does when the speech is longer")
     add_sampling_flags(to)
     add_control_flags(to)
+    encoding_flags(to)
     run = to.add_argument_group("how it is run")
     number(run, "--batch", RenderOptions, "batch", "frames drawn at once, halved when memory runs out")
     resume_flag(run)
@@ -156,6 +158,7 @@ def add_sampling_flags(to: argparse.ArgumentParser) -> None:
     choice(how, "--pose-anchor", sampling.pose_anchor, POSE_ANCHORS, "what stands in that pose: mean or first frame")
     choice(how, "--start", sampling.start, STARTS, "begin anywhere, or from the portrait's own face and pose")
     choice(how, "--joint", sampling.joint, JOINTS, "hold the frames that two windows share, or fade between them")
+    number(how, "--eye-movement", of, "eye_movement", "blinks and looks up and down that are added, 0 to 1")
     number(how, "--lip-step", of, "lip_step", "how far the lips may part or close within one frame, 0: no limit")
     what = "move the head as without the emotion, in every bit; samples twice"
     how.add_argument("--lock-pose", action="store_true", help=what)
@@ -189,6 +192,11 @@ def request_from(options: argparse.Namespace, portrait: Path, speech: Path) -> T
         threshold=options.threshold,
         limits=None if options.any_picture else FaceLimits(),
         paste_back=options.paste_back,
+        mask=options.mask,
+        paste=paste(options),
+        background=options.background,
+        fps=options.fps,
+        encoding=encoding(options),
         longest_side=options.longest_side,
         audio_track=options.audio_track,
         resume=options.resume,

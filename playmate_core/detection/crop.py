@@ -6,7 +6,6 @@ docs/liveportrait.md 6.3 to 6.5 and 9.
 
 from __future__ import annotations
 
-import functools
 import math
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -19,9 +18,8 @@ from torch import Tensor
 
 from ..ranges import check_ranges, ranged
 from ..values import expect
+from .paste_options import feather
 
-#: Width of the feather of a 512 pixel crop, in pixels; proportional for other sizes.
-_FEATHER, _FEATHER_AT = 16, 512
 #: Rows of a crop blended together, so that they fit a core's share of the cache.
 _ROWS = 64
 #: cv2.BORDER_CONSTANT; OpenCV is imported where it computes.
@@ -167,16 +165,6 @@ def shrink(image: Tensor, size: int) -> Tensor:
     return torch.from_numpy(np.asarray(cv2.resize(image.numpy(), (size, size), interpolation=cv2.INTER_AREA)))
 
 
-@functools.lru_cache(4)
-def feather(size: int) -> NDArray[np.uint8]:
-    """Paste-back mask (size, size): 255 inside, a ramp with round corners to 0 at the border (docs/liveportrait.md
-    9)."""
-    ramp = _FEATHER * size / _FEATHER_AT
-    at = np.arange(size, dtype=np.float64)
-    out = np.maximum.reduce([ramp - at, at - (size - ramp), np.zeros(size)])
-    return np.floor(255 * np.clip(1 - np.hypot(out[:, None], out[None]) / ramp, 0, 1)).astype(np.uint8)
-
-
 class Patch:
     """The placement and blend weights of a crop in pictures of one size; work is limited to its bounding box."""
 
@@ -201,6 +189,12 @@ class Patch:
         # In 255ths, whose products with bytes fit 16 bits, and repeated per channel: numpy broadcasts slowly here.
         self._share = np.repeat(shares[..., None].astype(np.uint16), 3, 2)
         self._size = shares.shape[1::-1]
+
+    def weights(self, height: int, width: int) -> Tensor:
+        """The blend weights (H, W) in [0, 1] of a picture of this size."""
+        whole = torch.zeros(height, width)
+        whole[self.box] = torch.from_numpy(self._share[..., 0].astype(np.float32)) / 255
+        return whole
 
     def ground(self, picture: NDArray[np.uint8]) -> NDArray[np.uint16]:
         """The background's weighted contribution of a picture (H, W, 3) inside the box, in 255ths of a grey level."""
@@ -241,6 +235,10 @@ class Paster:
         self._patch = Patch(crop_to_image, size, height, width, mask)
         self._ground = self._patch.ground(self._image)
 
+    def weights(self) -> Tensor:
+        """The blend weights (H, W) in [0, 1]: 1 where only the crop is seen."""
+        return self._patch.weights(*self._image.shape[:2])
+
     def paste(self, frames: Tensor) -> Tensor:
         """Crops (n, size, size, 3) uint8 -> pictures (n, H, W, 3) uint8; beyond the mask bit-identical to the image."""
         expect("frames", frames, "n", self._side, self._side, 3)
@@ -258,12 +256,6 @@ class Paster:
 def _cores() -> int:
     """Number of CPU cores available to this process."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def crop_mask(mask: Tensor, crop_to_image: Tensor, size: int) -> NDArray[np.uint8]:
-    """Convert a mask of the whole picture (H, W) in [0, 1] to a crop's mask (size, size), feathered at the border."""
-    inside = cut(mask[..., None].expand(-1, -1, 3).contiguous(), crop_to_image, size)[..., 0].clamp(0, 1)
-    return np.asarray(np.minimum((inside.numpy() * 255).round(), feather(size)), np.uint8)
 
 
 def _anchors(count: int) -> tuple[tuple[int, ...], ...]:

@@ -7,7 +7,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .crop import feather, inverse
+from .crop import inverse
+from .paste_options import feather
 
 #: Side of the grid that the weights are computed on, and the width, in crop sides, of the blend between two faces.
 _GRID, _RAMP = 128, 0.1
@@ -75,4 +76,4 @@ def _seen_from(place: Tensor, crop: Tensor, size: int) -> tuple[NDArray[np.float
     x, y = (points[..., axis].numpy().astype(np.float32) for axis in (0, 1))
     shade = cv2.remap(feather(size), x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
     away = np.hypot((x + 0.5) / size - 0.5, (y + 0.5) / size - 0.5)
-    return np.asarray(shade / 255, np.float32), np.asarray(away, np.float32)
+    return (np.asarray(shade) / 255).astype(np.float32), away.astype(np.float32)

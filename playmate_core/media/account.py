@@ -9,7 +9,12 @@ from pathlib import Path
 from ..errors import UserError
 from .container import first_video_stream, open_medium
 from .credentials import describe_credentials
+from .gif import read_comment
+from .png_sequence import XMP_KEY
 from .provenance import RECIPE_TAG, SOFTWARE_TAG, SOURCE_TYPES, TYPE_TAG, read_packet
+
+#: Bytes at the beginning of a GIF in which its metadata lie.
+_HEAD = 4 << 20
 
 
 @dataclass(frozen=True)
@@ -44,13 +49,37 @@ class Account:
 
 
 def read_account(path: Path) -> Account:
-    """Read the provenance metadata of a video. Raises UserError for a file that is no video."""
+    """Read the provenance metadata of a video, or of a PNG of a sequence. Raises UserError for a file that is no
+    video."""
+    if path.suffix.lower() == ".png":
+        return read_picture_account(path)
     with open_medium(path, "video") as container:
         if first_video_stream(container) is None:
             raise UserError(f"{path} has no video in it; please give a video or a model file.")
         tags = {key.lower(): str(value) for key, value in container.metadata.items()}
+    if path.suffix.lower() == ".gif":
+        tags |= read_comment(tags.get("comment", ""))
     has_boxes = path.suffix.lower() in (".mp4", ".mov", ".m4v")
-    packet = read_packet(path) if has_boxes else ""
+    return _account(path, tags, read_packet(path) if has_boxes else packet_in_head(path), has_boxes)
+
+
+def read_picture_account(path: Path) -> Account:
+    """Read the provenance metadata of a PNG."""
+    from PIL import Image
+
+    with Image.open(path) as image:
+        tags = {str(key).lower(): str(value) for key, value in image.info.items()}
+    return _account(path, tags, tags.get(XMP_KEY.lower(), ""), False)
+
+
+def packet_in_head(path: Path) -> str:
+    """What may be an XMP packet near the beginning of a file that is not made of boxes."""
+    with path.open("rb") as file:
+        found = file.read(_HEAD).partition(b"<x:xmpmeta")[2]
+    return found.partition(b"</x:xmpmeta>")[0].decode(errors="replace")
+
+
+def _account(path: Path, tags: dict[str, str], packet: str, has_boxes: bool) -> Account:
     return Account(
         path=path,
         software=tags.get(SOFTWARE_TAG, "") or tags.get("encoder", ""),

@@ -1,4 +1,4 @@
-"""The sound of a video being written: decoded, cut, and encoded to AAC in step with the pictures."""
+"""The sound of a video being written: decoded, cut, and encoded in step with the pictures."""
 
 from __future__ import annotations
 
@@ -17,11 +17,13 @@ from .container import Damage, decoding, open_container
 from .sound_source import SoundSource, audio_streams, find_sound
 from .timestamps import GaplessSound
 
-#: Rates that AAC does not support are resampled to this, Hz.
+#: Rates that the encoder does not support are resampled to this, Hz.
 _FALLBACK_RATE = 48_000
 #: Channel layouts FFmpeg's AAC encoder takes; any other is mixed to stereo.
 _LAYOUTS = ("mono", "stereo", "3.0", "4.0", "5.0", "5.0(side)", "5.1", "5.1(side)", "7.1", "7.1(wide)")
 _UNNAMED = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
+#: Encoders that take any rate.
+_ANY_RATE = ("pcm_s16le",)
 _BLOCK = 1024
 #: Decoded audio slightly overshoots 1; larger values are clipped, as the encoder fails on extreme ones.
 _PEAK = 4.0
@@ -43,9 +45,12 @@ class Soundtrack:
 
     @staticmethod
     @contextmanager
-    def into(container: Any, sound: AnySound, bits_per_channel: int) -> Iterator[Soundtrack | NoSoundtrack]:
-        """Add an audio stream for ``sound`` to an output container; None gives a track that writes nothing."""
-        if sound is None:
+    def into(
+        container: Any, sound: AnySound, bits_per_channel: int, encoder: str = "aac"
+    ) -> Iterator[Soundtrack | NoSoundtrack]:
+        """Add an audio stream for ``sound`` to an output container; None, or no encoder, gives a track that writes
+        nothing."""
+        if sound is None or not encoder:
             yield NoSoundtrack()
             return
         if isinstance(sound, str | Path):
@@ -53,16 +58,15 @@ class Soundtrack:
         if isinstance(sound, SoundSource):
             with open_container(sound.path, "speech") as medium:
                 sound_stream = audio_streams(medium, sound.path)[sound.track]
-                stream = _audio_out(
-                    container, sound_stream.codec_context.sample_rate, _layout(sound_stream), bits_per_channel
-                )
+                rate, layout = sound_stream.codec_context.sample_rate, _layout(sound_stream)
+                stream = _audio_out(container, encoder, rate, layout, bits_per_channel)
                 frames = GaplessSound(medium, sound_stream, sound.origin, Damage())
                 yield Soundtrack(container, stream, _converted(_decoded(frames, sound.path), stream))
                 if not sound.reported:
                     frames.report(sound.path)
             return
         layout = _UNNAMED.get(len(sound.samples), "stereo")
-        stream = _audio_out(container, sound.rate, layout, bits_per_channel)
+        stream = _audio_out(container, encoder, sound.rate, layout, bits_per_channel)
         yield Soundtrack(container, stream, _converted(_frames(sound, layout), stream))
 
     def write_until(self, seconds: Fraction) -> None:
@@ -111,11 +115,13 @@ class NoSoundtrack:
         """Does nothing."""
 
 
-def _audio_out(container: Any, rate: int, layout: str, bits_per_channel: int) -> Any:
+def _audio_out(container: Any, encoder: str, rate: int, layout: str, bits_per_channel: int) -> Any:
     import av
 
-    known = av.codec.Codec("aac", "w").audio_rates or [_FALLBACK_RATE]
-    stream = container.add_stream("aac", rate=rate if rate in known else _FALLBACK_RATE, layout=layout)
+    known = av.codec.Codec(encoder, "w").audio_rates or [rate if encoder in _ANY_RATE else _FALLBACK_RATE]
+    if encoder == "libopus" and layout != "mono":  # its layouts of more channels are others than AAC's
+        layout = "stereo"
+    stream = container.add_stream(encoder, rate=rate if rate in known else _FALLBACK_RATE, layout=layout)
     channels = stream.codec_context.layout.nb_channels
     # AAC takes at most 6 bits a sample; asking for more only earns a warning.
     stream.bit_rate = channels * min(bits_per_channel, 6 * stream.codec_context.sample_rate)

@@ -10,8 +10,8 @@ from typing import Any
 from ..atomic_file import AtomicFile
 from .audio_track import AnySound, Soundtrack
 from .container import ffmpeg_name
-from .output_file import check_output
-from .video_writer import VideoOptions, finish_file, movflags
+from .video_formats import MUXERS, check_video_output, format_of
+from .video_options import VideoOptions, finish_file, muxer_options
 
 
 def join(
@@ -25,11 +25,11 @@ def join(
 
     Raises UserError if writing or decoding the sound fails.
     """
-    file = AtomicFile(check_output(path))
-    options = options or VideoOptions()
+    file, options = AtomicFile(path), options or VideoOptions()
+    check_video_output(path, options.codec)
     try:
-        _concatenate(parts, file.temporary, Fraction(fps).limit_denominator(1001), sound, options)
-        finish_file(file.temporary, options, file.path.name)
+        _concatenate(parts, file, Fraction(fps).limit_denominator(1001), sound, options)
+        finish_file(file.temporary, file.path, options)
     except BaseException:
         file.discard()
         raise
@@ -37,15 +37,23 @@ def join(
     return path
 
 
-def _concatenate(parts: Sequence[Path], path: Path, rate: Fraction, sound: AnySound, options: VideoOptions) -> None:
+def _concatenate(
+    parts: Sequence[Path], file: AtomicFile, rate: Fraction, sound: AnySound, options: VideoOptions
+) -> None:
     import av
 
-    with av.open(ffmpeg_name(path), "w", format="mp4", options={"movflags": movflags(options)}) as container:
+    muxer, written = MUXERS[file.path.suffix.lower()], format_of(file.path, options.codec)
+    flags = muxer_options(file.path, options)
+    with av.open(ffmpeg_name(file.temporary), "w", format=muxer, options=flags) as container:
         container.metadata.update(options.metadata())
         with av.open(ffmpeg_name(parts[0])) as first:
             # Opaque: otherwise PyAV 14 opens an encoder, whose header replaces the copied one.
-            stream = container.add_stream_from_template(first.streams.video[0], opaque=True)
-        with Soundtrack.into(container, sound, options.bits_per_channel) as soundtrack:
+            source: Any = first.streams.video[0]
+            stream = container.add_stream_from_template(source, opaque=True)
+            stream.codec_context.codec_tag = source.codec_context.codec_tag
+            if mode := source.metadata.get("alpha_mode"):  # Matroska's note that packets hold a second picture
+                stream.metadata["alpha_mode"] = mode
+        with Soundtrack.into(container, sound, options.bits_per_channel, written.sound) as soundtrack:
             count = 0
             for part in parts:
                 count += _copy(part, container, stream, count / rate)

@@ -63,18 +63,21 @@ class ToRgb:
 
 
 class FromRgb:
-    """Converts sRGB pictures to frames for an encoder: BT.709, limited range, 4:2:0."""
+    """Converts sRGB pictures to frames for an encoder: BT.709 in limited range where ``pixels`` are not RGB."""
 
-    def __init__(self) -> None:
+    def __init__(self, pixels: str = "yuv420p") -> None:
+        """``pixels``: FFmpeg's name of a pixel format."""
+        self._pixels = pixels
         self._graph: Any = None
 
     def __call__(self, picture: Bytes) -> Any:
-        """(H, W, 3) uint8 with even sides, all of one size -> a frame."""
+        """(H, W, 3) uint8, or (H, W, 4) with straight alpha, all of one size -> a frame."""
         import av
 
-        frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+        frame = av.VideoFrame.from_ndarray(picture, format="rgb24" if picture.shape[-1] == 3 else "rgba")
         if self._graph is None:
-            self._graph = _scale_graph(frame, "out_color_matrix=bt709:out_range=tv", "yuv420p")
+            range_of_yuv = "out_color_matrix=bt709:out_range=tv" if self._pixels.startswith("yuv") else "out_range=pc"
+            self._graph = _scale_graph(frame, range_of_yuv, self._pixels)
         frame.pts, frame.time_base = 0, Fraction(1, 25)
         self._graph.push(frame)
         return self._graph.pull()

@@ -7,7 +7,7 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import UserError, with_article
+from ..values import Transparency
 from .colour_profiles import decode_cmyk, embedded_profile, to_srgb
 from .heif import decode_heif, is_heif, read_heif
 from .input_files import Bytes, Floats, check_file
 from .png_colours import png_colours
+from .transparency import WHITE, Colour, lay_on
 
 #: LivePortrait limits the source picture to this first.
 LONGEST_SIDE = 1280
@@ -30,14 +32,22 @@ MOST_BYTES = 1 << 30
 PNG = b"\x89PNG\r\n\x1a\n"
 
 log = logging.getLogger(__name__)
+P = TypeVar("P", np.uint8, np.float32)
 
 
 def read_picture(path: str | Path, longest: int = LONGEST_SIDE) -> Tensor:
+    """:func:`read_transparent_picture` without its transparency, which is laid on white."""
+    return read_transparent_picture(path, longest)[0]
+
+
+def read_transparent_picture(
+    path: str | Path, longest: int = LONGEST_SIDE, background: Colour = WHITE
+) -> tuple[Tensor, Transparency | None]:
     """Read a picture as (H, W, 3) float32 sRGB in [0, 1], upright, its longest side at most ``longest``, sides even.
 
-    Grey becomes RGB, 16 bits become 8, transparency is composited on white, the EXIF orientation and the colour profile
-    are applied. Raises UserError when the file is missing, empty, damaged, not a picture, smaller than 32 pixels on a
-    side or larger than 2^29 pixels.
+    Grey becomes RGB, 16 bits become 8, transparency is composited on ``background`` and returned too (None where all
+    is opaque), the EXIF orientation and the colour profile are applied. Raises UserError when the file is missing,
+    empty, damaged, not a picture, smaller than 32 pixels on a side or larger than 2^29 pixels.
     """
     path = Path(path)
     content = read_bytes(path, "picture")
@@ -45,25 +55,31 @@ def read_picture(path: str | Path, longest: int = LONGEST_SIDE) -> Tensor:
     declared = heif.shown_size if heif else declared_size(content[: 1 << 20])
     if declared and declared[0] * declared[1] > MOST_PIXELS:
         raise UserError(f"{path} is {declared[0]} x {declared[1]} pixels, too large to decode; please shrink it first.")
-    picture = decode_heif(path, heif) if heif else None
+    if declared and all(declared):
+        _check_sides(path, *declared)
+    picture, alpha = decode_heif(path, heif) if heif else None, None
     if picture is None:
-        picture = _decode_bytes(content, declared, longest)
+        picture, alpha = _decode_bytes(content, declared, longest)
     if picture is None:
         raise UserError(_undecodable(path, content))
-    height, width = declared[::-1] if declared else picture.shape[:2]
-    if min(height, width) < SHORTEST_SIDE:
-        raise UserError(f"{path} is {width} x {height} pixels; a portrait needs at least {SHORTEST_SIDE} on each side.")
+    if not declared:
+        _check_sides(path, *picture.shape[1::-1])
+    if alpha is not None:
+        picture = lay_on(picture, alpha, background)
     picture = limit_side(picture, longest)
     profile = heif.profile if heif else embedded_profile(content)
     said = png_colours(content)
-    if profile and said.cicp is None:
-        return from_bytes(to_srgb(picture, profile, path))
-    return from_bytes(said.to_srgb(picture))
+    image = from_bytes(to_srgb(picture, profile, path) if profile and said.cicp is None else said.to_srgb(picture))
+    if alpha is None or bool((alpha > 254.5 / 255).all()):
+        return image, None
+    return image, Transparency(torch.from_numpy(limit_side(alpha, longest)), background)
 
 
-def read_shown_picture(path: str | Path, longest: int) -> Tensor:
-    """:func:`read_picture` for a picture that appears in the output: logs a warning if it is downscaled."""
-    picture = read_picture(path, longest)
+def read_shown_picture(
+    path: str | Path, longest: int, background: Colour = WHITE
+) -> tuple[Tensor, Transparency | None]:
+    """:func:`read_transparent_picture` for a picture that appears in the output: logs a warning if it is downscaled."""
+    picture, transparency = read_transparent_picture(path, longest, background)
     with Path(path).open("rb") as file:
         declared = declared_size(file.read(1 << 20))
     if declared and max(declared) > longest:
@@ -76,18 +92,23 @@ def read_shown_picture(path: str | Path, longest: int) -> Tensor:
             width,
             height,
         )
-    return picture
+    return picture, transparency
 
 
-def _decode_bytes(content: bytes, declared: tuple[int, int] | None, longest: int) -> Bytes | None:
-    """Pixels of formats OpenCV supports, upright, possibly at reduced size; None for anything else."""
+def _decode_bytes(content: bytes, declared: tuple[int, int] | None, longest: int) -> tuple[Bytes | None, Floats | None]:
+    """Pixels of formats OpenCV supports, upright, possibly at reduced size, and their alpha; None for anything else."""
     if content.startswith(PNG) and b"IEND" not in content:  # truncated: libpng would print to stderr
-        return None
+        return None, None
     printed = decode_cmyk(content) if content.startswith(b"\xff\xd8") else None
     if printed is not None:
-        return printed
+        return printed, None
     with _quiet_decoder():
         return _decode(np.frombuffer(content, np.uint8), _reduction(declared, longest))
+
+
+def _check_sides(path: Path, width: int, height: int) -> None:
+    if min(width, height) < SHORTEST_SIDE:
+        raise UserError(f"{path} is {width} x {height} pixels; a portrait needs at least {SHORTEST_SIDE} on each side.")
 
 
 def _undecodable(path: Path, content: bytes) -> str:
@@ -119,15 +140,16 @@ def from_bytes(images: Bytes | Tensor) -> Tensor:
     return torch.as_tensor(np.ascontiguousarray(images)).float() / 255
 
 
-def limit_side(picture: Bytes, longest: int) -> Bytes:
-    """Downscale (H, W, 3) to a longest side of ``longest`` (never upscale), then drop the last row or column if odd."""
+def limit_side(picture: NDArray[P], longest: int) -> NDArray[P]:
+    """Downscale (H, W, 3) or (H, W) to a longest side of ``longest`` (never upscale), then drop the last row or column
+    if odd."""
     import cv2
 
     height, width = picture.shape[:2]
     share = longest / max(height, width)
     if share < 1:
         smaller = (max(2, int(width * share)), max(2, int(height * share)))
-        picture = np.asarray(cv2.resize(picture, smaller, interpolation=cv2.INTER_AREA), np.uint8)
+        picture = np.asarray(cv2.resize(picture, smaller, interpolation=cv2.INTER_AREA), picture.dtype)
     height, width = picture.shape[:2]
     return np.ascontiguousarray(picture[: height - height % 2, : width - width % 2])
 
@@ -159,21 +181,22 @@ def _reduction(declared: tuple[int, int] | None, longest: int) -> int:
     return cv2.IMREAD_COLOR
 
 
-def _decode(data: Bytes, flag: int) -> Bytes | None:
-    """Upright RGB, or None."""
+def _decode(data: Bytes, flag: int) -> tuple[Bytes | None, Floats | None]:
+    """Upright RGB and alpha, or None."""
     import cv2
 
     try:
         colours = cv2.imdecode(data, flag)  # applies EXIF, turns grey and 16 bits into 8-bit BGR, drops alpha
         if colours is None:
-            return None
+            return None, None
+        alpha = None
         if _may_be_transparent(data[: 1 << 20].tobytes()):
             stored = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
             if stored is not None and stored.ndim == 3 and stored.shape[2] == 4:
-                colours = _on_white(np.asarray(colours), np.asarray(stored))
-        return np.asarray(cv2.cvtColor(colours, cv2.COLOR_BGR2RGB), np.uint8)
+                alpha = _upright_alpha(np.asarray(colours), np.asarray(stored))
+        return np.asarray(cv2.cvtColor(colours, cv2.COLOR_BGR2RGB), np.uint8), alpha
     except (cv2.error, MemoryError):
-        return None
+        return None, None
 
 
 def _may_be_transparent(head: bytes) -> bool:
@@ -183,15 +206,14 @@ def _may_be_transparent(head: bytes) -> bool:
     return not head.startswith(b"\xff\xd8")
 
 
-def _on_white(colours: Bytes, stored: NDArray[Any]) -> Bytes:
-    """Composite ``colours`` (upright, no alpha) on white with the alpha of ``stored`` (in the file's orientation)."""
+def _upright_alpha(colours: Bytes, stored: NDArray[Any]) -> Floats:
+    """The alpha of ``stored`` (in the file's orientation), as large and oriented as ``colours``."""
     import cv2
 
     share = max(colours.shape) / max(stored.shape)
     if share < 1:  # before conversion to floats, which are four times as large
         stored = cv2.resize(stored, None, fx=share, fy=share, interpolation=cv2.INTER_AREA)
-    alpha = _turned_alike(_unit(stored[..., 3]), _unit(stored[..., :3]), _unit(colours))[..., None]
-    return np.asarray(np.round(colours * alpha + 255 * (1 - alpha)), np.uint8)
+    return _turned_alike(_unit(stored[..., 3]), _unit(stored[..., :3]), _unit(colours))
 
 
 def _turned_alike(alpha: Floats, stored: Floats, upright: Floats) -> Floats:

@@ -40,6 +40,22 @@ def check_output(path: str | Path, suffix: str = ".mp4") -> Path:
     return path
 
 
+def check_folder_output(path: str | Path) -> Path:
+    """Raise UserError unless a new folder of pictures can be made at ``path``; call it before any slow work."""
+    path = Path(path)
+    check_folder(path.parent)
+    try:
+        held = next(path.iterdir(), None) if path.is_dir() else None
+        if path.exists() and not path.is_dir():
+            raise UserError(f"The output {path} is a file, where a folder for pictures is to be; please rename it.")
+    except OSError as problem:
+        raise UserError(f"The output {path} cannot be written ({problem.strerror}); please choose another.") from None
+    if held is not None:
+        raise UserError(f"The output folder {path} holds {held.name} already; please empty it or name a new one.")
+    remove_stale(path.parent)
+    return path
+
+
 def _check_existing(path: Path, kind: int) -> None:
     if stat.S_ISDIR(kind):
         raise UserError(f"The output {path} is a folder; please name a file in it.")

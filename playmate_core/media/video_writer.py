@@ -1,4 +1,4 @@
-"""Write videos: H.264 and AAC in an mp4, encoded on a thread behind a bounded queue, renamed when complete."""
+"""Write videos, encoded on a thread behind a bounded queue, renamed when complete."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import errno
 import queue
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -18,72 +18,27 @@ from torch import Tensor
 from ..atomic_file import AtomicFile, NotReplaced
 from ..errors import UserError
 from ..host import HOST
-from ..ranges import check_ranges, ranged
 from ..values import FPS
 from .audio_track import AnySound, Soundtrack
 from .container import ffmpeg_name
-from .credentials import Signing
 from .frame_colours import FromRgb
 from .images import Bytes, to_bytes
-from .output_file import check_output
 from .prefetch import Outcome
-from .provenance import Mark
+from .video_formats import MUXERS, check_video_output
+from .video_options import VideoOptions, finish_file, muxer_options
 
 #: Polling interval in seconds while waiting for the encoder.
 SLICE = 0.1
 
 
-@dataclass(frozen=True)
-class VideoOptions:
-    """Encoder settings: x264's constant rate factor and preset; AAC bits a second for each channel."""
-
-    crf: int = ranged(18, 0, 51)
-    preset: str = "faster"
-    bits_per_channel: int = ranged(96_000, 8_000, 512_000, "bits a second")
-    #: Capacity of the queue before the encoder: enough to overlap with rendering, little memory.
-    queued_batches: int = ranged(4, 1, 1024, "batches")
-    #: Further (key, text) tags to store in the file.
-    tags: tuple[tuple[str, str], ...] = ()
-    #: Provenance metadata; None stores none.
-    mark: Mark | None = field(default_factory=Mark)
-    #: Who signs what the mark says; None is nobody.
-    signing: Signing | None = None
-
-    def unmarked(self) -> VideoOptions:
-        """The same pictures without anything that is said of them."""
-        return replace(self, tags=(), mark=None, signing=None)
-
-    def metadata(self) -> dict[str, str]:
-        """All tags of the container."""
-        return {**dict(self.tags), **(self.mark.tags() if self.mark else {})}
-
-    def __post_init__(self) -> None:
-        check_ranges(self)
-        if self.signing and not self.mark:
-            raise ValueError("What is signed is the mark of a synthetic video, which is off.")
-
-
-def movflags(options: VideoOptions) -> str:
-    """FFmpeg's movflags: the index first, and custom metadata tags if there are any."""
-    return "+faststart+use_metadata_tags" if options.metadata() else "+faststart"
-
-
-def finish_file(path: Path, options: VideoOptions, title: str) -> None:
-    """Append to a complete file what FFmpeg does not write: the XMP packet, and a signature of the whole file."""
-    if options.mark:
-        options.mark.append_to(path)
-        if options.signing:
-            options.signing.sign(path, options.mark.kind, title)
-
-
 class VideoWriter:
-    """Write batches of frames, with sound, as an mp4 that gets its name only when it is complete.
+    """Write batches of frames, with sound, as a video that gets its name only when it is complete.
 
     ``with VideoWriter("out.mp4", sound="speech.wav") as video: video.write(frames)``. The size is that of the first
-    batch, without an odd last row or column. The sound keeps its rate (48 kHz if AAC does not support it) and channels,
-    cut or padded with silence to the length of the pictures. Leaving the block by an exception, Ctrl-C included,
-    removes the temporary file. ``waiting`` is called repeatedly while waiting for the encoder; raising in it cancels.
-    Raises UserError where the disk or the sound fails.
+    batch, without an odd last row or column where the format halves colour. The sound keeps its rate (48 kHz if its
+    encoder does not support it) and channels, cut or padded with silence to the length of the pictures. Leaving the
+    block by an exception, Ctrl-C included, removes the temporary file. ``waiting`` is called repeatedly while waiting
+    for the encoder; raising in it cancels. Raises UserError where the disk or the sound fails.
     """
 
     def __init__(
@@ -94,11 +49,15 @@ class VideoWriter:
         options: VideoOptions | None = None,
         waiting: Callable[[], None] = HOST.check_interrupted,
     ) -> None:
-        self.path = check_output(path)
+        self._options = options or VideoOptions()
+        self.path = Path(path)
+        self._format = check_video_output(self.path, self._options.codec)
+        if self._format.assembled:
+            raise ValueError(f"{self._format.name} is not written frame by frame, see rendering/assembly.py.")
+        self._format.check_rate(fps)
         self._waiting = waiting
         self.frames = 0
         self._fps = Fraction(fps).limit_denominator(1001)
-        self._options = options or VideoOptions()
         self._sound = sound
         self._file = AtomicFile(self.path)
         self._outcome = Outcome()
@@ -108,10 +67,12 @@ class VideoWriter:
         self._thread.start()
 
     def write(self, frames: Tensor) -> None:
-        """Queue a batch (n, H, W, 3), uint8 or float in [0, 1]; blocks while the queue is full."""
+        """Queue a batch (n, H, W, 3), uint8 or float in [0, 1], or (n, H, W, 4) with straight alpha where the format
+        holds it; blocks while the queue is full."""
         pictures = np.ascontiguousarray(to_bytes(frames.detach().cpu()).numpy())
-        if pictures.ndim != 4 or pictures.shape[-1] != 3 or min(pictures.shape[1:3]) < 2:
-            raise ValueError(f"Frames must have shape (n, H, W, 3), got {tuple(frames.shape)}.")
+        channels = (3, 4) if self._format.alpha else (3,)
+        if pictures.ndim != 4 or pictures.shape[-1] not in channels or min(pictures.shape[1:3]) < 2:
+            raise ValueError(f"Frames must have shape (n, H, W, {max(channels)}), got {tuple(frames.shape)}.")
         self._put(pictures)
         self.frames += len(pictures)
 
@@ -126,7 +87,7 @@ class VideoWriter:
                 self._thread.join(SLICE)  # so that Ctrl-C is delivered on every system
             self._raise_failure()
             self._check_written()
-            finish_file(self._file.temporary, self._options, self.path.name)
+            finish_file(self._file.temporary, self.path, self._options)
             self._file.commit_or_keep()
         except NotReplaced:  # complete, and kept under another name
             raise
@@ -185,13 +146,15 @@ class VideoWriter:
         first = self._next()
         if first is None:
             return
-        options = {"movflags": movflags(self._options)}
-        with av.open(ffmpeg_name(self._file.temporary), "w", format="mp4", options=options) as container:
+        options, muxer = muxer_options(self.path, self._options), MUXERS[self.path.suffix.lower()]
+        with av.open(ffmpeg_name(self._file.temporary), "w", format=muxer, options=options) as container:
             container.metadata.update(self._options.metadata())
             stream = self._video_stream(container, first)
-            with Soundtrack.into(container, self._sound, self._options.bits_per_channel) as soundtrack:
+            with Soundtrack.into(
+                container, self._sound, self._options.bits_per_channel, self._format.sound
+            ) as soundtrack:
                 batch: Bytes | None = first
-                count, to_frame = 0, FromRgb()
+                count, to_frame = 0, FromRgb(stream.pix_fmt)
                 while batch is not None:
                     for picture in batch:
                         if self._abandoned.is_set():  # a large batch takes seconds
@@ -205,8 +168,9 @@ class VideoWriter:
                 if self._abandoned.is_set():
                     return
                 soundtrack.finish(count / self._fps)
-            for packet in _held_back(stream):  # takes seconds for large frames
-                if self._abandoned.is_set():
+            packets = _held_back(stream)
+            for packet in packets if count > _LONGEST_REORDERING else with_decoding_times(list(packets)):
+                if self._abandoned.is_set():  # takes seconds for large frames
                     return
                 container.mux(packet)
 
@@ -219,12 +183,18 @@ class VideoWriter:
         return None
 
     def _video_stream(self, container: Any, batch: Bytes) -> Any:
-        stream = container.add_stream("libx264", rate=self._fps)
-        stream.height, stream.width = (side - side % 2 for side in batch.shape[1:3])
-        stream.pix_fmt = "yuv420p"
-        stream.options = {"crf": str(self._options.crf), "preset": self._options.preset}
+        written = self._format
+        stream = container.add_stream(written.encoder, rate=self._fps)
+        step = 2 if written.halves_colour else 1
+        stream.height, stream.width = (side - side % step for side in batch.shape[1:3])
+        stream.pix_fmt = written.alpha if batch.shape[-1] == 4 else written.pixels
+        stream.options = written.options(self._options.crf, self._options.preset)
         context = stream.codec_context
         context.time_base = 1 / self._fps
+        if written.tag:
+            context.codec_tag = written.tag
+        if not stream.pix_fmt.startswith("yuv"):
+            return stream
         # Tag the colour space: players guess by size otherwise, and skin changes hue.
         context.colorspace = context.color_primaries = context.color_trc = _BT709
         context.color_range = _LIMITED
@@ -236,7 +206,9 @@ class VideoWriter:
 
         try:
             with av.open(ffmpeg_name(self._file.temporary)) as container:
-                found = container.streams.video[0].frames
+                video = container.streams.video[0]
+                # Matroska does not state how many there are.
+                found = video.frames or sum(packet.size > 0 for packet in container.demux(video))
         except (av.error.FFmpegError, IndexError):
             found = 0
         if found != self.frames:
@@ -246,7 +218,23 @@ class VideoWriter:
 
 
 _BT709 = 1
+#: More frames than an encoder reorders.
+_LONGEST_REORDERING = 16
 _LIMITED = 1
+
+
+def with_decoding_times(packets: list[Any]) -> list[Any]:
+    """All packets of a short video, with the times of decoding that they lack.
+
+    x265 leaves them undefined in a video that is shorter than its reordering of frames.
+    """
+    stated = [packet.dts for packet in packets]
+    sound = None not in stated and all(0 <= packet.pts - packet.dts <= _LONGEST_REORDERING for packet in packets)
+    if not sound or any(later <= dts for dts, later in pairwise(stated)):
+        delay = max(number - packet.pts for number, packet in enumerate(packets))
+        for number, packet in enumerate(packets):
+            packet.dts = number - delay
+    return packets
 
 
 def _held_back(stream: Any) -> Iterator[Any]:

@@ -5,25 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
-from ..detection.crop import CropOptions, crop_mask
+from ..detection.crop import CropOptions
 from ..detection.detect import FaceSource, Pick
+from ..detection.paste_options import PasteOptions
 from ..errors import UserError
 from ..face import FaceModel
 from ..geometry import place
 from ..media.credentials import Signing, check_signing
-from ..media.images import check_file, read_picture, read_shown_picture, to_bytes
-from ..media.output_file import OutputLock, check_output
+from ..media.images import check_file, read_picture, to_bytes
+from ..media.output_file import OutputLock
 from ..media.provenance import COMPOSITE, DRAWN
 from ..media.sound_source import SoundSource, find_sound
+from ..media.transparency import read_colour
+from ..media.video_options import VideoOptions
 from ..media.video_reader import has_sound, video_facts
-from ..media.video_writer import VideoOptions
 from ..motion.driving import ANIMAL, DrivingOptions, drive_clip
-from ..motion.motion_file import SUFFIX, MotionClip
-from ..motion.motion_tables import TABLE_SUFFIXES, read_motion_clip, write_motion_clip
+from ..motion.motion_file import MotionClip
+from ..motion.motion_tables import holds_shapes, read_motion_clip
 from ..progress import StageProgress
 from ..ranges import check_ranges, ranged
 from ..rendering.device import AUTO, require_device, to_device
@@ -39,7 +39,7 @@ from ..rendering.side_by_side import (
     with_columns,
 )
 from ..rendering.source_frames import DrivenFace
-from ..rendering.source_image import SourcePortrait, read_source_portrait
+from ..rendering.source_image import read_source_portrait
 from ..rendering.source_video import (
     FaceVideoOptions,
     SourceVideo,
@@ -48,11 +48,12 @@ from ..rendering.source_video import (
     read_source_video,
 )
 from ..rendering.trajectory import portrait_trajectory
-from ..rendering.write_video import Composition, source_video_job, trajectory_job
+from ..rendering.write_video import source_video_job, trajectory_job
 from ..values import Motion
 from ..weights.files import load_face
 from ..weights.folders import bundled
 from .input_kinds import is_motion, is_picture, is_video
+from .portrait_picture import composition_of, read_portrait_picture
 from .recipe import recipe_mark
 from .stages import JobReport, StageClock
 
@@ -69,7 +70,8 @@ class AnimateRequest:
     LivePortrait template; a single driving frame is held for a second. ``crop``, ``face`` and ``around`` select the
     face of the portrait and the area around it, ``threshold`` is the least score of its detection, ``video`` is how a
     driving video is read. ``fps`` None keeps the rate of the source video, else of the driving motion. ``mask`` is a
-    picture as large as the portrait, white where the animation may show. ``sound`` None takes that of ``sound_from``
+    picture as large as the portrait, white where the animation may show; ``paste`` how soft its edge is.
+    ``background`` is the colour behind a transparent picture. ``sound`` None takes that of ``sound_from``
     or of the other video. ``audio_track`` selects a track, None as :func:`find_sound`. ``side_by_side`` shows source,
     driving picture and result in a row. ``longest_side`` limits the picture, and so the video. ``resume`` keeps
     finished segments when the job is stopped, and resumes from them when it runs again; ``keep_parts`` keeps them after
@@ -88,6 +90,9 @@ class AnimateRequest:
     video: FaceVideoOptions = field(default_factory=FaceVideoOptions)
     paste_back: bool = True
     mask: Path | None = None
+    paste: PasteOptions = field(default_factory=PasteOptions)
+    background: str = "white"
+    encoding: VideoOptions = field(default_factory=VideoOptions)
     sound: Path | None = None
     sound_from: str = DRIVING
     audio_track: int | None = ranged(None, 0, 999, whole=True)
@@ -132,46 +137,25 @@ def _animate(request: AnimateRequest, face: FaceModel | None, clock: StageClock)
     motion_clip = read_motion_clip(request.driving) if is_motion(request.driving) else None
     with clock.stage("load models"):
         face = face or load(request)
+    if motion_clip is not None and holds_shapes(request.driving):  # which face makes them is known only now
+        motion_clip = read_motion_clip(request.driving, face.config.keypoint_space)
     if is_video(request.portrait):
         return _animate_video(request, face, motion_clip, sound, clock)
     with clock.stage("read portrait"):
-        picture = read_shown_picture(request.portrait, request.longest_side)
+        picture, transparency = read_portrait_picture(
+            request.portrait, request.longest_side, request.background, request.paste
+        )
         source = read_source_portrait(
             face, picture, request.crop, request.face, request.around, request.limits, request.threshold
         )
-        mask = None if request.mask is None else read_mask(request.mask, source, request.longest_side)
+        portrait, encoding = replace(source.portrait, transparency=transparency), _encoding(request)
+        composition = composition_of(
+            portrait, request.paste_back, request.mask, request.paste, request.output, encoding
+        )
     motion_clip = motion_clip or _read_driving(request, face, clock)
     trajectory = portrait_trajectory(face, source, motion_clip, request.how, request.fps)
-    composition = Composition(request.paste_back, mask)
-    job = trajectory_job(face, source.portrait, trajectory, request.batch, composition)
-    return _write(request, _beside(request, job, portrait_column(source.portrait, composition.pasted)), sound, clock)
-
-
-def extract(
-    video: Path,
-    output: Path,
-    options: FaceVideoOptions | None = None,
-    weights: Path | None = None,
-    fps: float | None = None,
-    device: str = "cpu",
-    progress: StageProgress | None = None,
-) -> JobReport:
-    """Extract the motion of a video into a motion file; ``fps`` None keeps the video's rate. Raises UserError."""
-    clock = StageClock(progress)
-    written = output.suffix.lower()
-    check_output(output, written if written in TABLE_SUFFIXES else SUFFIX)
-    check_file(video, "driving video")
-    _refuse_overwriting(output, video)
-    require_device(device)
-    video_facts(video)
-    with OutputLock(output):
-        with clock.stage("load models"):
-            face = load_face(weights or bundled("face.safetensors")).to(device)
-        with clock.stage("read motion") as step:
-            motion_clip = read_driving(face, video, options, step)
-        motion_clip = motion_clip.at(fps or motion_clip.motion.fps)
-        write_motion_clip(motion_clip, output)
-    return JobReport(output, len(motion_clip.motion), motion_clip.motion.fps, tuple(clock.stages))
+    job = trajectory_job(face, portrait, trajectory, request.batch, composition)
+    return _write(request, _beside(request, job, portrait_column(portrait, composition.pasted)), sound, clock)
 
 
 def source_video_keypoints(
@@ -189,13 +173,14 @@ def source_video_keypoints(
 
 def check(request: AnimateRequest) -> None:
     """Raise UserError for any error that can be found before slow work."""
-    check_output(request.output)
+    _encoding(request).check(request.output, request.fps)
+    read_colour(request.background)
     driving = "motion" if is_motion(request.driving) else "driving video"
     inputs = [(request.portrait, "portrait"), (request.driving, driving)]
     inputs += [(path, what) for path, what in ((request.mask, "mask"), (request.sound, "sound")) if path is not None]
     for path, what in inputs:
         check_file(path, what)
-        _refuse_overwriting(request.output, path)
+        refuse_overwriting(request.output, path)
     for path in (request.portrait, request.driving):
         if is_video(path):
             video_facts(path)
@@ -207,16 +192,6 @@ def check(request: AnimateRequest) -> None:
     check_signing(request.sign, request.mark)
 
 
-def read_mask(path: Path, source: SourcePortrait, longest: int) -> NDArray[np.uint8]:
-    """Read a mask as large as the portrait -> mask of its crop, (S, S) uint8. Raises UserError for another size."""
-    portrait = source.portrait
-    mask = read_picture(path, longest).mean(-1)
-    if mask.shape != portrait.image.shape[:2]:
-        (height, width), (rows, columns) = portrait.image.shape[:2], mask.shape
-        raise UserError(f"The mask is {columns} x {rows} and the portrait {width} x {height}; please make them alike.")
-    return crop_mask(mask, portrait.crop_to_image, portrait.crop_size)
-
-
 def _animate_video(
     request: AnimateRequest,
     face: FaceModel,
@@ -226,6 +201,8 @@ def _animate_video(
 ) -> JobReport:
     if request.mask is not None or not request.paste_back:
         raise UserError("A video portrait is always pasted back, and without a mask; please leave these out.")
+    if request.encoding.alpha == "keep":
+        raise UserError("A video portrait is opaque, so no alpha can be kept; please choose alpha auto or none.")
     if request.how.mode == ANIMAL:
         raise UserError("The mode animal is for a picture; for a video portrait please choose relative or absolute.")
     options = replace(
@@ -262,10 +239,20 @@ def _beside(request: AnimateRequest, job: RenderJob, source: Column) -> RenderJo
 def _write(request: AnimateRequest, job: RenderJob, sound: SoundSource | None, clock: StageClock) -> JobReport:
     with clock.stage("render and encode") as step:
         kind = COMPOSITE if request.paste_back else DRAWN
-        marked = VideoOptions(mark=recipe_mark("animate", request, kind), signing=request.sign)
+        marked = replace(_encoding(request), mark=recipe_mark("animate", request, kind))
         parts = segments_folder(request.output) if request.keep_parts else None
         frames = write_video(job, VideoOutput(request.output, sound, request.resume, marked, parts), step)
     return JobReport(request.output, frames, job.fps, tuple(clock.stages))
+
+
+def _encoding(request: AnimateRequest) -> VideoOptions:
+    """How the video is encoded, and who signs it. Columns beside the result are opaque."""
+    encoding = replace(request.encoding, signing=request.sign if request.mark else None)
+    if not request.side_by_side:
+        return encoding
+    if encoding.alpha == "keep":
+        raise UserError("Pictures side by side are opaque, so no alpha can be kept; please leave one of both out.")
+    return replace(encoding, alpha="none")
 
 
 def find_request_sound(request: AnimateRequest) -> SoundSource | None:
@@ -279,7 +266,8 @@ def find_request_sound(request: AnimateRequest) -> SoundSource | None:
     return None if path is None else find_sound(path, request.audio_track)
 
 
-def _refuse_overwriting(output: Path, given: Path) -> None:
+def refuse_overwriting(output: Path, given: Path) -> None:
+    """Raise UserError where ``output`` is the file ``given``."""
     if output.exists() and given.samefile(output):
         raise UserError(f"The output {output} would overwrite {given}; please choose another name.")
 

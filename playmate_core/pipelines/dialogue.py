@@ -17,7 +17,6 @@ from ..face import FaceModel
 from ..media.audio_track import AnySound
 from ..media.output_file import OutputLock
 from ..media.provenance import COMPOSITE, DRAWN
-from ..media.video_writer import VideoOptions
 from ..media.voices import Voice, find_voices, mixed, require_different
 from ..motion.listening import Listening, listening
 from ..progress import Progress, StageProgress
@@ -30,9 +29,10 @@ from ..rendering.video_portrait import read_video_portrait, video_of
 from ..values import AudioFeatures, Motion, Portrait
 from .input_kinds import is_video
 from .over_video import motion_over_video
+from .pose_source import read_pose
 from .recipe import recipe_mark
 from .stages import JobReport, StageClock, sample_motion, with_fitted_pose
-from .talk import TalkRequest, check, load_models, read_portrait_picture, read_pose
+from .talk import TalkRequest, check, load_models, read_picture_of
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,8 @@ def _dialogue(request: DialogueRequest, speakers: Sequence[_Speaker], clock: Sta
     job = faces_job(face, faces, Arrangement("plate" if plate else "row", how.paste_back), how.rendering)
     with clock.stage("render and encode") as step:
         kind = COMPOSITE if plate or how.paste_back else DRAWN
-        encoding = VideoOptions(mark=recipe_mark("dialogue", request, kind), signing=how.sign)
+        mark = recipe_mark("dialogue", request, kind)
+        encoding = replace(how.encoding, alpha="none", mark=mark, signing=how.sign)
         parts = segments_folder(how.output) if how.keep_parts else None
         output = VideoOutput(how.output, _sound(request, speakers), how.resume, encoding, parts)
         frames = write_video(job, output, step)
@@ -114,10 +115,14 @@ def _dialogue(request: DialogueRequest, speakers: Sequence[_Speaker], clock: Sta
 
 def _speakers(request: DialogueRequest) -> list[_Speaker]:
     """Who speaks with which voice. Raises UserError where portraits, voices and emotions do not go together."""
+    how = request.how
+    for flag, given in (("--mask", how.mask), ("--fps", how.fps), ("--alpha keep", how.encoding.alpha == "keep")):
+        if given:
+            raise UserError(f"A dialogue does not take {flag}; please leave it out.")
     for portrait in request.portraits:
         for speech in request.speech:
-            check(replace(request.how, portrait=portrait, speech=speech))
-    track = request.how.audio_track
+            check(replace(how, portrait=portrait, speech=speech))
+    track = how.audio_track
     voices = [voice for path in request.speech for voice in _voices(path, track, len(request.speech) > 1)]
     count, portraits = len(voices), request.portraits
     if count < 2:
@@ -130,7 +135,7 @@ def _speakers(request: DialogueRequest) -> list[_Speaker]:
             f"There are {len(portraits)} portraits and {count} voices; please give one portrait for each voice, or one"
             " picture that shows everybody."
         )
-    emotions = request.emotions or (request.how.emotion,)
+    emotions = request.emotions or (how.emotion,)
     if len(emotions) not in (1, count):
         raise UserError(f"There are {len(emotions)} emotions and {count} voices; please give one for each, or one.")
     together = len(set(portraits)) == 1
@@ -162,7 +167,7 @@ def _portrait(face: FaceModel, how: TalkRequest, speaker: _Speaker, step: Progre
     if is_video(speaker.portrait):
         options = FaceVideoOptions(how.crop, pick, how.crop_options, threshold=how.threshold)
         return read_video_portrait(face, VideoFile(speaker.portrait), options, how.over.fit, how.limits, step)
-    picture = read_portrait_picture(replace(how, portrait=speaker.portrait, paste_back=True))
+    picture, _ = read_picture_of(replace(how, portrait=speaker.portrait, paste_back=True))
     return read_source_portrait(face, picture, how.crop, pick, how.crop_options, how.limits, how.threshold).portrait
 
 

@@ -10,13 +10,13 @@ from ..geometry import place_motion
 from ..motion.driving import DrivingOptions, drive_clip
 from ..motion.edit import resample_motion
 from ..motion.region_mix import RegionShares, region_mix
-from ..motion.times import TimeCurve
 from ..rendering.retarget import guide_keypoints
 from ..rendering.segments import RenderJob
 from ..rendering.source_frames import DrivenFace
 from ..rendering.source_video import SourceVideo
 from ..rendering.video_order import VIDEO_FITS
 from ..rendering.write_video import source_video_job
+from ..times import TimeCurve
 from ..values import Motion
 
 _ALL = TimeCurve(((0.0, 1.0),))

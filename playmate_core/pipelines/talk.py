@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import closing, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from torch import Tensor
 from ..atomic_file import AtomicFile
 from ..detection.crop import CropOptions
 from ..detection.detect import FaceSource, Pick
+from ..detection.paste_options import PasteOptions
 from ..diffusion.emotion_schedule import NO_EMOTION, EmotionSchedule, read_emotion_schedule
 from ..diffusion.model_controls import ModelControls
 from ..diffusion.options import SamplingChanges, SamplingOptions
@@ -20,20 +21,19 @@ from ..face import FaceModel
 from ..interpolation import FITS
 from ..media.audio_files import read_sound
 from ..media.credentials import Signing, check_signing
-from ..media.images import check_file, from_bytes, read_picture, read_shown_picture
+from ..media.images import check_file, from_bytes
 from ..media.output_file import OutputLock, check_output
-from ..media.prefetch import prefetch
 from ..media.provenance import COMPOSITE, DRAWN
 from ..media.sound_source import find_sound
+from ..media.transparency import read_colour
+from ..media.video_options import VideoOptions
 from ..media.video_reader import read_frames, video_facts
-from ..media.video_writer import VideoOptions
+from ..motion.edit import resample_motion
 from ..motion.emotion_by import EmotionBy
 from ..motion.motion_file import SUFFIX, MotionClip, save_motion_clip
-from ..motion.pose import ROTATION_ONLY, still
-from ..motion.pose_sources import FollowOptions
 from ..motion.stream import MotionStream
 from ..motion.takes import Take
-from ..progress import Progress, StageProgress
+from ..progress import StageProgress
 from ..ranges import check_ranges, ranged
 from ..rendering.contact_sheet import contact_sheet
 from ..rendering.device import AUTO, require_device, to_device
@@ -43,7 +43,7 @@ from ..rendering.segments import RenderJob, VideoOutput, segments_folder, write_
 from ..rendering.source_image import read_source_portrait
 from ..rendering.source_video import FaceVideoOptions, read_source_video
 from ..rendering.write_video import Composition, portrait_job
-from ..values import Portrait, Pose
+from ..values import Portrait, Transparency
 from ..weights.files import load_face
 from ..weights.folders import bundled
 from ..weights.generator_file import Companions
@@ -51,18 +51,16 @@ from ..weights.generators import load_generator
 from .input_kinds import is_video
 from .over_video import OverVideo, motion_over_video, over_video_job
 from .pictures import write_plot, write_png
+from .portrait_picture import composition_of, read_portrait_picture
+from .pose_source import GENERATED, STILL, PoseSource, read_pose
 from .recipe import recipe_mark
 from .stages import (
     JobReport,
     StageClock,
     check_generator,
     fitted_pieces,
-    follow_video,
     sample_motion,
 )
-
-#: Sources of head pose other than a video file.
-GENERATED, STILL = "generated", "still"
 
 
 @dataclass(frozen=True)
@@ -76,23 +74,6 @@ class Weights:
 
 
 @dataclass(frozen=True)
-class PoseSource:
-    """The source of the head pose: "generated", "still" or the path of a video whose movement is followed.
-
-    ``reference`` and ``fit`` as in :mod:`pose` and :mod:`interpolation`; ``smoothing`` the observation variance of the
-    Kalman smoother for the pose extracted from the video.
-    """
-
-    source: str = GENERATED
-    reference: str = "first"
-    fit: str = "bounce"
-    smoothing: float = ranged(3e-6, 0.0, 1.0)
-
-    def __post_init__(self) -> None:
-        check_ranges(self)
-
-
-@dataclass(frozen=True)
 class TalkRequest:
     """All inputs and options of a talking video. ``emotion``: a name, "none", or a timeline (:mod:`emotion_schedule`).
 
@@ -102,7 +83,9 @@ class TalkRequest:
     None are the generator's defaults, changed by ``sampling_changes``; ``controls`` change how else the generator is
     run; ``resume`` keeps finished segments when the job is stopped, and resumes from them when it runs again;
     ``keep_parts`` keeps them after the end too, so that the next run renders only those that changed.
-    ``audio_track`` None as :func:`find_sound`; ``longest_side`` limits the whole picture with ``paste_back``.
+    ``audio_track`` None as :func:`find_sound`; ``longest_side`` limits the whole picture with ``paste_back``, ``mask``
+    and ``paste`` say where and how softly the face shows in it; ``background`` is the colour behind a transparent
+    picture. ``fps`` None is the rate of the motion, or of a video given as the portrait.
     """
 
     portrait: Path
@@ -123,6 +106,11 @@ class TalkRequest:
     threshold: float | None = ranged(None, 0.01, 0.99, "of certainty")
     limits: FaceLimits | None = field(default_factory=FaceLimits)
     paste_back: bool = False
+    mask: Path | None = None
+    paste: PasteOptions = field(default_factory=PasteOptions)
+    background: str = "white"
+    fps: float | None = ranged(None, 1.0, 240.0, "frames a second")
+    encoding: VideoOptions = field(default_factory=VideoOptions)
     longest_side: int = ranged(4096, 64, 16384, "pixels")
     audio_track: int | None = ranged(None, 0, 999, whole=True)
     resume: bool = False
@@ -159,7 +147,7 @@ def talk(
 def _talk(request: TalkRequest, models: tuple[FaceModel, MotionGenerator] | None, clock: StageClock) -> JobReport:
     speech = find_sound(request.speech, request.audio_track, keep_lead=True)
     with clock.stage("read picture"):
-        picture = read_portrait_picture(request)
+        picture, transparency = read_picture_of(request)
     with clock.stage("load models"):
         face, generator = models or load_models(request)
     with clock.stage("read portrait"):
@@ -172,6 +160,10 @@ def _talk(request: TalkRequest, models: tuple[FaceModel, MotionGenerator] | None
             request.limits,
             request.threshold,
         ).portrait
+        portrait = replace(portrait, transparency=transparency)
+        composition = composition_of(
+            portrait, request.paste_back, request.mask, request.paste, request.output, request.encoding
+        )
     with clock.stage("read speech"):
         sound = read_sound(speech)
     with clock.stage("listen") as step:
@@ -196,9 +188,10 @@ def _talk(request: TalkRequest, models: tuple[FaceModel, MotionGenerator] | None
     with AtomicFile(request.plot) if request.plot else nullcontext() as plot:
         if plot:
             write_plot(plot, motion.whole(), audio)
-        job = _job(request, face, portrait, motion, clock)
+        job = _job(request, face, portrait, motion, composition, clock)
         with clock.stage("render and encode") as step:
-            marked = VideoOptions(
+            marked = replace(
+                request.encoding,
                 mark=recipe_mark(
                     "talk",
                     replace(request, sampling=sampling),
@@ -213,36 +206,46 @@ def _talk(request: TalkRequest, models: tuple[FaceModel, MotionGenerator] | None
 
 
 def _job(
-    request: TalkRequest, face: FaceModel, portrait: Portrait, stream: MotionStream, clock: StageClock
+    request: TalkRequest,
+    face: FaceModel,
+    portrait: Portrait,
+    stream: MotionStream,
+    composition: Composition,
+    clock: StageClock,
 ) -> RenderJob:
     """The job that renders the portrait, or the video that is given as one."""
     if not is_video(request.portrait):
-        return portrait_job(face, portrait, stream, request.rendering, Composition(request.paste_back))
+        if request.fps is not None:
+            stream = MotionStream.of(resample_motion(stream.whole(), request.fps))
+        return portrait_job(face, portrait, stream, request.rendering, composition)
     options = FaceVideoOptions(request.crop, request.face, request.crop_options, threshold=request.threshold)
     with clock.stage("read portrait video") as step:
-        source = read_source_video(face, request.portrait, options, progress=step)
+        source = read_source_video(face, request.portrait, options, request.fps, step)
     source, spoken = motion_over_video(source, stream.whole(), request.over)
     return over_video_job(face, source, spoken, request.rendering.batch)
 
 
-def read_portrait_picture(request: TalkRequest) -> Tensor:
+def read_picture_of(request: TalkRequest) -> tuple[Tensor, Transparency | None]:
     """The portrait picture, at full size only if ``paste_back`` shows more than the crop; a video's first frame."""
     if is_video(request.portrait):
-        return from_bytes(next(read_frames(request.portrait)).picture)
-    if request.paste_back:
-        return read_shown_picture(request.portrait, request.longest_side)
-    return read_picture(request.portrait)
+        return from_bytes(next(read_frames(request.portrait)).picture), None
+    longest = request.longest_side if request.paste_back else None
+    return read_portrait_picture(request.portrait, longest, request.background, request.paste)
 
 
 def check(request: TalkRequest) -> None:
     """Raise UserError for any error that can be found before slow work."""
-    check_output(request.output)
+    replace(request.encoding, signing=request.sign if request.mark else None).check(request.output, request.fps)
+    read_colour(request.background)
+    if request.mask is not None and (not request.paste_back or is_video(request.portrait)):
+        raise UserError("A mask is for a picture that the face is put back into; please add --paste-back.")
     for picture in (request.plot, request.preview):
         if picture:
             check_output(picture, ".png")
     if request.save_motion:
         check_output(request.save_motion, SUFFIX)
     inputs = [(request.portrait, "portrait"), (request.speech, "speech")]
+    inputs += [] if request.mask is None else [(request.mask, "mask")]
     if request.pose.source not in (GENERATED, STILL):
         if not Path(request.pose.source).exists():
             named = repr(request.pose.source)
@@ -282,19 +285,3 @@ def load_models(request: TalkRequest) -> tuple[FaceModel, MotionGenerator]:
     for module in generator.modules:
         module.to(request.device)
     return to_device(face, request.device, request.precision), generator
-
-
-def read_pose(face: FaceModel, source: PoseSource, portrait: Portrait, frames: int, step: Progress) -> Pose | None:
-    """The pose that replaces the generated one at 25 fps, or None where it is generated.
-
-    The pose of a video is clamped to the renderer's limits, as generated poses are.
-    """
-    if source.source == GENERATED:
-        return None
-    rest = portrait.rest.pose
-    if source.source == STILL:
-        return still(rest, frames)
-    facts = video_facts(source.source)
-    how = FollowOptions(source.reference, source.smoothing, ROTATION_ONLY)
-    with closing(prefetch(read_frames(source.source))) as seen:
-        return follow_video(face, seen, facts.fps, rest, how, frames, facts.frames, step)

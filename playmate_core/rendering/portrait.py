@@ -84,9 +84,8 @@ def read_crop(face: FaceModel, crop: FaceCrop) -> Portrait:
         appearance = _appearance(face, from_bytes(shrink(wide, face.config.image_size))[None])
         reading = face.read(to_reader(face, from_bytes(shrink(wide, face.config.reading_size))[None]))
     rest, details = _as_motion(face, reading, FPS), read_details(crop, _at_rest(reading.angle_logits))
-    return Portrait(
-        image, crop_to_image, size, _at_rest(appearance)[0], _at_rest(reading.keypoints)[0], rest, details=details
-    )
+    volume, keypoints, alpha = _at_rest(appearance)[0], _at_rest(reading.keypoints)[0], crop.transparency
+    return Portrait(image, crop_to_image, size, volume, keypoints, rest, details=details, transparency=alpha)
 
 
 def read_motion(

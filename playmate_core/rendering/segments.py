@@ -13,7 +13,7 @@ import logging
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
 from weakref import WeakKeyDictionary
@@ -28,8 +28,12 @@ from ..face.fast import choose_profile
 from ..media.audio_track import AnySound
 from ..media.concat import join
 from ..media.prefetch import background_consumer
-from ..media.video_writer import VideoOptions, VideoWriter
+from ..media.stored_frames import StoredFrames, played_count
+from ..media.video_formats import LOSSLESS, MUXERS, VideoFormat, format_of
+from ..media.video_options import VideoOptions
+from ..media.video_writer import VideoWriter
 from ..progress import Progress
+from .assembly import write_assembled
 from .fallback import FallbackRenderer
 from .render import offset_progress
 
@@ -44,7 +48,7 @@ Finish = Callable[[Iterator[Tensor]], Iterator[Tensor]]
 #: Puts other pictures beside finished ones, which begin at a frame number.
 Beside = Callable[[int, Iterator[Tensor]], Iterator[Tensor]]
 #: Names of all files that this module writes into the folder of a job.
-_OURS = re.compile(r"^(film\.json|\d{8}\.mp4|[0-9a-f]{32}\.mp4)$")
+_OURS = re.compile(rf"^(film\.json|(\d{{8}}|[0-9a-f]{{32}})({'|'.join(map(re.escape, MUXERS))}))$")
 #: The dtype and hash of the weights of face models.
 _hashed: WeakKeyDictionary[FaceModel, tuple[torch.dtype, str]] = WeakKeyDictionary()
 log = logging.getLogger(__name__)
@@ -81,7 +85,7 @@ class RenderJob:
         return fingerprint((stop - start, self.beside and start), self.tensors(start, stop))
 
     def pictures(self, progress: Progress | None = None) -> Iterator[Tensor]:
-        """All finished batches (n, H, W, 3) uint8, one after another."""
+        """All finished batches (n, H, W, 3) uint8, one after another; (n, H, W, 4) where the job has alpha."""
         profile = resolve_profile(self)
         drawn = self.draw(FallbackRenderer(self.face, self.batch, profile), 0, self.frames, progress)
         return self._finished(0, drawn)
@@ -113,15 +117,18 @@ class VideoOutput:
 def write_video(job: RenderJob, output: VideoOutput, progress: Progress | None = None) -> int:
     """Render and encode the video; returns its number of frames. If it is stopped, nothing is left unless resumable.
 
-    ``progress(frames done, total)``; raising in it cancels.
+    ``progress(frames done, total)``; raising in it cancels. Raises UserError, before the first frame, for what the
+    format cannot hold.
     """
+    encoding, written = output.encoding, output.encoding.check(output.path, job.fps)
     profile = resolve_profile(job)
     if output.resumable or output.parts:
         folder = output.parts or segments_folder(output.path)
-        profile = _enter(folder, fingerprint((job.fingerprint(), output.encoding.unmarked())), profile)
+        profile = _enter(folder, fingerprint((job.fingerprint(), encoding.unmarked())), profile)
         made = _in_segments(job, profile, folder, output, progress, lambda start, stop: job.key(start, stop)[:32])
         _leave(folder, made if output.parts else ())
-    elif job.frames > PART:  # as when resumable: the encoder restarts per segment, which affects encoded frames
+    elif job.frames > PART or _in_two_passes(written, encoding):
+        # As when resumable: the encoder restarts per segment, which affects encoded frames.
         folder = temporary_name(output.path, "parts")
         folder.mkdir()
         try:
@@ -130,9 +137,9 @@ def write_video(job: RenderJob, output: VideoOutput, progress: Progress | None =
             _leave(folder)
     else:
         renderer = FallbackRenderer(job.face, job.batch, profile)
-        with VideoWriter(output.path, job.fps, output.sound, output.encoding) as video:
+        with VideoWriter(output.path, job.fps, output.sound, encoding) as video:
             job.encode(video, renderer, 0, job.frames, progress)
-    return job.frames
+    return played_count(job.frames, encoding.ping_pong)
 
 
 def resolve_profile(job: RenderJob) -> str:
@@ -169,8 +176,7 @@ def fingerprint(facts: object, tensors: Iterable[Tensor] = ()) -> str:
 
 
 def _weights(face: FaceModel) -> str:
-    """A hash of the weights of ``face``, kept as long as it lives and its dtype stays: half a gigabyte takes a
-    second."""
+    """A hash of the weights of ``face``, computed once per model and dtype: half a gigabyte takes a second."""
     dtype, known = next(face.parameters()).dtype, _hashed.get(face)
     if known is None or known[0] != dtype:
         known = _hashed[face] = (dtype, fingerprint((), face.state_dict().values()))
@@ -185,20 +191,31 @@ def _in_segments(
     progress: Progress | None,
     name: Callable[[int, int], str],
 ) -> list[Path]:
-    """Write the missing segments in ``folder``, named by their first and last frame, and concatenate all of them."""
-    plain = output.encoding.unmarked()
+    """Write the missing segments in ``folder``, named by their first and last frame, and make the video of them all."""
+    encoding, written = output.encoding, format_of(output.path, output.encoding.codec)
+    twice, plain, suffix = _in_two_passes(written, encoding), encoding.unmarked(), output.path.suffix.lower()
+    if twice:
+        plain, suffix = replace(plain, codec=LOSSLESS.name), LOSSLESS.suffixes[0]
     renderer = cache(lambda: FallbackRenderer(job.face, job.batch, profile))  # one for all missing segments
     segments = []
     for start in range(0, job.frames, PART):
         stop = min(start + PART, job.frames)
-        segments.append(folder / f"{name(start, stop)}.mp4")
+        segments.append(folder / f"{name(start, stop)}{suffix}")
         if not segments[-1].is_file():  # segments get their name when they are complete
             with VideoWriter(segments[-1], job.fps, None, plain) as video:
                 job.encode(video, renderer(), start, stop, offset_progress(progress, start, job.frames))
         elif progress:
             progress(stop, job.frames)
-    join(segments, output.path, job.fps, output.sound, output.encoding)
+    if twice:
+        write_assembled(StoredFrames(segments, job.fps), output.path, job.fps, output.sound, encoding)
+    else:
+        join(segments, output.path, job.fps, output.sound, encoding)
     return segments
+
+
+def _in_two_passes(written: VideoFormat, encoding: VideoOptions) -> bool:
+    """Whether all pictures must be there before the first is encoded."""
+    return written.assembled or encoding.ping_pong
 
 
 def _enter(folder: Path, job: str, profile: str) -> str:

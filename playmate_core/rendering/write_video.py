@@ -11,12 +11,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..detection.crop import cut
 from ..diffusion.request import joined
 from ..face import FaceModel
 from ..keypoint_space import adapt_motion
+from ..media.transparency import with_alpha
 from ..motion.stream import MotionStream
 from ..progress import Progress
-from ..values import Motion, Portrait
+from ..values import Motion, Portrait, Transparency
 from .device import batch_on
 from .fallback import FallbackRenderer
 from .render import RenderOptions, offset_progress, paste_back, relative_to_rest, render, render_keypoints
@@ -29,10 +31,11 @@ from .video_portrait import driven_face, video_of
 @dataclass(frozen=True)
 class Composition:
     """What a frame shows: the crop, or with ``pasted`` the whole picture with the crop blended in by ``mask`` (S, S),
-    None for a feathered crop."""
+    None for a feathered crop; with ``alpha`` as transparent as the portrait's picture is."""
 
     pasted: bool = False
     mask: NDArray[np.uint8] | None = None
+    alpha: bool = False
 
     def size(self, portrait: Portrait) -> tuple[int, int]:
         """Height and width of a frame."""
@@ -41,7 +44,24 @@ class Composition:
 
     def finish(self, portrait: Portrait) -> Finish:
         """The post-processing of rendered crops."""
-        return partial(paste_back, portrait, mask=self.mask) if self.pasted else iter
+        shown: Finish = partial(paste_back, portrait, mask=self.mask) if self.pasted else iter
+        transparency = self._transparency(portrait)
+        return shown if transparency is None else lambda crops: with_alpha(shown(crops), transparency)
+
+    def decisive(self, portrait: Portrait) -> list[Tensor]:
+        """The tensors that determine pictures besides the crops."""
+        transparency = self._transparency(portrait)
+        mask = [] if self.mask is None else [torch.from_numpy(self.mask)]
+        return mask if transparency is None else [*mask, transparency.alpha, torch.tensor(transparency.background)]
+
+    def _transparency(self, portrait: Portrait) -> Transparency | None:
+        """That of a frame, None without ``alpha``. It stays where it is when the head moves."""
+        found = portrait.transparency if self.alpha else None
+        if found is None or self.pasted:
+            return found
+        planes = found.alpha[..., None].expand(-1, -1, 3).contiguous()
+        crop = cut(planes, portrait.crop_to_image, portrait.crop_size)
+        return replace(found, alpha=crop[..., 0].clamp(0, 1).contiguous())
 
 
 def portrait_job(
@@ -86,7 +106,7 @@ def portrait_job(
     def tensors(start: int, stop: int) -> list[Tensor]:
         return _numbers(shown(joined(list(stream.parts(start, stop)))))
 
-    facts = (asdict(placed), composition.pasted, stream.fps)
+    facts = (asdict(placed), composition.pasted, composition.alpha, stream.fps)
     finish, batch = composition.finish(portrait), _batch(face, placed.batch)
     return RenderJob(face, len(stream), stream.fps, batch, draw, facts, shared, tensors, finish, placed.profile)
 
@@ -106,7 +126,7 @@ def trajectory_job(
     def tensors(start: int, stop: int) -> list[Tensor]:
         return [trajectory.x_d(start, stop)]
 
-    facts, finish = (composition.pasted, trajectory.fps), composition.finish(portrait)
+    facts, finish = (composition.pasted, composition.alpha, trajectory.fps), composition.finish(portrait)
     batch = _batch(face, batch)
     return RenderJob(face, trajectory.frames, trajectory.fps, batch, draw, facts, shared, tensors, finish)
 
@@ -140,6 +160,5 @@ def _numbers(motion: Motion) -> list[Tensor]:
 
 def _decisive(portrait: Portrait, composition: Composition) -> list[Tensor]:
     """The tensors that determine a portrait's pictures besides keypoints."""
-    mask = [] if composition.mask is None else [torch.from_numpy(composition.mask)]
     size = torch.tensor(portrait.crop_size)
-    return [portrait.image, portrait.crop_to_image, size, portrait.appearance, *mask]
+    return [portrait.image, portrait.crop_to_image, size, portrait.appearance, *composition.decisive(portrait)]
