@@ -26,7 +26,6 @@ NOTHING: dict[str, dict[str, Any]] = {
 }
 #: Nodes that make something new of what they are given.
 MAKERS = {
-    "Listener": "closes the lips and nods wherever only the other speaks",
     "JoinMotions": "is as long as both of its inputs",
     "MotionOverVideo": "is the motion of a video with the lips of another",
     "SampleMotion": "samples another motion, which goes on from the one that is given",
