@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from comfy_api.latest import io
@@ -12,17 +11,26 @@ from ..playmate_core.detection.paste_options import PasteOptions
 from ..playmate_core.media.images import to_bytes
 from ..playmate_core.media.video_options import VideoOptions
 from ..playmate_core.rendering.render import EXPRESSIONS, RenderOptions, paste_back, pasted_weights
-from ..playmate_core.rendering.segments import VideoOutput, write_video
+from ..playmate_core.rendering.segments import write_video
 from ..playmate_core.rendering.write_video import Composition
 from ..playmate_core.values import Motion, Portrait
 from . import sockets
-from .drawing import gathered, node_mark, recipe, refuse_too_many, render_job, saved_video
-from .encoding import MASK_TOOLTIP, at_rate, composition, encoding_inputs, paste_inputs, paste_weights, suffix_of
+from .drawing import gathered, refuse_too_many, render_job, saved_video
+from .encoding import (
+    MASK_TOOLTIP,
+    at_rate,
+    composition,
+    encoding_inputs,
+    marked_encoding,
+    paste_inputs,
+    paste_weights,
+    video_file,
+)
 from .inputs import limit_input, mark_input, prefix_input
 from .live_frame import LiveFrames
 from .media import colours, recording
 from .runtime import Bar, Managed, explain_missing_package
-from .saving import SavingNode, output_file
+from .saving import SavingNode
 
 DEFAULTS = RenderOptions()
 TO_FILE = "use Render To Video, which needs none of it, or make the motion shorter"
@@ -128,15 +136,13 @@ class RenderToVideo(SavingNode):
         how, bar, sound = RenderOptions(**options), Bar(LiveFrames()), None if audio is None else recording(audio)
         motion = at_rate(motion, video_fps)
         encoding = VideoOptions(crf, codec=codec, ping_pong=ping_pong, alpha=alpha)
-        shown = composition(portrait, paste_back, mask, feather, mask_shape, encoding)
+        shown = composition(portrait, paste_back, encoding, mask, PasteOptions(mask_shape, feather))
         told = {"frames": len(motion), "fps": motion.fps, "rendering": how, "paste_back": paste_back, "crf": crf}
-        marked = node_mark(mark, paste_back, cls, {**told, "encoding": encoding})
-        with output_file(filename_prefix, suffix_of(codec), *shown.size(portrait)[::-1]) as (path, saved):
-            encoding.check(path, motion.fps)
-            output = VideoOutput(path, sound, encoding=replace(encoding, tags=recipe(cls.hidden), mark=marked))
+        encoding = marked_encoding(encoding, cls, mark, paste_back, told)
+        with video_file(filename_prefix, encoding, shown.size(portrait), motion.fps, sound) as (output, saved):
             with render_job(face_model, portrait, motion, how, shown, bar) as job:
                 write_video(job, output, bar)
-        return saved_video(path, saved)
+        return saved_video(output.path, saved)
 
 
 class PasteBack(io.ComfyNode):

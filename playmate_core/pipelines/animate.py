@@ -52,7 +52,7 @@ from ..values import Motion
 from ..weights.files import load_face
 from ..weights.folders import bundled
 from .input_kinds import is_motion, is_picture, is_video
-from .portrait_picture import compose, read_portrait_picture
+from .portrait_picture import frame_composition, read_portrait_picture
 from .recipe import recipe_mark
 from .stages import JobReport, StageClock
 
@@ -138,7 +138,9 @@ def _animate(request: AnimateRequest, clock: StageClock) -> JobReport:
             face, picture, request.crop, request.face, request.around, request.limits, request.threshold
         )
         portrait, encoding = replace(source.portrait, transparency=transparency), _encoding(request)
-        composition = compose(portrait, request.paste_back, request.mask, request.paste, request.output, encoding)
+        composition = frame_composition(
+            portrait, request.paste_back, request.mask, request.paste, request.output, encoding
+        )
     motion_clip = motion_clip or _read_driving(request, face, clock)
     trajectory = portrait_trajectory(face, source, motion_clip, request.how, request.fps)
     job = trajectory_job(face, portrait, trajectory, request.batch, composition)

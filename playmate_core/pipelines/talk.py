@@ -51,7 +51,7 @@ from ..weights.generators import load_generator
 from .input_kinds import is_video
 from .over_video import OverVideo, motion_over_video, over_video_job
 from .pictures import write_plot, write_png
-from .portrait_picture import compose, read_portrait_picture
+from .portrait_picture import frame_composition, read_portrait_picture
 from .pose_source import GENERATED, STILL, PoseSource, read_pose
 from .recipe import recipe_mark
 from .stages import (
@@ -154,7 +154,7 @@ def _talk(request: TalkRequest, clock: StageClock) -> JobReport:
             request.threshold,
         ).portrait
         portrait = replace(portrait, transparency=transparency)
-        composition = compose(
+        composition = frame_composition(
             portrait, request.paste_back, request.mask, request.paste, request.output, request.encoding
         )
     with clock.stage("read speech"):
