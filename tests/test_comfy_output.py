@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import av
+import numpy as np
 import pytest
 from comfy_graphs import graph, node
 from comfy_server import COMFY, PYTHON, ComfyServer, Prompt
+from PIL import Image
 
 from playmate_core.media.account import read_account
 from playmate_core.media.video_formats import VIDEO_FORMATS
@@ -70,7 +72,10 @@ def test_paste_back_gives_its_mask(comfy: ComfyServer) -> None:
     prompt["look"] = {"class_type": "SaveImage", "inputs": {"images": ["shown", 0], "filename_prefix": "used_mask"}}
     ended = comfy.run(prompt)
     assert ended.status == "success", ended
-    assert comfy.saved(ended, ".png").is_file()
+    (saved,) = ended.outputs["look"]["images"]
+    used = np.asarray(Image.open(comfy.base / "output" / saved["filename"]))[..., 0]
+    padding = np.concatenate([used[:, :380], used[:, -380:]], 1)
+    assert used.shape == (640, 1280) and used.max() == 255 and not padding.any()
 
 
 def test_alpha_that_cannot_be_kept_is_a_sentence(comfy: ComfyServer) -> None:
