@@ -12,6 +12,7 @@ from . import (
     export,
     files,
     fix,
+    landmarks,
     live_edit,
     load,
     look,
@@ -25,9 +26,11 @@ from . import (
     resample,
     runtime,
     sample,
+    several,
     speech,
     takes,
     talk,
+    video_portrait,
     widgets,
 )
 
@@ -81,6 +84,11 @@ _CLASSES: tuple[type[io.ComfyNode], ...] = (
     export.ExportMotion,
     emotion_cues.EmotionFromSubtitles,
     emotion_cues.EmotionOverTime,
+    landmarks.MotionFromLandmarks,
+    video_portrait.EncodeVideoPortrait,
+    video_portrait.MotionOverVideo,
+    several.Listener,
+    several.RenderFacesToVideo,
 )
 #: All of them judge what arrives at their widgets by a link as they judge what is typed there.
 NODES = tuple(map(widgets.checked, _CLASSES))

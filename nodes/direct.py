@@ -17,7 +17,7 @@ from ..playmate_core.motion.lips_and_lids import Blinks as BlinkOptions
 from ..playmate_core.motion.pose import mirror_pose
 from ..playmate_core.motion.pose_limits import PoseLimits as Limits
 from ..playmate_core.motion.pose_limits import limit_pose
-from ..playmate_core.motion.times import ALL, TimeRange, envelope, read_ranges
+from ..playmate_core.times import ALL, TimeRange, envelope, read_ranges
 from ..playmate_core.values import FPS, AudioFeatures, Motion, Portrait
 from . import sockets
 from .inputs import seed_input

@@ -79,8 +79,8 @@ class EmotionSchedule(io.ComfyNode):
                     "schedule",
                     multiline=True,
                     default=EXAMPLE,
-                    tooltip="One entry a line, or commas between them: 2.5: happy@0.8. Join emotions with +:"
-                    " happy+surprised. A line that begins with # is a remark.",
+                    tooltip="One entry a line, or commas between them: 2.5: happy@0.8, the time in seconds, m:ss or"
+                    " frames (62f). Join emotions with +: happy+surprised. A line that begins with # is a remark.",
                 ),
                 io.Float.Input("intensity", **INTENSITY, tooltip="The intensity of entries that name none."),
             ],

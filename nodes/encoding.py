@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 from comfy_api.latest import io
@@ -12,17 +9,14 @@ from torch import Tensor
 
 from ..playmate_core.detection.paste_options import PASTE_SHAPES, PasteOptions
 from ..playmate_core.errors import UserError
-from ..playmate_core.media.audio_files import Recording
 from ..playmate_core.media.video_formats import VIDEO_FORMATS, format_named
 from ..playmate_core.media.video_options import ALPHAS, VideoOptions
 from ..playmate_core.motion.edit import resample_motion
 from ..playmate_core.pipelines.portrait_picture import shown_mask
-from ..playmate_core.rendering.segments import VideoOutput
+from ..playmate_core.rendering.video_portrait import video_of
 from ..playmate_core.rendering.write_video import Composition
 from ..playmate_core.values import Motion, Portrait
 from . import sockets
-from .drawing import node_mark, recipe
-from .saving import output_file
 
 #: A VIDEO is one file, so folders of pictures are left to Save Image.
 CODECS = tuple(row.name for row in VIDEO_FORMATS if "" not in row.suffixes)
@@ -95,41 +89,19 @@ def paste_inputs() -> list[Any]:
 
 
 def composition(
-    portrait: Portrait,
-    pasted: bool,
-    encoding: VideoOptions,
-    mask: Tensor | None = None,
-    paste: PasteOptions | None = None,
+    portrait: Portrait, pasted: bool, mask: Tensor | None, feather: float, shape: str, encoding: VideoOptions
 ) -> Composition:
     """What a frame shows. Raises UserError for a mask of another size, and for alpha that cannot be kept."""
     kept = encoding.keeps_alpha(format_named(encoding.codec or CODECS[0]), portrait.transparency is not None)
-    return Composition(pasted, paste_weights(portrait, mask, paste or PasteOptions()) if pasted else None, kept)
-
-
-def marked_encoding(
-    encoding: VideoOptions, node: type[io.ComfyNode], wanted: bool, pasted: bool, told: Mapping[str, Any]
-) -> VideoOptions:
-    """``encoding`` with the workflow and the provenance mark of ``node``; see :func:`drawing.node_mark`."""
-    mark = node_mark(wanted, pasted, node, {**told, "encoding": encoding})
-    return replace(encoding, tags=recipe(node.hidden), mark=mark)
-
-
-@contextmanager
-def video_file(
-    prefix: str, encoding: VideoOptions, size: tuple[int, int], fps: float, sound: Recording | None
-) -> Iterator[tuple[VideoOutput, Any]]:
-    """The next free name for a video of ``size`` (H, W), as :func:`saving.output_file`. Raises UserError for what the
-    codec cannot hold."""
-    suffix = format_named(encoding.codec or CODECS[0]).suffixes[0]
-    with output_file(prefix, suffix, *size[::-1]) as (path, saved):
-        encoding.check(path, fps)
-        yield VideoOutput(path, sound, encoding=encoding), saved
+    return Composition(pasted, paste_weights(portrait, mask, PasteOptions(shape, feather)) if pasted else None, kept)
 
 
 def paste_weights(portrait: Portrait, mask: Tensor | None, paste: PasteOptions) -> Any:
     """The mask of the crop (S, S) uint8, from a MASK or the built-in one. Raises UserError for another size."""
     if mask is None:
         return paste.border(portrait.crop_size)
+    if video_of(portrait):
+        raise UserError("A mask is for one picture, and this portrait is a video whose face moves; unplug the mask.")
     mask = mask.detach().cpu().float()
     mask = mask[None] if mask.ndim == 2 else mask
     height, width = portrait.image.shape[:2]
@@ -144,3 +116,8 @@ def paste_weights(portrait: Portrait, mask: Tensor | None, paste: PasteOptions) 
 def at_rate(motion: Motion, fps: float) -> Motion:
     """``motion`` at the rate of a widget, 0 its own."""
     return resample_motion(motion, fps) if fps and abs(fps - motion.fps) > 1e-6 else motion
+
+
+def suffix_of(codec: str) -> str:
+    """The suffix of a saved video."""
+    return format_named(codec).suffixes[0]

@@ -24,8 +24,8 @@ class ExportMotion(SavingNode):
             "Export Motion",
             "motion",
             ["csv", "json", "arkit", "blendshapes", "live link face", "blender", "unreal"],
-            description="Writes a motion as a table into ComfyUI's output folder: CSV or JSON, which Load Motion reads"
-            " back, or ARKit's 52 blend shapes for Blender and Unreal.",
+            description="Writes a motion as a table into ComfyUI's output folder: CSV or JSON with every number, or"
+            " ARKit's 52 blend shapes for Blender and Unreal. Load Motion reads them all back.",
             inputs=[
                 sockets.Motion.Input("motion", tooltip="Any motion."),
                 sockets.Choice(
@@ -33,7 +33,8 @@ class ExportMotion(SavingNode):
                     options=list(FORMATS),
                     default="csv",
                     tooltip="csv, json: every number, exactly. arkit: 52 blend shapes and the head in radians, in the"
-                    " columns of Live Link Face, as near as the sliders come.",
+                    " columns of Live Link Face, as near as the sliders come; arkit-json: the same in Audio2Face's"
+                    " keys.",
                 ),
                 prefix_input("motion/Playmate"),
             ],

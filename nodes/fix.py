@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from ..playmate_core.errors import UserError
 from ..playmate_core.motion.retime import RegionSmoothing, Retiming, join_motions, retime, smooth_regions
-from ..playmate_core.motion.times import ALL, read_ranges
+from ..playmate_core.times import ALL, read_ranges
 from ..playmate_core.values import FPS, Motion
 from . import sockets
 from .direct import motion_input, motion_output

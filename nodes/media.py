@@ -18,6 +18,7 @@ from ..playmate_core.media.audio_files import Recording
 from ..playmate_core.media.images import Bytes, from_bytes
 from ..playmate_core.media.transparency import WHITE, Colour
 from ..playmate_core.media.video_reader import Frame, read_frames, video_facts
+from ..playmate_core.rendering.footage import Footage, HeldPictures, VideoFile
 from ..playmate_core.values import FPS, Transparency
 
 #: Resolution of the fps widget.
@@ -151,17 +152,35 @@ def video_source(source: Any, fps: float = FPS) -> VideoSource:
 
     Raises UserError where a VIDEO of another rate is given together with an ``fps`` other than the default.
     """
-    if torch.is_tensor(source):
-        return VideoSource(_steady(colours(source), fps), fps, len(source))
-    trimmed = any(getattr(source, "get_active_trim_window", lambda: (0.0, 0.0))())
-    # Read the path of a file only: for frames in memory ComfyUI would encode a file, and 0.3.64 fails at it.
-    path = source.get_stream_source() if isinstance(source, InputImpl.VideoFromFile) and not trimmed else None
-    if isinstance(path, str):
+    if path := _file_of(source):
         facts = video_facts(path)
         return VideoSource(read_frames(path), _own_rate(facts.fps, fps), facts.frames, Path(path))
+    pictures, rate = _held(source, fps)
+    return VideoSource(_steady(pictures, rate), rate, len(pictures))
+
+
+def footage(source: Any, fps: float = FPS) -> Footage:
+    """VIDEO, or IMAGE at ``fps``, to be read several times; as :func:`video_source`."""
+    if path := _file_of(source):
+        _own_rate(video_facts(path).fps, fps)
+        return VideoFile(Path(path))
+    return HeldPictures.of(*_held(source, fps))
+
+
+def _file_of(source: Any) -> str | None:
+    """The path of a whole video file; None for frames in memory, for which ComfyUI would encode a file, and 0.3.64
+    fails at it."""
+    trimmed = any(getattr(source, "get_active_trim_window", lambda: (0.0, 0.0))())
+    path = source.get_stream_source() if isinstance(source, InputImpl.VideoFromFile) and not trimmed else None
+    return path if isinstance(path, str) else None
+
+
+def _held(source: Any, fps: float) -> tuple[Tensor, float]:
+    """Pictures (n, H, W, 3) and their rate."""
+    if torch.is_tensor(source):
+        return colours(source), fps
     parts = source.get_components()
-    rate = _own_rate(float(parts.frame_rate), fps)
-    return VideoSource(_steady(colours(parts.images), rate), rate, len(parts.images))
+    return colours(parts.images), _own_rate(float(parts.frame_rate), fps)
 
 
 def _own_rate(own: float, given: float) -> float:

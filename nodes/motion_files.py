@@ -9,10 +9,11 @@ import folder_paths
 from comfy_api.latest import io
 
 from ..playmate_core.errors import UserError, elided
+from ..playmate_core.motion.arkit_import import on_face
 from ..playmate_core.motion.liveportrait_template import TEMPLATE_SUFFIXES
-from ..playmate_core.motion.motion_file import SUFFIX, MotionClip, load_motion_clip, save_motion_clip
-from ..playmate_core.motion.motion_tables import TABLE_SUFFIXES, load_motion_table
-from ..playmate_core.values import Motion
+from ..playmate_core.motion.motion_file import SUFFIX, MotionClip, save_motion_clip
+from ..playmate_core.motion.motion_tables import TABLE_SUFFIXES, holds_shapes, load_motion_table, read_motion_clip
+from ..playmate_core.values import Motion, Portrait
 from ..playmate_core.weights.folders import bundled
 from . import sockets
 from .inputs import prefix_input
@@ -64,16 +65,22 @@ class LoadMotion(io.ComfyNode):
             "LoadMotion",
             "Load Motion",
             "load",
-            ["import motion", "motion template", "liveportrait pkl"],
-            description="Reads a motion that Save Motion wrote, or a LivePortrait template (.pkl), from ComfyUI's"
-            " output and input folders.",
+            ["import motion", "motion template", "liveportrait pkl", "arkit", "live link face", "csv"],
+            description="Reads a motion that Save Motion wrote, a table of numbers or of ARKit's blend shapes (.csv,"
+            " .json; Live Link Face, Audio2Face), or a LivePortrait template (.pkl), from ComfyUI's output and input"
+            " folders.",
             inputs=[
                 sockets.Choice(
                     "file",
                     options=choices(),
                     default=BUNDLED,
                     tooltip="A motion file. Those in the output folder were saved by Save Motion.",
-                )
+                ),
+                sockets.Portrait.Input(
+                    "portrait",
+                    optional=True,
+                    tooltip="Whose face makes the blend shapes of an ARKit table; other files do not need it.",
+                ),
             ],
             outputs=[sockets.Motion.Output(display_name="motion", tooltip="The motion in the file.")],
         )
@@ -94,10 +101,15 @@ class LoadMotion(io.ComfyNode):
 
     @classmethod
     @explain_missing_package
-    def execute(cls, file: str) -> io.NodeOutput:
+    def execute(cls, file: str, portrait: Portrait | None = None) -> io.NodeOutput:
         path = motion_path(file)
-        table = path.suffix.lower() in TABLE_SUFFIXES
-        return io.NodeOutput(load_motion_table(path) if table else load_motion_clip(path).motion)
+        if not holds_shapes(path):
+            return io.NodeOutput(read_motion_clip(path).motion)
+        if portrait is None:
+            raise UserError(
+                "This table holds ARKit's blend shapes; please connect the portrait whose face is to make them."
+            )
+        return io.NodeOutput(on_face(load_motion_table(path, portrait.keypoint_space), portrait.rest))
 
 
 def choices() -> list[str]:

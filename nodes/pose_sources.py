@@ -143,8 +143,8 @@ class PoseKeyframes(io.ComfyNode):
                     "keys",
                     multiline=True,
                     default=KEYS,
-                    tooltip="One key a line, seconds: pitch yaw roll in degrees. Three numbers more are x, y and scale."
-                    " A line that begins with # is a remark.",
+                    tooltip="One key a line, time: pitch yaw roll in degrees, the time in seconds, m:ss or frames"
+                    " (50f). Three numbers more are x, y and scale. A line that begins with # is a remark.",
                 ),
             ],
             outputs=[pose_output()],

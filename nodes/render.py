@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from comfy_api.latest import io
@@ -11,26 +12,18 @@ from ..playmate_core.detection.paste_options import PasteOptions
 from ..playmate_core.media.images import to_bytes
 from ..playmate_core.media.video_options import VideoOptions
 from ..playmate_core.rendering.render import EXPRESSIONS, RenderOptions, paste_back, pasted_weights
-from ..playmate_core.rendering.segments import write_video
+from ..playmate_core.rendering.segments import VideoOutput, write_video
+from ..playmate_core.rendering.video_portrait import paste_into_video, video_of
 from ..playmate_core.rendering.write_video import Composition
 from ..playmate_core.values import Motion, Portrait
 from . import sockets
-from .drawing import gathered, refuse_too_many, render_job, saved_video
-from .encoding import (
-    MASK_TOOLTIP,
-    at_rate,
-    composition,
-    encoding_inputs,
-    marked_encoding,
-    paste_inputs,
-    paste_weights,
-    video_file,
-)
+from .drawing import gathered, node_mark, recipe, refuse_too_many, render_job, saved_video
+from .encoding import MASK_TOOLTIP, at_rate, composition, encoding_inputs, paste_inputs, paste_weights, suffix_of
 from .inputs import limit_input, mark_input, prefix_input
 from .live_frame import LiveFrames
 from .media import colours, recording
 from .runtime import Bar, Managed, explain_missing_package
-from .saving import SavingNode
+from .saving import SavingNode, output_file, parts_folder
 
 DEFAULTS = RenderOptions()
 TO_FILE = "use Render To Video, which needs none of it, or make the motion shorter"
@@ -85,7 +78,8 @@ class RenderToVideo(SavingNode):
             "render",
             ["save video", "long video", "animate portrait", "mp4"],
             description="Draws the motion straight into a video file in the output folder, with the audio. The memory"
-            " it takes does not grow with the length.",
+            " it takes does not grow with the length. After a change, only the ten-second parts that changed are drawn"
+            " again.",
             inputs=[
                 *_scene_inputs(),
                 io.Audio.Input("audio", optional=True, tooltip="The sound of the video, usually from Encode Audio."),
@@ -136,13 +130,16 @@ class RenderToVideo(SavingNode):
         how, bar, sound = RenderOptions(**options), Bar(LiveFrames()), None if audio is None else recording(audio)
         motion = at_rate(motion, video_fps)
         encoding = VideoOptions(crf, codec=codec, ping_pong=ping_pong, alpha=alpha)
-        shown = composition(portrait, paste_back, encoding, mask, PasteOptions(mask_shape, feather))
+        shown = composition(portrait, paste_back, mask, feather, mask_shape, encoding)
         told = {"frames": len(motion), "fps": motion.fps, "rendering": how, "paste_back": paste_back, "crf": crf}
-        encoding = marked_encoding(encoding, cls, mark, paste_back, told)
-        with video_file(filename_prefix, encoding, shown.size(portrait), motion.fps, sound) as (output, saved):
+        marked = node_mark(mark, paste_back, cls, {**told, "encoding": encoding})
+        with output_file(filename_prefix, suffix_of(codec), *shown.size(portrait)[::-1]) as (path, saved):
+            encoding.check(path, motion.fps)
+            encoding = replace(encoding, tags=recipe(cls.hidden), mark=marked)
+            output = VideoOutput(path, sound, encoding=encoding, parts=parts_folder())
             with render_job(face_model, portrait, motion, how, shown, bar) as job:
                 write_video(job, output, bar)
-        return saved_video(output.path, saved)
+        return saved_video(path, saved)
 
 
 class PasteBack(io.ComfyNode):
@@ -167,7 +164,8 @@ class PasteBack(io.ComfyNode):
                 io.Image.Output(display_name="images", tooltip="The whole picture, one for each face."),
                 io.Mask.Output(
                     display_name="mask",
-                    tooltip="The mask that was used, in the whole picture: white where only the face is seen.",
+                    tooltip="The mask that was used, in the whole picture: white where only the face is seen. Of a"
+                    " video its first frame's.",
                 ),
             ],
         )
@@ -187,7 +185,10 @@ class PasteBack(io.ComfyNode):
         height, width = portrait.image.shape[:2]
         refuse_too_many(len(images), height, width, max_gb, "let Render To Video paste back into a file")
         faces = (to_bytes(colours(one[None])) for one in Bar().along(images, len(images)))
-        pasted = gathered(paste_back(portrait, faces, weights), len(images))
+        if video := video_of(portrait):
+            pasted = gathered(paste_into_video(video, faces, len(images), weights), len(images))
+        else:
+            pasted = gathered(paste_back(portrait, faces, weights), len(images))
         return io.NodeOutput(pasted, pasted_weights(portrait, weights)[None])
 
 

@@ -11,8 +11,8 @@ from ..playmate_core.diffusion.options import SamplingOptions, numbers
 from ..playmate_core.diffusion.regenerate import Part
 from ..playmate_core.motion.emotion_by import EmotionBy
 from ..playmate_core.motion.plot import plot_motion
-from ..playmate_core.motion.times import read_ranges
 from ..playmate_core.pipelines.regenerate import regenerate_motion, regenerations
+from ..playmate_core.times import read_ranges
 from ..playmate_core.values import AudioFeatures, Motion, Portrait
 from . import sockets
 from .direct import motion_input, motion_output, when_input

@@ -18,6 +18,7 @@ from ..playmate_core.motion.plot import plot_motion
 from ..playmate_core.pipelines.stages import sample_motion
 from ..playmate_core.values import AudioFeatures, Motion, Portrait
 from . import model_controls, sockets
+from .guidance import curve_sockets, key_widgets, over_time
 from .inputs import seed_input
 from .runtime import Bar, MotionModel, explain_missing_package, loaded
 from .widgets import verdict
@@ -61,6 +62,7 @@ class SampleMotion(io.ComfyNode):
     ) -> io.NodeOutput:
         names = [put.id for put in model_controls.sampling_widgets() if put.id in options]
         controls = model_controls.chosen(**{name: options.pop(name) for name in names})
+        options = over_time(options, len(speech) / speech.fps)
         task = Task(portrait, speech, emotion, SamplingOptions(**options), previous, as_published, emotion_by, controls)
         return io.NodeOutput(sampled(motion_model, task, Bar()))
 
@@ -109,11 +111,18 @@ def _sockets() -> list[Any]:
             "emotion", optional=True, tooltip="What the face feels; nothing connected leaves it to the voice."
         ),
         sockets.Motion.Input("previous", optional=True, tooltip="A motion to go on from, without a jump."),
+        *curve_sockets(),
     ]
 
 
 def _widgets() -> list[Any]:
-    return [*_sampling_widgets(), *_head_widgets(), *_generator_widgets(), *model_controls.sampling_widgets()]
+    return [
+        *_sampling_widgets(),
+        *_head_widgets(),
+        *_generator_widgets(),
+        *model_controls.sampling_widgets(),
+        *key_widgets(),
+    ]
 
 
 def _sampling_widgets() -> list[Any]:

@@ -106,6 +106,15 @@ def _claimed(folder: Path, name: str, counter: int, suffix: str) -> Path:
             return path
 
 
+def parts_folder() -> Path:
+    """Where the node that runs keeps the parts of its last video, so that a changed motion renders only what changed;
+    in ComfyUI's temporary folder, which the server empties when it starts."""
+    name = re.sub(r"\W", "_", node_id()) or "node"
+    folder = Path(folder_paths.get_temp_directory()) / "playmate_parts"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / name
+
+
 class SavedFiles:
     """What nodes have saved, by their id in the graph, so that a cached run whose file was deleted runs again.
 

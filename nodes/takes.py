@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from comfy_api.latest import io
 
 from ..playmate_core.diffusion.emotion_schedule import EmotionSchedule
 from ..playmate_core.diffusion.options import SamplingOptions, numbers
+from ..playmate_core.motion.plot import plot_motion
 from ..playmate_core.motion.region_mix import REGION_NAMES, RegionShares, compare_motions, region_mix
-from ..playmate_core.motion.takes import Take
 from ..playmate_core.motion.takes import Takes as TakeList
-from ..playmate_core.values import EMOTIONS, FPS, AudioFeatures, Motion, Portrait
+from ..playmate_core.pipelines.takes import TOGETHER, emotion_takes, sample_takes, seed_takes
+from ..playmate_core.values import FPS, AudioFeatures, Motion, Portrait
 from . import sockets
 from .inputs import INTENSITY, seed_input
-from .runtime import Bar, MotionModel, explain_missing_package, show_text
-from .sample import DEFAULTS, Task, sampled
+from .runtime import Bar, MotionModel, explain_missing_package, loaded, show_text
+from .sample import DEFAULTS, as_published
 
 CATEGORY = "motion/choose"
 VARIED = ("seeds", "emotions")
@@ -32,8 +32,9 @@ class Takes(io.ComfyNode):
             "Takes",
             CATEGORY,
             ["variations", "seeds", "all emotions", "batch"],
-            description="Samples one speech several times, with other seeds or with each of the eight emotions. Look at"
-            " them with Contact Sheet, choose with Pick Take.",
+            description="Samples one speech several times, with other seeds or with each of the eight emotions: up to"
+            " 16 takes at once with Playmate's own model, one after the other with JoyVASA and Ditto. Look at them with"
+            " Contact Sheet, choose with Pick Take.",
             inputs=[
                 sockets.MotionModel.Input("motion_model", tooltip="From Load Motion Model."),
                 sockets.Portrait.Input("portrait", tooltip="Whose face speaks, from Encode Portrait."),
@@ -46,7 +47,10 @@ class Takes(io.ComfyNode):
                     tooltip="seeds: as many takes as count says, seed, seed + 1 and so on. emotions: one take each.",
                 ),
                 io.Int.Input("count", default=4, min=1, max=32, tooltip="How many takes, where seeds are varied."),
-                seed_input("The seed of the first take. A take is what Sample Motion makes of its seed."),
+                seed_input(
+                    "The seed of the first take. A take is what Sample Motion makes of its seed, but for rounding:"
+                    f" within {TOGETHER['degrees']:g} degrees and {TOGETHER['units']:.5f} of the face."
+                ),
                 _intensity(),
                 io.Float.Input(
                     "pose_amplitude",
@@ -74,19 +78,14 @@ class Takes(io.ComfyNode):
         pose_amplitude: float,
         emotion: EmotionSchedule | None = None,
     ) -> io.NodeOutput:
-        options = SamplingOptions(seed=seed, pose_amplitude=pose_amplitude)
-        if vary == "emotions":
-            moods: list[tuple[str, EmotionSchedule | None, SamplingOptions]]
-            moods = [(name, EmotionSchedule.constant(name, intensity), options) for name in EMOTIONS]
-        else:
-            seeds = [(seed + number) % 2**63 for number in range(count)]
-            moods = [(f"seed {one}", emotion, replace(options, seed=one)) for one in seeds]
-        bar, takes = Bar(), list[Take]()
-        for number, (name, mood, how) in enumerate(moods):
-            begin, end = number / len(moods), (number + 1) / len(moods)
-            motion = sampled(motion_model, Task(portrait, speech, mood, how), bar, begin, end)
-            takes.append(Take(name, motion))
-        return io.NodeOutput(TakeList(tuple(takes)))
+        options = as_published(motion_model.generator, SamplingOptions(seed=seed, pose_amplitude=pose_amplitude))
+        requests = emotion_takes(intensity, options) if vary == "emotions" else seed_takes(count, emotion, options)
+        bar = Bar()
+        with loaded(*motion_model.parts):
+            takes = sample_takes(motion_model.generator, portrait, speech, requests, progress=bar)
+        bar.show(plot_motion(takes.takes[-1].motion, width=512, height=384))
+        bar(1, 1)
+        return io.NodeOutput(takes)
 
 
 class PickTake(io.ComfyNode):

@@ -11,27 +11,29 @@ from torch import Tensor
 from ..playmate_core.diffusion.emotion_schedule import EmotionSchedule
 from ..playmate_core.diffusion.options import SamplingOptions
 from ..playmate_core.media.audio_files import Recording
-from ..playmate_core.media.transparency import Colour, read_colour
+from ..playmate_core.media.transparency import read_colour
+from ..playmate_core.media.video_formats import format_named
 from ..playmate_core.media.video_options import VideoOptions
 from ..playmate_core.pipelines.stages import check_generator, with_fitted_pose
 from ..playmate_core.rendering.portrait import FaceLimits
 from ..playmate_core.rendering.render import RenderOptions
-from ..playmate_core.rendering.segments import write_video
+from ..playmate_core.rendering.segments import VideoOutput, write_video
 from ..playmate_core.rendering.source_image import read_source_portrait
+from ..playmate_core.rendering.write_video import Composition
 from ..playmate_core.values import FPS, Motion, Portrait
 from ..playmate_core.weights.files import load_face
 from ..playmate_core.weights.generator_file import Companions
 from ..playmate_core.weights.generators import load_generator
 from . import files, sockets
-from .drawing import render_job, saved_video
+from .drawing import node_mark, recipe, render_job, saved_video
 from .encoders import listen
-from .encoding import at_rate, composition, encoding_inputs, marked_encoding, video_file
+from .encoding import at_rate, encoding_inputs, suffix_of
 from .inputs import BACKGROUND, background_input, emotion_inputs, mark_input, prefix_input, seed_input
 from .live_frame import LiveFrames
 from .media import recording, transparent_picture
 from .runtime import Bar, Managed, MotionModel, explain_missing_package, loaded, manage, renderer_dtype
 from .sample import Task, sampled
-from .saving import SavingNode
+from .saving import SavingNode, output_file
 
 #: Where on the bar listening and sampling end; the rest is drawing.
 LISTENED, SAMPLED = 0.02, 0.3
@@ -78,28 +80,37 @@ class Talk(SavingNode):
         background: str = BACKGROUND,
         **wired: Any,
     ) -> io.NodeOutput:
-        colour, bar = read_colour(background), Bar(LiveFrames())
-        sound, encoding = recording(audio), VideoOptions(codec=codec, ping_pong=ping_pong, alpha=alpha)
+        colour = read_colour(background)
+        sound, bar, encoding = recording(audio), Bar(LiveFrames()), VideoOptions(codec=codec, ping_pong=ping_pong)
+        encoding = replace(encoding, alpha=alpha)
+        picture, transparency = transparent_picture(image, colour)
         face = wired.get("face_model") or _bundled_face()
-        portrait = _portrait(face, image, colour, require_face)
-        shown, score = composition(portrait, paste_back, encoding), wired.get("emotion_score")
-        score = score or EmotionSchedule.constant(emotion, intensity)
+        portrait = replace(_portrait(face, picture, require_face), transparency=transparency)
+        kept = encoding.keeps_alpha(format_named(codec), transparency is not None)
+        composition = Composition(paste_back, alpha=kept)
+        score = wired.get("emotion_score") or EmotionSchedule.constant(emotion, intensity)
         options, rendering = SamplingOptions(seed=seed, pose_amplitude=head_motion), RenderOptions()
-        told = {"emotion": score, "sampling": options, "rendering": rendering, "paste_back": paste_back}
-        encoding = marked_encoding(encoding, cls, mark, paste_back, {**told, "connected": sorted(wired)})
-        with video_file(filename_prefix, encoding, shown.size(portrait), video_fps or FPS, sound) as (output, saved):
+        told = {
+            "emotion": score,
+            "sampling": options,
+            "rendering": rendering,
+            "paste_back": paste_back,
+            "encoding": encoding,
+        }
+        marked = node_mark(mark, paste_back, cls, {**told, "connected": sorted(wired)})
+        with output_file(filename_prefix, suffix_of(codec), *composition.size(portrait)[::-1]) as (path, saved):
+            encoding.check(path, video_fps or FPS)
             motion = _motion(wired.get("motion_model") or _bundled_motion(), portrait, sound, score, options, bar)
             motion = with_fitted_pose(motion, wired.get("pose"), portrait.rest.pose, "bounce")
-            with render_job(face, portrait, at_rate(motion, video_fps), rendering, shown, bar) as job:
+            output = VideoOutput(path, sound, encoding=replace(encoding, tags=recipe(cls.hidden), mark=marked))
+            with render_job(face, portrait, at_rate(motion, video_fps), rendering, composition, bar) as job:
                 write_video(job, output, bar.part(SAMPLED, 1.0))
-        return saved_video(output.path, saved, motion)
+        return saved_video(path, saved, motion)
 
 
-def _portrait(model: Managed, image: Tensor, background: Colour, must_be_face: bool) -> Portrait:
-    picture, transparency = transparent_picture(image, background)
+def _portrait(model: Managed, picture: Tensor, must_be_face: bool) -> Portrait:
     with loaded(model) as (face,):
-        read = read_source_portrait(face, picture, limits=FaceLimits() if must_be_face else None)
-    return replace(read.portrait, transparency=transparency)
+        return read_source_portrait(face, picture, limits=FaceLimits() if must_be_face else None).portrait
 
 
 def _motion(

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .geometry import euler_degrees, rotation_matrix
 from .host import HOST
-from .values import expect_rate
+from .values import FPS, expect_rate
 
 #: How :func:`fit_frames` makes a track longer (a longer one is cut, except by "stretch").
 FITS = ("hold", "loop", "bounce", "stretch")
@@ -72,6 +72,14 @@ def steady_rate(times: Tensor, fps: float) -> bool:
     """Whether frames at ``times`` (T,) seconds have the constant rate ``fps``, to a quarter of a frame."""
     ideal = torch.arange(len(times), dtype=torch.float64) / fps
     return bool((times.double() - ideal).abs().max() < 0.25 / fps)
+
+
+def rate_of(times: Tensor, fps: float) -> float:
+    """The rate at which to take frames at ``times`` (T,) seconds, on average ``fps`` a second.
+
+    Where the rate varies, at least FPS: the average of a recording that stood still for long would skip what moves.
+    """
+    return fps if steady_rate(times, fps) else max(fps, FPS)
 
 
 def fit_frames(length: int, frames: int, how: str, fps: float) -> FrameInterpolation:

@@ -12,7 +12,8 @@ import torch
 
 from playmate_core.media.video_reader import read_frames
 from playmate_core.media.video_writer import VideoWriter
-from playmate_core.pipelines.animate import AnimateRequest, extract
+from playmate_core.pipelines.animate import AnimateRequest
+from playmate_core.pipelines.extract import extract
 from playmate_core.rendering.source_video import FaceVideoOptions
 
 #: Takes any video for what it shows, asks no detector.

@@ -18,7 +18,8 @@ from playmate_core.media.video_reader import has_sound, video_facts
 from playmate_core.motion.driving import DrivingOptions
 from playmate_core.motion.edit import Regions
 from playmate_core.motion.motion_file import load_motion_clip, save_motion_clip
-from playmate_core.pipelines.animate import animate, extract
+from playmate_core.pipelines.animate import animate
+from playmate_core.pipelines.extract import extract
 
 #: The head follows and the face stays as it is.
 POSE_ONLY = DrivingOptions(regions=Regions(lips=0.0, eyes=0.0, expression=0.0))

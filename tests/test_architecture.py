@@ -25,6 +25,7 @@ PACKAGES = (
         "keypoint_space",
         "geometry",
         "interpolation",
+        "times",
     ),
     ("speech",),
     ("diffusion",),

@@ -186,7 +186,7 @@ def test_the_decoder_keeps_its_own_complaints(tmp_path: Path, capfd: pytest.Capt
 
 
 def test_tiny_pictures_are_refused(tmp_path: Path) -> None:
-    for size in ((1, 1), (31, 500)):
+    for size in ((1, 1), (31, 500), (2, 9000), (9000, 4)):  # the last are decoded smaller
         with pytest.raises(UserError, match="at least 32"):
             read_picture(save(tmp_path / "a.png", colours(*size)))
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from command_line import refused
+from PIL import Image
 
 from playmate_core.cli import main as cli
 
@@ -33,3 +35,19 @@ def test_describe_answers_about_media_and_other_files(
     assert "not a complete safetensors" in refused(["describe", str(tmp_path / "model.safetensors")], capsys)
     assert "is a folder" in refused(["describe", str(tmp_path)], capsys)
     assert "There is no model or media file" in refused(["describe", str(tmp_path / "nosuch")], capsys)
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 5, 6, 8])
+def test_describe_measures_a_picture_upright_and_of_any_size(
+    orientation: int, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pillow takes pictures of more pixels than a limit for an attack, which would be a traceback."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    exif = Image.Exif()
+    exif[0x112] = orientation
+    for name in ("a.jpg", "a.png", "a.tif", "a.webp"):
+        Image.new("RGB", (96, 64)).save(tmp_path / name, exif=exif)
+        assert cli.main(["describe", str(tmp_path / name)]) == 0
+        size = "64 x 96" if orientation >= 5 else "96 x 64"
+        assert f"picture of {size} pixels" in capsys.readouterr().out
+    assert Image.MAX_IMAGE_PIXELS == 100

@@ -54,10 +54,27 @@ class Curve:
     def interp(self, x):
         return x
 turned = s.run("PoseFromCurves", seconds=2.0, degrees=10.0, yaw=Curve())
+guided = {
+    "constant": sample(cfg_audio=2.0, cfg_audio_keys="0:2, 1:2"),
+    "curve": sample(cfg_audio_curve=Curve()), "keys": sample(cfg_audio_keys="0:0, 0:02.0:1.5"),
+    "emotion": sample(emotion=s.run("Emotion"), cfg_emotion_curve=Curve()),
+}
+plain = {"constant": sample(cfg_audio=2.0), "emotion": sample(emotion=s.run("Emotion"))}
 joined = s.run("JoinMotions", first=motion, second=other, fade=0.2)
 s.run("SaveMotion", motion=motion)
 back = s.run("LoadMotion", file="motion/Playmate_00002_.safetensors [output]")
 table = s.run("LoadMotion", file="motion/Playmate_00001_.csv [output]")
+s.run("ExportMotion", motion=motion, format="arkit")
+s.run("ExportMotion", motion=motion, format="arkit-json")
+acted = [s.run("LoadMotion", file=f"motion/Playmate_0000{one} [output]", portrait=portrait)
+         for one in ("3_.csv", "4_.json")]
+def found(jaw):
+    shapes = {"_neutral": 0.0, "jawOpen": jaw, "eyeBlinkLeft": jaw, "eyeBlinkRight": jaw, "browInnerUp": 0.0,
+              "mouthPucker": 0.0, "mouthClose": 0.0, "mouthFunnel": 0.0, "cheekPuff": 0.0}
+    return {"blendshapes": shapes, "transformation_matrix": torch.eye(4).numpy()}
+seen = {"frames": [[], [found(0.0)], [], [found(0.8), found(0.1)]], "image_size": (64, 64), "connection_sets": {}}
+mimed = s.run("MotionFromLandmarks", landmarks=seen, portrait=portrait, fps=30.0)
+mouth = [float((mimed.expression - portrait.rest.expression)[at, 19, 1]) for at in range(4)]
 happy = s.run("Emotion")
 loud = s.run("EmotionOverTime", emotion=happy, speech=heard)
 drawn = s.run("EmotionOverTime", emotion=happy, curve=Curve(), low=0.0, seconds=2.0).curve(50)
@@ -72,6 +89,12 @@ refused = {
     "resample": s.refused("ResampleMotion", **{**again, "motion": motion[:40]}),
     "late": s.refused("ResampleMotion", when="9 - 10", **again),
     "keep": s.refused("RetimeMotion", motion=motion, keep="0-1, 1-2"),
+    "guidance": s.refused("SampleMotion", motion_model=models, portrait=portrait, speech=heard, cfg_audio_keys="0:99"),
+    "twice": s.refused("SampleMotion", motion_model=models, portrait=portrait, speech=heard, cfg_audio_keys="0:1",
+                       cfg_audio_curve=Curve()),
+    "shapes": s.refused("LoadMotion", file="motion/Playmate_00003_.csv [output]"),
+    "landmarks": s.refused("MotionFromLandmarks", landmarks={"frames": [[{}]]}, portrait=portrait),
+    "nobody": s.refused("MotionFromLandmarks", landmarks=seen, portrait=portrait, face=3),
 }
 print(json.dumps({
     "zero": {key: same(motion, found) for key, found in zero.items()},
@@ -86,6 +109,12 @@ print(json.dumps({
     "resampled": [
         same(motion[part], resampled[part]) for part in (slice(0, 10), slice(10, 20), slice(20, 30), slice(30, 50))],
     "varied": [torch.equal(varied.expression, motion.expression), same(varied, motion)],
+    "guided": [same(guided["constant"], plain["constant"]), same(guided["keys"], motion),
+               same(guided["emotion"], plain["emotion"]),
+               float((guided["keys"].expression - guided["curve"].expression).abs().max())],
+    "acted": [[len(one), one.fps, one.keypoint_space] for one in acted], "mouth": mouth, "mimed": mimed.fps,
+    "together": float((acted[0].expression - acted[1].expression).abs().max()),
+    "moves": float((acted[0].expression - acted[0].expression[:1]).abs().max()),
     "tagged": [key.name for key in tagged.layers[0][1]], "refused": refused,
 }))
 """
@@ -120,13 +149,27 @@ def test_looking_says_and_shows(got: dict[str, Any]) -> None:
 
 def test_a_take_is_what_its_seed_makes(got: dict[str, Any]) -> None:
     assert got["names"][:3] == ["seed 3", "seed 4", "angry"] and len(got["names"]) == 10
-    assert got["picked"] == "seed 4" and got["none"] == 0.0
+    assert got["picked"] == "seed 4" and got["none"] < 1e-3, "the bound that the tooltip states"
 
 
 def test_poses_and_lengths(got: dict[str, Any]) -> None:
     assert got["nods"] == got["frames"] == 50
     assert got["turned"] == pytest.approx([-10.0, 10.0]) and got["joined"] == 95
     assert got["table"], "a CSV table reads back bit for bit"
+
+
+def test_guidance_follows_keys_and_drawn_curves(got: dict[str, Any]) -> None:
+    assert got["guided"][:3] == [True, False, False], "keys that stay are the number; others are not"
+    assert got["guided"][3] < 1e-3, "a straight curve from 0 to the number is that of the keys"
+    assert "to 20" in got["refused"]["guidance"]
+    assert "both keys and a curve" in got["refused"]["twice"]
+
+
+def test_blend_shapes_come_from_tables_and_from_landmarks(got: dict[str, Any]) -> None:
+    assert [[*one] for one in got["acted"]] == [[50, 25.0, "playmate-demo"]] * 2
+    assert got["together"] < 1e-4 and got["moves"] > 0.001, "CSV and JSON say the same, and it moves"
+    assert got["mimed"] == 30.0 and got["mouth"] == sorted(got["mouth"]) and got["mouth"][3] > 0.03
+    assert got["mouth"][2] == pytest.approx(got["mouth"][3] / 2, rel=0.05), "between its neighbours"
 
 
 def test_a_motion_knows_how_it_was_sampled(got: dict[str, Any]) -> None:

@@ -51,7 +51,7 @@ def test_any_timeline_keeps_its_rows_whole(entries: dict[int, tuple[str, float]]
         ("0:happy,sad", "has no time"),
         ("0:happy,0:sad", "let its seconds rise"),
         ("2:happy,1:sad", "from 2 s to 1 s"),
-        ("0:happy,nan:sad", "names nan s"),
+        ("0:happy,nan:sad", "is no time"),
         ("hapy", "did you mean 'happy'"),
         ("x" * 100_000, "Unknown emotion"),
         ("-1:happy", "start at 0"),

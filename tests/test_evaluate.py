@@ -84,7 +84,6 @@ def brief(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leakage, "SEEDS", (0, 1))
     monkeypatch.setattr(ablations, "AUDIO_SCALES", (1.5,))
     monkeypatch.setattr(ablations, "EMOTION_SCALES", (2.0,))
-    monkeypatch.setattr(level1, "SLOPE_CLIPS", 1)
     monkeypatch.setattr(carried_noise, "SIGMAS", (0.3,))
     monkeypatch.setattr(judge, "FRAMES", 6)
     monkeypatch.setattr(evaluate, "SamplingOptions", lambda: FAST)
@@ -98,7 +97,7 @@ def brief(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def settings(corpus: Path, models: dict[str, str], out: Path) -> list[str]:
     given = {"corpus": corpus, "judges": corpus, "out": out, **models, "quiet-motion": models["motion"]}
-    given |= {"face-without-transfer": models["face"], "clips": 4, "few": 2, "pairs": 1}
+    given |= {"face-without-transfer": models["face"], "clips": 4, "few": 2, "emotion-clips": 2, "pairs": 1}
     given |= {"probe-steps": 1, "close-steps": 1, "oracle-steps": 3, "rollout": 11, "rollouts": 1}
     return [word for name, value in given.items() for word in (f"--{name}", str(value))]
 
@@ -125,6 +124,7 @@ def test_one_command_writes_every_row_and_the_pictures(
         "default sampler over DDPM-3: lip amplitude",
         "noise augmentation off: share of an injected fault left after 70 frames",
         "w_a = 1.5, w_e = 2: emotion accuracy",
+        "loss of lip correlation by lock_pose",
         "self-reenactment: PSNR, dB",
         "cross-identity: gain over copying the source, dB",
         "pose override, mean error in degrees",

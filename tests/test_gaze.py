@@ -15,7 +15,7 @@ from playmate_core.motion.gaze import EYE_DEGREES, Gaze, head_direction, with_ga
 from playmate_core.motion.head_moves import HEAD_MOVES, STRESSES, HeadMove, head_move, on_top_of, stresses
 from playmate_core.motion.lips_and_lids import blinks, closed_lips, lips_open, runs, silence
 from playmate_core.motion.pose import mirror_pose, neutral_pose
-from playmate_core.motion.times import read_ranges
+from playmate_core.times import read_ranges
 from playmate_core.values import LIDS, LOWER_LIP, UPPER_LIP, Motion
 
 

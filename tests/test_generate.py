@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -12,11 +13,12 @@ from hypothesis import strategies as st
 from motion_models import PREVIOUS, SMALL, WINDOW, denoiser, fresh_controller, rest, voice
 from torch import Tensor
 
-from playmate_core.diffusion import generate as generation
+from playmate_core.diffusion import window_chain
 from playmate_core.diffusion.emotion import EmotionConfig, EmotionController
 from playmate_core.diffusion.generate import SamplingOptions, generate, iterate
 from playmate_core.diffusion.options import GuidanceKeys, window_noise
 from playmate_core.diffusion.request import GenerationRequest
+from playmate_core.diffusion.window_sampling import WindowTask
 from playmate_core.errors import UserError
 from playmate_core.values import EMOTIONS, EmotionCurve, Motion
 
@@ -61,12 +63,12 @@ def test_overlapping_windows_still_give_one_frame_for_each_frame(frames: int, ov
 
 
 def test_shared_frames_fade_from_one_window_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
-    def flat_window(plan: object, begin: int, *others: object, **more: object) -> Tensor:
-        return torch.full((WINDOW, 69), float(begin > 0))
+    def flat_windows(tasks: Sequence[WindowTask], progress: object) -> Tensor:
+        return torch.full((1, WINDOW, 69), float(tasks[0].begin > 0))
 
-    monkeypatch.setattr(generation, "sample_window", flat_window)
+    monkeypatch.setattr(window_chain, "sample_windows", flat_windows)
     overlap = 3
-    motion = talk(2 * WINDOW - overlap, felt_by=None, overlap=overlap, joint="fade")
+    motion = talk(2 * WINDOW - overlap, felt_by=None, overlap=overlap, joint="fade", eye_movement=0.0)
     s = BASE.statistics
     level = ((motion.expression.flatten(1) - s.expression_mean) / s.expression_std)[:, s.live].mean(-1)
     wanted = torch.cat([torch.zeros(WINDOW - overlap), torch.tensor([0.25, 0.5, 0.75]), torch.ones(WINDOW - overlap)])
@@ -98,7 +100,7 @@ def test_without_emotion_it_is_stage_1_bit_for_bit() -> None:
 
 def test_each_window_continues_the_last_one() -> None:
     frames = 2 * WINDOW
-    plain = flat(talk(frames, felt_by=None))
+    plain = flat(talk(frames, felt_by=None, eye_movement=0.0))
     base = denoiser()
     run = base.prepare
     seen: list[tuple[bool, Tensor]] = []
@@ -110,7 +112,7 @@ def test_each_window_continues_the_last_one() -> None:
         return run(given)
 
     base.prepare = listen  # type: ignore[method-assign]
-    assert torch.equal(plain, flat(talk(frames, felt_by=None, base=base)))
+    assert torch.equal(plain, flat(talk(frames, felt_by=None, base=base, eye_movement=0.0)))
     assert [start for start, _ in seen] == [True, False]
     s = base.statistics
     tail = (plain[WINDOW - PREVIOUS : WINDOW, :63] - s.expression_mean) / s.expression_std
@@ -133,7 +135,8 @@ def test_a_start_from_the_portrait_or_from_a_motion_is_heard() -> None:
 @pytest.mark.parametrize("target", ["epsilon", "x0", "v"])
 @pytest.mark.parametrize("sampler", ["dpm++2m", "ddim", "ddpm"])
 def test_every_target_and_sampler_ends_inside_its_limits(target: str, sampler: str) -> None:
-    motion = talk(WINDOW + 1, "fear", base=denoiser(replace(SMALL, target=target)), sampler=sampler, spacing="uniform")
+    how = {"sampler": sampler, "spacing": "uniform", "eye_movement": 0.0}
+    motion = talk(WINDOW + 1, "fear", base=denoiser(replace(SMALL, target=target)), **how)
     s = BASE.statistics
     model = (motion.expression.flatten(1) - s.expression_mean) / s.expression_std
     assert float(model.abs().max()) <= 6.0 + 1e-3
@@ -249,7 +252,7 @@ def test_guidance_keys_are_straight_lines_between_seconds_and_change_the_motion(
     assert keys.values(51, 25.0)[::25] == (1.0, 3.0, 3.0) and keys.values(26, 25.0)[5] == pytest.approx(1.4)
     written_out = talk(WINDOW, cfg_audio=keys.values(WINDOW, 25.0))
     assert torch.equal(flat(talk(WINDOW, cfg_audio=keys)), flat(written_out))
-    for text in ("0:1,0:2", "1:3,0:1", "-1:2", "a:2", "1:2:3", "nan:1", ""):
+    for text in ("0:1,0:2", "1:3,0:1", "-1:2", "a:2", "1:60:3", "1:2:3:4:5", "nan:1", ""):
         with pytest.raises(UserError, match="timeline"):
             GuidanceKeys.written(text)
     with pytest.raises(UserError, match="from 0 to 20, got nan"):

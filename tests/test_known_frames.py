@@ -71,7 +71,7 @@ def test_what_is_known_comes_out_and_the_rest_follows_without_a_jump() -> None:
 @pytest.mark.parametrize("sampler", ["dpm++2m", "ddim", "ddpm"])
 def test_windows_go_on_from_the_frames_they_share(sampler: str) -> None:
     """The shared frames are the first window's, whatever follows, and streaming gives the same bits."""
-    options = {"sampler": sampler, "eta": 1.0, "overlap": 4, "spacing": "uniform"}
+    options = {"sampler": sampler, "eta": 1.0, "overlap": 4, "spacing": "uniform", "eye_movement": 0.0}
     whole = talk(FRAMES, felt_by=None, **options)
     pieces = list(iterate(BASE, None, request(**options)))
     assert [len(piece) for piece in pieces][:2] == [WINDOW - 4, WINDOW - 4]

@@ -41,6 +41,7 @@ def test_truth_passes_every_row_and_every_control_fails(rows) -> None:  # type: 
         (controls.smoothed, life.jerk_rows, "jerk over truth"),
         (controls.shaken, life.jerk_rows, "jerk over truth"),
         (controls.held_lids, life.blink_rows, "blinks a second"),
+        (controls.long_blinks, life.blink_rows, "length of a blink"),
         (controls.doubled_blinks, life.blink_rows, "closest two"),
         (controls.popped, life.mouth_rows, "within a frame"),
         (controls.fixed_gaze, life.gaze_rows, "deviation across"),

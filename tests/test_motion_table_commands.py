@@ -38,3 +38,27 @@ def test_a_table_holds_the_motion_exactly_and_is_drawn_like_it(
     table.write_text("no table")
     assert cli.main(words) == cli.MISTAKE
     assert "please" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("suffix", ["csv", "json"])
+def test_blend_shapes_go_out_and_come_in(
+    motion_clip: Path,  # noqa: F811
+    portrait_picture: Path,
+    tiny_face: Path,
+    tmp_path: Path,
+    suffix: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    table, back, weights = tmp_path / f"m.{suffix}", tmp_path / "b.safetensors", ["--face-weights", str(tiny_face)]
+    assert cli.main(["motion", str(motion_clip), "-o", str(table), "--arkit"]) == 0, capsys.readouterr().err
+    assert "jawopen" in table.read_text().lower()
+    assert cli.main(["motion", str(table), "-o", str(back), *weights]) == 0, capsys.readouterr().err
+    kept, read = read_motion_clip(motion_clip).motion, read_motion_clip(back).motion
+    assert (len(read), read.fps, read.keypoint_space) == (len(kept), kept.fps, kept.keypoint_space)
+    assert torch.allclose(read.pose.rotation, kept.pose.rotation, atol=1e-3)
+    out = tmp_path / "out.mp4"
+    words = ["render", str(portrait_picture), str(table), "-o", str(out), "--any-picture", *weights]
+    assert cli.main(words) == 0, capsys.readouterr().err
+    assert len(pictures(out)) == len(kept)
+    assert cli.main(["motion", str(motion_clip), "-o", str(back), "--arkit"]) == cli.MISTAKE
+    assert "please name the output .csv or .json" in capsys.readouterr().err

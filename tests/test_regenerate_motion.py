@@ -15,10 +15,10 @@ from playmate_core.diffusion.regenerate import Part, Regeneration
 from playmate_core.diffusion.request import joined
 from playmate_core.errors import UserError
 from playmate_core.motion.emotion_by import EmotionBy
-from playmate_core.motion.times import read_ranges
 from playmate_core.pipelines import regenerate
 from playmate_core.pipelines.regenerate import regenerate_motion, regenerations
 from playmate_core.pipelines.stages import sample_motion
+from playmate_core.times import read_ranges
 from playmate_core.values import Motion, Portrait
 
 GENERATOR = PlaymateGenerator(BASE, CONTROLLER)

@@ -13,7 +13,7 @@ from playmate_core.errors import UserError
 from playmate_core.keypoint_space import LIVEPORTRAIT, PLAYMATE_DEMO
 from playmate_core.motion.region_mix import FACE_REGIONS, REGION_NAMES, RegionShares, compare_motions, region_mix
 from playmate_core.motion.retime import RegionSmoothing, Retiming, join_motions, retime, smooth_regions
-from playmate_core.motion.times import TimeCurve, TimeRange
+from playmate_core.times import TimeCurve, TimeRange
 
 FIRST, SECOND = moving(1), moving(2)
 POSE = ("rotation", "translation", "scale")

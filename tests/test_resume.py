@@ -16,7 +16,8 @@ from portrait_videos import plenty_of_memory
 
 from playmate_core.media.video_reader import has_sound, read_frames
 from playmate_core.media.video_writer import VideoWriter
-from playmate_core.pipelines.animate import AnimateRequest, animate, extract
+from playmate_core.pipelines.animate import AnimateRequest, animate
+from playmate_core.pipelines.extract import extract
 from playmate_core.rendering import segments as room
 from playmate_core.rendering.source_video import FaceVideoOptions
 
@@ -30,9 +31,10 @@ torch.set_num_threads(1)
 from playmate_core.cli import main as cli
 from playmate_core.rendering import segments as parts
 parts.PART = int(sys.argv[1])
-whole = parts.VideoWriter.close
+whole, closed = parts.VideoWriter.close, []
 def close(self):
-    if self.path.name == f"{2 * parts.PART:08d}.mp4":
+    closed.append(self.path.name)
+    if len(closed) == 3:
         os.kill(os.getpid(), signal.SIGKILL)
     return whole(self)
 parts.VideoWriter.close = close
@@ -80,8 +82,8 @@ def test_a_killed_command_goes_on_to_the_same_frames(
     words += ["--driving-crop", "whole"] if command == "animate" else []
     killed = run_script(KILLED, [PART, *words])
     assert killed.returncode == -9, killed.stderr
-    left = sorted(path.name for path in room.segments_folder(out / "killed.mp4").glob("*.mp4"))
-    assert left == ["00000000.mp4", f"{PART:08d}.mp4"] and not (out / "killed.mp4").exists()
+    left = {path.name for path in room.segments_folder(out / "killed.mp4").glob("*.mp4")}
+    assert len(left) == 2 and not (out / "killed.mp4").exists()
 
     monkeypatch.setattr(room, "PART", PART)
     monkeypatch.setattr(psutil, "virtual_memory", plenty_of_memory)
@@ -99,7 +101,7 @@ def test_a_killed_command_goes_on_to_the_same_frames(
     facts["video"] = FaceVideoOptions("whole", batch=4)
     try:
         animate(AnimateRequest(videos[portrait], driving, out / "killed.mp4", **facts))
-        assert begun == [f"{2 * PART:08d}.mp4", f"{3 * PART:08d}.mp4"]  # the finished two were kept
+        assert len(begun) == 2 and not left & set(begun)  # the finished two were kept
         facts["resume"] = False  # neither killed nor able to go on
         animate(AnimateRequest(videos[portrait], driving, out / "whole.mp4", **facts))
     finally:

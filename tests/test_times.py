@@ -5,8 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
+from playmate_core.diffusion.emotion_schedule import read_emotion_schedule
+from playmate_core.diffusion.options import GuidanceKeys
 from playmate_core.errors import UserError
-from playmate_core.motion.times import WHOLE, TimeCurve, TimeRange, envelope, read_ranges, read_time
+from playmate_core.motion.plot_marks import read_marks
+from playmate_core.motion.pose_sources import read_keys as read_pose_keys
+from playmate_core.times import WHOLE, TimeCurve, TimeRange, envelope, read_ranges, read_time
 
 
 @pytest.mark.parametrize(
@@ -56,3 +60,15 @@ def test_a_curve_is_straight_between_its_times_and_held_beyond() -> None:
 def test_a_curve_that_cannot_be_read_is_refused(text: str) -> None:
     with pytest.raises(UserError):
         TimeCurve.written(text, 0.0, 1.0)
+
+
+@pytest.mark.parametrize("written", ["62.5", "1:02.5", "0:01:02.5", "1563f"])
+def test_every_timeline_takes_seconds_minutes_and_frames(written: str) -> None:
+    seconds = pytest.approx(62.5, abs=0.03)
+    guidance = GuidanceKeys.written(f"0:1,{written}:2")
+    assert isinstance(guidance, GuidanceKeys) and guidance.keys[1] == (seconds, 2.0)
+    assert read_emotion_schedule(f"0:sad,{written}:happy@0.5", 1.0)[1].seconds == seconds
+    assert read_pose_keys(f"0: 0 0 0\n{written}: 1 2 3")[1].seconds == seconds
+    assert TimeCurve.written(f"0:0, {written}:1", 0.0, 1.0).keys[1] == (seconds, 1.0)
+    assert read_ranges(f"0 - {written}")[0].end == seconds
+    assert read_marks(written)[0] == seconds

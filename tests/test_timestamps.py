@@ -19,6 +19,9 @@ from playmate_core.media.sound_source import find_sound
 from playmate_core.media.timestamps import Timeline
 from playmate_core.media.video_reader import Frame, read_frames
 from playmate_core.media.video_writer import VideoWriter
+from playmate_core.motion.pose import ROTATION_ONLY
+from playmate_core.motion.pose_sources import FollowOptions
+from playmate_core.pipelines.stages import follow_video
 from playmate_core.rendering import timed_motion
 from playmate_core.rendering.source_video import _pictures
 from playmate_core.values import Motion, Pose
@@ -135,23 +138,55 @@ def test_a_video_is_read_from_its_first_picture_however_often(tmp_path: Path, mo
         assert sum(1 for _ in _pictures(video, times, warn)) == 50 and times[0] == 0
 
 
-def test_a_pose_video_of_no_steady_rate_is_followed_by_its_timestamps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A head that turns 30 degrees a second, seen now densely, now rarely, turns 30 degrees a second."""
-    times = [0.0, 0.04, 0.08, 0.12, 0.7, 0.74, 0.78, 1.4, 1.44, 1.9]
+@pytest.mark.parametrize(
+    "times",
+    [
+        [0.0, 0.04, 0.08, 0.12, 0.7, 0.74, 0.78, 1.4, 1.44, 1.9],
+        [0.0, *(i / 25 for i in range(40, 60)), 8.0],  # what moves is dense, though the average is low
+        [*(i / 25 for i in range(40)), *(3.0 + i / 25 for i in range(40))],  # one stays beyond the end of the speech
+    ],
+)
+def test_a_pose_video_of_no_steady_rate_is_followed_by_its_timestamps(
+    monkeypatch: pytest.MonkeyPatch, times: list[float]
+) -> None:
+    """A head that turns 10 degrees a second and nods at every picture, seen now densely, now rarely."""
     seen = [Frame(np.full((8, 8, 3), i, np.uint8), time) for i, time in enumerate(times)]
+    nods = [0.0, *(float(1 + i % 2) for i in range(len(times) - 1))]
 
-    def yaw(face: Any, crops: Any, fps: float, *_: Any) -> tuple[Motion, None]:
-        turn = torch.tensor([[0.0, 30 * times[round(float(crop.mean()) * 255)], 0.0] for crop in crops])
+    def read(face: Any, crops: Any, fps: float, *_: Any) -> tuple[Motion, None]:
+        places = [round(float(crop.mean()) * 255) for crop in crops]
+        turn = torch.tensor([[nods[i], 10 * times[i], 0.0] for i in places])
         return Motion(Pose(turn, turn * 0, torch.ones(len(turn), 1), fps), torch.zeros(len(turn), 21, 3)), None
 
     monkeypatch.setattr(
         timed_motion, "fixed_crops", lambda face, pictures, crop: (torch.tensor(p) / 255 for p in pictures)
     )
-    monkeypatch.setattr(timed_motion, "read_crops", yaw)
+    monkeypatch.setattr(timed_motion, "read_crops", read)
     monkeypatch.setattr(timed_motion.FaceSamples, "warn_unless_face", lambda *_: None)
-    motion = timed_motion.read_timed_motion(FaceModel.__new__(FaceModel), iter(seen), fps=10 / 2)
-    expected = [30 * min(i / 5, 1.9) for i in range(len(motion))]
-    assert motion.pose.rotation[:, 1].tolist() == pytest.approx(expected, abs=0.2) and len(motion) >= 9
+    rest = Pose(torch.zeros(1, 3), torch.zeros(1, 3), torch.ones(1, 1), 25.0)
+    average = (len(times) - 1) / times[-1]
+    how = FollowOptions("first", 0.0, ROTATION_ONLY)
+    pose = follow_video(FaceModel.__new__(FaceModel), iter(seen), average, rest, how, 45)
+    turned = pose.rotation[:45].numpy()
+    clock = np.arange(45) / 25
+    assert pose.fps == 25.0 and len(turned) == 45
+    assert np.abs(turned[:, 1] - np.interp(clock, times, np.array(times) * 10)).max() < 0.2
+    seen_then = np.isclose(clock[:, None], times).any(1)
+    assert seen_then.sum() >= 5
+    assert np.abs(turned[:, 0] - np.interp(clock, times, nods))[seen_then].max() < 0.2
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.ts"])
+@pytest.mark.parametrize("late", [0.6, 5.0])
+def test_what_is_left_out_before_the_first_picture_is_not_called_lost(
+    tmp_path: Path, name: str, late: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    video = make_video(tmp_path / name, [late + i / 25 for i in range(100)], [Track(click(late + 4.0, late + 1.0))])
+    with caplog.at_level(logging.WARNING):
+        sound = read_sound(video)
+        assert sum(1 for _ in read_frames(video)) == 100
+    assert onset(sound.waveform, sound.rate) == pytest.approx(1.0, abs=0.004)
+    assert sound.seconds == pytest.approx(4.0, abs=0.05) and not caplog.records
 
 
 @pytest.mark.skipif(not FIELD.is_dir(), reason=f"no field recordings at {FIELD}")

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 import torch
-from wandering_motion import openings, wandering
+from torch import Tensor
 
+from playmate_core.detection.landmarks import Openings
 from playmate_core.face import FaceConfig, FaceModel
 from playmate_core.geometry import place_motion
 from playmate_core.motion.driving import ANIMAL, DrivingOptions, drive_still
@@ -18,6 +19,22 @@ from playmate_core.motion.motion_file import MotionClip
 from playmate_core.motion.pose import reference_frame
 from playmate_core.rendering.retarget import guide_keypoints
 from playmate_core.rendering.trajectory import portrait_trajectory
+from playmate_core.rendering.write_video import Composition, trajectory_job
+from playmate_core.values import Motion, Pose
+
+
+def wandering(frames: int, seed: int) -> Motion:
+    noise = torch.Generator().manual_seed(seed)
+
+    def walk(*size: int) -> Tensor:
+        return torch.randn(frames, *size, generator=noise).cumsum(0)
+
+    return Motion(Pose(walk(3) * 4, walk(3) * 0.02, 1.2 + walk(1).tanh() * 0.1), walk(21, 3) * 0.01)
+
+
+def openings(frames: int, seed: int) -> Openings:
+    noise = torch.Generator().manual_seed(seed)
+    return Openings(torch.rand(frames, 2, generator=noise), torch.rand(frames, 1, generator=noise))
 
 
 @pytest.fixture(scope="module")
@@ -67,11 +84,15 @@ def test_stretches_make_up_the_whole(face: FaceModel, subject: Any, way: str, fp
 def test_what_decides_a_course_is_told(face: FaceModel, subject: Any) -> None:
     def known(motion_clip: MotionClip, how: DrivingOptions, fps: float) -> list[object]:
         trajectory = portrait_trajectory(face, subject, motion_clip, how, fps)
-        return [trajectory.facts, *(tensor.tolist() for tensor in trajectory.tensors)]
+        picture = SimpleNamespace(**vars(subject.portrait), crop_size=64, appearance=torch.zeros(1))
+        picture.image, picture.crop_to_image = torch.zeros(64, 64, 3), torch.eye(3)[:2]
+        job = trajectory_job(face, picture, trajectory, 4, Composition())  # type: ignore[arg-type]
+        return [job.fingerprint(), job.key(0, 3)]
 
     one = MotionClip(wandering(5, 1), openings(5, 2))
     base = known(one, DrivingOptions(), 25.0)
     assert base == known(one, DrivingOptions(), 25.0)
     assert base != known(one, DrivingOptions(), 30.0) and base != known(one, DrivingOptions(multiplier=1.1), 25.0)
     assert base != known(replace(one, motion=wandering(5, 9)), DrivingOptions(), 25.0)
-    assert base != known(replace(one, openings=openings(5, 9)), DrivingOptions(), 25.0)
+    retargeted = DrivingOptions(retarget_lips=True)
+    assert known(one, retargeted, 25.0) != known(replace(one, openings=openings(5, 9)), retargeted, 25.0)

@@ -75,7 +75,10 @@ def job_of(face: FaceModel, pictures: np.ndarray, fps: float = FPS) -> RenderJob
     def draw(renderer: FallbackRenderer, start: int, stop: int, progress: Any) -> Iterator[Tensor]:
         yield torch.from_numpy(np.ascontiguousarray(pictures[start:stop]))
 
-    return RenderJob(face, len(pictures), fps, 4, draw, "pictures", lambda: [torch.from_numpy(pictures.copy())])
+    def tensors(start: int, stop: int) -> list[Tensor]:
+        return [torch.from_numpy(pictures[start:stop].copy())]
+
+    return RenderJob(face, len(pictures), fps, 4, draw, "pictures", list, tensors)
 
 
 def sound(seconds: float) -> Recording:

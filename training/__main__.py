@@ -21,6 +21,7 @@ VERBS = {
     "experiment": "answer one question by training and measuring: chain, entanglement",
     "standin": "write random wav2vec2 weights, to try a run without real ones",
     "bundle": "put the demo's portrait, voice and weights into the package",
+    "device": "train the bundled face model at 512 on one GPU and measure its speed, in 12 minutes",
     "driving": "render the clip that the demo drives a portrait with",
     "figures": "draw the README's pictures with the bundled weights",
     "thumbnails": "draw the pictures beside the workflows with the bundled weights",

@@ -99,13 +99,17 @@ def emotion_from_subtitles() -> Graph:
         "Emotion from subtitles",
         "**Emotion From Subtitles** reads tags such as [happy] in SubRip, WebVTT or LRC text; **Emotion Over Time**"
         " lets the intensity follow the voice's loudness. Newer versions of ComfyUI have a **Curve Editor**, whose"
-        f" curves **Emotion Over Time** and **Pose From Curves** take instead.\n\n{OWN}",
+        " curves **Emotion Over Time** and **Pose From Curves** take instead, and a **MediaPipe Face Landmarker**,"
+        f" whose blend shapes **Motion From Landmarks** carries over to the portrait.\n\n{OWN}",
     )
     g = s.graph
     tagged = g.add("PlaymateEmotionFromSubtitles", 1)
     mood = g.add("PlaymateEmotionOverTime", 2, emotion=tagged, speech=s.speech)
     pose = g.add("PlaymatePoseFromCurves", 2, portrait=s.portrait, seconds=4.0)
-    motion = g.add("PlaymateApplyPose", 3, motion=sample(s, emotion=mood), pose=pose, mode="add", strength=0.0)
+    motion = g.add(
+        "PlaymateApplyPose", 3, motion=sample(s, emotion=mood, lock_pose=True), pose=pose, mode="add", strength=0.0
+    )
+    g.add("PlaymateMotionFromLandmarks", 3, portrait=s.portrait)
     video(s, motion, 4)
     plot(s, motion, 4)
     return g

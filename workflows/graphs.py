@@ -120,7 +120,7 @@ def emotion_score() -> Graph:
     )
     contempt = s.graph.add("PlaymateEmotion", 1, emotion="contempt")
     mood = s.graph.add("PlaymateEmotionBlend", 1, first=schedule, second=contempt, blend=0.2)
-    motion = sample(s, emotion=mood)
+    motion = sample(s, emotion=mood, lock_pose=True)
     video(s, motion, 3)
     plot(s, motion, 3)
     return s.graph

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..errors import UserError, elided, suggestion
 from ..ranges import check_seconds
+from ..times import read_time
 from ..values import EMOTIONS, FPS, EmotionCurve
 from .options import GuidanceKeys
 
@@ -158,10 +159,21 @@ def _key(entry: str, text: str, intensity: float) -> EmotionKey:
     name = "+".join(names)
     if "," in text and not colon:
         raise UserError(f"{entry!r} in the emotion timeline {text!r} has no time; please write it as 2.5:{name}.")
-    key = EmotionKey(_number(time, text) if colon else 0.0, name, _number(strength, text) if at else float(intensity))
+    key = EmotionKey(_time(time, text) if colon else 0.0, name, _number(strength, text) if at else float(intensity))
     if not 0.0 <= key.intensity <= 1.0:
         raise UserError(f"The emotion intensity is {key.intensity:g}; please give a number from 0 to 1.")
     return key
+
+
+def _time(text: str, whole: str) -> float:
+    """The seconds of a time; a negative one is left to the check of the whole timeline."""
+    try:
+        return float(text) if text.strip().startswith("-") else read_time(text)
+    except (ValueError, UserError):
+        raise UserError(
+            f"{text!r} in the emotion {whole!r} is no time; write 0:neutral,2.5:happy@0.8, the time in seconds, m:ss or"
+            " frames (62f)."
+        ) from None
 
 
 def _number(text: str, whole: str) -> float:

@@ -2,56 +2,35 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ..errors import UserError
 from ..progress import Progress
 from ..speech import AudioEncoder, make_encoder
-from ..values import AudioFeatures, Motion
+from ..values import Motion
 from .checks import check_request
 from .controlled_emotion import controlled_emotion
-from .denoiser import MotionDenoiser, WindowContext
+from .denoiser import MotionDenoiser
 from .emotion import EmotionController
-from .guidance import EmotionCondition, Scales, as_clean, guided
-from .known_frames import KnownFrames, holding
-from .lip_step import limit_lip_step
-from .noise import FreshNoise, WindowNoise
-from .normalisation import EXPRESSION_CHANNELS, MOTION_CHANNELS, standardised_identity, to_expression
+from .normalisation import standardised_identity
 from .options import SamplingOptions, window_of
-from .pose_prior import ANGLE_LIMITS, POSE_CLAMPED, POSE_LIMIT, PosePrior
+from .pose_prior import PosePrior
 from .request import BaseGenerator, GenerationRequest, joined
-from .samplers import Schedule, sample
-from .windows import WindowPlan, counted, cross_fade, held_frames, last_frames, stride
+from .samplers import Schedule
+from .window_chain import WindowChain, extend_together
+from .window_sampling import SamplingPlan
+from .windows import counted, last_frames, stride
 
 __all__ = ["PlaymateGenerator", "SamplingOptions", "generate", "iterate", "joined", "stride"]
 
-log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class SamplingPlan:
-    """A checked request. ``emotion``: weights (T, E) and intensity (T,), or None for stage 1 alone."""
-
-    denoiser: MotionDenoiser
-    controller: EmotionController | None
-    identity: Tensor
-    head: PosePrior
-    audio: AudioFeatures
-    emotion: tuple[Tensor, Tensor] | None
-    options: SamplingOptions
-    schedule: Schedule
-    past: Tensor | None  # (P, 69) before the first window
-
-    @property
-    def windows(self) -> WindowPlan:
-        return WindowPlan(len(self.audio), self.denoiser.config.window, self.options.overlap)
+#: Motions that are sampled as one batch at most. More of them gain little and take more memory.
+MOST_TOGETHER = 16
 
 
 @dataclass(frozen=True)
@@ -86,6 +65,18 @@ class PlaymateGenerator(BaseGenerator):
     def iterate(self, request: GenerationRequest, progress: Progress | None = None) -> Iterator[Motion]:
         """See :meth:`MotionGenerator.iterate`."""
         return iterate(self.denoiser, self.controller, request, progress)
+
+    def iterate_together(
+        self, requests: Sequence[GenerationRequest], progress: Progress | None = None
+    ) -> list[list[Motion]]:
+        """See :meth:`MotionGenerator.iterate_together`; MOST_TOGETHER motions are sampled as one batch."""
+        plans = [checked_plan(self.denoiser, self.controller, request) for request in requests]
+        batches = _batches(plans)
+        found: dict[int, list[Motion]] = {}
+        for number, batch in enumerate(batches):
+            pieces = _together([plans[index] for index in batch], counted(progress, number, len(batches)))
+            found |= dict(zip(batch, pieces, strict=True))
+        return [found[index] for index in range(len(plans))]
 
 
 def generate(
@@ -132,6 +123,7 @@ def checked_plan(
     return SamplingPlan(
         denoiser=denoiser,
         controller=controller,
+        keypoints=request.portrait_keypoints,
         identity=standardised_identity(request.portrait_keypoints.float().cpu(), statistics)[None],
         head=head,
         audio=audio,
@@ -147,146 +139,20 @@ def _run(plan: SamplingPlan, progress: Progress | None) -> Iterator[Motion]:
     yield from (chain.extend(plan, k == plan.windows.count - 1, progress) for k in range(plan.windows.count))
 
 
-class WindowChain:
-    """Windows that each continue the last one; a locked pose is that of such windows without the emotion."""
-
-    def __init__(self, plan: SamplingPlan) -> None:
-        self.index = 0
-        self._past, self._shared = plan.past, torch.zeros(0, MOTION_CHANNELS)
-        self._anchor, self._warned = torch.zeros(6), False
-        self._before = None if plan.past is None else to_expression(plan.past[-1:], plan.denoiser.statistics)[-1]
-        locked = plan.emotion is not None and plan.options.lock_pose
-        self._poses = WindowChain(replace(plan, emotion=None)) if locked else None
-
-    def extend(self, plan: SamplingPlan, last: bool, progress: Progress | None = None) -> Motion:
-        """Sample the next window: its motion up to where the one after it begins, or to the end of the audio.
-
-        ``plan`` may hold more audio than in earlier calls; a window reads it up to the window's own end.
-        """
-        windows, index, poses = plan.windows, self.index, None
-        if self._poses is not None:
-            step = counted(progress, 2 * index, 2 * windows.count)
-            poses = self._poses._window(replace(plan, emotion=None), step)[:, EXPRESSION_CHANNELS:]
-        own = (index, windows.count) if poses is None else (2 * index + 1, 2 * windows.count)
-        model = self._window(plan, counted(progress, *own), poses)
-        kept = model[: len(plan.audio) - windows.begin(index)] if last else model[: windows.stride]
-        if index == 0 and plan.options.pose_anchor == "first" and plan.past is None:
-            self._anchor = kept[0, EXPRESSION_CHANNELS:]
-        return self._decoded(plan, kept)
-
-    def rest(self, plan: SamplingPlan) -> Motion:
-        """The end of a clip whose last window was sampled before it was known to be the last."""
-        return self._decoded(plan, self._shared)
-
-    def _window(self, plan: SamplingPlan, step: Progress | None, poses: Tensor | None = None) -> Tensor:
-        """The next window (W, 69) in model space, with the pose of ``poses`` (W, 6) where they are given."""
-        config, options, shared, past = plan.denoiser.config, plan.options, self._shared, self._past
-        held = shared[: held_frames(options.overlap)] if options.joint == "hold" else shared[:0]
-        known = KnownFrames.leading(held, config.window)
-        if poses is not None:
-            known = known.with_pose(poses)
-        noise = FreshNoise(options.seed).window(self.index)
-        model = sample_window(plan, plan.windows.begin(self.index), past, known, noise, progress=step)
-        if options.joint == "fade":
-            share = torch.arange(1, len(shared) + 1) / (len(shared) + 1)
-            model = torch.cat([cross_fade(shared, model[: len(shared)], share), model[len(shared) :]])
-        self._shared = model[plan.windows.stride : plan.windows.stride + options.overlap]
-        kept = model[: plan.windows.stride]
-        self._past = last_frames(kept if past is None else torch.cat([past, kept]), config.previous)
-        self.index += 1
-        return model
-
-    def _decoded(self, plan: SamplingPlan, kept: Tensor) -> Motion:
-        head_pose, held = plan.head.decode(kept[:, EXPRESSION_CHANNELS:] - self._anchor, plan.audio.fps)
-        if held and not self._warned:
-            log.warning(POSE_CLAMPED, ANGLE_LIMITS)
-            self._warned = True
-        expression = limit_lip_step(to_expression(kept, plan.denoiser.statistics), self._before, plan.options.lip_step)
-        self._before = expression[-1] if len(expression) else self._before
-        return Motion(head_pose, expression, plan.denoiser.config.keypoint_space)
+def _batches(plans: Sequence[SamplingPlan]) -> list[list[int]]:
+    """Indices of the plans that are sampled as one batch: with an emotion or without, MOST_TOGETHER of them at most."""
+    felt = [index for index, plan in enumerate(plans) if plan.emotion is not None]
+    others = [index for index, plan in enumerate(plans) if plan.emotion is None]
+    return [
+        some[begin : begin + MOST_TOGETHER] for some in (felt, others) for begin in range(0, len(some), MOST_TOGETHER)
+    ]
 
 
-@torch.no_grad()
-def sample_window(
-    plan: SamplingPlan,
-    begin: int,
-    past: Tensor | None,
-    known: KnownFrames,
-    noise: WindowNoise,
-    initial: Tensor | None = None,
-    strength: float = 1.0,
-    progress: Progress | None = None,
-) -> Tensor:
-    """The motion of the window that begins at frame ``begin`` in model space (W, 69), float32 on the CPU.
-
-    ``past`` (P, 69) went before it. What is ``known`` of it comes out as it is. With ``strength`` below 1 the window
-    begins as ``initial`` (W, 69) with noise. Raises UserError where the network answers with NaN.
-    """
-    config, options = plan.denoiser.config, plan.options
-    like = next(plan.denoiser.parameters())
-    scales = Scales(*(_placed(s, like) for s in _scales(plan, begin)))
-    predict = guided(
-        plan.denoiser, plan.controller, _context(plan, begin, past), _emotion_condition(plan, begin), scales
-    )
-    model = sample(
-        holding(as_clean(plan.denoiser, plan.schedule, predict), known),
-        plan.schedule,
-        noise.start((1, config.window, MOTION_CHANNELS)).to(like.device),
-        steps=options.steps,
-        sampler=options.sampler,
-        spacing=options.spacing,
-        eta=options.eta,
-        generator=noise.draw,
-        progress=progress,
-        initial=None if initial is None else initial[None].to(like.device),
-        strength=strength,
-    )[0].cpu()
-    if not bool(model.isfinite().all()):
-        raise UserError("The motion model answered with NaN; use another copy of its file, or other settings.")
-    pose = model[:, EXPRESSION_CHANNELS:].clamp(-POSE_LIMIT, POSE_LIMIT)
-    return known.over(torch.cat([model[:, :EXPRESSION_CHANNELS], pose], -1))
-
-
-def _context(plan: SamplingPlan, begin: int, past: Tensor | None) -> WindowContext:
-    """The conditions of the window that begins at frame ``begin``, on the network's device; silence outside the
-    clip."""
-    config, frames = plan.denoiser.config, len(plan.audio)
-    place = torch.arange(begin - config.previous, begin + config.window)
-    inside = (place >= 0) & (place < frames)
-    audio_rows = plan.audio.features[place.clamp(0, frames - 1)].float()
-    silence = plan.denoiser.statistics.silence.to(audio_rows)
-    audio_rows = torch.where(inside[:, None, None], audio_rows, silence)
-    like = next(plan.denoiser.parameters())
-    off = torch.zeros(1, dtype=torch.bool, device=like.device)
-    return WindowContext(
-        audio=audio_rows[None].to(like),
-        previous=(torch.zeros(config.previous, MOTION_CHANNELS) if past is None else past)[None].to(like),
-        identity=plan.identity.to(like),
-        start=off.logical_not() if past is None else off,
-        drop_audio=off,
-        drop_identity=off,
-        valid=inside[None, config.previous :].to(like.device),
-    )
-
-
-def _emotion_condition(plan: SamplingPlan, begin: int) -> EmotionCondition | None:
-    """The emotion of a window; past the end of the speech the last frame's emotion is held."""
-    if plan.emotion is None:
-        return None
-    like = next(plan.denoiser.parameters())
-    place = torch.arange(begin, begin + plan.denoiser.config.window).clamp(max=len(plan.audio) - 1)
-    weights, intensity = (part[place][None].to(like) for part in plan.emotion)
-    return EmotionCondition(weights, intensity)
-
-
-def _scales(plan: SamplingPlan, begin: int) -> Sequence[float | Tensor]:
-    o, frames, end = plan.options, len(plan.audio), begin + plan.denoiser.config.window
-    named = (("cfg_audio", o.cfg_audio), ("cfg_audio_pose", o.cfg_audio_pose), ("cfg_emotion", o.cfg_emotion))
-    return [window_of(name, curve, frames, begin, end, plan.audio.fps) for name, curve in named]
-
-
-def _placed(scale: float | Tensor, like: Tensor) -> float | Tensor:
-    return scale.to(like) if isinstance(scale, Tensor) else scale
+def _together(plans: Sequence[SamplingPlan], progress: Progress | None) -> list[list[Motion]]:
+    """The pieces of the motion of every plan, window by window as one batch."""
+    chains, count = [WindowChain(plan) for plan in plans], plans[0].windows.count
+    windows = [extend_together(chains, plans, k == count - 1, progress) for k in range(count)]
+    return [list(pieces) for pieces in zip(*windows, strict=True)]
 
 
 def _check_inputs(denoiser: MotionDenoiser, controller: EmotionController | None, request: GenerationRequest) -> None:

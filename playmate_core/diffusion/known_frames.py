@@ -6,6 +6,7 @@ the expression is sampled: all three are a mask of known frames and their values
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -25,7 +26,8 @@ JITTER = 1e-4
 @dataclass(frozen=True)
 class KnownFrames:
     """What is known of a window: ``values`` (W, 69) in model space, and bool (W,) for which frames they hold,
-    ``expression`` for the 63 channels of the expression and ``pose`` for the six of the pose."""
+    ``expression`` for the 63 channels of the expression and ``pose`` for the six of the pose. Of a batch of windows of
+    which the same frames are known, ``values`` are (B, W, 69)."""
 
     values: Tensor
     expression: Tensor
@@ -37,6 +39,14 @@ class KnownFrames:
         known = torch.arange(window) < len(frames)
         values = torch.cat([frames, frames.new_zeros(window - len(frames), MOTION_CHANNELS)])
         return KnownFrames(values, known, known)
+
+    @staticmethod
+    def stacked(windows: Sequence[KnownFrames]) -> KnownFrames:
+        """What is known of each window of a batch, the same frames of all. Raises ValueError for other frames."""
+        first = windows[0]
+        if any(not torch.equal(one.mask, first.mask) for one in windows[1:]):
+            raise ValueError("Expected windows of one batch of which the same frames are known.")
+        return replace(first, values=torch.stack([one.values for one in windows]))
 
     def with_pose(self, pose: Tensor) -> KnownFrames:
         """The same with the ``pose`` (W, 6) of every frame known."""

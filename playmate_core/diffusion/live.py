@@ -14,9 +14,11 @@ from ..errors import UserError
 from ..values import AudioFeatures, EmotionCurve, Motion
 from .controlled_emotion import controlled_emotion
 from .emotion_schedule import EmotionSchedule
-from .generate import PlaymateGenerator, SamplingPlan, WindowChain, checked_plan
+from .generate import PlaymateGenerator, checked_plan
 from .options import GuidanceKeys, SamplingOptions
 from .request import GenerationRequest
+from .window_chain import WindowChain
+from .window_sampling import SamplingPlan
 
 #: Frames of a schedule that are looked through for emotions: an hour.
 FORESEEN = 90_000

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..errors import UserError
 from ..ranges import check_ranges, check_seconds, ranged
+from ..times import read_time
 from ..values import FPS
 from .normalisation import POSE_CHANNELS
 from .samplers import SAMPLERS, SPACINGS
@@ -23,11 +24,15 @@ class GuidanceKeys:
 
     @staticmethod
     def written(text: str) -> float | GuidanceKeys:
-        """Parse "1.5", or keys "second:value" as in "0:1.5,2.5:3". Raises UserError for anything else."""
+        """Parse "1.5", or keys "time:value" as in "0:1.5,2.5:3", the time as :func:`read_time` reads it.
+
+        Raises UserError for anything else.
+        """
         try:
             if ":" not in text:
                 return float(text)
-            keys = tuple((float(at), float(value)) for at, value in (p.split(":") for p in text.split(",")))
+            parts = [part.rpartition(":") for part in text.split(",")]
+            keys = tuple((read_time(at), float(value)) for at, _, value in parts)
         except ValueError:
             raise UserError(f"Cannot read {text!r}; write a number, or a timeline like 0:1.5,2.5:3.") from None
         check_seconds((at for at, _ in keys), text)
@@ -69,7 +74,9 @@ class SamplingOptions:
     share. ``joint``: a window is sampled with the shared frames held as the previous window generated them
     (:mod:`known_frames`), or the two are cross-faded. ``lock_pose``: the head moves as it does without the emotion, in
     every bit; the pose is then sampled separately, with the emotion off. ``lip_step``: canonical units by which the lip
-    opening may change from one frame to the next, 0 for no limit (:mod:`lip_step`). ``eta`` is used by ddim only.
+    opening may change from one frame to the next, 0 for no limit (:mod:`lip_step`). ``eye_movement``: share
+    of the blinks and looks up and down that are added to the network's own (:mod:`eye_movement`), 0 for none. ``eta``
+    is used by ddim only.
     """
 
     steps: int = ranged(15, 1, 1000)
@@ -88,6 +95,7 @@ class SamplingOptions:
     joint: str = "hold"
     lock_pose: bool = False
     lip_step: float = ranged(LIP_STEP, 0.0, 1.0)
+    eye_movement: float = ranged(1.0, 0.0, 1.0)
 
     def __post_init__(self) -> None:
         choices = {
@@ -135,6 +143,7 @@ class SamplingChanges:
     joint: str | None = None
     lock_pose: bool | None = None
     lip_step: float | None = None
+    eye_movement: float | None = None
 
     def __post_init__(self) -> None:
         self.on(SamplingOptions())  # refuses what cannot be meant

@@ -1,6 +1,7 @@
 """Parts of a motion sampled again: a time range with both ends held, and motion to motion with a denoise strength.
 
-See docs/method.md 1.16. Frames that are not sampled again keep every bit.
+See docs/method.md 1.16. Frames that are not sampled again keep every bit. Nothing is added to what the network samples
+(:mod:`eye_movement`): with a strength below 1 it begins from a motion that has eye movement already.
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ from ..keypoint_space import require_keypoints
 from ..progress import Progress
 from ..ranges import check_ranges, ranged
 from ..values import Motion
-from .generate import PlaymateGenerator, SamplingPlan, checked_plan, sample_window
+from .generate import PlaymateGenerator, checked_plan
 from .known_frames import KnownFrames
 from .lip_step import limit_lip_step
 from .noise import FreshNoise
 from .normalisation import EXPRESSION_CHANNELS, to_expression
 from .request import GenerationRequest, MotionGenerator
+from .window_sampling import SamplingPlan, WindowTask, sample_window
 from .windows import counted, held_frames, last_frames
 
 #: Frames that windows share at least, so that a window sees how the one before moves.
@@ -123,7 +125,7 @@ def _sampled(
         held = KnownFrames(values, known | (what.part is Part.POSE), known | (what.part is Part.EXPRESSION))
         past = plan.past if begin == 0 else last_frames(model[:begin], config.previous)
         noise, step = FreshNoise(plan.options.seed).window(index), counted(progress, index, len(begins))
-        made = sample_window(plan, begin, past, held, noise, values, what.strength, step)
+        made = sample_window(WindowTask(plan, begin, past, held, noise, values, what.strength), step)
         settled = end if index == len(begins) - 1 else min(begins[index + 1] + held_frames(overlap), end)
         model = torch.cat([model[:done], made[done - begin : settled - begin], model[settled:]])
         yield model[done:settled]

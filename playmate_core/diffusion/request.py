@@ -14,6 +14,7 @@ from ..speech import AudioEncoder
 from ..values import AudioFeatures, EmotionCurve, Motion, PortraitDetails, Pose
 from .model_controls import ModelControls, require_controls
 from .options import SamplingOptions
+from .windows import counted
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -89,6 +90,15 @@ class MotionGenerator(Protocol):
         """All pieces of :meth:`iterate` as one motion."""
         ...
 
+    def iterate_together(
+        self, requests: Sequence[GenerationRequest], progress: Callable[[int, int], None] | None = None
+    ) -> list[list[Motion]]:
+        """The pieces of :meth:`iterate` of several requests, whose options may differ in their seed alone.
+
+        A generator that samples them as one batch returns each motion as it is alone, but for rounding.
+        """
+        ...
+
     def controlled(self, controls: ModelControls) -> Self:
         """The same generator, run as ``controls`` say. Raises UserError for one that it does not have."""
         ...
@@ -104,6 +114,14 @@ class BaseGenerator:
         self: MotionGenerator, request: GenerationRequest, progress: Callable[[int, int], None] | None = None
     ) -> Motion:
         return joined(list(self.iterate(request, progress)))
+
+    def iterate_together(
+        self: MotionGenerator,
+        requests: Sequence[GenerationRequest],
+        progress: Callable[[int, int], None] | None = None,
+    ) -> list[list[Motion]]:
+        steps = [counted(progress, number, len(requests)) for number in range(len(requests))]
+        return [list(self.iterate(request, step)) for request, step in zip(requests, steps, strict=True)]
 
     def controlled(self, controls: ModelControls) -> Self:
         require_controls(self.name, controls, self.control_names)

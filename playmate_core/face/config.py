@@ -59,6 +59,8 @@ class FaceConfig:
     body_candidate: bool = False
     # S, stitching and retargeting
     with_stitching: bool = True
+    #: What ``image_size`` was when M was trained, where F, W and G have gone on at another one. 0: the same.
+    reader_size: int = 0
     #: M's keypoint space; files without the field were trained on our procedural corpus.
     keypoint_space: str = PLAYMATE_DEMO
 
@@ -92,9 +94,14 @@ class FaceConfig:
         return 2**self.appearance_downs
 
     @property
+    def first_look(self) -> int:
+        """Side of the picture in which M finds the head."""
+        return self.reader_size or self.image_size
+
+    @property
     def reading_size(self) -> int:
-        """Side of M's input pictures: ``image_size``, or twice that for the coarse-to-fine extractor."""
-        return self.image_size * (2 if self.motion_backbone == "two-looks" else 1)
+        """Side of M's input pictures: ``first_look``, or twice that for the coarse-to-fine extractor."""
+        return self.first_look * (2 if self.motion_backbone == "two-looks" else 1)
 
     @property
     def fold(self) -> int:

@@ -212,7 +212,7 @@ class CoarseToFineMotionExtractor(PlainBackbone, PoseHeads):
     def __init__(self, config: FaceConfig) -> None:
         super().__init__(config)
         self._add_pose_heads()
-        self.size, self.close_size = config.image_size, 3 * config.image_size // 4
+        self.size, self.close_size = config.first_look, 3 * config.first_look // 4
         widths = (3, *config.motion_widths)
         self.close_stages = nn.Sequential(*(_halving(a, b, 1, nn.SiLU) for a, b in pairwise(widths)))
         cells = -(-self.close_size // 2 ** len(config.motion_widths))

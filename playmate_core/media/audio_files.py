@@ -16,10 +16,12 @@ from ..speech import SAMPLE_RATE, Resampler
 from ..values import expect_rate
 from .container import Damage, open_medium
 from .sound_source import SoundSource, audio_streams, find_sound
-from .timestamps import GaplessSound
+from .timestamps import GaplessSound, stated_stream_length
 
 #: FFmpeg adds the sides at -3 dB each, so that two equal channels would come out 3 dB too loud.
 _MIX_GAIN = np.float32(0.5**0.5)
+#: Layouts of more channels have no weights in FFmpeg.
+_MOST_PLACES = 8
 #: Containers whose header states the number of samples.
 _COUNTED = ("flac",)
 log = logging.getLogger(__name__)
@@ -91,34 +93,42 @@ class Recording:
         return Recording(np.pad(kept, ((0, 0), (max(0, shift), max(0, -shift)))), self.rate)
 
 
-def read_sound(source: SoundSource | str | Path, rate: int | None = SAMPLE_RATE) -> Sound:
-    """Decode, mix to mono and resample one audio stream of a file; ``rate`` None keeps the stream's own.
+def read_sound(source: SoundSource | str | Path, rate: int | None = SAMPLE_RATE, channel: int | None = None) -> Sound:
+    """Decode, mix to mono and resample one audio stream of a file; ``rate`` None keeps the stream's own. ``channel``,
+    from 0, takes that one alone.
 
-    Samples are placed by their timestamps. Two channels that cancel each other out are not mixed: the louder one is
-    used. The waveform has ceil(seconds x rate) samples, so ceil(duration x fps) is the same before and after
+    Samples are placed by their timestamps. Channels of which nothing is left when they are mixed are not mixed: the
+    loudest is used. The waveform has ceil(seconds x rate) samples, so ceil(duration x fps) is the same before and after
     resampling. An hour at 16 kHz takes 230 MB whatever the file's own rate and channels. Raises UserError when the file
     is missing, empty, truncated, of an unknown format, or without audio.
     """
     source = source if isinstance(source, SoundSource) else find_sound(source)
-    mixed, levels = _read_mono(source, rate, None)
-    if levels.cancel():
-        louder = int(np.argmax(levels.channels))
-        side = ("left", "right")[louder]
-        log.warning("The two channels of %s cancel each other out; its %s one is listened to.", source.path, side)
-        mixed, _ = _read_mono(source, rate, louder)
+    mixed, levels = _read_mono(source, rate, channel)
+    if channel is None and levels.cancel():
+        loudest, count = int(np.argmax(levels.channels)), len(levels.channels)
+        side = f"{('left', 'right')[loudest]} one" if count == 2 else f"channel {loudest}, counted from 0,"
+        log.warning(
+            "The %s channels of %s cancel each other out; its %s is listened to.",
+            "two" if count == 2 else count,
+            source.path,
+            side,
+        )
+        mixed, _ = _read_mono(source, rate, loudest)
     return mixed
 
 
 def _read_mono(source: SoundSource, rate: int | None, channel: int | None) -> tuple[Sound, ChannelLevels]:
-    """One stream as mono (only ``channel`` of two, if it is given), and the levels of the channels."""
+    """One stream as mono (only ``channel``, if it is given), and the levels of the channels."""
     samples = bytearray()  # grows by an eighth at a time; np.frombuffer then needs no copy
     damage = Damage()
     with open_medium(source.path, "speech") as container:
         stream = audio_streams(container, source.path)[source.track]
         native, wanted = stream.codec_context.sample_rate, rate or stream.codec_context.sample_rate
-        pair = stream.codec_context.layout.nb_channels == 2
+        count = stream.codec_context.layout.nb_channels
+        if channel is not None and not 0 <= channel < count:
+            raise UserError(f"{source.path} has {count} channels, counted from 0, so there is no {channel}.")
         sound = GaplessSound(container, stream, source.origin, damage)
-        mix = _Mix(Resampling("fltp" if pair else "flt", "stereo" if pair else "mono", native), channel)
+        mix = _Mix(stream.codec_context.layout, native, channel)
         resampler = Resampler(native, wanted)
         for piece in mix.of(sound):
             samples += resampler.take(piece).data
@@ -128,23 +138,19 @@ def _read_mono(source: SoundSource, rate: int | None, channel: int | None) -> tu
     samples += resampler.finish().data
     length = -(-sound.samples * wanted // native)
     samples += bytes(max(0, 4 * length - len(samples)))  # resamplers end a few samples early or late
-    waveform = np.frombuffer(samples, np.float32)[:length]
-    if not pair and stream.codec_context.layout.nb_channels > 1:
-        waveform *= _MIX_GAIN
-    return Sound(waveform, wanted), mix.levels
+    return Sound(np.frombuffer(samples, np.float32)[:length], wanted), mix.levels
 
 
 def _warn_of_losses(path: Path, sound: GaplessSound, stream: Any, not_finite: int) -> None:
     """Log what could not be decoded. Raises UserError where the header states far more samples."""
-    seconds = sound.samples / sound.rate
+    seconds = (sound.samples + sound.dropped) / sound.rate
     sound.report(path)
     if not_finite:
         log.warning("%s holds %d samples that are no numbers or infinite; they are silenced.", path, not_finite)
-    if stream.duration is None:
-        return
-    stated = float(stream.duration * stream.time_base)
-    if seconds < 0.98 * stated - 0.2:
-        if sound.container.format.name in _COUNTED:
+    stated = stated_stream_length(sound.container, stream)
+    counted = sound.container.format.name in _COUNTED
+    if stated is not None and seconds < (stated - 0.05 if counted else 0.98 * stated - 0.2):
+        if counted and seconds < 0.98 * stated - 0.2:
             raise UserError(
                 f"{path} is cut short: {seconds:.2f} of {stated:.2f} seconds could be read; please give the whole file."
             )
@@ -153,20 +159,20 @@ def _warn_of_losses(path: Path, sound: GaplessSound, stream: Any, not_finite: in
 
 @dataclass
 class ChannelLevels:
-    """Sums of squares of the ``channels`` (2,) and of their ``mix``."""
+    """Sums of squares of the ``channels`` (C,) and of their ``mix``."""
 
     channels: NDArray[np.float64]
     mix: float = 0.0
 
     def cancel(self) -> bool:
-        """Whether mixing leaves less than a hundredth of the louder channel's power."""
+        """Whether mixing leaves less than a hundredth of the loudest channel's power."""
         return bool(self.mix < 0.01 * self.channels.max())
 
 
 class Resampling:
     """Resamples audio frames to one format; restarts where their rate, layout or format changes midway."""
 
-    def __init__(self, sample_format: str, layout: str, rate: int) -> None:
+    def __init__(self, sample_format: str, layout: Any, rate: int) -> None:
         self._wanted = (sample_format, layout, rate)
         self._kind: tuple[object, ...] | None = None
         self._resampler: Any = None
@@ -189,23 +195,33 @@ class Resampling:
 
 
 class _Mix:
-    """Mixes frames to mono float32, replaces non-finite samples, and measures the levels of two channels."""
+    """Mixes frames to mono float32, replaces non-finite samples, and measures the levels of the channels."""
 
-    def __init__(self, resampling: Resampling, channel: int | None) -> None:
-        self._resampling, self._channel = resampling, channel
-        self.levels = ChannelLevels(np.zeros(2))
+    def __init__(self, layout: Any, rate: int, channel: int | None) -> None:
+        """``layout`` of the stream; ``channel`` is used alone, None mixes all."""
+        import av
+
+        # Packed: PyAV cannot convert planar frames of more than 8 channels that it made itself.
+        self._resampling, self._channel = Resampling("flt", layout, rate), channel
+        self._mixer = av.AudioResampler("flt", "mono", rate)
+        self.levels = ChannelLevels(np.zeros(layout.nb_channels))
         self.not_finite = 0
 
     def of(self, frames: GaplessSound) -> Iterator[NDArray[np.float32]]:
         for frame in self._resampling.of(self._clean(iter(frames))):
-            channels = np.asarray(frame.to_ndarray(), np.float32)
-            if channels.shape[0] == 1:
-                yield channels[0]
-                continue
-            mono = channels.mean(0) if self._channel is None else np.ascontiguousarray(channels[self._channel])
+            channels = np.asarray(frame.to_ndarray(), np.float32).reshape(-1, len(self.levels.channels)).T
             self.levels.channels += np.square(channels, dtype=np.float64).sum(1)
-            self.levels.mix += float(np.square(mono, dtype=np.float64).sum())
-            yield mono
+            for mono in [channels[self._channel]] if self._channel is not None else self._mixed(frame, channels):
+                self.levels.mix += float(np.square(mono, dtype=np.float64).sum())
+                yield np.ascontiguousarray(mono)
+
+    def _mixed(self, frame: Any, channels: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
+        """The mean of channels (C, n) that have no places; those of 3.0 to 7.1 are weighted by them, by FFmpeg."""
+        if not 2 < len(channels) <= _MOST_PLACES:
+            yield channels.mean(0)
+            return
+        for mixed in self._mixer.resample(frame):
+            yield mixed.to_ndarray()[0] * _MIX_GAIN
 
     def _clean(self, frames: Iterator[Any]) -> Iterator[Any]:
         """Silence NaN and infinities, which float files may hold, before a resampler spreads them."""

@@ -120,7 +120,8 @@ def first_video_stream(container: Any) -> Any:
 
 
 def _packets(container: Any, stream: Any, damage: Damage) -> Iterator[Any]:
-    """The packets of a stream, including the flushing one; continues after demuxer errors."""
+    """The packets of a stream, including the flushing one; continues after demuxer errors, and ends where there are
+    only errors left."""
     import av
 
     failures = 0
@@ -134,4 +135,6 @@ def _packets(container: Any, stream: Any, damage: Damage) -> Iterator[Any]:
             damage.skipped += 1
             failures += 1
             if failures >= _DEMUX_ATTEMPTS:
+                if damage.decoded >= damage.skipped:  # the rest cannot be found; what was read is kept
+                    return
                 raise

@@ -35,19 +35,28 @@ def is_sound_file(path: Path) -> bool:
 
 def describe_picture(path: Path) -> str:
     """Type, size as shown and colour profile. Raises UserError for a damaged picture."""
-    from PIL import Image, ImageOps
-
     content = read_bytes(path, "picture")
     heif = read_heif(content) if is_heif(content[:64]) else None
     if heif:
         kind, (width, height), profile = "HEIC or AVIF", heif.shown_size, heif.profile
     else:
         read_picture(path)  # raises with the reason for what cannot be read
-        with Image.open(io.BytesIO(content)) as image:
-            kind, (width, height) = image.format or "", ImageOps.exif_transpose(image).size
+        kind, (width, height) = _kind_and_size(content)
         profile = embedded_profile(content)
     colours = "with a colour profile, which is converted to sRGB" if profile else "in sRGB"
     return f"{path.name}: {with_article(kind)} picture of {width} x {height} pixels {colours}"
+
+
+def _kind_and_size(content: bytes) -> tuple[str, tuple[int, int]]:
+    """Type and upright size of a picture that was read, so that it may be large: Pillow would suspect an attack."""
+    from PIL import Image, ImageOps
+
+    trusted, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            return image.format or "", ImageOps.exif_transpose(image).size
+    finally:
+        Image.MAX_IMAGE_PIXELS = trusted
 
 
 def describe_sound(path: Path) -> str:

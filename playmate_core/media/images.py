@@ -19,6 +19,7 @@ from ..values import Transparency
 from .colour_profiles import decode_cmyk, embedded_profile, to_srgb
 from .heif import decode_heif, is_heif, read_heif
 from .input_files import Bytes, Floats, check_file
+from .png_colours import png_colours
 from .transparency import WHITE, Colour, lay_on
 
 #: LivePortrait limits the source picture to this first.
@@ -54,19 +55,21 @@ def read_transparent_picture(
     declared = heif.shown_size if heif else declared_size(content[: 1 << 20])
     if declared and declared[0] * declared[1] > MOST_PIXELS:
         raise UserError(f"{path} is {declared[0]} x {declared[1]} pixels, too large to decode; please shrink it first.")
+    if declared and all(declared):
+        _check_sides(path, *declared)
     picture, alpha = decode_heif(path, heif) if heif else None, None
     if picture is None:
         picture, alpha = _decode_bytes(content, declared, longest)
     if picture is None:
         raise UserError(_undecodable(path, content))
-    height, width = declared[::-1] if declared else picture.shape[:2]
-    if min(height, width) < SHORTEST_SIDE:
-        raise UserError(f"{path} is {width} x {height} pixels; a portrait needs at least {SHORTEST_SIDE} on each side.")
+    if not declared:
+        _check_sides(path, *picture.shape[1::-1])
     if alpha is not None:
         picture = lay_on(picture, alpha, background)
     picture = limit_side(picture, longest)
     profile = heif.profile if heif else embedded_profile(content)
-    image = from_bytes(to_srgb(picture, profile, path) if profile else picture)
+    said = png_colours(content)
+    image = from_bytes(to_srgb(picture, profile, path) if profile and said.cicp is None else said.to_srgb(picture))
     if alpha is None or bool((alpha > 254.5 / 255).all()):
         return image, None
     return image, Transparency(torch.from_numpy(limit_side(alpha, longest)), background)
@@ -101,6 +104,11 @@ def _decode_bytes(content: bytes, declared: tuple[int, int] | None, longest: int
         return printed, None
     with _quiet_decoder():
         return _decode(np.frombuffer(content, np.uint8), _reduction(declared, longest))
+
+
+def _check_sides(path: Path, width: int, height: int) -> None:
+    if min(width, height) < SHORTEST_SIDE:
+        raise UserError(f"{path} is {width} x {height} pixels; a portrait needs at least {SHORTEST_SIDE} on each side.")
 
 
 def _undecodable(path: Path, content: bytes) -> str:

@@ -78,12 +78,13 @@ def is_audible(path: Path, track: int) -> bool:
     """Whether a track has any block louder than the speech gate; reads up to the first."""
     import av
 
-    resampler = av.AudioResampler(format="fltp")
+    resampler = av.AudioResampler(format="flt")  # packed: see audio_files
     with open_medium(path, "speech") as container:
         stream = audio_streams(container, path)[track]
         for frame in decoded(container, stream, Damage()):
             for piece in resampler.resample(frame):
-                power = np.square(np.nan_to_num(piece.to_ndarray()), dtype=np.float64).mean(-1).max(initial=0.0)
+                samples = np.nan_to_num(piece.to_ndarray()).reshape(-1, piece.layout.nb_channels)
+                power = np.square(samples, dtype=np.float64).mean(0).max(initial=0.0)
                 if power > 10 ** (GATE_DB / 10):
                     return True
     return False

@@ -18,8 +18,12 @@ TOLERANCE_SECONDS = 0.015
 _RESTART_SECONDS = 1.0
 #: The longest gap accepted where the file does not state its duration.
 _LONGEST_GAP_SECONDS = 60.0
+#: Less sound than this may be missing without a warning.
+_NOTICED_SECONDS = 0.05
 #: Silence is inserted in blocks of at most this many samples.
 _BLOCK = 48_000
+#: Planes beyond these are read and written outside the frame by PyAV.
+_MOST_PLANES = 8
 log = logging.getLogger(__name__)
 
 
@@ -52,6 +56,16 @@ def stated_length(container: Any) -> float:
     return (container.duration or 0) / 1_000_000
 
 
+def stated_stream_length(container: Any, stream: Any) -> float | None:
+    """The duration stated for one stream in seconds; None where unknown: Matroska states only that of the whole file,
+    which FFmpeg fills in for streams that begin late."""
+    if "matroska" in container.format.name:
+        return stated_length(container) or None if len(container.streams) == 1 else None
+    if stream.duration is None:
+        return None
+    return float(stream.duration * stream.time_base)
+
+
 def first_shown(container: Any) -> float | None:
     """The timestamp of the first picture that can be decoded, in seconds; None for a file without a video stream.
 
@@ -69,7 +83,8 @@ class GaplessSound:
     """The frames of an audio stream, contiguous from ``origin`` (a timestamp in seconds) on.
 
     Missing packets, and a late start, are filled with silence; samples before ``origin`` and duplicates are dropped.
-    ``samples`` counts the output, at ``rate``; ``silent`` of them were inserted after the sound had begun.
+    ``samples`` counts the output, at ``rate``; ``silent`` of them were inserted after the sound had begun, and
+    ``dropped`` are not among them.
     """
 
     container: Any
@@ -78,13 +93,14 @@ class GaplessSound:
     damage: Damage
     samples: int = 0
     silent: int = 0
+    dropped: int = 0
 
     def __post_init__(self) -> None:
         self.rate = int(self.stream.codec_context.sample_rate)
 
     def __iter__(self) -> Iterator[Any]:
         timeline: Timeline | None = None
-        for frame in decoded(self.container, self.stream, self.damage):
+        for frame in _reachable(decoded(self.container, self.stream, self.damage)):
             expected = self.samples / self.rate if self.samples else None
             if timeline is None:
                 first = 0.0 if frame.time is None else float(frame.time)
@@ -98,15 +114,18 @@ class GaplessSound:
                 self.silent += gap if expected is not None else 0
             # The rate may change midway (damage, broadcasts); samples are counted at the stream's rate.
             cut = max(0, -gap) * frame.sample_rate // self.rate
+            self.dropped += min(max(0, -gap), frame.samples * self.rate // frame.sample_rate)
             if cut < frame.samples:
                 kept = _without(frame, cut) if cut else frame
                 yield self._given(kept, round(kept.samples * self.rate / frame.sample_rate))
 
     def report(self, path: Path) -> None:
-        """Log how many packets were skipped."""
+        """Log how many packets were skipped, and how much sound is missing."""
+        silent = self.silent / self.rate
         if self.damage.skipped:
-            silent = self.silent / self.rate
             log.warning("%s: %s and were skipped; %.2f s of its sound are silent.", path, self.damage, silent)
+        elif silent >= _NOTICED_SECONDS:
+            log.warning("%s: %.2f s of its sound are missing, and silent here.", path, silent)
 
     def _silence(self, like: Any, samples: int) -> Iterator[Any]:
         import av
@@ -124,6 +143,19 @@ class GaplessSound:
         frame.pts, frame.time_base = self.samples, Fraction(1, self.rate)
         self.samples += samples
         return frame
+
+
+def _reachable(frames: Iterator[Any]) -> Iterator[Any]:
+    """Audio frames, those of more planes than PyAV can address interleaved."""
+    import av
+
+    resampler: Any = None
+    for frame in frames:
+        if not frame.format.is_planar or frame.layout.nb_channels <= _MOST_PLANES:
+            yield frame
+            continue
+        resampler = resampler or av.AudioResampler(frame.format.packed.name, frame.layout, frame.sample_rate)
+        yield from resampler.resample(frame)
 
 
 def _without(frame: Any, samples: int) -> Any:

@@ -15,7 +15,7 @@ from ..values import FPS
 from .container import Damage, decoded, first_video_stream, open_medium
 from .frame_colours import ToRgb
 from .images import Bytes
-from .timestamps import Timeline, stated_length
+from .timestamps import Timeline, stated_length, stated_stream_length
 
 #: A last picture shown for longer than this many frame intervals is repeated at the end.
 _STAYS = 1.75
@@ -89,7 +89,7 @@ def read_frames(path: str | Path, begin: float = 0.0, *, warn: bool = True) -> I
         if end - last.time > _STAYS * interval and end <= stated_length(container) + interval:
             yield Frame(last.picture, end - interval)
         if warn:
-            _warn_of_losses(path, stream, damage, max(end, last.time + interval))
+            _warn_of_losses(path, container, stream, damage, max(end, last.time + interval))
 
 
 class _Ends:
@@ -106,14 +106,12 @@ class _Ends:
             yield packet
 
 
-def _warn_of_losses(path: Path, stream: Any, damage: Damage, seconds: float) -> None:
+def _warn_of_losses(path: Path, container: Any, stream: Any, damage: Damage, seconds: float) -> None:
     """Log what of a video could not be decoded."""
     if damage.skipped:
         log.warning("%s: %s and were skipped; the picture before them stays.", path, damage)
-    if stream.duration is None:
-        return
-    stated = float(stream.duration * stream.time_base)
-    if seconds < 0.98 * stated - 0.2:
+    stated = stated_stream_length(container, stream)
+    if stated is not None and seconds < 0.98 * stated - 0.2:
         log.warning("%s says that its pictures last %.2f s, but only %.2f s could be read.", path, stated, seconds)
 
 

@@ -43,7 +43,7 @@ class WideColour:
         light = light @ np.array(_TO_BT709[self.primaries], np.float32).T
         if self.transfer in (_PQ, _HLG):
             light *= _compression(light.max(-1))[..., None]
-        return _SRGB[(light.clip(0, 1) * 65535 + 0.5).astype(np.uint16)]
+        return srgb_from_linear(light)
 
     @cached_property
     def _linear(self) -> Floats:
@@ -58,6 +58,11 @@ class WideColour:
             nits = 10_000 * (np.maximum(root - 0.8359375, 0) / (18.8515625 - 18.6875 * root)) ** (1 / 0.1593017578125)
             return (nits / _WHITE).astype(np.float32)
         return np.where(code <= 0.04045, code / 12.92, ((code + 0.055) / 1.055) ** 2.4).astype(np.float32)
+
+
+def srgb_from_linear(light: Floats) -> Bytes:
+    """Linear light (H, W, 3), 1 is white -> uint8 sRGB."""
+    return _SRGB[(light.clip(0, 1) * 65535 + 0.5).astype(np.uint16)]
 
 
 def wide_colour(primaries: int, transfer: int) -> WideColour | None:

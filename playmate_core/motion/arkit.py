@@ -31,8 +31,9 @@ ARKIT_SHAPES: tuple[str, ...] = (
     *_both("mouthPress", "mouthLowerDown", "mouthUpperUp", "browDown"),
     *("browInnerUp", *_both("browOuterUp"), "cheekPuff", *_both("cheekSquint", "noseSneer"), "tongueOut"),
 )
-#: How many steps of aaa a jaw that is open all the way has.
-_JAW_STEPS = 100.0
+#: How many steps of aaa a jaw that is open all the way has, and how many times the travel of the lids a wide eye.
+JAW_STEPS, WIDE = 100.0, 2.0
+_NAMES = list(SLIDERS)
 
 
 def arkit_shapes(motion: Motion) -> Tensor:
@@ -47,7 +48,7 @@ def arkit_shapes(motion: Motion) -> Tensor:
     found: dict[str, Tensor] = {}
     shut = (open_lids(motion) - lid_apertures(motion)) / ways.lid_travel  # (T, 2), the picture's left and right
     for eye, side in enumerate(("Right", "Left")):
-        found[f"eyeBlink{side}"], found[f"eyeWide{side}"] = shut[:, eye], -2.0 * shut[:, eye]
+        found[f"eyeBlink{side}"], found[f"eyeWide{side}"] = shut[:, eye], -WIDE * shut[:, eye]
         right = fitted["pupil_x"] / SLIDERS["pupil_x"].high
         out = right if side == "Left" else -right
         found[f"eyeLookOut{side}"], found[f"eyeLookIn{side}"] = out, -out
@@ -58,7 +59,7 @@ def arkit_shapes(motion: Motion) -> Tensor:
         brow = fitted["eyebrow"] / SLIDERS["eyebrow"].high
         found[f"browOuterUp{side}"], found[f"browDown{side}"] = brow, fitted["frown"] / SLIDERS["frown"].high - brow
     aaa = ways.above[list(SLIDERS).index("aaa")]
-    found["jawOpen"] = lips_open(motion) / (float(aaa[LOWER_LIP, Y] - aaa[UPPER_LIP, Y]) * _JAW_STEPS)
+    found["jawOpen"] = lips_open(motion) / (float(aaa[LOWER_LIP, Y] - aaa[UPPER_LIP, Y]) * JAW_STEPS)
     found["mouthPucker"] = fitted["woo"] / SLIDERS["woo"].high
     found["browInnerUp"] = fitted["eyebrow"] / SLIDERS["eyebrow"].high
     nothing = torch.zeros(len(motion), dtype=torch.float64)
@@ -67,12 +68,21 @@ def arkit_shapes(motion: Motion) -> Tensor:
 
 def fitted_sliders(motion: Motion) -> Tensor:
     """The slider values whose offsets come nearest to the expression, as a departure from the middle of the clip
-    in the lids and from zero elsewhere, (T, S) float64."""
+    in the lids and from zero elsewhere, (T, S) float64.
+
+    In the places of ``blink`` and ``wink``, which move both eyes or cheek and mouth besides, stands how far the lids of
+    the picture's left and right eye are shut, so that one eye that shuts is not taken for half a smile.
+    """
     ways = directions(motion.keypoint_space)
     seen = motion.expression.double().clone()
     for lids in LIDS:
         seen[:, list(lids)] -= seen[:, list(lids)].median(0).values if len(motion) else 0.0
-    basis = ways.above.flatten(1).T  # (63, S)
+    steps = ways.above.clone()
+    blink = steps[_NAMES.index("blink")].clone()
+    for name, lids in zip(("blink", "wink"), LIDS, strict=True):
+        steps[_NAMES.index(name)] = 0.0
+        steps[_NAMES.index(name), list(lids)] = blink[list(lids)]
+    basis = steps.flatten(1).T  # (63, S)
     # A little of ridge keeps sliders that nearly are each other's opposite from cancelling.
     ridge = 1e-8 * torch.eye(len(SLIDERS), dtype=torch.float64)
     return torch.linalg.solve(basis.T @ basis + ridge, basis.T @ seen.flatten(1).T).T

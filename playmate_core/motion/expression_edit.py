@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from ..errors import UserError
+from ..times import TimeRange
 from ..values import Motion
 from .directions import POSE_SLIDERS, SLIDERS, Slider, check_slider, directions, displaced
-from .times import TimeRange
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from torch import Tensor
 from ..errors import UserError
 from ..geometry import rotation_matrix
 from ..ranges import check_ranges, ranged
+from ..times import WHOLE, TimeRange, envelope
 from ..values import LIDS, Motion
 from .directions import SLIDERS, X, directions, displaced
-from .times import WHOLE, TimeRange, envelope
 
 GAZES = ("free", "camera", "target")
 #: Degrees that an eye turns at the end of the pupil sliders: the edge of the white. An eye turns little further.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -16,6 +16,8 @@ from .pose import compose, neutral_pose, still
 
 #: Seconds of a nod on a stressed syllable: down, and up again.
 _DOWN, _UP = 0.12, 0.30
+#: Degrees of a nod on the loudest syllable.
+_DEEP = 4.0
 #: Stresses are at least this far apart, in seconds, and at least this loud (0..1).
 _APART, _LOUD = 0.35, 0.2
 
@@ -84,16 +86,23 @@ def _smoothed(track: Tensor, width: int) -> Tensor:
     return torch.nn.functional.avg_pool1d(padded, width, 1)[0, 0]
 
 
-def _stress_nods(energy: Tensor, frames: int, fps: float) -> Tensor:
+def nods_at(stressed: Sequence[int], frames: int, fps: float, depth: Sequence[float] = ()) -> Tensor:
+    """Pitch in degrees (T,) float64 of nods that are lowest in the frames ``stressed``: 4 degrees times ``depth``."""
     time = torch.arange(frames, dtype=torch.float64) / fps
     pitch = torch.zeros(frames, dtype=torch.float64)
-    for frame in stresses(energy[:frames], fps):
+    for frame, deep in zip(stressed, depth or [1.0] * len(stressed), strict=True):
         since = time - frame / fps
         falling = ((since + _DOWN) / _DOWN).clamp(0.0, 1.0)
         rising = (1.0 - since / _UP).clamp(0.0, 1.0)
         dip = torch.minimum(falling, rising)
-        loud = float(energy[max(0, frame - 2) : frame + 3].max())
-        pitch = torch.maximum(pitch, 4.0 * loud * dip * dip * (3.0 - 2.0 * dip))
+        pitch = torch.maximum(pitch, _DEEP * deep * dip * dip * (3.0 - 2.0 * dip))
+    return pitch
+
+
+def _stress_nods(energy: Tensor, frames: int, fps: float) -> Tensor:
+    stressed = stresses(energy[:frames], fps)
+    loud = [float(energy[max(0, frame - 2) : frame + 3].max()) for frame in stressed]
+    pitch = nods_at(stressed, frames, fps, loud)
     return torch.stack([pitch, torch.zeros_like(pitch), torch.zeros_like(pitch)], -1)
 
 

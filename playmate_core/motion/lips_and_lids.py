@@ -9,10 +9,10 @@ from torch import Tensor
 
 from ..errors import UserError
 from ..interpolation import lerp
+from ..times import TimeRange
 from ..values import LIDS, LOWER_LIP, UPPER_LIP, Motion
 from .directions import SLIDERS, Directions, Y, directions, displaced, has_directions, slider_values
 from .expression_layer import lid_apertures, open_lids
-from .times import TimeRange
 
 BLINKS = ("keep", "add", "replace", "none")
 #: Quantile of the clip's lip distances that counts as closed.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from ..times import read_time
 from ..values import FPS, Motion
-from .times import read_time
 
 #: No mark.
 NO_MARKS = "none"

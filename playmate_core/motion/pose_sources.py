@@ -11,6 +11,7 @@ import torch
 from ..diffusion.pose_prior import ANGLE_LIMITS, POSE_CLAMPED, clamp_pose
 from ..errors import UserError
 from ..ranges import check_ranges, check_seconds, ranged
+from ..times import read_time
 from ..values import FPS, Pose
 from .pose import ALL_AXES, REFERENCES, PoseAxes, PoseKey, compose, keyframes, relative_pose, resample_pose, smooth
 
@@ -63,7 +64,7 @@ def posed(rotation: Sequence[float], translation: Sequence[float], scale: float,
 
 def written_pose(text: str, fps: float = FPS, around: Pose | None = None) -> Pose:
     """The movement through the keys of :func:`read_keys`, from 0 s to the last key; see :func:`pose.keyframes`."""
-    keys = read_keys(text)
+    keys = read_keys(text, fps)
     frames = int(max(key.seconds for key in keys) * fps) + 2
     pose = keyframes(keys, frames, fps)
     if around is None:
@@ -72,30 +73,30 @@ def written_pose(text: str, fps: float = FPS, around: Pose | None = None) -> Pos
     return compose(pose, Pose(held[0], held[1], held[2], fps))
 
 
-def read_keys(text: str) -> tuple[PoseKey, ...]:
-    """Parse lines of "seconds: pitch yaw roll", or "seconds: pitch yaw roll x y scale"; # begins a comment.
+def read_keys(text: str, fps: float = FPS) -> tuple[PoseKey, ...]:
+    """Parse lines of "time: pitch yaw roll", or "time: pitch yaw roll x y scale"; # begins a comment.
 
     Degrees; x and y in halves of the crop; a scale of 1 is the model's neutral head size. Raises UserError, quoting the
     line, for anything else.
     """
     lines = [line.split("#")[0].strip() for line in text.replace(";", "\n").splitlines()]
-    keys = tuple(_key(line) for line in lines if line)
+    keys = tuple(_key(line, fps) for line in lines if line)
     if not keys:
         raise UserError("There is no pose keyframe; please write at least one line such as 0: 0 -15 0.")
     check_seconds((key.seconds for key in keys), text)
     return keys
 
 
-def _key(line: str) -> PoseKey:
-    time, colon, rest = line.partition(":")
+def _key(line: str, fps: float) -> PoseKey:
+    time, colon, rest = line.rpartition(":")
     try:
-        seconds, values = float(time), [float(word) for word in rest.replace(",", " ").split()]
-    except ValueError:
+        seconds, values = read_time(time, fps), [float(word) for word in rest.replace(",", " ").split()]
+    except (ValueError, UserError):
         colon, seconds, values = "", 0.0, []
     if not colon or len(values) not in (3, 6) or not 0 <= seconds < 86400 or not all(abs(v) < 360 for v in values):
         raise UserError(
-            f"The pose keyframe {line!r} is not understood; please write seconds: pitch yaw roll, as in 1.5: 10 -20 0,"
-            " or six numbers with x, y and scale."
+            f"The pose keyframe {line!r} is not understood; please write time: pitch yaw roll, as in 1.5: 10 -20 0,"
+            " with seconds, m:ss or frames (38f), or six numbers with x, y and scale."
         )
     pitch, yaw, roll, x, y, scale = [*values, 0.0, 0.0, 1.0][:6]
     if scale <= 0:

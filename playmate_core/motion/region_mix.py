@@ -11,9 +11,9 @@ from torch import Tensor
 from ..errors import UserError
 from ..interpolation import lerp, slerp
 from ..keypoint_space import adapt_motion
+from ..times import TimeCurve
 from ..values import BROWS, EYE_KEYPOINTS, KEYPOINTS, LIP_KEYPOINTS, Motion, expect_same_rate
 from .edit import resample_motion
-from .times import TimeCurve
 
 NONE = TimeCurve(((0.0, 0.0),))
 _NAMED = (*LIP_KEYPOINTS, *EYE_KEYPOINTS, *BROWS)

@@ -12,11 +12,11 @@ from ..errors import UserError
 from ..interpolation import lerp, smooth_track
 from ..keypoint_space import adapt_motion
 from ..ranges import check_ranges, ranged
+from ..times import WHOLE, TimeRange
 from ..values import Motion
 from .edit import fit_motion, resample_motion
 from .pose import mix_poses, smooth
 from .region_mix import FACE_REGIONS
-from .times import WHOLE, TimeRange
 
 #: Observation variance of the smoother at an amount of 1 (docs/liveportrait.md 7.5); at 100 it smooths plainly.
 SMOOTHING_UNIT = 3e-6

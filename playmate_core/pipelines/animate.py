@@ -15,21 +15,21 @@ from ..face import FaceModel
 from ..geometry import place
 from ..media.credentials import Signing, check_signing
 from ..media.images import check_file, read_picture, to_bytes
-from ..media.output_file import OutputLock, check_output
+from ..media.output_file import OutputLock
 from ..media.provenance import COMPOSITE, DRAWN
 from ..media.sound_source import SoundSource, find_sound
 from ..media.transparency import read_colour
 from ..media.video_options import VideoOptions
 from ..media.video_reader import has_sound, video_facts
 from ..motion.driving import ANIMAL, DrivingOptions, drive_clip
-from ..motion.motion_file import SUFFIX, MotionClip
-from ..motion.motion_tables import TABLE_SUFFIXES, read_motion_clip, write_motion_clip
+from ..motion.motion_file import MotionClip
+from ..motion.motion_tables import holds_shapes, read_motion_clip
 from ..progress import StageProgress
 from ..ranges import check_ranges, ranged
 from ..rendering.device import AUTO, require_device, to_device
 from ..rendering.portrait import FaceLimits
 from ..rendering.retarget import guide_keypoints, require_networks
-from ..rendering.segments import RenderJob, VideoOutput, write_video
+from ..rendering.segments import RenderJob, VideoOutput, segments_folder, write_video
 from ..rendering.side_by_side import (
     Column,
     driving_column,
@@ -38,6 +38,7 @@ from ..rendering.side_by_side import (
     source_video_column,
     with_columns,
 )
+from ..rendering.source_frames import DrivenFace
 from ..rendering.source_image import read_source_portrait
 from ..rendering.source_video import (
     FaceVideoOptions,
@@ -52,7 +53,7 @@ from ..values import Motion
 from ..weights.files import load_face
 from ..weights.folders import bundled
 from .input_kinds import is_motion, is_picture, is_video
-from .portrait_picture import frame_composition, read_portrait_picture
+from .portrait_picture import composition_of, read_portrait_picture
 from .recipe import recipe_mark
 from .stages import JobReport, StageClock
 
@@ -73,7 +74,8 @@ class AnimateRequest:
     ``background`` is the colour behind a transparent picture. ``sound`` None takes that of ``sound_from``
     or of the other video. ``audio_track`` selects a track, None as :func:`find_sound`. ``side_by_side`` shows source,
     driving picture and result in a row. ``longest_side`` limits the picture, and so the video. ``resume`` keeps
-    finished segments when the job is stopped, and resumes from them when it runs again.
+    finished segments when the job is stopped, and resumes from them when it runs again; ``keep_parts`` keeps them after
+    the end too, so that the next run renders only those that changed.
     """
 
     portrait: Path
@@ -100,6 +102,7 @@ class AnimateRequest:
     batch: int = ranged(8, 1, 1024, "frames")
     side_by_side: bool = False
     resume: bool = False
+    keep_parts: bool = False
     device: str = "cpu"
     precision: str = AUTO
     mark: bool = True
@@ -111,23 +114,31 @@ class AnimateRequest:
         check_ranges(self)
 
 
-def animate(request: AnimateRequest, progress: StageProgress | None = None) -> JobReport:
+def animate(request: AnimateRequest, progress: StageProgress | None = None, face: FaceModel | None = None) -> JobReport:
     """Make the video. Raises UserError for anything a user can correct, before the slow part wherever possible.
 
-    ``request.output`` is written atomically. Frames are rendered, pasted and encoded in batches.
+    ``request.output`` is written atomically. Frames are rendered, pasted and encoded in batches. ``face``: the model
+    of :func:`load`, where it is loaded already.
     """
     check(request)
     with OutputLock(request.output):
-        return _animate(request, StageClock(progress))
+        return _animate(request, face, StageClock(progress))
 
 
-def _animate(request: AnimateRequest, clock: StageClock) -> JobReport:
+def load(request: AnimateRequest) -> FaceModel:
+    """The face model on its device. Raises UserError where it lacks what the options need."""
+    face = to_device(load_face(request.weights or bundled("face.safetensors")), request.device, request.precision)
+    require_networks(face, request.how)
+    return face
+
+
+def _animate(request: AnimateRequest, face: FaceModel | None, clock: StageClock) -> JobReport:
     sound = find_request_sound(request)
     motion_clip = read_motion_clip(request.driving) if is_motion(request.driving) else None
     with clock.stage("load models"):
-        face = load_face(request.weights or bundled("face.safetensors"))
-        face = to_device(face, request.device, request.precision)
-        require_networks(face, request.how)
+        face = face or load(request)
+    if motion_clip is not None and holds_shapes(request.driving):  # which face makes them is known only now
+        motion_clip = read_motion_clip(request.driving, face.config.keypoint_space)
     if is_video(request.portrait):
         return _animate_video(request, face, motion_clip, sound, clock)
     with clock.stage("read portrait"):
@@ -138,40 +149,13 @@ def _animate(request: AnimateRequest, clock: StageClock) -> JobReport:
             face, picture, request.crop, request.face, request.around, request.limits, request.threshold
         )
         portrait, encoding = replace(source.portrait, transparency=transparency), _encoding(request)
-        composition = frame_composition(
+        composition = composition_of(
             portrait, request.paste_back, request.mask, request.paste, request.output, encoding
         )
     motion_clip = motion_clip or _read_driving(request, face, clock)
     trajectory = portrait_trajectory(face, source, motion_clip, request.how, request.fps)
     job = trajectory_job(face, portrait, trajectory, request.batch, composition)
     return _write(request, _beside(request, job, portrait_column(portrait, composition.pasted)), sound, clock)
-
-
-def extract(
-    video: Path,
-    output: Path,
-    options: FaceVideoOptions | None = None,
-    weights: Path | None = None,
-    fps: float | None = None,
-    device: str = "cpu",
-    progress: StageProgress | None = None,
-) -> JobReport:
-    """Extract the motion of a video into a motion file; ``fps`` None keeps the video's rate. Raises UserError."""
-    clock = StageClock(progress)
-    written = output.suffix.lower()
-    check_output(output, written if written in TABLE_SUFFIXES else SUFFIX)
-    check_file(video, "driving video")
-    _refuse_overwriting(output, video)
-    require_device(device)
-    video_facts(video)
-    with OutputLock(output):
-        with clock.stage("load models"):
-            face = load_face(weights or bundled("face.safetensors")).to(device)
-        with clock.stage("read motion") as step:
-            motion_clip = read_driving(face, video, options, step)
-        motion_clip = motion_clip.at(fps or motion_clip.motion.fps)
-        write_motion_clip(motion_clip, output)
-    return JobReport(output, len(motion_clip.motion), motion_clip.motion.fps, tuple(clock.stages))
 
 
 def source_video_keypoints(
@@ -196,7 +180,7 @@ def check(request: AnimateRequest) -> None:
     inputs += [(path, what) for path, what in ((request.mask, "mask"), (request.sound, "sound")) if path is not None]
     for path, what in inputs:
         check_file(path, what)
-        _refuse_overwriting(request.output, path)
+        refuse_overwriting(request.output, path)
     for path in (request.portrait, request.driving):
         if is_video(path):
             video_facts(path)
@@ -229,7 +213,7 @@ def _animate_video(
     motion_clip = motion_clip or _read_driving(request, face, clock)
     motion_clip = motion_clip.at(source_video.motion.fps)
     x_s, x_d = source_video_keypoints(face, source_video, motion_clip, request.how)
-    job = source_video_job(face, source_video, x_s, x_d, request.batch)
+    job = source_video_job(face, [DrivenFace(source_video, x_s, x_d)], request.batch)
     return _write(request, _beside(request, job, source_video_column(source_video)), sound, clock)
 
 
@@ -256,7 +240,8 @@ def _write(request: AnimateRequest, job: RenderJob, sound: SoundSource | None, c
     with clock.stage("render and encode") as step:
         kind = COMPOSITE if request.paste_back else DRAWN
         marked = replace(_encoding(request), mark=recipe_mark("animate", request, kind))
-        frames = write_video(job, VideoOutput(request.output, sound, request.resume, marked), step)
+        parts = segments_folder(request.output) if request.keep_parts else None
+        frames = write_video(job, VideoOutput(request.output, sound, request.resume, marked, parts), step)
     return JobReport(request.output, frames, job.fps, tuple(clock.stages))
 
 
@@ -281,7 +266,8 @@ def find_request_sound(request: AnimateRequest) -> SoundSource | None:
     return None if path is None else find_sound(path, request.audio_track)
 
 
-def _refuse_overwriting(output: Path, given: Path) -> None:
+def refuse_overwriting(output: Path, given: Path) -> None:
+    """Raise UserError where ``output`` is the file ``given``."""
     if output.exists() and given.samefile(output):
         raise UserError(f"The output {output} would overwrite {given}; please choose another name.")
 

@@ -10,12 +10,13 @@ from ..geometry import place_motion
 from ..motion.driving import DrivingOptions, drive_clip
 from ..motion.edit import resample_motion
 from ..motion.region_mix import RegionShares, region_mix
-from ..motion.times import TimeCurve
 from ..rendering.retarget import guide_keypoints
 from ..rendering.segments import RenderJob
+from ..rendering.source_frames import DrivenFace
 from ..rendering.source_video import SourceVideo
 from ..rendering.video_order import VIDEO_FITS
 from ..rendering.write_video import source_video_job
+from ..times import TimeCurve
 from ..values import Motion
 
 _ALL = TimeCurve(((0.0, 1.0),))
@@ -57,4 +58,5 @@ def over_video_job(face: FaceModel, source: SourceVideo, motion: Motion, batch: 
     """The job that renders ``source`` with ``motion`` in place of its own; both of :func:`motion_over_video`."""
     x_s = place_motion(source.keypoints, source.motion)
     x_d = place_motion(source.keypoints, motion)
-    return source_video_job(face, source, x_s, guide_keypoints(face, x_s, x_d, DrivingOptions("absolute")), batch)
+    guided = guide_keypoints(face, x_s, x_d, DrivingOptions("absolute"))
+    return source_video_job(face, [DrivenFace(source, x_s, guided)], batch)

@@ -37,7 +37,7 @@ def read_portrait_picture(
     return picture.contiguous(), transparency
 
 
-def frame_composition(
+def composition_of(
     portrait: Portrait, pasted: bool, mask: Path | None, paste: PasteOptions, output: Path, encoding: VideoOptions
 ) -> Composition:
     """What a frame of ``portrait`` shows in the video ``output``. Raises UserError for a mask of another size, and for

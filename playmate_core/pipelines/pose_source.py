@@ -1,4 +1,4 @@
-"""Where the head pose of a talking video comes from."""
+"""Where the head pose of a talking video comes from, if it is not generated."""
 
 from __future__ import annotations
 

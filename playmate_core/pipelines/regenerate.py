@@ -13,8 +13,8 @@ from ..diffusion.regenerate import Part, Regeneration, regenerate
 from ..diffusion.request import GenerationRequest, MotionGenerator
 from ..errors import UserError
 from ..motion.emotion_by import EmotionBy, sample_with_emotion
-from ..motion.times import TimeRange
 from ..progress import Progress
+from ..times import TimeRange
 from ..values import AudioFeatures, EmotionCurve, Motion, Portrait
 
 #: The layer depends on how far eyes are open in the motion below it, which is found by repetition.

@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import takewhile
 from pathlib import Path
 
 from ..diffusion.emotion_schedule import EmotionSchedule
@@ -101,9 +100,16 @@ def follow_video(
     """
     needed = int(frames / FPS * fps) + 2
     beyond = frames / FPS + 2 / fps
-    wanted = takewhile(lambda frame: frame.time <= beyond, seen)
-    motion = read_timed_motion(face, wanted, fps, total=min(needed, known or needed), progress=progress)
+    motion = read_timed_motion(face, _until(seen, beyond), fps, total=min(needed, known or needed), progress=progress)
     return follow_pose(motion.pose, rest, how)
+
+
+def _until(seen: Iterable[Frame], seconds: float) -> Iterator[Frame]:
+    """The frames up to the first at or after ``seconds``: the one before it may be shown for long."""
+    for frame in seen:
+        yield frame
+        if frame.time >= seconds:
+            return
 
 
 def with_fitted_pose(motion: Motion, pose: Pose | None, rest: Pose, how: str) -> Motion:

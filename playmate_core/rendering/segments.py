@@ -1,7 +1,8 @@
 """Videos written in segments: finished segments survive a kill, and the same job resumes from them.
 
-Segments lie in a hidden folder beside the video until it is complete. Concatenation copies their packets, so the frames
-do not depend on whether and how often the job was interrupted.
+Segments lie in a hidden folder beside the video until it is complete, or in a folder that keeps them for the next
+render of a changed motion. Each is named by a hash of what determines its own frames, so that only those are rendered
+again that changed. Concatenation copies their packets, so the frames do not depend on where they came from.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ import json
 import logging
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -39,12 +41,16 @@ from .render import offset_progress
 PART = 250
 #: Renders the frames from ``start`` up to ``stop``: batches (n, H, W, 3) uint8.
 DrawFrames = Callable[[FallbackRenderer, int, int, Progress | None], Iterator[Tensor]]
+#: The tensors that determine the frames from ``start`` up to ``stop``, and no others.
+FrameTensors = Callable[[int, int], Iterable[Tensor]]
 #: Post-processes batches of pictures before encoding.
 Finish = Callable[[Iterator[Tensor]], Iterator[Tensor]]
 #: Puts other pictures beside finished ones, which begin at a frame number.
 Beside = Callable[[int, Iterator[Tensor]], Iterator[Tensor]]
 #: Names of all files that this module writes into the folder of a job.
-_OURS = re.compile(rf"^(film\.json|\d{{8}}({'|'.join(map(re.escape, MUXERS))}))$")
+_OURS = re.compile(rf"^(film\.json|(\d{{8}}|[0-9a-f]{{32}})({'|'.join(map(re.escape, MUXERS))}))$")
+#: The dtype and hash of the weights of face models.
+_hashed: WeakKeyDictionary[FaceModel, tuple[torch.dtype, str]] = WeakKeyDictionary()
 log = logging.getLogger(__name__)
 
 
@@ -53,7 +59,8 @@ class RenderJob:
     """A video to render: ``frames`` at ``fps``, rendered with ``face`` in order, starting at any frame.
 
     ``finish`` runs on another thread while the next batch is rendered. ``facts`` (values fully described by their repr)
-    and ``tensors``, with the weights and the batch size, determine every pixel. ``profile``: see :mod:`face.fast`.
+    and the tensors that are ``shared`` by all frames, with the weights and the batch size, determine every pixel
+    together with ``tensors``, those of the frames from a number up to another. ``profile``: see :mod:`face.fast`.
     ``beside`` follows ``finish`` on its thread.
     """
 
@@ -63,14 +70,19 @@ class RenderJob:
     batch: int
     draw: DrawFrames
     facts: object
-    tensors: Callable[[], Iterable[Tensor]]
+    shared: Callable[[], Iterable[Tensor]]
+    tensors: FrameTensors
     finish: Finish = iter
     profile: str = "auto"
     beside: Beside | None = None
 
     def fingerprint(self) -> str:
-        """A hash of everything that determines the pictures."""
-        return fingerprint((self.facts, self.batch), [*self.tensors(), *self.face.state_dict().values()])
+        """A hash of what determines the pictures besides the :meth:`key` of their frames."""
+        return fingerprint((self.facts, self.batch, _weights(self.face)), self.shared())
+
+    def key(self, start: int, stop: int) -> str:
+        """A hash of what determines the frames from ``start`` up to ``stop`` besides the :meth:`fingerprint`."""
+        return fingerprint((stop - start, self.beside and start), self.tensors(start, stop))
 
     def pictures(self, progress: Progress | None = None) -> Iterator[Tensor]:
         """All finished batches (n, H, W, 3) uint8, one after another; (n, H, W, 4) where the job has alpha."""
@@ -92,12 +104,14 @@ class RenderJob:
 @dataclass(frozen=True)
 class VideoOutput:
     """The output of a job: the video's ``path`` and ``sound``; ``resumable`` keeps finished segments beside ``path``
-    when the job is stopped or killed, and resumes from them when the same job runs again."""
+    when the job is stopped or killed, and resumes from them when the same job runs again. ``parts`` is a folder that
+    keeps them after the end as well, for the next render: it takes those whose frames stayed the same."""
 
     path: Path
     sound: AnySound = None
     resumable: bool = False
     encoding: VideoOptions = field(default_factory=VideoOptions)
+    parts: Path | None = None
 
 
 def write_video(job: RenderJob, output: VideoOutput, progress: Progress | None = None) -> int:
@@ -108,17 +122,17 @@ def write_video(job: RenderJob, output: VideoOutput, progress: Progress | None =
     """
     encoding, written = output.encoding, output.encoding.check(output.path, job.fps)
     profile = resolve_profile(job)
-    if output.resumable:
-        folder = segments_folder(output.path)
+    if output.resumable or output.parts:
+        folder = output.parts or segments_folder(output.path)
         profile = _enter(folder, fingerprint((job.fingerprint(), encoding.unmarked())), profile)
-        _in_segments(job, profile, folder, output, progress)
-        _leave(folder)
+        made = _in_segments(job, profile, folder, output, progress, lambda start, stop: job.key(start, stop)[:32])
+        _leave(folder, made if output.parts else ())
     elif job.frames > PART or _in_two_passes(written, encoding):
         # As when resumable: the encoder restarts per segment, which affects encoded frames.
         folder = temporary_name(output.path, "parts")
         folder.mkdir()
         try:
-            _in_segments(job, profile, folder, output, progress)
+            _in_segments(job, profile, folder, output, progress, lambda start, stop: f"{start:08d}")
         finally:
             _leave(folder)
     else:
@@ -161,8 +175,23 @@ def fingerprint(facts: object, tensors: Iterable[Tensor] = ()) -> str:
     return digest.hexdigest()
 
 
-def _in_segments(job: RenderJob, profile: str, folder: Path, output: VideoOutput, progress: Progress | None) -> None:
-    """Write the missing segments in ``folder`` and make the video of all of them."""
+def _weights(face: FaceModel) -> str:
+    """A hash of the weights of ``face``, computed once per model and dtype: half a gigabyte takes a second."""
+    dtype, known = next(face.parameters()).dtype, _hashed.get(face)
+    if known is None or known[0] != dtype:
+        known = _hashed[face] = (dtype, fingerprint((), face.state_dict().values()))
+    return known[1]
+
+
+def _in_segments(
+    job: RenderJob,
+    profile: str,
+    folder: Path,
+    output: VideoOutput,
+    progress: Progress | None,
+    name: Callable[[int, int], str],
+) -> list[Path]:
+    """Write the missing segments in ``folder``, named by their first and last frame, and make the video of them all."""
     encoding, written = output.encoding, format_of(output.path, output.encoding.codec)
     twice, plain, suffix = _in_two_passes(written, encoding), encoding.unmarked(), output.path.suffix.lower()
     if twice:
@@ -171,7 +200,7 @@ def _in_segments(job: RenderJob, profile: str, folder: Path, output: VideoOutput
     segments = []
     for start in range(0, job.frames, PART):
         stop = min(start + PART, job.frames)
-        segments.append(folder / f"{start:08d}{suffix}")
+        segments.append(folder / f"{name(start, stop)}{suffix}")
         if not segments[-1].is_file():  # segments get their name when they are complete
             with VideoWriter(segments[-1], job.fps, None, plain) as video:
                 job.encode(video, renderer(), start, stop, offset_progress(progress, start, job.frames))
@@ -181,6 +210,7 @@ def _in_segments(job: RenderJob, profile: str, folder: Path, output: VideoOutput
         write_assembled(StoredFrames(segments, job.fps), output.path, job.fps, output.sound, encoding)
     else:
         join(segments, output.path, job.fps, output.sound, encoding)
+    return segments
 
 
 def _in_two_passes(written: VideoFormat, encoding: VideoOptions) -> bool:
@@ -228,11 +258,15 @@ def _left(folder: Path, begun: Path) -> dict[str, str]:
     )
 
 
-def _leave(folder: Path) -> None:
-    """Delete a folder of segments; files not written by this module are kept, with a warning."""
+def _leave(folder: Path, kept: Sequence[Path] = ()) -> None:
+    """Delete a folder of segments, or only the segments that are not ``kept``; files not written by this module are
+    kept, with a warning."""
     for path in folder.iterdir():
-        if _OURS.match(path.name) or is_temporary(path.name):
+        stays = path in kept or (kept and path.suffix == ".json")
+        if not stays and (_OURS.match(path.name) or is_temporary(path.name)):
             path.unlink()
+    if kept:
+        return
     try:
         folder.rmdir()
     except OSError:  # it contains foreign files

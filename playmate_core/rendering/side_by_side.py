@@ -32,7 +32,7 @@ def with_columns(job: RenderJob, columns: Sequence[Column]) -> RenderJob:
     def beside(start: int, batches: Iterator[Tensor]) -> Iterator[Tensor]:
         others = [column(start) for column in columns]
         for batch in batches:
-            rows = [[_as_high(next(other), batch.shape[1]) for other in others] + [one.numpy()] for one in batch]
+            rows = [[as_high(next(other), batch.shape[1]) for other in others] + [one.numpy()] for one in batch]
             yield torch.from_numpy(np.stack([np.concatenate(row, 1) for row in rows]))
 
     return replace(job, beside=beside, facts=(job.facts, "side by side", len(columns)))
@@ -73,7 +73,7 @@ def _held_until_next(path: Path, start: int, fps: float) -> Iterator[NDArray[np.
         yield held
 
 
-def _as_high(picture: NDArray[np.uint8], height: int) -> NDArray[np.uint8]:
+def as_high(picture: NDArray[np.uint8], height: int) -> NDArray[np.uint8]:
     """``picture`` scaled to ``height`` pixels, its width rounded to an even number."""
     import cv2
 

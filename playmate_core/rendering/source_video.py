@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from pathlib import Path
 
 import torch
@@ -17,11 +16,9 @@ from ..detection.landmarks import Openings
 from ..detection.reading_crop import ReadingCrop, cut_bytes
 from ..detection.tiling import full_search
 from ..detection.tracking import FaceTrack, GapLimits, fill_gaps, follow
-from ..detection.video_paste import VideoPaster
 from ..face import FaceModel
-from ..interpolation import FrameInterpolation, frames_by_timestamp, steady_rate
+from ..interpolation import FrameInterpolation, frames_by_timestamp, rate_of, steady_rate
 from ..media.images import Bytes, from_bytes, read_picture
-from ..media.video_reader import read_frames, video_facts
 from ..motion.edit import interpolate_motion
 from ..motion.motion_file import MotionClip, interpolate_openings
 from ..progress import Progress
@@ -29,9 +26,9 @@ from ..ranges import check_ranges, ranged
 from ..values import FPS, Motion
 from ..weights.files import tensor_hash
 from .face_checks import FaceSamples
-from .fallback import FallbackRenderer
-from .portrait import exact_to, read_crops, to_network, to_shown
-from .video_order import fitted_frames, pictures_in_order
+from .footage import Footage, VideoFile
+from .portrait import read_crops
+from .video_order import fitted_frames
 
 
 @dataclass(frozen=True)
@@ -59,12 +56,12 @@ def read_driving(
 
     One upright box is used for all frames. Where the detector lost the face, motion is interpolated.
     """
-    options = options or FaceVideoOptions()
-    facts, times = video_facts(path), list[float]()
-    track, report = _track(path, options, facts.frames, progress)
-    square, height, width = _fixed_square(path, track, options)
+    options, video = options or FaceVideoOptions(), VideoFile(path)
+    facts, times = video.facts(), list[float]()
+    track, report = _track(video, options, facts.frames, progress)
+    square, height, width = _fixed_square(video, track, options)
     reading = ReadingCrop.of(square, height, width, face.config)
-    crops, samples = (reading.read(picture) for picture in _pictures(path, times, track is None)), FaceSamples()
+    crops, samples = (reading.read(picture) for picture in _pictures(video, times, track is None)), FaceSamples()
     motion, _ = read_crops(face, samples.of(crops), facts.fps, options.batch, facts.frames, report)
     openings = None
     if track is None:
@@ -77,7 +74,8 @@ def read_driving(
     shown = torch.tensor(times, dtype=torch.float64)
     if steady_rate(shown, facts.fps):
         return seen
-    return seen.interpolate(frames_by_timestamp(shown, facts.fps), facts.fps)
+    rate = rate_of(shown, facts.fps)
+    return seen.interpolate(frames_by_timestamp(shown, rate), rate)
 
 
 def read_driving_picture(face: FaceModel, path: Path, options: FaceVideoOptions | None = None) -> MotionClip:
@@ -97,11 +95,11 @@ def read_driving_picture(face: FaceModel, path: Path, options: FaceVideoOptions 
 class SourceVideo:
     """A source video to be driven, at ``motion.fps``.
 
-    ``shown`` (T,): index of the file's frame for each output frame; ``crops`` (T, 2, 3): crop to picture affines;
+    ``shown`` (T,): index of the footage's frame for each output frame; ``crops`` (T, 2, 3): crop to picture affines;
     ``keypoints`` (T, K, 3) canonical; ``motion`` of the face itself; ``openings`` of eyes and lips.
     """
 
-    path: Path
+    footage: Footage
     shown: Tensor
     crops: Tensor
     crop_size: int
@@ -129,7 +127,7 @@ class SourceVideo:
 
 def read_source_video(
     face: FaceModel,
-    path: Path,
+    video: Path | Footage,
     options: FaceVideoOptions | None = None,
     fps: float | None = None,
     progress: Progress | None = None,
@@ -139,35 +137,37 @@ def read_source_video(
     ``fps`` is the output rate, None for the video's own.
     """
     options = options or FaceVideoOptions(crop=CropOptions())
-    facts, times = video_facts(path), list[float]()
-    track, report = _track(path, options, facts.frames, progress)
+    video = VideoFile(video) if isinstance(video, Path) else video
+    facts, times = video.facts(), list[float]()
+    track, report = _track(video, options, facts.frames, progress)
     size = 2 * face.config.image_size
-    still = track is None or _is_crop(path, track, options)
+    still = track is None or _is_crop(video, track, options)
     fixed = None
     if still:
-        square, height, width = _fixed_square(path, track, options)
+        square, height, width = _fixed_square(video, track, options)
         fixed = whole_to_image(height, width, size) if square is None else crop_to_image(square, size)
     squares = () if track is None or still else track.squares(options.crop, options.smoothing)
     affines = [crop_to_image(square, size) for square in squares]
 
     def crops() -> Iterator[Tensor]:
-        for i, picture in enumerate(_pictures(path, times, track is None)):
+        for i, picture in enumerate(_pictures(video, times, track is None)):
             affine = fixed if fixed is not None else affines[min(i, len(affines) - 1)]
             yield from_bytes(shrink(cut_bytes(picture, affine, size), face.config.reading_size))
 
     samples = FaceSamples()
     motion, keypoints = read_crops(face, samples.of(crops()), facts.fps, options.batch, facts.frames, report)
     if track is None:
-        samples.warn_unless_face(face, f"video portrait {path.name}")
+        samples.warn_unless_face(face, f"video portrait {video.name}")
     openings = None if track is None else track.openings
     if track is not None:
         motion = interpolate_motion(motion, FrameInterpolation(*fill_gaps(track.seen)), motion.fps)
     places = torch.stack(affines) if fixed is None else fixed.expand(len(motion), -1, -1)
-    rate = fps or facts.fps
-    nearest = _nearest(frames_by_timestamp(torch.tensor(times, dtype=torch.float64), rate))
+    shown = torch.tensor(times, dtype=torch.float64)
+    rate = fps or rate_of(shown, facts.fps)
+    nearest = _nearest(frames_by_timestamp(shown, rate))
     chosen = FrameInterpolation(nearest, nearest, torch.zeros(len(nearest), dtype=torch.float64))
     return SourceVideo(
-        path,
+        video,
         nearest,
         places[nearest],
         size,
@@ -177,60 +177,13 @@ def read_source_video(
     )
 
 
-class SourceVideoRenderer:
-    """Renders a source video with driven keypoints, in consecutive parts; the video is decoded once for all of them."""
-
-    def __init__(self, source_video: SourceVideo, x_s: Tensor, x_d: Tensor) -> None:
-        """``x_s`` and ``x_d`` (T, K, 3), the video's own keypoints and the driven; T may be less than the video has."""
-        self.source_video, self._x_s, self._x_d = source_video, x_s, x_d
-        self._pictures: Iterator[Bytes] = iter(())
-        self._next = -1
-        self._paster = VideoPaster(source_video.crop_size)
-
-    def show(
-        self, renderer: FallbackRenderer, start: int, stop: int, progress: Progress | None = None
-    ) -> Iterator[Tensor]:
-        """Yield frames ``start`` up to ``stop``, pasted back: uint8 (n, H, W, 3), n at most ``renderer.batch``."""
-        if start != self._next:
-            self._pictures = shown_pictures(self.source_video, start, len(self._x_d))
-        self._next = start
-        waiting: list[Bytes] = []  # a batch that did not fit in memory is kept and rendered in two
-        while self._next < stop:
-            count = min(renderer.batch, stop - self._next)
-            waiting += islice(self._pictures, max(0, count - len(waiting)))
-            group = waiting[:count]
-            reach = slice(self._next, self._next + len(group))
-            pasted = self._pasted(renderer, group, reach)
-            if pasted is None:
-                continue
-            yield pasted
-            self._next, waiting = reach.stop, waiting[len(group) :]
-            if progress:
-                progress(reach.stop - start, stop - start)
-
-    def _pasted(self, renderer: FallbackRenderer, group: list[Bytes], reach: slice) -> Tensor | None:
-        size, places = self.source_video.crop_size, self.source_video.crops[reach]
-        wide = [cut_bytes(picture, affine, size) for picture, affine in zip(group, places, strict=True)]
-
-        def draw(face: FaceModel) -> Tensor:
-            crops = torch.stack([from_bytes(shrink(crop, face.config.image_size)) for crop in wide])
-            volume = face.appearance(to_network(face, crops))
-            return face.draw(volume, exact_to(face, self._x_s[reach]), exact_to(face, self._x_d[reach]))
-
-        drawn = renderer.draw(draw, len(group))
-        if drawn is None:
-            return None
-        pasted = self._paster.paste(group, to_shown(drawn).numpy(), places)
-        return torch.stack([torch.from_numpy(picture) for picture in pasted])
-
-
 def _track(
-    path: Path, options: FaceVideoOptions, frames: int, progress: Progress | None
+    video: Footage, options: FaceVideoOptions, frames: int, progress: Progress | None
 ) -> tuple[FaceTrack | None, Progress | None]:
     """The face track, None without a detector; and the progress callback of the second pass."""
     name = options.where
     if name == "auto":
-        first = from_bytes(next(read_frames(path)).picture)
+        first = from_bytes(next(video.frames()).picture)
         name = next(
             (finder for finder in available()[:1] if full_search(detector(finder, options.threshold))(first)), "whole"
         )
@@ -245,30 +198,30 @@ def _track(
         if progress:
             progress(total + done, 2 * total)
 
-    pictures = (frame.picture for frame in read_frames(path))
+    pictures = (frame.picture for frame in video.frames())
     return follow(pictures, detector(name, options.threshold), options.pick, options.limits, frames, half), other_half
 
 
-def _fixed_square(path: Path, track: FaceTrack | None, options: FaceVideoOptions) -> tuple[Square | None, int, int]:
+def _fixed_square(video: Footage, track: FaceTrack | None, options: FaceVideoOptions) -> tuple[Square | None, int, int]:
     """One square for the whole video, None for the largest there is; and the height and width of the pictures."""
-    first = from_bytes(next(read_frames(path)).picture)
+    first = from_bytes(next(video.frames()).picture)
     height, width = first.shape[:2]
     if track is None:
         return select_face(first, options.where, options.pick).square(options.crop), height, width
-    return None if _is_crop(path, track, options) else track.box(options.crop), height, width
+    return None if _is_crop(video, track, options) else track.box(options.crop), height, width
 
 
-def _is_crop(path: Path, track: FaceTrack, options: FaceVideoOptions) -> bool:
+def _is_crop(video: Footage, track: FaceTrack, options: FaceVideoOptions) -> bool:
     """Whether the video is a face crop already."""
-    facts = video_facts(path)
+    facts = video.facts()
     return (
         options.where == "auto" and options.pick is None and fills(track.box(options.crop), facts.height, facts.width)
     )
 
 
-def _pictures(path: Path, times: list[float], warn: bool) -> Iterator[Bytes]:
+def _pictures(video: Footage, times: list[float], warn: bool) -> Iterator[Bytes]:
     """The pictures of a video; appends their timestamps to ``times``."""
-    for frame in read_frames(path, warn=warn):
+    for frame in video.frames(warn):
         times.append(frame.time)
         yield frame.picture
 
@@ -278,5 +231,5 @@ def _nearest(reading: FrameInterpolation) -> Tensor:
 
 
 def shown_pictures(source_video: SourceVideo, start: int, stop: int) -> Iterator[Bytes]:
-    """The file's pictures for output frames ``start`` up to ``stop``, in any order and with repetitions."""
-    return pictures_in_order(source_video.path, source_video.shown[start:stop].tolist())
+    """The footage's pictures for output frames ``start`` up to ``stop``, in any order and with repetitions."""
+    return source_video.footage.in_order(source_video.shown[start:stop].tolist())

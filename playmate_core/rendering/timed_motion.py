@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..detection.detect import FaceSource
 from ..face import FaceModel
-from ..interpolation import frames_by_timestamp, steady_rate
+from ..interpolation import frames_by_timestamp, rate_of, steady_rate
 from ..media.images import Bytes
 from ..media.video_reader import Frame
 from ..motion.edit import interpolate_motion
@@ -28,7 +28,8 @@ def read_timed_motion(
     total: int = 0,
     progress: Progress | None = None,
 ) -> Motion:
-    """:func:`portrait.read_motion` for frames with timestamps, resampled to ``fps``; warns if they show no face."""
+    """:func:`portrait.read_motion` for frames with timestamps, resampled to a constant rate (:func:`rate_of`); warns if
+    they show no face."""
     times: list[float] = []
 
     def pictures() -> Iterator[Bytes | Tensor]:
@@ -44,8 +45,9 @@ def read_timed_motion(
 
 
 def at_steady_rate(motion: Motion, times: list[float]) -> Motion:
-    """A motion whose frame i has the timestamp ``times[i]`` in seconds, resampled to its constant rate if needed."""
+    """A motion whose frame i has the timestamp ``times[i]`` in seconds, resampled to a constant rate if needed."""
     shown = torch.tensor(times, dtype=torch.float64)
     if steady_rate(shown, motion.fps):
         return motion
-    return interpolate_motion(motion, frames_by_timestamp(shown, motion.fps), motion.fps)
+    rate = rate_of(shown, motion.fps)
+    return interpolate_motion(motion, frames_by_timestamp(shown, rate), rate)

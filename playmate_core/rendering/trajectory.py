@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -24,17 +24,12 @@ from .source_image import SourcePortrait
 @dataclass(frozen=True)
 class KeypointTrajectory:
     """``frames`` frames at ``fps``: ``x_s`` (1, K, 3) are the picture's image keypoints, ``x_d`` computes the driven
-    ones.
-
-    ``facts`` and ``tensors`` determine the trajectory, for fingerprints.
-    """
+    ones."""
 
     x_s: Tensor
     x_d: Keypoints
     frames: int
     fps: float
-    facts: tuple[object, ...]
-    tensors: tuple[Tensor, ...]
 
 
 class ResampledClip:
@@ -85,12 +80,7 @@ def portrait_trajectory(
         guided = guide_keypoints(face, x_s, seen, led, 0, source.openings, timed[frames].openings)
         return guided[1:] if len(timed) > 1 else guided.expand(last - first, -1, -1)
 
-    motion, openings = motion_clip.motion, motion_clip.openings
-    tensors = [motion.pose.rotation, motion.pose.translation, motion.pose.scale, motion.expression]
-    known = (*tensors, portrait.keypoints, x_s) + (() if openings is None else (openings.eyes, openings.lips))
-    own = source.openings
-    facts = (asdict(how), portrait.familiar, motion.fps, timed.fps, own and (own.eyes.tolist(), own.lips.tolist()))
-    return KeypointTrajectory(x_s, x_d, len(timed) if len(timed) > 1 else round(timed.fps), timed.fps, facts, known)
+    return KeypointTrajectory(x_s, x_d, len(timed) if len(timed) > 1 else round(timed.fps), timed.fps)
 
 
 def _driven(portrait: Portrait, timed: ResampledClip, how: DrivingOptions) -> Callable[[Tensor], Motion]:

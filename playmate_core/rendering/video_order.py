@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from ..errors import UserError
@@ -39,8 +40,10 @@ def pictures_in_order(path: Path, order: Sequence[int], kept_bytes: int = KEPT_B
     """The pictures (H, W, 3) uint8 of the frames ``order`` of a video, one after another.
 
     The video is decoded forwards. A step back to a picture that is no longer kept begins again at the first frame.
-    Numbers after the last frame end the iteration.
+    Numbers after the last frame end the iteration. Nothing is kept where no step goes back.
     """
+    if all(first <= second for first, second in pairwise(order)):
+        kept_bytes = 0
     frames, at = read_frames(path, warn=False), -1
     kept: deque[tuple[int, Bytes]] = deque()
     for wanted in order:

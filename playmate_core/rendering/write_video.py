@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..detection.crop import cut
+from ..diffusion.request import joined
 from ..face import FaceModel
 from ..keypoint_space import adapt_motion
 from ..media.transparency import with_alpha
@@ -23,8 +23,9 @@ from .device import batch_on
 from .fallback import FallbackRenderer
 from .render import RenderOptions, offset_progress, paste_back, relative_to_rest, render, render_keypoints
 from .segments import Finish, RenderJob
-from .source_video import SourceVideo, SourceVideoRenderer
+from .source_frames import DrivenFace, SourceVideoRenderer
 from .trajectory import KeypointTrajectory
+from .video_portrait import driven_face, video_of
 
 
 @dataclass(frozen=True)
@@ -70,9 +71,15 @@ def portrait_job(
     rendering: RenderOptions | None = None,
     composition: Composition | None = None,
 ) -> RenderJob:
-    """The job to render a portrait with ``motion``, at the motion's rate; a stream is generated as far as drawn."""
+    """The job to render a portrait with ``motion``, at the motion's rate; a stream is generated as far as drawn.
+
+    The portrait of a video is drawn over the video at its rate, with the expressions as the motion has them.
+    """
     rendering, composition = rendering or RenderOptions(), composition or Composition()
     stream = motion if isinstance(motion, MotionStream) else MotionStream.of(motion)
+    if video := video_of(portrait):
+        faces = [driven_face(face, video, stream.whole(), rendering.stitching)]
+        return source_video_job(face, faces, rendering.batch, composition.pasted, rendering.profile)
     relative = rendering.expression == "relative"
     if not portrait.familiar and rendering.expression != "absolute":  # its lids are measured on the whole motion
         whole, relative = adapt_motion(stream.whole(), portrait.rest), False
@@ -93,20 +100,15 @@ def portrait_job(
             yield from render(face, portrait, shown(part), placed, onward, renderer)
             done += len(part)
 
-    def tensors() -> list[Tensor]:
-        motion, rest = shown(stream.whole()), portrait.rest
-        pose = motion.pose
-        return [
-            *(pose.rotation, pose.translation, pose.scale, motion.expression, portrait.keypoints),
-            *(rest.pose.rotation, rest.pose.translation, rest.pose.scale, rest.expression),
-            *_decisive(portrait, composition),
-        ]
+    def shared() -> list[Tensor]:
+        return [portrait.keypoints, *_numbers(portrait.rest), *_decisive(portrait, composition)]
+
+    def tensors(start: int, stop: int) -> list[Tensor]:
+        return _numbers(shown(joined(list(stream.parts(start, stop)))))
 
     facts = (asdict(placed), composition.pasted, composition.alpha, stream.fps)
-    finish = composition.finish(portrait)
-    return RenderJob(
-        face, len(stream), stream.fps, _batch(face, placed.batch), draw, facts, tensors, finish, placed.profile
-    )
+    finish, batch = composition.finish(portrait), _batch(face, placed.batch)
+    return RenderJob(face, len(stream), stream.fps, batch, draw, facts, shared, tensors, finish, placed.profile)
 
 
 def trajectory_job(
@@ -118,27 +120,42 @@ def trajectory_job(
         x_s, x_d = trajectory.x_s, trajectory.x_d
         return render_keypoints(renderer, portrait, x_s, x_d, slice(start, stop), progress)
 
-    def tensors() -> list[Tensor]:
-        return [*trajectory.tensors, *_decisive(portrait, composition)]
+    def shared() -> list[Tensor]:
+        return [trajectory.x_s, *_decisive(portrait, composition)]
 
-    facts = (composition.pasted, composition.alpha, trajectory.facts)
-    finish = composition.finish(portrait)
-    return RenderJob(face, trajectory.frames, trajectory.fps, _batch(face, batch), draw, facts, tensors, finish)
+    def tensors(start: int, stop: int) -> list[Tensor]:
+        return [trajectory.x_d(start, stop)]
+
+    facts, finish = (composition.pasted, composition.alpha, trajectory.fps), composition.finish(portrait)
+    batch = _batch(face, batch)
+    return RenderJob(face, trajectory.frames, trajectory.fps, batch, draw, facts, shared, tensors, finish)
 
 
-def source_video_job(face: FaceModel, source: SourceVideo, x_s: Tensor, x_d: Tensor, batch: int) -> RenderJob:
-    """The job to render a source video with its keypoints ``x_s`` (T, K, 3) replaced by the driven ones ``x_d``."""
-    frames = SourceVideoRenderer(source, x_s, x_d)
+def source_video_job(
+    face: FaceModel, faces: Sequence[DrivenFace], batch: int, pasted: bool = True, profile: str = "auto"
+) -> RenderJob:
+    """The job to render the driven ``faces`` of a source video in its pictures; not ``pasted``: the crops of one."""
+    frames, source = SourceVideoRenderer(faces, pasted), faces[0].source
 
-    def tensors() -> list[Tensor]:
-        return [x_s, x_d, source.crops, source.shown]
+    def tensors(start: int, stop: int) -> list[Tensor]:
+        moving = [(one.x_s, one.x_d, one.source.crops, one.source.shown) for one in faces]
+        return [values[start:stop] for one in moving for values in one]
 
-    facts = (hashlib.sha256(source.path.read_bytes()).hexdigest(), source.crop_size)
-    return RenderJob(face, len(x_d), source.motion.fps, _batch(face, batch), frames.show, facts, tensors)
+    def shared() -> list[Tensor]:
+        return [torch.tensor(list(source.footage.digest().encode()))]
+
+    facts = ("source video", source.crop_size, source.motion.fps, pasted)
+    count, batch = min(len(one.x_d) for one in faces), _batch(face, batch)
+    return RenderJob(face, count, source.motion.fps, batch, frames.show, facts, shared, tensors, profile=profile)
 
 
 def _batch(face: FaceModel, frames: int) -> int:
     return batch_on(next(face.parameters()).device, frames)
+
+
+def _numbers(motion: Motion) -> list[Tensor]:
+    pose = motion.pose
+    return [pose.rotation, pose.translation, pose.scale, motion.expression]
 
 
 def _decisive(portrait: Portrait, composition: Composition) -> list[Tensor]:

@@ -33,6 +33,7 @@ from training.evaluate import (
 )
 from training.evaluate.emotion_judge import fit_judge
 from training.evaluate.emotion_layer import emotion_layer_table
+from training.evaluate.locked_pose import lock_rows
 from training.evaluate.pixel_emotion import fit_pixel_judge
 from training.evaluate.rendered_clips import rendered_clip
 from training.evaluate.subjects import System, load_subjects, with_neutral_voice
@@ -65,6 +66,7 @@ class EvaluateConfig:
     face_without_transfer: str = ""  # face networks trained with --transfer 0, for the leakage of Eq. 4
     clips: int = 40
     few: int = 8  # clips of the slow figures
+    emotion_clips: int = 24  # clips with neutral voices, on which every emotion is shown at three intensities
     pairs: int = 4  # a session, of level 2
     probe_steps: int = 3000
     close_steps: int = 2000
@@ -115,15 +117,15 @@ def main(argv: Sequence[str] | None = None) -> None:
 def level_one(config: EvaluateConfig, system: System) -> list[Table]:
     """Motion against true motion."""
     corpus, encoder = Path(config.corpus), system.denoiser.config.audio_encoder
-    subjects = load_subjects(corpus, encoder, config.clips)
-    few = subjects[: config.few]
+    every = load_subjects(corpus, encoder, 1_000_000)
+    subjects, few = every[: config.clips], every[: config.few]
     logger.info("Level 1 on %d clips.", len(subjects))
     speech, made = level1.speech_table(system, subjects)
     named = fit_judge(
         load_synthetic_clips(corpus, "train"),
         load_synthetic_clips(corpus, "val") + load_synthetic_clips(corpus, "test"),
     )
-    neutral = with_neutral_voice(subjects, config.few)
+    neutral = with_neutral_voice(every, config.emotion_clips)
     emotion = level1.emotion_table(system, neutral, named, made)
     conflict = ablations.conflict_row(system, subjects, named)
     emotion = replace(emotion, rows=(*emotion.rows, conflict))
@@ -161,7 +163,10 @@ def liveliness_table(config: EvaluateConfig, system: System) -> Table:
     subjects = ablations.rollout_subjects(encoder, config.rollout, backend, config.rollouts)
     logger.info("Liveliness on %d rollouts.", len(subjects))
     how = f"{len(subjects)} rollouts of about {config.rollout:g} s, default sampler, emotion off, a seed each."
-    return Table("Level 1: joints and liveliness", how, tuple(liveliness.liveliness_rows(system, subjects)))
+    made, faded = (liveliness.rollouts(system, subjects, joint) for joint in ("hold", "fade"))
+    rows = liveliness.liveliness_rows(system, made, faded)
+    rows += lock_rows(system, subjects, made.motions)
+    return Table("Level 1: joints and liveliness", how, tuple(rows))
 
 
 def layer_level(config: EvaluateConfig, system: System) -> Table:

@@ -13,11 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from playmate_core.diffusion.generate import checked_plan, sample_window
+from playmate_core.diffusion.generate import checked_plan
 from playmate_core.diffusion.known_frames import KnownFrames
 from playmate_core.diffusion.noise import FreshNoise
 from playmate_core.diffusion.normalisation import EXPRESSION_CHANNELS, MOTION_CHANNELS
 from playmate_core.diffusion.request import GenerationRequest
+from playmate_core.diffusion.window_sampling import WindowTask, sample_window
 from playmate_core.diffusion.windows import last_frames
 from training.evaluate.subjects import Subject, System
 from training.evaluate.table import Row, number
@@ -43,7 +44,7 @@ def chain(system: System, subject: Subject, sigma: float, every: bool, windows: 
         if past is not None:
             noise = sigma * torch.randn(past.shape, generator=chance)
             past = past + noise if every or index == 1 else past
-        window = sample_window(plan, plan.windows.begin(index), past, free, FreshNoise(seed).window(index))
+        window = sample_window(WindowTask(plan, plan.windows.begin(index), past, free, FreshNoise(seed).window(index)))
         past = last_frames(window, config.previous)
         made.append(window)
     live = system.denoiser.statistics.live

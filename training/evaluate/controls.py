@@ -61,6 +61,17 @@ def doubled_blinks(subject: Subject, motion: Motion) -> Motion:
     return with_rig(subject, motion, doubled)
 
 
+def long_blinks(subject: Subject, motion: Motion) -> Motion:
+    """Lids that stay shut for 5 frames longer."""
+
+    def longer(rig: Tensor) -> Tensor:
+        lids = rig[:, LID_COLUMNS]
+        rig[5:, LID_COLUMNS] = torch.stack([lids[k : len(lids) - 5 + k] for k in range(6)]).amax(0)
+        return rig
+
+    return with_rig(subject, motion, longer)
+
+
 def popped(subject: Subject, motion: Motion) -> Motion:
     """The mouth wide open for one frame."""
 

@@ -20,8 +20,6 @@ from training.evaluate.table import Row, Table, number
 from training.synthetic.identity import make_identity
 from training.synthetic.rig import rig_from_expression
 
-#: Clips on which the two weaker intensities are generated as well.
-SLOPE_CLIPS = 10
 #: How far a strength may be from that of true clips at the same intensity.
 STRENGTH_LIMIT = 0.12
 AXES = ("pitch", "yaw", "roll", "t_x", "t_y", "log s")
@@ -190,15 +188,15 @@ class EmotionFigures:
 
 
 def emotion_figures(system: System, subjects: list[Subject], judge: EmotionJudge, emotion: str) -> EmotionFigures:
-    """Full intensity on every subject, the weaker ones on the first few, and strengths on those few alone.
+    """Every intensity on every subject.
 
     Every subject has a seed of its own: with one seed for all, what that noise adds would not average out.
     """
     motions = [system.speak(subject, emotion, 1.0, seed=seed) for seed, subject in enumerate(subjects)]
     rigs = [rig_of(subject, motion) for subject, motion in zip(subjects, motions, strict=True)]
-    few, levels = subjects[:SLOPE_CLIPS], [] if emotion == "neutral" else list(INTENSITIES[:-1])
-    weaker = [[rig_of(s, system.speak(s, emotion, i, seed=k)) for k, s in enumerate(few)] for i in levels]
-    reach = [float(np.mean([judge.strength(rig, emotion) for rig in shown])) for shown in [*weaker, rigs[: len(few)]]]
+    levels = [] if emotion == "neutral" else list(INTENSITIES[:-1])
+    weaker = [[rig_of(s, system.speak(s, emotion, i, seed=k)) for k, s in enumerate(subjects)] for i in levels]
+    reach = [float(np.mean([judge.strength(rig, emotion) for rig in shown])) for shown in [*weaker, rigs]]
     named = [float(np.mean([judge.name(rig) == emotion for rig in shown])) for shown in [*weaker[:1], rigs]]
     truth = tuple(judge.true_strength[EMOTIONS.index(emotion)].tolist()) if levels else ()
     lips = Pairing(subjects, motions).mean(lip_correlation)
@@ -218,15 +216,14 @@ def weak_rows(figures: list[EmotionFigures], judge: EmotionJudge) -> list[Row]:
 def emotion_table(system: System, subjects: list[Subject], judge: EmotionJudge, speech: Pairing) -> Table:
     """Eight emotions on neutral voices: named by the judge, intensity as a slider, and what lip sync pays for it.
 
-    ``speech`` is every held-out clip, these among them, already generated with emotion off.
+    ``speech`` are held-out clips already generated with emotion off.
     """
     figures = [emotion_figures(system, subjects, judge, emotion) for emotion in EMOTIONS]
     accuracy = float(np.mean([f.accuracy for f in figures]))
     truth, off = truth_of(speech.subjects), [judge.name(rig_of(s, m)) for s, m in speech.each()]
     happy = float(np.mean([name == "happy" for name in off]))
     generator = 1.0 / len(EMOTIONS)
-    alone = Pairing(subjects, [m for s, m in speech.each() if any(s is one for one in subjects)])
-    loss = alone.mean(lip_correlation) - float(np.mean([f.lips for f in figures]))
+    loss = spoken(system, subjects).mean(lip_correlation) - float(np.mean([f.lips for f in figures]))
     rows = [
         Row("judge on held-out truth", number(judge.on_truth), ">= 0.95", judge.on_truth >= 0.95),
         Row("judge on perturbed truth", number(judge.on_perturbed), ">= 0.95", judge.on_perturbed >= 0.95),

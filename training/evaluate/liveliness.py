@@ -98,8 +98,8 @@ def joint_rows(system: System, made: Spoken, faded: Spoken) -> list[Row]:
                 number(true),
             )
         )
-    control, _ = joint_figure(faded, every, overlap, head)
-    rows.append(_control("pose with the shared frames faded", control, control <= JOINT_LIMIT))
+    jump, _ = joint_figure(faded, every, overlap, head)
+    rows.append(control("pose with the shared frames faded", jump, jump <= JOINT_LIMIT))
     return rows
 
 
@@ -126,8 +126,8 @@ def jerk_rows(made: Spoken) -> list[Row]:
     calm, shaken = figure(made.changed(controls.smoothed)), figure(made.changed(controls.shaken))
     return [
         Row("rollouts: pose jerk over truth", number(value), f"{low:g} to {high:g}", low <= value <= high, "1", "0"),
-        _control("pose averaged over 5 frames", calm, low <= calm <= high),
-        _control("pose with noise of its usual step", shaken, low <= shaken <= high),
+        control("pose averaged over 5 frames", calm, low <= calm <= high),
+        control("pose with noise of its usual step", shaken, low <= shaken <= high),
     ]
 
 
@@ -153,10 +153,12 @@ def blinks_of(motions: Sequence[Motion]) -> Blinks:
 
 
 def blink_rows(made: Spoken) -> list[Row]:
-    """Rate, length and shortest distance of blinks; held lids must fail the rate, doubled blinks the distance."""
+    """Rate, length and shortest distance of blinks; held lids must fail the first, long blinks the second, doubled ones
+    the third."""
     own, true = blinks_of(made.motions), blinks_of([s.clip.motion for s in made.subjects])
     still = blinks_of(made.changed(controls.held_lids).motions)
     doubled = blinks_of(made.changed(controls.doubled_blinks).motions)
+    slow = blinks_of(made.changed(controls.long_blinks).motions)
     rate, length = metrics.ratio(own.per_second, true.per_second), metrics.ratio(own.length, true.length)
     none = metrics.ratio(still.per_second, true.per_second)
     return [
@@ -167,7 +169,7 @@ def blink_rows(made: Spoken) -> list[Row]:
             0.67 <= rate <= 1.5,
             number(true.per_second),
         ),
-        _control("lids held", still.per_second, 0.67 <= none <= 1.5),
+        control("lids held", still.per_second, 0.67 <= none <= 1.5),
         Row(
             "length of a blink, frames",
             number(own.length, 2),
@@ -175,6 +177,7 @@ def blink_rows(made: Spoken) -> list[Row]:
             0.75 <= length <= 1.33,
             number(true.length, 2),
         ),
+        control("lids shut for 5 frames longer", slow.length, 0.75 <= slow.length / true.length <= 1.33),
         Row(
             "closest two blinks, frames",
             number(own.closest, 0),
@@ -182,7 +185,7 @@ def blink_rows(made: Spoken) -> list[Row]:
             _far(own),
             number(true.closest, 0),
         ),
-        _control("every blink done again after 8 frames", doubled.closest, _far(doubled)),
+        control("every blink done again after 8 frames", doubled.closest, _far(doubled)),
     ]
 
 
@@ -208,7 +211,7 @@ def mouth_rows(made: Spoken) -> list[Row]:
             "1",
             "0",
         ),
-        _control("mouth wide open for one frame", popped, popped <= MOUTH_LIMIT),
+        control("mouth wide open for one frame", popped, popped <= MOUTH_LIMIT),
     ]
 
 
@@ -229,20 +232,21 @@ def gaze_rows(made: Spoken) -> list[Row]:
         Row(f"gaze over truth, {name}", number(float(v)), "0.67 to 1.5", 0.67 <= float(v) <= 1.5, "1", "0")
         for name, v in zip(names, value, strict=True)
     ]
-    return [*rows, _control("gaze held", float(fixed.max()), bool(((fixed >= 0.67) & (fixed <= 1.5)).any()))]
+    return [*rows, control("gaze held", float(fixed.max()), bool(((fixed >= 0.67) & (fixed <= 1.5)).any()))]
 
 
-def _control(name: str, value: float, passes: bool) -> Row:
+def control(name: str, value: float, passes: bool) -> Row:
     """A row on which a motion that is wrong on purpose must fail; it is met where that motion fails."""
     return Row(f"control, must fail the row above: {name}", number(value), "fails", not passes)
 
 
-def liveliness_rows(system: System, subjects: Sequence[Subject]) -> list[Row]:
-    """All rows on rollouts of the ``subjects`` with the default sampler, a seed for each."""
-    made, faded = (
-        Spoken(subjects, [system.speak(s, seed=seed, joint=joint) for seed, s in enumerate(subjects)])
-        for joint in ("hold", "fade")
-    )
+def rollouts(system: System, subjects: Sequence[Subject], joint: str = "hold") -> Spoken:
+    """Long motion of the ``subjects`` with the default sampler, emotion off, a seed for each."""
+    return Spoken(subjects, [system.speak(s, seed=seed, joint=joint) for seed, s in enumerate(subjects)])
+
+
+def liveliness_rows(system: System, made: Spoken, faded: Spoken) -> list[Row]:
+    """All rows on rollouts; ``faded`` are the same with faded windows."""
     return [
         *joint_rows(system, made, faded),
         lip_loss_row(made, faded),

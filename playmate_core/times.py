@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import UserError, elided
-from ..ranges import check_seconds
-from ..values import FPS
+from .errors import UserError, elided
+from .ranges import check_seconds
+from .values import FPS
 
 #: A range that covers the whole motion.
 ALL = "all"
