@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from test_trajectory import openings, wandering
+from random_motion import openings, wandering
 
 from playmate_core.detection.landmarks import Openings
 from playmate_core.errors import UserError

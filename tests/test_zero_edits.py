@@ -25,6 +25,8 @@ NOTHING: dict[str, dict[str, Any]] = {
 }
 #: Nodes that make something new of what they are given.
 MAKERS = {
+    "Listener": "closes the lips and nods wherever only the other speaks",
+    "MotionOverVideo": "lays a motion over that of a video",
     "JoinMotions": "is as long as both of its inputs",
     "SampleMotion": "samples another motion, which goes on from the one that is given",
 }
