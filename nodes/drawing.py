@@ -18,6 +18,7 @@ from ..playmate_core.errors import UserError
 from ..playmate_core.face import FaceModel
 from ..playmate_core.face.fast import release
 from ..playmate_core.media.provenance import COMPOSITE, DRAWN, Mark
+from ..playmate_core.motion.stream import MotionStream
 from ..playmate_core.pipelines.recipe import recipe_text
 from ..playmate_core.rendering.device import batch_on
 from ..playmate_core.rendering.render import RenderOptions
@@ -36,15 +37,25 @@ BYTES_PER_PIXEL = 2000
 
 @contextmanager
 def render_job(
-    model: Managed, portrait: Portrait, motion: Motion, options: RenderOptions, composition: Composition, bar: Bar
+    model: Managed,
+    portrait: Portrait,
+    motion: Motion | MotionStream,
+    options: RenderOptions,
+    composition: Composition,
+    bar: Bar,
+    sampling: Sequence[Managed] = (),
 ) -> Iterator[RenderJob]:
-    """The video of a portrait under a motion while its face model is loaded; each batch is shown on the node."""
+    """The video of a portrait under a motion while its face model is loaded; each batch is shown on the node.
+
+    ``sampling`` are models that a stream is sampled with meanwhile.
+    """
     with _drawn(
         model,
         options.batch,
         composition.size(portrait),
         lambda face: portrait_job(face, portrait, motion, options, composition),
         bar,
+        sampling,
     ) as job:
         yield job
 
@@ -61,12 +72,17 @@ def faces_render_job(
 
 @contextmanager
 def _drawn(
-    model: Managed, batch: int, size: Sequence[int], made: Callable[[FaceModel], RenderJob], bar: Bar
+    model: Managed,
+    batch: int,
+    size: Sequence[int],
+    made: Callable[[FaceModel], RenderJob],
+    bar: Bar,
+    others: Sequence[Managed] = (),
 ) -> Iterator[RenderJob]:
     """The job that ``made`` makes of the loaded face model, with room for a batch of pictures of ``size``."""
     on_cpu = model.patcher.load_device.type == "cpu"
     pixels = batch_on(model.patcher.load_device, batch) * size[0] * size[1]
-    with loaded(model, memory=pixels * BYTES_PER_PIXEL) as (face,):
+    with loaded(model, *others, memory=pixels * BYTES_PER_PIXEL) as (face, *_):
         job = made(face)
         try:
             yield replace(job, draw=lambda *asked: bar.watched(job.draw(*asked)))
