@@ -113,7 +113,8 @@ def compiled(options: argparse.Namespace) -> dict[str, Any]:
 
 def talk_of_ten_seconds(options: argparse.Namespace) -> dict[str, Any]:
     """``talk`` end to end, its stages, the sampler alone, and the first frame with warm models."""
-    from playmate_core.pipelines.talk import TalkRequest, Weights, talk
+    from playmate_core.pipelines.models import Weights
+    from playmate_core.pipelines.talk import TalkRequest, talk
     from playmate_core.weights.files import save
     from playmate_core.weights.folders import bundled
 

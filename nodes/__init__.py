@@ -26,9 +26,11 @@ from . import (
     resample,
     runtime,
     sample,
+    several,
     speech,
     takes,
     talk,
+    video_portrait,
     widgets,
 )
 
@@ -83,6 +85,10 @@ _CLASSES: tuple[type[io.ComfyNode], ...] = (
     emotion_cues.EmotionFromSubtitles,
     emotion_cues.EmotionOverTime,
     landmarks.MotionFromLandmarks,
+    video_portrait.EncodeVideoPortrait,
+    video_portrait.MotionOverVideo,
+    several.Listener,
+    several.RenderFacesToVideo,
 )
 #: All of them judge what arrives at their widgets by a link as they judge what is typed there.
 NODES = tuple(map(widgets.checked, _CLASSES))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
-import shutil
+import wave
+from io import BytesIO
 from pathlib import Path
 
 import folder_paths
+import numpy as np
 from comfy_api.latest import io
 
 from ..playmate_core.media.audio_files import Recording, read_sound
@@ -26,18 +28,38 @@ INPUTS = {
 }
 
 
+#: A recording of two who speak in turn, one in each channel: the bundled speech, cut at its pause after this second.
+DIALOGUE, PAUSE = "playmate_dialogue.wav", 1.7
+
+
 def offer_inputs() -> None:
-    """Copy picture, voice and driving video among ComfyUI's input files, so that a workflow with pickers runs at once.
+    """Copy picture, voice, dialogue and driving video among ComfyUI's input files, so that a workflow with pickers runs
+    at once.
 
     A file that is there already is left alone.
     """
-    for name, file in INPUTS.items():
+    for name in (*INPUTS, DIALOGUE):
         path = Path(folder_paths.get_input_directory()) / name
         try:
             if not path.exists():
-                shutil.copyfile(bundled(file), path)
+                path.write_bytes(_dialogue() if name == DIALOGUE else bundled(INPUTS[name]).read_bytes())
         except OSError as problem:
             logger.warning("The demo file %s could not be put among the input files: %s", name, problem)
+
+
+def _dialogue() -> bytes:
+    """The bundled speech as a stereo WAV file: its beginning left, the rest right."""
+    made = BytesIO()
+    with wave.open(str(bundled("speech.wav"))) as voice, wave.open(made, "wb") as file:
+        samples = np.frombuffer(voice.readframes(voice.getnframes()), np.int16)
+        channels = np.zeros((len(samples), 2), np.int16)
+        cut = round(PAUSE * voice.getframerate())
+        channels[:cut, 0], channels[cut:, 1] = samples[:cut], samples[cut:]
+        file.setnchannels(2)
+        file.setsampwidth(2)
+        file.setframerate(voice.getframerate())
+        file.writeframes(channels.tobytes())
+    return made.getvalue()
 
 
 class DemoMedia(io.ComfyNode):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import chain
@@ -15,12 +15,15 @@ from comfy_api.latest import io, ui
 from torch import Tensor
 
 from ..playmate_core.errors import UserError
+from ..playmate_core.face import FaceModel
 from ..playmate_core.face.fast import release
 from ..playmate_core.media.provenance import COMPOSITE, DRAWN, Mark
+from ..playmate_core.motion.stream import MotionStream
 from ..playmate_core.pipelines.recipe import recipe_text
 from ..playmate_core.rendering.device import batch_on
 from ..playmate_core.rendering.render import RenderOptions
 from ..playmate_core.rendering.segments import RenderJob
+from ..playmate_core.rendering.several import Arrangement, MovingFace, faces_job
 from ..playmate_core.rendering.write_video import Composition, portrait_job
 from ..playmate_core.values import Motion, Portrait
 from .media import to_image, to_video
@@ -34,14 +37,53 @@ BYTES_PER_PIXEL = 2000
 
 @contextmanager
 def render_job(
-    model: Managed, portrait: Portrait, motion: Motion, options: RenderOptions, composition: Composition, bar: Bar
+    model: Managed,
+    portrait: Portrait,
+    motion: Motion | MotionStream,
+    options: RenderOptions,
+    composition: Composition,
+    bar: Bar,
+    sampling: Sequence[Managed] = (),
 ) -> Iterator[RenderJob]:
-    """The video of a portrait under a motion while its face model is loaded; each batch is shown on the node."""
+    """The video of a portrait under a motion while its face model is loaded; each batch is shown on the node.
+
+    ``sampling`` are models that a stream is sampled with meanwhile.
+    """
+    with _drawn(
+        model,
+        options.batch,
+        composition.size(portrait),
+        lambda face: portrait_job(face, portrait, motion, options, composition),
+        bar,
+        sampling,
+    ) as job:
+        yield job
+
+
+@contextmanager
+def faces_render_job(
+    model: Managed, faces: Sequence[MovingFace], arrangement: Arrangement, options: RenderOptions, bar: Bar
+) -> Iterator[RenderJob]:
+    """As :func:`render_job` for several faces in one video."""
+    size = faces[0].portrait.image.shape[:2]
+    with _drawn(model, options.batch, size, lambda face: faces_job(face, faces, arrangement, options), bar) as job:
+        yield job
+
+
+@contextmanager
+def _drawn(
+    model: Managed,
+    batch: int,
+    size: Sequence[int],
+    made: Callable[[FaceModel], RenderJob],
+    bar: Bar,
+    others: Sequence[Managed] = (),
+) -> Iterator[RenderJob]:
+    """The job that ``made`` makes of the loaded face model, with room for a batch of pictures of ``size``."""
     on_cpu = model.patcher.load_device.type == "cpu"
-    batch = batch_on(model.patcher.load_device, options.batch)
-    height, width = composition.size(portrait)
-    with loaded(model, memory=batch * height * width * BYTES_PER_PIXEL) as (face,):
-        job = portrait_job(face, portrait, motion, options, composition)
+    pixels = batch_on(model.patcher.load_device, batch) * size[0] * size[1]
+    with loaded(model, *others, memory=pixels * BYTES_PER_PIXEL) as (face, *_):
+        job = made(face)
         try:
             yield replace(job, draw=lambda *asked: bar.watched(job.draw(*asked)))
         finally:

@@ -15,6 +15,7 @@ from . import sockets
 
 #: What 1 on a node's smooth widget means.
 SMOOTHING = FollowOptions().smoothing
+BACKGROUND = "white"
 NAMES = [*EMOTIONS, NO_EMOTION]
 INTENSITY = {"default": 1.0, "min": 0.0, "max": 1.0, "step": 0.05}
 
@@ -87,6 +88,17 @@ def limit_input() -> Any:
         max=1024.0,
         step=0.5,
         tooltip="Refuse to begin when the pictures would take more memory than this.",
+    )
+
+
+def background_input() -> Any:
+    """What is behind a transparent picture."""
+    return io.String.Input(
+        "background",
+        default=BACKGROUND,
+        tooltip="The colour behind a transparent picture (an IMAGE with alpha, as from Join Image with Alpha): a name"
+        " such as white, or #00ff00.",
+        **sockets.advanced(io.String.Input),
     )
 
 

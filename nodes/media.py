@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,10 @@ from ..playmate_core.detection.detectors import Face
 from ..playmate_core.errors import UserError
 from ..playmate_core.media.audio_files import Recording
 from ..playmate_core.media.images import Bytes, from_bytes
+from ..playmate_core.media.transparency import WHITE, Colour
 from ..playmate_core.media.video_reader import Frame, read_frames, video_facts
-from ..playmate_core.values import FPS
+from ..playmate_core.rendering.footage import Footage, HeldPictures, VideoFile
+from ..playmate_core.values import FPS, Transparency
 
 #: Resolution of the fps widget.
 RATE_STEP = 0.01
@@ -24,20 +27,32 @@ RATE_STEP = 0.01
 
 @dataclass(frozen=True)
 class VideoSource:
-    """Frames that come one at a time, with the second each is shown at; ``total`` of them (0: unknown)."""
+    """Frames that come one at a time, with the second each is shown at; ``total`` of them (0: unknown). ``path`` is
+    that of a video on disk, None for any other."""
 
     frames: Iterable[Frame]
     fps: float
     total: int
+    path: Path | None = None
 
 
 def one_picture(image: Tensor) -> Tensor:
     """IMAGE (1, H, W, C) -> (H, W, 3) float32 on the CPU, transparency on white. Raises UserError for a batch."""
+    return transparent_picture(image, WHITE)[0]
+
+
+def transparent_picture(image: Tensor, background: Colour) -> tuple[Tensor, Transparency | None]:
+    """IMAGE (1, H, W, C) -> (H, W, 3) float32 on the CPU, laid on ``background``, and its transparency, None where it
+    is opaque. Raises UserError for a batch."""
     if image.ndim != 4 or image.shape[0] != 1:
         raise UserError(
             f"Got {len(image)} pictures where one portrait is expected; please pick one of them with Image From Batch."
         )
-    return colours(image)[0]
+    transparency = None
+    if image.shape[-1] == 4:
+        alpha = image[0, ..., 3].detach().to("cpu", torch.float32).clamp(0, 1)
+        transparency = None if bool((alpha == 1).all()) else Transparency(alpha, background)
+    return colours(image, background)[0], transparency
 
 
 def told_faces(
@@ -101,12 +116,12 @@ def _masked(picture: Tensor, mask: Tensor) -> list[Face]:
     return [Face((float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)))]
 
 
-def colours(images: Tensor) -> Tensor:
-    """IMAGE (B, H, W, C) of 1, 3 or 4 channels -> (B, H, W, 3) float32 on the CPU."""
+def colours(images: Tensor, background: Colour = WHITE) -> Tensor:
+    """IMAGE (B, H, W, C) of 1, 3 or 4 channels -> (B, H, W, 3) float32 on the CPU, laid on ``background``."""
     images = images.detach().to("cpu", torch.float32)
     if images.shape[-1] == 4:
         alpha = images[..., 3:]
-        return images[..., :3] * alpha + (1 - alpha)
+        return images[..., :3] * alpha + (1 - alpha) * torch.tensor(background)
     return images.expand(*images.shape[:-1], 3) if images.shape[-1] == 1 else images[..., :3]
 
 
@@ -137,17 +152,35 @@ def video_source(source: Any, fps: float = FPS) -> VideoSource:
 
     Raises UserError where a VIDEO of another rate is given together with an ``fps`` other than the default.
     """
-    if torch.is_tensor(source):
-        return VideoSource(_steady(colours(source), fps), fps, len(source))
-    trimmed = any(getattr(source, "get_active_trim_window", lambda: (0.0, 0.0))())
-    # Read the path of a file only: for frames in memory ComfyUI would encode a file, and 0.3.64 fails at it.
-    path = source.get_stream_source() if isinstance(source, InputImpl.VideoFromFile) and not trimmed else None
-    if isinstance(path, str):
+    if path := _file_of(source):
         facts = video_facts(path)
-        return VideoSource(read_frames(path), _own_rate(facts.fps, fps), facts.frames)
+        return VideoSource(read_frames(path), _own_rate(facts.fps, fps), facts.frames, Path(path))
+    pictures, rate = _held(source, fps)
+    return VideoSource(_steady(pictures, rate), rate, len(pictures))
+
+
+def footage(source: Any, fps: float = FPS) -> Footage:
+    """VIDEO, or IMAGE at ``fps``, to be read several times; as :func:`video_source`."""
+    if path := _file_of(source):
+        _own_rate(video_facts(path).fps, fps)
+        return VideoFile(Path(path))
+    return HeldPictures.of(*_held(source, fps))
+
+
+def _file_of(source: Any) -> str | None:
+    """The path of a whole video file; None for frames in memory, for which ComfyUI would encode a file, and 0.3.64
+    fails at it."""
+    trimmed = any(getattr(source, "get_active_trim_window", lambda: (0.0, 0.0))())
+    path = source.get_stream_source() if isinstance(source, InputImpl.VideoFromFile) and not trimmed else None
+    return path if isinstance(path, str) else None
+
+
+def _held(source: Any, fps: float) -> tuple[Tensor, float]:
+    """Pictures (n, H, W, 3) and their rate."""
+    if torch.is_tensor(source):
+        return colours(source), fps
     parts = source.get_components()
-    rate = _own_rate(float(parts.frame_rate), fps)
-    return VideoSource(_steady(colours(parts.images), rate), rate, len(parts.images))
+    return colours(parts.images), _own_rate(float(parts.frame_rate), fps)
 
 
 def _own_rate(own: float, given: float) -> float:

@@ -9,18 +9,21 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..playmate_core.errors import UserError
-from ..playmate_core.motion.driving import MODES, DrivingOptions, drive_still
+from ..playmate_core.motion.driving import ANIMAL, MODES, DrivingOptions
 from ..playmate_core.motion.edit import Regions, scale_regions
+from ..playmate_core.motion.motion_file import MotionClip
 from ..playmate_core.motion.plot import draw_keypoints, plot_motion
 from ..playmate_core.motion.plot_marks import NO_MARKS, read_marks
 from ..playmate_core.motion.pose import REFERENCES
+from ..playmate_core.rendering.guided_motion import guided_motion
+from ..playmate_core.rendering.retarget import require_networks
 from ..playmate_core.values import FPS, AudioFeatures, Motion, Portrait
 from . import sockets
 from .drawing import gathered, refuse_too_many
 from .inputs import SMOOTHING, crop_input, fps_input, limit_input, smooth_input, video_inputs
 from .media import RATE_STEP, to_image, video_source
-from .portrait import read_driving_frames
-from .runtime import Bar, Managed, explain_missing_package
+from .portrait import read_driving_clip, read_driving_frames
+from .runtime import Bar, Managed, explain_missing_package, loaded
 
 DRIVING = DrivingOptions()
 REGIONS = {
@@ -52,10 +55,10 @@ class MotionFromVideo(io.ComfyNode):
                 ),
                 sockets.Choice(
                     "mode",
-                    options=list(MODES),
+                    options=[*MODES, ANIMAL],
                     default=DRIVING.mode,
                     tooltip="relative: what changes in the video, on top of the portrait's own face and pose."
-                    " absolute: the video's own values.",
+                    " absolute: the video's own values. animal: all of them, damped, as LivePortrait drives animals.",
                 ),
                 sockets.Choice(
                     "reference",
@@ -66,6 +69,7 @@ class MotionFromVideo(io.ComfyNode):
                 smooth_input(0.0),
                 fps_input(),
                 crop_input(),
+                *_retarget_inputs(),
             ],
             outputs=[sockets.Motion.Output(display_name="motion", tooltip="What was seen, at the video's own rate.")],
         )
@@ -81,13 +85,40 @@ class MotionFromVideo(io.ComfyNode):
         smooth: float,
         fps: float,
         crop: str,
+        retarget_eyes: bool = False,
+        retarget_lips: bool = False,
+        close_lips: bool = False,
         portrait: Portrait | None = None,
     ) -> io.NodeOutput:
-        seen = read_driving_frames(face_model, video_source(video, fps), crop)
+        opened = {"retarget_eyes": retarget_eyes, "retarget_lips": retarget_lips, "close_lips": close_lips}
+        options = DrivingOptions(mode, reference, smoothing=smooth * SMOOTHING, **opened)
+        if portrait is None and any(opened.values()):
+            raise UserError("Eyes and lips are retargeted to a portrait; please connect one to Motion From Video.")
+        with loaded(face_model) as (face,):
+            require_networks(face, options)
+        source = video_source(video, fps)
+        if options.retargets:
+            clip = read_driving_clip(face_model, source, crop)
+        else:
+            clip = MotionClip(read_driving_frames(face_model, source, crop))
         if portrait is None:
-            return io.NodeOutput(seen)
-        options = DrivingOptions(mode, reference, smoothing=smooth * SMOOTHING)
-        return io.NodeOutput(drive_still(portrait.rest, seen, options))
+            return io.NodeOutput(clip.motion)
+        with loaded(face_model) as (face,):
+            return io.NodeOutput(guided_motion(face, portrait, clip, options))
+
+
+def _retarget_inputs() -> list[Any]:
+    """LivePortrait's retargeting, which sets how open eyes and lips are."""
+    needs = "Needs LivePortrait's face model, and a detector (mediapipe or insightface)"
+    told = {
+        "retarget_eyes": f"Open the portrait's eyes as far as those in the video. {needs} for both faces.",
+        "retarget_lips": f"Open the portrait's lips as far as those in the video. {needs} for both faces.",
+        "close_lips": f"Start from a closed mouth where the portrait's is open, in relative mode. {needs}.",
+    }
+    return [
+        io.Boolean.Input(name, default=False, tooltip=tooltip, **sockets.advanced(io.Boolean.Input))
+        for name, tooltip in told.items()
+    ]
 
 
 class ScaleMotion(io.ComfyNode):

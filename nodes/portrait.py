@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from comfy_api.latest import io
@@ -10,13 +11,19 @@ from torch import Tensor
 from ..playmate_core.detection.crop import CropOptions, cut
 from ..playmate_core.detection.detect import ORDERS, FaceSelection, Pick
 from ..playmate_core.detection.detectors import DETECTORS
+from ..playmate_core.errors import UserError
+from ..playmate_core.media.transparency import read_colour
+from ..playmate_core.motion.motion_file import MotionClip
 from ..playmate_core.rendering.portrait import FaceLimits
 from ..playmate_core.rendering.source_image import CROP_SIZE, crop_face, read_face_crop
+from ..playmate_core.rendering.source_video import FaceVideoOptions, read_driving
 from ..playmate_core.rendering.timed_motion import read_timed_motion
 from ..playmate_core.values import FaceCrop, Motion
 from . import sockets
-from .media import VideoSource, one_picture, to_image, told_faces
+from .inputs import BACKGROUND, background_input
+from .media import VideoSource, to_image, told_faces, transparent_picture
 from .runtime import Bar, Managed, explain_missing_package, loaded
+from .widgets import verdict
 
 
 class CropPortrait(io.ComfyNode):
@@ -45,12 +52,17 @@ class CropPortrait(io.ComfyNode):
                 ),
                 io.Mask.Input("mask", optional=True, tooltip="A mask over the face, instead of looking for one here."),
                 *_widgets(),
+                background_input(),
             ],
             outputs=[
                 sockets.Crop.Output(display_name="crop", tooltip="Where the face is, with the whole picture."),
                 io.Image.Output(display_name="preview", tooltip="The square that was cut out."),
             ],
         )
+
+    @classmethod
+    def validate_inputs(cls, background: str) -> str | bool:
+        return verdict(read_colour, background)
 
     @classmethod
     @explain_missing_package
@@ -63,15 +75,18 @@ class CropPortrait(io.ComfyNode):
         scale: float,
         shift: float,
         upright: bool,
+        background: str = BACKGROUND,
         **told: Any,
     ) -> io.NodeOutput:
-        picture, pick, options = one_picture(image), Pick(order, index), CropOptions(scale, shift, upright)
+        picture, transparency = transparent_picture(image, read_colour(background))
+        pick, options = Pick(order, index), CropOptions(scale, shift, upright)
         faces = told_faces(picture, **told)
         if faces is None:
             found = crop_face(picture, crop, pick, options)
         else:
             face = pick.of(faces)
             found = FaceSelection(face, detected=face.landmarks is not None).crop(picture, CROP_SIZE, options)
+        found = replace(found, transparency=transparency)
         return io.NodeOutput(found, to_image(cut(picture, found.crop_to_image, found.size)))
 
 
@@ -110,6 +125,18 @@ def read_driving_frames(model: Managed, video: VideoSource, crop: str) -> Motion
     """Read the motion of a face in a video, with progress on the node."""
     with loaded(model) as (face,):
         return read_timed_motion(face, video.frames, video.fps, crop, total=video.total, progress=Bar())
+
+
+def read_driving_clip(model: Managed, video: VideoSource, crop: str) -> MotionClip:
+    """The same with the openings of eyes and lips, where a detector tells them. Raises UserError for frames in memory,
+    which cannot be looked through twice."""
+    if video.path is None:
+        raise UserError(
+            "Retargeting needs a video file, as Load Video gives it, since a detector looks through it first; got"
+            " pictures in memory."
+        )
+    with loaded(model) as (face,):
+        return read_driving(face, video.path, FaceVideoOptions(crop), Bar())
 
 
 def _widgets() -> list[Any]:

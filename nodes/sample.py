@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +17,7 @@ from ..playmate_core.diffusion.samplers import SAMPLERS
 from ..playmate_core.motion.emotion_by import EmotionBy
 from ..playmate_core.motion.plot import plot_motion
 from ..playmate_core.pipelines.stages import sample_motion
+from ..playmate_core.progress import Progress
 from ..playmate_core.values import AudioFeatures, Motion, Portrait
 from . import model_controls, sockets
 from .guidance import curve_sockets, key_widgets, over_time
@@ -91,15 +93,20 @@ def as_published(generator: MotionGenerator, options: SamplingOptions) -> Sampli
 
 def sampled(models: MotionModel, task: Task, bar: Bar, begin: float = 0.0, end: float = 1.0) -> Motion:
     """Generate window by window; each window's curves are shown on the node."""
-    step, pieces = bar.part(begin, end), list[Motion]()
-    generator = models.generator.controlled(task.controls)
-    options = as_published(generator, task.options) if task.published else task.options
+    pieces = list[Motion]()
     with loaded(*models.parts):
-        who, speech, by = task.portrait, task.speech, EmotionBy(task.emotion_by)
-        for piece in sample_motion(generator, who, speech, task.emotion, options, task.previous, by, step):
+        for piece in sampled_pieces(models, task, bar.part(begin, end)):
             pieces.append(piece)
             bar.show(plot_motion(joined(pieces), width=512, height=384))
     return joined(pieces)
+
+
+def sampled_pieces(models: MotionModel, task: Task, step: Progress | None = None) -> Iterator[Motion]:
+    """The motion window by window, each sampled when it is asked for, while the models are on their device."""
+    generator = models.generator.controlled(task.controls)
+    options = as_published(generator, task.options) if task.published else task.options
+    who, speech, by = task.portrait, task.speech, EmotionBy(task.emotion_by)
+    return sample_motion(generator, who, speech, task.emotion, options, task.previous, by, step)
 
 
 def _sockets() -> list[Any]:

@@ -15,6 +15,7 @@ from comfy_api.latest import io, ui
 
 from ..playmate_core.errors import UserError, elided
 from ..playmate_core.media.output_file import check_output
+from ..playmate_core.media.video_formats import MUXERS
 from .runtime import node_id
 from .widgets import verdict
 
@@ -76,8 +77,8 @@ def output_file(prefix: str, suffix: str, width: int = 0, height: int = 0) -> It
         raise UserError(
             f"{shown} cannot be made in the output folder ({problem.strerror}); please change it."
         ) from None
-    if suffix == ".mp4":
-        check_output(Path(folder) / f"{name}_{counter:05}_{suffix}")
+    if suffix in MUXERS:
+        check_output(Path(folder) / f"{name}_{counter:05}_{suffix}", suffix)
     path = _claimed(Path(folder), name, counter, suffix)
     try:
         yield path, ui.SavedResult(path.name, subfolder, io.FolderType.output)
@@ -103,6 +104,15 @@ def _claimed(folder: Path, name: str, counter: int, suffix: str) -> Path:
             ) from None
         else:
             return path
+
+
+def parts_folder() -> Path:
+    """Where the node that runs keeps the parts of its last video, so that a changed motion renders only what changed;
+    in ComfyUI's temporary folder, which the server empties when it starts."""
+    name = re.sub(r"\W", "_", node_id()) or "node"
+    folder = Path(folder_paths.get_temp_directory()) / "playmate_parts"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / name
 
 
 class SavedFiles:

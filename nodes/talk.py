@@ -2,37 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from comfy_api.latest import io
 from torch import Tensor
 
+from ..playmate_core.detection.paste_options import PasteOptions
 from ..playmate_core.diffusion.emotion_schedule import EmotionSchedule
 from ..playmate_core.diffusion.options import SamplingOptions
 from ..playmate_core.media.audio_files import Recording
-from ..playmate_core.media.video_writer import VideoOptions
-from ..playmate_core.pipelines.stages import check_generator, with_fitted_pose
+from ..playmate_core.media.transparency import read_colour
+from ..playmate_core.media.video_options import VideoOptions
+from ..playmate_core.motion.stream import MotionStream
+from ..playmate_core.pipelines.stages import check_generator, fitted_pieces
 from ..playmate_core.rendering.portrait import FaceLimits
 from ..playmate_core.rendering.render import RenderOptions
-from ..playmate_core.rendering.segments import VideoOutput, write_video
+from ..playmate_core.rendering.segments import RenderJob, VideoOutput, write_video
 from ..playmate_core.rendering.source_image import read_source_portrait
 from ..playmate_core.rendering.write_video import Composition
-from ..playmate_core.values import Motion, Portrait
+from ..playmate_core.values import FPS, Motion, Portrait, Pose
 from ..playmate_core.weights.files import load_face
 from ..playmate_core.weights.generator_file import Companions
 from ..playmate_core.weights.generators import load_generator
 from . import files, sockets
 from .drawing import node_mark, recipe, render_job, saved_video
 from .encoders import listen
-from .inputs import emotion_inputs, mark_input, prefix_input, seed_input
+from .encoding import at_rate, composition, encoding_inputs, suffix_of
+from .inputs import BACKGROUND, background_input, emotion_inputs, mark_input, prefix_input, seed_input
 from .live_frame import LiveFrames
-from .media import one_picture, recording
+from .media import recording, transparent_picture
 from .runtime import Bar, Managed, MotionModel, explain_missing_package, loaded, manage, renderer_dtype
-from .sample import Task, sampled
+from .sample import Task, sampled_pieces
 from .saving import SavingNode, output_file
 
-#: Where on the bar listening and sampling end; the rest is drawing.
-LISTENED, SAMPLED = 0.02, 0.3
+#: Where on the bar listening ends; the rest is sampling and drawing, window by window.
+LISTENED = 0.02
 
 
 class Talk(SavingNode):
@@ -69,28 +76,39 @@ class Talk(SavingNode):
         filename_prefix: str,
         require_face: bool,
         mark: bool = True,
+        codec: str = "h264",
+        video_fps: float = 0.0,
+        ping_pong: bool = False,
+        alpha: str = "auto",
+        background: str = BACKGROUND,
         **wired: Any,
     ) -> io.NodeOutput:
-        sound, bar = recording(audio), Bar(LiveFrames())
-        face = wired.get("face_model") or _bundled_face()
-        portrait = _portrait(face, one_picture(image), require_face)
-        composition = Composition(paste_back)
-        score = wired.get("emotion_score") or EmotionSchedule.constant(emotion, intensity)
-        options, rendering = SamplingOptions(seed=seed, pose_amplitude=head_motion), RenderOptions()
-        told = {"emotion": score, "sampling": options, "rendering": rendering, "paste_back": paste_back}
-        marked = node_mark(mark, paste_back, cls, {**told, "connected": sorted(wired)})
-        with output_file(filename_prefix, ".mp4", *composition.size(portrait)[::-1]) as (path, saved):
-            motion = _motion(wired.get("motion_model") or _bundled_motion(), portrait, sound, score, options, bar)
-            motion = with_fitted_pose(motion, wired.get("pose"), portrait.rest.pose, "bounce")
-            output = VideoOutput(path, sound, encoding=VideoOptions(tags=recipe(cls.hidden), mark=marked))
-            with render_job(face, portrait, motion, rendering, composition, bar) as job:
-                write_video(job, output, bar.part(SAMPLED, 1.0))
-        return saved_video(path, saved, motion)
+        sound, bar, rendering = recording(audio), Bar(LiveFrames()), RenderOptions()
+        encoding = VideoOptions(codec=codec, ping_pong=ping_pong, alpha=alpha)
+        face, models = wired.get("face_model") or _bundled_face(), wired.get("motion_model") or _bundled_motion()
+        portrait = _portrait(face, image, background, require_face)
+        shown = composition(portrait, paste_back, None, PasteOptions().feather, PasteOptions().shape, encoding)
+        score, options = _score(wired, emotion, intensity), SamplingOptions(seed=seed, pose_amplitude=head_motion)
+        told = {"emotion": score, "sampling": options, "rendering": rendering, "encoding": encoding}
+        marked = node_mark(mark, paste_back, cls, {**told, "paste_back": paste_back, "connected": sorted(wired)})
+        encoding = replace(encoding, tags=recipe(cls.hidden), mark=marked)
+        with output_file(filename_prefix, suffix_of(codec), *shown.size(portrait)[::-1]) as (path, saved):
+            encoding.check(path, video_fps or FPS)
+            motion = _motion(models, portrait, sound, score, options, wired.get("pose"), bar)
+            with _job(face, models, portrait, motion, video_fps, rendering, shown, bar) as job:
+                write_video(job, VideoOutput(path, sound, encoding=encoding), bar.part(LISTENED, 1.0))
+        return saved_video(path, saved, motion.whole())
 
 
-def _portrait(model: Managed, picture: Tensor, must_be_face: bool) -> Portrait:
+def _score(wired: dict[str, Any], emotion: str, intensity: float) -> EmotionSchedule:
+    return wired.get("emotion_score") or EmotionSchedule.constant(emotion, intensity)
+
+
+def _portrait(model: Managed, image: Tensor, background: str, must_be_face: bool) -> Portrait:
+    picture, transparency = transparent_picture(image, read_colour(background))
     with loaded(model) as (face,):
-        return read_source_portrait(face, picture, limits=FaceLimits() if must_be_face else None).portrait
+        source = read_source_portrait(face, picture, limits=FaceLimits() if must_be_face else None)
+    return replace(source.portrait, transparency=transparency)
 
 
 def _motion(
@@ -99,12 +117,34 @@ def _motion(
     sound: Recording,
     score: EmotionSchedule,
     options: SamplingOptions,
+    pose: Pose | None,
     bar: Bar,
-) -> Motion:
-    """The motion of the speech, from the motion model's own audio encoder."""
+) -> MotionStream:
+    """The motion of the speech, from the motion model's own audio encoder; a window is sampled when it is drawn."""
     check_generator(models.generator, portrait.keypoint_space)
     speech = listen(models.generator.encoder(), sound, bar.part(0.0, LISTENED))
-    return sampled(models, Task(portrait, speech, score, options), bar, LISTENED, SAMPLED)
+    pieces = sampled_pieces(models, Task(portrait, speech, score, options))
+    return MotionStream(fitted_pieces(pieces, pose, portrait.rest.pose, "bounce", len(speech)), len(speech), speech.fps)
+
+
+@contextmanager
+def _job(
+    face: Managed,
+    models: MotionModel,
+    portrait: Portrait,
+    motion: MotionStream,
+    video_fps: float,
+    rendering: RenderOptions,
+    shown: Composition,
+    bar: Bar,
+) -> Iterator[RenderJob]:
+    """The video, sampled while it is drawn. At another rate than its own a motion is interpolated as a whole."""
+    shown_motion: Motion | MotionStream = motion
+    if video_fps:
+        with loaded(*models.parts):
+            shown_motion = at_rate(motion.whole(), video_fps)
+    with render_job(face, portrait, shown_motion, rendering, shown, bar, models.parts) as job:
+        yield job
 
 
 def _bundled_face() -> Managed:
@@ -151,4 +191,6 @@ def _widgets() -> list[Any]:
             **sockets.advanced(io.Boolean.Input),
         ),
         mark_input(),
+        *encoding_inputs(),
+        background_input(),
     ]

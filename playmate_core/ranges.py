@@ -14,6 +14,8 @@ from typing import Any, TypeVar
 from .errors import UserError, elided
 
 _KEY = "range"
+#: The latest time of a timeline in seconds: a day.
+_LATEST = 86_400.0
 N = TypeVar("N")
 
 
@@ -79,11 +81,13 @@ def check_ranges(holder: Any) -> None:
 
 
 def check_seconds(seconds: Iterable[float], text: str) -> None:
-    """Raise UserError unless the seconds of the timeline ``text`` are strictly increasing and not negative."""
+    """Raise UserError unless the seconds of the timeline ``text`` are strictly increasing, from 0 to a day."""
     last = -math.inf
     for at in seconds:
         if not 0 <= at < math.inf:
             raise UserError(f"The timeline {elided(repr(text))} names {at:g} s; please start at 0 or later.")
+        if at > _LATEST:
+            raise UserError(f"The timeline {elided(repr(text))} names {at:g} s; please end within a day.")
         if not at > last:
             raise UserError(
                 f"The timeline {elided(repr(text))} goes from {last:g} s to {at:g} s; please let its seconds rise."

@@ -156,7 +156,8 @@ class Portrait:
     ``crop_size`` the side of that crop in pixels; ``appearance`` (C, D, h, w) feature volume; ``keypoints`` (K, 3)
     canonical; ``rest`` the motion of one frame that the picture itself shows; ``familiar`` whether the face networks
     know faces of its kind, so that what they read of it can be trusted; ``details`` what else was read;
-    ``transparency`` of the picture, None where it is opaque.
+    ``transparency`` of the picture, None where it is opaque; ``landmarks`` (N, 2) of the face, in pixels of the
+    picture, None where no detector told them.
     """
 
     image: Tensor
@@ -168,6 +169,7 @@ class Portrait:
     familiar: bool = True
     details: PortraitDetails | None = None
     transparency: Transparency | None = None
+    landmarks: Tensor | None = None
 
     def __post_init__(self) -> None:
         expect("Portrait.image", self.image, "H", "W", 3)

@@ -18,8 +18,11 @@ TINY = {
     "LoadAudio.audio": SHORT,
     "PlaymateSampleMotion.steps": 2,
     "PlaymateEncodePortrait.require_face": False,
+    "PlaymateEncodeVideoPortrait.require_face": False,
     "PlaymateTalk.require_face": False,
 }
+#: Its two channels are split, so no mono voice can take its place.
+DIALOGUE = "playmate_dialogue.wav"
 #: All five seconds of the bundled speech.
 WHOLE = {"LoadAudio.audio": "playmate_speech.wav"}
 
@@ -30,7 +33,8 @@ def graph(name: str, settings: dict[str, Any] | None = None) -> Prompt:
     for key, value in {**TINY, **(settings or {})}.items():
         kind, _, field = key.partition(".")
         for entry in prompt.values():
-            if entry["class_type"] == kind:
+            mono = key == "LoadAudio.audio" and entry["inputs"].get("audio") == DIALOGUE
+            if entry["class_type"] == kind and not mono:
                 entry["inputs"][field] = copy.deepcopy(value)
     return prompt
 

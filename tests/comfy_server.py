@@ -152,12 +152,16 @@ class ComfyServer:
 
     def saved(self, ended: Ended, suffix: str) -> Path:
         """The one file of a kind that a prompt says it saved."""
+        (path,) = self.all_saved(ended, suffix)
+        return path
+
+    def all_saved(self, ended: Ended, suffix: str) -> list[Path]:
+        """The files of a kind that a prompt says it saved."""
         told = [
             item for node in ended.outputs.values() for key in ("images", "video", "text") for item in node.get(key, [])
         ]
         names = [item if isinstance(item, str) else f"{item['subfolder']}/{item['filename']}" for item in told]
-        (name,) = [name for name in names if name.endswith(suffix)]
-        return self.base / "output" / name
+        return [self.base / "output" / name for name in names if name.endswith(suffix)]
 
     def cpu_seconds(self) -> float:
         spent = self.process.cpu_times()

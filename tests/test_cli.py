@@ -16,10 +16,13 @@ import torch
 from command_line import refused
 
 from playmate_core.cli import main as cli
+from playmate_core.cli.talk import request_from
+from playmate_core.cli.terminal import Bars
 from playmate_core.errors import UserError
 from playmate_core.media.video_writer import VideoWriter
 from playmate_core.pipelines import stages, talk
-from playmate_core.pipelines.talk import TalkRequest, Weights
+from playmate_core.pipelines.models import Weights
+from playmate_core.pipelines.talk import TalkRequest
 from playmate_core.rendering import write_video as video
 from playmate_core.values import EMOTIONS, Motion, Pose
 
@@ -120,15 +123,15 @@ def test_any_emotion_score_runs(words: list[str], emotion: str, tmp_path: Path) 
 def test_flags_have_the_defaults_of_the_dataclasses(tmp_path: Path) -> None:
     options = cli.parser().parse_args(["talk", "a.png", "b.wav", "-o", "c.mp4"])
     expected = TalkRequest(Path("a.png"), Path("b.wav"), Path("c.mp4"))
-    assert cli.request_from(options, options.portrait, options.speech) == expected
+    assert request_from(options, options.portrait, options.speech) == expected
 
 
 def test_ctrl_c_leaves_nothing(words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
-    def press(bars: cli.Bars, name: str, done: int, total: int) -> None:
+    def press(bars: Bars, name: str, done: int, total: int) -> None:
         if name == "render and encode" and done > 8:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli.Bars, "__call__", press)
+    monkeypatch.setattr(Bars, "__call__", press)
     assert cli.main(words) == cli.INTERRUPTED
     assert list(tmp_path.iterdir()) == []
     assert "Traceback" not in capsys.readouterr().err

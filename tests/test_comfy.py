@@ -23,7 +23,7 @@ from comfy_graphs import WHOLE, graph, moved, node, only, refusal
 from comfy_server import COMFY, PYTHON, ROOT, SECONDS, ComfyServer, Ended, Prompt
 
 from playmate_core.media.audio_files import read_sound
-from playmate_core.media.video_reader import video_facts
+from playmate_core.media.video_reader import has_sound, video_facts
 from playmate_core.values import LIP_KEYPOINTS
 
 API = sorted((ROOT / "workflows" / "api").glob("*.json"))
@@ -50,10 +50,14 @@ pytestmark = [
 def test_a_workflow_runs_and_its_video_is_whole(comfy: ComfyServer, name: str) -> None:
     ended = comfy.run(graph(name))
     assert ended.status == "success", ended
-    video = comfy.saved(ended, ".mp4")
-    facts = video_facts(video)
-    if name == "video_driven":
+    videos = comfy.all_saved(ended, ".mp4")
+    assert len(videos) == (2 if name == "one_motion_many_portraits" else 1)
+    video, facts = videos[-1], video_facts(videos[-1])
+    if name in ("video_driven", "one_motion_many_portraits"):
         assert facts.frames == 75
+        return
+    if name in ("dialogue", "two_faces_in_one_picture"):
+        assert (facts.frames, facts.width) == (131, 2 * facts.height) and has_sound(video)
         return
     assert (facts.frames, facts.fps) == (math.ceil(SECONDS * 25), 25.0)
     assert read_sound(video, rate=None).waveform.size / read_sound(video, rate=None).rate == pytest.approx(

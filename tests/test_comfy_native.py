@@ -176,3 +176,16 @@ def random_ears(path: Path) -> None:
     torch.manual_seed(0)
     weights = Wav2Vec2Model(Wav2Vec2Config()).half().state_dict()
     save_file({key: value.contiguous() for key, value in weights.items()}, path)
+
+
+def test_the_cores_blend_shapes_become_motion(server: ComfyServer, landmarker: None) -> None:
+    prompt = graph("talk")
+    who, picture = node(prompt, "PlaymateEncodePortrait"), node(prompt, "LoadImage")
+    options = {"detector_variant": "short", "num_faces": 1, "min_confidence": 0.1, "missing_frame_fallback": "empty"}
+    prompt["finder"] = {"class_type": "LoadMediaPipeFaceLandmarker", "inputs": {"model_name": "one_face.safetensors"}}
+    faces = {"face_detection_model": ["finder", 0], "image": [picture, 0], **options}
+    prompt["found"] = {"class_type": "MediaPipeFaceLandmarker", "inputs": faces}
+    acting = {"landmarks": ["found", 0], "portrait": [who, 0], "fps": 25.0, "face": 0, "head": "absolute"}
+    prompt["acted"] = {"class_type": "PlaymateMotionFromLandmarks", "inputs": acting}
+    motion = moved(server, only(prompt, "PlaymateMotionFromLandmarks", "acted"))
+    assert len(motion) == 1 and bool(motion.expression.isfinite().all()) and bool(motion.pose.rotation.isfinite().all())

@@ -5,10 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 from command_line import refused
 from PIL import Image
 
 from playmate_core.cli import main as cli
+from playmate_core.motion.motion_file import SUFFIX, MotionClip
+from playmate_core.motion.motion_tables import MOTION_SUFFIXES, TABLE_SUFFIXES, write_motion_clip
+from playmate_core.values import Motion, Pose
 
 
 def test_describe_says_what_a_file_is(tiny_motion: Path, portrait_picture: Path, capsys) -> None:
@@ -51,3 +55,17 @@ def test_describe_measures_a_picture_upright_and_of_any_size(
         size = "64 x 96" if orientation >= 5 else "96 x 64"
         assert f"picture of {size} pixels" in capsys.readouterr().out
     assert Image.MAX_IMAGE_PIXELS == 100
+
+
+@pytest.mark.parametrize("suffix", MOTION_SUFFIXES)
+def test_describe_knows_every_file_that_holds_a_motion(suffix: str, tmp_path: Path, capsys) -> None:
+    """Those we write; LivePortrait's templates are read, and refused where they are something else."""
+    file = tmp_path / f"a{suffix}"
+    if suffix in (SUFFIX, *TABLE_SUFFIXES):
+        pose = Pose(torch.zeros(5, 3), torch.zeros(5, 3), torch.ones(5, 1), 25.0)
+        write_motion_clip(MotionClip(Motion(pose, torch.zeros(5, 21, 3)), source="nod.mp4"), file)
+        assert cli.main(["describe", str(file)]) == 0
+        said = capsys.readouterr().out
+        assert "length: 0.20 s, 5 frames" in said and "rate: 25 frames a second" in said
+    file.write_text("Dear all, this is a letter.")
+    assert f"a{suffix}" in refused(["describe", str(file)], capsys)

@@ -195,3 +195,12 @@ def test_real_pictures(mesh_model: None, name: str, eyes: tuple[int, int], capfd
 
 def _square(affine: Tensor) -> Tensor:
     return torch.cat([affine, torch.tensor([[0.0, 0.0, 1.0]])])
+
+
+@pytest.mark.parametrize("pick", [Pick("left", 1), Pick("largest", 99), Pick(point=(3.0, 4.0))])
+def test_one_of_several_faces_is_not_ignored_where_nobody_can_look(pick: Pick, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("playmate_core.detection.detect.available", lambda: ())
+    with pytest.raises(UserError, match="no detector is here"):
+        select_face(torch.zeros(64, 64, 3), "auto", pick)
+    for first in (None, Pick(), Pick("left")):
+        assert select_face(torch.zeros(64, 64, 3), "auto", first).whole

@@ -22,7 +22,8 @@ from playmate_core.diffusion.request import GenerationRequest
 from playmate_core.face import FaceConfig
 from playmate_core.media.video_reader import read_frames
 from playmate_core.media.video_writer import VideoWriter
-from playmate_core.pipelines.talk import TalkRequest, Weights, talk
+from playmate_core.pipelines.models import Weights
+from playmate_core.pipelines.talk import TalkRequest, talk
 from playmate_core.weights.folders import SearchPaths
 from playmate_core.weights.generators import find_generator
 

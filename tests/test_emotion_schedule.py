@@ -50,6 +50,8 @@ def test_any_timeline_keeps_its_rows_whole(entries: dict[int, tuple[str, float]]
         ("happy@much", "not a number"),
         ("0:happy,sad", "has no time"),
         ("0:happy,0:sad", "let its seconds rise"),
+        ("1e9:happy", "within a day"),
+        ("0:happy,99999999999999999999:sad", "within a day"),
         ("2:happy,1:sad", "from 2 s to 1 s"),
         ("0:happy,nan:sad", "is no time"),
         ("hapy", "did you mean 'happy'"),

@@ -57,6 +57,7 @@ def required(command: str, portrait: Path, speech: Path) -> list[str]:
     return {
         "talk": [str(portrait), str(speech), "-o", "o.mp4"],
         "demo": ["-o", "o.mp4"],
+        "dialogue": [str(portrait), str(portrait), "--speech", str(speech), "-o", "o.mp4"],
         "animate": [str(portrait), str(portrait), "-o", "o.mp4"],
         "render": [str(portrait), "m.safetensors", "-o", "o.mp4"],
         "motion": [str(portrait), "-o", "o.safetensors"],
@@ -106,7 +107,7 @@ def test_every_command_has_a_description_and_those_that_work_an_example(command:
         main([*command.split(), "--help"])
     said = capsys.readouterr().out
     assert "\n\n" in said
-    if command in ("talk", "demo", "animate", "motion", "render", "describe"):
+    if command in ("talk", "demo", "dialogue", "animate", "motion", "render", "describe"):
         assert f"  playmate {command} " in said.partition("examples:")[2] or f"  playmate {command}\n" in said
 
 

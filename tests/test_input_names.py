@@ -25,7 +25,7 @@ from playmate_core.media.images import read_picture, read_shown_picture, to_byte
 from playmate_core.media.input_files import check_file
 from playmate_core.media.video_reader import read_frames
 from playmate_core.media.video_writer import VideoWriter
-from playmate_core.pipelines.animate import is_picture, is_video
+from playmate_core.pipelines.input_kinds import is_picture, is_video
 
 ROOT = Path(__file__).resolve().parent.parent
 

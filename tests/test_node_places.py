@@ -74,5 +74,6 @@ print(*(f"{path.name}={path.stat().st_size}" for path in sorted(Path("input").it
 def test_the_demo_files_are_offered_to_pickers_and_a_file_of_that_name_is_left_alone(tmp_path: Path) -> None:
     portrait = ROOT / "playmate_core" / "bundled" / "portrait.png"
     driving = portrait.with_name("driving.mp4").stat().st_size
-    wanted = f"playmate_driving.mp4={driving} playmate_portrait.png={portrait.stat().st_size} playmate_speech.wav=4"
+    wanted = "playmate_dialogue.wav=335284 "
+    wanted += f"playmate_driving.mp4={driving} playmate_portrait.png={portrait.stat().st_size} playmate_speech.wav=4"
     assert in_subprocess(OFFERED, tmp_path).split("\n")[-2] == wanted

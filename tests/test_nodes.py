@@ -95,7 +95,7 @@ back = s.run("LoadMotion", file="motion/Playmate_00001_.safetensors [output]")
 images, fps = s.run("Render", face_model=face, portrait=portrait, motion=still)
 coarse = s.run("LoadFaceModel", file="face.safetensors", precision="bf16")
 rough, _ = s.run("Render", face_model=coarse, portrait=portrait, motion=still)
-whole = s.run("PasteBack", portrait=portrait, images=images)
+whole, _ = s.run("PasteBack", portrait=portrait, images=images)
 video = s.run("RenderToVideo", face_model=face, portrait=portrait, motion=moved, audio=sound)
 shown = [preview for _, _, preview in comfy.utils.told if preview]
 alone = s.run("Talk", image=picture, audio=speech, face_model=face, motion_model=models, pose=seen, require_face=False)

@@ -30,3 +30,23 @@ def test_a_preview_is_drawn_instead_of_the_video(
     assert "sheet.png" in said and "draw preview" in said and "render and encode" not in said
     assert cli.main([*words, "--preview", str(tmp_path / "sheet.jpg")]) == cli.MISTAKE
     assert "must end in .png" in capsys.readouterr().err
+
+
+def test_takes_and_emotions_are_rows_of_the_preview(
+    portrait_picture: Path,
+    speech_wave: Path,
+    tiny_face: Path,
+    tiny_motion: Path,
+    tiny_emotion: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = ["talk", str(portrait_picture), str(speech_wave), "-o", str(tmp_path / "out.mp4"), "--any-picture"]
+    weights = ["--face-weights", tiny_face, "--motion-weights", tiny_motion, "--emotion-weights", tiny_emotion]
+    words += map(str, [*weights, "--steps", 2])
+    for more, rows in ((["--takes", "2"], 2), (["--all-emotions"], 8)):
+        sheet = tmp_path / f"{rows}.png"
+        assert cli.main([*words, "--preview", str(sheet), *more]) == 0, capsys.readouterr().err
+        assert cv2.imread(str(sheet)).shape == (rows * (256 + 24), 8 * 256, 3)
+        assert cli.main([*words, *more]) == cli.MISTAKE
+        assert "please name a picture" in capsys.readouterr().err

@@ -18,7 +18,9 @@ from playmate_core.cli import main as cli
 from playmate_core.face import FaceConfig, FaceModel
 from playmate_core.media.video_reader import read_frames
 from playmate_core.media.video_writer import VideoWriter
-from playmate_core.pipelines.talk import PoseSource, TalkRequest, Weights, talk
+from playmate_core.pipelines.models import Weights
+from playmate_core.pipelines.pose_source import PoseSource
+from playmate_core.pipelines.talk import TalkRequest, talk
 from playmate_core.weights.folders import bundled
 
 SECONDS = 0.6

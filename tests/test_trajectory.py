@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from random_motion import openings, wandering
 
-from playmate_core.detection.landmarks import Openings
 from playmate_core.face import FaceConfig, FaceModel
 from playmate_core.geometry import place_motion
 from playmate_core.motion.driving import ANIMAL, DrivingOptions, drive_still
@@ -20,21 +19,6 @@ from playmate_core.motion.pose import reference_frame
 from playmate_core.rendering.retarget import guide_keypoints
 from playmate_core.rendering.trajectory import portrait_trajectory
 from playmate_core.rendering.write_video import Composition, trajectory_job
-from playmate_core.values import Motion, Pose
-
-
-def wandering(frames: int, seed: int) -> Motion:
-    noise = torch.Generator().manual_seed(seed)
-
-    def walk(*size: int) -> Tensor:
-        return torch.randn(frames, *size, generator=noise).cumsum(0)
-
-    return Motion(Pose(walk(3) * 4, walk(3) * 0.02, 1.2 + walk(1).tanh() * 0.1), walk(21, 3) * 0.01)
-
-
-def openings(frames: int, seed: int) -> Openings:
-    noise = torch.Generator().manual_seed(seed)
-    return Openings(torch.rand(frames, 2, generator=noise), torch.rand(frames, 1, generator=noise))
 
 
 @pytest.fixture(scope="module")

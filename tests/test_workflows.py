@@ -99,10 +99,12 @@ def test_picture_voice_and_video_are_chosen_by_comfyuis_own_pickers_with_the_dem
     core = [entry for entry in prompt.values() if entry["class_type"].startswith("Load")]
     chosen = {entry["class_type"]: entry["inputs"] for entry in core}
     titles = {entry["class_type"]: entry["_meta"]["title"] for entry in prompt.values()}
-    assert chosen["LoadImage"]["image"] == "playmate_portrait.png"
+    over_video = "PlaymateEncodeVideoPortrait" in titles
+    assert chosen.get("LoadImage") == (None if over_video else {"image": "playmate_portrait.png"})
     spoken = any(name in titles for name in ("PlaymateEncodeAudio", "PlaymateTalk"))
-    driven = any(name in titles for name in ("PlaymatePoseFromVideo", "PlaymateMotionFromVideo"))
-    assert chosen.get("LoadAudio") == ({"audio": "playmate_speech.wav"} if spoken else None)
+    driven = over_video or any(name in titles for name in ("PlaymatePoseFromVideo", "PlaymateMotionFromVideo"))
+    voice = "playmate_dialogue.wav" if "SplitAudioChannels" in titles else "playmate_speech.wav"
+    assert chosen.get("LoadAudio") == ({"audio": voice} if spoken else None)
     assert chosen.get("LoadVideo") == ({"file": "playmate_driving.mp4"} if driven else None)
     note = json.loads((ROOT / "workflows" / path.name).read_text(encoding="utf-8"))["nodes"][-1]["widgets_values"][0]
     for kind, words in (("LoadImage", "your picture"), ("LoadAudio", "your voice"), ("LoadVideo", "your video")):
@@ -120,7 +122,8 @@ def test_a_workflow_has_a_note_owners_and_no_path_of_a_machine(path: Path) -> No
     text = path.read_text(encoding="utf-8")
     nodes = json.loads(text)["nodes"]
     note = next(node for node in nodes if node["type"] == "MarkdownNote")
-    assert "LivePortrait" in note["widgets_values"][0] and "**Choose your picture**" in note["widgets_values"][0]
+    note = note["widgets_values"][0]
+    assert "LivePortrait" in note and ("**Choose your picture**" in note or "**Choose your video**" in note)
     assert all(node["properties"].get("cnr_id") for node in nodes)
     assert not [word for word in ("/home/", "/root/", "/work/", "C:\\\\", "/tmp/") if word in text]
 

@@ -12,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 import playmate_core
-from playmate_core.media.video_writer import VideoOptions, VideoWriter
+from playmate_core.media.video_options import VideoOptions
+from playmate_core.media.video_writer import VideoWriter
 from playmate_core.values import FPS
 from training.bundle import HEAD_SCALE, HEAD_TRANSLATION
 from training.config import parse

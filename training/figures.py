@@ -24,8 +24,9 @@ from playmate_core.motion.edit import hold_rest
 from playmate_core.motion.expression_layer import add_emotion
 from playmate_core.motion.plot import FONT, INK, plot_motion
 from playmate_core.motion.pose import absolute_pose, apply_pose
+from playmate_core.pipelines.models import Weights
 from playmate_core.pipelines.stages import sample_motion
-from playmate_core.pipelines.talk import TalkRequest, Weights, load_models
+from playmate_core.pipelines.talk import TalkRequest, load_models
 from playmate_core.rendering.portrait import read_portrait
 from playmate_core.rendering.render import render
 from playmate_core.values import EMOTIONS, AudioFeatures, EmotionCurve, Motion, Portrait, Pose

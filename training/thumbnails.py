@@ -54,6 +54,10 @@ SHOTS: dict[str, tuple[Shot, ...]] = {
     "choose_a_take": tuple(Shot(emotion, seed=seed) for emotion in ("happy", "sad") for seed in range(4)),
     "fix_and_keep": (Shot("neutral", seed=4, moment=0.3), Shot("neutral", seed=4, moment=0.7)),
     "emotion_from_subtitles": (Shot("neutral", moment=0.1), Shot("happy", moment=0.4), Shot("surprised", moment=0.8)),
+    "dub_a_video": tuple(Shot("neutral", seed=5, moment=moment, pose="-20") for moment in (0.2, 0.6)),
+    "dialogue": (Shot("happy", seed=6, moment=0.45, pose="20"), Shot("neutral", seed=6, moment=0.02, pose="-20")),
+    "two_faces_in_one_picture": (Shot("surprised", seed=7, moment=0.4), Shot("neutral", seed=7, moment=0.02)),
+    "one_motion_many_portraits": tuple(Shot("happy", seed=8, moment=0.5, pose="20") for _ in range(3)),
     "video_driven": (Shot("surprised", pose="20"), Shot("sad", pose="0"), Shot("happy", pose="-20")),
 }
 

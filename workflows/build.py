@@ -15,6 +15,7 @@ import blueprint
 from direct_graphs import DIRECTING
 from graphs import GRAPHS
 from photograph_graphs import PHOTOGRAPHS
+from several_graphs import SEVERAL
 
 HERE = Path(__file__).resolve().parent
 
@@ -26,7 +27,7 @@ def dump(value: Any) -> str:
 def files() -> dict[str, str]:
     """Path below workflows/ -> what stands there."""
     made = {f"blueprints/{blueprint.NAME}.json": dump(blueprint.saved())}
-    for name, draw in {**GRAPHS, **PHOTOGRAPHS, **DIRECTING}.items():
+    for name, draw in {**GRAPHS, **PHOTOGRAPHS, **DIRECTING, **SEVERAL}.items():
         graph = draw()
         made[f"{name}.json"], made[f"api/{name}.json"] = dump(graph.saved()), dump(graph.prompt)
     return made

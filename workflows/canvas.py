@@ -85,6 +85,33 @@ CORE: dict[str, dict[str, Any]] = {
         "output": ["IMAGE", "MASK"],
         "display_name": "Pad Image for Outpainting",
     },
+    "SplitAudioChannels": {
+        "input": {"required": {"audio": ["AUDIO"]}},
+        "output": ["AUDIO", "AUDIO"],
+        "output_name": ["left", "right"],
+        "display_name": "Split Audio Channels",
+    },
+    "GetImageSize": {
+        "input": {"required": {"image": ["IMAGE"]}},
+        "output": ["INT", "INT", "INT"],
+        "output_name": ["width", "height", "batch_size"],
+        "display_name": "Get Image Size",
+    },
+    "ImageFlip": {
+        "input": {"required": {"image": ["IMAGE"], "flip_method": ["COMBO", {"default": "x-axis: vertically"}]}},
+        "output": ["IMAGE"],
+        "display_name": "Flip Image",
+    },
+    "ImageBatch": {
+        "input": {"required": {"image1": ["IMAGE"], "image2": ["IMAGE"]}},
+        "output": ["IMAGE"],
+        "display_name": "Batch Images",
+    },
+    "RebatchImages": {
+        "input": {"required": {"images": ["IMAGE"], "batch_size": ["INT", {"default": 1}]}},
+        "output": ["IMAGE"],
+        "display_name": "Rebatch Images",
+    },
 }
 
 

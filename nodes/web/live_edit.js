@@ -7,7 +7,6 @@ const NODE = "PlaymateExpressionEdit";
 const ROUTE = "/playmate/redraw";
 const WIDGET = "playmate_live_edit";
 const HEIGHT = 220; // of the frame on the node, in pixels
-const WAIT = 40; // milliseconds for further movement of the slider
 const BUSY = 500; // milliseconds until it is asked again while a graph runs
 
 function show(node, picture) {
@@ -36,7 +35,7 @@ async function redraw(node) {
 
 /** At most one request at a time; the newest values are sent when it has been answered. */
 function redrawer(node) {
-    let timer = null, busy = false, again = false;
+    let busy = false, again = false;
     async function go() {
         if (busy) {
             again = true;
@@ -53,10 +52,8 @@ function redrawer(node) {
             }
         }
     }
-    return () => {
-        clearTimeout(timer);
-        timer = setTimeout(go, WAIT);
-    };
+    // At once, for in a page that is slow to draw a timer waits for the next picture; further movement waits in `again`.
+    return () => queueMicrotask(go);
 }
 
 app.registerExtension({

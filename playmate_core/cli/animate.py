@@ -11,13 +11,15 @@ from ..errors import UserError
 from ..motion.driving import ANIMAL, MODES, PRIORITIES, DrivingOptions
 from ..motion.edit import Regions
 from ..motion.pose import REFERENCES
-from ..pipelines.animate import DRIVING, SOUND_FROM, AnimateRequest, animate
+from ..pipelines.animate import DRIVING, SOUND_FROM, AnimateRequest, animate, load
+from ..pipelines.batch import BatchJob, Kind
 from ..pipelines.extract import extract
-from ..pipelines.input_kinds import is_motion
+from ..pipelines.input_kinds import is_driving, is_motion, is_portrait
 from ..pipelines.stages import JobReport
 from ..rendering.portrait import FaceLimits
 from ..rendering.source_video import FaceVideoOptions
 from .arguments import choice, number, path
+from .batch import is_batch, jobs_of, run_jobs
 from .output import encoding, encoding_flags, output_flag, paste, paste_flags
 from .terminal import (
     Bars,
@@ -50,9 +52,11 @@ ANIMATE_EXAMPLES = (
 def add_animate_commands(commands: argparse._SubParsersAction) -> None:
     """Register the three commands."""
     one = command(commands, "animate", "let a portrait follow a video", *ANIMATE_EXAMPLES)
-    one.add_argument("portrait", metavar="PORTRAIT", type=path, help="a picture of a face, or a video of somebody")
     one.add_argument(
-        "driving", metavar="VIDEO", type=path, help="what the face does: a video, a picture, or a motion file"
+        "portrait", metavar="PORTRAIT", type=path, help="a picture of a face, or a video of somebody, or a folder"
+    )
+    one.add_argument(
+        "driving", metavar="VIDEO", type=path, help="what the face does: a video, a picture, a motion file, or a folder"
     )
     _add_flags(one)
     video = one.add_argument_group("how the driving video is read")
@@ -78,12 +82,14 @@ def add_animate_commands(commands: argparse._SubParsersAction) -> None:
     two.set_defaults(run=_run_motion)
     what = "let a portrait follow a motion file"
     three = command(commands, "render", what, "playmate render me.png dance.safetensors -o out.mp4")
-    three.add_argument("portrait", metavar="PORTRAIT", type=path, help="a picture of a face, or a video of somebody")
+    three.add_argument(
+        "portrait", metavar="PORTRAIT", type=path, help="a picture of a face, or a video of somebody, or a folder"
+    )
     three.add_argument(
         "driving",
         metavar="MOTION",
         type=path,
-        help="of `playmate motion`, a .csv or .json table, or a LivePortrait .pkl",
+        help="of `playmate motion`, a .csv or .json table, a LivePortrait .pkl, or a folder of them",
     )
     _add_flags(three)
     three.set_defaults(run=_run_render)
@@ -209,6 +215,7 @@ def _request(options: argparse.Namespace, video: FaceVideoOptions) -> AnimateReq
         longest_side=options.longest_side,
         batch=options.batch,
         resume=options.resume,
+        keep_parts=options.keep_parts,
         device=options.device,
         precision=options.precision,
         mark=not options.no_mark,
@@ -216,7 +223,7 @@ def _request(options: argparse.Namespace, video: FaceVideoOptions) -> AnimateReq
     )
 
 
-def _run_animate(options: argparse.Namespace) -> None:
+def _run_animate(options: argparse.Namespace) -> int:
     video = FaceVideoOptions(
         options.driving_crop,
         options.driving_face,
@@ -226,19 +233,30 @@ def _run_animate(options: argparse.Namespace) -> None:
         options.crop_smoothing,
         options.driving_threshold,
     )
-    request = _request(options, video)
-    with Bars() as bars:
-        report = animate(request, bars)
-    say(summary("video", report))
+    return _make(options, video, is_driving)
 
 
-def _run_render(options: argparse.Namespace) -> None:
-    if not is_motion(options.driving):
+def _run_render(options: argparse.Namespace) -> int:
+    if not (is_motion(options.driving) or options.driving.is_dir()):
         raise UserError(f"{options.driving} is no motion file; please read it with `playmate motion`, or use animate.")
-    request = _request(options, FaceVideoOptions(smoothing=options.crop_smoothing))
-    with Bars() as bars:
-        report = animate(request, bars)
-    say(summary("video", report))
+    return _make(options, FaceVideoOptions(smoothing=options.crop_smoothing), is_motion)
+
+
+def _make(options: argparse.Namespace, video: FaceVideoOptions, driving: Kind) -> int:
+    """Make the video, or one for each file of a folder; returns the exit code."""
+    if not is_batch(options.portrait, options.driving):
+        with Bars() as bars:
+            report = animate(_request(options, video), bars)
+        say(summary("video", report))
+        return 0
+    jobs = jobs_of(options, options.portrait, options.driving, (is_portrait, driving))
+    request = _request(options, video)
+    face = load(request)
+
+    def run(job: BatchJob, bars: Bars) -> JobReport:
+        return animate(replace(request, portrait=job.first, driving=job.second, output=job.output), bars, face)
+
+    return run_jobs(jobs, run, options.resume)
 
 
 def _run_motion(options: argparse.Namespace) -> None:

@@ -10,7 +10,8 @@ from ..media.account import read_account
 from ..media.description import describe_picture, describe_sound, is_picture_file, is_sound_file
 from ..media.input_files import check_file
 from ..motion.liveportrait_template import TEMPLATE_SUFFIXES
-from ..motion.motion_file import KIND, describe_motion
+from ..motion.motion_file import KIND, describe_clip, describe_motion
+from ..motion.motion_tables import TABLE_SUFFIXES, read_motion_clip
 from ..pipelines.input_kinds import is_video
 from ..weights.files import describe
 from .arguments import path
@@ -44,6 +45,8 @@ def run_describe(options: argparse.Namespace) -> None:
         say(describe_sound(file))
     elif is_video(file):
         say(str(read_account(file)))
+    elif suffix in TABLE_SUFFIXES:
+        say(describe_clip(file, read_motion_clip(file)))
     elif suffix in TEMPLATE_SUFFIXES:
         say(describe_motion(file))
     elif not is_model:

@@ -38,7 +38,7 @@ def output_name(text: str) -> OutputName:
 
 def output_flag(to: argparse.ArgumentParser, **more: Any) -> None:
     """Add ``-o``, the name of a video."""
-    what = "the video to write: .mp4, .mov, .webm, .gif, or a folder/ for PNG pictures"
+    what = "the video to write: .mp4, .mov, .webm, .gif, or a folder/ for PNG pictures; for a batch, its folder"
     shown = f"{what} ({more['default']})" if "default" in more else what
     to.add_argument("-o", "--output", metavar="OUT.mp4", type=output_name, action=StoreOutput, help=shown, **more)
     to.set_defaults(output_is_folder=False)

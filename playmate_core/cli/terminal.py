@@ -56,9 +56,11 @@ def command(commands: Any, name: str, what: str, *examples: str) -> Parser:
 
 
 def resume_flag(to: argparse._ActionsContainer) -> None:
-    """Add ``--resume``."""
+    """Add ``--resume`` and ``--keep-parts``."""
     what = "keep what is drawn when stopped; the same command goes on from it"
     to.add_argument("--resume", action="store_true", help=what)
+    what = "keep what is drawn beside the video: the next run draws only the ten-second parts that changed"
+    to.add_argument("--keep-parts", action="store_true", help=what)
 
 
 def weights_flag(to: argparse._ActionsContainer, kind: str) -> None:

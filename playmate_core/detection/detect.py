@@ -174,6 +174,11 @@ def _automatic(image: Tensor, pick: Pick | None, threshold: float | None) -> Fac
             return FaceSelection(face, whole=already, detected=True)
         if not squarish or pick is not None:
             raise _no_face(height, width)
+    if not available() and pick is not None and (pick.index > 0 or pick.point is not None):
+        raise UserError(
+            "One of several faces was asked for, but no detector is here to find them; please give the box of the face,"
+            " or install mediapipe or insightface."
+        )
     if squarish:  # it may be a crop of a drawing or an animal, which detectors do not find
         return FaceSelection(None, whole=True)
     raise UserError(

@@ -93,8 +93,9 @@ class Recording:
         return Recording(np.pad(kept, ((0, 0), (max(0, shift), max(0, -shift)))), self.rate)
 
 
-def read_sound(source: SoundSource | str | Path, rate: int | None = SAMPLE_RATE) -> Sound:
-    """Decode, mix to mono and resample one audio stream of a file; ``rate`` None keeps the stream's own.
+def read_sound(source: SoundSource | str | Path, rate: int | None = SAMPLE_RATE, channel: int | None = None) -> Sound:
+    """Decode, mix to mono and resample one audio stream of a file; ``rate`` None keeps the stream's own. ``channel``,
+    from 0, takes that one alone.
 
     Samples are placed by their timestamps. Channels of which nothing is left when they are mixed are not mixed: the
     loudest is used. The waveform has ceil(seconds x rate) samples, so ceil(duration x fps) is the same before and after
@@ -102,8 +103,8 @@ def read_sound(source: SoundSource | str | Path, rate: int | None = SAMPLE_RATE)
     is missing, empty, truncated, of an unknown format, or without audio.
     """
     source = source if isinstance(source, SoundSource) else find_sound(source)
-    mixed, levels = _read_mono(source, rate, None)
-    if levels.cancel():
+    mixed, levels = _read_mono(source, rate, channel)
+    if channel is None and levels.cancel():
         loudest, count = int(np.argmax(levels.channels)), len(levels.channels)
         side = f"{('left', 'right')[loudest]} one" if count == 2 else f"channel {loudest}, counted from 0,"
         log.warning(
@@ -123,6 +124,9 @@ def _read_mono(source: SoundSource, rate: int | None, channel: int | None) -> tu
     with open_medium(source.path, "speech") as container:
         stream = audio_streams(container, source.path)[source.track]
         native, wanted = stream.codec_context.sample_rate, rate or stream.codec_context.sample_rate
+        count = stream.codec_context.layout.nb_channels
+        if channel is not None and not 0 <= channel < count:
+            raise UserError(f"{source.path} has {count} channels, counted from 0, so there is no {channel}.")
         sound = GaplessSound(container, stream, source.origin, damage)
         mix = _Mix(stream.codec_context.layout, native, channel)
         resampler = Resampler(native, wanted)

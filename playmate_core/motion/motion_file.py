@@ -148,7 +148,11 @@ def load_motion_clip(path: str | Path) -> MotionClip:
 def describe_motion(path: str | Path) -> str:
     """Describe a motion file or template for users. Raises UserError for other files."""
     path = Path(path)
-    clip = load_motion_clip(path)
+    return describe_clip(path, load_motion_clip(path))
+
+
+def describe_clip(path: Path, clip: MotionClip) -> str:
+    """Describe the motion that was read from ``path``."""
     frames, fps = len(clip), clip.motion.fps
     rows = [
         f"{path.name}: motion, {path.stat().st_size / 1e6:.2f} MB",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from ..errors import UserError
 from ..values import Motion
@@ -22,8 +23,17 @@ class Takes:
 
     takes: tuple[Take, ...]
 
+    @staticmethod
+    def one(motion: Motion) -> Takes:
+        """A single take without a name."""
+        return Takes((Take("", motion),))
+
     def __len__(self) -> int:
         return len(self.takes)
+
+    def edited(self, edit: Callable[[Motion], Motion]) -> Takes:
+        """The takes, each motion as ``edit`` makes it."""
+        return Takes(tuple(replace(take, motion=edit(take.motion)) for take in self.takes))
 
     def picked(self, number: int) -> Take:
         """The take of a number, counted from 1. Raises UserError where there is none."""

@@ -29,7 +29,7 @@ from ..ranges import check_ranges, ranged
 from ..rendering.device import AUTO, require_device, to_device
 from ..rendering.portrait import FaceLimits
 from ..rendering.retarget import guide_keypoints, require_networks
-from ..rendering.segments import RenderJob, VideoOutput, write_video
+from ..rendering.segments import RenderJob, VideoOutput, segments_folder, write_video
 from ..rendering.side_by_side import (
     Column,
     driving_column,
@@ -74,7 +74,8 @@ class AnimateRequest:
     ``background`` is the colour behind a transparent picture. ``sound`` None takes that of ``sound_from``
     or of the other video. ``audio_track`` selects a track, None as :func:`find_sound`. ``side_by_side`` shows source,
     driving picture and result in a row. ``longest_side`` limits the picture, and so the video. ``resume`` keeps
-    finished segments when the job is stopped, and resumes from them when it runs again.
+    finished segments when the job is stopped, and resumes from them when it runs again; ``keep_parts`` keeps them after
+    the end too, so that the next run renders only those that changed.
     """
 
     portrait: Path
@@ -101,6 +102,7 @@ class AnimateRequest:
     batch: int = ranged(8, 1, 1024, "frames")
     side_by_side: bool = False
     resume: bool = False
+    keep_parts: bool = False
     device: str = "cpu"
     precision: str = AUTO
     mark: bool = True
@@ -112,23 +114,29 @@ class AnimateRequest:
         check_ranges(self)
 
 
-def animate(request: AnimateRequest, progress: StageProgress | None = None) -> JobReport:
+def animate(request: AnimateRequest, progress: StageProgress | None = None, face: FaceModel | None = None) -> JobReport:
     """Make the video. Raises UserError for anything a user can correct, before the slow part wherever possible.
 
-    ``request.output`` is written atomically. Frames are rendered, pasted and encoded in batches.
+    ``request.output`` is written atomically. Frames are rendered, pasted and encoded in batches. ``face``: the model
+    of :func:`load`, where it is loaded already.
     """
     check(request)
     with OutputLock(request.output):
-        return _animate(request, StageClock(progress))
+        return _animate(request, face, StageClock(progress))
 
 
-def _animate(request: AnimateRequest, clock: StageClock) -> JobReport:
+def load(request: AnimateRequest) -> FaceModel:
+    """The face model on its device. Raises UserError where it lacks what the options need."""
+    face = to_device(load_face(request.weights or bundled("face.safetensors")), request.device, request.precision)
+    require_networks(face, request.how)
+    return face
+
+
+def _animate(request: AnimateRequest, face: FaceModel | None, clock: StageClock) -> JobReport:
     sound = find_request_sound(request)
     motion_clip = read_motion_clip(request.driving) if is_motion(request.driving) else None
     with clock.stage("load models"):
-        face = load_face(request.weights or bundled("face.safetensors"))
-        face = to_device(face, request.device, request.precision)
-        require_networks(face, request.how)
+        face = face or load(request)
     if motion_clip is not None and holds_shapes(request.driving):  # which face makes them is known only now
         motion_clip = read_motion_clip(request.driving, face.config.keypoint_space)
     if is_video(request.portrait):
@@ -232,7 +240,8 @@ def _write(request: AnimateRequest, job: RenderJob, sound: SoundSource | None, c
     with clock.stage("render and encode") as step:
         kind = COMPOSITE if request.paste_back else DRAWN
         marked = replace(_encoding(request), mark=recipe_mark("animate", request, kind))
-        frames = write_video(job, VideoOutput(request.output, sound, request.resume, marked), step)
+        parts = segments_folder(request.output) if request.keep_parts else None
+        frames = write_video(job, VideoOutput(request.output, sound, request.resume, marked, parts), step)
     return JobReport(request.output, frames, job.fps, tuple(clock.stages))
 
 

@@ -1,9 +1,10 @@
-"""What kind of file an input is: a motion, a picture or a video."""
+"""What an input file is, by its name, or by its content where the name does not say."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from ..media.description import is_sound_file
 from ..media.video_reader import has_pictures
 from ..motion.motion_tables import MOTION_SUFFIXES
 
@@ -28,3 +29,18 @@ def is_video(path: Path) -> bool:
     if path.suffix.lower() in VIDEO_SUFFIXES:
         return True
     return not (is_picture(path) or is_motion(path)) and has_pictures(path)
+
+
+def is_portrait(path: Path) -> bool:
+    """Whether a file can be a portrait: a picture or a video."""
+    return is_picture(path) or is_video(path)
+
+
+def is_speech(path: Path) -> bool:
+    """Whether a file can hold speech: a sound or a video."""
+    return is_sound_file(path) or (not is_picture(path) and is_video(path))
+
+
+def is_driving(path: Path) -> bool:
+    """Whether a file can drive a portrait: a video, a motion or a picture."""
+    return is_motion(path) or is_portrait(path)

@@ -14,7 +14,8 @@ from ..media.provenance import NAME, VERSION, Mark
 #: Packages whose version can change the output.
 PACKAGES = ("torch", "numpy", "av", "transformers", "opencv-python", "opencv-python-headless", "soxr")
 #: Fields that do not affect the picture, are private, or are contained in another field.
-_LEFT_OUT = {"output", "mark", "sign", "signing", "resume", "plot", "preview", "save_motion", "sampling_changes"}
+_LEFT_OUT = {"output", "mark", "sign", "signing", "resume", "keep_parts", "plot", "preview", "save_motion"}
+_LEFT_OUT |= {"sampling_changes", "takes", "all_emotions"}
 
 
 def recipe_mark(command: str, request: Any, kind: str) -> Mark | None:

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from ..diffusion.emotion_schedule import EmotionSchedule
 from ..diffusion.options import SamplingOptions
 from ..diffusion.request import GenerationRequest, MotionGenerator, joined
+from ..errors import UserError
+from ..face import FaceModel
 from ..keypoint_space import keep_expression, same_keypoints
 from ..motion.emotion_by import EmotionBy, sample_with_emotion, split_emotion
 from ..motion.takes import Take, Takes
 from ..progress import Progress
+from ..rendering.contact_sheet import contact_sheet
+from ..rendering.render import RenderOptions
 from ..values import EMOTIONS, AudioFeatures, Portrait
-from .stages import check_generator, motion_origin
+from .pictures import write_png
+from .stages import JobReport, StageClock, check_generator, motion_origin
 
 #: By unit of :class:`RegionDifference`, how far a take may be from the motion of its seed sampled alone: rounding.
 TOGETHER = {"units": 1e-5, "degrees": 1e-3, "times": 1e-5}
@@ -37,6 +43,19 @@ def seed_takes(count: int, emotion: EmotionSchedule | None, options: SamplingOpt
 def emotion_takes(intensity: float, options: SamplingOptions) -> list[TakeRequest]:
     """A take in each of the eight emotions, all of one seed."""
     return [TakeRequest(name, EmotionSchedule.constant(name, intensity), options) for name in EMOTIONS]
+
+
+def asked_takes(
+    count: int, moods: float | None, emotion: EmotionSchedule | None, options: SamplingOptions
+) -> list[TakeRequest]:
+    """:func:`emotion_takes` of the intensity ``moods``, or, where it is None, :func:`seed_takes`."""
+    return seed_takes(count, emotion, options) if moods is None else emotion_takes(moods, options)
+
+
+def refuse_unseen_takes(preview: Path | None, several: bool) -> None:
+    """Raise UserError for several takes and no picture that shows them."""
+    if several and preview is None:
+        raise UserError("Several takes are shown in a preview; please name a picture for it, or ask for one take.")
 
 
 def sample_takes(
@@ -69,3 +88,13 @@ def sample_takes(
         made = sample_with_emotion(lambda _, below=below: below, curve, by, has_own=has_own)  # type: ignore[misc]
         takes.append(Take(one.name, joined(list(made))))
     return Takes(tuple(takes))
+
+
+def draw_preview(
+    path: Path, face: FaceModel, portrait: Portrait, takes: Takes, rendering: RenderOptions, clock: StageClock
+) -> JobReport:
+    """Draw some frames of every take into one picture."""
+    with clock.stage("draw preview") as step:
+        write_png(path, contact_sheet(face, portrait, list(takes.takes), rendering=rendering, progress=step))
+    motion = takes.takes[0].motion
+    return JobReport(path, len(motion), motion.fps, tuple(clock.stages))

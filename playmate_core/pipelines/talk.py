@@ -12,7 +12,7 @@ from ..atomic_file import AtomicFile
 from ..detection.crop import CropOptions
 from ..detection.detect import FaceSource, Pick
 from ..detection.paste_options import PasteOptions
-from ..diffusion.emotion_schedule import NO_EMOTION, EmotionSchedule, read_emotion_schedule
+from ..diffusion.emotion_schedule import NO_EMOTION
 from ..diffusion.model_controls import ModelControls
 from ..diffusion.options import SamplingChanges, SamplingOptions
 from ..diffusion.request import MotionGenerator
@@ -24,7 +24,7 @@ from ..media.credentials import Signing, check_signing
 from ..media.images import check_file, from_bytes
 from ..media.output_file import OutputLock, check_output
 from ..media.provenance import COMPOSITE, DRAWN
-from ..media.sound_source import find_sound
+from ..media.sound_source import SoundSource, find_sound
 from ..media.transparency import read_colour
 from ..media.video_options import VideoOptions
 from ..media.video_reader import read_frames, video_facts
@@ -32,56 +32,46 @@ from ..motion.edit import resample_motion
 from ..motion.emotion_by import EmotionBy
 from ..motion.motion_file import SUFFIX, MotionClip, save_motion_clip
 from ..motion.stream import MotionStream
-from ..motion.takes import Take
+from ..motion.takes import Takes
 from ..progress import StageProgress
 from ..ranges import check_ranges, ranged
-from ..rendering.contact_sheet import contact_sheet
-from ..rendering.device import AUTO, require_device, to_device
+from ..rendering.device import AUTO, require_device
 from ..rendering.portrait import FaceLimits
 from ..rendering.render import RenderOptions
-from ..rendering.segments import RenderJob, VideoOutput, write_video
+from ..rendering.segments import RenderJob, VideoOutput, segments_folder, write_video
 from ..rendering.source_image import read_source_portrait
 from ..rendering.source_video import FaceVideoOptions, read_source_video
 from ..rendering.write_video import Composition, portrait_job
 from ..values import Portrait, Transparency
-from ..weights.files import load_face
-from ..weights.folders import bundled
-from ..weights.generator_file import Companions
-from ..weights.generators import load_generator
 from .input_kinds import is_video
+from .models import Weights, load_talk_models
 from .over_video import OverVideo, motion_over_video, over_video_job
-from .pictures import write_plot, write_png
+from .pictures import write_plot
 from .portrait_picture import composition_of, read_portrait_picture
 from .pose_source import GENERATED, STILL, PoseSource, read_pose
 from .recipe import recipe_mark
 from .stages import (
     JobReport,
     StageClock,
-    check_generator,
     fitted_pieces,
     sample_motion,
+    with_fitted_pose,
 )
-
-
-@dataclass(frozen=True)
-class Weights:
-    """Model files; None is the bundled one. ``audio``: a local folder with the audio encoder, where it has weights."""
-
-    face: Path | None = None
-    motion: Path | None = None
-    emotion: Path | None = None
-    audio: str | None = None
+from .takes import asked_takes, draw_preview, refuse_unseen_takes, sample_takes
+from .told_emotion import told_emotion, with_loudness
 
 
 @dataclass(frozen=True)
 class TalkRequest:
-    """All inputs and options of a talking video. ``emotion``: a name, "none", or a timeline (:mod:`emotion_schedule`).
+    """All inputs and options of a talking video. ``emotion``: a name, "none", or a timeline (:mod:`emotion_schedule`);
+    ``emotion_tags`` and ``emotion_quiet`` as in :mod:`told_emotion`. ``preview`` shows ``takes``, or ``all_emotions``.
 
     ``crop``, ``crop_options``, ``face`` and ``threshold`` as in :func:`detect.select_face`; ``limits`` None skips the
     face check; ``plot``, ``preview`` and ``save_motion`` are paths, None for none: a plot of the motion, a contact
     sheet, made instead of the video, and a motion file; ``over`` is for a ``portrait`` that is a video; ``sampling``
     None are the generator's defaults, changed by ``sampling_changes``; ``controls`` change how else the generator is
-    run; ``resume`` keeps finished segments when the job is stopped, and resumes from them when it runs again.
+    run; ``resume`` keeps finished segments when the job is stopped, and resumes from them when it runs again;
+    ``keep_parts`` keeps them after the end too, so that the next run renders only those that changed.
     ``audio_track`` None as :func:`find_sound`; ``longest_side`` limits the whole picture with ``paste_back``, ``mask``
     and ``paste`` say where and how softly the face shows in it; ``background`` is the colour behind a transparent
     picture. ``fps`` None is the rate of the motion, or of a video given as the portrait.
@@ -93,6 +83,8 @@ class TalkRequest:
     emotion: str = "neutral"
     intensity: float = ranged(1.0, 0.0, 1.0)
     emotion_by: EmotionBy = EmotionBy.BOTH
+    emotion_tags: Path | None = None
+    emotion_quiet: float = ranged(1.0, 0.0, 2.0)
     pose: PoseSource = field(default_factory=PoseSource)
     sampling: SamplingOptions | None = None
     sampling_changes: SamplingChanges = SamplingChanges()
@@ -113,10 +105,13 @@ class TalkRequest:
     longest_side: int = ranged(4096, 64, 16384, "pixels")
     audio_track: int | None = ranged(None, 0, 999, whole=True)
     resume: bool = False
+    keep_parts: bool = False
     device: str = "cpu"
     precision: str = AUTO
     plot: Path | None = None
     preview: Path | None = None
+    takes: int = ranged(1, 1, 32)
+    all_emotions: bool = False
     save_motion: Path | None = None
     over: OverVideo = OverVideo()
     mark: bool = True
@@ -126,23 +121,28 @@ class TalkRequest:
         check_ranges(self)
 
 
-def talk(request: TalkRequest, progress: StageProgress | None = None) -> JobReport:
+def talk(
+    request: TalkRequest,
+    progress: StageProgress | None = None,
+    models: tuple[FaceModel, MotionGenerator] | None = None,
+) -> JobReport:
     """Make the video. Raises UserError for anything a user can correct, before the slow part wherever possible.
 
     ``request.output`` and ``request.plot`` are only written if the video is complete. Memory does not grow with the
-    number of frames. Quick checks come first: the speech is decoded only after the portrait was accepted.
+    number of frames. Quick checks come first: the speech is decoded only after the portrait was accepted. ``models``:
+    those of :func:`load_models`, where they are loaded already.
     """
     check(request)
     with OutputLock(request.output):
-        return _talk(request, StageClock(progress))
+        return _talk(request, models, StageClock(progress))
 
 
-def _talk(request: TalkRequest, clock: StageClock) -> JobReport:
+def _talk(request: TalkRequest, models: tuple[FaceModel, MotionGenerator] | None, clock: StageClock) -> JobReport:
     speech = find_sound(request.speech, request.audio_track, keep_lead=True)
     with clock.stage("read picture"):
-        picture, transparency = _read_picture(request)
+        picture, transparency = read_picture_of(request)
     with clock.stage("load models"):
-        face, generator = load_models(request)
+        face, generator = models or load_models(request)
     with clock.stage("read portrait"):
         portrait = read_source_portrait(
             face,
@@ -164,9 +164,17 @@ def _talk(request: TalkRequest, clock: StageClock) -> JobReport:
         audio = encoder.listen(sound.waveform, sound.rate, step)
     with clock.stage("read pose") as step:
         pose = read_pose(face, request.pose, portrait, len(audio), step)
+    told = told_emotion(request.emotion, request.intensity, request.emotion_tags)
+    schedule = with_loudness(told, audio, request.emotion_quiet)
+    sampling = request.sampling or request.sampling_changes.on(generator.defaults)
+    if request.preview and (request.takes > 1 or request.all_emotions):
+        with clock.stage("generate takes") as step:
+            moods = request.intensity if request.all_emotions else None
+            asked = asked_takes(request.takes, moods, schedule, sampling)
+            takes = sample_takes(generator, portrait, audio, asked, request.emotion_by, step)
+        takes = takes.edited(lambda one: with_fitted_pose(one, pose, portrait.rest.pose, request.pose.fit))
+        return draw_preview(request.preview, face, portrait, takes, request.rendering, clock)
     with clock.stage("generate motion") as step:
-        schedule = EmotionSchedule.written(request.emotion, request.intensity)
-        sampling = request.sampling or request.sampling_changes.on(generator.defaults)
         pieces = sample_motion(generator, portrait, audio, schedule, sampling, by=request.emotion_by, progress=step)
         fitted = fitted_pieces(pieces, pose, portrait.rest.pose, request.pose.fit, len(audio))
         motion = MotionStream(fitted, len(audio), audio.fps)
@@ -174,26 +182,24 @@ def _talk(request: TalkRequest, clock: StageClock) -> JobReport:
     if request.save_motion:
         save_motion_clip(MotionClip(motion.whole()), request.save_motion)
     if request.preview:
-        with clock.stage("draw preview") as step:
-            takes = [Take("", motion.whole())]
-            write_png(request.preview, contact_sheet(face, portrait, takes, rendering=request.rendering, progress=step))
-        return JobReport(request.preview, len(motion), motion.fps, tuple(clock.stages))
+        return draw_preview(request.preview, face, portrait, Takes.one(motion.whole()), request.rendering, clock)
     with AtomicFile(request.plot) if request.plot else nullcontext() as plot:
         if plot:
             write_plot(plot, motion.whole(), audio)
         job = _job(request, face, portrait, motion, composition, clock)
-        with clock.stage("render and encode") as step:
-            marked = replace(
-                request.encoding,
-                mark=recipe_mark(
-                    "talk",
-                    replace(request, sampling=sampling),
-                    COMPOSITE if request.paste_back or is_video(request.portrait) else DRAWN,
-                ),
-                signing=request.sign,
-            )
-            output = VideoOutput(request.output, replace(speech, reported=True), request.resume, marked)
-            frames = write_video(job, output, step)
+        return _write(request, replace(request, sampling=sampling), speech, job, clock)
+
+
+def _write(
+    request: TalkRequest, told: TalkRequest, speech: SoundSource, job: RenderJob, clock: StageClock
+) -> JobReport:
+    """Render and encode the video, whose recipe is ``told``."""
+    with clock.stage("render and encode") as step:
+        kind = COMPOSITE if request.paste_back or is_video(request.portrait) else DRAWN
+        encoding = replace(request.encoding, mark=recipe_mark("talk", told, kind), signing=request.sign)
+        parts = segments_folder(request.output) if request.keep_parts else None
+        output = VideoOutput(request.output, replace(speech, reported=True), request.resume, encoding, parts)
+        frames = write_video(job, output, step)
     return JobReport(request.output, frames, job.fps, tuple(clock.stages))
 
 
@@ -217,7 +223,7 @@ def _job(
     return over_video_job(face, source, spoken, request.rendering.batch)
 
 
-def _read_picture(request: TalkRequest) -> tuple[Tensor, Transparency | None]:
+def read_picture_of(request: TalkRequest) -> tuple[Tensor, Transparency | None]:
     """The portrait picture, at full size only if ``paste_back`` shows more than the crop; a video's first frame."""
     if is_video(request.portrait):
         return from_bytes(next(read_frames(request.portrait)).picture), None
@@ -251,7 +257,8 @@ def check(request: TalkRequest) -> None:
         for target in (request.output, request.plot, request.preview, request.save_motion):
             if target and target.exists() and path.samefile(target):
                 raise UserError(f"The output {target} would overwrite the {what}; please choose another name.")
-    read_emotion_schedule(request.emotion, request.intensity)
+    told_emotion(request.emotion, request.intensity, request.emotion_tags)
+    refuse_unseen_takes(request.preview, request.takes > 1 or request.all_emotions)
     if request.pose.fit not in FITS:
         raise UserError(f"Unknown pose fit {request.pose.fit!r}; please choose one of {', '.join(FITS)}.")
     for path, what in inputs:
@@ -262,18 +269,6 @@ def check(request: TalkRequest) -> None:
 
 
 def load_models(request: TalkRequest) -> tuple[FaceModel, MotionGenerator]:
-    """Load the face model and the motion generator onto the device. Raises UserError where one cannot drive the other.
-
-    Playmate's own generator is loaded without its emotion model where the emotion is "none".
-    """
-    weights = request.weights
-    face = load_face(weights.face or bundled("face.safetensors"))
-    emotion = None
-    if request.emotion.strip().lower() != NO_EMOTION:
-        emotion = weights.emotion or bundled("emotion.safetensors")  # used by Playmate's own generator only
-    generator = load_generator(weights.motion or bundled("motion.safetensors"), Companions(emotion=emotion))
-    generator = generator.controlled(request.controls)
-    check_generator(generator, face.config.keypoint_space)
-    for module in generator.modules:
-        module.to(request.device)
-    return to_device(face, request.device, request.precision), generator
+    """The models of a request; see :func:`load_talk_models`. Playmate's own emotion model is left out for "none"."""
+    emotional = request.emotion_tags is not None or request.emotion.strip().lower() != NO_EMOTION
+    return load_talk_models(request.weights, emotional, request.controls, request.device, request.precision)

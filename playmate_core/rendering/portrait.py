@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 
 import torch
@@ -85,7 +85,8 @@ def read_crop(face: FaceModel, crop: FaceCrop) -> Portrait:
         reading = face.read(to_reader(face, from_bytes(shrink(wide, face.config.reading_size))[None]))
     rest, details = _as_motion(face, reading, FPS), read_details(crop, _at_rest(reading.angle_logits))
     volume, keypoints, alpha = _at_rest(appearance)[0], _at_rest(reading.keypoints)[0], crop.transparency
-    return Portrait(image, crop_to_image, size, volume, keypoints, rest, details=details, transparency=alpha)
+    read = Portrait(image, crop_to_image, size, volume, keypoints, rest, details=details, transparency=alpha)
+    return replace(read, landmarks=crop.landmarks)
 
 
 def read_motion(

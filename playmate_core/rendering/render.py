@@ -167,6 +167,15 @@ def paste_back(
 
     ``mask`` (S, S) are the blend weights, by default a feathered crop. See :func:`crop.crop_mask`.
     """
-    paster = Paster(to_bytes(portrait.image), portrait.crop_to_image, portrait.crop_size, mask)
+    paster = _paster(portrait, mask)
     for frames in batches:
         yield paster.paste(frames)
+
+
+def pasted_weights(portrait: Portrait, mask: NDArray[np.uint8] | None = None) -> Tensor:
+    """The weights (H, W) in [0, 1] that :func:`paste_back` blends with: 1 where only the crop is seen."""
+    return _paster(portrait, mask).weights()
+
+
+def _paster(portrait: Portrait, mask: NDArray[np.uint8] | None) -> Paster:
+    return Paster(to_bytes(portrait.image), portrait.crop_to_image, portrait.crop_size, mask)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ..detection.video_paste import VideoPaster
@@ -83,8 +85,12 @@ def driven_face(face: FaceModel, portrait: VideoPortrait, motion: Motion, stitch
     return DrivenFace(source, x_s, guide_keypoints(face, x_s, x_d, how))
 
 
-def paste_into_video(portrait: VideoPortrait, batches: Iterable[Tensor], frames: int) -> Iterator[Tensor]:
+def paste_into_video(
+    portrait: VideoPortrait, batches: Iterable[Tensor], frames: int, mask: NDArray[np.uint8] | None = None
+) -> Iterator[Tensor]:
     """Paste ``frames`` crops (n, S, S, 3) uint8, in batches, into the video's pictures: uint8 (n, H, W, 3).
+
+    ``mask`` (S, S) are the blend weights of every crop, None for the feathered one.
 
     Raises UserError where the video is cut and has fewer frames.
     """
@@ -99,6 +105,6 @@ def paste_into_video(portrait: VideoPortrait, batches: Iterable[Tensor], frames:
     for crops in batches:
         reach = slice(at, at + len(crops))
         group = [next(pictures) for _ in range(len(crops))]
-        pasted = paster.paste(group, crops.numpy(), source.crops[reach])
+        pasted = paster.paste(group, crops.numpy(), source.crops[reach], [mask] * len(group))
         yield torch.stack([torch.from_numpy(picture) for picture in pasted])
         at = reach.stop

@@ -36,6 +36,10 @@ def get_output_directory() -> str:
     return os.path.abspath("output")
 
 
+def get_temp_directory() -> str:
+    return os.path.abspath("temp")
+
+
 def get_input_directory() -> str:
     return os.path.abspath("input")
 
