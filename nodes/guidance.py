@@ -8,6 +8,7 @@ from comfy_api.latest import io
 
 from ..playmate_core.diffusion.options import GuidanceKeys, GuidanceScale
 from ..playmate_core.errors import UserError
+from ..playmate_core.values import AudioFeatures
 from . import sockets
 
 #: The text that leaves a number as it is.
@@ -43,10 +44,10 @@ def key_widgets() -> list[Any]:
     ]
 
 
-def over_time(options: dict[str, Any], seconds: float) -> dict[str, Any]:
+def over_time(options: dict[str, Any], speech: AudioFeatures) -> dict[str, Any]:
     """``options`` of Sample Motion whose keys and curves have become values of ``cfg_audio`` and ``cfg_emotion``.
 
-    A curve lasts ``seconds``. Raises UserError where both are given for one number, or the keys cannot be read.
+    A curve lasts as long as ``speech``. Raises UserError where both are given for one number, or keys cannot be read.
     """
     left = dict(options)
     for name in NAMES:
@@ -57,7 +58,7 @@ def over_time(options: dict[str, Any], seconds: float) -> dict[str, Any]:
         if typed:
             left[name] = GuidanceKeys.written(text)
         elif curve is not None:
-            left[name] = _drawn(float(left[name]), curve, seconds)
+            left[name] = _drawn(float(left[name]), curve, len(speech) / speech.fps)
     return left
 
 

@@ -64,7 +64,7 @@ class SampleMotion(io.ComfyNode):
     ) -> io.NodeOutput:
         names = [put.id for put in model_controls.sampling_widgets() if put.id in options]
         controls = model_controls.chosen(**{name: options.pop(name) for name in names})
-        options = over_time(options, len(speech) / speech.fps)
+        options = over_time(options, speech)
         task = Task(portrait, speech, emotion, SamplingOptions(**options), previous, as_published, emotion_by, controls)
         return io.NodeOutput(sampled(motion_model, task, Bar()))
 

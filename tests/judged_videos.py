@@ -12,7 +12,8 @@ import torch
 
 from playmate_core.host import HOST
 from playmate_core.media.audio_files import Recording
-from playmate_core.media.video_options import VideoOptions, VideoWriter
+from playmate_core.media.video_options import VideoOptions
+from playmate_core.media.video_writer import VideoWriter
 from training.evaluate.videos.cropped_video import LandmarkTrack
 
 FRAMES = 18

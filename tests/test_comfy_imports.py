@@ -40,6 +40,7 @@ EVERYWHERE = {
         "get_input_directory",
         "get_output_directory",
         "get_save_image_path",
+        "get_temp_directory",
         "models_dir",
     },
     "server": {"PromptServer"},

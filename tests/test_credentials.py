@@ -19,8 +19,9 @@ from playmate_core.media.account import read_account
 from playmate_core.media.concat import join
 from playmate_core.media.credentials import Signing, check_signing, describe_credentials
 from playmate_core.media.provenance import COMPOSITE, DRAWN, Mark, read_packet
-from playmate_core.media.video_options import VideoOptions, VideoWriter
+from playmate_core.media.video_options import VideoOptions
 from playmate_core.media.video_reader import read_frames
+from playmate_core.media.video_writer import VideoWriter
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from liveportrait_files import miniature_models
 from node_process import in_subprocess
 
 from playmate_core.cli import main as cli
+from playmate_core.cli import talk as talk_command
 from playmate_core.diffusion.model_controls import ModelControls
 from playmate_core.diffusion.request import GenerationRequest
 from playmate_core.face import FaceConfig
@@ -144,7 +145,7 @@ def test_controls_reach_ditto_from_the_command_line(
     models: Path, tmp_path: Path, portrait_picture: Path, speech: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     requests: list[TalkRequest] = []
-    monkeypatch.setattr(cli, "make", requests.append)
+    monkeypatch.setattr(talk_command, "make", requests.append)
     out = tmp_path / "out.mp4"
     more = ("--eyes", "gaze", "--tilt", "-3", "--fade-in", "0.5", "--conditioned-on", "portrait")
     assert cli.main(words_for(models, portrait_picture, speech, out, *FACE, *more)) == 0

@@ -24,7 +24,8 @@ from shared_facts import SHARED
 
 from playmate_core.errors import UserError
 from playmate_core.media.audio_files import Recording
-from playmate_core.media.video_options import VideoOptions, VideoWriter
+from playmate_core.media.video_options import VideoOptions
+from playmate_core.media.video_writer import VideoWriter
 from training import syncnet
 from training.__main__ import main as training
 from training.evaluate.videos import report, sync_figures

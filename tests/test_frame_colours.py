@@ -20,8 +20,9 @@ from shared_facts import SHARED
 
 from playmate_core.media.frame_colours import guessed_matrix, square_size
 from playmate_core.media.images import from_bytes, read_picture, to_bytes
-from playmate_core.media.video_options import VideoOptions, VideoWriter
+from playmate_core.media.video_options import VideoOptions
 from playmate_core.media.video_reader import read_frames, video_facts
+from playmate_core.media.video_writer import VideoWriter
 from playmate_core.media.wide_colour import WideColour, wide_colour
 
 FIELD = SHARED / "field"

@@ -85,6 +85,7 @@ motion = s.run("SampleMotion", motion_model=models, portrait=portrait, speech=he
 wires = {"PLAYMATE_FACE": face, "PLAYMATE_MOTION_MODEL": models, "PLAYMATE_CROP": crop, "PLAYMATE_PORTRAIT": portrait,
          "PLAYMATE_AUDIO": heard, "PLAYMATE_EMOTION": happy, "PLAYMATE_POSE": pose, "PLAYMATE_MOTION": motion,
          "PLAYMATE_TAKES": s.run("Takes", motion_model=models, portrait=portrait, speech=heard, count=1),
+         "FACE_LANDMARKS": {"frames": [[{"blendshapes": {"jawOpen": 0.5}}]]},
          "IMAGE": picture, "AUDIO": sound, "VIDEO,IMAGE": torch.rand(2, 64, 64, 3)}
 others = {"steps": 1.0, "count": 1.0, "columns": 1.0, "fade": 0, "require_face": 0, "seed": "3"}
 done = {}

@@ -16,8 +16,9 @@ from playmate_core.media.account import read_account
 from playmate_core.media.audio_track import AnySound
 from playmate_core.media.concat import join
 from playmate_core.media.provenance import COMPOSITE, DRAWN, Mark, read_packet
-from playmate_core.media.video_options import VideoOptions, VideoWriter
+from playmate_core.media.video_options import VideoOptions
 from playmate_core.media.video_reader import read_frames
+from playmate_core.media.video_writer import VideoWriter
 from playmate_core.pipelines.animate import AnimateRequest
 from playmate_core.pipelines.recipe import recipe_mark
 

@@ -94,12 +94,12 @@ def test_help_into_a_pipe_that_is_closed(words: list[str]) -> None:
 
 STOPPED = """
 import os, signal
-from playmate_core.cli import main as cli
+from playmate_core.cli import main as cli, talk
 def told(bars, name, done, total):
     if name == "render and encode" and done > 8:
         os.kill(os.getpid(), getattr(signal, sys.argv[1]))
         os.kill(os.getpid(), signal.SIGTERM)
-cli.Bars.__call__ = told
+talk.Bars.__call__ = told
 sys.exit(cli.main(sys.argv[2:]))
 """
 

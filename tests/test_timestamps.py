@@ -23,6 +23,7 @@ from playmate_core.motion.pose import ROTATION_ONLY
 from playmate_core.motion.pose_sources import FollowOptions
 from playmate_core.pipelines.stages import follow_video
 from playmate_core.rendering import timed_motion
+from playmate_core.rendering.footage import VideoFile
 from playmate_core.rendering.source_video import _pictures
 from playmate_core.values import Motion, Pose
 
@@ -135,7 +136,7 @@ def test_a_video_is_read_from_its_first_picture_however_often(tmp_path: Path, mo
     monkeypatch.setattr(video_reader, "SEEK_FROM", 0.1)
     for warn in (True, False):
         times: list[float] = []
-        assert sum(1 for _ in _pictures(video, times, warn)) == 50 and times[0] == 0
+        assert sum(1 for _ in _pictures(VideoFile(video), times, warn)) == 50 and times[0] == 0
 
 
 @pytest.mark.parametrize(

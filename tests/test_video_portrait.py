@@ -114,7 +114,7 @@ static = s.run("PoseStatic", portrait=portrait)
 turned = s.run("ApplyPose", motion=dubbed, pose=static)
 scene = {"face_model": face, "portrait": portrait}
 images, rate = s.run("Render", **scene, motion=dubbed)
-pasted = s.run("PasteBack", portrait=portrait, images=images)
+pasted, _ = s.run("PasteBack", portrait=portrait, images=images)
 saved = frames_of(s.run("RenderToVideo", **scene, motion=dubbed, audio=sound, paste_back=True))
 batch = torch.from_numpy(np.stack([frame.picture for frame in read("film.mp4")]).astype(np.float32) / 255)
 held, _ = s.run("EncodeVideoPortrait", face_model=face, video=batch, fps=30.0, fit="cut", **whole)

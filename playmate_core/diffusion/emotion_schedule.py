@@ -171,8 +171,8 @@ def _time(text: str, whole: str) -> float:
         return float(text) if text.strip().startswith("-") else read_time(text)
     except (ValueError, UserError):
         raise UserError(
-            f"{text!r} in the emotion {whole!r} is no time; write 0:neutral,2.5:happy@0.8, the time in seconds, m:ss or"
-            " frames (62f)."
+            f"{text!r} in the emotion {whole!r} is no time within a day; write 0:neutral,2.5:happy@0.8, the time in"
+            " seconds, m:ss or frames (62f)."
         ) from None
 
 

@@ -10,6 +10,7 @@ from ..errors import UserError
 from .container import first_video_stream, open_medium
 from .credentials import describe_credentials
 from .gif import read_comment
+from .pillow_limits import of_any_size
 from .png_sequence import XMP_KEY
 from .provenance import RECIPE_TAG, SOFTWARE_TAG, SOURCE_TYPES, TYPE_TAG, read_packet
 
@@ -67,7 +68,7 @@ def read_picture_account(path: Path) -> Account:
     """Read the provenance metadata of a PNG."""
     from PIL import Image
 
-    with Image.open(path) as image:
+    with of_any_size(), Image.open(path) as image:
         tags = {str(key).lower(): str(value) for key, value in image.info.items()}
     return _account(path, tags, tags.get(XMP_KEY.lower(), ""), False)
 

@@ -12,6 +12,7 @@ from .colour_profiles import embedded_profile
 from .container import open_medium
 from .heif import is_heif, read_heif
 from .images import PNG, read_bytes, read_picture
+from .pillow_limits import of_any_size
 from .sound_source import audio_streams, find_sound, is_audible
 from .timestamps import stated_length
 
@@ -51,12 +52,8 @@ def _kind_and_size(content: bytes) -> tuple[str, tuple[int, int]]:
     """Type and upright size of a picture that was read, so that it may be large: Pillow would suspect an attack."""
     from PIL import Image, ImageOps
 
-    trusted, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-    try:
-        with Image.open(io.BytesIO(content)) as image:
-            return image.format or "", ImageOps.exif_transpose(image).size
-    finally:
-        Image.MAX_IMAGE_PIXELS = trusted
+    with of_any_size(), Image.open(io.BytesIO(content)) as image:
+        return image.format or "", ImageOps.exif_transpose(image).size
 
 
 def describe_sound(path: Path) -> str:

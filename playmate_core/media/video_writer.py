@@ -7,7 +7,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 from fractions import Fraction
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -168,7 +168,7 @@ class VideoWriter:
                 if self._abandoned.is_set():
                     return
                 soundtrack.finish(count / self._fps)
-            packets = _held_back(stream)
+            packets = takewhile(lambda _: not self._abandoned.is_set(), _held_back(stream))
             for packet in packets if count > _LONGEST_REORDERING else with_decoding_times(list(packets)):
                 if self._abandoned.is_set():  # takes seconds for large frames
                     return
