@@ -51,12 +51,13 @@ def over_time(options: dict[str, Any], speech: AudioFeatures) -> dict[str, Any]:
     """
     left = dict(options)
     for name in NAMES:
-        text, curve = left.pop(f"{name}_keys", CONSTANT), sockets.curve_points(left.pop(f"{name}_curve", None))
-        typed = text.strip().lower() not in (CONSTANT, "")
-        if typed and curve is not None:
+        text, drawn = left.pop(f"{name}_keys", CONSTANT), left.pop(f"{name}_curve", None)
+        keys = None if text.strip().lower() == CONSTANT else GuidanceKeys.written(text)
+        curve = sockets.curve_points(drawn)
+        if keys is not None and curve is not None:
             raise UserError(f"{name} has both keys and a curve; please set {name}_keys to none, or unplug the curve.")
-        if typed:
-            left[name] = GuidanceKeys.written(text)
+        if keys is not None:
+            left[name] = keys
         elif curve is not None:
             left[name] = _drawn(float(left[name]), curve, len(speech) / speech.fps)
     return left

@@ -6,6 +6,11 @@ import hashlib
 from collections.abc import Callable
 from typing import Any
 
+import torch
+
+#: As in the process of the nodes' fakes: with another number of threads sums are taken in another order.
+torch.set_num_threads(1)
+
 
 class EncoderInput:
     """Notes what a VideoWriter class is given to write, in this process or in that of the nodes' fakes."""

@@ -74,6 +74,7 @@ def test_a_linked_value_gets_the_sentence_that_a_typed_one_gets(answers: dict[st
 GOOD = """
 import json, torch
 import node_session, widget_values as v
+from playmate_core.motion.arkit import ARKIT_SHAPES
 s = node_session.Session()
 picture, speech, video = s.run("DemoMedia", seconds=0.2)
 face, models = s.run("LoadFaceModel", file="face.safetensors"), s.run("LoadMotionModel")
@@ -85,7 +86,7 @@ motion = s.run("SampleMotion", motion_model=models, portrait=portrait, speech=he
 wires = {"PLAYMATE_FACE": face, "PLAYMATE_MOTION_MODEL": models, "PLAYMATE_CROP": crop, "PLAYMATE_PORTRAIT": portrait,
          "PLAYMATE_AUDIO": heard, "PLAYMATE_EMOTION": happy, "PLAYMATE_POSE": pose, "PLAYMATE_MOTION": motion,
          "PLAYMATE_TAKES": s.run("Takes", motion_model=models, portrait=portrait, speech=heard, count=1),
-         "FACE_LANDMARKS": {"frames": [[{"blendshapes": {"jawOpen": 0.5}}]]},
+         "FACE_LANDMARKS": {"frames": [[{"blendshapes": dict.fromkeys(ARKIT_SHAPES, 0.5)}]]},
          "IMAGE": picture, "AUDIO": sound, "VIDEO,IMAGE": torch.rand(2, 64, 64, 3)}
 others = {"steps": 1.0, "count": 1.0, "columns": 1.0, "fade": 0, "require_face": 0, "seed": "3"}
 done = {}
@@ -97,6 +98,9 @@ for name, node in sorted(s.nodes.items()):
         sockets["motion"] = motion[:2]
     if name == "PasteBack":
         sockets["images"] = torch.rand(1, portrait.crop_size, portrait.crop_size, 3)
+    if name == "MotionOverVideo":
+        given = dict(face_model=face, video=wires["VIDEO,IMAGE"], crop="whole", require_face=False)
+        sockets["portrait"] = s.run("EncodeVideoPortrait", **given)[0]
     if name == "ContactSheet":
         sockets["motion"] = motion
     if name == "EmotionOverTime":
@@ -125,4 +129,6 @@ def test_good_values_may_come_by_a_link_into_every_widget(tmp_path: Path, tiny_f
     wrong = {name: answer for name, answer in done.items() if answer != "done"}
     assert not wrong
     assert len(done) >= nodes - 4, "all nodes with a widget"
-    assert [Path(file).parts[1] for file in files] == ["motion", "motion", "video", "video"], "no save is skipped"
+    assert [Path(file).parts[1] for file in files] == ["motion", "motion", "video", "video", "video"], (
+        "no save is skipped"
+    )
