@@ -50,10 +50,10 @@ def over_time(options: dict[str, Any], speech: AudioFeatures) -> dict[str, Any]:
     A curve lasts as long as ``speech``. Raises UserError where both are given for one number, or keys cannot be read.
     """
     left = dict(options)
+    texts = {name: left.pop(f"{name}_keys", CONSTANT) for name in NAMES}
+    typed = {name: GuidanceKeys.written(text) for name, text in texts.items() if text.strip().lower() != CONSTANT}
     for name in NAMES:
-        text, drawn = left.pop(f"{name}_keys", CONSTANT), left.pop(f"{name}_curve", None)
-        keys = None if text.strip().lower() == CONSTANT else GuidanceKeys.written(text)
-        curve = sockets.curve_points(drawn)
+        keys, curve = typed.get(name), sockets.curve_points(left.pop(f"{name}_curve", None))
         if keys is not None and curve is not None:
             raise UserError(f"{name} has both keys and a curve; please set {name}_keys to none, or unplug the curve.")
         if keys is not None:

@@ -14,7 +14,7 @@ from ..playmate_core.detection.paste_options import PasteOptions
 from ..playmate_core.diffusion.emotion_schedule import EmotionSchedule
 from ..playmate_core.diffusion.options import SamplingOptions
 from ..playmate_core.media.audio_files import Recording
-from ..playmate_core.media.transparency import read_colour
+from ..playmate_core.media.transparency import Colour, read_colour
 from ..playmate_core.media.video_options import VideoOptions
 from ..playmate_core.motion.stream import MotionStream
 from ..playmate_core.pipelines.stages import check_generator, fitted_pieces
@@ -83,10 +83,10 @@ class Talk(SavingNode):
         background: str = BACKGROUND,
         **wired: Any,
     ) -> io.NodeOutput:
+        colour, encoding = read_colour(background), VideoOptions(codec=codec, ping_pong=ping_pong, alpha=alpha)
         sound, bar, rendering = recording(audio), Bar(LiveFrames()), RenderOptions()
-        encoding = VideoOptions(codec=codec, ping_pong=ping_pong, alpha=alpha)
         face, models = wired.get("face_model") or _bundled_face(), wired.get("motion_model") or _bundled_motion()
-        portrait = _portrait(face, image, background, require_face)
+        portrait = _portrait(face, image, colour, require_face)
         shown = composition(portrait, paste_back, None, PasteOptions().feather, PasteOptions().shape, encoding)
         score, options = _score(wired, emotion, intensity), SamplingOptions(seed=seed, pose_amplitude=head_motion)
         told = {"emotion": score, "sampling": options, "rendering": rendering, "encoding": encoding}
@@ -104,8 +104,8 @@ def _score(wired: dict[str, Any], emotion: str, intensity: float) -> EmotionSche
     return wired.get("emotion_score") or EmotionSchedule.constant(emotion, intensity)
 
 
-def _portrait(model: Managed, image: Tensor, background: str, must_be_face: bool) -> Portrait:
-    picture, transparency = transparent_picture(image, read_colour(background))
+def _portrait(model: Managed, image: Tensor, background: Colour, must_be_face: bool) -> Portrait:
+    picture, transparency = transparent_picture(image, background)
     with loaded(model) as (face,):
         source = read_source_portrait(face, picture, limits=FaceLimits() if must_be_face else None)
     return replace(source.portrait, transparency=transparency)
