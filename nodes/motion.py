@@ -90,7 +90,11 @@ class MotionFromVideo(io.ComfyNode):
         close_lips: bool = False,
         portrait: Portrait | None = None,
     ) -> io.NodeOutput:
-        opened = {"retarget_eyes": retarget_eyes, "retarget_lips": retarget_lips, "close_lips": close_lips}
+        opened: dict[str, Any] = {
+            "retarget_eyes": retarget_eyes,
+            "retarget_lips": retarget_lips,
+            "close_lips": close_lips,
+        }
         options = DrivingOptions(mode, reference, smoothing=smooth * SMOOTHING, **opened)
         if portrait is None and any(opened.values()):
             raise UserError("Eyes and lips are retargeted to a portrait; please connect one to Motion From Video.")

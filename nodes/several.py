@@ -149,7 +149,7 @@ def moving_faces(wired: dict[str, Any]) -> list[MovingFace]:
         if (portrait is None) != (motion is None):
             missing = "motion" if motion is None else "portrait"
             raise UserError(f"Face {number} has no {missing}; please connect {missing} {number}, or disconnect both.")
-        if portrait is not None:
+        if portrait is not None and motion is not None:
             faces.append(MovingFace(portrait, motion))
     return faces
 

@@ -189,6 +189,9 @@ class Graph:
         unknown = set(values) - {name for name, _ in specs}
         if unknown:
             raise ValueError(f"{kind} has no {sorted(unknown)}.")
+        several = [name for name, value in values.items() if isinstance(value, tuple)]
+        if several:
+            raise ValueError(f"{kind} is given all outputs of a node as {several}; choose one of them.")
         inputs, widgets = [], []
         taken: dict[str, Any] = {}
         for name, spec in specs:

@@ -203,7 +203,7 @@ def paste_back() -> Graph:
     speech, audio, _ = g.add("PlaymateEncodeAudio", 1, audio=voice, duration=2.0)
     motion = g.add("PlaymateSampleMotion", 2, motion_model=motions, portrait=portrait, speech=speech)
     images, fps = g.add("PlaymateRender", 3, face_model=face, portrait=portrait, motion=motion)
-    whole = g.add("PlaymatePasteBack", 4, portrait=portrait, images=images)
+    whole, _ = g.add("PlaymatePasteBack", 4, portrait=portrait, images=images)
     g.add(
         "SaveVideo",
         5,
