@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -90,13 +91,9 @@ class MotionFromVideo(io.ComfyNode):
         close_lips: bool = False,
         portrait: Portrait | None = None,
     ) -> io.NodeOutput:
-        opened: dict[str, Any] = {
-            "retarget_eyes": retarget_eyes,
-            "retarget_lips": retarget_lips,
-            "close_lips": close_lips,
-        }
-        options = DrivingOptions(mode, reference, smoothing=smooth * SMOOTHING, **opened)
-        if portrait is None and any(opened.values()):
+        options = DrivingOptions(mode, reference, smoothing=smooth * SMOOTHING)
+        options = replace(options, retarget_eyes=retarget_eyes, retarget_lips=retarget_lips, close_lips=close_lips)
+        if portrait is None and (retarget_eyes or retarget_lips or close_lips):
             raise UserError("Eyes and lips are retargeted to a portrait; please connect one to Motion From Video.")
         with loaded(face_model) as (face,):
             require_networks(face, options)
