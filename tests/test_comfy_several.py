@@ -30,7 +30,13 @@ def test_crops_pasted_back_are_the_frames_that_are_pasted_at_once(comfy: ComfySe
     scene = {name: drawn[name] for name in ("face_model", "portrait", "motion")}
     options = {"expression": "auto", "stitching": True, "batch": 8, "max_gb": 8.0}
     prompt["render"] = {"class_type": "PlaymateRender", "inputs": {**scene, **options}}
-    back = {"portrait": drawn["portrait"], "images": ["render", 0], "max_gb": 8.0}
+    back = {
+        "portrait": drawn["portrait"],
+        "images": ["render", 0],
+        "max_gb": 8.0,
+        "feather": 1.0,
+        "mask_shape": "liveportrait",
+    }
     prompt["back"] = {"class_type": "PlaymatePasteBack", "inputs": back}
     prompt["show"] = {"class_type": "PreviewImage", "inputs": {"images": ["back", 0]}}
     ended = comfy.run(prompt)
