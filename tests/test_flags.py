@@ -15,6 +15,7 @@ import pytest
 from playmate_core.cli import arguments
 from playmate_core.cli.main import MISTAKE, main, parser
 from playmate_core.ranges import Range
+from playmate_core.weights.folders import bundled
 
 #: Text that no number is, whatever its range.
 NO_NUMBERS = ("nan", "-nan", "inf", "-inf", "1e999", "1e308", "-1e308", "", " ", "many", "0x10", "1,2,", "9" * 5000)
@@ -72,7 +73,8 @@ def required(command: str, portrait: Path, speech: Path) -> list[str]:
 @pytest.fixture(scope="module", autouse=True)
 def packages_are_imported() -> None:
     """What a command imports the first time is no part of how fast a mistake is found."""
-    assert main(["talk", __file__, __file__, "-o", "o.mp4", "--motion-weights", "nosuch"]) == MISTAKE
+    portrait, speech = str(bundled("portrait.png")), str(bundled("speech.wav"))
+    assert main(["talk", portrait, speech, "-o", "o.mp4", "--motion-weights", "nosuch"]) == MISTAKE
 
 
 def refused(words: list[str], capsys: pytest.CaptureFixture) -> str:
