@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 from .errors import UserError, elided
 
 _KEY = "range"
-#: The latest time of a timeline in seconds: a day.
-_LATEST = 86_400.0
+#: The latest time that is read, in seconds: a day.
+LATEST = 86_400.0
 N = TypeVar("N")
 
 
@@ -86,7 +86,7 @@ def check_seconds(seconds: Iterable[float], text: str) -> None:
     for at in seconds:
         if not 0 <= at < math.inf:
             raise UserError(f"The timeline {elided(repr(text))} names {at:g} s; please start at 0 or later.")
-        if at > _LATEST:
+        if at > LATEST:
             raise UserError(f"The timeline {elided(repr(text))} names {at:g} s; please end within a day.")
         if not at > last:
             raise UserError(

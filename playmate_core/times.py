@@ -12,13 +12,11 @@ import torch
 from torch import Tensor
 
 from .errors import UserError, elided
-from .ranges import check_seconds
+from .ranges import LATEST, check_seconds
 from .values import FPS
 
 #: A range that covers the whole motion.
 ALL = "all"
-#: Longest time that is read, in seconds: a day.
-_LONGEST = 86400.0
 _FRAMES = re.compile(r"(\d+)f")
 _CLOCK = re.compile(r"(?:(\d+):)?(\d+):([0-5]?\d(?:\.\d*)?)")
 _SECONDS = re.compile(r"\d+(?:\.\d*)?|\.\d+")
@@ -36,7 +34,7 @@ def read_time(text: str, fps: float = FPS) -> float:
         seconds = float(word)
     else:
         raise UserError(f"The time {elided(repr(text))} is not understood; {_HOW}.")
-    if seconds > _LONGEST:
+    if seconds > LATEST:
         raise UserError(f"The time {elided(repr(text))} is later than a day; {_HOW}.")
     return seconds
 

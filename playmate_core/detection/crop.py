@@ -156,6 +156,12 @@ def cut(image: Tensor, crop_to_image: Tensor, size: int, beyond: str = "black") 
     return torch.from_numpy(_sample(image.numpy(), crop_to_image.double().numpy(), (size, size), border))
 
 
+def cut_plane(plane: Tensor, crop_to_image: Tensor, size: int) -> Tensor:
+    """:func:`cut` for one channel (H, W) in [0, 1]: (size, size) in [0, 1]."""
+    planes = plane[..., None].expand(-1, -1, 3).contiguous()
+    return cut(planes, crop_to_image, size)[..., 0].clamp(0, 1).contiguous()
+
+
 def shrink(image: Tensor, size: int) -> Tensor:
     """Reduce a square image (S, S, 3) to (size, size, 3) by area averaging, as LivePortrait feeds F and M."""
     if len(image) == size:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .crop import cut
+from .crop import cut_plane
 from .paste_options import PasteOptions
 
 
@@ -18,7 +18,7 @@ def crop_mask(mask: Tensor, crop_to_image: Tensor, size: int, options: PasteOpti
     import cv2
 
     options = options or PasteOptions()
-    inside = cut(mask[..., None].expand(-1, -1, 3).contiguous(), crop_to_image, size)[..., 0].clamp(0, 1).numpy()
+    inside = cut_plane(mask, crop_to_image, size).numpy()
     edge = options.edge(size)
     if edge > 0 and not inside.all():
         distance = cv2.distanceTransform((inside > 0).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)

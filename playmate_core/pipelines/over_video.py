@@ -6,13 +6,11 @@ from dataclasses import dataclass
 
 from ..errors import UserError
 from ..face import FaceModel
-from ..geometry import place_motion
 from ..motion.driving import DrivingOptions, drive_clip
 from ..motion.edit import resample_motion
 from ..motion.region_mix import RegionShares, region_mix
-from ..rendering.retarget import guide_keypoints
 from ..rendering.segments import RenderJob
-from ..rendering.source_frames import DrivenFace
+from ..rendering.source_frames import driven
 from ..rendering.source_video import SourceVideo
 from ..rendering.video_order import VIDEO_FITS
 from ..rendering.write_video import source_video_job
@@ -56,7 +54,4 @@ def motion_over_video(source: SourceVideo, motion: Motion, how: OverVideo) -> tu
 
 def over_video_job(face: FaceModel, source: SourceVideo, motion: Motion, batch: int) -> RenderJob:
     """The job that renders ``source`` with ``motion`` in place of its own; both of :func:`motion_over_video`."""
-    x_s = place_motion(source.keypoints, source.motion)
-    x_d = place_motion(source.keypoints, motion)
-    guided = guide_keypoints(face, x_s, x_d, DrivingOptions("absolute"))
-    return source_video_job(face, [DrivenFace(source, x_s, guided)], batch)
+    return source_video_job(face, [driven(face, source, motion)], batch)

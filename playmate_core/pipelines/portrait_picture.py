@@ -15,6 +15,7 @@ from ..detection.paste_options import PasteOptions
 from ..errors import UserError
 from ..media.images import read_picture, read_shown_picture, read_transparent_picture
 from ..media.transparency import read_colour
+from ..media.video_formats import format_of
 from ..media.video_options import VideoOptions
 from ..rendering.write_video import Composition
 from ..values import Portrait, Transparency
@@ -42,7 +43,7 @@ def composition_of(
 ) -> Composition:
     """What a frame of ``portrait`` shows in the video ``output``. Raises UserError for a mask of another size, and for
     alpha that must be kept where there is none."""
-    alpha = encoding.keeps_alpha(encoding.check(output), portrait.transparency is not None)
+    alpha = encoding.keeps_alpha(format_of(output, encoding.codec), portrait.transparency is not None)
     weights = None
     if pasted and mask is not None:
         weights = read_mask(mask, portrait, paste)

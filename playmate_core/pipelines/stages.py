@@ -115,11 +115,7 @@ def _until(seen: Iterable[Frame], seconds: float) -> Iterator[Frame]:
 def with_fitted_pose(motion: Motion, pose: Pose | None, rest: Pose, how: str) -> Motion:
     """``motion`` with the rotation of ``pose``, fitted to the motion's rate and length (:func:`pose.fit`), and
     translation and scale of ``rest``, one frame. None leaves the motion unchanged."""
-    if pose is None:
-        return motion
-    turned = fit(resample_pose(pose, motion.fps), len(motion), how)
-    held = still(rest, len(motion), motion.fps)
-    return apply_pose(motion, choose_axes(turned, held, ROTATION_ONLY), axes=ALL_AXES)
+    return next(fitted_pieces(iter([motion]), pose, rest, how, len(motion)))
 
 
 def fitted_pieces(pieces: Iterator[Motion], pose: Pose | None, rest: Pose, how: str, frames: int) -> Iterator[Motion]:

@@ -14,6 +14,7 @@ from ..errors import UserError
 from ..media.images import Bytes, to_bytes
 from ..media.video_reader import Frame, VideoFacts, read_frames, video_facts
 from ..values import expect, expect_rate
+from ..weights.folders import file_hash
 from .video_order import pictures_in_order
 
 
@@ -62,11 +63,7 @@ class VideoFile:
 
     def digest(self) -> str:
         """SHA-256 of the file, read piece by piece."""
-        found = hashlib.sha256()
-        with self.path.open("rb") as file:
-            while piece := file.read(1 << 20):
-                found.update(piece)
-        return found.hexdigest()
+        return file_hash(self.path)
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,14 @@ from ..detection.plate_masks import PlateMasks
 from ..detection.reading_crop import cut_bytes
 from ..detection.video_paste import VideoPaster
 from ..face import FaceModel
+from ..geometry import place_motion
 from ..media.images import Bytes, from_bytes
+from ..motion.driving import DrivingOptions
 from ..progress import Progress
+from ..values import Motion
 from .fallback import FallbackRenderer
 from .portrait import exact_to, to_network, to_shown
+from .retarget import guide_keypoints
 from .source_video import SourceVideo, shown_pictures
 
 
@@ -29,6 +33,12 @@ class DrivenFace:
     source: SourceVideo
     x_s: Tensor
     x_d: Tensor
+
+
+def driven(face: FaceModel, source: SourceVideo, motion: Motion, stitching: bool = True) -> DrivenFace:
+    """The face of ``source`` with ``motion``, as long as it and at its rate, in place of its own."""
+    x_s, x_d = (place_motion(source.keypoints, one) for one in (source.motion, motion))
+    return DrivenFace(source, x_s, guide_keypoints(face, x_s, x_d, DrivingOptions("absolute", stitching=stitching)))
 
 
 class SourceVideoRenderer:

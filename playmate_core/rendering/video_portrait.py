@@ -13,17 +13,14 @@ from torch import Tensor
 from ..detection.video_paste import VideoPaster
 from ..errors import UserError
 from ..face import FaceModel
-from ..geometry import place_motion
 from ..keypoint_space import adapt_motion
 from ..media.images import from_bytes
-from ..motion.driving import DrivingOptions
 from ..motion.edit import resample_motion
 from ..progress import Progress
 from ..values import Motion, Portrait
 from .footage import Footage
 from .portrait import FaceLimits
-from .retarget import guide_keypoints
-from .source_frames import DrivenFace
+from .source_frames import DrivenFace, driven
 from .source_image import read_source_portrait
 from .source_video import FaceVideoOptions, SourceVideo, read_source_video, shown_pictures
 from .video_order import VIDEO_FITS
@@ -78,11 +75,7 @@ def driven_face(face: FaceModel, portrait: VideoPortrait, motion: Motion, stitch
     """
     motion = resample_motion(motion, portrait.video.motion.fps)
     source = portrait.fitted(len(motion))
-    motion = adapt_motion(motion[: len(source)], source.motion)
-    x_s = place_motion(source.keypoints, source.motion)
-    x_d = place_motion(source.keypoints, motion)
-    how = DrivingOptions("absolute", stitching=stitching)
-    return DrivenFace(source, x_s, guide_keypoints(face, x_s, x_d, how))
+    return driven(face, source, adapt_motion(motion[: len(source)], source.motion), stitching)
 
 
 def paste_into_video(

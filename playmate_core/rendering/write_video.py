@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..detection.crop import cut
+from ..detection.crop import cut_plane
 from ..diffusion.request import joined
 from ..face import FaceModel
 from ..keypoint_space import adapt_motion
@@ -59,9 +59,7 @@ class Composition:
         found = portrait.transparency if self.alpha else None
         if found is None or self.pasted:
             return found
-        planes = found.alpha[..., None].expand(-1, -1, 3).contiguous()
-        crop = cut(planes, portrait.crop_to_image, portrait.crop_size)
-        return replace(found, alpha=crop[..., 0].clamp(0, 1).contiguous())
+        return replace(found, alpha=cut_plane(found.alpha, portrait.crop_to_image, portrait.crop_size))
 
 
 def portrait_job(
