@@ -6,6 +6,8 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from ..playmate_core.detection.crop import CropOptions
+from ..playmate_core.detection.detect import ORDERS, Pick
 from ..playmate_core.detection.detectors import DETECTORS
 from ..playmate_core.diffusion.emotion_schedule import NO_EMOTION
 from ..playmate_core.diffusion.options import SamplingOptions
@@ -61,6 +63,28 @@ def crop_input() -> Any:
         tooltip="Where the face is. auto: a picture that is about the head is taken as it is, in any other a detector"
         " looks. whole: the largest square of the picture. Or a detector by name.",
     )
+
+
+def pick_inputs() -> list[Any]:
+    """Which of several faces, and how much around it."""
+    pick = Pick()
+    return [
+        sockets.Choice(
+            "order",
+            options=list(ORDERS),
+            default=pick.order,
+            tooltip="How several faces are counted: the largest first, or from the left.",
+        ),
+        io.Int.Input("index", default=pick.index, min=0, max=99, tooltip="Which of several faces, counted from 0."),
+        io.Float.Input(
+            "scale",
+            default=CropOptions().scale,
+            min=1.0,
+            max=5.0,
+            step=0.05,
+            tooltip="How much around the face to take, in sizes of the face. Not used with whole.",
+        ),
+    ]
 
 
 def emotion_inputs() -> list[Any]:

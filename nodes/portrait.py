@@ -9,7 +9,7 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..playmate_core.detection.crop import CropOptions, cut
-from ..playmate_core.detection.detect import ORDERS, FaceSelection, Pick
+from ..playmate_core.detection.detect import FaceSelection, Pick
 from ..playmate_core.detection.detectors import DETECTORS
 from ..playmate_core.errors import UserError
 from ..playmate_core.media.transparency import read_colour
@@ -20,7 +20,7 @@ from ..playmate_core.rendering.source_video import FaceVideoOptions, read_drivin
 from ..playmate_core.rendering.timed_motion import read_timed_motion
 from ..playmate_core.values import FaceCrop, Motion
 from . import sockets
-from .inputs import BACKGROUND, background_input
+from .inputs import BACKGROUND, background_input, pick_inputs
 from .media import VideoSource, to_image, told_faces, transparent_picture
 from .runtime import Bar, Managed, explain_missing_package, loaded
 from .widgets import verdict
@@ -140,7 +140,7 @@ def read_driving_clip(model: Managed, video: VideoSource, crop: str) -> MotionCl
 
 
 def _widgets() -> list[Any]:
-    options, pick = CropOptions(), Pick()
+    options = CropOptions()
     return [
         sockets.Choice(
             "crop",
@@ -149,21 +149,7 @@ def _widgets() -> list[Any]:
             tooltip="auto: a picture that is about the head is taken as it is, in any other a detector looks"
             " for the face. whole: the largest square of the picture. Or a detector by name.",
         ),
-        sockets.Choice(
-            "order",
-            options=list(ORDERS),
-            default=pick.order,
-            tooltip="How several faces are counted: the largest first, or from the left.",
-        ),
-        io.Int.Input("index", default=pick.index, min=0, max=99, tooltip="Which of several faces, counted from 0."),
-        io.Float.Input(
-            "scale",
-            default=options.scale,
-            min=1.0,
-            max=5.0,
-            step=0.05,
-            tooltip="How much around the face to take, in sizes of the face. Not used with whole.",
-        ),
+        *pick_inputs(),
         io.Float.Input(
             "shift",
             default=options.shift,

@@ -7,7 +7,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..playmate_core.detection.crop import CropOptions
-from ..playmate_core.detection.detect import ORDERS, Pick
+from ..playmate_core.detection.detect import Pick
 from ..playmate_core.errors import UserError
 from ..playmate_core.pipelines.over_video import REPLACED, OverVideo, motion_over_video
 from ..playmate_core.rendering.portrait import FaceLimits
@@ -16,7 +16,7 @@ from ..playmate_core.rendering.video_order import VIDEO_FITS
 from ..playmate_core.rendering.video_portrait import VideoPortrait, read_video_portrait, video_of
 from ..playmate_core.values import FPS, Motion, Portrait
 from . import sockets
-from .inputs import crop_input, fps_input, video_inputs
+from .inputs import crop_input, fps_input, pick_inputs, video_inputs
 from .media import footage
 from .runtime import Bar, Managed, explain_missing_package, loaded
 
@@ -28,7 +28,6 @@ class EncodeVideoPortrait(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        options, pick = CropOptions(), Pick()
         return sockets.schema(
             "EncodeVideoPortrait",
             "Encode Video Portrait",
@@ -39,23 +38,7 @@ class EncodeVideoPortrait(io.ComfyNode):
             inputs=[
                 *video_inputs("face"),
                 crop_input(),
-                sockets.Choice(
-                    "order",
-                    options=list(ORDERS),
-                    default=pick.order,
-                    tooltip="How several faces are counted: the largest first, or from the left.",
-                ),
-                io.Int.Input(
-                    "index", default=pick.index, min=0, max=99, tooltip="Which of several faces, counted from 0."
-                ),
-                io.Float.Input(
-                    "scale",
-                    default=options.scale,
-                    min=1.0,
-                    max=5.0,
-                    step=0.05,
-                    tooltip="How much around the face to take, in sizes of the face. Not used with whole.",
-                ),
+                *pick_inputs(),
                 sockets.Choice(
                     "fit",
                     options=list(VIDEO_FITS),

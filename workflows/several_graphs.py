@@ -39,6 +39,14 @@ def dub_a_video() -> Graph:
     return g
 
 
+def _render(g: Graph, face: Any, portraits: list[Any], models: Any, voice: Any, **more: str) -> None:
+    """Two who speak in turns, in one video."""
+    motions = _turns(g, portraits, models, voice)
+    shown = {f"portrait_{number}": portrait for number, portrait in enumerate(portraits, start=1)}
+    shown |= {f"motion_{number}": motion for number, motion in enumerate(motions, start=1)}
+    g.add("PlaymateRenderFacesToVideo", 5, face_model=face, audio=voice, **shown, **more)
+
+
 def _turns(g: Graph, portraits: list[Any], models: Any, voice: Any) -> list[Any]:
     """The motions of two who speak in turn: each from its own channel, listening to the other."""
     channels = g.add("SplitAudioChannels", 1, audio=voice)
@@ -78,19 +86,7 @@ def dialogue() -> Graph:
     for number, image in enumerate((first, second), start=1):
         crop, _ = g.add("PlaymateCropPortrait", 1, f"Crop {number}", image=image)
         portraits.append(g.add("PlaymateEncodePortrait", 2, f"Portrait {number}", face_model=face, crop=crop))
-    motions = _turns(g, portraits, models, voice)
-    g.add(
-        "PlaymateRenderFacesToVideo",
-        5,
-        face_model=face,
-        portrait_1=portraits[0],
-        motion_1=motions[0],
-        portrait_2=portraits[1],
-        motion_2=motions[1],
-        audio=voice,
-        arrange="row",
-        filename_prefix="video/Playmate_dialogue",
-    )
+    _render(g, face, portraits, models, voice, arrange="row", filename_prefix="video/Playmate_dialogue")
     return g
 
 
@@ -115,18 +111,7 @@ def two_faces_in_one_picture() -> Graph:
         mask = g.add("InvertMask", 2, f"Mask {number}", mask=around)
         crop, _ = g.add("PlaymateCropPortrait", 3, f"Crop {number}", image=both, mask=mask, scale=1.0, shift=0.0)
         portraits.append(g.add("PlaymateEncodePortrait", 4, f"Portrait {number}", face_model=face, crop=crop))
-    motions = _turns(g, portraits, models, voice)
-    g.add(
-        "PlaymateRenderFacesToVideo",
-        5,
-        face_model=face,
-        portrait_1=portraits[0],
-        motion_1=motions[0],
-        portrait_2=portraits[1],
-        motion_2=motions[1],
-        audio=voice,
-        filename_prefix="video/Playmate_two_faces",
-    )
+    _render(g, face, portraits, models, voice, filename_prefix="video/Playmate_two_faces")
     return g
 
 
