@@ -80,6 +80,13 @@ def tiny_emotion(workshop: Path, tiny_motion: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def tiny_weights(tiny_face: Path, tiny_motion: Path, tiny_emotion: Path) -> list[str]:
+    """The flags of `talk` for these three."""
+    named = {"--face-weights": tiny_face, "--motion-weights": tiny_motion, "--emotion-weights": tiny_emotion}
+    return [word for flag, path in named.items() for word in (flag, str(path))]
+
+
+@pytest.fixture(scope="session")
 def portrait_picture(workshop: Path) -> Path:
     """A face of ellipses, 96 x 96."""
     picture = np.full((96, 96, 3), (190, 170, 150), np.uint8)

@@ -32,9 +32,8 @@ def folders(tmp_path: Path, portrait_picture: Path, speech_wave: Path) -> tuple[
 
 
 @pytest.fixture
-def words(tiny_face: Path, tiny_motion: Path, tiny_emotion: Path) -> list[str]:
-    weights = ["--face-weights", tiny_face, "--motion-weights", tiny_motion, "--emotion-weights", tiny_emotion]
-    return [*map(str, weights), "--steps", "2", "--any-picture"]
+def words(tiny_weights: list[str]) -> list[str]:
+    return [*tiny_weights, "--steps", "2", "--any-picture"]
 
 
 def names(folder: Path) -> list[str]:

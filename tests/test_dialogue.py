@@ -58,9 +58,8 @@ def call(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def words(tiny_face: Path, tiny_motion: Path, tiny_emotion: Path, tmp_path: Path) -> list[str]:
-    weights = ["--face-weights", tiny_face, "--motion-weights", tiny_motion, "--emotion-weights", tiny_emotion]
-    return [*map(str, ["-o", tmp_path / "out.mp4", *weights]), "--steps", "2", "--any-picture"]
+def words(tiny_weights: list[str], tmp_path: Path) -> list[str]:
+    return ["-o", str(tmp_path / "out.mp4"), *tiny_weights, "--steps", "2", "--any-picture"]
 
 
 @pytest.fixture

@@ -13,15 +13,12 @@ from playmate_core.cli import main as cli
 def test_a_preview_is_drawn_instead_of_the_video(
     portrait_picture: Path,
     speech_wave: Path,
-    tiny_face: Path,
-    tiny_motion: Path,
-    tiny_emotion: Path,
+    tiny_weights: list[str],
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     words = ["talk", str(portrait_picture), str(speech_wave), "-o", str(tmp_path / "out.mp4"), "--any-picture"]
-    weights = ["--face-weights", tiny_face, "--motion-weights", tiny_motion, "--emotion-weights", tiny_emotion]
-    words += map(str, weights)
+    words += tiny_weights
     assert cli.main([*words, "--preview", str(tmp_path / "sheet.png")]) == 0, capsys.readouterr().err
     assert [file.name for file in tmp_path.iterdir()] == ["sheet.png"]
     sheet = cv2.imread(str(tmp_path / "sheet.png"))
@@ -35,15 +32,12 @@ def test_a_preview_is_drawn_instead_of_the_video(
 def test_takes_and_emotions_are_rows_of_the_preview(
     portrait_picture: Path,
     speech_wave: Path,
-    tiny_face: Path,
-    tiny_motion: Path,
-    tiny_emotion: Path,
+    tiny_weights: list[str],
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     words = ["talk", str(portrait_picture), str(speech_wave), "-o", str(tmp_path / "out.mp4"), "--any-picture"]
-    weights = ["--face-weights", tiny_face, "--motion-weights", tiny_motion, "--emotion-weights", tiny_emotion]
-    words += map(str, [*weights, "--steps", 2])
+    words += map(str, [*tiny_weights, "--steps", 2])
     for more, rows in ((["--takes", "2"], 2), (["--all-emotions"], 8)):
         sheet = tmp_path / f"{rows}.png"
         assert cli.main([*words, "--preview", str(sheet), *more]) == 0, capsys.readouterr().err

@@ -45,16 +45,13 @@ def test_intensity_follows_the_loudness() -> None:
 def test_the_command_line_takes_both(
     portrait_picture: Path,
     speech_wave: Path,
-    tiny_face: Path,
-    tiny_motion: Path,
-    tiny_emotion: Path,
+    tiny_weights: list[str],
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     (tmp_path / "words.srt").write_text("1\n00:00:00,000 --> 00:00:09,000\n[happy] Hi.\n")
     words = ["talk", str(portrait_picture), str(speech_wave), "-o", str(tmp_path / "out.mp4"), "--any-picture"]
-    weights = ["--face-weights", tiny_face, "--motion-weights", tiny_motion, "--emotion-weights", tiny_emotion]
-    words += map(str, [*weights, "--steps", 2, "--preview", tmp_path / "sheet.png"])
+    words += map(str, [*tiny_weights, "--steps", 2, "--preview", tmp_path / "sheet.png"])
     found = {}
     tags = ["--emotion-tags", str(tmp_path / "words.srt")]
     for name, more in {"named": ["--emotion", "happy"], "tags": tags, "quiet": [*tags, "--emotion-quiet", "0"]}.items():
