@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,20 @@ def test_statistics_and_card_are_those_of_the_clips(corpus: Path, store: ClipSto
     direct = torch.cat([c.motion.expression.flatten(1) for c in clips]).double().std(0, correction=0)
     live = measured.live
     torch.testing.assert_close(measured.expression_std[live].double(), direct[live], rtol=1e-5, atol=1e-9)
+
+
+def test_clips_of_a_speaker_share_their_keypoints(tmp_path: Path) -> None:
+    """What M read into the keypoints of one clip beside the person is not told as the identity."""
+    made = [make_clip(seed, "train", (1.0, 1.5), "formant", person=seed % 2) for seed in range(6)]
+    random = torch.Generator().manual_seed(0)
+    clips = [replace(clip, keypoints=clip.keypoints + 0.1 * torch.randn(21, 3, generator=random)) for clip in made]
+    assert [clip.speaker for clip in clips] == ["0", "1"] * 3 and len({clip.emotion for clip in clips}) == 6
+    write_clips(tmp_path / "train-clips-00000.safetensors", clips)
+    opened = open_clips(tmp_path, "train", "logmel", "", str(tmp_path / "features"))
+    medians = [torch.stack([clip.keypoints for clip in clips[k::2]]).median(0).values.flatten() for k in range(2)]
+    torch.testing.assert_close(opened.index.keypoints, torch.stack(medians * 3), rtol=0, atol=0)
+    identity = opened.frames(opened.statistics, "clip").labels.identity
+    assert torch.equal(identity[0::2], identity[:1].expand(3, -1)) and not torch.equal(identity[0], identity[1])
 
 
 def test_the_shares_of_processes_are_all_clips_once(corpus: Path) -> None:

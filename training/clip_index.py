@@ -52,6 +52,18 @@ class ClipIndex:
         columns = {name: getattr(self, name)[which] for name in COLUMNS}
         return replace(self, **columns)
 
+    def with_speakers_keypoints(self) -> ClipIndex:
+        """Every clip with the median keypoints of all clips of its speaker.
+
+        M reads a part of the expression into a clip's canonical keypoints. A network that is told them as the identity
+        reads the clip's emotion there, and learns none of its own (docs/training.md, "Real videos").
+        """
+        _, speaker = self.speaker.unique(return_inverse=True)
+        order = speaker.argsort(stable=True)
+        groups = self.keypoints[order].split(speaker.bincount().tolist())
+        medians = torch.stack([group.median(0).values for group in groups])
+        return replace(self, keypoints=medians[speaker])
+
     def statistics(self, silence: Tensor) -> MotionStatistics:
         """What the clips are like, from their sums alone."""
         return statistics_from_moments(

@@ -115,6 +115,7 @@ def open_clips(corpus: str | Path, split: str, encoder: str, source: str = "", f
     if group.any(index is None):  # another process may see a file a moment later on shared storage
         index = _encoded(corpus, split, make_encoder(encoder, source or None, device=group.device), what, path, group)
     assert index is not None
+    index = index.with_speakers_keypoints()
     still = where / "silence.safetensors"
     if not group.any(not still.exists()):
         return ClipStore(corpus, where, index, _silence(still, None))

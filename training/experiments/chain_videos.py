@@ -24,7 +24,7 @@ from tqdm import tqdm
 from playmate_core.atomic_file import AtomicFile, write_atomically
 from playmate_core.face import FaceModel
 from playmate_core.rendering.portrait import read_crops
-from playmate_core.values import Motion
+from playmate_core.values import EMOTIONS, Motion
 from playmate_core.weights.files import load_face
 from training.data import MANIFEST
 from training.prepare.encode import flac
@@ -66,8 +66,9 @@ def reader(path: str) -> FaceModel:
 
 
 def clip_of(videos: Videos, index: int) -> SyntheticClip:
-    """Clip ``index``; eight in a row show the eight emotions."""
-    return make_clip(videos.seed * 1_000_003 + index, "train", videos.seconds, videos.speech)
+    """Clip ``index``; eight in a row are the eight emotions of one person, as actors of real corpora show them all."""
+    person = index // len(EMOTIONS)
+    return make_clip(videos.seed * 1_000_003 + index, "train", videos.seconds, videos.speech, person)
 
 
 def frames_of(clip: SyntheticClip, seed: int, size: int) -> Iterator[Tensor]:

@@ -59,15 +59,21 @@ class SyntheticClip(Clip):
 
 
 def make_clip(
-    seed: int, split: str, seconds: tuple[float, float] = (4.0, 10.0), backend: str = "espeak"
+    seed: int,
+    split: str,
+    seconds: tuple[float, float] = (4.0, 10.0),
+    backend: str = "espeak",
+    person: int | None = None,
 ) -> SyntheticClip:
     """The clip of that seed: identities, voices and sentences of ``split`` only, ``seconds`` the lengths it aims for.
 
-    Eight seeds in a row show the eight emotions. A pure function: no state survives from clip to clip.
+    Eight seeds in a row show the eight emotions, by ``person`` of the split (modulo their number) or by one drawn. A
+    pure function: no state survives from clip to clip.
     """
     rng = np.random.default_rng([seed, _SPLIT_SALT[split], 0xC119])
     first, people = SPLITS[split]
-    identity = make_identity(first + int(rng.integers(people)))
+    drawn = int(rng.integers(people))
+    identity = make_identity(first + (drawn if person is None else person % people))
     emotion = EMOTIONS[seed % len(EMOTIONS)]
     intensity = float(rng.choice(INTENSITIES)) if rng.random() < 0.7 else float(rng.uniform(0.2, 1.0))
     prosody = "emotional" if rng.random() < 0.5 else "neutral"
