@@ -9,7 +9,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..playmate_core.diffusion.emotion_schedule import EmotionSchedule
-from ..playmate_core.diffusion.generate import PlaymateGenerator, joined
+from ..playmate_core.diffusion.generate import joined
 from ..playmate_core.diffusion.model_controls import ModelControls
 from ..playmate_core.diffusion.options import POSE_MEANS, STARTS, SamplingOptions, numbers
 from ..playmate_core.diffusion.request import MotionGenerator
@@ -85,7 +85,7 @@ class Task:
 
 def as_published(generator: MotionGenerator, options: SamplingOptions) -> SamplingOptions:
     """The sampler, steps and guidance that the generator was published with; all other options as given."""
-    if generator.name == PlaymateGenerator.name:
+    if not generator.sampling_is_published:
         return options
     kept = {name: getattr(options, name) for name in ("seed", "pose_amplitude", "pose_mean", "start")}
     return replace(generator.defaults, **kept)
