@@ -18,14 +18,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from playmate_core.diffusion.denoiser import MotionConfig, MotionDenoiser, WindowContext
 from playmate_core.diffusion.ditto import guidance as ditto_guidance
 from playmate_core.diffusion.ditto.config import STEPS, DittoConfig
 from playmate_core.diffusion.ditto.network import DittoNetwork
 from playmate_core.diffusion.ditto.schedule import cosine_schedule as ditto_schedule
+from playmate_core.diffusion.guidance import Scales, as_clean, guided
 from playmate_core.diffusion.joyvasa import guidance as joyvasa_guidance
 from playmate_core.diffusion.joyvasa.config import JoyVasaConfig
 from playmate_core.diffusion.joyvasa.network import JoyVasaNetwork
 from playmate_core.diffusion.joyvasa.schedule import cosine_schedule as joyvasa_schedule
+from playmate_core.diffusion.normalisation import MOTION_CHANNELS
 from playmate_core.diffusion.samplers import sample
 from playmate_core.diffusion.schedule import Schedule
 from playmate_core.weights.generators import load_generator
@@ -65,6 +68,31 @@ def ditto(network: DittoNetwork) -> tuple[DenoiserCall, Schedule, tuple[int, int
     return predict, ditto_schedule(STEPS), (config.window, config.motion)
 
 
+def playmate(network: MotionDenoiser) -> tuple[DenoiserCall, Schedule, tuple[int, int]]:
+    """Speech alone: an emotion adds a small network after the Conformer."""
+    config, generator = network.config, torch.Generator().manual_seed(1)
+    frames, off = config.previous + config.window, torch.zeros(1, dtype=torch.bool)
+    audio = torch.randn(1, frames, config.audio_layers, config.audio_width, generator=generator)
+    past, identity = torch.zeros(1, config.previous, MOTION_CHANNELS), torch.zeros(1, config.identity_width)
+    valid = torch.ones(1, config.window, dtype=torch.bool)
+    context = WindowContext(audio, past, identity, off, off, off, valid)
+    schedule = Schedule.linear()
+    predict = as_clean(network, schedule, guided(network, None, context, None, Scales(1.5, 1.5, 1.5)))
+    return predict, schedule, (config.window, MOTION_CHANNELS)
+
+
+MAKERS: dict[str, Any] = {"playmate": playmate, "joyvasa": joyvasa, "ditto": ditto}
+
+
+def full_size() -> dict[str, Any]:
+    """Networks of the published size by model, filled with random numbers."""
+    return {
+        "playmate": randomised(MotionDenoiser(MotionConfig())),
+        "joyvasa": randomised(JoyVasaNetwork(JoyVasaConfig())),
+        "ditto": randomised(DittoNetwork(DittoConfig())),
+    }
+
+
 def rows_of(name: str, predict: DenoiserCall, schedule: Schedule, shape: tuple[int, int]) -> list[str]:
     """The table's lines for one model."""
     noise = torch.randn(1, *shape, generator=torch.Generator().manual_seed(2))
@@ -92,15 +120,11 @@ def main(files: list[str]) -> None:
         generator = load_generator(file)
         networks[generator.name] = generator.modules[0]
     if not files:
-        networks = {
-            "joyvasa": randomised(JoyVasaNetwork(JoyVasaConfig())),
-            "ditto": randomised(DittoNetwork(DittoConfig())),
-        }
-    makers: dict[str, Any] = {"joyvasa": joyvasa, "ditto": ditto}
+        networks = {name: network for name, network in full_size().items() if name != "playmate"}
     out = ["| model | sampler | steps | distance | seconds a window |", "| --- | --- | --- | --- | --- |"]
     for name, network in networks.items():
-        if name in makers:
-            out += rows_of(name, *makers[name](network))
+        if name in MAKERS:
+            out += rows_of(name, *MAKERS[name](network))
     sys.stdout.write("\n".join(out) + "\n")
 
 

@@ -4,18 +4,23 @@
 
 For Gaussian data of variance v the best denoiser is ``x0 = v sqrt(abar) / (v abar + 1 - abar) x``, so a deterministic
 sampler is a recursion of scalars and its error is the sampler's alone, no network's. The distance is the difference to
-the result of infinitely many steps from the same noise, which is known too, as a share of that result's own deviation,
-at the worst of VARIANCES. What a trained network adds to it is not known.
+the many-step result from the same noise, as a share of that result's own deviation, at the worst of VARIANCES. It is
+told for two of them: every step of the model's own schedule with the same sampler, which is the most that a user of the
+model can ask for, and infinitely many steps, whose result is known exactly. What a trained network adds is not known.
+Last come the seconds of a step for full-size networks, which hold for trained weights as well.
 """
 
 from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
+from benchmarks.clock import alternate
+from benchmarks.generator_steps import MAKERS, full_size
 from playmate_core.diffusion.ditto.config import STEPS as DITTO_STEPS
 from playmate_core.diffusion.ditto.schedule import cosine_schedule as ditto_schedule
 from playmate_core.diffusion.joyvasa.config import STEPS as JOYVASA_STEPS
@@ -31,7 +36,9 @@ SCHEDULES = {
 #: Standardised coordinates have 1; what moves less than the usual, such as lids or a calm head, has less.
 VARIANCES = (1.0, 0.3, 0.1, 0.03, 0.01)
 SAMPLERS = (("ddim", "uniform"), ("ddim", "truncated"), ("dpm++2m", "logsnr"))
-STEPS = (5, 10, 15, 20, 30, 50, 100)
+SHOWN = (5, 10, 15, 20, 30, 40, 50, 100)
+#: Numbers of steps among which the fewest are sought.
+COUNTS = (*range(5, 61), 70, 80, 90, 100, 200, 500)
 #: Share of the motion's own deviation below which two results count as one.
 NEAR = 0.01
 
@@ -48,13 +55,19 @@ def made(schedule: Schedule, sampler: str, spacing: str, steps: int) -> Tensor:
     return sample(predict, schedule, noise, steps=steps, sampler=sampler, spacing=spacing, limit=math.inf)[0, 0]
 
 
-def distances(name: str, sampler: str, spacing: str) -> dict[int, float]:
-    """By steps: how far a sampler is from the result of infinitely many steps, at the worst variance."""
-    schedule = SCHEDULES[name]
+def infinitely_many(schedule: Schedule) -> Tensor:
+    """What noise 1 becomes when the probability flow is integrated exactly: (V,)."""
     variance, noisiest = torch.tensor(VARIANCES, dtype=torch.float64), schedule.alpha_bar[-1]
-    wanted = variance.sqrt() / (variance * noisiest + 1 - noisiest).sqrt()  # the probability flow, integrated
-    steps = [n for n in STEPS if n <= len(schedule)]
-    return {n: float(((made(schedule, sampler, spacing, n) - wanted) / wanted).abs().max()) for n in steps}
+    return variance.sqrt() / (variance * noisiest + 1 - noisiest).sqrt()
+
+
+def distances(name: str, sampler: str, spacing: str, wanted: Tensor | None = None) -> dict[int, float]:
+    """By steps: how far a sampler is from ``wanted`` (V,) at the worst variance; None is all steps of the schedule."""
+    schedule = SCHEDULES[name]
+    if wanted is None:
+        wanted = made(schedule, sampler, spacing, len(schedule))
+    steps = {*(n for n in COUNTS if n < len(schedule)), len(schedule)}
+    return {n: float(((made(schedule, sampler, spacing, n) - wanted) / wanted).abs().max()) for n in sorted(steps)}
 
 
 def fewest(found: dict[int, float]) -> int:
@@ -67,17 +80,38 @@ def fewest(found: dict[int, float]) -> int:
     return good
 
 
-def main() -> None:
+def table(exact: bool) -> list[str]:
+    """Distances to infinitely many steps where ``exact``, else to all steps of the model's schedule."""
     lines = [
-        f"| model | sampler (spacing) | {' | '.join(map(str, STEPS))} | fewest |",
-        "|" + " --- |" * (3 + len(STEPS)),
+        f"| model | sampler (spacing) | {' | '.join(map(str, SHOWN))} | fewest |",
+        "|" + " --- |" * (3 + len(SHOWN)),
     ]
-    for name in SCHEDULES:
+    for name, schedule in SCHEDULES.items():
         for sampler, spacing in SAMPLERS:
-            found = distances(name, sampler, spacing)
-            row = [f"{100 * found[n]:.2f} %" if n in found else "-" for n in STEPS]
+            found = distances(name, sampler, spacing, infinitely_many(schedule) if exact else None)
+            row = [f"{100 * found[n]:.2f} %" if n in found else "-" for n in SHOWN]
             lines.append(f"| {name} | {sampler} ({spacing}) | {' | '.join(row)} | {fewest(found) or 'none'} |")
-    sys.stdout.write("\n".join(lines) + "\n")
+    return lines
+
+
+def step_times() -> list[str]:
+    """Processor seconds of one guided step of one window, on networks of the published size: the median of nine."""
+    lines = ["| model | frames a window | seconds a step |", "| --- | --- | --- |"]
+    ready = {name: MAKERS[name](network) for name, network in full_size().items()}
+
+    def step_of(name: str) -> Callable[[int], None]:
+        predict, _, shape = ready[name]
+        noisy = torch.randn(1, *shape)
+        return lambda turn: [predict(noisy, turn)].clear()
+
+    with torch.inference_mode():
+        taken = alternate({name: step_of(name) for name in ready}, 9)
+    return [*lines, *(f"| {name} | {ready[name][2][0]} | {taken[name].median:.2f} |" for name in ready)]
+
+
+def main() -> None:
+    parts = ["Every step of the schedule:", *table(exact=False), "Infinitely many:", *table(exact=True), *step_times()]
+    sys.stdout.write("\n".join(parts) + "\n")
 
 
 if __name__ == "__main__":

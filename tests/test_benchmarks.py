@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from benchmarks import render as bench
 from benchmarks.clock import Times, alternate
 from benchmarks.emulated import bfloat16_products
-from benchmarks.ideal_steps import distances, fewest
+from benchmarks.ideal_steps import SCHEDULES, distances, fewest, infinitely_many
 from playmate_core.face import FaceConfig
 from playmate_core.rendering.device import multiplies_bf16
 
@@ -86,6 +86,21 @@ def test_the_fewest_steps_are_those_from_which_on_the_distance_stays_small() -> 
     assert fewest({5: 0.5, 50: 0.02}) == 0
 
 
-def test_more_steps_come_nearer_to_the_exact_result() -> None:
-    found = distances("joyvasa", "ddim", "uniform")
+@pytest.mark.parametrize("name", list(SCHEDULES))
+def test_more_steps_come_nearer_to_the_exact_result(name: str) -> None:
+    found = distances(name, "ddim", "uniform", infinitely_many(SCHEDULES[name]))
     assert found[5] > found[20] > found[50] > 0.01
+
+
+@pytest.mark.parametrize("name", list(SCHEDULES))
+def test_the_many_step_result_of_a_model_is_that_of_its_whole_schedule(name: str) -> None:
+    found = distances(name, "dpm++2m", "logsnr")
+    assert found[len(SCHEDULES[name])] == 0 and found[10] > found[20] > found[40] > 0
+
+
+def test_the_node_names_the_fewest_steps_of_every_model() -> None:
+    """What the tooltip of Sample Motion says is what the benchmark finds."""
+    nodes = json.loads((Path(__file__).parent / "data" / "nodes.json").read_text(encoding="utf-8"))
+    said = nodes["PlaymateSampleMotion"]["input"]["required"]["steps"][1]["tooltip"].lower()
+    few = {name: fewest(distances(name, "dpm++2m", "logsnr")) for name in SCHEDULES}
+    assert all(f"{count} ({name})" in said for name, count in few.items())

@@ -95,6 +95,38 @@ def test_a_portrait_on_its_head_or_side_is_said(
     assert (f"turn the picture by {-90 * quarters % 360} degrees" in caplog.text) == (quarters > 0)
 
 
+@pytest.mark.parametrize(("quarters", "most"), [(0, 1), (1, 1), (2, 2), (3, 1)])
+def test_only_what_reads_as_a_face_is_rendered(
+    face: FaceModel, portrait: Tensor, quarters: int, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """LivePortrait takes seconds for a frame: on its side the face is rendered upright only, unless it reads well."""
+    rendered = count_rendered(monkeypatch)
+    read_source_portrait(face, torch.rot90(portrait, quarters).contiguous(), "whole")
+    assert len(rendered) == most
+
+
+@pytest.mark.parametrize("kind", ["black", "noise", "wall"])
+def test_what_does_not_read_as_a_face_is_never_rendered(
+    face: FaceModel, portrait: Tensor, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rendered = count_rendered(monkeypatch)
+    read = read_source_portrait(face, pictures(kind, portrait)[0].contiguous(), "whole")
+    assert not rendered and not read.portrait.familiar
+
+
+def count_rendered(monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
+    """A list that gets one entry for each picture that a face model renders from now on."""
+    rendered: list[Tensor] = []
+    draw = FaceModel.draw
+
+    def counted(self: FaceModel, volume: Tensor, x_s: Tensor, x_d: Tensor) -> Tensor:
+        rendered.extend(x_d)
+        return draw(self, volume, x_s, x_d)
+
+    monkeypatch.setattr(FaceModel, "draw", counted)
+    return rendered
+
+
 def test_what_is_no_face_either_way_is_not_turned(face: FaceModel) -> None:
     for image in (torch.zeros(256, 256, 3), torch.rand(256, 256, 3, generator=torch.Generator().manual_seed(1))):
         read = read_portrait(face, image, "whole")

@@ -14,6 +14,8 @@ from playmate_core.weights.catalogue import DITTO, JOYVASA, JOYVASA_MODEL, JOYVA
 from playmate_core.weights.folders import megabytes
 
 FILES = [*JOYVASA.files, *DITTO.files]
+#: The nodes where a person chooses a generator and has it speak.
+NODES = ("LoadMotionModel", "SampleMotion")
 
 
 @pytest.fixture
@@ -51,6 +53,25 @@ def test_every_file_is_listed_with_its_size_and_how_it_is_compared(
         origin = f"  {license}; {one.files[0].repository} at main, which is whatever is newest"
         assert origin in told.split(f"\n{one.name}: ")[1].splitlines()[1]
     assert any(file.sha256 for file in FILES) and not all(file.sha256 for file in FILES)
+
+
+@pytest.mark.parametrize("page", ["README.md", *(f"nodes/web/docs/Playmate{node}.md" for node in NODES)])
+def test_readme_and_help_say_what_each_generator_is(page: str) -> None:
+    """Source, licences, sizes, languages, emotions and limits of each stand in one column of one table."""
+    text = (Path(__file__).parent.parent / page).read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
+    begin = next(
+        n for n, row in enumerate(rows) if {"joyvasa", "ditto"} <= {cell.lower().split(" ")[0] for cell in row}
+    )
+    head, table = rows[begin], [row for row in rows[begin:] if len(row) == len(rows[begin])]
+    for one, emotions in ((JOYVASA, "none"), (DITTO, "eight")):
+        column = [cell.lower().split(" ")[0] for cell in head].index(one.name)
+        told = {row[0].split(" ")[0]: row[column] for row in table}
+        every = " ".join(row[column] for row in table)
+        assert one.files[0].repository in every and megabytes(one.files[0].size).split(".")[0] in every, told
+        assert told["licence"].startswith(one.files[0].license) and told["emotions"].startswith(emotions), told
+        assert "Chinese and English" in every and len(told["cannot"]) > 1, told
+    assert "insightface" in text and "not needed" in text and "filled weights" in text
 
 
 def test_check_compares_sizes_where_no_checksum_is_public_and_says_so(

@@ -19,6 +19,7 @@ from playmate_core.diffusion.options import SamplingOptions
 from playmate_core.face import FaceConfig
 from playmate_core.media.video_reader import read_frames
 from playmate_core.pipelines import talk
+from playmate_core.speech.hubert_windows import WindowedHubert
 
 NODES = """
 import json, cv2, torch, wave, numpy as np, node_session
@@ -96,6 +97,30 @@ def test_joyvasa_on_the_bundled_face_is_refused_in_one_sentence(
     assert cli.main(words_for(models, portrait_picture, speech_wave, out)) == cli.MISTAKE
     said = capsys.readouterr().err.strip().splitlines()[-1]
     assert "liveportrait keypoints" in said and "playmate-demo keypoints" in said and not out.exists()
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_an_emotion_that_joyvasa_cannot_show_is_refused_before_it_listens(
+    several: bool,
+    models: Path,
+    tmp_path: Path,
+    portrait_picture: Path,
+    speech_wave: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Listening to an hour takes minutes. ``neutral`` and ``none`` pass."""
+    monkeypatch.setattr(WindowedHubert, "listen", lambda *given: pytest.fail("it listened"))
+    out = tmp_path / "out.mp4"
+    words = words_for(models, portrait_picture, speech_wave, out, "--face-weights", "liveportrait")
+    if several:
+        words = ["dialogue", words[1], words[1], "--speech", words[2], words[2], *words[3:]]
+    for told in ("happy", "0:neutral,0.02:sad@0.3"):
+        assert cli.main([*words, "--emotion-by", "model", "--emotion", told]) == cli.MISTAKE
+        assert "no emotion of its own" in capsys.readouterr().err.strip().splitlines()[-1] and not out.exists()
+    for told in (["neutral"], ["none"], ["happy", "--intensity", "0"]):
+        with pytest.raises(pytest.fail.Exception, match="it listened"):
+            cli.main([*words, "--emotion-by", "model", "--emotion", *told])
 
 
 def test_the_nodes_speak_with_joyvasa(models: Path, tmp_path: Path, portrait_picture: Path, speech_wave: Path) -> None:

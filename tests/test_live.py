@@ -17,7 +17,7 @@ from playmate_core.diffusion.emotion_schedule import EmotionSchedule
 from playmate_core.diffusion.generate import PlaymateGenerator, generate
 from playmate_core.diffusion.live import GrowingRows, LiveMotion, LiveRequest
 from playmate_core.diffusion.options import SamplingOptions
-from playmate_core.diffusion.request import GenerationRequest, joined
+from playmate_core.diffusion.request import BaseGenerator, GenerationRequest, joined
 from playmate_core.errors import UserError
 from playmate_core.media.audio_files import read_sound
 from playmate_core.motion.pose import still
@@ -153,7 +153,7 @@ def test_a_portrait_speaks_live_as_in_the_video(generator: Any, speech: np.ndarr
 def test_other_generators_are_refused_live(tiny_face: Path) -> None:
     face: Any = load_face(tiny_face)
     portrait = read_portrait(face, torch.rand(64, 64, 3), "whole")
-    other: Any = type("Other", (), {"name": "joyvasa"})()
+    other: Any = type("Other", (BaseGenerator,), {"name": "joyvasa"})()
     with pytest.raises(UserError, match="joyvasa cannot be driven live"):
         LiveTalk(face, other, portrait)
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -170,3 +173,16 @@ def test_a_network_in_training_mode_is_refused(any_generator: Any) -> None:
                 any_generator.iterate(request_for(any_generator))
         finally:
             module.train(False)
+
+
+def test_no_code_asks_which_generator_it_has() -> None:
+    """Only the table of layouts knows names; what differs is asked of the generator."""
+    root, asked = Path(__file__).parent.parent, []
+    for path in (path for folder in ("playmate_core", "nodes") for path in (root / folder).rglob("*.py")):
+        for found in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(found, ast.Compare) and path.name != "generators.py":
+                sides = [ast.unparse(side) for side in (found.left, *found.comparators)]
+                named = {"'joyvasa'", "'playmate'"} & set(sides) and not any(s.endswith(".folder") for s in sides)
+                if named or any(re.fullmatch(r".*[gG]enerator\.name", side) for side in sides):
+                    asked.append(f"{path.name}:{found.lineno}")
+    assert asked == []

@@ -42,6 +42,7 @@ class PlaymateGenerator(BaseGenerator):
 
     name: ClassVar[str] = "playmate"
     defaults: ClassVar[SamplingOptions] = SamplingOptions()
+    sampling_is_published: ClassVar[bool] = False
 
     @property
     def keypoint_space(self) -> str:
@@ -52,6 +53,11 @@ class PlaymateGenerator(BaseGenerator):
     def emotions(self) -> tuple[str, ...]:
         """The emotions of the controller; none without one."""
         return () if self.controller is None else self.controller.config.emotions
+
+    @property
+    def encodes_live(self) -> bool:
+        """With features of the spectrum, which need no recording."""
+        return self.denoiser.config.audio_encoder == "logmel"
 
     @property
     def modules(self) -> tuple[nn.Module, ...]:

@@ -72,6 +72,16 @@ class MotionGenerator(Protocol):
         """The networks, which the caller moves to a device."""
         ...
 
+    @property
+    def sampling_is_published(self) -> bool:
+        """Whether ``defaults`` are those of its authors' program and not this project's own choice."""
+        ...
+
+    @property
+    def encodes_live(self) -> bool:
+        """Whether its audio encoder reads speech while it is spoken, not whole recordings."""
+        ...
+
     def encoder(self, source: str | Path | None = None, device: str | torch.device = "cpu") -> AudioEncoder:
         """The audio encoder of this generator; ``source`` is a folder or file with the encoder's weights."""
         ...
@@ -105,10 +115,19 @@ class MotionGenerator(Protocol):
 
 
 class BaseGenerator:
-    """What every :class:`MotionGenerator` answers alike; ``control_names`` are those of ModelControls that it has."""
+    """What every :class:`MotionGenerator` answers alike; ``control_names`` are those of ModelControls that it has.
+
+    ``sampling_is_published``: ``defaults`` are those of its authors' program and not this project's own choice.
+    """
 
     name: ClassVar[str]
     control_names: ClassVar[tuple[str, ...]] = ()
+    sampling_is_published: ClassVar[bool] = True
+
+    @property
+    def encodes_live(self) -> bool:
+        """Whether its audio encoder reads speech while it is spoken, not whole recordings."""
+        return False
 
     def generate(
         self: MotionGenerator, request: GenerationRequest, progress: Callable[[int, int], None] | None = None

@@ -67,15 +67,20 @@ def split_emotion(
     if curve is None:
         return None, None
     by = EmotionBy(by)
-    if by is EmotionBy.MODEL and not has_own and shows(curve):
-        raise UserError(
-            "This motion generator has no emotion of its own; please let the emotion layer show it (layer), or set the"
-            " emotion to none."
-        )
+    require_own_emotion(curve, by, has_own)
     if by is EmotionBy.BOTH and not has_own and shows(curve):
         log.warning("The motion model has no emotion of its own for this face; the expression layer alone shows it.")
     own = curve if has_own and by is not EmotionBy.LAYER else None
     return own, curve if by is not EmotionBy.MODEL else None
+
+
+def require_own_emotion(curve: EmotionCurve | None, by: EmotionBy | str, has_own: bool) -> None:
+    """Raise UserError where ``by`` leaves an emotion to a generator that has none."""
+    if curve is not None and by == EmotionBy.MODEL and not has_own and shows(curve):
+        raise UserError(
+            "This motion generator has no emotion of its own; please let the emotion layer show it (layer), or set the"
+            " emotion to none."
+        )
 
 
 def shows(curve: EmotionCurve) -> bool:

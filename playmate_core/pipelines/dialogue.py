@@ -30,7 +30,7 @@ from .input_kinds import is_video
 from .over_video import motion_over_video
 from .pose_source import read_pose
 from .recipe import recipe_mark
-from .stages import JobReport, StageClock, sample_motion, with_fitted_pose
+from .stages import JobReport, StageClock, check_emotion, sample_motion, with_fitted_pose
 from .talk import TalkRequest, check, load_models, read_picture_of
 from .told_emotion import told_emotion, with_loudness
 
@@ -89,6 +89,9 @@ def _dialogue(request: DialogueRequest, speakers: Sequence[_Speaker], clock: Sta
         face, generator = load_models(how)
     with clock.stage("read portraits") as step:
         portraits = [_portrait(face, how, speaker, step) for speaker in speakers]
+    for portrait, speaker, sound in zip(portraits, speakers, sounds, strict=True):
+        told = told_emotion(speaker.emotion, how.intensity)
+        check_emotion(generator, portrait.keypoint_space, told, sound, how.emotion_by)
     with clock.stage("listen") as step:
         encoder = generator.encoder(how.weights.audio, how.device)
         heard = [encoder.listen(sound.waveform, sound.rate, step) for sound in sounds]

@@ -45,7 +45,7 @@ class LiveTalk:
         self, face: FaceModel, generator: PlaymateGenerator, portrait: Portrait, options: LiveOptions | None = None
     ) -> None:
         options = options or LiveOptions()
-        if generator.name != PlaymateGenerator.name or generator.denoiser.config.audio_encoder != "logmel":
+        if not generator.encodes_live:
             raise UserError(
                 f"The motion model {generator.name} cannot be driven live: its speech encoder reads whole recordings;"
                 " please take a Playmate model with the encoder logmel."

@@ -14,13 +14,15 @@ from ..diffusion.options import SamplingOptions
 from ..diffusion.request import GenerationRequest, MotionGenerator
 from ..face import FaceModel
 from ..keypoint_space import PLAYMATE_DEMO, keep_expression, require_keypoints, same_keypoints
+from ..media.audio_files import Sound
 from ..media.video_reader import Frame
 from ..motion.edit import resample_motion
-from ..motion.emotion_by import EmotionBy, sample_with_emotion
+from ..motion.emotion_by import EmotionBy, require_own_emotion, sample_with_emotion
 from ..motion.pose import ALL_AXES, ROTATION_ONLY, apply_pose, choose_axes, fit, resample_pose, still
 from ..motion.pose_sources import FollowOptions, follow_pose
 from ..progress import Progress, StageProgress
 from ..rendering.timed_motion import read_timed_motion
+from ..speech.waveform import frame_count
 from ..values import FPS, AudioFeatures, EmotionCurve, Motion, Portrait, Pose
 from ..weights.files import tensor_hash
 
@@ -32,6 +34,19 @@ def check_generator(generator: MotionGenerator, face_space: str) -> None:
     """
     if generator.keypoint_space != PLAYMATE_DEMO:
         require_keypoints(generator.name, generator.keypoint_space, face_space)
+
+
+def check_emotion(
+    generator: MotionGenerator, face_space: str, emotion: EmotionSchedule, sound: Sound, by: EmotionBy
+) -> None:
+    """Raise UserError where the emotion of a speech is left to a generator without one, before it is encoded."""
+    curve = emotion.curve(frame_count(sound.waveform.shape[-1], sound.rate), FPS)
+    require_own_emotion(curve, by, has_own_emotion(generator, face_space))
+
+
+def has_own_emotion(generator: MotionGenerator, face_space: str) -> bool:
+    """Whether a generator shows emotions by itself on faces of ``face_space``."""
+    return same_keypoints(generator.keypoint_space, face_space) and bool(generator.emotions)
 
 
 def sample_motion(
@@ -60,7 +75,7 @@ def sample_motion(
         pieces = (replace(piece, origin=origin) for piece in generator.iterate(request, progress))
         return pieces if shared else (keep_expression(piece, portrait.rest) for piece in pieces)
 
-    return sample_with_emotion(sample, curve, by, has_own=shared and bool(generator.emotions))
+    return sample_with_emotion(sample, curve, by, has_own=has_own_emotion(generator, portrait.keypoint_space))
 
 
 def motion_origin(

@@ -19,7 +19,7 @@ from ..rendering.contact_sheet import contact_sheet
 from ..rendering.render import RenderOptions
 from ..values import EMOTIONS, AudioFeatures, Portrait
 from .pictures import write_png
-from .stages import JobReport, StageClock, check_generator, motion_origin
+from .stages import JobReport, StageClock, check_generator, has_own_emotion, motion_origin
 
 #: By unit of :class:`RegionDifference`, how far a take may be from the motion of its seed sampled alone: rounding.
 TOGETHER = {"units": 1e-5, "degrees": 1e-3, "times": 1e-5}
@@ -72,7 +72,7 @@ def sample_takes(
     """
     check_generator(generator, portrait.keypoint_space)
     shared = same_keypoints(generator.keypoint_space, portrait.keypoint_space)
-    has_own = shared and bool(generator.emotions)
+    has_own = has_own_emotion(generator, portrait.keypoint_space)
     curves = [None if one.emotion is None else one.emotion.curve(len(audio), audio.fps) for one in requests]
     own = [split_emotion(curve, by, has_own)[0] for curve in curves]
     asked = [

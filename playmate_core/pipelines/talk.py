@@ -53,6 +53,7 @@ from .recipe import recipe_mark
 from .stages import (
     JobReport,
     StageClock,
+    check_emotion,
     fitted_pieces,
     sample_motion,
     with_fitted_pose,
@@ -159,12 +160,13 @@ def _talk(request: TalkRequest, models: tuple[FaceModel, MotionGenerator] | None
         )
     with clock.stage("read speech"):
         sound = read_sound(speech)
+    told = told_emotion(request.emotion, request.intensity, request.emotion_tags)
+    check_emotion(generator, portrait.keypoint_space, told, sound, request.emotion_by)
     with clock.stage("listen") as step:
         encoder = generator.encoder(request.weights.audio, request.device)
         audio = encoder.listen(sound.waveform, sound.rate, step)
     with clock.stage("read pose") as step:
         pose = read_pose(face, request.pose, portrait, len(audio), step)
-    told = told_emotion(request.emotion, request.intensity, request.emotion_tags)
     schedule = with_loudness(told, audio, request.emotion_quiet)
     sampling = request.sampling or request.sampling_changes.on(generator.defaults)
     if request.preview and (request.takes > 1 or request.all_emotions):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain, islice
@@ -34,8 +35,8 @@ class FaceConfidence:
 
     Motion extraction should be equivariant to mirroring: ``flip_degrees`` is the mean angular error, ``flip_keypoints``
     the mean distance (the crop spans 2) from a mirrored keypoint to the nearest extracted one. ``reconstruction`` is
-    the PSNR in dB of the crop rendered from itself through W and G. It should also be equivariant to small shifts:
-    ``shift`` is the mean error, in halves of the crop.
+    the PSNR in dB of the crop rendered from itself through W and G, NaN where it was not rendered. It should also be
+    equivariant to small shifts: ``shift`` is the mean error, in halves of the crop.
     """
 
     flip_degrees: float
@@ -140,26 +141,43 @@ def read_crops(
     return motion, torch.cat([_at_rest(reading.keypoints) for reading in readings])
 
 
-def face_confidence(face: FaceModel, portrait: Portrait) -> FaceConfidence:
-    """The face confidence of a portrait's crop under ``face``; see :class:`FaceConfidence`."""
-    wide = cut_bytes(portrait.image, portrait.crop_to_image, portrait.crop_size)
-    seen = to_reader(face, from_bytes(shrink(wide, face.config.reading_size))[None])
+def face_confidence(face: FaceModel, portrait: Portrait, limits: FaceLimits | None = None) -> FaceConfidence:
+    """The face confidence of a portrait's crop under ``face``; see :func:`crop_confidence`."""
+    return crop_confidence(face, cut_bytes(portrait.image, portrait.crop_to_image, portrait.crop_size), limits)
+
+
+def crop_confidence(face: FaceModel, crop: Tensor, limits: FaceLimits | None = None) -> FaceConfidence:
+    """The face confidence of a uint8 crop (S, S, 3) with the size of G's output; see :class:`FaceConfidence`.
+
+    At LivePortrait's size one rendered frame takes longer than all readings, so none is rendered where the readings are
+    outside ``limits`` already.
+    """
+    seen = to_reader(face, from_bytes(shrink(crop, face.config.reading_size))[None])
     with torch.inference_mode():
         both = face.read(torch.cat([seen, seen.flip(-1)]))
         placed = place(both.keypoints, both.rotation, both.expression, both.translation, both.scale).float()
-        rotation = both.rotation.float()
-        volume = _appearance(face, from_bytes(shrink(wide, face.config.image_size))[None])
-        drawn = face.draw(move_to(face, volume), placed[:1], placed[:1])
         shift = _shift_error(face, seen, both.translation[:1])
+    rotation = both.rotation.float()
     mirrored = rotation[1] * torch.tensor([1.0, -1.0, -1.0], device=rotation.device)
     distances = torch.cdist(placed[0, :, :2], placed[1, :, :2] * torch.tensor([-1.0, 1.0], device=placed.device))
-    error = (to_pictures(drawn)[0] - from_bytes(wide)).square().mean().clamp_min(1e-10)
-    return FaceConfidence(
+    read = FaceConfidence(
         flip_degrees=float((mirrored - rotation[0]).abs().mean()),
         flip_keypoints=float((distances.amin(0).mean() + distances.amin(1).mean()) / 2),
-        reconstruction=float(-10 * error.log10()),
+        reconstruction=math.nan,
         shift=shift,
     )
+    if not _readings_within(read, limits or FaceLimits()):
+        return read
+    return replace(read, reconstruction=_reconstruction(face, crop, placed[:1]))
+
+
+def _reconstruction(face: FaceModel, crop: Tensor, placed: Tensor) -> float:
+    """PSNR in dB of a uint8 crop (S, S, 3) rendered from itself at its own keypoints (1, K, 3)."""
+    with torch.inference_mode():
+        volume = _appearance(face, from_bytes(shrink(crop, face.config.image_size))[None])
+        drawn = face.draw(move_to(face, volume), placed, placed)
+    error = (to_pictures(drawn)[0] - from_bytes(crop)).square().mean().clamp_min(1e-10)
+    return float(-10 * error.log10())
 
 
 def _shift_error(face: FaceModel, seen: Tensor, translation: Tensor) -> float:
@@ -174,15 +192,23 @@ def _shift_error(face: FaceModel, seen: Tensor, translation: Tensor) -> float:
     return float((got - wanted).abs().amax(-1).mean())
 
 
+def within(confidence: FaceConfidence, limits: FaceLimits | None = None) -> bool:
+    """Whether all measures are within ``limits``; one that was not taken is not."""
+    limits = limits or FaceLimits()
+    return _readings_within(confidence, limits) and confidence.reconstruction >= limits.reconstruction
+
+
+def _readings_within(confidence: FaceConfidence, limits: FaceLimits) -> bool:
+    return (
+        confidence.flip_degrees <= limits.flip_degrees
+        and confidence.flip_keypoints <= limits.flip_keypoints
+        and confidence.shift <= limits.shift
+    )
+
+
 def require_face(confidence: FaceConfidence, limits: FaceLimits | None = None) -> None:
     """Raise UserError unless all measures are within ``limits``."""
-    limits = limits or FaceLimits()
-    if (
-        confidence.flip_degrees > limits.flip_degrees
-        or confidence.flip_keypoints > limits.flip_keypoints
-        or confidence.reconstruction < limits.reconstruction
-        or confidence.shift > limits.shift
-    ):
+    if not within(confidence, limits):
         log.info("no face: %s", confidence)
         raise UserError(
             "No face was recognised in the portrait; please give a picture of one face, frontal and large, cropped to a"

@@ -12,8 +12,7 @@ from ..face import FaceModel
 from ..motion.directions import Y, directions, slider_values
 from ..motion.expression_layer import lid_apertures
 from ..values import LOWER_LIP, UPPER_LIP, FaceCrop, Portrait
-from .face_checks import is_face
-from .portrait import FaceConfidence, face_confidence
+from .portrait import FaceConfidence, face_confidence, within
 
 #: A head that is turned further leaves little of the other side to draw, in degrees.
 _TURNED = 20.0
@@ -117,6 +116,6 @@ def _eyes(portrait: Portrait, openings: Openings | None) -> Finding:
 
 
 def _known(confidence: FaceConfidence) -> Finding:
-    if not is_face(confidence):
+    if not within(confidence):
         return Finding("this face model hardly knows such a face; please choose another picture or face model", True)
     return Finding(f"the face model knows such faces (it redraws this one at {confidence.reconstruction:.0f} dB)")

@@ -13,8 +13,8 @@ from ..detection.landmarks import Openings
 from ..face import FaceModel
 from ..keypoint_space import PLAYMATE_DEMO
 from ..values import FaceCrop, Portrait
-from .face_checks import is_face, upright_rotation
-from .portrait import FaceLimits, face_confidence, read_crop, require_face
+from .face_checks import upright_rotation
+from .portrait import FaceLimits, face_confidence, read_crop, require_face, within
 
 #: Nominal size of a selected crop in pixels; readers resample the same square at their own size.
 CROP_SIZE = 512
@@ -52,13 +52,13 @@ def read_face_crop(face: FaceModel, crop: FaceCrop, limits: FaceLimits | None = 
     outside the training data of these weights. Raises UserError where no detector found one and ``limits`` are given.
     """
     portrait = read_crop(face, crop)
-    confidence = face_confidence(face, portrait)
+    confidence = face_confidence(face, portrait, limits)
     turn = 0 if crop.detected else upright_rotation(face, portrait, confidence)
     if turn:
         log.warning("The face seems to be turned; please turn the picture by %d degrees to the left first.", turn)
     if limits and not crop.detected:
         require_face(confidence, limits)
-    elif not is_face(confidence, limits):
+    elif not within(confidence, limits):
         portrait = replace(portrait, familiar=False)
         if not turn:
             more = MORE_FACES if portrait.keypoint_space == PLAYMATE_DEMO else ""

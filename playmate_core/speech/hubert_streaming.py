@@ -115,7 +115,7 @@ class StreamingHubert:
             import onnxruntime
         except ImportError:
             raise UserError(
-                "Ditto hears through onnxruntime, which is not installed; run `pip install onnxruntime`."
+                "Ditto's audio encoder needs onnxruntime, which is not installed; run `pip install onnxruntime`."
             ) from None
         if not path.is_file():
             raise UserError(

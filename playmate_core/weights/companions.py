@@ -32,7 +32,10 @@ def require(file: ModelFile, model: Path, beside: Iterable[str], named: Path | N
 
 def missing(file: ModelFile) -> str:
     """A sentence saying which file to put where."""
-    places = SearchPaths.standard()
-    folders = places.folders.get(file.folder, ())
-    target = folders[0] / file.name if folders else Path(file.below_models)
-    return f"Put it there, or beside the model: {by_hand(file, target)}."
+    return f"Put it there, or beside the model: {source_and_place(file)}."
+
+
+def source_and_place(file: ModelFile) -> str:
+    """Address, place below the models folder, size, licence and checksum of a file."""
+    folders = SearchPaths.standard().folders.get(file.folder, ())
+    return by_hand(file, folders[0] / file.name if folders else Path(file.below_models))

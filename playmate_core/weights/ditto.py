@@ -54,7 +54,9 @@ def load_ditto(file: GeneratorFile, companions: Companions) -> DittoGenerator:
         named = companions.configuration
         settings, data = read_configuration(require(DITTO_CONFIG, file.path, CONFIGS, named))
     encoder = companion(DITTO_ENCODER, file.path, ENCODER_FILES, companions.encoder)
-    lack = "" if encoder else f"Ditto hears through another file that is not there. {missing(DITTO_ENCODER)}"
+    lack = (
+        "" if encoder else f"Ditto needs another file, its audio encoder, that is not there. {missing(DITTO_ENCODER)}"
+    )
     return DittoGenerator(network, data, settings, encoder, lack)
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..errors import UserError
 from .catalogue import DITTO_MODEL, JOYVASA_MODEL, ModelFile
-from .companions import missing
+from .companions import source_and_place
 from .folders import SearchPaths, file_hash
 from .generator_file import (
     CONFIG_KEY,
@@ -81,7 +81,7 @@ def find_generator(named: str | Path) -> Path:
         for path in sorted(folder.glob("**/*.safetensors")):
             if generator_kind(path) == named:
                 return path
-    raise UserError(f"{layouts[str(named)].label} is not here. {missing(published)}")
+    raise UserError(f"{layouts[str(named)].label} is not here. Put it there: {source_and_place(published)}.")
 
 
 def load_generator(path: str | Path, companions: Companions = Companions()) -> MotionGenerator:  # noqa: B008  (frozen)
