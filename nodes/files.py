@@ -13,7 +13,7 @@ from ..playmate_core.host import HOST
 from ..playmate_core.weights.catalogue import LIVEPORTRAIT_HUMAN, SETS, ModelFile
 from ..playmate_core.weights.files import describe
 from ..playmate_core.weights.folders import bundled, megabytes
-from ..playmate_core.weights.generators import generator_kind
+from ..playmate_core.weights.generators import files_of_generator, generator_kind
 from ..playmate_core.weights.liveportrait import PARTS, SUFFIXES, find_parts, is_published
 
 FOLDER, LIVEPORTRAIT = "playmate", "liveportrait"
@@ -135,12 +135,12 @@ def _check_whole(path: Path) -> None:
 
 
 def state(kind: str, choice: str | None) -> str:
-    """Changes when the file behind a choice does, so that ComfyUI loads it again; not for a linked one (None)."""
+    """Changes when the files behind a choice do, so that ComfyUI loads them again; not for a linked one (None)."""
     if choice is None:
         return "linked"
     try:
         path = model_path(kind, choice)
-        parts = find_parts(path).values() if kind == "face" and is_published(path) else [path]
+        parts = list(find_parts(path).values()) if kind == "face" and is_published(path) else files_of_generator(path)
         return " ".join(f"{part.stat().st_mtime_ns} {part.stat().st_size}" for part in parts)
     except (UserError, OSError):
         return "missing"

@@ -27,9 +27,16 @@ from playmate_core.cli.main import main
 from playmate_core.diffusion.joyvasa.generator import JoyVasaGenerator
 from playmate_core.errors import UserError
 from playmate_core.weights.catalogue import DITTO_CONFIG, DITTO_ENCODER, JOYVASA_MODEL, JOYVASA_TEMPLATE, Edition
-from playmate_core.weights.folders import mismatch
+from playmate_core.weights.folders import bundled, mismatch
 from playmate_core.weights.generator_file import Companions
-from playmate_core.weights.generators import convert_generator, find_generator, load_generator
+from playmate_core.weights.generators import (
+    _layouts,
+    convert_generator,
+    files_of_generator,
+    find_generator,
+    generator_kind,
+    load_generator,
+)
 
 
 def test_joyvasa_as_published(joyvasa: Path) -> None:
@@ -168,6 +175,20 @@ def test_companions_are_found_in_the_models_folders_or_named(
         load_generator(alone, Companions(template=tmp_path / "no.pkl"))
     monkeypatch.setenv("PLAYMATE_MODELS", str(tmp_path / "models"))
     load_generator(alone)
+
+
+def test_the_files_of_a_generator_are_its_own_and_those_that_loading_would_read(joyvasa: Path, ditto: Path) -> None:
+    """Another file for any companion of the table, and nodes load the model again (`fingerprint_inputs`)."""
+    (ditto.parents[1] / "aux_models").mkdir(exist_ok=True)
+    (ditto.parents[1] / "aux_models" / "hubert_streaming_fix_kv.onnx").write_bytes(b"x")
+    for path in (joyvasa, ditto):
+        (model, *others), layout = files_of_generator(path), _layouts()[generator_kind(path)]
+        assert model == path and [one.name for one in others] == [Path(file.name).name for file, _ in layout.companions]
+        others[0].unlink()
+        assert files_of_generator(path) == [model, *others[1:]]
+        with pytest.raises(UserError, match=others[0].name):
+            load_generator(path)
+    assert files_of_generator(bundled("motion.safetensors")) == [bundled("motion.safetensors")]
 
 
 def test_generators_are_found_by_name(

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from ..errors import UserError
-from .catalogue import DITTO_MODEL, JOYVASA_MODEL, ModelFile
-from .companions import source_and_place
+from .catalogue import DITTO_CONFIG, DITTO_ENCODER, DITTO_MODEL, JOYVASA_MODEL, JOYVASA_TEMPLATE, ModelFile
+from .companions import companion, source_and_place
 from .folders import SearchPaths, file_hash
 from .generator_file import (
     CONFIG_KEY,
@@ -33,22 +33,28 @@ FORMAT = "1"
 
 @dataclass(frozen=True)
 class Layout:
-    """A file layout: ``marker`` occurs in its tensor names only; functions to load and to convert it."""
+    """A file layout: ``marker`` occurs in its tensor names only; functions to load and to convert it; ``companions``:
+    further files, with the paths beside the model that :func:`companion` looks at."""
 
     label: str
     marker: str
     published: ModelFile
     load: Callable[[GeneratorFile, Companions], MotionGenerator]
     to_tensors: Callable[[Any], tuple[dict[str, Tensor], dict[str, Any]]]
+    companions: tuple[tuple[ModelFile, tuple[str, ...]], ...]
 
 
 def _layouts() -> dict[str, Layout]:
     """Layouts by kind; Playmate's own files have the kind "motion" in their metadata."""
     from . import ditto, joyvasa
 
+    beside_joyvasa = ((JOYVASA_TEMPLATE, joyvasa.BESIDE),)
+    beside_ditto = ((DITTO_CONFIG, ditto.CONFIGS), (DITTO_ENCODER, ditto.ENCODER_FILES))
     return {
-        "joyvasa": Layout(joyvasa.WHAT, "denoising_net.", JOYVASA_MODEL, joyvasa.load_joyvasa, joyvasa.to_tensors),
-        "ditto": Layout(ditto.WHAT, "seqTransDecoder.", DITTO_MODEL, ditto.load_ditto, ditto.to_tensors),
+        "joyvasa": Layout(
+            joyvasa.WHAT, "denoising_net.", JOYVASA_MODEL, joyvasa.load_joyvasa, joyvasa.to_tensors, beside_joyvasa
+        ),
+        "ditto": Layout(ditto.WHAT, "seqTransDecoder.", DITTO_MODEL, ditto.load_ditto, ditto.to_tensors, beside_ditto),
     }
 
 
@@ -64,6 +70,14 @@ def generator_kind(path: Path) -> str:
     if kind:
         return kind if kind in layouts else ""
     return next((name for name, layout in layouts.items() if holds(layout.marker)), "")
+
+
+def files_of_generator(path: Path) -> list[Path]:
+    """``path`` and, for a published or converted generator, the further files there are for it."""
+    layout = _layouts().get(generator_kind(path))
+    beside = () if layout is None else layout.companions
+    found = (companion(file, path, places) for file, places in beside)
+    return [path, *(one for one in found if one is not None)]
 
 
 def find_generator(named: str | Path) -> Path:
