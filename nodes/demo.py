@@ -75,13 +75,8 @@ class DemoMedia(io.ComfyNode):
             description="A drawn portrait, a synthetic voice and a video of a drawn head. Replace it by Load Image,"
             " Load Audio and Load Video when you have your own.",
             inputs=[
-                io.Float.Input(
-                    "seconds",
-                    default=0.0,
-                    min=0.0,
-                    max=60.0,
-                    step=0.1,
-                    tooltip="How much of the speech to give, for a quick try; 0 is all of it.",
+                sockets.Time(
+                    "seconds", 0.0, 0.0, 60.0, "How much of the speech to give, for a quick try; 0 is all of it."
                 )
             ],
             outputs=[

@@ -17,7 +17,7 @@ from ..playmate_core.motion.lips_and_lids import Blinks as BlinkOptions
 from ..playmate_core.motion.pose import mirror_pose
 from ..playmate_core.motion.pose_limits import PoseLimits as Limits
 from ..playmate_core.motion.pose_limits import limit_pose
-from ..playmate_core.times import ALL, TimeRange, envelope, read_ranges
+from ..playmate_core.times import ALL, TimeRange, envelope, read_ranges, read_seconds
 from ..playmate_core.values import FPS, AudioFeatures, Motion, Portrait
 from . import sockets
 from .inputs import seed_input
@@ -28,6 +28,8 @@ from .widgets import verdict
 
 CATEGORY = "motion/direct"
 LIMITS, BLINKING, LOOKING = Limits(), BlinkOptions(), GazeOptions()
+#: Seconds.
+LONGEST_FADE = 10.0
 #: A range of time that holds nothing.
 NOTHING = "none"
 WHEN = (
@@ -97,10 +99,10 @@ class Gaze(io.ComfyNode):
                 _number("x", LOOKING.x, -1.0, 1.0, "The target across: -1 is the picture's left edge, 1 its right."),
                 _number("y", LOOKING.y, -1.0, 1.0, "The target down: -1 is the upper edge, 1 the lower."),
                 _number("head", LOOKING.head, 0.0, 1.0, "The share of the turn to the target that the head makes."),
-                _number("lead", LOOKING.lead, 0.0, 2.0, "Seconds by which the eyes are ahead of the head.", 0.01),
+                sockets.Time("lead", LOOKING.lead, 0.0, 2.0, "By how much the eyes are ahead of the head."),
                 _number("strength", LOOKING.strength, 0.0, 1.0, "How far the eyes obey."),
                 when_input(),
-                _number("fade", LOOKING.fade, 0.0, 10.0, "Seconds to ease in and out."),
+                sockets.Time("fade", LOOKING.fade, 0.0, 10.0, "How long to ease in and out."),
             ],
             outputs=[motion_output("The motion with that gaze.")],
         )
@@ -164,7 +166,7 @@ class Lips(io.ComfyNode):
                 _number(
                     "silence", 0.0, 0.0, 1.0, "Close the lips where the speech is quieter than this; 0 is off.", 0.01
                 ),
-                _number("end", 0.0, 0.0, 10.0, "Seconds at the end in which the lips are closed.", 0.04),
+                sockets.Time("end", 0.0, 0.0, 10.0, "How long the lips are closed at the end."),
                 io.String.Input("closed", default=NOTHING, tooltip=f"Lips are closed then. {WHEN} none: at no time."),
             ],
             outputs=[motion_output("The motion with those lips.")],
@@ -223,10 +225,11 @@ def edited(motion: Motion, values: dict[str, Any]) -> tuple[Motion, int]:
     """``motion`` under the widgets' values, and the frame that shows the edit best. Raises UserError for wrong ones."""
     try:
         sliders = {name: float(values[name]) for name in (*SLIDERS, *POSE_SLIDERS)}
-        fade_in, fade_out, when = float(values["fade_in"]), float(values["fade_out"]), str(values["when"])
+        fades, when = [values[name] for name in ("fade_in", "fade_out")], str(values["when"])
     except (KeyError, TypeError, ValueError):
         raise UserError("The values are not those of Expression Edit's widgets; please reload the page.") from None
     ranges = read_ranges(when, motion.fps)
+    fade_in, fade_out = (read_seconds(fade, 0.0, LONGEST_FADE, motion.fps) for fade in fades)
     edits = [Edit(tuple(sliders.items()), one.start, one.end, fade_in, fade_out) for one in ranges]
     acts = envelope(ranges, len(motion), motion.fps, fade_in, fade_out)
     return expression_edit(motion, edits), int(acts.argmax()) if len(motion) else 0
@@ -268,8 +271,8 @@ def when_input() -> Any:
 
 def fade_inputs(default: float) -> list[Any]:
     return [
-        _number("fade_in", default, 0.0, 10.0, "Seconds to ease in, inside the range."),
-        _number("fade_out", default, 0.0, 10.0, "Seconds to ease out, inside the range."),
+        sockets.Time("fade_in", default, 0.0, LONGEST_FADE, "How long to ease in, inside the range."),
+        sockets.Time("fade_out", default, 0.0, LONGEST_FADE, "How long to ease out, inside the range."),
     ]
 
 

@@ -79,14 +79,7 @@ class EmotionOverTime(io.ComfyNode):
                 io.Float.Input(
                     "high", default=1.0, min=0.0, max=2.0, step=0.05, tooltip="Times the intensity where it is loud."
                 ),
-                io.Float.Input(
-                    "seconds",
-                    default=5.0,
-                    min=0.04,
-                    max=3600.0,
-                    step=0.04,
-                    tooltip="How long the curve lasts, unless speech is connected too.",
-                ),
+                sockets.Time("seconds", 5.0, 0.04, 3600.0, "How long the curve lasts, unless speech is connected too."),
             ],
             outputs=[sockets.Emotion.Output(display_name="emotion", tooltip="For Sample Motion or Talk.")],
         )

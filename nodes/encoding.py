@@ -26,6 +26,17 @@ MASK_TOOLTIP = (
 )
 
 
+def crf_input() -> Any:
+    return io.Int.Input(
+        "crf",
+        default=VideoOptions().crf,
+        min=0,
+        max=51,
+        tooltip="Quality: lower is better and larger; 18 looks lossless.",
+        **sockets.advanced(io.Int.Input),
+    )
+
+
 def encoding_inputs() -> list[Any]:
     """Codec, rate, ping-pong and transparency of a saved video."""
     return [

@@ -84,13 +84,8 @@ class JoinMotions(io.ComfyNode):
             inputs=[
                 sockets.Motion.Input("first", tooltip="Comes first; it says the rate."),
                 sockets.Motion.Input("second", tooltip="Comes second."),
-                io.Float.Input(
-                    "fade",
-                    default=0.3,
-                    min=0.0,
-                    max=60.0,
-                    step=0.04,
-                    tooltip="Seconds that both share, fading from one to the other; 0 is a cut.",
+                sockets.Time(
+                    "fade", 0.3, 0.0, 60.0, "The time that both share, fading from one to the other; 0 is a cut."
                 ),
             ],
             outputs=[motion_output("Both, one after the other.")],

@@ -32,14 +32,12 @@ def sampling_widgets() -> list[Any]:
     return [
         _choice("eyes", EYES, "Ditto: blink (blinks, and a gaze that stays when the head turns), gaze (no blinks) or"
         " still (the eyes of the picture)."),
-        _number("blink_seconds", 0.0, (0.0, 60.0, 0.1), "Ditto: seconds from one blink to the next, at least 0.6; 0 is"
-        " as published (at random, 3 to 5 seconds)."),
+        _time("blink_seconds", "Ditto: from one blink to the next, at least 0.6 s; 0 is as published (at random, 3 to 5"
+        " s)."),
         _number("lips", 1.0, (0.0, 2.0, 0.05), "Ditto: how far the lips move, 1 as published."),
         _number("tilt", 0.0, (-30.0, 30.0, 0.5), "Ditto: degrees added to the pitch of the head."),
-        _number("fade_in", 0.0, (0.0, 60.0, 0.1), "Ditto: seconds in which the motion grows out of the picture's own"
-        " face and pose."),
-        _number("fade_out", 0.0, (0.0, 60.0, 0.1), "Ditto: seconds in which the motion returns to the picture's own"
-        " face and pose at the end."),
+        _time("fade_in", "Ditto: how long the motion grows out of the picture's own face and pose."),
+        _time("fade_out", "Ditto: how long the motion returns to the picture's own face and pose at the end."),
         _choice("drives", DRIVES, "Ditto: all (head and face) or face (the head keeps the picture's own pose)."),
     ]  # fmt: skip
 
@@ -58,6 +56,10 @@ def _choice(name: str, options: tuple[str, ...], tooltip: str) -> Any:
     return sockets.Choice(
         name, options=[AS_PUBLISHED, *options], default=AS_PUBLISHED, tooltip=tooltip, optional=True, **folded
     )
+
+
+def _time(name: str, tooltip: str) -> Any:
+    return sockets.Time(name, 0.0, 0.0, 60.0, tooltip, optional=True, **sockets.advanced(io.String.Input))
 
 
 def _number(name: str, default: float, span: tuple[float, float, float], tooltip: str) -> Any:

@@ -50,14 +50,7 @@ class ApplyPose(io.ComfyNode):
                     tooltip="What a pose that is shorter than the motion does: hold its last frame, loop, bounce back"
                     " and forth, or stretch. A longer one is cut, except by stretch.",
                 ),
-                io.Float.Input(
-                    "fade",
-                    default=0.0,
-                    min=0.0,
-                    max=10.0,
-                    step=0.1,
-                    tooltip="Seconds to ease from the motion's own pose into this one.",
-                ),
+                sockets.Time("fade", 0.0, 0.0, 10.0, "How long to ease from the motion's own pose into this one."),
                 _axis("rotation", True, "Take the pose's turns."),
                 _axis("translation", ROTATION_ONLY.translation, "Take where the head is in the picture."),
                 _axis("scale", ROTATION_ONLY.scale, "Take how large the head is."),

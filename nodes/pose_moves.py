@@ -98,7 +98,7 @@ class PoseFromCurves(io.ComfyNode):
 
 
 def _seconds(tooltip: str) -> Any:
-    return io.Float.Input("seconds", default=5.0, min=0.04, max=3600.0, step=0.04, tooltip=tooltip)
+    return sockets.Time("seconds", 5.0, 0.04, 3600.0, tooltip)
 
 
 def _number(name: str, default: float, low: float, high: float, tooltip: str) -> Any:

@@ -18,7 +18,16 @@ from ..playmate_core.rendering.write_video import Composition
 from ..playmate_core.values import Motion, Portrait
 from . import sockets
 from .drawing import gathered, node_mark, recipe, refuse_too_many, render_job, saved_video
-from .encoding import MASK_TOOLTIP, at_rate, composition, encoding_inputs, paste_inputs, paste_weights, suffix_of
+from .encoding import (
+    MASK_TOOLTIP,
+    at_rate,
+    composition,
+    crf_input,
+    encoding_inputs,
+    paste_inputs,
+    paste_weights,
+    suffix_of,
+)
 from .inputs import limit_input, mark_input, prefix_input
 from .live_frame import LiveFrames
 from .media import colours, recording
@@ -88,14 +97,7 @@ class RenderToVideo(SavingNode):
                     default=False,
                     tooltip="Put the face back into the whole picture instead of showing the crop.",
                 ),
-                io.Int.Input(
-                    "crf",
-                    default=VideoOptions().crf,
-                    min=0,
-                    max=51,
-                    tooltip="Quality: lower is better and larger; 18 looks lossless.",
-                    **sockets.advanced(io.Int.Input),
-                ),
+                crf_input(),
                 prefix_input(),
                 mark_input(),
                 *encoding_inputs(),

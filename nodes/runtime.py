@@ -154,9 +154,9 @@ class Bar:
             self(done, total)
 
     def watched(self, batches: Iterator[Tensor]) -> Iterator[Tensor]:
-        """``batches`` of frames (n, H, W, 3) uint8 as they are; the last of each is shown."""
+        """``batches`` of frames (n, H, W, 3) uint8, or 4 with alpha, as they are; the last of each is shown."""
         for batch in batches:
-            self.show(batch[-1])
+            self.show(batch[-1, ..., :3])
             yield batch
 
 

@@ -129,6 +129,17 @@ def _widgets() -> list[Any]:
         *_generator_widgets(),
         *model_controls.sampling_widgets(),
         *key_widgets(),
+        io.Float.Input(
+            "eye_movement",
+            default=DEFAULTS.eye_movement,
+            min=0.0,
+            max=1.0,
+            step=0.05,
+            tooltip="Share of the blinks and looks up and down that are added to those of the bundled network, which"
+            " has too few; 0: none. Other generators have none added.",
+            optional=True,
+            **sockets.advanced(io.Float.Input),
+        ),
     ]
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from comfy_api.latest import io
 
 from ..playmate_core.errors import UserError
+from ..playmate_core.media.video_formats import format_named
 from ..playmate_core.media.video_options import VideoOptions
 from ..playmate_core.motion.listening import Listening, listening
 from ..playmate_core.rendering.render import RenderOptions
@@ -15,6 +17,7 @@ from ..playmate_core.rendering.several import ARRANGEMENTS, Arrangement, MovingF
 from ..playmate_core.values import AudioFeatures, Motion
 from . import sockets
 from .drawing import faces_render_job, node_mark, recipe, saved_video
+from .encoding import CODECS, at_rate, crf_input, encoding_inputs, suffix_of
 from .inputs import mark_input, prefix_input, seed_input
 from .live_frame import LiveFrames
 from .media import recording
@@ -110,6 +113,8 @@ class RenderFacesToVideo(SavingNode):
                 ),
                 prefix_input(),
                 mark_input(),
+                crf_input(),
+                *encoding_inputs(),
             ],
             outputs=[io.Video.Output(display_name="video", tooltip="The file, for any node that takes a video.")],
             is_output_node=True,
@@ -125,16 +130,25 @@ class RenderFacesToVideo(SavingNode):
         batch: int,
         filename_prefix: str,
         mark: bool = True,
+        crf: int = 18,
+        codec: str = CODECS[0],
+        video_fps: float = 0.0,
+        ping_pong: bool = False,
+        alpha: str = "auto",
         audio: dict[str, Any] | None = None,
         **wired: Any,
     ) -> io.NodeOutput:
-        faces, arrangement = moving_faces(wired), Arrangement(arrange, paste_back)
+        encoding = VideoOptions(crf, codec=codec, ping_pong=ping_pong, alpha=alpha)
+        faces = [replace(one, motion=at_rate(one.motion, video_fps)) for one in moving_faces(wired)]
+        clear = any(one.portrait.transparency is not None for one in faces)
+        arrangement = Arrangement(arrange, paste_back, encoding.keeps_alpha(format_named(codec), clear))
         how, bar = RenderOptions(batch=batch), Bar(LiveFrames())
-        told = {"faces": len(faces), "arrangement": arrangement, "rendering": how}
+        told = {"faces": len(faces), "arrangement": arrangement, "rendering": how, "encoding": encoding}
         marked = node_mark(mark, arrange == "plate" or paste_back, cls, told)
         sound = None if audio is None else recording(audio)
-        with output_file(filename_prefix, ".mp4") as (path, saved):
-            encoding = VideoOptions(tags=recipe(cls.hidden), mark=marked)
+        with output_file(filename_prefix, suffix_of(codec)) as (path, saved):
+            encoding.check(path, faces[0].motion.fps)
+            encoding = replace(encoding, tags=recipe(cls.hidden), mark=marked)
             output = VideoOutput(path, sound, encoding=encoding, parts=parts_folder())
             with faces_render_job(face_model, faces, arrangement, how, bar) as job:
                 write_video(job, output, bar)

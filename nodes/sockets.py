@@ -26,6 +26,8 @@ Curve = io.Custom("CURVE")
 CURVE_SAMPLES = 500
 
 
+#: How a time is written.
+TIME = "Seconds, m:ss or frames (5f)."
 #: str, or the subclass that 0.3.64 has for names of types.
 _TypeName: Any = type(io.Combo.io_type)
 
@@ -43,6 +45,16 @@ class Choice(io.Combo.Input):
 
     def get_io_type(self) -> str:
         return _ChoiceType(super().get_io_type())
+
+
+class Time(io.MultiType.Input):
+    """A time that is typed as seconds, ``m:ss`` or frames, from ``low`` to ``high`` seconds; numbers may be linked to
+    it, and are seconds. ``execute`` gets seconds (:mod:`widgets`)."""
+
+    def __init__(self, id: str, default: float, low: float, high: float, tooltip: str, **more: Any) -> None:
+        text = io.String.Input(id, default=f"{default:g}", tooltip=f"{tooltip} {TIME}", **more)
+        super().__init__(text, [io.Float, io.Int])
+        self.default, self.low, self.high = default, low, high
 
 
 def known(kind: Callable[..., Any], **more: Any) -> dict[str, Any]:

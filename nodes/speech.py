@@ -31,25 +31,15 @@ class EncodeAudio(io.ComfyNode):
                     tooltip="Who listens: Load Audio Encoder, or ComfyUI's own AUDIO_ENCODER. Nothing connected is"
                     " log-mel, which the bundled motion model was trained with.",
                 ),
-                io.Float.Input(
-                    "start", default=0.0, min=0.0, max=86400.0, step=0.04, tooltip="Seconds of the audio to skip."
-                ),
-                io.Float.Input(
-                    "duration",
-                    default=0.0,
-                    min=0.0,
-                    max=86400.0,
-                    step=0.04,
-                    tooltip="Seconds to take; 0 takes everything up to the end.",
-                ),
-                io.Float.Input(
+                sockets.Time("start", 0.0, 0.0, 86400.0, "How much of the audio to skip."),
+                sockets.Time("duration", 0.0, 0.0, 86400.0, "How much to take; 0 takes everything up to the end."),
+                sockets.Time(
                     "offset",
-                    default=0.0,
-                    min=-10.0,
-                    max=10.0,
-                    step=0.01,
-                    tooltip="Seconds by which the lips come later than the sound; negative: earlier.",
-                    **sockets.advanced(io.Float.Input),
+                    0.0,
+                    -10.0,
+                    10.0,
+                    "By how much the lips come later than the sound; negative: earlier.",
+                    **sockets.advanced(io.String.Input),
                 ),
                 sockets.MotionModel.Input(
                     "motion_model",

@@ -33,8 +33,8 @@ class Takes(io.ComfyNode):
             CATEGORY,
             ["variations", "seeds", "all emotions", "batch"],
             description="Samples one speech several times, with other seeds or with each of the eight emotions: up to"
-            " 16 takes at once with Playmate's own model, one after the other with JoyVASA and Ditto. Look at them with"
-            " Contact Sheet, choose with Pick Take.",
+            " 16 takes at once, one after the other with Ditto. Look at them with Contact Sheet, choose with Pick"
+            " Take.",
             inputs=[
                 sockets.MotionModel.Input("motion_model", tooltip="From Load Motion Model."),
                 sockets.Portrait.Input("portrait", tooltip="Whose face speaks, from Encode Portrait."),

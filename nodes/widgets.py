@@ -2,8 +2,9 @@
 
 ComfyUI checks what was typed. A linked widget is None while a prompt is validated and holds its value only in
 ``execute``, where ComfyUI checks nothing. :func:`checked` therefore judges every widget of a node's schema again at the
-beginning of ``execute``: numbers by their type and range, choices by their options, texts by their length, and whatever
-the node's own ``validate_inputs`` judges by that, with the same sentence.
+beginning of ``execute``: numbers by their type and range, choices by their options, texts by their length, times by how
+they are written (``execute`` gets their seconds), and whatever the node's own ``validate_inputs`` judges by that, with
+the same sentence.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..playmate_core.errors import UserError, elided, suggestion
+from ..playmate_core.times import read_seconds
+from ..playmate_core.values import FPS, AudioFeatures, Motion, Pose
+from . import sockets
 
 #: Characters of a text: more than an hour of keyframes, one a frame.
 LONGEST_TEXT = 1_000_000
@@ -32,9 +36,9 @@ def checked(node: type[io.ComfyNode]) -> type[io.ComfyNode]:
 
     @functools.wraps(run)
     def execute(cls: type[io.ComfyNode], **given: Any) -> Any:
-        schema = node.define_schema()
+        schema, fps = node.define_schema(), _rate(given)
         for put in schema.inputs:
-            accept = _acceptance(put)
+            accept = functools.partial(_seconds, fps) if isinstance(put, sockets.Time) else _acceptance(put)
             if accept is None or put.id not in given:
                 continue
             if put.id in judged and given[put.id] is not None:
@@ -75,6 +79,22 @@ def _acceptance(put: Any) -> Callable[[Any, Any], Any] | None:
     """The validator of an input; None for a socket without a widget."""
     kinds = ((io.Int, _whole), (io.Float, _number), (io.Boolean, _switch), (io.Combo, _choice), (io.String, _written))
     return next((accept for kind, accept in kinds if isinstance(put, kind.Input)), None)
+
+
+def _rate(given: dict[str, Any]) -> float:
+    """Frames a second of what a node works on, in which a time may be counted."""
+    for kind in (Motion, Pose, AudioFeatures):
+        for value in given.values():
+            if isinstance(value, kind):
+                return float(value.fps)
+    return FPS
+
+
+def _seconds(fps: float, put: Any, value: Any) -> float:
+    try:
+        return read_seconds(value, put.low, put.high, fps)
+    except UserError as refusal:
+        raise UserError(f"{put.id} {refusal}") from None
 
 
 def _number(put: Any, value: Any, wanted: str = "a number") -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 from collections.abc import Sequence
@@ -36,6 +37,24 @@ def read_time(text: str, fps: float = FPS) -> float:
         raise UserError(f"The time {elided(repr(text))} is not understood; {_HOW}.")
     if seconds > LATEST:
         raise UserError(f"The time {elided(repr(text))} is later than a day; {_HOW}.")
+    return seconds
+
+
+def read_seconds(value: object, least: float, most: float, fps: float = FPS) -> float:
+    """Seconds from ``least`` to ``most``: a number is seconds, text is read as by :func:`read_time`.
+
+    Text may begin with a minus where ``least`` is negative. Raises UserError for anything else.
+    """
+    seconds = math.nan
+    with contextlib.suppress(TypeError, ValueError, OverflowError, RuntimeError, UserError):
+        if isinstance(value, str):
+            text = value.strip()
+            seconds = -read_time(text[1:], fps) if text.startswith("-") else read_time(text, fps)
+        elif not isinstance(value, (bytes, bytearray)):
+            seconds = float(value)  # type: ignore[arg-type]
+    if not least <= seconds <= most:
+        got = value if isinstance(value, (bool, int, float, str)) else type(value)
+        raise UserError(f"must be a time from {least:g} to {most:g} s, got {elided(repr(got))}; {_HOW}.")
     return seconds
 
 

@@ -94,6 +94,13 @@ def test_files_of_others_are_left_alone_and_own_ones_replaced(
     assert cli.main([*one, "--resume"]) == 0
     assert "2 kept as they were" in capsys.readouterr().out
     assert {path.name: path.stat().st_mtime_ns for path in out.iterdir()} == before
+    assert cli.main([*one, "--resume", "--batch", "2"]) == 0
+    assert "2 kept as they were" in capsys.readouterr().out, "the batch is no setting of the video"
+    assert cli.main([*one, "--resume", "--crf", "40"]) == 0
+    said = capsys.readouterr().out
+    assert "2 of 2 videos made" in said and said.count("made again, for a setting changed: encoding.crf 18 -> 40") == 2
+    assert cli.main([*one, "--resume", "--crf", "40", "--seed", "5"]) == 0
+    assert capsys.readouterr().out.count("changed: sampling.seed 0 -> 5") == 2
     assert cli.main(one) == 0
     assert all(path.stat().st_mtime_ns != before[path.name] for path in out.iterdir()), "made again"
     other = ["talk", str(faces / "ben.png"), str(voices), "-o", str(out), *words]
@@ -120,6 +127,19 @@ def test_one_motion_moves_many_portraits(
     words = ["--face-weights", str(tiny_face), "--any-picture", "--crop", "whole", "-o", str(out)]
     assert cli.main(["render", str(faces), str(motion_clip), *words]) == 0, capsys.readouterr().err
     assert names(out) == ["anna.mp4", "ben.mp4"] and len(pictures(out / "ben.mp4")) == 10
+
+
+def test_renders_of_a_motion_are_made_again_where_settings_changed(
+    folders: tuple[Path, Path, Path],
+    tiny_face: Path,
+    motion_clip: Path,
+    capsys: Any,  # noqa: F811
+) -> None:
+    faces, _, out = folders
+    words = ["--face-weights", str(tiny_face), "--any-picture", "--crop", "whole", "-o", str(out), "--resume"]
+    for more, told in ([], "2 of 2"), ([], "2 kept"), (["--lips", "0.5"], "changed: how.regions.lips 1.0 -> 0.5"):
+        assert cli.main(["render", str(faces), str(motion_clip), *words, *more]) == 0
+        assert told in capsys.readouterr().out
 
 
 def test_what_a_batch_cannot_do_is_refused(folders: tuple[Path, Path, Path], words: list[str], capsys: Any) -> None:

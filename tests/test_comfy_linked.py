@@ -153,6 +153,7 @@ def test_good_values_reach_every_widget_by_a_link(server: ComfyServer, nodes: di
 def test_a_primitive_may_be_linked_to_every_widget(server: ComfyServer, nodes: dict[str, Any]) -> None:
     """What the page offers: String to texts and choices, Int, Float and Boolean to their own kind."""
     primitives = {"INT": "Int", "FLOAT": "Float", "BOOLEAN": "Boolean", "STRING": "String", "COMBO": "String"}
+    primitives["STRING,FLOAT,INT"] = "String"
     for kind, info in nodes.items():
         prompt = graph(nodes, kind, {})
         inputs = prompt[kind]["inputs"]

@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 from node_process import in_subprocess, install_models
 
-GRAPH = """
+TIMES = (0.2, "0.2", "0:00.2", "10f")
+GRAPH = (
+    f"TIMES = {TIMES}"
+    + """
 import json, torch, node_session
 from dataclasses import replace
 s = node_session.Session()
@@ -61,6 +64,16 @@ guided = {
 }
 plain = {"constant": sample(cfg_audio=2.0), "emotion": sample(emotion=s.run("Emotion"))}
 joined = s.run("JoinMotions", first=motion, second=other, fade=0.2)
+quick = s.run("RetimeMotion", motion=motion, fps=50.0)
+written = {
+    "ExpressionEdit": [s.run("ExpressionEdit", motion=quick, smile=1.0, when="0.2-1", fade_in=at) for at in TIMES],
+    "Gaze": [s.run("Gaze", motion=quick, fade=at, when="0.2-1.4") for at in TIMES],
+    "Lips": [s.run("Lips", motion=quick, end=at) for at in TIMES],
+    "JoinMotions": [s.run("JoinMotions", first=quick, second=other, fade=at) for at in TIMES],
+    "ApplyPose": [s.run("ApplyPose", motion=quick, pose=other.pose, fade=at) for at in TIMES],
+}
+cut = [len(s.run("EncodeAudio", audio=speech, start=at, duration=length)[0])
+       for at, length in ((0.2, 1.0), ("0:00.2", "0:01"), ("5f", "25f"))]
 s.run("SaveMotion", motion=motion)
 back = s.run("LoadMotion", file="motion/Playmate_00002_.safetensors [output]")
 table = s.run("LoadMotion", file="motion/Playmate_00001_.csv [output]")
@@ -87,6 +100,8 @@ refused = {
     "nods": s.refused("PoseProcedural", move="nod_on_stresses"),
     "follow": s.refused("EmotionOverTime", emotion=happy),
     "resample": s.refused("ResampleMotion", **{**again, "motion": motion[:40]}),
+    "fade": s.refused("JoinMotions", first=motion, second=other, fade="a while"),
+    "long fade": s.refused("JoinMotions", first=motion, second=other, fade="1:01"),
     "late": s.refused("ResampleMotion", when="9 - 10", **again),
     "keep": s.refused("RetimeMotion", motion=motion, keep="0-1, 1-2"),
     "guidance": s.refused("SampleMotion", motion_model=models, portrait=portrait, speech=heard, cfg_audio_keys="0:99"),
@@ -97,6 +112,7 @@ refused = {
     "nobody": s.refused("MotionFromLandmarks", landmarks=seen, portrait=portrait, face=3),
 }
 print(json.dumps({
+    "written": {name: [same(one, others[0]) for one in others] for name, others in written.items()}, "cut": cut,
     "zero": {key: same(motion, found) for key, found in zero.items()},
     "smiled": [
         float((smile.expression - motion.expression)[part].abs().max()) for part in (slice(0, 25), slice(25, 50))],
@@ -118,6 +134,7 @@ print(json.dumps({
     "tagged": [key.name for key in tagged.layers[0][1]], "refused": refused,
 }))
 """
+)
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +146,12 @@ def got(tmp_path_factory: pytest.TempPathFactory, tiny_face: Path) -> dict[str, 
 
 def test_settings_that_ask_for_nothing_return_the_motion_bit_for_bit(got: dict[str, Any]) -> None:
     assert len(got["zero"]) == 10 and all(got["zero"].values()), got["zero"]
+
+
+def test_a_time_may_be_a_number_seconds_minutes_or_frames_of_the_motion(got: dict[str, Any]) -> None:
+    """The number is what a workflow saved before, and what another node sends; frames are those of a motion at 50."""
+    assert len(got["written"]) == 5 and all(all(same) for same in got["written"].values()), got["written"]
+    assert got["cut"] == [25, 25, 25]
 
 
 def test_an_edit_acts_in_its_range(got: dict[str, Any]) -> None:
@@ -185,5 +208,7 @@ def test_emotions_over_time(got: dict[str, Any]) -> None:
 
 def test_mistakes_are_answered_with_what_to_do(got: dict[str, Any]) -> None:
     said = got["refused"]
+    assert "Join Motions: fade must be a time from 0 to 60 s, got 'a while'; please write seconds" in said["fade"]
+    assert "got '1:01'" in said["long fade"]
     assert all("rror: " in answer and "lease" in answer for answer in said.values()), said
     assert "from 1 to 2" in said["pick"] and "connect the speech" in said["nods"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,16 @@ RECORDED: dict[str, Any] = json.loads((ROOT / "tests" / "data" / "nodes.json").r
 RELEASED: dict[str, Any] = json.loads((ROOT / "tests" / "data" / "released_nodes.json").read_text(encoding="utf-8"))
 
 
-WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
+WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO", "STRING,FLOAT,INT"}
 
 
+#: Widgets that name a time.
+TIMES = {
+    *("ApplyPose.fade", "DemoMedia.seconds", "EmotionOverTime.seconds", "EncodeAudio.start", "EncodeAudio.duration"),
+    *("EncodeAudio.offset", "ExpressionEdit.fade_in", "ExpressionEdit.fade_out", "Gaze.fade", "Gaze.lead"),
+    *("JoinMotions.fade", "Lips.end", "PoseFromCurves.seconds", "PoseProcedural.seconds", "SampleMotion.blink_seconds"),
+    *("SampleMotion.fade_in", "SampleMotion.fade_out"),
+}
 #: Differs from machine to machine: what lies in the model folders.
 FILE_CHOICES = {"file", "encoder", "emotion"}
 
@@ -51,6 +59,22 @@ def test_widgets_and_outputs_are_only_ever_appended(described: dict[str, Any]) -
         widgets = [n for n in names if kinds[n] in WIDGETS]
         assert widgets[: len(released["widgets"])] == released["widgets"], node
         assert info["output"][: len(released["output"])] == released["output"], node
+
+
+def test_every_widget_that_names_a_time_takes_seconds_minutes_or_frames(described: dict[str, Any]) -> None:
+    """Text that is read as a time, and to which numbers may be linked: a number that was saved is still seconds."""
+    times, said = set[str](), re.compile(r"\bseconds\b|how long", re.IGNORECASE)
+    for node, info in described.items():
+        for group in info["input"].values():
+            for name, (kind, options) in group.items():
+                tip = options["tooltip"]
+                if kind == "STRING,FLOAT,INT":
+                    times.add(f"{node.removeprefix('Playmate')}.{name}")
+                    assert "Seconds, m:ss or frames" in tip and options["widgetType"] == "STRING"
+                    float(options["default"])
+                elif kind in ("FLOAT", "INT"):
+                    assert not said.search(tip), f"{node}.{name}"
+    assert times == TIMES
 
 
 def test_every_node_and_socket_is_explained(described: dict[str, Any]) -> None:

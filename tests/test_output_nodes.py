@@ -43,6 +43,11 @@ said = {"talk": {}, "render": {}, "refused": {}}
 for codec in CODECS:
     said["talk"][codec] = facts(talk(codec=codec, video_fps=50.0))
     said["render"][codec] = facts(render(codec=codec, ping_pong=True, paste_back=True).file)
+pair = {"face_model": face, "portrait_1": portrait, "portrait_2": portrait, "motion_1": motion, "motion_2": motion}
+faces = lambda **more: s.run("RenderFacesToVideo", audio=speech, **pair, **more).file
+said["faces"] = {codec: facts(faces(codec=codec, ping_pong=True, arrange="row")) for codec in CODECS}
+said["faces at 50"] = facts(faces(codec="prores", video_fps=50.0))
+said["refused"]["faces"] = s.refused("RenderFacesToVideo", codec="h264", alpha="keep", **pair)
 mask = torch.zeros(1, 96, 96); mask[:, 40:60, 30:70] = 1
 near = torch.nn.functional.max_pool2d(mask, 5, 1, 2)  # the crop is coarser than the picture
 images, _ = s.run("Render", face_model=face, portrait=portrait, motion=motion[:2])
@@ -93,6 +98,17 @@ def test_a_codec_is_what_is_saved(said: dict[str, Any], row: Any) -> None:
     assert (suffix, name, rate, kept, sounds) == (row.suffixes[0], decoder, fps, alpha, sound)
     assert count in (2 * frames - 1, 2 * frames)
     assert said["render"][row.name] == [suffix, name, 2 * frames - 2, 25, alpha, sound]
+
+
+@pytest.mark.parametrize("row", CODECS, ids=lambda row: row.name)
+def test_several_faces_are_saved_as_one_is(said: dict[str, Any], row: Any) -> None:
+    rendered = said["render"][row.name]
+    assert said["faces"][row.name] == rendered
+
+
+def test_several_faces_take_a_rate(said: dict[str, Any]) -> None:
+    assert said["faces at 50"] == [".mov", "prores", 20, 50, True, 1]
+    assert "h264 holds no transparency" in said["refused"]["faces"]
 
 
 def test_paste_back_shows_under_the_mask_only(said: dict[str, Any]) -> None:

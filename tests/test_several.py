@@ -28,7 +28,7 @@ from playmate_core.rendering.several import Arrangement, MovingFace, faces_job
 from playmate_core.rendering.source_video import FaceVideoOptions
 from playmate_core.rendering.video_portrait import VideoPortrait, read_video_portrait
 from playmate_core.rendering.write_video import Composition, portrait_job
-from playmate_core.values import Portrait
+from playmate_core.values import Portrait, Transparency
 from playmate_core.weights.files import load_face
 
 PAIR = (detectors.Face((20.0, 15.0, 74.0, 80.0)), detectors.Face((120.0, 20.0, 170.0, 80.0)))
@@ -136,6 +136,23 @@ def test_a_row_shows_each_as_it_is_alone(face: FaceModel, two: list[Portrait], p
     row = drawn(faces_job(face, moving, Arrangement("row", pasted), HOW))
     alone = [drawn(portrait_job(face, one.portrait, one.motion, HOW, Composition(pasted))) for one in moving]
     assert np.array_equal(row, np.concatenate(alone, 2))
+
+
+@pytest.mark.parametrize("how", ["plate", "row"])
+def test_transparent_pictures_stay_transparent(face: FaceModel, two: list[Portrait], how: str) -> None:
+    """This face model draws too badly for an alpha that moves; an opaque picture in a row stays opaque."""
+    alpha = torch.zeros(96, 192)
+    alpha[:, 40:150] = 1.0
+    clear = [replace(one, transparency=Transparency(alpha, (1.0, 1.0, 1.0))) for one in two]
+    moving = [MovingFace(clear[0], motion(3)), MovingFace(clear[1] if how == "plate" else two[1], motion(3))]
+    job = faces_job(face, moving, Arrangement(how, True, alpha=True), HOW)
+    frames = drawn(job)
+    whole = np.tile((alpha.numpy() * 255).astype(np.uint8), (3, 1, 1))
+    assert np.array_equal(frames[:, :, :192, 3], whole) and (frames[:, :, 192:, 3] == 255).all()
+    opaque = drawn(faces_job(face, moving, Arrangement(how, True), HOW))
+    shown = frames[..., 3] == 255
+    assert frames.shape[-1] == 4 and np.array_equal(frames[shown][:, :3], opaque[shown])
+    assert job.fingerprint() != faces_job(face, moving, Arrangement(how, True), HOW).fingerprint()
 
 
 @pytest.fixture

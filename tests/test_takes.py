@@ -7,10 +7,12 @@ from dataclasses import replace
 import pytest
 import torch
 from generated_motion import BASE, CONTROLLER, FACE, FAST
+from generator_requests import heard_by, joyvasa, request_for  # noqa: F401
 from motion_models import WINDOW, rest, voice
 
 from playmate_core.diffusion import window_chain
 from playmate_core.diffusion.generate import MOST_TOGETHER, PlaymateGenerator
+from playmate_core.diffusion.joyvasa.generator import JoyVasaGenerator
 from playmate_core.diffusion.options import SamplingOptions
 from playmate_core.diffusion.request import GenerationRequest, joined
 from playmate_core.diffusion.window_sampling import WindowTask, sample_windows
@@ -58,6 +60,29 @@ def test_a_take_of_a_batch_is_the_motion_of_its_seed(changes: dict[str, object])
         assert [len(piece) for piece in pieces] == [len(piece) for piece in alone]
         assert furthest(joined(pieces), joined(alone)) < 1e-4
     assert furthest(GENERATOR.generate(asked[0]), GENERATOR.generate(asked[1])) > 1e-2, "seeds differ by much more"
+
+
+def test_takes_of_joyvasa_go_together(joyvasa: JoyVasaGenerator) -> None:  # noqa: F811
+    """Each within the stated bound of the motion of its seed; one alone keeps every bit."""
+    generator = joyvasa
+    rows = list[int]()
+    hook = generator.network.register_forward_hook(lambda module, given, made: rows.append(len(made)))
+    asked = [request_for(generator, 205, seed=seed) for seed in range(3)]
+    steps = list[tuple[int, int]]()
+    together = generator.iterate_together(asked, lambda *step: steps.append(step))
+    assert set(rows) == {6}, "three takes, without and with their conditions"
+    assert steps == [(k + 1, steps[-1][1]) for k in range(len(rows))] and len(rows) == steps[-1][1]
+    hook.remove()
+    for pieces, one in zip(together, asked, strict=True):
+        alone = list(generator.iterate(one))
+        assert [len(piece) for piece in pieces] == [len(piece) for piece in alone]
+        found = compare_motions(joined(pieces), joined(alone))
+        assert all(part.largest <= TOGETHER[part.unit] for part in found), "\n".join(map(str, found))
+    assert furthest(joined(together[0]), joined(together[1])) > 1e-3
+    (single,) = generator.iterate_together(asked[:1])
+    assert furthest(joined(single), generator.generate(asked[0])) == 0.0
+    apart = [asked[0], request_for(generator, 80, seed=1)]
+    assert [len(joined(pieces)) for pieces in generator.iterate_together(apart)] == [205, 80]
 
 
 def test_one_take_keeps_every_bit() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -10,7 +12,7 @@ from playmate_core.diffusion.options import GuidanceKeys
 from playmate_core.errors import UserError
 from playmate_core.motion.plot_marks import read_marks
 from playmate_core.motion.pose_sources import read_keys as read_pose_keys
-from playmate_core.times import WHOLE, TimeCurve, TimeRange, envelope, read_ranges, read_time
+from playmate_core.times import WHOLE, TimeCurve, TimeRange, envelope, read_ranges, read_seconds, read_time
 
 
 @pytest.mark.parametrize(
@@ -25,6 +27,20 @@ def test_a_time_is_seconds_minutes_or_frames(text: str, seconds: float) -> None:
 def test_any_other_time_is_refused_with_what_to_write(text: str) -> None:
     with pytest.raises(UserError, match="please write seconds"):
         read_time(text)
+
+
+@pytest.mark.parametrize(
+    "value, seconds",
+    [(4, 4.0), (-1.5, -1.5), (1e-3, 1e-3), ("-0:02", -2.0), (" - 10f ", -0.2), ("0:05", 5.0), (torch.tensor(2.0), 2.0)],
+)
+def test_a_number_is_seconds_and_text_is_read(value: object, seconds: float) -> None:
+    assert read_seconds(value, -3.0, 5.0, fps=50.0) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("value", [5.1, -4, "-0:04", "500f", "", "-", "--1", "x", "nan", math.nan, None, [1], b"1"])
+def test_a_time_outside_its_span_is_refused_with_the_span(value: object) -> None:
+    with pytest.raises(UserError, match="must be a time from -3 to 5 s, got .*; please write seconds"):
+        read_seconds(value, -3.0, 5.0)
 
 
 def test_frames_are_counted_at_the_rate_of_the_motion() -> None:

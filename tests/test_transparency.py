@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -14,14 +15,21 @@ from playmate_core.detection.crop import Paster
 from playmate_core.detection.ditto_pictures import DITTO_LONGEST_SIDE, limited_picture
 from playmate_core.detection.paste_mask import crop_mask
 from playmate_core.detection.paste_options import PASTE_SHAPES, PasteOptions, feather
+from playmate_core.diffusion.request import joined
 from playmate_core.errors import UserError
-from playmate_core.media.images import read_picture, read_transparent_picture, to_bytes
+from playmate_core.face import FaceModel
+from playmate_core.media.images import from_bytes, read_picture, read_transparent_picture, to_bytes
 from playmate_core.media.transparency import WHITE, lay_on, read_colour, with_alpha
 from playmate_core.media.video_formats import VIDEO_FORMATS
 from playmate_core.media.video_options import VideoOptions
 from playmate_core.motion.motion_file import MotionClip, save_motion_clip
 from playmate_core.pipelines.animate import AnimateRequest, animate
-from playmate_core.values import Motion, Pose, Transparency
+from playmate_core.rendering.moving_alpha import moving_alpha
+from playmate_core.rendering.portrait import read_portrait
+from playmate_core.rendering.write_video import Composition, portrait_job
+from playmate_core.values import Motion, Portrait, Pose, Transparency
+from playmate_core.weights.files import load_face
+from playmate_core.weights.folders import bundled
 
 SIDE = 96
 PNG = VideoOptions(codec="png")
@@ -188,3 +196,48 @@ def test_the_weights_of_a_paste_are_those_it_used() -> None:
 def test_pictures_for_ditto_are_limited() -> None:
     assert limited_picture(torch.zeros(2160, 3840, 3)).shape == (1080, DITTO_LONGEST_SIDE, 3)
     assert limited_picture(torch.zeros(40, 61, 1)).shape == (40, 60, 1)
+
+
+@pytest.fixture(scope="module")
+def cut_out() -> tuple[Portrait, FaceModel]:
+    """The bundled portrait without its background, laid on white."""
+    face, picture = load_face(bundled("face.safetensors")), read_picture(bundled("portrait.png"))
+    pixels = to_bytes(picture).numpy()
+    found = np.zeros((pixels.shape[0] + 2, pixels.shape[1] + 2), np.uint8)
+    for corner in ((0, 0), (pixels.shape[1] - 1, 0)):
+        flags = 4 | cv2.FLOODFILL_MASK_ONLY | 255 << 8
+        cv2.floodFill(pixels.copy(), found, corner, 0, (6,) * 3, (6,) * 3, flags)
+    alpha = (255 - found[1:-1, 1:-1]).astype(np.float32) / 255
+    laid = from_bytes(lay_on(pixels, alpha, WHITE))
+    portrait = read_portrait(face, laid, "whole")
+    return replace(portrait, transparency=Transparency(torch.from_numpy(alpha), WHITE)), face
+
+
+@pytest.mark.parametrize("pasted", [True, False])
+def test_the_alpha_follows_a_head_that_turns(cut_out: tuple[Portrait, FaceModel], pasted: bool) -> None:
+    """The background shows nowhere in what is opaque, as it does beside the turned head where the alpha stays."""
+    portrait, face = cut_out
+    turned = replace(portrait.rest.pose, rotation=portrait.rest.pose.rotation + torch.tensor([[0.0, -15.0, 8.0]]))
+    motion = joined([portrait.rest, portrait.rest.with_pose(turned)])
+    job = portrait_job(face, portrait, motion, None, Composition(pasted, alpha=True))
+    frames = torch.cat(list(job.pictures()))
+    still, moved = frames[..., 3].float() / 255
+    crops = portrait_job(face, portrait, motion, None, Composition(pasted)).pictures()
+    shown = portrait.transparency if pasted else Composition(alpha=True)._transparency(portrait)
+    static = torch.cat(list(with_alpha(crops, shown)))  # type: ignore[arg-type]
+    assert float((still - static[0, ..., 3].float() / 255).abs().mean()) < 0.02
+    assert float((moved - still).abs().mean()) > 0.01, "the silhouette moves"
+
+    def white(frame: torch.Tensor) -> int:
+        return int(((frame[..., 3] > 200) & (frame[..., :3] > 235).all(-1)).sum())
+
+    assert white(static[1]) > 300 and white(frames[1]) < white(static[1]) / 4
+    again = torch.cat(list(replace(job, batch=1).pictures()))
+    assert (again[..., 3].int() - frames[..., 3].int()).abs().max() <= 2, "whatever the batch"
+
+
+def test_a_face_model_that_draws_badly_leaves_the_alpha_where_it_is(tiny_face: Path, transparent: Path) -> None:
+    picture, transparency = read_transparent_picture(transparent)
+    face = load_face(tiny_face)
+    assert moving_alpha(face, replace(read_portrait(face, picture, "whole"), transparency=transparency)) is None
+    assert moving_alpha(face, read_portrait(face, picture, "whole")) is None, "nothing to keep"

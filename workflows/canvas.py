@@ -18,7 +18,7 @@ from playmate_core.weights.folders import megabytes
 from playmate_core.weights.model_file import ModelFile
 
 NODES = json.loads((Path(__file__).resolve().parents[1] / "tests" / "data" / "nodes.json").read_text(encoding="utf-8"))
-WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
+WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO", "STRING,FLOAT,INT"}
 #: What nodes/demo.py lays among ComfyUI's input files.
 PICTURE, VOICE, VIDEO = "playmate_portrait.png", "playmate_speech.wav", "playmate_driving.mp4"
 #: ComfyUI's own nodes that are used, in the form of nodes.json: the same in every version since 0.3.64.

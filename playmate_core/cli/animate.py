@@ -253,10 +253,10 @@ def _make(options: argparse.Namespace, video: FaceVideoOptions, driving: Kind) -
     request = _request(options, video)
     face = load(request)
 
-    def run(job: BatchJob, bars: Bars) -> JobReport:
-        return animate(replace(request, portrait=job.first, driving=job.second, output=job.output), bars, face)
+    def of(job: BatchJob) -> AnimateRequest:
+        return replace(request, portrait=job.first, driving=job.second, output=job.output)
 
-    return run_jobs(jobs, run, options.resume)
+    return run_jobs(jobs, lambda job, bars: animate(of(job), bars, face), of if options.resume else None)
 
 
 def _run_motion(options: argparse.Namespace) -> None:

@@ -20,6 +20,7 @@ from ..diffusion.emotion_schedule import EmotionSchedule
 from ..diffusion.options import GuidanceKeys, numbers
 from ..errors import UserError, elided, suggestion
 from ..ranges import Range, default_of, range_of
+from ..times import read_seconds
 
 #: Namespace attribute with the names of the flags that were set explicitly.
 EXPLICIT = "explicit"
@@ -54,6 +55,13 @@ class TimelineArgument(Number):
         for value in numbers(written):
             parse_argument(lambda name, value=value: self.range.check(name, value), "each number")  # type: ignore[misc]
         return written
+
+
+class TimeArgument(Number):
+    """A time of a range of seconds, written as seconds, ``m:ss`` or frames (25 a second)."""
+
+    def __call__(self, text: str) -> Any:
+        return parse_argument(lambda written: read_seconds(written, self.range.least, self.range.most), text)
 
 
 class NumbersArgument(Number):
@@ -112,6 +120,11 @@ def number(
 def numbers_over_time(to: argparse._ActionsContainer, name: str, owner: type, field: str, what: str) -> None:
     """A flag for a ranged number that may change over time."""
     _add(to, name, TimelineArgument(range_of(owner, field)), default_of(owner, field), what, "SCALE")
+
+
+def time(to: argparse._ActionsContainer, name: str, owner: type, field: str, what: str) -> None:
+    """A flag for a ranged number of seconds."""
+    _add(to, name, TimeArgument(range_of(owner, field)), default_of(owner, field), f"{what}; or m:ss, or frames (5f)")
 
 
 def amplitudes(to: argparse._ActionsContainer, name: str, owner: type, field: str, what: str) -> None:

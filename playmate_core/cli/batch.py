@@ -35,15 +35,20 @@ def jobs_of(options: argparse.Namespace, first: Path, second: Path, kinds: tuple
     return batch_jobs(first, second, options.output, kinds, suffix)
 
 
-def run_jobs(jobs: list[BatchJob], make: Callable[[BatchJob, Bars], JobReport], skip_finished: bool) -> int:
-    """Run the jobs; returns the exit code. Each is told when it ends, mistakes again at the end."""
+def run_jobs(
+    jobs: list[BatchJob],
+    make: Callable[[BatchJob, Bars], JobReport],
+    finished: Callable[[BatchJob], object] | None = None,
+) -> int:
+    """Run the jobs; returns the exit code. Each is told when it ends, mistakes again at the end. ``finished``: see
+    :func:`run_batch`."""
     with Bars() as bars:
 
         def told(number: int, result: BatchResult) -> None:
             bars.close()
             say(f"[{number + 1}/{len(jobs)}] {_line(result)}", sys.stderr if result.problem else sys.stdout)
 
-        results = run_batch(jobs, lambda job: make(job, bars), told, skip_finished)
+        results = run_batch(jobs, lambda job: make(job, bars), told, finished)
     failed = list(failures(results))
     made = sum(result.report is not None for result in results)
     kept = len(results) - made - len(failed)
@@ -59,7 +64,8 @@ def _line(result: BatchResult) -> str:
         return f"{_inputs(result)}: {result.problem}"
     if result.report is None:
         return f"{result.job.output.name}: kept as it is"
-    return f"{result.job.output.name}: {result.report.seconds:.2f} s, {result.report.frames} frames"
+    again = f", made again, for a setting changed: {result.changed}" if result.changed else ""
+    return f"{result.job.output.name}: {result.report.seconds:.2f} s, {result.report.frames} frames{again}"
 
 
 def _inputs(result: BatchResult) -> str:

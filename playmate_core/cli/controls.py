@@ -6,7 +6,7 @@ import argparse
 from dataclasses import fields
 
 from ..diffusion.model_controls import CONDITIONED_ON, DRIVES, EYES, SUBJECTS, ModelControls
-from .arguments import choice_or_none, number
+from .arguments import choice_or_none, number, time
 
 
 def add_control_flags(to: argparse.ArgumentParser) -> None:
@@ -19,11 +19,11 @@ def add_control_flags(to: argparse.ArgumentParser) -> None:
     choice_or_none(group, "--subject", SUBJECTS, "JoyVASA: what the portrait shows")
     what = "Ditto: blinks and a steady gaze, the gaze alone, or the eyes of the portrait"
     choice_or_none(group, "--eyes", EYES, what)
-    number(group, "--blink-seconds", of, "blink_seconds", "Ditto: from one blink to the next")
+    time(group, "--blink-seconds", of, "blink_seconds", "Ditto: from one blink to the next")
     number(group, "--lips", of, "lips", "Ditto: how far the lips move, 1 as published")
     number(group, "--tilt", of, "tilt", "Ditto: added to the pitch of the head")
-    number(group, "--fade-in", of, "fade_in", "Ditto: from the portrait's own face and pose to the motion")
-    number(group, "--fade-out", of, "fade_out", "Ditto: from the motion to the portrait's own face and pose")
+    time(group, "--fade-in", of, "fade_in", "Ditto: from the portrait's own face and pose to the motion")
+    time(group, "--fade-out", of, "fade_out", "Ditto: from the motion to the portrait's own face and pose")
     what = "Ditto: whose eyes and shape it is told, its reference face's or the portrait's"
     choice_or_none(group, "--conditioned-on", CONDITIONED_ON, what)
     choice_or_none(group, "--drives", DRIVES, "Ditto: head and face, or the face alone, with the portrait's pose")

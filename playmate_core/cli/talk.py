@@ -19,8 +19,7 @@ from ..pipelines.input_kinds import is_portrait, is_speech
 from ..pipelines.models import Weights
 from ..pipelines.over_video import REPLACED, OverVideo
 from ..pipelines.pose_source import GENERATED, STILL, PoseSource
-from ..pipelines.stages import JobReport
-from ..pipelines.talk import TalkRequest, load_models, talk
+from ..pipelines.talk import TalkRequest, as_told, load_models, talk
 from ..rendering.portrait import FaceLimits
 from ..rendering.render import EXPRESSIONS, RenderOptions
 from ..rendering.video_order import VIDEO_FITS
@@ -241,10 +240,13 @@ def run_talk(options: argparse.Namespace) -> int:
     request = request_from(options, jobs[0].first, jobs[0].second)
     models = load_models(request)
 
-    def run(job: BatchJob, bars: Bars) -> JobReport:
-        return talk(replace(request, portrait=job.first, speech=job.second, output=job.output), bars, models)
+    def of(job: BatchJob) -> TalkRequest:
+        return replace(request, portrait=job.first, speech=job.second, output=job.output)
 
-    return run_jobs(jobs, run, options.resume)
+    def told(job: BatchJob) -> TalkRequest:
+        return as_told(of(job), models[1])
+
+    return run_jobs(jobs, lambda job, bars: talk(of(job), bars, models), told if options.resume else None)
 
 
 def run_demo(options: argparse.Namespace) -> None:

@@ -21,16 +21,13 @@ from .emotion import EmotionController
 from .normalisation import standardised_identity
 from .options import SamplingOptions, window_of
 from .pose_prior import PosePrior
-from .request import BaseGenerator, GenerationRequest, joined
+from .request import MOST_TOGETHER, BaseGenerator, GenerationRequest, joined
 from .samplers import Schedule
 from .window_chain import WindowChain, extend_together
 from .window_sampling import SamplingPlan
 from .windows import counted, last_frames, stride
 
-__all__ = ["PlaymateGenerator", "SamplingOptions", "generate", "iterate", "joined", "stride"]
-
-#: Motions that are sampled as one batch at most. More of them gain little and take more memory.
-MOST_TOGETHER = 16
+__all__ = ["MOST_TOGETHER", "PlaymateGenerator", "SamplingOptions", "generate", "iterate", "joined", "stride"]
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ depend on earlier draws.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -66,6 +66,18 @@ class SharedSteps:
     def window(self, index: int) -> WindowNoise:
         """See :meth:`ClipNoise.window`."""
         return WindowNoise(_starting(window_noise(self.seed, 1 + index)), drawn_from(window_noise(self.seed, 0)))
+
+
+def together(noises: Sequence[WindowNoise]) -> WindowNoise:
+    """The noise of the windows of several takes, one row each, every row as it is alone."""
+
+    def start(shape: tuple[int, ...]) -> Tensor:
+        return torch.cat([noise.start((1, *shape[1:])) for noise in noises])
+
+    def draw(like: Tensor) -> Tensor:
+        return torch.cat([noise.draw(row) for noise, row in zip(noises, like.split(1), strict=True)])
+
+    return WindowNoise(start, draw)
 
 
 def _starting(generator: torch.Generator) -> Callable[[tuple[int, ...]], Tensor]:

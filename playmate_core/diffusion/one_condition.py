@@ -37,10 +37,11 @@ def is_alone(scale: float | Tensor) -> bool:
     return isinstance(scale, float) and scale == 1.0
 
 
-def steered(predictions: Tensor, scale: float | Tensor) -> Tensor:
-    """Guided prediction: (2, W, C) without and with conditions, or (1, W, C) with them alone -> (1, W, C)."""
-    if len(predictions) == 1:
+def steered(predictions: Tensor, rows: int, scale: float | Tensor) -> Tensor:
+    """Guided prediction of ``rows`` windows: (2 rows, W, C) without and with conditions, or (rows, W, C) with them
+    alone -> (rows, W, C)."""
+    if len(predictions) == rows:
         return predictions
-    without, conditioned = predictions[:1], predictions[1:]
+    without, conditioned = predictions[:rows], predictions[rows:]
     scale = scale.to(without) if isinstance(scale, Tensor) else scale
     return without + scale * (conditioned - without)

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
+#: Motions that are sampled as one batch at most. More of them gain little and take more memory.
+MOST_TOGETHER = 16
+
+
 @dataclass(frozen=True)
 class GenerationRequest:
     """One clip to be generated.
@@ -149,6 +153,26 @@ class BaseGenerator:
     def _with_controls(self, controls: ModelControls) -> Self:
         """A copy of a generator that has them, with those that are chosen."""
         raise NotImplementedError
+
+
+def in_batches(
+    requests: Sequence[GenerationRequest],
+    sample: Callable[[Sequence[GenerationRequest], Callable[[int, int], None] | None], list[list[Motion]]],
+    progress: Callable[[int, int], None] | None,
+) -> list[list[Motion]]:
+    """The pieces of several requests of speech of one length, at most MOST_TOGETHER of them ``sample``d as a batch."""
+    groups = [requests[begin : begin + MOST_TOGETHER] for begin in range(0, len(requests), MOST_TOGETHER)]
+    found = [sample(group, counted(progress, number, len(groups))) for number, group in enumerate(groups)]
+    return [pieces for group in found for pieces in group]
+
+
+def same_speech(requests: Sequence[GenerationRequest]) -> bool:
+    """Whether the requests have windows of the same frames, as one batch needs."""
+    shapes = {
+        tuple(None if rows is None else len(rows) for rows in (one.audio.before, one.audio.features, one.audio.after))
+        for one in requests
+    }
+    return len(shapes) == 1
 
 
 def joined(pieces: Sequence[Motion]) -> Motion:

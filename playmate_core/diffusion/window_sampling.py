@@ -15,7 +15,7 @@ from .denoiser import MotionDenoiser, WindowContext
 from .emotion import EmotionController
 from .guidance import EmotionCondition, Scales, as_clean, guided
 from .known_frames import KnownFrames, holding
-from .noise import WindowNoise
+from .noise import WindowNoise, together
 from .normalisation import EXPRESSION_CHANNELS, MOTION_CHANNELS
 from .options import SamplingOptions, window_of
 from .pose_prior import POSE_LIMIT, PosePrior
@@ -79,17 +79,16 @@ def sample_windows(tasks: Sequence[WindowTask], progress: Progress | None = None
     scales = Scales(*(_placed(s, like) for s in _scales(plan, tasks[0].begin)))
     predict = guided(plan.denoiser, plan.controller, _contexts(tasks), _emotion_conditions(tasks), scales)
     initial = None if tasks[0].initial is None else torch.stack([_initial(task) for task in tasks])
+    noise = together([task.noise for task in tasks])
     model = sample(
         holding(as_clean(plan.denoiser, plan.schedule, predict), known),
         plan.schedule,
-        torch.cat([task.noise.start((1, config.window, MOTION_CHANNELS)) for task in tasks]).to(like.device),
+        noise.start((len(tasks), config.window, MOTION_CHANNELS)).to(like.device),
         steps=options.steps,
         sampler=options.sampler,
         spacing=options.spacing,
         eta=options.eta,
-        generator=lambda rows: torch.cat(
-            [task.noise.draw(row) for task, row in zip(tasks, rows.split(1), strict=True)]
-        ),
+        generator=noise.draw,
         progress=progress,
         initial=None if initial is None else initial.to(like.device),
         strength=tasks[0].strength,

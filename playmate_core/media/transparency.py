@@ -35,19 +35,25 @@ def lay_on(colours: Bytes, alpha: Floats, background: Colour) -> Bytes:
 
 
 def with_alpha(batches: Iterable[Tensor], transparency: Transparency) -> Iterator[Tensor]:
-    """Pictures (n, H, W, 3) uint8 -> (n, H, W, 4) with straight alpha, that of ``transparency`` in every frame.
+    """Pictures (n, H, W, 3) uint8 -> (n, H, W, 4) with straight alpha, that of ``transparency`` in every frame."""
+    alpha = torch.from_numpy((transparency.alpha.numpy() * 255).round().astype(np.uint8))
+    for batch in batches:
+        yield taken_off(batch, alpha.expand(batch.shape[:3]), transparency.background)
+
+
+def taken_off(pictures: Tensor, alpha: Tensor, background: Colour) -> Tensor:
+    """Pictures (n, H, W, 3) uint8 and their alpha (n, H, W) uint8 as (n, H, W, 4) with straight alpha.
 
     What the background added to partly transparent pixels is taken off again, so that they fit any other.
     """
-    alpha = (transparency.alpha.numpy() * 255).round().astype(np.uint8)
-    ground = np.asarray(transparency.background, np.float32) * 255
-    edge, clear = (alpha > 0) & (alpha < 255), alpha == 0
-    share = alpha[edge][:, None].astype(np.float32) / 255
-    for batch in batches:
-        pictures = np.empty((*batch.shape[:3], 4), np.uint8)
-        pictures[..., :3], pictures[..., 3] = batch.numpy(), alpha
-        for picture in pictures:
-            colours = (picture[edge, :3] - (1 - share) * ground) / share
-            picture[edge, :3] = np.clip(np.round(colours), 0, 255)
-            picture[clear, :3] = np.round(ground)
-        yield torch.from_numpy(pictures)
+    ground = np.asarray(background, np.float32) * 255
+    made = np.empty((*pictures.shape[:3], 4), np.uint8)
+    made[..., :3], made[..., 3] = pictures.numpy(), alpha.numpy()
+    for picture in made:
+        opacity = picture[..., 3]
+        edge = (opacity > 0) & (opacity < 255)
+        share = opacity[edge][:, None].astype(np.float32) / 255
+        colours = (picture[edge, :3] - (1 - share) * ground) / share
+        picture[edge, :3] = np.clip(np.round(colours), 0, 255)
+        picture[opacity == 0, :3] = np.round(ground)
+    return torch.from_numpy(made)

@@ -8,11 +8,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..errors import UserError
 from ..media.account import read_account
 from ..media.output_file import check_folder
 from ..media.provenance import NAME
+from .recipe import changed_setting
 from .stages import JobReport
 
 log = logging.getLogger(__name__)
@@ -32,11 +34,13 @@ class BatchJob:
 
 @dataclass(frozen=True)
 class BatchResult:
-    """What became of a job: its report, or the sentence that says why there is none."""
+    """What became of a job: its report, or the sentence that says why there is none. ``changed``: a setting for which
+    a finished video was made again."""
 
     job: BatchJob
     report: JobReport | None
     problem: str = ""
+    changed: str = ""
 
 
 def batch_jobs(
@@ -64,29 +68,36 @@ def run_batch(
     jobs: Sequence[BatchJob],
     make: Callable[[BatchJob], JobReport],
     told: Callable[[int, BatchResult], None],
-    skip_finished: bool = False,
+    finished: Callable[[BatchJob], object] | None = None,
 ) -> list[BatchResult]:
     """Run every job with ``make``; ``told(number, result)`` is called after each.
 
-    A file that is there already is only replaced if it is a video that Playmate made of the same two inputs; with
-    ``skip_finished`` such a one is kept as it is. Mistakes in one job do not stop the others.
+    A file that is there already is only replaced if it is a video that Playmate made of the same two inputs. Where
+    ``finished`` gives the request of a job, such a one is kept as it is if its recipe holds the same settings. Mistakes
+    in one job do not stop the others.
     """
     results = []
     for number, job in enumerate(jobs):
-        results.append(_run(job, make, skip_finished))
+        results.append(_run(job, make, finished))
         told(number, results[-1])
     return results
 
 
-def _run(job: BatchJob, make: Callable[[BatchJob], JobReport], skip_finished: bool) -> BatchResult:
+def _run(
+    job: BatchJob, make: Callable[[BatchJob], JobReport], finished: Callable[[BatchJob], object] | None
+) -> BatchResult:
+    changed = ""
     if job.output.exists():
-        if not _is_of(job):
+        made = _request_of(job)
+        if made is None:
             what = "is there already and was not made of these inputs; please move it or choose another folder"
             return BatchResult(job, None, f"{job.output} {what}.")
-        if skip_finished:
-            return BatchResult(job, None)
+        if finished is not None:
+            changed = changed_setting(made, finished(job))
+            if not changed:
+                return BatchResult(job, None)
     try:
-        return BatchResult(job, make(job))
+        return BatchResult(job, make(job), changed=changed)
     except UserError as problem:
         return BatchResult(job, None, str(problem))
     except OSError as problem:  # a file that vanished, a full disk
@@ -97,15 +108,17 @@ def _run(job: BatchJob, make: Callable[[BatchJob], JobReport], skip_finished: bo
         return BatchResult(job, None, f"{job.first} and {job.second}: {type(problem).__name__}: {problem}")
 
 
-def _is_of(job: BatchJob) -> bool:
-    """Whether the file at the output is a video that we made of the job's inputs, as its mark says."""
+def _request_of(job: BatchJob) -> dict[str, Any] | None:
+    """The request in the recipe of the file at the output; None unless we made it of the job's inputs, as its mark
+    says."""
     try:
         account = read_account(job.output)
-        request = json.loads(account.recipe)["request"]
+        request: dict[str, Any] = json.loads(account.recipe)["request"]
         names = {value for value in request.values() if isinstance(value, str)}
     except (UserError, ValueError, KeyError, TypeError, AttributeError):
-        return False
-    return account.software.startswith(NAME) and {job.first.name, job.second.name} <= names
+        return None
+    ours = account.software.startswith(NAME) and {job.first.name, job.second.name} <= names
+    return request if ours else None
 
 
 def _files(given: Path, kind: Kind) -> list[Path]:

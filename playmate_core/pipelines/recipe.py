@@ -9,6 +9,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from ..errors import elided
 from ..media.provenance import NAME, VERSION, Mark
 
 #: Packages whose version can change the output.
@@ -16,6 +17,8 @@ PACKAGES = ("torch", "numpy", "av", "transformers", "opencv-python", "opencv-pyt
 #: Fields that do not affect the picture, are private, or are contained in another field.
 _LEFT_OUT = {"output", "mark", "sign", "signing", "resume", "keep_parts", "plot", "preview", "save_motion"}
 _LEFT_OUT |= {"sampling_changes", "takes", "all_emotions"}
+#: Fields that change how fast a video is made and, but for rounding, not the video.
+_ONLY_SPEED = {"batch", "device"}
 
 
 def recipe_mark(command: str, request: Any, kind: str) -> Mark | None:
@@ -34,6 +37,23 @@ def recipe_text(command: str, request: Any) -> str:
         "versions": _versions(),
     }
     return json.dumps(recipe, ensure_ascii=False)
+
+
+def changed_setting(stored: dict[str, Any], request: Any) -> str:
+    """The first setting in which ``request`` differs from the one ``stored`` in a recipe, as "encoding.crf 18 -> 30";
+    "" where a video of it would be the same."""
+    return _difference("", stored, json.loads(json.dumps(_serialisable(request))))
+
+
+def _difference(name: str, old: Any, new: Any) -> str:
+    if not (isinstance(old, dict) and isinstance(new, dict)):
+        return "" if old == new else f"{name} {elided(json.dumps(old))} -> {elided(json.dumps(new))}"
+    for key in (*new, *(key for key in old if key not in new)):
+        if key in _ONLY_SPEED:
+            continue
+        if found := _difference(f"{name}.{key}".lstrip("."), old.get(key), new.get(key)):
+            return found
+    return ""
 
 
 def _serialisable(value: Any) -> Any:

@@ -160,15 +160,16 @@ def _talk(request: TalkRequest, models: tuple[FaceModel, MotionGenerator] | None
         )
     with clock.stage("read speech"):
         sound = read_sound(speech)
-    told = told_emotion(request.emotion, request.intensity, request.emotion_tags)
-    check_emotion(generator, portrait.keypoint_space, told, sound, request.emotion_by)
+    emotion = told_emotion(request.emotion, request.intensity, request.emotion_tags)
+    check_emotion(generator, portrait.keypoint_space, emotion, sound, request.emotion_by)
     with clock.stage("listen") as step:
         encoder = generator.encoder(request.weights.audio, request.device)
         audio = encoder.listen(sound.waveform, sound.rate, step)
     with clock.stage("read pose") as step:
         pose = read_pose(face, request.pose, portrait, len(audio), step)
-    schedule = with_loudness(told, audio, request.emotion_quiet)
-    sampling = request.sampling or request.sampling_changes.on(generator.defaults)
+    schedule = with_loudness(emotion, audio, request.emotion_quiet)
+    told = as_told(request, generator)
+    sampling = told.sampling or generator.defaults
     if request.preview and (request.takes > 1 or request.all_emotions):
         with clock.stage("generate takes") as step:
             moods = request.intensity if request.all_emotions else None
@@ -189,7 +190,7 @@ def _talk(request: TalkRequest, models: tuple[FaceModel, MotionGenerator] | None
         if plot:
             write_plot(plot, motion.whole(), audio)
         job = _job(request, face, portrait, motion, composition, clock)
-        return _write(request, replace(request, sampling=sampling), speech, job, clock)
+        return _write(request, told, speech, job, clock)
 
 
 def _write(
@@ -203,6 +204,11 @@ def _write(
         output = VideoOutput(request.output, replace(speech, reported=True), request.resume, encoding, parts)
         frames = write_video(job, output, step)
     return JobReport(request.output, frames, job.fps, tuple(clock.stages))
+
+
+def as_told(request: TalkRequest, generator: MotionGenerator) -> TalkRequest:
+    """The request as the recipe of its video tells it: with the sampling options that ``generator`` really has."""
+    return replace(request, sampling=request.sampling or request.sampling_changes.on(generator.defaults))
 
 
 def _job(

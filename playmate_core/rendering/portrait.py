@@ -90,6 +90,13 @@ def read_crop(face: FaceModel, crop: FaceCrop) -> Portrait:
     return replace(read, landmarks=crop.landmarks)
 
 
+def appearance_of(face: FaceModel, image: Tensor, portrait: Portrait) -> Tensor:
+    """The appearance volume of another picture (H, W, 3) with the face at the same place as that of ``portrait``."""
+    wide = cut_bytes(image, portrait.crop_to_image, portrait.crop_size)
+    with torch.inference_mode():
+        return _at_rest(_appearance(face, from_bytes(shrink(wide, face.config.image_size))[None]))[0]
+
+
 def read_motion(
     face: FaceModel,
     frames: Iterable[Bytes | Tensor],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
@@ -16,6 +16,7 @@ from ..detection.plate_masks import plate_masks
 from ..errors import UserError
 from ..face import FaceModel
 from ..media.images import to_bytes
+from ..media.transparency import taken_off
 from ..motion.edit import fit_motion, resample_motion
 from ..progress import Progress
 from ..values import Motion, Portrait
@@ -42,10 +43,12 @@ class MovingFace:
 
 @dataclass(frozen=True)
 class Arrangement:
-    """``how``: one of ARRANGEMENTS; ``pasted``: a row of whole pictures instead of face crops."""
+    """``how``: one of ARRANGEMENTS; ``pasted``: a row of whole pictures instead of face crops; ``alpha``: the frames
+    are as transparent as the pictures are."""
 
     how: str = "plate"
     pasted: bool = False
+    alpha: bool = False
 
     def __post_init__(self) -> None:
         if self.how not in ARRANGEMENTS:
@@ -63,10 +66,10 @@ def faces_job(
     rendering = rendering or RenderOptions()
     faces = _alike(faces)
     if arrangement.how == "row":
-        return _row_job(face, faces, arrangement.pasted, rendering)
+        return _row_job(face, faces, arrangement, rendering)
     videos = [video for one in faces if (video := video_of(one.portrait))]
     if not videos:
-        return _picture_job(face, faces, rendering)
+        return _picture_job(face, faces, arrangement.alpha, rendering)
     _require_one_video(faces, videos)
     driven = [
         driven_face(face, video, one.motion, rendering.stitching) for video, one in zip(videos, faces, strict=True)
@@ -97,8 +100,8 @@ def _require_one_video(faces: Sequence[MovingFace], videos: Sequence[VideoPortra
         )
 
 
-def _picture_job(face: FaceModel, faces: Sequence[MovingFace], rendering: RenderOptions) -> RenderJob:
-    """Several faces of one picture."""
+def _picture_job(face: FaceModel, faces: Sequence[MovingFace], alpha: bool, rendering: RenderOptions) -> RenderJob:
+    """Several faces of one picture, with ``alpha`` as transparent as that is."""
     picture = faces[0].portrait.image
     if not all(one.portrait.image.shape == picture.shape and torch.equal(one.portrait.image, picture) for one in faces):
         raise UserError(
@@ -110,26 +113,41 @@ def _picture_job(face: FaceModel, faces: Sequence[MovingFace], rendering: Render
     masks = plate_masks(places, size)
     height, width = picture.shape[:2]
     patches = [Patch(place, size, height, width, mask) for place, mask in zip(places, masks, strict=True)]
-    plate = to_bytes(picture).numpy()
+    plate, transparency = to_bytes(picture).numpy(), faces[0].portrait.transparency if alpha else None
+    jobs = [portrait_job(face, one.portrait, one.motion, rendering, Composition(alpha=alpha)) for one in faces]
+
+    def pasted(ground: NDArray[np.uint8], crops: Sequence[NDArray[np.uint8] | None]) -> NDArray[np.uint8]:
+        for patch, crop in zip(patches, crops, strict=True):
+            ground = ground if crop is None else patch.paste(ground, crop)
+        return ground
+
+    if transparency is None:
+        return _together(jobs, "plate", lambda crops: pasted(plate, [crop.numpy() for crop in crops]))
+    clear = np.repeat((transparency.alpha.numpy() * 255).round().astype(np.uint8)[..., None], 3, -1)
 
     def shown(crops: Sequence[Tensor]) -> NDArray[np.uint8]:
-        pasted = plate
-        for patch, crop in zip(patches, crops, strict=True):
-            pasted = patch.paste(pasted, crop.numpy())
-        return pasted
+        colours = pasted(plate, [np.ascontiguousarray(crop[..., :3]) for crop in crops])
+        # The alpha of a face that the model cannot draw stays where it is.
+        mattes = [np.repeat(crop[..., 3:].numpy(), 3, -1) if crop.shape[-1] == 4 else None for crop in crops]
+        alphas = pasted(clear, mattes)[..., 0]
+        return taken_off(torch.from_numpy(colours)[None], torch.from_numpy(alphas)[None], transparency.background)[
+            0
+        ].numpy()
 
-    jobs = [portrait_job(face, one.portrait, one.motion, rendering, Composition()) for one in faces]
-    return _together(jobs, "plate", shown)
+    return _together([replace(job, finish=iter) for job in jobs], "plate", shown)
 
 
-def _row_job(face: FaceModel, faces: Sequence[MovingFace], pasted: bool, rendering: RenderOptions) -> RenderJob:
+def _row_job(
+    face: FaceModel, faces: Sequence[MovingFace], arrangement: Arrangement, rendering: RenderOptions
+) -> RenderJob:
     """Portraits of any kind, one beside the other, all as high as the highest."""
-    composition = Composition(pasted)
+    composition = Composition(arrangement.pasted, alpha=arrangement.alpha)
     jobs = [portrait_job(face, one.portrait, one.motion, rendering, composition) for one in faces]
     height = max(composition.size(one.portrait)[0] for one in faces)
 
     def shown(pictures: Sequence[Tensor]) -> NDArray[np.uint8]:
-        return np.concatenate([as_high(picture.numpy(), height) for picture in pictures], 1)
+        shown = [_with_channels(as_high(picture.numpy(), height), 3 + arrangement.alpha) for picture in pictures]
+        return np.concatenate(shown, 1)
 
     return _together(jobs, "row", shown)
 
@@ -155,6 +173,12 @@ def _together(jobs: Sequence[RenderJob], how: str, shown: Show) -> RenderJob:
     first, facts = jobs[0], (how, [job.facts for job in jobs])
     count = min(job.frames for job in jobs)
     return RenderJob(first.face, count, first.fps, first.batch, draw, facts, shared, tensors, profile=first.profile)
+
+
+def _with_channels(picture: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
+    """An opaque picture among transparent ones gets the alpha that it lacks."""
+    missing = channels - picture.shape[-1]
+    return np.pad(picture, ((0, 0), (0, 0), (0, missing)), constant_values=255) if missing else picture
 
 
 def _frames(batches: Iterator[Tensor]) -> Iterator[Tensor]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 
@@ -21,11 +21,15 @@ from ..progress import Progress
 from ..values import Motion, Portrait, Transparency
 from .device import batch_on
 from .fallback import FallbackRenderer
+from .moving_alpha import CLEAR, OPAQUE, finished, moving_alpha
 from .render import RenderOptions, offset_progress, paste_back, relative_to_rest, render, render_keypoints
-from .segments import Finish, RenderJob
+from .segments import DrawFrames, Finish, RenderJob
 from .source_frames import DrivenFace, SourceVideoRenderer
 from .trajectory import KeypointTrajectory
 from .video_portrait import driven_face, video_of
+
+#: Draws one portrait as :data:`segments.DrawFrames` does.
+DrawPortrait = Callable[[Portrait, FallbackRenderer, int, int, Progress | None], Iterator[Tensor]]
 
 
 @dataclass(frozen=True)
@@ -42,11 +46,15 @@ class Composition:
         height, width = portrait.image.shape[:2]
         return (height, width) if self.pasted else (portrait.crop_size, portrait.crop_size)
 
-    def finish(self, portrait: Portrait) -> Finish:
-        """The post-processing of rendered crops."""
+    def finish(self, portrait: Portrait, moving: bool = False) -> Finish:
+        """The post-processing of rendered crops, which have alpha of their own where it is ``moving``."""
         shown: Finish = partial(paste_back, portrait, mask=self.mask) if self.pasted else iter
         transparency = self._transparency(portrait)
-        return shown if transparency is None else lambda crops: with_alpha(shown(crops), transparency)
+        if transparency is None:
+            return shown
+        if moving:
+            return lambda crops: finished(crops, portrait, transparency, self.pasted, self.mask)
+        return lambda crops: with_alpha(shown(crops), transparency)
 
     def decisive(self, portrait: Portrait) -> list[Tensor]:
         """The tensors that determine pictures besides the crops."""
@@ -55,7 +63,7 @@ class Composition:
         return mask if transparency is None else [*mask, transparency.alpha, torch.tensor(transparency.background)]
 
     def _transparency(self, portrait: Portrait) -> Transparency | None:
-        """That of a frame, None without ``alpha``. It stays where it is when the head moves."""
+        """That of a frame in which nothing moves, None without ``alpha``."""
         found = portrait.transparency if self.alpha else None
         if found is None or self.pasted:
             return found
@@ -91,11 +99,13 @@ def portrait_job(
         # Relative to the first frame of the whole motion, not of a segment.
         return relative_to_rest(portrait, part, adapt_motion(stream.first_frame(), portrait.rest))
 
-    def draw(renderer: FallbackRenderer, start: int, stop: int, progress: Progress | None) -> Iterator[Tensor]:
+    def drawn(
+        one: Portrait, renderer: FallbackRenderer, start: int, stop: int, progress: Progress | None
+    ) -> Iterator[Tensor]:
         done = 0
         for part in stream.parts(start, stop):
             onward = offset_progress(progress, done, stop - start)
-            yield from render(face, portrait, shown(part), placed, onward, renderer)
+            yield from render(face, one, shown(part), placed, onward, renderer)
             done += len(part)
 
     def shared() -> list[Tensor]:
@@ -104,8 +114,8 @@ def portrait_job(
     def tensors(start: int, stop: int) -> list[Tensor]:
         return _numbers(shown(joined(list(stream.parts(start, stop)))))
 
-    facts = (asdict(placed), composition.pasted, composition.alpha, stream.fps)
-    finish, batch = composition.finish(portrait), _batch(face, placed.batch)
+    draw, alpha, finish = _with_alpha(face, portrait, composition, drawn)
+    facts, batch = (asdict(placed), composition.pasted, alpha, stream.fps), _batch(face, placed.batch)
     return RenderJob(face, len(stream), stream.fps, batch, draw, facts, shared, tensors, finish, placed.profile)
 
 
@@ -114,9 +124,10 @@ def trajectory_job(
 ) -> RenderJob:
     """The job to render a portrait whose keypoints follow ``trajectory``."""
 
-    def draw(renderer: FallbackRenderer, start: int, stop: int, progress: Progress | None) -> Iterator[Tensor]:
-        x_s, x_d = trajectory.x_s, trajectory.x_d
-        return render_keypoints(renderer, portrait, x_s, x_d, slice(start, stop), progress)
+    def drawn(
+        one: Portrait, renderer: FallbackRenderer, start: int, stop: int, progress: Progress | None
+    ) -> Iterator[Tensor]:
+        return render_keypoints(renderer, one, trajectory.x_s, trajectory.x_d, slice(start, stop), progress)
 
     def shared() -> list[Tensor]:
         return [trajectory.x_s, *_decisive(portrait, composition)]
@@ -124,8 +135,8 @@ def trajectory_job(
     def tensors(start: int, stop: int) -> list[Tensor]:
         return [trajectory.x_d(start, stop)]
 
-    facts, finish = (composition.pasted, composition.alpha, trajectory.fps), composition.finish(portrait)
-    batch = _batch(face, batch)
+    draw, alpha, finish = _with_alpha(face, portrait, composition, drawn)
+    facts, batch = (composition.pasted, alpha, trajectory.fps), _batch(face, batch)
     return RenderJob(face, trajectory.frames, trajectory.fps, batch, draw, facts, shared, tensors, finish)
 
 
@@ -145,6 +156,23 @@ def source_video_job(
     facts = ("source video", source.crop_size, source.motion.fps, pasted)
     count, batch = min(len(one.x_d) for one in faces), _batch(face, batch)
     return RenderJob(face, count, source.motion.fps, batch, frames.show, facts, shared, tensors, profile=profile)
+
+
+def _with_alpha(
+    face: FaceModel, portrait: Portrait, composition: Composition, drawn: DrawPortrait
+) -> tuple[DrawFrames, object, Finish]:
+    """How a portrait is drawn and finished, with the alpha of a moving head where the face model can draw it; and a
+    fact that says so."""
+    moving = moving_alpha(face, portrait) if composition.alpha else None
+    if moving is None:
+        return partial(drawn, portrait), composition.alpha, composition.finish(portrait)
+
+    def draw(renderer: FallbackRenderer, start: int, stop: int, progress: Progress | None) -> Iterator[Tensor]:
+        return moving.with_matte(
+            drawn(portrait, renderer, start, stop, progress), drawn(moving.portrait, renderer, start, stop, None)
+        )
+
+    return draw, ("alpha drawn", CLEAR, OPAQUE), composition.finish(portrait, moving=True)
 
 
 def _batch(face: FaceModel, frames: int) -> int:

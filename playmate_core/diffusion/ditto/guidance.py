@@ -14,20 +14,23 @@ from .network import DittoNetwork
 def guided(
     network: DittoNetwork, condition: Tensor, frame: Tensor, scale: float | Tensor
 ) -> Callable[[Tensor, int], Tensor]:
-    """A denoiser ``(noisy (1, W, C), t) -> (1, W, C)`` of the clean window.
+    """A denoiser ``(noisy (B, W, C), t) -> (B, W, C)`` of the clean windows of B takes.
 
-    ``condition`` (W, D) rows; ``frame`` (C,) the motion before the window, an input of the unconditional prediction
-    too; ``scale`` a number, or (W, C): 1 is no guidance and needs one evaluation.
+    ``condition`` (B, W, D) rows; ``frame`` (B, C) the motion before each window, an input of the unconditional
+    prediction too; of one take also without B. ``scale`` a number, or (W, C): 1 is no guidance and needs one
+    evaluation.
     """
-    tokens, vector = network.embed_condition(condition[None])
-    if not is_alone(scale):
-        null_tokens, null_vector = network.null_condition(1)
+    condition = condition if condition.ndim == 3 else condition[None]
+    takes, times = len(condition), 1 if is_alone(scale) else 2
+    before = (frame if frame.ndim == 2 else frame[None]).repeat(times, 1)
+    tokens, vector = network.embed_condition(condition)
+    if times == 2:
+        null_tokens, null_vector = network.null_condition(takes)
         tokens, vector = torch.cat([null_tokens, tokens]), torch.cat([null_vector, vector])
-    rows = len(tokens)
 
     def predict(noisy: Tensor, t: int) -> Tensor:
-        steps = torch.full((rows,), t, device=noisy.device)
-        made = network(noisy.to(frame).expand(rows, -1, -1), frame.expand(rows, -1), (tokens, vector), steps).float()
-        return steered(made, scale)
+        steps = torch.full((len(tokens),), t, device=noisy.device)
+        made = network(noisy.to(frame).repeat(times, 1, 1), before, (tokens, vector), steps).float()
+        return steered(made, takes, scale)
 
     return predict

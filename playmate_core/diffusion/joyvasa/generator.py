@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
@@ -16,14 +16,14 @@ from ...keypoint_space import LIVEPORTRAIT, require_keypoints
 from ...speech import ENCODERS, AudioEncoder
 from ...speech.hubert_windows import WindowedHubert, WindowOptions
 from ...speech.listener import Source
-from ...values import Motion
+from ...values import AudioFeatures, Motion
 from ..checks import check_encoder, check_request, refuse_emotion
 from ..model_controls import ModelControls
-from ..noise import ClipNoise, SharedStart
+from ..noise import ClipNoise, SharedStart, together
 from ..one_condition import check_scales, guidance_scale
 from ..options import SamplingOptions
 from ..pose_prior import PoseLimiter
-from ..request import BaseGenerator, GenerationRequest
+from ..request import BaseGenerator, GenerationRequest, in_batches, same_speech
 from ..samplers import sample
 from ..windows import Progress, WindowPlan, counted, last_frames
 from .combine import combine
@@ -89,11 +89,29 @@ class JoyVasaGenerator(BaseGenerator):
         numbers = self.numbers(request, progress)
         return self._combined(request, numbers)
 
+    def iterate_together(
+        self, requests: Sequence[GenerationRequest], progress: Progress | None = None
+    ) -> list[list[Motion]]:
+        """See :meth:`MotionGenerator.iterate_together`; as one batch where all speak as long."""
+        if not same_speech(requests):
+            return super().iterate_together(requests, progress)
+        for request in requests:
+            self._check(request)
+        return in_batches(requests, self._batch, progress)
+
+    def _batch(self, requests: Sequence[GenerationRequest], progress: Progress | None) -> list[list[Motion]]:
+        windows = zip(*self._sampled(requests, progress), strict=True)
+        return [list(self._combined(*pair)) for pair in zip(requests, map(iter, windows), strict=True)]
+
     def _with_controls(self, controls: ModelControls) -> JoyVasaGenerator:
         return replace(self, settings=self.settings.controlled(controls))
 
     def numbers(self, request: GenerationRequest, progress: Progress | None = None) -> Iterator[Tensor]:
         """The normalised numbers (n, C) of each window, as the network predicts them. Checks all inputs when called."""
+        self._check(request)
+        return (made for (made,) in self._sampled([request], progress))
+
+    def _check(self, request: GenerationRequest) -> None:
         check_request(request, *self.modules)
         require_keypoints("JoyVASA", self.keypoint_space, request.rest.keypoint_space)
         check_encoder("JoyVASA", request.audio, self.encoder_name, self.network.config.audio_width)
@@ -102,7 +120,6 @@ class JoyVasaGenerator(BaseGenerator):
         if options.steps > self.network.config.steps:
             raise UserError(f"Got {options.steps} steps; JoyVASA's model has {self.network.config.steps} at most.")
         check_scales(options, request.audio)
-        return self._sampled(request, options, progress)
 
     def motion(self, numbers: Tensor, smoother: Smoother | None = None, fps: float = 25.0) -> Motion:
         """Numbers (T, C) as the model's motion with smoothed head pose, not yet applied to a portrait."""
@@ -112,30 +129,26 @@ class JoyVasaGenerator(BaseGenerator):
 
     @torch.no_grad()
     def _sampled(
-        self, request: GenerationRequest, options: SamplingOptions, progress: Progress | None
-    ) -> Iterator[Tensor]:
-        config, audio = self.network.config, request.audio
-        like = self.network.start_motion_feat
+        self, requests: Sequence[GenerationRequest], progress: Progress | None
+    ) -> Iterator[tuple[Tensor, ...]]:
+        """The numbers (n, C) of each request's window, window by window, for options that differ in their seed."""
+        config, audio = self.network.config, requests[0].audio
+        options = requests[0].options or self.defaults
         plan = WindowPlan(len(audio), config.window, 0)
-        audio_rows = audio.features if audio.after is None else torch.cat([audio.features, audio.after])
-        past, past_audio = like[0], self.network.start_audio_feat[0]
-        if request.previous is not None:
-            made = self.template.encode(request.previous, config.motion)
-            made[:, POSE_COLUMNS.stop :] = like[0, -1:, POSE_COLUMNS.stop :].cpu()
-            past = last_frames(made, config.previous).to(like)
-        source = self.noise(options.seed)
+        past = torch.stack([self._before(request) for request in requests])
+        past_audio = self.network.start_audio_feat.expand(len(requests), -1, -1)
+        sources = [self.noise((request.options or self.defaults).seed) for request in requests]
         for index in range(plan.count):
             begin = plan.begin(index)
-            rows = torch.arange(begin, begin + config.window).clamp(max=len(audio_rows) - 1)
-            features = self.network.audio_feature_map(audio_rows[rows, 0].to(like))
+            features = torch.stack([self._heard(request.audio, begin) for request in requests])
             reach = (begin, begin + config.window)
             scale = guidance_scale(options, audio, reach, config.motion, POSE_COLUMNS)
             predict = guided(self.network, features, past, past_audio, scale, self.settings.positions)
-            noise = source.window(index)
+            noise = together([source.window(index) for source in sources])
             made = sample(
                 predict,
                 cosine_schedule(config.steps),
-                noise.start((1, config.window, config.motion)).to(like.device),
+                noise.start((len(requests), config.window, config.motion)).to(past.device),
                 steps=options.steps,
                 sampler=options.sampler,
                 spacing=options.spacing,
@@ -143,9 +156,24 @@ class JoyVasaGenerator(BaseGenerator):
                 generator=noise.draw,
                 limit=math.inf,
                 progress=counted(progress, index, plan.count),
-            )[0]
-            past, past_audio = made[-config.previous :].to(like), features[-config.previous :]
-            yield made[: len(audio) - begin].cpu()
+            )
+            past, past_audio = made[:, -config.previous :].to(past), features[:, -config.previous :]
+            yield tuple(one[: len(audio) - begin].cpu() for one in made)
+
+    def _before(self, request: GenerationRequest) -> Tensor:
+        """What stands before the first window (P, C)."""
+        config, like = self.network.config, self.network.start_motion_feat
+        if request.previous is None:
+            return like[0]
+        made = self.template.encode(request.previous, config.motion)
+        made[:, POSE_COLUMNS.stop :] = like[0, -1:, POSE_COLUMNS.stop :].cpu()
+        return last_frames(made, config.previous).to(like)
+
+    def _heard(self, audio: AudioFeatures, begin: int) -> Tensor:
+        """The mapped features (W, d) of the window that begins at frame ``begin``."""
+        audio_rows = audio.features if audio.after is None else torch.cat([audio.features, audio.after])
+        rows = torch.arange(begin, begin + self.network.config.window).clamp(max=len(audio_rows) - 1)
+        return self.network.audio_feature_map(audio_rows[rows, 0].to(self.network.start_motion_feat))
 
     def _combined(self, request: GenerationRequest, numbers: Iterator[Tensor]) -> Iterator[Motion]:
         options, rest = request.options or self.defaults, request.rest

@@ -14,18 +14,20 @@ from .network import JoyVasaNetwork
 def guided(
     network: JoyVasaNetwork, audio: Tensor, past: Tensor, past_audio: Tensor, scale: float | Tensor, positions: str
 ) -> Callable[[Tensor, int], Tensor]:
-    """A denoiser ``(noisy (1, W, C), t from 0) -> (1, W, C)`` of the clean window.
+    """A denoiser ``(noisy (B, W, C), t from 0) -> (B, W, C)`` of the clean windows of B takes.
 
-    ``audio`` (W, d) mapped features; ``past`` (P, C) and ``past_audio`` (P, d) of the window before, inputs of the
-    unconditional prediction too; ``scale`` a number, or (W, C): 1 is no guidance and needs one evaluation.
+    ``audio`` (B, W, d) mapped features; ``past`` (B, P, C) and ``past_audio`` (B, P, d) of the windows before, inputs
+    of the unconditional prediction too; of one take also without B. ``scale`` a number, or (W, C): 1 is no guidance and
+    needs one evaluation.
     """
-    batch = audio[None] if is_alone(scale) else torch.stack([network.null_audio_feat[0].expand_as(audio), audio])
-    rows = len(batch)
-    before, before_audio = past.expand(rows, -1, -1), past_audio.expand(rows, -1, -1)
+    audio, past, past_audio = (part if part.ndim == 3 else part[None] for part in (audio, past, past_audio))
+    takes, times = len(audio), 1 if is_alone(scale) else 2
+    batch = audio if times == 1 else torch.cat([network.null_audio_feat.expand_as(audio), audio])
+    before, before_audio = (part.expand(takes, -1, -1).repeat(times, 1, 1) for part in (past, past_audio))
 
     def predict(noisy: Tensor, t: int) -> Tensor:
-        steps = torch.full((rows,), t + 1, device=noisy.device)
-        made = network(noisy.to(audio).expand(rows, -1, -1), batch, before, before_audio, steps, positions)
-        return steered(made[:, len(past) :].float(), scale)
+        steps = torch.full((len(batch),), t + 1, device=noisy.device)
+        made = network(noisy.to(audio).repeat(times, 1, 1), batch, before, before_audio, steps, positions)
+        return steered(made[:, past.shape[1] :].float(), takes, scale)
 
     return predict

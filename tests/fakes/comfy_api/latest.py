@@ -50,9 +50,15 @@ class StringInput(Input):
 
 
 class MultiInput(Input):
-    def __init__(self, id: str, types: list[Any], **more: Any):
+    """With an Input for ``id`` it has the widget of that."""
+
+    def __init__(self, id: Any, types: list[Any], **more: Any):
+        names = [t.io_type for t in types]
+        if isinstance(id, Input):
+            names, more = [id.kind, *names], {**id._shown, "optional": id.optional, "widgetType": id.kind, **more}
+            id = id.id
         super().__init__(id, **more)
-        self.kind = ",".join(t.io_type for t in types)
+        self.kind = ",".join(names)
 
 
 @dataclass
