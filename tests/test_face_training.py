@@ -96,48 +96,6 @@ def test_detach_cuts_the_branch_it_names(corpus: Path, eye: Path) -> None:
         assert torch.allclose(without_a[name] + without_b[name], value, atol=1e-6)
 
 
-def test_generating_at_the_eyes_and_copying_from_torn_places_cost(corpus: Path, eye: Path) -> None:
-    sizes = replace(MODEL, carry_picture=True)
-    made = stage(corpus, eye, model=sizes, frozen="motion", copied=2.0, mixed=5.0, smooth_look=3.0)
-    made.model = FaceModel(sizes).eval()
-    last = made.model.generator.conv_img[0]
-    torch.nn.init.zeros_(last.weight)  # type: ignore[arg-type]
-    batch = made.batch(generator())
-    warped = made.model.warping(
-        made.model.appearance(resized(batch.source, 32)), batch.source_truth.placed(), batch.driving_truth.placed()
-    )
-    near = torch.rand(2, 1, 64, 64, generator=generator())
-    drawn, costs = made._drawn(warped, 0 * near, near)
-    share = float(torch.tensor([0.0, 2.9, 0.0]).softmax(0)[0])
-    assert torch.equal(drawn, made.model.generator(warped.features, warped.canvas))
-    assert float(costs["copied"].detach()) == pytest.approx(2.0 * share * float(near.mean()), rel=1e-4)
-    mixture = 5.0 * share * (1.0 - share) * float(near.mean())
-    assert float(costs["mixed"].detach()) == pytest.approx(mixture, rel=1e-4)
-    assert float(costs["look"].detach()) == 0.0, "all neighbours are copied from neighbours"
-    last.bias.data[3 * 4 : 3 * 4 + 2] = torch.tensor([0.1, -0.1])  # type: ignore[union-attr]
-    _, torn = made._drawn(warped, 0 * near, near)  # x of every second row: +- 0.01 halves in turn, columns besides it 0
-    ends = 0.1 * float(torch.tensor(0.1).tanh())
-    rows = torch.zeros(64, 64)
-    rows[0::2, 0::2], rows[0::2, 1::2] = ends, -ends
-    wanted = 3.0 * 32 * (rows.diff(dim=1).abs().mean() + rows.diff(dim=0).abs().mean()) / 2  # of x and y, y is still
-    assert float(torn["look"].detach()) == pytest.approx(float(wanted), rel=1e-4)
-
-
-def test_the_networks_with_turning_candidates_train_in_bfloat16(corpus: Path, eye: Path) -> None:
-    sizes = replace(MODEL, turn_candidates=True, body_candidate=True, carry_picture=True)
-    made = stage(corpus, eye, model=sizes, frozen="appearance motion warping")
-    made.model = FaceModel(sizes)
-    with torch.autocast("cpu", torch.bfloat16):
-        values = made.loss(made.batch(generator()), 1, generator())
-    values["loss"].backward()
-    assert bool(values["loss"].isfinite())
-
-
-def test_shares_beyond_one_are_refused(corpus: Path, eye: Path) -> None:
-    with pytest.raises(UserError, match="lids must be a number from 0 to 1, got 1.5"):
-        stage(corpus, eye, lids=1.5)
-
-
 def test_choices_that_do_not_exist_are_refused(corpus: Path, eye: Path) -> None:
     with pytest.raises(UserError, match="--detach is 'C', expected one of none, A, B"):
         stage(corpus, eye, detach="C")

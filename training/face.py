@@ -31,8 +31,7 @@ from training.perceptual import NORMS, load_feature_net, perceptual_distance
 from training.probe_stage import ProbeStageConfig, train_probe
 from training.reading import begin, save_face, two_rates
 
-COPIED = (*EYE_KEYPOINTS, *BROWS)
-SPEAKING = (*LIP_KEYPOINTS, *COPIED)
+SPEAKING = (*LIP_KEYPOINTS, *EYE_KEYPOINTS, *BROWS)
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ class FaceStageConfig(LoopConfig):
     ``same_pose``: share of pairs whose frames differ in the face alone. ``lids``: share of pairs whose driving frame
     has its lids partly or wholly closed (of all frames a seventh has). ``mouth_and_eyes``: how much more than 1 a
     pixel at lips, eyes and brows counts, within about ``emphasis_radius`` picture halves; ``fine_edges``: how much
-    more than 1 the edges there count. ``copied``: cost of a pixel at eyes and brows that G generates, which is softer,
+    more than 1 the edges there count. ``copied``: cost of a pixel at the eyes that G generates, which is softer,
     rather than copies from the source, and ``mixed`` of one that is half of each. ``smooth_look``: cost of differences
     between the places, in pixels, from which G copies neighbours. ``fresh_look``: begin without G's own correction of
     W's flow. ``read_back``: weight of the expression that a frozen M reads in what was drawn, against what it reads in
@@ -153,7 +152,7 @@ class FaceStage:
         warped = self.model.warping(volume_i, given_i.placed(), given_j.placed())
         target = resized(batch.driving, 2 * config.draw_size)
         speaking = self._near(SPEAKING, batch.driving_truth, target)
-        drawn, copying = self._drawn(warped, speaking, self._near(COPIED, batch.driving_truth, target))
+        drawn, copying = self._drawn(warped, speaking, self._near(EYE_KEYPOINTS, batch.driving_truth, target))
         terms = {
             "l1": config.l1 * ((drawn - target).abs() * (1.0 + config.mouth_and_eyes * speaking)).mean(),
             "l2": config.l2 * (drawn - target).square().mean(),
