@@ -254,6 +254,22 @@ def test_turning_candidates_carry_a_rigid_motion_exactly_wherever_they_are_chose
     torch.testing.assert_close(warped.deformation[0], written_out, atol=1e-5, rtol=0)
 
 
+def test_coordinates_keep_their_precision_where_the_networks_run_in_bfloat16(small: FaceModel) -> None:
+    from playmate_core.geometry import rotation_matrix
+
+    x_d, grid = points(1, 3), identity_grid(8, 8, 8, points(1))
+    turn = rotation_matrix(torch.tensor([[5.0, 20.0, -10.0]]))
+    x_s = x_d @ turn + torch.tensor([0.05, 0.0, 0.0])
+    with torch.autocast("cpu", torch.bfloat16):
+        warped = small.warping(small.appearance(torch.rand(1, 3, 64, 64)), x_s, x_d)
+    assert warped.deformation.dtype == torch.float32 and warped.canvas is not None
+    share = warped.mask[0, ..., None]
+    rigid = grid @ turn[0] + torch.tensor([0.05, 0.0, 0.0])
+    upright = small.warping.dense_motion_network.follow_body(grid, turn, x_s, x_d)[0]
+    written_out = (1 - share[0] - share[-1]) * rigid + share[0] * grid + share[-1] * upright
+    torch.testing.assert_close(warped.deformation[0], written_out, atol=1e-5, rtol=0)
+
+
 @settings(max_examples=20, deadline=None)
 @given(st.tuples(*[st.floats(-30, 30)] * 3), st.tuples(*[st.floats(-0.2, 0.2)] * 2), st.floats(0.8, 1.7))
 def test_the_body_follows_the_heads_place_and_size_but_not_its_turn(

@@ -51,7 +51,7 @@ def test_the_shares_choose_what_is_shown(share: int, wanted: str) -> None:
     made, told = canvas(), torch.zeros(1, 8, 32, 32)
     told[:, 5 + share] = 30.0
     told[:, 0] = 3.0
-    shown = made.blend(told)
+    shown = made.blend(made.layers_of(told))
     painted = torch.tensor([3.0, 0.0, 0.0]).sigmoid()[None, :, None, None].expand_as(shown)
     torch.testing.assert_close(shown, painted if wanted == "painted" else made.picture, atol=1e-4, rtol=0)
 
@@ -60,7 +60,7 @@ def test_looking_beside_the_flow_shows_what_lies_there() -> None:
     made, told = canvas(41), torch.zeros(1, 8, 41, 41)
     told[:, 6] = 30.0
     told[:, 3] = 30.0  # a tenth of a half to the right: two of its twenty pixels
-    torch.testing.assert_close(made.blend(told)[..., :-2], made.picture[..., 2:], atol=1e-4, rtol=0)
+    torch.testing.assert_close(made.blend(made.layers_of(told))[..., :-2], made.picture[..., 2:], atol=1e-4, rtol=0)
 
 
 def test_g_says_when_its_canvas_is_missing_or_not_asked_for(small: FaceModel) -> None:
@@ -76,3 +76,18 @@ def test_before_training_g_shows_mostly_the_moved_picture(small: FaceModel) -> N
     with torch.inference_mode():
         drawn = fresh.draw(fresh.appearance(image), at, at)
     assert float((drawn - 0.5).abs().max()) < 0.08
+
+
+def test_g_without_its_look_copies_from_where_the_flow_leads(small: FaceModel) -> None:
+    model, image, at = FaceModel(FaceConfig.small()).eval(), torch.rand(1, 3, 128, 128), points(1)
+    torch.nn.init.normal_(model.generator.conv_img[0].weight, std=0.05)  # type: ignore[arg-type]
+    with torch.inference_mode():
+        warped = model.warping(model.appearance(image), at, at)
+        assert warped.canvas is not None
+        before = warped.canvas.layers_of(model.generator.output(warped.features, warped.canvas))
+        model.generator.forget_look()
+        after = warped.canvas.layers_of(model.generator.output(warped.features, warped.canvas))
+    assert bool(before.look.any()) and not bool(after.look.any())
+    assert torch.equal(before.generated, after.generated) and torch.equal(before.shares, after.shares)
+    with pytest.raises(ValueError, match="copies nothing"):
+        tiny().generator.forget_look()

@@ -15,8 +15,9 @@ from playmate_core.face.front import HEAD_HALF_AXES
 from playmate_core.geometry import ANGLE_BINS, DEGREES_PER_BIN, ZERO_BIN_DEGREES, place, rotation_matrix
 from training import face_losses as losses
 from training.data import Sessions
-from training.pairs import Truth, draw_pairs, images, one_pose, pose_gap_degrees, resized
+from training.pairs import PARTLY_CLOSED, Truth, draw_pairs, images, one_pose, partly_closed, pose_gap_degrees, resized
 from training.perceptual import VGG19_LAYERS, VGG19_TAPS, Vgg19Features, load_feature_net, perceptual_distance
+from training.synthetic.rig import RIG
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -142,6 +143,11 @@ def test_gradient_distance_sees_edges_and_not_brightness() -> None:
     assert float(losses.gradient_distance(picture, picture + 0.3)) == pytest.approx(0.0, abs=1e-6)
     ramp = torch.arange(8.0).expand(1, 1, 8, 8)
     assert float(losses.gradient_distance(ramp, torch.zeros_like(ramp))) == 1.0
+    weight = torch.ones_like(ramp)[:, :1]
+    assert float(losses.gradient_distance(ramp, torch.zeros_like(ramp), 3.0 * weight)) == 3.0
+    left = weight.clone()
+    left[..., ramp.shape[-1] // 2 :] = 0.0
+    assert float(losses.gradient_distance(ramp, torch.zeros_like(ramp), left)) < 0.6, "only where it counts"
 
 
 class Pixels:
@@ -220,6 +226,27 @@ def test_a_share_of_the_pairs_differs_in_the_face_alone(sessions: Sessions) -> N
     assert 0.25 < float(share) < 0.75
 
 
+@pytest.mark.parametrize("same_pose", [0.0, 1.0])
+def test_a_share_of_the_driving_frames_has_its_lids_partly_closed(sessions: Sessions, same_pose: float) -> None:
+    lids = [RIG.index("lid_left"), RIG.index("lid_right")]
+
+    def closure(share: float, seed: int = 0) -> Tensor:
+        drawn = draw_pairs(sessions, 60, 5.0, generator(seed), same_pose, share)
+        known = {tuple(row.tolist()): rig for s in sessions for row, rig in zip(s.expression[:, 1], s.rig, strict=True)}
+        rows = [known[tuple(row.tolist())][lids].mean() for row in drawn.driving_truth.expression[:, 1]]
+        return torch.stack(rows)
+
+    able = [len(partly_closed(session)) > 0 for session in sessions]
+    assert any(able) and float((closure(0.0) >= PARTLY_CLOSED).float().mean()) < 0.5
+    asked = float((closure(1.0) >= PARTLY_CLOSED).float().mean())
+    assert asked > 0.9 * sum(able) / len(able)
+
+
+def test_pairs_without_a_share_of_lids_are_those_drawn_before(sessions: Sessions) -> None:
+    plain, none = (draw_pairs(sessions, 8, 5.0, generator(), 0.5, *lids) for lids in ((), (0.0,)))
+    assert torch.equal(plain.driving, none.driving) and torch.equal(plain.source, none.source)
+
+
 def test_the_gap_is_the_angle_of_the_turn_between() -> None:
     turned = pose_gap_degrees(torch.tensor([[0.0, 20.0, 0.0]]), torch.tensor([[0.0, -15.0, 0.0]]))
     assert float(turned) == pytest.approx(35.0, abs=1e-3)
@@ -242,11 +269,11 @@ def test_truth_is_placed_by_equation_1_in_full_precision() -> None:
         assert torch.equal(truth.placed(), expected)
 
 
-def test_emphasis_is_one_far_away_and_full_at_the_point() -> None:
-    weight = losses.emphasis(torch.tensor([[[0.0, 0.0], [0.5, -0.5]]]), 65, 12.0, 0.06)
-    assert weight.shape == (1, 1, 65, 65)
-    assert float(weight[0, 0, 32, 32]) == pytest.approx(13.0)
-    assert float(weight[0, 0, 16, 48]) == pytest.approx(13.0), "y is the row, x the column"
-    assert float(weight[0, 0, 60, 4]) == pytest.approx(1.0, abs=1e-6)
-    one_radius = losses.emphasis(torch.zeros(1, 1, 2), 201, 1.0, 0.1)[0, 0, 100, 110]
-    assert float(one_radius) == pytest.approx(1.0 + float(torch.tensor(-0.5).exp()), abs=1e-4)
+def test_pixels_are_near_at_the_point_and_within_its_radius() -> None:
+    near = losses.nearness(torch.tensor([[[0.0, 0.0], [0.5, -0.5]]]), 65, 0.06)
+    assert near.shape == (1, 1, 65, 65)
+    assert float(near[0, 0, 32, 32]) == pytest.approx(1.0)
+    assert float(near[0, 0, 16, 48]) == pytest.approx(1.0), "y is the row, x the column"
+    assert float(near[0, 0, 60, 4]) == pytest.approx(0.0, abs=1e-6)
+    one_radius = losses.nearness(torch.zeros(1, 1, 2), 201, 0.1)[0, 0, 100, 110]
+    assert float(one_radius) == pytest.approx(float(torch.tensor(-0.5).exp()), abs=1e-4)

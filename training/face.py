@@ -15,8 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from playmate_core.errors import UserError
-from playmate_core.face import FaceConfig, FaceModel, FaceReading
+from playmate_core.face import FaceConfig, FaceModel, FaceReading, Warped
 from playmate_core.face.motion import std_of
+from playmate_core.ranges import check_ranges, ranged
 from playmate_core.values import BROWS, EYE_KEYPOINTS, LIP_KEYPOINTS
 from playmate_core.weights import files as weights
 from training import face_losses as losses
@@ -30,8 +31,6 @@ from training.perceptual import NORMS, load_feature_net, perceptual_distance
 from training.probe_stage import ProbeStageConfig, train_probe
 from training.reading import begin, save_face, two_rates
 
-#: How far around the points that speak pixels count more, in picture halves.
-EMPHASIS_RADIUS = 0.06
 SPEAKING = (*LIP_KEYPOINTS, *EYE_KEYPOINTS, *BROWS)
 
 
@@ -45,9 +44,14 @@ class FaceStageConfig(LoopConfig):
     in which W and G are driven by true keypoints, so that they need not wait for M. ``fine_heads``: rate, relative to
     lr, of M's heads for keypoints, expression, translation and scale. ``detach``: which branch of Eq. 4 carries no
     gradient. ``frozen``: networks that stay as they are, by name ("motion" once M reads well).
-    ``same_pose``: share of pairs whose frames differ in the face alone. ``mouth_and_eyes``: how much more than 1 a
-    pixel at lips, eyes and brows counts. ``read_back``: weight of the expression that a frozen M reads in what was
-    drawn, against what it reads in the true picture. ``look_size``: side of what the feature network compares.
+    ``same_pose``: share of pairs whose frames differ in the face alone. ``lids``: share of pairs whose driving frame
+    has its lids partly or wholly closed (of all frames a seventh has). ``mouth_and_eyes``: how much more than 1 a
+    pixel at lips, eyes and brows counts, within about ``emphasis_radius`` picture halves; ``fine_edges``: how much
+    more than 1 the edges there count. ``copied``: cost of a pixel at the eyes that G generates, which is softer,
+    rather than copies from the source, and ``mixed`` of one that is half of each. ``smooth_look``: cost of differences
+    between the places, in pixels, from which G copies neighbours. ``fresh_look``: begin without G's own correction of
+    W's flow. ``read_back``: weight of the expression that a frozen M reads in what was drawn, against what it reads in
+    the true picture. ``look_size``: side of what the feature network compares.
     ``perceptual_weights``: its file; empty trains the probe first, for ``probe_steps``.
     """
 
@@ -65,6 +69,7 @@ class FaceStageConfig(LoopConfig):
     draw_size: int = 128
     min_gap: float = 5.0
     same_pose: float = 0.35
+    lids: float = ranged(0.0, 0.0, 1.0)
     fine_heads: float = 0.05
     teacher: float = 0.75
     frozen: str = ""
@@ -75,6 +80,12 @@ class FaceStageConfig(LoopConfig):
     l1: float = 10.0
     l2: float = 20.0
     mouth_and_eyes: float = 12.0
+    fine_edges: float = ranged(0.0, 0.0, 100.0)
+    emphasis_radius: float = ranged(0.06, 0.01, 1.0, "picture halves")
+    copied: float = ranged(0.0, 0.0, 100.0)
+    mixed: float = ranged(0.0, 0.0, 100.0)
+    smooth_look: float = ranged(0.0, 0.0, 100.0)
+    fresh_look: bool = False
     edges: float = 5.0
     features: float = 1.0
     read_back: float = 0.0
@@ -90,6 +101,9 @@ class FaceStageConfig(LoopConfig):
     rigid: float = 2.0
     rigid_floor: float = 0.1
     licence: str = "Apache-2.0"
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 class FaceStage:
@@ -122,7 +136,7 @@ class FaceStage:
 
     def batch(self, generator: torch.Generator) -> Pairs:
         config = self.config
-        return draw_pairs(self.sessions, config.batch, config.min_gap, generator, config.same_pose)
+        return draw_pairs(self.sessions, config.batch, config.min_gap, generator, config.same_pose, config.lids)
 
     def loss(self, batch: Pairs, step: int, generator: torch.Generator) -> Mapping[str, Tensor]:
         """Reconstruction i -> j, the guides, and every few steps Eq. 4: two ways to (pose j, expression i)."""
@@ -136,12 +150,13 @@ class FaceStage:
         given_i, given_j = (batch.source_truth, batch.driving_truth) if taught else map(_as_truth, seen)
         volume_i = self.model.appearance(resized(batch.source, config.draw_size))
         warped = self.model.warping(volume_i, given_i.placed(), given_j.placed())
-        drawn = self.model.generator(warped.features, warped.canvas).float()
         target = resized(batch.driving, 2 * config.draw_size)
+        speaking = self._near(SPEAKING, batch.driving_truth, target)
+        drawn, copying = self._drawn(warped, speaking, self._near(EYE_KEYPOINTS, batch.driving_truth, target))
         terms = {
-            "l1": config.l1 * ((drawn - target).abs() * self._emphasis(batch.driving_truth, target)).mean(),
+            "l1": config.l1 * ((drawn - target).abs() * (1.0 + config.mouth_and_eyes * speaking)).mean(),
             "l2": config.l2 * (drawn - target).square().mean(),
-            "edges": config.edges * losses.gradient_distance(drawn, target),
+            "edges": config.edges * losses.gradient_distance(drawn, target, 1.0 + config.fine_edges * speaking),
             "features": config.features * self._look_apart(drawn, target, "l1"),
             "rigid": self._rigid_weight(step) * losses.rigid_guide(warped, batch.source_truth, batch.driving_truth),
         }
@@ -159,6 +174,7 @@ class FaceStage:
             terms["read_back"] = config.read_back * losses.standard_distance(
                 self._read(drawn).expression, wanted, self.spread.to(wanted.device)
             )
+        terms |= copying
         psnr = -10.0 * (drawn.detach() - target).square().mean((1, 2, 3)).log10().mean()
         return {"loss": torch.stack(list(terms.values())).sum(), "psnr": psnr, **terms}
 
@@ -166,9 +182,24 @@ class FaceStage:
         with torch.autocast(image.device.type, enabled=False):  # half precision cannot tell a tenth of a degree
             return self.model.read(resized(image, self.model.config.reading_size))
 
-    def _emphasis(self, truth: Truth, target: Tensor) -> Tensor:
-        speaking = truth.placed()[:, SPEAKING, :2]
-        return losses.emphasis(speaking, target.shape[-1], self.config.mouth_and_eyes, EMPHASIS_RADIUS)
+    def _near(self, points: Sequence[int], truth: Truth, target: Tensor) -> Tensor:
+        """How near each pixel is to some keypoints, 0 to 1: (B, 1, S, S)."""
+        return losses.nearness(truth.placed()[:, points, :2], target.shape[-1], self.config.emphasis_radius)
+
+    def _drawn(self, warped: Warped, speaking: Tensor, copied: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """The picture, and what it costs that G generates where it could copy, and copies from torn places."""
+        config, canvas = self.config, warped.canvas
+        if canvas is None:
+            return self.model.generator(warped.features, None).float(), {}
+        layers = canvas.layers_of(self.model.generator.output(warped.features, canvas))
+        generated = layers.shares[:, :1]
+        torn = losses.gradient_distance(layers.look, torch.zeros_like(layers.look), 1.0 + config.fine_edges * speaking)
+        costs = {
+            "copied": config.copied * (generated * copied).mean(),
+            "mixed": config.mixed * (generated * (1.0 - generated) * copied).mean(),
+            "look": config.smooth_look * 0.5 * layers.look.shape[-1] * torn,
+        }
+        return canvas.blend(layers), costs
 
     def _rigid_weight(self, step: int) -> float:
         """The rigid guide leads W to the right warp and then lets go of it."""
@@ -230,6 +261,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     model = begin(config.model, config.init, config.grow, config.seed, sessions)
     if config.reader:
         _take_reader(model, Path(config.reader))
+    if config.fresh_look and model.config.carry_picture:
+        model.generator.forget_look()
     train(FaceStage(config, model, sessions), config, run_dir)
 
 

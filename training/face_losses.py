@@ -136,19 +136,22 @@ def _distance(got: Tensor, wanted: Tensor, where: Tensor) -> Tensor:
     return ((got - wanted).abs().sum(-1) * where).sum() / where.sum().clamp(min=1)
 
 
-def gradient_distance(first: Tensor, second: Tensor) -> Tensor:
-    """L1 of the horizontal and vertical differences of two pictures: edges in the right place."""
-    across = F.l1_loss(first.diff(dim=-1), second.diff(dim=-1))
-    return across + F.l1_loss(first.diff(dim=-2), second.diff(dim=-2))
+def gradient_distance(first: Tensor, second: Tensor, weight: Tensor | None = None) -> Tensor:
+    """L1 of the horizontal and vertical differences of two pictures: edges in the right place. ``weight`` (B, 1, S, S):
+    how much each pixel counts."""
+    apart = first - second
+    across, down = apart.diff(dim=-1).abs(), apart.diff(dim=-2).abs()
+    if weight is not None:
+        across, down = across * weight[..., 1:], down * weight[..., 1:, :]
+    return across.mean() + down.mean()
 
 
-def emphasis(points: Tensor, side: int, weight: float, radius: float) -> Tensor:
-    """How much each pixel counts: 1, and up to 1 + ``weight`` within ``radius`` of points (B, N, 2) -> (B, 1, S, S).
+def nearness(points: Tensor, side: int, radius: float) -> Tensor:
+    """How near each pixel is to the nearest of points (B, N, 2): a Gaussian of ``radius``, 1 there -> (B, 1, S, S).
 
     Lips and eyes are a hundredth of the picture and nearly all of its expression.
     """
     axis = torch.linspace(-1.0, 1.0, side, device=points.device)
     across = torch.exp(-0.5 * ((axis - points[..., :1]) / radius).square())  # (B, N, S)
     down = torch.exp(-0.5 * ((axis - points[..., 1:2]) / radius).square())
-    nearest = (down[..., :, None] * across[..., None, :]).amax(1, keepdim=True)
-    return 1.0 + weight * nearest
+    return (down[..., :, None] * across[..., None, :]).amax(1, keepdim=True)

@@ -12,6 +12,10 @@ from torch import Tensor
 from playmate_core.face.front import HeadPlacement
 from playmate_core.geometry import place, rotation_matrix
 from training.data import Session, Sessions
+from training.synthetic.rig import RIG
+
+#: From which mean closure of the two lids on (1: closed) a frame counts as one of lids partly closed.
+PARTLY_CLOSED = 0.25
 
 
 @dataclass(frozen=True)
@@ -68,27 +72,46 @@ def pose_gap_degrees(first: Tensor, second: Tensor) -> Tensor:
 
 
 def draw_pairs(
-    sessions: Sessions, count: int, min_gap: float, generator: torch.Generator, same_pose: float = 0.0
+    sessions: Sessions,
+    count: int,
+    min_gap: float,
+    generator: torch.Generator,
+    same_pose: float = 0.0,
+    lids: float = 0.0,
 ) -> Pairs:
     """Draw ``count`` pairs, each from a random session, more than ``min_gap`` degrees apart where the session has such.
 
     A near-static pair teaches Eq. 4 nothing (docs/method.md 1.2): of eight draws the first far enough apart is
     taken. A share
-    ``same_pose`` is drawn from frames of one pose and two faces instead, where the session has such.
+    ``same_pose`` is drawn from frames of one pose and two faces instead, where the session has such. Independently, a
+    share ``lids`` has a driving frame whose lids are partly or wholly closed, where the session has such.
     """
     picks: list[tuple[Session, int, int]] = []
     alike = torch.rand(count, generator=generator) < same_pose
-    for which, wanted in zip(torch.randint(len(sessions), (count,), generator=generator), alike, strict=True):
+    # drawn only where asked for: a run without it draws the same pairs as before
+    closing = torch.rand(count, generator=generator) < lids if lids else torch.zeros(count, dtype=torch.bool)
+    numbers = torch.randint(len(sessions), (count,), generator=generator)
+    for which, wanted, closes in zip(numbers, alike, closing, strict=True):
         session = sessions[int(which)]
+        every = torch.arange(len(session.rotation))
+        closed = partly_closed(session) if closes else every
+        driving = closed if len(closed) else every
         pairs = one_pose(session) if wanted else torch.empty(0, 2)
+        pairs = pairs[torch.isin(pairs[:, 1], driving)]
         if len(pairs):
             i, j = pairs[int(torch.randint(len(pairs), (1,), generator=generator))].tolist()
         else:
-            i, j = _far_apart(session, min_gap, generator)
+            i, j = _far_apart(session, driving, min_gap, generator)
         picks.append((session, i, j))
     first = [(session, i) for session, i, _ in picks]
     second = [(session, j) for session, _, j in picks]
     return Pairs(images(first), images(second), truth(first), truth(second))
+
+
+def partly_closed(session: Session) -> Tensor:
+    """The frames of a session in which both lids together are at least `PARTLY_CLOSED`: (N,)."""
+    lids = session.rig[:, [RIG.index("lid_left"), RIG.index("lid_right")]].mean(-1)
+    return (lids >= PARTLY_CLOSED).nonzero()[:, 0]
 
 
 def one_pose(session: Session) -> Tensor:
@@ -98,8 +121,10 @@ def one_pose(session: Session) -> Tensor:
     return same.fill_diagonal_(False).nonzero()
 
 
-def _far_apart(session: Session, min_gap: float, generator: torch.Generator) -> tuple[int, int]:
+def _far_apart(session: Session, driving: Tensor, min_gap: float, generator: torch.Generator) -> tuple[int, int]:
+    """A source frame and one of the ``driving`` frames (N,)."""
     tries = torch.randint(len(session.rotation), (8, 2), generator=generator)
+    tries[:, 1] = driving[tries[:, 1] % len(driving)]
     gaps = pose_gap_degrees(session.rotation[tries[:, 0]], session.rotation[tries[:, 1]])
     best = int((gaps > min_gap).int().argmax()) if bool((gaps > min_gap).any()) else int(gaps.argmax())
     return int(tries[best, 0]), int(tries[best, 1])

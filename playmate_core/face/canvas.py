@@ -21,6 +21,16 @@ LOOK = 0.1
 
 
 @dataclass(frozen=True)
+class Layers:
+    """G's part of the output picture: ``generated`` (B, 3, H, W) colours; ``look`` (B, 2, H, W), what is added to W's
+    flow, in picture halves; ``shares`` (B, 3, H, W), the weights of generated, warped and original picture, sum 1."""
+
+    generated: Tensor
+    look: Tensor
+    shares: Tensor
+
+
+@dataclass(frozen=True)
 class Canvas:
     """``picture`` (B, 3, S, S) the source; ``flow`` (B, h, w, 2), the source position of each coarse output pixel, x
     and y in -1..1; ``points`` (B, K, 2), the driving keypoints in the same units."""
@@ -49,15 +59,17 @@ class Canvas:
         across, down = tables
         return down[..., :, None] * across[..., None, :]
 
-    def blend(self, output: Tensor) -> Tensor:
-        """The output picture from G's last eight channels (B, 8, H, W): generated colours, a flow correction, and the
-        blend weights of generated, warped and original picture -> (B, 3, H, W)."""
+    def layers_of(self, output: Tensor) -> Layers:
+        """What G's last eight channels (B, 8, H, W) mean."""
         generated, look, shares = output.float().split([3, 2, 3], 1)
-        size = output.shape[-2:]
-        shown = displaced_picture(self.picture, self.flow, LOOK * look.tanh())
-        still = F.interpolate(self.picture, size=size, mode="bilinear")
-        layers = torch.stack([generated.sigmoid(), shown, still], 1)
-        return (shares.softmax(1)[:, :, None] * layers).sum(1)
+        return Layers(generated.sigmoid(), LOOK * look.tanh(), shares.softmax(1))
+
+    def blend(self, layers: Layers) -> Tensor:
+        """The output picture, (B, 3, H, W): generated, warped and original picture by their shares."""
+        shown = displaced_picture(self.picture, self.flow, layers.look)
+        still = F.interpolate(self.picture, size=layers.look.shape[-2:], mode="bilinear")
+        pictures = torch.stack([layers.generated, shown, still], 1)
+        return (layers.shares[:, :, None] * pictures).sum(1)
 
 
 def displaced_picture(picture: Tensor, flow: Tensor, beside: Tensor | None = None) -> Tensor:

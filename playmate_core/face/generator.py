@@ -86,6 +86,11 @@ class Generator(nn.Module):
 
     def forward(self, label: Tensor, canvas: Canvas | None = None) -> Tensor:
         """``label`` (B, L, h, w). Raises ValueError if the canvas is missing, or given without ``carry_picture``."""
+        output = self.output(label, canvas)
+        return output.sigmoid() if canvas is None else canvas.blend(canvas.layers_of(output))
+
+    def output(self, label: Tensor, canvas: Canvas | None = None) -> Tensor:
+        """The last layer's channels, which :meth:`forward` makes a picture of. Raises ValueError likewise."""
         if self.carried != (canvas is not None):
             raise ValueError(f"G of this config needs {'a' if self.carried else 'no'} canvas, got {canvas!r:.40}.")
         height, width = label.shape[-2:]
@@ -99,8 +104,20 @@ class Generator(nn.Module):
         x = self.up_1(F.interpolate(x, scale_factor=2.0), fine)
         if self.fine is not None and canvas is not None:
             x = self.fine(x, canvas)
-        output = self.conv_img(F.leaky_relu(x, SLOPE))
-        return output.sigmoid() if canvas is None else canvas.blend(output)
+        output: Tensor = self.conv_img(F.leaky_relu(x, SLOPE))
+        return output
+
+    @torch.no_grad()
+    def forget_look(self) -> None:
+        """Copy from where W's flow leads, without a correction of G's own, as before training. Raises ValueError where
+        no picture is carried."""
+        if not self.carried:
+            raise ValueError("G of this config copies nothing, expected carry_picture.")
+        last = self.conv_img[0]
+        assert isinstance(last, nn.Conv2d) and last.bias is not None  # for the type checker
+        each = last.out_channels // 8
+        last.weight[3 * each : 5 * each] = 0.0
+        last.bias[3 * each : 5 * each] = 0.0
 
 
 class FineStage(nn.Module):

@@ -49,6 +49,12 @@ def identity_grid(depth: int, height: int, width: int, like: Tensor) -> Tensor:
     return torch.stack([x, y, z], -1)
 
 
+def coordinates(like: Tensor) -> torch.autocast:
+    """Products of coordinates keep their precision where the networks run under autocast: bfloat16 rounds a place in
+    the picture to 1/256 of its half."""
+    return torch.autocast(like.device.type, enabled=False)
+
+
 def sample_volume(volume: Tensor, grid: Tensor) -> Tensor:
     """Trilinear sampling, zero outside: (B, C, D, h, w) at (B, d, a, b, 3) -> (B, C, d, a, b).
 
@@ -129,12 +135,13 @@ class Hourglass(nn.Module):
 def common_rotation(x_from: Tensor, x_to: Tensor) -> Tensor:
     """The least-squares rotation and scale J from one centred keypoint set to another, for row vectors (Kabsch 1976,
     Umeyama 1991): (B, K, 3) twice -> (B, 3, 3). A raised brow or a dropped jaw hardly changes it."""
-    a, b = (x.float() - x.float().mean(1, keepdim=True) for x in (x_from, x_to))
-    u, stretch, vh = torch.linalg.svd(a.transpose(1, 2) @ b)
-    sign = torch.ones_like(stretch)
-    sign[:, 2] = torch.linalg.det(u @ vh).sign()
-    scale = (stretch * sign).sum(-1) / a.square().sum((1, 2)).clamp(min=1e-8)
-    return (scale[:, None, None] * ((u * sign[:, None]) @ vh)).to(x_from.dtype)
+    with coordinates(x_from):  # half precision has no determinant
+        a, b = (x.float() - x.float().mean(1, keepdim=True) for x in (x_from, x_to))
+        u, stretch, vh = torch.linalg.svd(a.transpose(1, 2) @ b)
+        sign = torch.ones_like(stretch)
+        sign[:, 2] = torch.linalg.det(u @ vh).sign()
+        scale = (stretch * sign).sum(-1) / a.square().sum((1, 2)).clamp(min=1e-8)
+        return (scale[:, None, None] * ((u * sign[:, None]) @ vh)).to(x_from.dtype)
 
 
 def blend_to_origin(face: Tensor) -> Tensor:
@@ -189,7 +196,8 @@ class DenseMotion(nn.Module):
         """The body candidate: translation and scale of the head without rotation -> source positions (B, D, h, w,
         3)."""
         scale = torch.linalg.det(rotation.float()).clamp(min=1e-8).pow(1.0 / 3.0).to(rotation.dtype)
-        from_, to = (torch.einsum("k,bkc->bc", self.origin.to(x.dtype), x)[:, None, None, None] for x in (x_s, x_d))
+        with coordinates(grid):
+            from_, to = (torch.einsum("k,bkc->bc", self.origin.to(x.dtype), x)[:, None, None, None] for x in (x_s, x_d))
         return from_ + scale[:, None, None, None, None] * (grid - to)
 
     def flow(self, hidden: Tensor, deformation: Tensor) -> Tensor:
@@ -198,7 +206,8 @@ class DenseMotion(nn.Module):
         depth = deformation.shape[1]
         output = self.surface(hidden.flatten(1, 2)).to(deformation.dtype)
         seen = output[:, :depth].softmax(1)
-        along = torch.einsum("bzyx,bzyxc->byxc", seen, deformation[..., :2])
+        with coordinates(deformation):
+            along = torch.einsum("bzyx,bzyxc->byxc", seen, deformation[..., :2])
         return along + OWN_FLOW * output[:, depth:].movedim(1, -1).tanh()
 
     def forward(self, volume: Tensor, x_s: Tensor, x_d: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -211,13 +220,15 @@ class DenseMotion(nn.Module):
         rotation = common_rotation(x_d, x_s) if self.turns or self.has_body else x_d.new_empty(0)
         body = (self.follow_body(grid, rotation, x_s, x_d),) if self.has_body else ()
         if self.turns:
-            rotated = (grid.flatten(0, 2) @ rotation).unflatten(1, (depth, height, width))
-            shift = x_s - x_d @ rotation
+            with coordinates(grid):
+                rotated = (grid.flatten(0, 2) @ rotation).unflatten(1, (depth, height, width))
+                shift = x_s - x_d @ rotation
         hidden = self.hourglass(self.evidence(compressed, grid, rotated, shift, x_s, x_d, *body))
         mask = self.mask(hidden).to(x_d.dtype).softmax(1)
         # The mask sums to one, so the weighted sum of candidate grids is the common grid plus the mean shift.
         points = x_d.shape[1]
-        deformation = torch.einsum("bkzyx,bkc->bzyxc", mask[:, 1 : points + 1], shift)
+        with coordinates(grid):
+            deformation = torch.einsum("bkzyx,bkc->bzyxc", mask[:, 1 : points + 1], shift)
         deformation = deformation + rotated + mask[:, 0, ..., None] * (grid - rotated)
         for share, moved in zip(mask[:, points + 1 :].unbind(1), body, strict=True):
             deformation = deformation + share[..., None] * (moved - rotated)
