@@ -15,6 +15,7 @@ from comfy_server import COMFY, PYTHON, ComfyServer, Ended, Prompt
 from widget_values import bad_values, good_value, widgets
 
 from playmate_core.media.video_reader import video_facts
+from playmate_core.motion.arkit import ARKIT_SHAPES
 from playmate_core.motion.motion_file import load_motion_clip
 
 pytestmark = [
@@ -60,6 +61,8 @@ WIRES = {
     "PLAYMATE_MOTION": ("PlaymateSampleMotion", 0),
     "PLAYMATE_TAKES": ("PlaymateTakes", 0),
 }
+#: What is sent to a socket that no node of ours feeds.
+SENT = {"FACE_LANDMARKS": {"frames": [[{"blendshapes": dict.fromkeys(ARKIT_SHAPES, 0.5)}]]}}
 #: Takes what Render has drawn, at the size of its faces.
 FACES = ("PlaymatePasteBack", "images")
 #: Optional sockets that are needed all the same.
@@ -99,6 +102,9 @@ def graph(nodes: dict[str, Any], kind: str, linked: dict[str, Any]) -> Prompt:
                     inputs[key] = [place, 0]
                 elif key in widgets(info):
                     inputs[key] = SETTINGS.get(name, {}).get(key, spec[1]["default"])
+                elif group == "required" and of in SENT:
+                    prompt[of] = {"class_type": "Send", "inputs": {"value": encoded(SENT[of])}}
+                    inputs[key] = [of, 0]
                 elif group == "required" or key in ALSO.get(name, ()):
                     source, output = WIRES[of] if (name, key) != FACES else ("PlaymateRender", 0)
                     inputs[key] = [source if source in prompt else add(source, {}), output]
