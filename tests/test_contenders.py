@@ -41,6 +41,7 @@ SMALL = replace(
     spade_hidden=4,
     with_stitching=False,
 )
+IN_FEWER_BITS = ("openvino-bf16", "openvino-int8")
 WARP = """
 from playmate_core.face.warping import WarpingModule
 from tests.test_contenders import SMALL
@@ -105,12 +106,33 @@ def test_every_engine_draws_what_the_reference_draws(name: str, checkout: Path, 
     with torch.inference_mode():
         draws, left_out = engine_draws([name], lambda: reference_networks(checkout, face), inputs, 1)
         wanted = face.draw(*inputs)
-        if left_out and name == "openvino-bf16":
-            pytest.skip(left_out[0])  # this processor's bfloat16 is the engine's affair
+        if left_out and name in IN_FEWER_BITS:
+            pytest.skip(left_out[0])  # OpenVINO 2026.4 fails on some processors, and on networks of few channels
         assert not left_out
         got = draws[name](*inputs)
-    if name != "openvino-bf16":
+    if name not in IN_FEWER_BITS:
         torch.testing.assert_close(got, wanted, atol=1e-4, rtol=0)
+
+
+class Convolutions(nn.Module):
+    """A picture of a volume and keypoints by a convolution of each kind."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.deep, self.flat = nn.Conv3d(4, 8, 3, padding=1), nn.Conv2d(32, 3, 3, padding=1)
+
+    def forward(self, volume: Tensor, x_s: Tensor, x_d: Tensor) -> Tensor:
+        return (self.flat(self.deep(volume).relu().flatten(1, 2)) + (x_d - x_s).mean()).sigmoid()
+
+
+def test_convolutions_in_8_bits_are_rounded_and_no_more(face: FaceModel) -> None:
+    if missing := what_is_missing(ENGINES["openvino-int8"]):
+        pytest.skip(missing)
+    torch.manual_seed(0)
+    networks, inputs = Convolutions().eval().requires_grad_(False), inputs_of(face)
+    with torch.no_grad():
+        error = (engines.openvino_int8(networks, inputs, 1)(*inputs) - networks(*inputs)).abs().max()
+    assert 1e-5 < float(error) < 0.02
 
 
 def test_samplings_are_written_out_exactly_and_only_for_a_while(face: FaceModel) -> None:
