@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shlex
 import subprocess
 import sys
 import tempfile
@@ -25,7 +24,7 @@ from playmate_core.weights.folders import bundled
 
 from .clock import load_average
 from .first_frame import speech_of
-from .machine import machine_of
+from .machine import command_of, machine_of
 
 #: Of the bundled model's motion.
 FPS = 25
@@ -54,8 +53,7 @@ def main(words: list[str] | None = None) -> int:
     options = parser.parse_args(own)
     before = load_average()
     runs = [measure(seconds, options.threads, talk) for seconds in options.seconds]
-    told = own[: own.index("--out")] + own[own.index("--out") + 2 :] if "--out" in own else own
-    command = shlex.join(["python", "-m", "benchmarks.long_talk", *told, *(["--", *talk] if talk else [])])
+    command = command_of("long_talk", given)
     text = markdown(runs, before, options.threads, command)
     sys.stdout.write(text)
     if options.out:

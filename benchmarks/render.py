@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
 import sys
 from dataclasses import asdict
 from functools import partial
@@ -33,7 +32,7 @@ from .contenders import TITLES, contenders
 from .costs import gigabytes, products_of
 from .engines import ENGINES
 from .exact import exactly
-from .machine import machine_of, sources
+from .machine import command_of, machine_of, sources
 from .outside import outside_share
 from .reference import sizes_file
 from .report import Pace, ProfileTiming, Report, markdown
@@ -85,10 +84,7 @@ def _options(words: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=1, help="for PyTorch, all contenders alike (%(default)s)")
     parser.add_argument("--out", type=Path, help="write STEM.json and STEM.md")
     options = parser.parse_args(words)
-    given = words if words is not None else sys.argv[1:]
-    # Where this machine keeps a checkout is nobody's business: absolute paths are told by their last name.
-    told = [Path(word).name if Path(word).is_absolute() else word for word in given]
-    options.command = "python -m benchmarks.render " + shlex.join(told)
+    options.command = command_of("render", sys.argv[1:] if words is None else words)
     return options
 
 

@@ -14,6 +14,7 @@ from benchmarks import render as bench
 from benchmarks.clock import Times, alternate
 from benchmarks.emulated import bfloat16_products
 from benchmarks.ideal_steps import distances, fewest
+from benchmarks.machine import command_of
 from playmate_core.face import FaceConfig
 from playmate_core.rendering.device import multiplies_bf16
 
@@ -89,3 +90,9 @@ def test_the_fewest_steps_are_those_from_which_on_the_distance_stays_small() -> 
 def test_more_steps_come_nearer_to_the_exact_result() -> None:
     found = distances("joyvasa", "ddim", "uniform")
     assert found[5] > found[20] > found[50] > 0.01
+
+
+def test_a_told_command_holds_no_absolute_path(tmp_path: Path) -> None:
+    told = command_of("render", ["--reference", str(tmp_path / "LivePortrait"), "--out", "benchmarks/results/a b"])
+    assert told == "python -m benchmarks.render --reference LivePortrait --out 'benchmarks/results/a b'"
+    assert command_of("render", []) == "python -m benchmarks.render"

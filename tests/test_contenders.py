@@ -165,7 +165,7 @@ def test_an_engine_without_its_package_or_that_fails_is_named(
     words = ["--reference", str(checkout), "--profiles", "structure", "--turns", "1", "--out", str(tmp_path / "table")]
     assert bench.main([*words, "--contenders", "channels-last", "onnxruntime", "openvino"]) == 0
     told = json.loads((tmp_path / "table.json").read_text())
-    names = ["reference, eager fp32", "reference, channels-last", "ours, structure only"]
+    names = ["reference, eager fp32", "reference, channels-last in 2-D", "ours, structure only"]
     assert [row["name"] for row in told["rows"]] == names
     assert told["rows"][1]["worst_error"] < 1e-4 and told["rows"][1]["pace"]["gflop"] is None
     assert told["left_out"] == [

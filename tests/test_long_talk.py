@@ -18,7 +18,7 @@ def test_the_program_is_run_and_its_frames_are_counted(tmp_path: Path, capsys: p
     told = json.loads(stem.with_suffix(".json").read_text())
     (run,) = told["runs"]
     assert run["frames"] == 10 and run["processor"] > 0.1 and run["peak"] > 100e6
-    assert told["command"] == "python -m benchmarks.long_talk --seconds 0.4 -- --steps 1 --crf 40"
+    assert told["command"] == "python -m benchmarks.long_talk --seconds 0.4 --out table -- --steps 1 --crf 40"
     assert stem.with_suffix(".md").read_text() == capsys.readouterr().out
 
 
