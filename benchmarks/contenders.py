@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -17,7 +18,8 @@ from playmate_core.rendering.device import multiplies_bf16
 from playmate_core.rendering.portrait import to_shown
 
 from .emulated import bfloat16_products
-from .reference import Draw, load_reference
+from .engines import ENGINES, Inputs, engine_draws
+from .reference import Draw, load_reference, reference_networks
 
 #: What a profile is called in the table of the issue.
 TITLES = {
@@ -31,20 +33,26 @@ TITLES = {
 @dataclass(frozen=True)
 class Contender:
     """``draw`` as of the reference; ``deliver`` what becomes of pictures until they are with whoever asked; ``batch``
-    frames at once; ``timed`` False where only its pictures are wanted, its numbers being imitated."""
+    frames at once; ``timed`` False where only its pictures are wanted, its numbers being imitated; ``counted`` False
+    where its products cannot be counted."""
 
     title: str
     draw: Draw
     deliver: Callable[[Tensor], object]
     batch: int = 1
     timed: bool = True
+    counted: bool = True
 
 
-def contenders(face: FaceModel, options: argparse.Namespace) -> dict[str, Contender]:
-    """The first is whom the others are compared with."""
+def contenders(
+    face: FaceModel, options: argparse.Namespace, inputs: Inputs
+) -> tuple[dict[str, Contender], tuple[str, ...]]:
+    """All of them, the first being what the others are compared with, and a sentence for each that cannot run here;
+    ``inputs`` are those of a frame."""
     on_cpu = next(face.parameters()).device.type == "cpu"
     able = not on_cpu or multiplies_bf16()
     found: dict[str, Contender] = {}
+    left_out: tuple[str, ...] = ()
     if options.reference:
         plain = load_reference(options.reference, face)
         found["reference"] = Contender("reference, eager fp32", plain, _kept if on_cpu else as_they_do)
@@ -53,6 +61,11 @@ def contenders(face: FaceModel, options: argparse.Namespace) -> dict[str, Conten
         if not on_cpu:
             compiled = load_reference(options.reference, face, compiled=True)
             found["compiled"] = Contender("reference, compiled, half", compiled, as_they_do)
+        draws, left_out = engine_draws(
+            options.contenders, partial(reference_networks, options.reference, face), inputs, options.threads
+        )
+        for name, draw in draws.items():
+            found[name] = Contender(ENGINES[name].title, draw, _kept, counted=False)
     deliver = _kept if on_cpu else to_shown
     for profile in options.profiles:
         draw, half = build_fast_face(face, profile).draw, profile == "half"
@@ -60,7 +73,7 @@ def contenders(face: FaceModel, options: argparse.Namespace) -> dict[str, Conten
         found[profile] = Contender(
             TITLES[profile], _imitated(draw) if imitated else draw, deliver, options.batch, not imitated
         )
-    return found
+    return found, left_out
 
 
 def _kept(pictures: Tensor) -> Tensor:

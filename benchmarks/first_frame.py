@@ -32,7 +32,7 @@ from playmate_core.weights.folders import bundled
 from playmate_core.weights.generators import load_generator
 
 from .clock import load_average
-from .machine import machine_of
+from .machine import command_of, machine_of
 from .subject import BUNDLED, SEEDED, BenchmarkCase, make_case
 
 #: Samples of a live push: 40 ms.
@@ -75,7 +75,8 @@ def main(words: list[str] | None = None) -> int:
     torch.set_num_threads(1)
     before = load_average()
     rows = [measure(make_case(name, 1, options.device), options) for name in options.weights]
-    text = markdown(rows, before, torch.device(options.device))
+    command = command_of("first_frame", sys.argv[1:] if words is None else words)
+    text = markdown(rows, before, torch.device(options.device), command)
     sys.stdout.write(text)
     if options.out:
         options.out.parent.mkdir(parents=True, exist_ok=True)
@@ -182,7 +183,7 @@ class Ways:
         return MotionStream(pieces, len(audio), audio.fps)
 
 
-def markdown(rows: list[FirstFrame], load: float, device: torch.device) -> str:
+def markdown(rows: list[FirstFrame], load: float, device: torch.device, command: str) -> str:
     """A table of the rows, with what it was measured on."""
     titles = [row.weights for row in rows]
     lines = [f"| seconds: wall (processor) | {' | '.join(titles)} |", "|---|" + "---|" * len(rows)]
@@ -200,6 +201,8 @@ def markdown(rows: list[FirstFrame], load: float, device: torch.device) -> str:
         "",
         f"First batch of {rows[0].batch} frame(s), models loaded, {rows[0].seconds_of_speech:g} s of speech; medians."
         f" {machine_of(device)}, torch {torch.__version__}, 1 thread; load average {load:.1f} before.",
+        "",
+        f"`{command}`",
         "",
     ]
     return "\n".join(lines)

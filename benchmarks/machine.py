@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
+import shlex
 from pathlib import Path
 
 import torch
@@ -15,6 +16,12 @@ def machine_of(device: torch.device) -> str:
     if device.type == "cuda":
         return f"{torch.cuda.get_device_name(device)}, CUDA {torch.version.cuda}, {platform.system()}"
     return f"{_processor()}, {platform.system()}, {torch.backends.cpu.get_cpu_capability()}"
+
+
+def command_of(module: str, words: list[str]) -> str:
+    """The command line of a benchmark; absolute paths, which are this machine's affair, by their last name."""
+    told = [Path(word).name if Path(word).is_absolute() else word for word in words]
+    return f"python -m benchmarks.{module} {shlex.join(told)}".rstrip()
 
 
 def _processor() -> str:

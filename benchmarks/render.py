@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -31,63 +30,13 @@ from playmate_core.rendering.render import RenderOptions, driving_keypoints
 from .clock import Times, alternate, load_average, measured_peak
 from .contenders import TITLES, contenders
 from .costs import gigabytes, products_of
+from .engines import ENGINES
 from .exact import exactly
-from .machine import machine_of, sources
+from .machine import command_of, machine_of, sources
 from .outside import outside_share
 from .reference import sizes_file
+from .report import Pace, ProfileTiming, Report, markdown
 from .subject import SEEDED, BenchmarkCase, make_case
-
-
-@dataclass(frozen=True)
-class Pace:
-    """Seconds a frame, of the processor and of the wall clock, the ratios to the base's, the share of its dtype's peak
-    that the products reach which it really computes, and how many GFLOP they are."""
-
-    processor_seconds: float
-    wall_seconds: float
-    ratio: float
-    wall_ratio: float
-    share_of_peak: float
-    gflop: float
-
-
-@dataclass(frozen=True)
-class ProfileTiming:
-    """One contender: seconds a frame and how many times faster than the base, where it was timed; and how far its
-    pictures are from the first row's: the worst error in [0, 1], the PSNR in dB, the worst in grey levels and the share
-    of samples that differ by one; ``inexact`` is the worst error against float64, where that was asked for."""
-
-    name: str
-    pace: Pace | None
-    worst_error: float
-    psnr: float
-    worst_levels: int
-    levels_differ: float
-    inexact: float | None
-
-
-@dataclass(frozen=True)
-class Report:
-    """Everything that was measured, and on what."""
-
-    command: str
-    machine: str
-    torch: str
-    threads: int
-    load_before: float
-    load_after: float
-    sources: str
-    weights: str
-    gflop_per_frame: float
-    peak_gflop_per_second: float
-    half_peak_gflop_per_second: float | None
-    gigabytes: dict[str, float]
-    turns: int
-    batch: int
-    base: str
-    rows: tuple[ProfileTiming, ...]
-    outside_share: float
-    outside_profile: str
 
 
 def main(words: list[str] | None = None) -> int:
@@ -96,6 +45,10 @@ def main(words: list[str] | None = None) -> int:
     try:
         if options.reference:
             sizes_file(options.reference)  # before the networks are made
+        elif options.contenders:
+            raise UserError("--contenders run the reference's networks; please name a checkout with --reference DIR.")
+        if options.contenders and options.device != "cpu":
+            raise UserError(f"--contenders run on a processor, got --device {options.device}; please leave either out.")
         require_device(options.device)
         subject = make_case(options.weights, max(options.turns * options.batch, options.video), options.device)
         report = measure(subject, options)
@@ -118,6 +71,9 @@ def _options(words: list[str] | None) -> argparse.Namespace:
         "--weights", default=SEEDED, help="seeded, bundled, a folder of LivePortrait's files, or a recipe (%(default)s)"
     )
     parser.add_argument("--profiles", nargs="+", choices=PROFILES, default=PROFILES, help="of ours (all)")
+    parser.add_argument(
+        "--contenders", nargs="*", choices=ENGINES, default=(), help="further engines for the reference (none)"
+    )
     parser.add_argument("--turns", type=int, default=5, help="how often each contender draws a frame (%(default)s)")
     parser.add_argument(
         "--video", "--film", type=int, default=8, help="frames of the video that paste-back is timed on (%(default)s)"
@@ -128,10 +84,7 @@ def _options(words: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=1, help="for PyTorch, all contenders alike (%(default)s)")
     parser.add_argument("--out", type=Path, help="write STEM.json and STEM.md")
     options = parser.parse_args(words)
-    given = words if words is not None else sys.argv[1:]
-    # Where this machine keeps a checkout is nobody's business: absolute paths are told by their last name.
-    told = [Path(word).name if Path(word).is_absolute() else word for word in given]
-    options.command = "python -m benchmarks.render " + shlex.join(told)
+    options.command = command_of("render", sys.argv[1:] if words is None else words)
     return options
 
 
@@ -142,7 +95,7 @@ def measure(subject: BenchmarkCase, options: argparse.Namespace) -> Report:
     volume = move_to(face, subject.portrait.appearance[None])
     x_s, x_d = driving_keypoints(face, subject.portrait, subject.motion, RenderOptions(stitching=False))
     x_s, places = exact_to(face, x_s), exact_to(face, x_d).split(options.batch)
-    field = contenders(face, options)
+    field, left_out = contenders(face, options, (volume, x_s, places[0][:1]))
     seen: dict[str, dict[int, list[Tensor]]] = {name: {} for name in field}
 
     def turn(name: str, i: int) -> None:
@@ -169,9 +122,9 @@ def measure(subject: BenchmarkCase, options: argparse.Namespace) -> Report:
     for name, one in field.items():
         pace = None
         if one.timed:
-            done = products_of(partial(one.draw, volume, x_s, places[0][:1]))
             reached = half_peak if half_peak and name in ("half", "autocast") else peak
-            pace = _pace(times[name], times[base], options.batch, done / reached, device, done / 1e9)
+            done = products_of(partial(one.draw, volume, x_s, places[0][:1])) if one.counted else None
+            pace = _pace(times[name], times[base], options.batch, device, done, reached)
         inexact = None if truth is None else compare(truth, list(torch.cat(drawn[name]).split(1)))[0]
         rows.append(ProfileTiming(one.title, pace, *compare(drawn[first], drawn[name]), inexact))
     return Report(
@@ -193,19 +146,20 @@ def measure(subject: BenchmarkCase, options: argparse.Namespace) -> Report:
         tuple(rows),
         outside,
         fastest,
+        left_out,
     )
 
 
-def _pace(mine: Times, base: Times, frames: int, floor: float, device: torch.device, gflop: float) -> Pace:
-    """Of turns of ``frames`` frames, each of which takes ``floor`` seconds at the peak."""
+def _pace(mine: Times, base: Times, frames: int, device: torch.device, flop: int | None, reached: float) -> Pace:
+    """Of turns of ``frames`` frames of ``flop`` each, where ``reached`` FLOP a second are the peak."""
     own = mine.median if device.type == "cpu" else mine.wall_median
     return Pace(
         mine.median / frames,
         mine.wall_median / frames,
         base.median / mine.median,
         base.wall_median / mine.wall_median,
-        floor * frames / own,
-        gflop,
+        None if flop is None else flop * frames / reached / own,
+        None if flop is None else flop / 1e9,
     )
 
 
@@ -227,57 +181,6 @@ def compare(wanted: list[Tensor], got: list[Tensor]) -> tuple[float, float, int,
     error = (one - other).double().square().mean()
     psnr = float(-10 * error.clamp_min(1e-20).log10())
     return float((one - other).abs().max()), psnr, int(levels.max()), float((levels > 0).float().mean())
-
-
-def markdown(report: Report) -> str:
-    """The report as a table."""
-    lines = [
-        "| one frame, W and G | processor, s | wall, s | ratio | wall ratio | GFLOP | of peak | worst error |"
-        " PSNR, dB | grey levels | from float64 |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    for row in report.rows:
-        inexact = "" if row.inexact is None else f"{row.inexact:.1e}"
-        paced = " | | | | |" if row.pace is None else _told(row.pace)
-        lines.append(
-            f"| {row.name} | {paced} | {row.worst_error:.1e} | {min(row.psnr, 200):.1f} |"
-            f" {row.worst_levels}, {row.levels_differ:.2%} of samples | {inexact} |"
-        )
-    lines += [
-        "",
-        f"Outside W and G (copies, paste-back, encoding): {report.outside_share:.1%} of the wall time of a pasted-back"
-        f" video, profile {report.outside_profile}.",
-        "",
-        f"Medians of {report.turns} alternating turns of {report.batch} frame(s) in one process; ratios against"
-        f' "{report.base}", errors against the first row; a row without times was computed for its errors on a'
-        " machine that lacks the instructions; share of the peak by the products really computed and the"
-        f" {report.peak_gflop_per_second:.0f} GFLOP/s that float32 reaches here{_half_peak(report)}; the plain networks"
-        f" compute {report.gflop_per_frame:.0f} GFLOP. Memory of W and G: {_told_memory(report)}."
-        f" Weights: {report.weights}. {report.machine}, torch {report.torch}, {report.threads} thread(s); load average"
-        f" {report.load_before:.1f} before, {report.load_after:.1f} after: other processes shared the machine, hence"
-        f" processor time. Sources of playmate_core: {report.sources}.",
-        "",
-        f"`{report.command}`",
-        "",
-    ]
-    return "\n".join(lines)
-
-
-def _half_peak(report: Report) -> str:
-    if report.half_peak_gflop_per_second is None:
-        return ""
-    return f", for half precision the {report.half_peak_gflop_per_second:.0f} GFLOP/s of bfloat16"
-
-
-def _told_memory(report: Report) -> str:
-    return ", ".join(f"{title.removeprefix('ours, ')} {size:.2f} GB" for title, size in report.gigabytes.items())
-
-
-def _told(pace: Pace) -> str:
-    return (
-        f"{pace.processor_seconds:.4g} | {pace.wall_seconds:.4g} | {pace.ratio:.2f}x | {pace.wall_ratio:.2f}x |"
-        f" {pace.gflop:.0f} | {pace.share_of_peak:.0%}"
-    )
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from benchmarks import render as bench
 from benchmarks.clock import Times, alternate
 from benchmarks.emulated import bfloat16_products
 from benchmarks.ideal_steps import SCHEDULES, distances, fewest, infinitely_many
+from benchmarks.machine import command_of
 from playmate_core.face import FaceConfig
 from playmate_core.rendering.device import multiplies_bf16
 
@@ -104,3 +105,9 @@ def test_the_node_names_the_fewest_steps_of_every_model() -> None:
     said = nodes["PlaymateSampleMotion"]["input"]["required"]["steps"][1]["tooltip"].lower()
     few = {name: fewest(distances(name, "dpm++2m", "logsnr")) for name in SCHEDULES}
     assert all(f"{count} ({name})" in said for name, count in few.items())
+
+
+def test_a_told_command_holds_no_absolute_path(tmp_path: Path) -> None:
+    told = command_of("render", ["--reference", str(tmp_path / "LivePortrait"), "--out", "benchmarks/results/a b"])
+    assert told == "python -m benchmarks.render --reference LivePortrait --out 'benchmarks/results/a b'"
+    assert command_of("render", []) == "python -m benchmarks.render"
