@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -49,10 +51,13 @@ def identity_grid(depth: int, height: int, width: int, like: Tensor) -> Tensor:
     return torch.stack([x, y, z], -1)
 
 
-def coordinates(like: Tensor) -> torch.autocast:
+def coordinates(like: Tensor) -> AbstractContextManager[Any]:
     """Products of coordinates keep their precision where the networks run under autocast: bfloat16 rounds a place in
     the picture to 1/256 of its half."""
-    return torch.autocast(like.device.type, enabled=False)
+    kind = like.device.type
+    if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
+        return torch.autocast(kind, enabled=False)
+    return nullcontext()
 
 
 def sample_volume(volume: Tensor, grid: Tensor) -> Tensor:
