@@ -22,11 +22,15 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not (COMFY and PYTHON), reason="COMFYUI_PATH and COMFYUI_PYTHON name no ComfyUI"),
 ]
-#: A pack whose one node sends any value that JSON, or "null byte" and the like, can name, under the type "*".
+#: A pack whose one node sends any value that JSON, or "null byte" and the like, can name, under the type
+#: "*", which equals every other as such packs have it: 0.3.64 refuses a plain one for a socket of several types.
 SENDER = """
 import json
+class Anything(str):
+    def __ne__(self, other):
+        return False
 class Send:
-    RETURN_TYPES, FUNCTION, CATEGORY = ("*",), "send", "test"
+    RETURN_TYPES, FUNCTION, CATEGORY = (Anything("*"),), "send", "test"
     @classmethod
     def INPUT_TYPES(cls):
         return {"required": {"value": ("STRING", {"default": "null"})}}
@@ -42,6 +46,7 @@ SETTINGS = {
     "PlaymateLoadMotionModel": {"file": FILE["PlaymateLoadMotionModel"], "emotion": "tiny_emotion.safetensors"},
     "PlaymateCropPortrait": {"crop": "whole"},
     "PlaymateEncodePortrait": {"require_face": False},
+    "PlaymateEncodeVideoPortrait": {"require_face": False},
     "PlaymateSampleMotion": {"steps": 1},
     "PlaymateJoinMotions": {"fade": 0.08},
     "PlaymateTalk": {"require_face": False},
@@ -63,8 +68,11 @@ WIRES = {
 }
 #: What is sent to a socket that no node of ours feeds.
 SENT = {"FACE_LANDMARKS": {"frames": [[{"blendshapes": dict.fromkeys(ARKIT_SHAPES, 0.5)}]]}}
-#: Takes what Render has drawn, at the size of its faces.
-FACES = ("PlaymatePasteBack", "images")
+#: What is not fed by the node of its type: faces at their own size, and the frames of a video.
+OTHERWISE = {
+    ("PlaymatePasteBack", "images"): ("PlaymateRender", 0),
+    ("PlaymateMotionOverVideo", "portrait"): ("PlaymateEncodeVideoPortrait", 0),
+}
 #: Optional sockets that are needed all the same.
 ALSO = {"PlaymateTalk": ("face_model", "motion_model"), "PlaymatePoseSwitch": ("pose_1",)}
 ALSO |= {"PlaymateContactSheet": ("motion",), "PlaymateEmotionOverTime": ("speech",)}
@@ -106,7 +114,7 @@ def graph(nodes: dict[str, Any], kind: str, linked: dict[str, Any]) -> Prompt:
                     prompt[of] = {"class_type": "Send", "inputs": {"value": encoded(SENT[of])}}
                     inputs[key] = [of, 0]
                 elif group == "required" or key in ALSO.get(name, ()):
-                    source, output = WIRES[of] if (name, key) != FACES else ("PlaymateRender", 0)
+                    source, output = OTHERWISE.get((name, key)) or WIRES[of]
                     inputs[key] = [source if source in prompt else add(source, {}), output]
         place = name if not sent else "the node"
         prompt[place] = {"class_type": name, "inputs": inputs}
