@@ -13,7 +13,7 @@ import torch
 from driven_videos import pictures
 from generator_models import write_ditto, write_ditto_encoder, write_joyvasa
 from liveportrait_files import miniature_models
-from test_dialogue import LEFT, RIGHT, save
+from two_voices import LEFT, RIGHT, save
 
 from playmate_core.cli import main as cli
 from playmate_core.face import FaceConfig

@@ -110,6 +110,14 @@ def test_a_zero_edit_gives_the_motion_back(part: Part) -> None:
     assert again(motion, Regeneration(3, 30, strength=0.0, part=part)) is motion
 
 
+@pytest.mark.parametrize(("begin", "end"), [(6, 13), (6, 9), (5, 13)])
+def test_a_range_whose_second_window_begins_before_it(begin: int, end: int) -> None:
+    motion = talk(WINDOW + 1, seed=5)
+    made = flat(again(motion, Regeneration(begin, end), seed=6))
+    assert made.shape == flat(motion).shape and bool((made != flat(motion))[begin:end].any(1).all())
+    assert torch.equal(made[:begin], flat(motion)[:begin]) and torch.equal(made[end:], flat(motion)[end:])
+
+
 @settings(max_examples=15, deadline=None)
 @given(data=st.data(), strength=st.sampled_from([0.3, 1.0]), part=st.sampled_from(list(Part)))
 def test_outside_of_the_range_every_bit_stays(data: st.DataObject, strength: float, part: Part) -> None:

@@ -14,7 +14,7 @@ s = node_session.Session()
 chain = import_module("custom_pack.playmate_core.diffusion.window_chain")
 source = import_module("custom_pack.playmate_core.rendering.source_image")
 bar = import_module("custom_pack.nodes.runtime").Bar
-source.is_face = lambda *given: True  # that of an unknown face is measured on its whole motion
+source.within = lambda *given: True  # that of an unknown face is measured on its whole motion
 events, sample, show = [], chain.sample_windows, bar.show
 def sampled(*given, **named):
     events.append("window")

@@ -126,7 +126,8 @@ def _sampled(
         past = plan.past if begin == 0 else last_frames(model[:begin], config.previous)
         noise, step = FreshNoise(plan.options.seed).window(index), counted(progress, index, len(begins))
         made = sample_window(WindowTask(plan, begin, past, held, noise, values, what.strength), step)
-        settled = end if index == len(begins) - 1 else min(begins[index + 1] + held_frames(overlap), end)
+        later = end if index == len(begins) - 1 else min(begins[index + 1] + held_frames(overlap), end)
+        settled = max(later, done)  # a next window that begins before the range settles nothing yet
         model = torch.cat([model[:done], made[done - begin : settled - begin], model[settled:]])
         yield model[done:settled]
         done = settled
