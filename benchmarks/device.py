@@ -19,6 +19,8 @@ from typing import Any
 
 import torch
 
+from .report_files import write_report
+
 ROOT = Path(__file__).resolve().parent.parent
 #: Sections in the order of their worth, with the most seconds that each may take.
 SECTIONS = {"machine": 40, "networks": 110, "talk": 70, "outside": 40, "compiled": 150}
@@ -53,8 +55,7 @@ def main(words: list[str] | None = None) -> int:
         left = options.budget - (time.monotonic() - begun)
         told["sections"][name] = in_own_process(name, options, min(SECTIONS[name], left))
         told["seconds"] = round(time.monotonic() - begun, 1)
-        stem.with_suffix(".json").write_text(json.dumps(told, indent=1) + "\n")
-        stem.with_suffix(".md").write_text(markdown(told))
+        write_report(stem, told, markdown(told))
     sys.stdout.write(markdown(told))
     return 0
 

@@ -8,7 +8,6 @@ delay is the look-ahead plus the time computed.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
 import time
@@ -33,6 +32,7 @@ from playmate_core.weights.generators import load_generator
 
 from .clock import load_average
 from .machine import command_of, machine_of
+from .report_files import write_report
 from .subject import BUNDLED, SEEDED, BenchmarkCase, make_case
 
 #: Samples of a live push: 40 ms.
@@ -79,9 +79,7 @@ def main(words: list[str] | None = None) -> int:
     text = markdown(rows, before, torch.device(options.device), command)
     sys.stdout.write(text)
     if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.with_suffix(".json").write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
-        options.out.with_suffix(".md").write_text(text)
+        write_report(options.out, [asdict(row) for row in rows], text)
     return 0
 
 

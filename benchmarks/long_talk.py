@@ -7,7 +7,6 @@ speech, the speech repeated to each length; every length in a process of its own
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from playmate_core.weights.folders import bundled
 from .clock import load_average
 from .first_frame import speech_of
 from .machine import command_of, machine_of
+from .report_files import write_report
 
 #: Of the bundled model's motion.
 FPS = 25
@@ -57,10 +57,7 @@ def main(words: list[str] | None = None) -> int:
     text = markdown(runs, before, options.threads, command)
     sys.stdout.write(text)
     if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        result = {"command": command, "runs": [asdict(run) for run in runs]}
-        options.out.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")
-        options.out.with_suffix(".md").write_text(text)
+        write_report(options.out, {"command": command, "runs": [asdict(run) for run in runs]}, text)
     return 0
 
 

@@ -6,7 +6,6 @@ Keypoints, copies, paste-back and encoding, each alone and then overlapped as in
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 import time
@@ -26,6 +25,7 @@ from playmate_core.rendering.render import RenderOptions, driving_keypoints, pas
 from playmate_core.rendering.segments import Finish, encode
 from playmate_core.values import Portrait
 
+from .report_files import write_report
 from .subject import BUNDLED, BenchmarkCase, make_case
 
 #: Sizes of the video (height, width); the face crop is 512 x 512 and as large as the picture's height allows.
@@ -52,10 +52,8 @@ def main(words: list[str] | None = None) -> int:
     text = markdown(table)
     sys.stdout.write(text)
     if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
         told = {size: [asdict(piece) for piece in pieces] for size, pieces in table.items()}
-        options.out.with_suffix(".json").write_text(json.dumps(told, indent=1) + "\n")
-        options.out.with_suffix(".md").write_text(text)
+        write_report(options.out, told, text)
     return 0
 
 

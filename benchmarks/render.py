@@ -9,7 +9,6 @@ its users run it.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from dataclasses import asdict
 from functools import partial
@@ -36,6 +35,7 @@ from .machine import command_of, machine_of, sources
 from .outside import outside_share
 from .reference import sizes_file
 from .report import Pace, ProfileTiming, Report, markdown
+from .report_files import write_report
 from .subject import SEEDED, BenchmarkCase, make_case
 
 
@@ -58,9 +58,7 @@ def main(words: list[str] | None = None) -> int:
     text = markdown(report)
     sys.stdout.write(text)
     if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.with_suffix(".json").write_text(json.dumps(asdict(report), indent=1) + "\n")
-        options.out.with_suffix(".md").write_text(text)
+        write_report(options.out, asdict(report), text)
     return 0
 
 
