@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from node_process import in_subprocess, install_models
+
+from playmate_core.values import LIDS
 
 TIMES = (0.2, "0.2", "0:00.2", "10f")
 GRAPH = (
@@ -63,6 +66,9 @@ guided = {
     "emotion": sample(emotion=s.run("Emotion"), cfg_emotion_curve=Curve()),
 }
 plain = {"constant": sample(cfg_audio=2.0), "emotion": sample(emotion=s.run("Emotion"))}
+eyes = [sample(eye_movement=share) for share in (0.0, 0.5, 1.0)]
+eyes_moved = [(moved.expression - eyes[0].expression).abs().amax((0, 2)).tolist() for moved in eyes]
+halved = ((eyes[2].expression - eyes[0].expression) / 2 - (eyes[1].expression - eyes[0].expression)).abs().amax((1, 2))
 joined = s.run("JoinMotions", first=motion, second=other, fade=0.2)
 quick = s.run("RetimeMotion", motion=motion, fps=50.0)
 written = {
@@ -128,6 +134,9 @@ print(json.dumps({
     "guided": [same(guided["constant"], plain["constant"]), same(guided["keys"], motion),
                same(guided["emotion"], plain["emotion"]),
                float((guided["keys"].expression - guided["curve"].expression).abs().max())],
+    "eyes": eyes_moved, "eyes pose": [all(torch.equal(getattr(moved.pose, part), getattr(eyes[0].pose, part))
+        for part in ("rotation", "translation", "scale")) for moved in eyes], "eyes usual": same(eyes[2], motion),
+    "eyes halved": int((halved < 1e-6).sum()),
     "acted": [[len(one), one.fps, one.keypoint_space] for one in acted], "mouth": mouth, "mimed": mimed.fps,
     "together": float((acted[0].expression - acted[1].expression).abs().max()),
     "moves": float((acted[0].expression - acted[0].expression[:1]).abs().max()),
@@ -186,6 +195,14 @@ def test_guidance_follows_keys_and_drawn_curves(got: dict[str, Any]) -> None:
     assert got["guided"][3] < 1e-3, "a straight curve from 0 to the number is that of the keys"
     assert "to 20" in got["refused"]["guidance"]
     assert "both keys and a curve" in got["refused"]["twice"]
+
+
+def test_eye_movement_is_added_to_the_lids_alone_by_its_share(got: dict[str, Any]) -> None:
+    none, half, whole = (torch.tensor(moved) for moved in got["eyes"])
+    lids = sorted(point for pair in LIDS for point in pair)
+    assert not none.any() and whole.nonzero()[:, 0].tolist() == half.nonzero()[:, 0].tolist() == lids
+    assert got["eyes halved"] > 25, "but for the frames of blinks, half the share is half the way"
+    assert got["eyes usual"] and all(got["eyes pose"]), "1 is where the widget begins"
 
 
 def test_blend_shapes_come_from_tables_and_from_landmarks(got: dict[str, Any]) -> None:
