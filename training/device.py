@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import subprocess
 import sys
 import time
@@ -52,6 +53,7 @@ class DeviceConfig:
     side: int = 512
     sessions: int = 360
     frames: int = 6  # of each session
+    workers: int = 0  # processes that render sessions; 0: one for every processor core
     probe_steps: int = 1200
     batch: int = 16
     lr: float = 8e-4
@@ -70,6 +72,7 @@ def prepared(config: DeviceConfig) -> Path:
         sessions=config.sessions,
         frames_per_session=config.frames,
         size=config.side,
+        workers=config.workers or os.cpu_count() or 1,
     )
     make_corpus(corpus)
     if config.probe:
