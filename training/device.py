@@ -105,18 +105,25 @@ def at_side(path: str, side: int) -> FaceModel:
 
 
 def recipe(config: DeviceConfig, probe: Path, steps: int, seconds: float) -> FaceStageConfig:
-    """The run of F, W and G: driven by true keypoints, as the bundled renderer was."""
+    """The run of F, W and G: driven by true keypoints first and by M's afterwards, with the terms by which the bundled G
+    learned lids, irises and brows."""
     return FaceStageConfig(
         out=str(Path(config.out) / "face"),
         corpus=config.corpus,
         init=config.init or "the bundled face model",
         frozen="motion",
-        teacher=1.0,
+        teacher=0.5,
         transfer=0.0,
         surface=0.2,
         rigid=0.1,
         mouth_and_eyes=16.0,
+        fine_edges=16.0,
+        emphasis_radius=0.1,
+        copied=1.5,
+        mixed=3.0,
+        smooth_look=0.05,
         same_pose=0.4,
+        lids=0.4,
         look_size=config.side // 2,
         draw_size=config.side // 2,
         perceptual_weights=str(probe),
