@@ -105,8 +105,9 @@ def at_side(path: str, side: int) -> FaceModel:
 
 
 def recipe(config: DeviceConfig, probe: Path, steps: int, seconds: float) -> FaceStageConfig:
-    """The run of F, W and G: driven by true keypoints first and by M's afterwards, with the terms by which the bundled G
-    learned lids, irises and brows."""
+    """The run of F, W and G: driven by true keypoints first and by M's afterwards.
+
+    With the terms by which the bundled G learned lids, irises and brows."""
     return FaceStageConfig(
         out=str(Path(config.out) / "face"),
         corpus=config.corpus,
