@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import torch
 from comfy_api.latest import io
 from torch import Tensor
 
 from ..playmate_core.errors import UserError
+from ..playmate_core.interpolation import loudness_at
 from ..playmate_core.motion.driving import ANIMAL, MODES, DrivingOptions
 from ..playmate_core.motion.edit import Regions, scale_regions
 from ..playmate_core.motion.motion_file import MotionClip
@@ -22,7 +22,7 @@ from ..playmate_core.values import FPS, AudioFeatures, Motion, Portrait
 from . import sockets
 from .drawing import gathered, refuse_too_many
 from .inputs import SMOOTHING, crop_input, fps_input, limit_input, smooth_input, video_inputs
-from .media import RATE_STEP, to_image, video_source
+from .media import to_image, video_source
 from .portrait import read_driving_clip, read_driving_frames
 from .runtime import Bar, Managed, explain_missing_package, loaded
 
@@ -218,11 +218,5 @@ class PreviewKeypoints(io.ComfyNode):
 
 
 def loudness(speech: AudioFeatures, motion: Motion) -> Tensor:
-    """That of every frame of ``motion``; silence after the end of the speech. Raises UserError at another rate."""
-    if abs(speech.fps - motion.fps) > RATE_STEP:
-        raise UserError(
-            f"The motion runs at {motion.fps:.6g} frames a second and the speech at {speech.fps:g}, so its loudness"
-            " would be shaded at the wrong times; please connect a motion sampled from this speech, or no speech."
-        )
-    energy = speech.energy[: len(motion)]
-    return torch.nn.functional.pad(energy, (0, len(motion) - len(energy)))
+    """That of every frame of ``motion``, at whatever rate; silence after the end of the speech."""
+    return loudness_at(speech, len(motion), motion.fps)

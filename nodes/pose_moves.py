@@ -6,6 +6,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from ..playmate_core.interpolation import loudness_at
 from ..playmate_core.motion.head_moves import HEAD_MOVES, HeadMove, head_move, on_top_of
 from ..playmate_core.motion.pose_curves import pose_from_curves
 from ..playmate_core.values import FPS, AudioFeatures, Portrait, Pose
@@ -54,10 +55,12 @@ class PoseProcedural(io.ComfyNode):
         pose: Pose | None = None,
     ) -> io.NodeOutput:
         fps = FPS if pose is None else pose.fps
-        frames = max(1, round(seconds * fps)) if speech is None else len(speech)
         if pose is not None and len(pose) > 1:
             frames = len(pose)
-        moved = head_move(HeadMove(move, amount, speed, seed), frames, fps, None if speech is None else speech.energy)
+        else:
+            frames = max(1, round((seconds if speech is None else len(speech) / speech.fps) * fps))
+        energy = None if speech is None else loudness_at(speech, frames, fps)
+        moved = head_move(HeadMove(move, amount, speed, seed), frames, fps, energy)
         below = portrait.rest.pose if pose is None and portrait is not None else pose
         return io.NodeOutput(moved if below is None else on_top_of(moved, below))
 

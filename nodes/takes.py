@@ -33,8 +33,7 @@ class Takes(io.ComfyNode):
             CATEGORY,
             ["variations", "seeds", "all emotions", "batch"],
             description="Samples one speech several times, with other seeds or with each of the eight emotions: up to"
-            " 16 takes at once, one after the other with Ditto. Look at them with Contact Sheet, choose with Pick"
-            " Take.",
+            " 16 takes at once. Look at them with Contact Sheet, choose with Pick Take.",
             inputs=[
                 sockets.MotionModel.Input("motion_model", tooltip="From Load Motion Model."),
                 sockets.Portrait.Input("portrait", tooltip="Whose face speaks, from Encode Portrait."),

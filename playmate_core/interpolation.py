@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .geometry import euler_degrees, rotation_matrix
 from .host import HOST
-from .values import FPS, expect_rate
+from .values import FPS, AudioFeatures, expect_rate
 
 #: How :func:`fit_frames` makes a track longer (a longer one is cut, except by "stretch").
 FITS = ("hold", "loop", "bounce", "stretch")
@@ -66,6 +66,16 @@ def frames_at_times(times: Tensor, wanted: Tensor) -> FrameInterpolation:
     span = times[second] - times[first]
     weight = torch.where(span > 0, (wanted - times[first]) / span.clamp(min=1e-9), torch.zeros_like(wanted))
     return FrameInterpolation(first, second, weight.clamp(0, 1))
+
+
+def loudness_at(audio: AudioFeatures, frames: int, fps: float) -> Tensor:
+    """The loudness (T,) of speech at the times of ``frames`` frames at ``fps``, between its own; 0 after its end."""
+    time = torch.arange(frames, dtype=torch.float64) / fps * audio.fps  # in frames of the speech
+    heard = time < len(audio) - 1e-6
+    if not bool(heard.any()):
+        return torch.zeros(frames)
+    at = _frames_at(torch.where((time - time.round()).abs() < 1e-6, time.round(), time), len(audio))
+    return torch.where(heard, lerp(audio.energy[at.first], audio.energy[at.second], at.weight), torch.zeros(frames))
 
 
 def steady_rate(times: Tensor, fps: float) -> bool:

@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from node_process import in_subprocess, install_models
+
+from playmate_core.values import LIDS
 
 TIMES = (0.2, "0.2", "0:00.2", "10f")
 GRAPH = (
@@ -52,10 +55,18 @@ text, largest = s.run("CompareMotions", first=motion, second=other)
 _, none = s.run("CompareMotions", first=picked, second=s.run("Takes", motion_model=models, portrait=portrait,
                 speech=heard, count=1, seed=4).takes[0].motion)
 sheet = s.run("ContactSheet", face_model=face, portrait=portrait, takes=takes, columns=2, tile=64)
+quick = s.run("RetimeMotion", motion=motion, fps=50.0)
 nods = s.run("PoseProcedural", move="nod_on_stresses", speech=heard, portrait=portrait)
 class Curve:
     def interp(self, x):
         return x
+nods_at_50 = s.run("PoseProcedural", move="nod_on_stresses", speech=heard, pose=quick.pose)
+level = s.run("PoseProcedural", move="nod_on_stresses", amount=0.0, speech=heard, pose=quick.pose)
+nods_at_25 = s.run("PoseProcedural", move="nod_on_stresses", speech=heard, pose=motion.pose)
+still_at_50 = s.run("PoseProcedural", move="nod_on_stresses", speech=heard, pose=quick.pose[:1])
+at_50 = {"silence": s.run("Lips", motion=quick, speech=heard, silence=1.0),
+         "listens": s.run("Listener", motion=quick, speech=heard, other=heard)}
+reported, _ = s.run("MotionReport", motion=quick, speech=heard)
 turned = s.run("PoseFromCurves", seconds=2.0, degrees=10.0, yaw=Curve())
 guided = {
     "constant": sample(cfg_audio=2.0, cfg_audio_keys="0:2, 1:2"),
@@ -63,8 +74,10 @@ guided = {
     "emotion": sample(emotion=s.run("Emotion"), cfg_emotion_curve=Curve()),
 }
 plain = {"constant": sample(cfg_audio=2.0), "emotion": sample(emotion=s.run("Emotion"))}
+eyes = [sample(eye_movement=share) for share in (0.0, 0.5, 1.0)]
+eyes_moved = [(moved.expression - eyes[0].expression).abs().amax((0, 2)).tolist() for moved in eyes]
+halved = ((eyes[2].expression - eyes[0].expression) / 2 - (eyes[1].expression - eyes[0].expression)).abs().amax((1, 2))
 joined = s.run("JoinMotions", first=motion, second=other, fade=0.2)
-quick = s.run("RetimeMotion", motion=motion, fps=50.0)
 written = {
     "ExpressionEdit": [s.run("ExpressionEdit", motion=quick, smile=1.0, when="0.2-1", fade_in=at) for at in TIMES],
     "Gaze": [s.run("Gaze", motion=quick, fade=at, when="0.2-1.4") for at in TIMES],
@@ -128,6 +141,13 @@ print(json.dumps({
     "guided": [same(guided["constant"], plain["constant"]), same(guided["keys"], motion),
                same(guided["emotion"], plain["emotion"]),
                float((guided["keys"].expression - guided["curve"].expression).abs().max())],
+    "nods at 50": [(nods_at_50.rotation[::2, 0] - motion.pose.rotation[:, 0]).tolist(),
+                   (nods_at_25.rotation[:, 0] - motion.pose.rotation[:, 0]).tolist()],
+    "at 50": [same(quick, moved) for moved in at_50.values()], "reported": reported, "still at 50": len(still_at_50),
+    "level": torch.equal(level.rotation, quick.pose.rotation),
+    "eyes": eyes_moved, "eyes pose": [all(torch.equal(getattr(moved.pose, part), getattr(eyes[0].pose, part))
+        for part in ("rotation", "translation", "scale")) for moved in eyes], "eyes usual": same(eyes[2], motion),
+    "eyes halved": int((halved < 1e-6).sum()),
     "acted": [[len(one), one.fps, one.keypoint_space] for one in acted], "mouth": mouth, "mimed": mimed.fps,
     "together": float((acted[0].expression - acted[1].expression).abs().max()),
     "moves": float((acted[0].expression - acted[0].expression[:1]).abs().max()),
@@ -181,11 +201,28 @@ def test_poses_and_lengths(got: dict[str, Any]) -> None:
     assert got["table"], "a CSV table reads back bit for bit"
 
 
+def test_speech_keeps_its_times_on_a_motion_of_another_rate(got: dict[str, Any]) -> None:
+    """Speech has 25 rows a second, a motion over a video the rate of the video."""
+    fast, usual = (torch.tensor(pitch) for pitch in got["nods at 50"])
+    assert float(usual.max()) > 1.0 and got["level"]
+    assert float((fast - usual).abs().max()) < 0.5 * float(usual.max()), "within a frame, nods are where they were"
+    assert got["still at 50"] == 100 and got["at 50"] == [False, False]
+    assert "lips follow the voice" in got["reported"]
+
+
 def test_guidance_follows_keys_and_drawn_curves(got: dict[str, Any]) -> None:
     assert got["guided"][:3] == [True, False, False], "keys that stay are the number; others are not"
     assert got["guided"][3] < 1e-3, "a straight curve from 0 to the number is that of the keys"
     assert "to 20" in got["refused"]["guidance"]
     assert "both keys and a curve" in got["refused"]["twice"]
+
+
+def test_eye_movement_is_added_to_the_lids_alone_by_its_share(got: dict[str, Any]) -> None:
+    none, half, whole = (torch.tensor(moved) for moved in got["eyes"])
+    lids = sorted(point for pair in LIDS for point in pair)
+    assert not none.any() and whole.nonzero()[:, 0].tolist() == half.nonzero()[:, 0].tolist() == lids
+    assert got["eyes halved"] > 25, "but for the frames of blinks, half the share is half the way"
+    assert got["eyes usual"] and all(got["eyes pose"]), "1 is where the widget begins"
 
 
 def test_blend_shapes_come_from_tables_and_from_landmarks(got: dict[str, Any]) -> None:

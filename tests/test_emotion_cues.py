@@ -35,9 +35,22 @@ def told(schedule: EmotionSchedule) -> list[tuple[float, str, float]]:
 @pytest.mark.parametrize("text", [SRT, "WEBVTT\n\n" + SRT.replace(",", "."), LRC])
 def test_tags_hold_from_their_time_on(text: str) -> None:
     wanted = [(0.0, "neutral", 0.5), (1.0, "happy", 0.8), (62.25, "sad+fear", 0.5)]
-    if text == LRC:
-        text = text.removeprefix("[ti:A song]\n")
     assert told(read_cues(text, 0.5)) == wanted
+
+
+def test_lyrics_repeat_a_line_and_stand_in_any_order() -> None:
+    """As players read LRC: one line for all the times at which it is sung."""
+    lyrics = "[00:30.00][00:10.00][happy] chorus [00:12.00] softly [sad]\n[00:20.00] verse [ fear @ 0.5 ]\n"
+    wanted = [(0.0, "neutral", 1.0), (10.0, "happy", 1.0), (12.0, "sad", 1.0), (20.0, "fear", 0.5)]
+    assert told(read_cues(lyrics, 1.0)) == [*wanted, (30.0, "happy", 1.0)]
+    moved = read_cues("[offset: +500]\n" + lyrics, 1.0)
+    assert told(moved) == [wanted[0], *((at - 0.5, *rest) for at, *rest in wanted[1:]), (29.5, "happy", 1.0)]
+    assert told(read_cues("[offset:9000]\n[00:01.00][happy] a", 1.0)) == [(0.0, "happy", 1.0)]
+
+
+def test_what_is_said_in_brackets_is_no_tag() -> None:
+    text = "[ti:A song]\n[00:01.00][door slams] oh [happy + surprised] [1999]"
+    assert told(read_cues(text, 1.0))[1:] == [(1.0, "happy+surprised", 1.0)]
 
 
 def test_a_tag_at_the_beginning_needs_no_neutral_before_it() -> None:
@@ -52,7 +65,10 @@ def test_a_tag_at_the_beginning_needs_no_neutral_before_it() -> None:
         ("[happy] hello", "before any time"),
         ("[00:01.00][hapy] hello", "Unknown emotion 'hapy'.*happy"),
         ("[00:01.00][happy][sad] hello", "Two emotion tags"),
-        ("[00:02.00][happy] a\n[00:01.00][sad] b", "go back"),
+        ("[00:02.00][happy] a\n[00:02.00][sad] b", "Two emotion tags stand at 2 s"),
+        ("[00:01.00][sad@0.5+angry] a", r"tag \[sad@0.5\+angry\] is not understood"),
+        ("[00:01.00][happy@0,8] a", "is not understood"),
+        ("[00:01.00][happy + me@home] a", "is not understood"),
         ("[00:01.00][happy@7] a", "0 to 1"),
     ],
 )

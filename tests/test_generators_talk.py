@@ -41,6 +41,7 @@ heard, _, _ = s.run("EncodeAudio", audio=audio, motion_model=models)
 happy = s.run("Emotion", emotion="happy")
 motion = s.run("SampleMotion", motion_model=models, portrait=portrait, speech=heard, emotion=happy)
 plain = s.run("SampleMotion", motion_model=models, portrait=portrait, speech=heard)
+calm = s.run("SampleMotion", motion_model=models, portrait=portrait, speech=heard, eye_movement=0.0)
 boxed, _ = s.run("Talk", image=picture, audio=audio, face_model=face, motion_model=models, require_face=False)
 schema = s.nodes["LoadMotionModel"].define_schema().described()["input"]["required"]
 listed = schema["file"][1]["options"]
@@ -48,6 +49,7 @@ print(json.dumps({
     "frames": len(motion), "space": motion.keypoint_space, "listed": joyvasa in listed, "file": boxed.file,
     "emotion": float((motion.expression - plain.expression).abs().max()),
     "pose": float((motion.pose.rotation - plain.pose.rotation).abs().max()),
+    "eyes": bool(torch.equal(calm.expression, plain.expression)),
     "alone": s.refused("SampleMotion", motion_model=models, portrait=portrait, speech=heard, emotion=happy,
                        emotion_by="model"),
     "demo": s.refused("Talk", image=picture, audio=audio, motion_model=models, require_face=False),
@@ -127,7 +129,7 @@ def test_the_nodes_speak_with_joyvasa(models: Path, tmp_path: Path, portrait_pic
     shutil.copy(portrait_picture, tmp_path / "portrait.png")
     shutil.copy(speech_wave, tmp_path / "speech.wav")
     got = json.loads(in_subprocess(NODES, tmp_path).splitlines()[-1])
-    assert got["space"] == "liveportrait" and got["listed"]
+    assert got["space"] == "liveportrait" and got["listed"] and got["eyes"], "no eye movement is added to its motion"
     assert len(list(read_frames(got["file"]))) == got["frames"] >= 3
     assert got["emotion"] > 1e-3 and got["pose"] == 0.0  # the layer shows it, and leaves the head alone
     assert "no emotion of its own" in got["alone"] and "playmate-demo keypoints" in got["demo"]

@@ -170,7 +170,6 @@ heard, sound, _ = s.run("EncodeAudio", audio=speech)
 motion = s.run("SampleMotion", motion_model=alone, portrait=portrait, speech=heard, steps=1)
 blank = {"waveform": torch.zeros(1, 1, 0), "sample_rate": 16000}
 two = {"waveform": torch.zeros(2, 1, 800), "sample_rate": 16000}
-fast = s.run("MotionFromVideo", face_model=face, video=torch.rand(3, 48, 64, 3), crop="whole", fps=30.0)
 happy = s.run("Emotion")
 wide = torch.rand(1, 64, 256, 3)
 said = {
@@ -199,7 +198,6 @@ said = {
     "switch": s.refused("PoseSwitch", choice=3),
     "video rate": s.refused("MotionFromVideo", face_model=face, video=video, crop="whole", fps=30.0),
     "pose rate": s.refused("PoseFromVideo", face_model=face, video=video, crop="whole", fps=24.0),
-    "plot rate": s.refused("PlotMotion", motion=fast, speech=heard),
     "outside": s.refused("RenderToVideo", face_model=face, portrait=portrait, motion=motion, filename_prefix="../x"),
     "motion file": s.refused("LoadMotion", file="../../etc/passwd [output]"),
 }
@@ -247,7 +245,6 @@ def test_mistakes_are_answered_with_one_sentence(tmp_path: Path, tiny_face: Path
         "switch": "pose_3",
         "video rate": "runs at 25 frames a second, but fps says 30",
         "pose rate": "fps says 24",
-        "plot rate": "runs at 30 frames a second and the speech at 25",
         "memory": "Render To Video",
         "outside": "output folder",
         "motion file": "Save Motion",

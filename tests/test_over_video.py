@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,12 +13,15 @@ from driven_videos import PLAIN, pictures, scene, video  # noqa: F401
 
 from playmate_core.cli import main as cli
 from playmate_core.errors import UserError
+from playmate_core.face import FaceModel
 from playmate_core.motion.driving import DrivingOptions, drive_clip
 from playmate_core.motion.motion_file import load_motion_clip
+from playmate_core.motion.takes import Take
+from playmate_core.pipelines import takes
 from playmate_core.pipelines.over_video import OverVideo, motion_over_video, over_video_job
 from playmate_core.rendering.source_video import SourceVideo, read_source_video
 from playmate_core.rendering.video_order import fitted_frames, pictures_in_order
-from playmate_core.values import EYE_KEYPOINTS, LIP_KEYPOINTS, Motion
+from playmate_core.values import EYE_KEYPOINTS, LIP_KEYPOINTS, Motion, Portrait
 from playmate_core.weights.files import load_face
 
 
@@ -111,3 +115,33 @@ def test_talk_dubs_a_video_and_saves_its_motion(
     assert len(pictures(out)) == 10
     assert cli.main([*map(str, words), "--save-motion", str(tmp_path / "spoken.mp4")]) == cli.MISTAKE
     assert "must end in .safetensors" in capsys.readouterr().err
+
+
+def test_a_preview_over_a_video_shows_the_head_of_the_video(
+    video: Path,  # noqa: F811
+    source: SourceVideo,
+    tiny_weights: list[str],
+    speech_wave: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """And not that of the sampled motion, of which only the lips are taken."""
+    rows: list[Take] = []
+    sheet = takes.contact_sheet
+
+    def noted(face: FaceModel, portrait: Portrait, shown: list[Take], **more: Any) -> Any:
+        rows.extend(shown)
+        return sheet(face, portrait, shown, **more)
+
+    monkeypatch.setattr(takes, "contact_sheet", noted)
+    words = ["talk", video, speech_wave, "-o", tmp_path / "o.mp4", "--any-picture", "--steps", 2, "--crop", "whole"]
+    words += [*tiny_weights, "--preview", tmp_path / "sheet.png"]
+    for more in ([], ["--takes", 2]):
+        rows.clear()
+        assert cli.main([*map(str, words), *map(str, more)]) == 0, capsys.readouterr().err
+        for row in rows:
+            own = source.fitted(len(row.motion), "bounce").motion
+            assert row.motion.fps == own.fps and torch.equal(row.motion.pose.rotation, own.pose.rotation)
+            assert not torch.equal(row.motion.expression, own.expression)
+    assert len(rows) == 2 and not torch.equal(rows[0].motion.expression, rows[1].motion.expression)

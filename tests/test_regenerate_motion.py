@@ -81,3 +81,10 @@ def test_ranges_of_time_are_frames_of_the_motion() -> None:
     assert regenerations(read_ranges("1f - 10:00"), motion)[0].end == FRAMES
     with pytest.raises(UserError, match=r"no frame of the motion, which is .* s long"):
         regenerations(read_ranges("10:00 -"), motion)
+
+
+def test_a_motion_of_other_keypoints_is_refused_for_what_it_is() -> None:
+    """The motion is at fault, not the portrait."""
+    foreign = replace(sampled(EmotionBy.MODEL), keypoint_space="liveportrait")
+    with pytest.raises(UserError, match=r"The motion has liveportrait keypoints.*choose the model that sampled the"):
+        again(foreign, Regeneration(BEGIN, END), EmotionBy.MODEL)

@@ -8,10 +8,12 @@ import pytest
 import torch
 from edited_motions import SPACES, blinking
 
+from playmate_core.interpolation import loudness_at
 from playmate_core.motion.directions import directions, slider_values
+from playmate_core.motion.edit import resample_motion
 from playmate_core.motion.pose import neutral_pose
 from playmate_core.motion.report import lips_and_voice, motion_report, moving_in_silence
-from playmate_core.values import Motion
+from playmate_core.values import AudioFeatures, Motion
 
 FRAMES = 250
 
@@ -37,6 +39,23 @@ def lips(opening: torch.Tensor, space: str) -> Motion:
 def test_the_lag_that_was_put_in_is_found(space: str, late: int) -> None:
     found = lips_and_voice(lips(40 * voice().roll(late), space), voice())
     assert found.lag == pytest.approx(late / 25) and found.correlation > 0.95
+
+
+@pytest.mark.parametrize("fps", [30_000 / 1001, 50.0, 60.0])
+def test_the_lag_is_found_at_the_rate_of_a_video(fps: float) -> None:
+    speech = AudioFeatures(torch.zeros(FRAMES, 1, 1), voice(), "logmel")
+    motion = resample_motion(lips(40 * voice().roll(3), "liveportrait"), fps)
+    found = lips_and_voice(motion, loudness_at(speech, len(motion), fps))
+    assert found.lag == pytest.approx(3 / 25, abs=0.6 / fps) and found.correlation > 0.95
+
+
+def test_loudness_at_its_own_rate_keeps_every_bit_and_beyond_its_end_is_none() -> None:
+    speech = AudioFeatures(torch.zeros(FRAMES, 1, 1), voice(), "logmel")
+    assert torch.equal(loudness_at(speech, FRAMES + 7, 25.0), torch.cat([voice(), torch.zeros(7)]))
+    assert torch.equal(loudness_at(speech, 50, 12.5), voice()[:100:2])
+    assert torch.equal(loudness_at(speech, 100, 50.0)[::2], voice()[:50])
+    nothing = AudioFeatures(torch.zeros(0, 1, 1), torch.zeros(0), "logmel")
+    assert torch.equal(loudness_at(nothing, 3, 25.0), torch.zeros(3))
 
 
 def test_lips_that_have_nothing_to_do_with_the_voice_do_not_follow_it() -> None:

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 from generated_motion import BASE, CONTROLLER, FACE, FAST
-from generator_requests import heard_by, joyvasa, request_for  # noqa: F401
+from generator_requests import ditto, joyvasa, request_for  # noqa: F401
 from motion_models import WINDOW, rest, voice
+from torch import Tensor
 
 from playmate_core.diffusion import window_chain
+from playmate_core.diffusion.ditto.config import STEPS
+from playmate_core.diffusion.ditto.generator import DittoGenerator
+from playmate_core.diffusion.ditto.sampling import sampled_together
+from playmate_core.diffusion.ditto.schedule import cosine_schedule
 from playmate_core.diffusion.generate import MOST_TOGETHER, PlaymateGenerator
-from playmate_core.diffusion.joyvasa.generator import JoyVasaGenerator
 from playmate_core.diffusion.options import SamplingOptions
 from playmate_core.diffusion.request import GenerationRequest, joined
 from playmate_core.diffusion.window_sampling import WindowTask, sample_windows
@@ -42,6 +49,11 @@ def furthest(one: Motion, other: Motion) -> float:
     return max(found.largest for found in compare_motions(one, other))
 
 
+def assert_within_bound(one: Motion, other: Motion) -> None:
+    found = compare_motions(one, other)
+    assert all(part.largest <= TOGETHER[part.unit] for part in found), "\n".join(map(str, found))
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -62,9 +74,38 @@ def test_a_take_of_a_batch_is_the_motion_of_its_seed(changes: dict[str, object])
     assert furthest(GENERATOR.generate(asked[0]), GENERATOR.generate(asked[1])) > 1e-2, "seeds differ by much more"
 
 
-def test_takes_of_joyvasa_go_together(joyvasa: JoyVasaGenerator) -> None:  # noqa: F811
+@pytest.fixture(params=["joyvasa", "ditto"])
+def published(request: pytest.FixtureRequest) -> Any:
+    """A published generator's miniature whose numbers are as large as a trained one's."""
+    generator = request.getfixturevalue(request.param)
+    return generator if request.param == "joyvasa" else calmed(generator)
+
+
+def calmed(ditto: DittoGenerator) -> DittoGenerator:  # noqa: F811
+    """The miniature's random weights feed themselves: its numbers grow to 40 000, where rounding is 0.004."""
+    network = deepcopy(ditto.network)
+    with torch.no_grad():
+        network.final_layer.weight.mul_(0.1)
+        network.final_layer.bias.mul_(0.1)
+    calm = replace(ditto, network=network)
+    (largest,) = numbers_of(calm, [request_for(calm, 205)])
+    assert 1.0 < float(largest.abs().max()) < 3.0
+    return calm
+
+
+def numbers_of(ditto: DittoGenerator, asked: Sequence[GenerationRequest]) -> list[Tensor]:  # noqa: F811
+    """The network's own numbers (T, C) of requests sampled as one batch, before they are clamped."""
+    options = [one.options or ditto.defaults for one in asked]
+    clips = [ditto.clip(one, ditto.conditioned(one), how) for one, how in zip(asked, options, strict=True)]
+    noises = [ditto.noise(how.seed) for how in options]
+    schedule = cosine_schedule(STEPS)
+    pieces = zip(*sampled_together(ditto.network, schedule, clips, options[0], noises), strict=True)
+    return [torch.cat(one) for one in pieces]
+
+
+def test_takes_of_a_published_generator_go_together(published: Any) -> None:
     """Each within the stated bound of the motion of its seed; one alone keeps every bit."""
-    generator = joyvasa
+    generator = published
     rows = list[int]()
     hook = generator.network.register_forward_hook(lambda module, given, made: rows.append(len(made)))
     asked = [request_for(generator, 205, seed=seed) for seed in range(3)]
@@ -76,13 +117,31 @@ def test_takes_of_joyvasa_go_together(joyvasa: JoyVasaGenerator) -> None:  # noq
     for pieces, one in zip(together, asked, strict=True):
         alone = list(generator.iterate(one))
         assert [len(piece) for piece in pieces] == [len(piece) for piece in alone]
-        found = compare_motions(joined(pieces), joined(alone))
-        assert all(part.largest <= TOGETHER[part.unit] for part in found), "\n".join(map(str, found))
+        assert_within_bound(joined(pieces), joined(alone))
     assert furthest(joined(together[0]), joined(together[1])) > 1e-3
     (single,) = generator.iterate_together(asked[:1])
     assert furthest(joined(single), generator.generate(asked[0])) == 0.0
     apart = [asked[0], request_for(generator, 80, seed=1)]
     assert [len(joined(pieces)) for pieces in generator.iterate_together(apart)] == [205, 80]
+
+
+def test_takes_of_ditto_differ_by_rounding_alone(ditto: DittoGenerator) -> None:  # noqa: F811
+    """Where the numbers leave every range, rounding grows with them and with nothing else."""
+    asked = [request_for(ditto, 205, seed=seed) for seed in range(3)]
+    for taken, one in zip(numbers_of(ditto, asked), asked, strict=True):
+        (alone,) = numbers_of(ditto, [one])
+        assert float(alone.abs().max()) > 1e4
+        assert float((taken - alone).abs().max() / alone.abs().max()) < 5e-6
+
+
+def test_takes_of_ditto_keep_their_emotions(ditto: DittoGenerator) -> None:  # noqa: F811
+    calm = calmed(ditto)
+    curves = [EmotionCurve.constant(name, 1.0, 130) for name in ("happy", "sad")]
+    asked = [request_for(calm, 130, emotion=curve, seed=4) for curve in curves]
+    pieces = calm.iterate_together(asked)
+    for made, one in zip(pieces, asked, strict=True):
+        assert_within_bound(joined(made), calm.generate(one))
+    assert furthest(joined(pieces[0]), joined(pieces[1])) > 1e-4
 
 
 def test_one_take_keeps_every_bit() -> None:
@@ -128,6 +187,5 @@ def test_takes_of_the_bundled_models_keep_the_stated_bound() -> None:
         assert [take.name for take in takes.takes] in (list(EMOTIONS), [f"seed {n}" for n in range(11, 15)])
         for take, one in list(zip(takes.takes, asked, strict=True))[:3]:
             alone = joined(list(sample_motion(generator, portrait, audio, one.emotion, one.options)))
-            found = compare_motions(take.motion, alone)
-            assert all(part.largest <= TOGETHER[part.unit] for part in found), "\n".join(map(str, found))
+            assert_within_bound(take.motion, alone)
             assert take.motion.origin == alone.origin

@@ -18,6 +18,7 @@ from playmate_core.detection.paste_options import PASTE_SHAPES, PasteOptions, fe
 from playmate_core.diffusion.request import joined
 from playmate_core.errors import UserError
 from playmate_core.face import FaceModel
+from playmate_core.media import transparency
 from playmate_core.media.images import from_bytes, read_picture, read_transparent_picture, to_bytes
 from playmate_core.media.transparency import WHITE, lay_on, read_colour, with_alpha
 from playmate_core.media.video_formats import VIDEO_FORMATS
@@ -101,6 +102,17 @@ def test_colours_that_a_background_added_are_taken_off_again() -> None:
     assert np.array_equal(frames[0, ..., 3].numpy(), np.round(alpha * 255))
     again = lay_on(frames[0, ..., :3].numpy(), alpha, other)
     assert np.abs(again.astype(int) - lay_on(colours, alpha, other)).max() <= 1
+
+
+def test_the_edge_of_an_alpha_that_stays_is_found_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, of = list[tuple[int, ...]](), transparency._Edge.of
+    monkeypatch.setattr(transparency._Edge, "of", lambda alpha: (found.append(alpha.shape), of(alpha))[1])
+    alpha = torch.linspace(0, 1, 12).reshape(3, 4)
+    batches = [torch.full((n, 3, 4, 3), 200, dtype=torch.uint8) for n in (2, 3)]
+    still = torch.cat(list(with_alpha(batches, Transparency(alpha, WHITE))))
+    assert found == [(3, 4)] and len(still) == 5
+    opacity = (alpha * 255).round().to(torch.uint8).expand(5, 3, 4)
+    assert torch.equal(still, transparency.taken_off(torch.cat(batches), opacity, WHITE)) and len(found) == 6
 
 
 @pytest.mark.parametrize("pasted", [True, False])

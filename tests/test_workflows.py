@@ -112,6 +112,16 @@ def test_picture_voice_and_video_are_chosen_by_comfyuis_own_pickers_with_the_dem
         assert kind not in chosen or titles[kind] in note, "the note names the node as it is titled"
 
 
+@pytest.mark.parametrize("path", API, ids=lambda path: path.stem)
+def test_speech_is_encoded_for_the_model_that_is_chosen(path: Path) -> None:
+    """Another choice at Load Motion Model needs another audio encoder, and no rewiring."""
+    prompt = json.loads(path.read_text(encoding="utf-8"))
+    speaking = [entry["inputs"] for entry in prompt.values() if "speech" in entry["inputs"]]
+    for inputs in speaking:
+        if "motion_model" in inputs:
+            assert prompt[inputs["speech"][0]]["inputs"]["motion_model"] == inputs["motion_model"]
+
+
 def test_every_node_stands_in_a_workflow() -> None:
     used = {entry["class_type"] for path in API for entry in json.loads(path.read_text(encoding="utf-8")).values()}
     assert not set(NODES) - used

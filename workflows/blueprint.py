@@ -42,7 +42,7 @@ def build_graph() -> tuple[Inside, Out]:
     face, motions = g.add("PlaymateLoadFaceModel", 0), g.add("PlaymateLoadMotionModel", 0)
     crop, _ = g.add("PlaymateCropPortrait", 1, image=Out(BEGIN, 0))
     portrait = g.add("PlaymateEncodePortrait", 1, face_model=face, crop=crop)
-    speech, audio, _ = g.add("PlaymateEncodeAudio", 1, audio=Out(BEGIN, 1))
+    speech, audio, _ = g.add("PlaymateEncodeAudio", 1, audio=Out(BEGIN, 1), motion_model=motions)
     mood = g.add("PlaymateEmotion", 1)
     motion = g.add(
         "PlaymateSampleMotion", 2, motion_model=motions, portrait=portrait, speech=speech, emotion=mood, seed=0

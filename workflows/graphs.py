@@ -47,7 +47,7 @@ def stage(title: str, note: str, listens: bool = True, driven: bool = False, enc
         return Stage(g, portrait, None, None, video, face, None)
     motion = g.add("PlaymateLoadMotionModel", 0)
     listener = {"audio_encoder": g.add("PlaymateLoadAudioEncoder", 0)} if encoder else {}
-    speech, audio, _ = g.add("PlaymateEncodeAudio", 1, audio=voice, **listener)
+    speech, audio, _ = g.add("PlaymateEncodeAudio", 1, audio=voice, motion_model=motion, **listener)
     return Stage(g, portrait, speech, audio, video, face, motion)
 
 
@@ -200,7 +200,7 @@ def paste_back() -> Graph:
     crop, cut = g.add("PlaymateCropPortrait", 1, image=wide, mask=mask, scale=1.0, shift=0.0)
     g.add("PreviewImage", 2, "What was cropped", images=cut)
     portrait = g.add("PlaymateEncodePortrait", 1, face_model=face, crop=crop)
-    speech, audio, _ = g.add("PlaymateEncodeAudio", 1, audio=voice, duration=2.0)
+    speech, audio, _ = g.add("PlaymateEncodeAudio", 1, audio=voice, motion_model=motions, duration=2.0)
     motion = g.add("PlaymateSampleMotion", 2, motion_model=motions, portrait=portrait, speech=speech)
     images, fps = g.add("PlaymateRender", 3, face_model=face, portrait=portrait, motion=motion)
     whole, _ = g.add("PlaymatePasteBack", 4, portrait=portrait, images=images)

@@ -23,7 +23,7 @@ def dub_a_video() -> Graph:
     film, voice = g.add("LoadVideo", 0, "Source video"), g.add("LoadAudio", 0, "Voice")
     face, models = g.add("PlaymateLoadFaceModel", 0), g.add("PlaymateLoadMotionModel", 0)
     portrait, _ = g.add("PlaymateEncodeVideoPortrait", 1, face_model=face, video=film)
-    speech, audio, _ = g.add("PlaymateEncodeAudio", 1, audio=voice)
+    speech, audio, _ = g.add("PlaymateEncodeAudio", 1, audio=voice, motion_model=models)
     motion = g.add("PlaymateSampleMotion", 2, motion_model=models, portrait=portrait, speech=speech)
     dubbed = g.add("PlaymateMotionOverVideo", 3, portrait=portrait, motion=motion)
     g.add(
@@ -51,7 +51,7 @@ def _turns(g: Graph, portraits: list[Any], models: Any, voice: Any) -> list[Any]
     """The motions of two who speak in turn: each from its own channel, listening to the other."""
     channels = g.add("SplitAudioChannels", 1, audio=voice)
     heard = [
-        g.add("PlaymateEncodeAudio", 2, f"Channel {number}", audio=channel)[0]
+        g.add("PlaymateEncodeAudio", 2, f"Channel {number}", audio=channel, motion_model=models)[0]
         for number, channel in enumerate(channels, start=1)
     ]
     motions = []

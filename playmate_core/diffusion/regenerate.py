@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ..errors import UserError
-from ..keypoint_space import require_keypoints
+from ..keypoint_space import UNKNOWN
 from ..progress import Progress
 from ..ranges import check_ranges, ranged
 from ..values import Motion
@@ -96,7 +96,11 @@ def regenerate(
         raise UserError(
             f"The generator {generator.name} cannot sample a part of a motion again; please use Playmate's own."
         )
-    require_keypoints("This motion model", generator.keypoint_space, motion.keypoint_space or generator.keypoint_space)
+    if UNKNOWN != motion.keypoint_space != generator.keypoint_space:
+        raise UserError(
+            f"The motion has {motion.keypoint_space} keypoints and this motion model moves {generator.keypoint_space}"
+            " keypoints; please choose the model that sampled the motion."
+        )
     audio = request.audio
     if (len(motion), motion.fps) != (len(audio), audio.fps):
         raise UserError(

@@ -119,9 +119,9 @@ class MotionGenerator(Protocol):
 
 
 class BaseGenerator:
-    """What every :class:`MotionGenerator` answers alike; ``control_names`` are those of ModelControls that it has.
+    """What a :class:`MotionGenerator` answers unless it says otherwise; the protocol describes its members.
 
-    ``sampling_is_published``: ``defaults`` are those of its authors' program and not this project's own choice.
+    ``control_names`` are those of ModelControls that it has.
     """
 
     name: ClassVar[str]
@@ -130,7 +130,7 @@ class BaseGenerator:
 
     @property
     def encodes_live(self) -> bool:
-        """Whether its audio encoder reads speech while it is spoken, not whole recordings."""
+        """See :attr:`MotionGenerator.encodes_live`."""
         return False
 
     def generate(

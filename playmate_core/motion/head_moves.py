@@ -40,8 +40,8 @@ class HeadMove:
 def head_move(move: HeadMove, frames: int, fps: float = FPS, energy: Tensor | None = None) -> Pose:
     """The move as an offset from facing the camera, which it is at its first frame.
 
-    ``energy`` (T,) in 0..1 is the loudness that "nod_on_stresses" needs; silence follows its end. Raises UserError
-    where it is missing.
+    ``energy`` (T,) in 0..1 is the loudness at ``fps`` that "nod_on_stresses" needs; silence follows its end. Raises
+    UserError where it is missing.
     """
     if move.move == STRESSES:
         if energy is None:

@@ -21,7 +21,8 @@ from ..values import EMOTIONS, AudioFeatures, Portrait
 from .pictures import write_png
 from .stages import JobReport, StageClock, check_generator, has_own_emotion, motion_origin
 
-#: By unit of :class:`RegionDifference`, how far a take may be from the motion of its seed sampled alone: rounding.
+#: By unit of :class:`RegionDifference`, how far a take may be from the motion of its seed sampled alone: rounding,
+#: for a network whose numbers are as large as a trained one's (a few units; larger ones round further).
 TOGETHER = {"units": 1e-5, "degrees": 1e-3, "times": 1e-5}
 
 

@@ -40,7 +40,7 @@ from ..rendering.portrait import FaceLimits
 from ..rendering.render import RenderOptions
 from ..rendering.segments import RenderJob, VideoOutput, segments_folder, write_video
 from ..rendering.source_image import read_source_portrait
-from ..rendering.source_video import FaceVideoOptions, read_source_video
+from ..rendering.source_video import FaceVideoOptions, SourceVideo, read_source_video
 from ..rendering.write_video import Composition, portrait_job
 from ..values import Portrait, Transparency
 from .input_kinds import is_video
@@ -176,7 +176,7 @@ def _talk(request: TalkRequest, models: tuple[FaceModel, MotionGenerator] | None
             asked = asked_takes(request.takes, moods, schedule, sampling)
             takes = sample_takes(generator, portrait, audio, asked, request.emotion_by, step)
         takes = takes.edited(lambda one: with_fitted_pose(one, pose, portrait.rest.pose, request.pose.fit))
-        return draw_preview(request.preview, face, portrait, takes, request.rendering, clock)
+        return _preview(request, request.preview, face, portrait, takes, clock)
     with clock.stage("generate motion") as step:
         pieces = sample_motion(generator, portrait, audio, schedule, sampling, by=request.emotion_by, progress=step)
         fitted = fitted_pieces(pieces, pose, portrait.rest.pose, request.pose.fit, len(audio))
@@ -185,7 +185,7 @@ def _talk(request: TalkRequest, models: tuple[FaceModel, MotionGenerator] | None
     if request.save_motion:
         save_motion_clip(MotionClip(motion.whole()), request.save_motion)
     if request.preview:
-        return draw_preview(request.preview, face, portrait, Takes.one(motion.whole()), request.rendering, clock)
+        return _preview(request, request.preview, face, portrait, Takes.one(motion.whole()), clock)
     with AtomicFile(request.plot) if request.plot else nullcontext() as plot:
         if plot:
             write_plot(plot, motion.whole(), audio)
@@ -224,11 +224,24 @@ def _job(
         if request.fps is not None:
             stream = MotionStream.of(resample_motion(stream.whole(), request.fps))
         return portrait_job(face, portrait, stream, request.rendering, composition)
+    source, spoken = motion_over_video(_portrait_video(request, face, clock), stream.whole(), request.over)
+    return over_video_job(face, source, spoken, request.rendering.batch)
+
+
+def _portrait_video(request: TalkRequest, face: FaceModel, clock: StageClock) -> SourceVideo:
     options = FaceVideoOptions(request.crop, request.face, request.crop_options, threshold=request.threshold)
     with clock.stage("read portrait video") as step:
-        source = read_source_video(face, request.portrait, options, request.fps, step)
-    source, spoken = motion_over_video(source, stream.whole(), request.over)
-    return over_video_job(face, source, spoken, request.rendering.batch)
+        return read_source_video(face, request.portrait, options, request.fps, step)
+
+
+def _preview(
+    request: TalkRequest, path: Path, face: FaceModel, portrait: Portrait, takes: Takes, clock: StageClock
+) -> JobReport:
+    """Some frames of every take, over a video with what it keeps of the video's own motion."""
+    if is_video(request.portrait):
+        source = _portrait_video(request, face, clock)
+        takes = takes.edited(lambda one: motion_over_video(source, one, request.over)[1])
+    return draw_preview(path, face, portrait, takes, request.rendering, clock)
 
 
 def read_picture_of(request: TalkRequest) -> tuple[Tensor, Transparency | None]:

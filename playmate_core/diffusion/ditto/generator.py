@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
@@ -24,7 +24,7 @@ from ..noise import ClipNoise, SharedSteps
 from ..one_condition import check_scales, guidance_scale
 from ..options import SamplingOptions
 from ..pose_prior import PoseLimiter
-from ..request import BaseGenerator, GenerationRequest
+from ..request import BaseGenerator, GenerationRequest, in_batches, same_speech
 from ..windows import Progress, WindowPlan
 from .apply import Application
 from .blink import DISCARDED, blink_rows, fade_shares
@@ -34,7 +34,7 @@ from .config import STEPS
 from .controls import Applying, FrameControls
 from .layout import COLUMNS, DITTO_EMOTIONS, POSE_COLUMNS, BinnedMotion
 from .network import DittoNetwork
-from .sampling import SamplingClip, sampled
+from .sampling import SamplingClip, sampled, sampled_together
 from .schedule import cosine_schedule
 from .settings import DITTO_CONTROLS, DittoData, DittoSettings
 from .source import SourceFace
@@ -98,11 +98,35 @@ class DittoGenerator(BaseGenerator):
         numbers = self.numbers(request, progress)
         return self._applied(request, numbers)
 
+    def iterate_together(
+        self, requests: Sequence[GenerationRequest], progress: Progress | None = None
+    ) -> list[list[Motion]]:
+        """See :meth:`MotionGenerator.iterate_together`; as one batch where all speak as long."""
+        if not same_speech(requests):
+            return super().iterate_together(requests, progress)
+        for request in requests:
+            self._check(request)
+        return in_batches(requests, self._batch, progress)
+
+    def _batch(self, requests: Sequence[GenerationRequest], progress: Progress | None) -> list[list[Motion]]:
+        options = [request.options or self.defaults for request in requests]
+        clips = [self.clip(one, self.conditioned(one), how) for one, how in zip(requests, options, strict=True)]
+        noises = [self.noise(how.seed) for how in options]
+        schedule = cosine_schedule(STEPS)
+        pieces = zip(*sampled_together(self.network, schedule, clips, options[0], noises, progress), strict=True)
+        return [list(self._applied(*pair)) for pair in zip(requests, map(iter, pieces), strict=True)]
+
     def _with_controls(self, controls: ModelControls) -> DittoGenerator:
         return replace(self, settings=self.settings.controlled(controls))
 
     def numbers(self, request: GenerationRequest, progress: Progress | None = None) -> Iterator[Tensor]:
         """The 265 numbers of every frame, including silence before the first. Checks all inputs when called."""
+        self._check(request)
+        options = request.options or self.defaults
+        clip = self.clip(request, self.conditioned(request), options)
+        return sampled(self.network, cosine_schedule(STEPS), clip, options, self.noise(options.seed), progress)
+
+    def _check(self, request: GenerationRequest) -> None:
         check_request(request, *self.modules)
         require_keypoints("Ditto", self.keypoint_space, request.rest.keypoint_space)
         audio, config = request.audio, self.network.config
@@ -115,8 +139,6 @@ class DittoGenerator(BaseGenerator):
             raise UserError(f"Got an overlap of {options.overlap} frames; Ditto's windows have {config.window}.")
         if self.settings.run == "online" and (audio.before is None or len(audio.before) != options.overlap):
             raise UserError("Ditto's online run begins with silence as long as its overlap; encode the audio for it.")
-        clip = self.clip(request, self.conditioned(request), options)
-        return sampled(self.network, cosine_schedule(STEPS), clip, options, self.noise(options.seed), progress)
 
     def conditioned(self, request: GenerationRequest) -> Conditioned:
         """The face the model is conditioned on: the file's reference character, or the portrait."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from ..noise import ClipNoise
+from ..noise import ClipNoise, together
 from ..options import SamplingOptions
 from ..samplers import sample
 from ..schedule import Schedule
@@ -41,7 +41,6 @@ class SamplingClip:
     frames: int | None = None
 
 
-@torch.no_grad()
 def sampled(
     network: DittoNetwork,
     schedule: Schedule,
@@ -53,33 +52,55 @@ def sampled(
 ) -> Iterator[Tensor]:
     """Pieces (n, C) of the numbers, from frame ``begin`` on; ``on_condition`` is called with each window's condition
     frame."""
-    config = network.config
-    like = network.null_cond_hidden
-    stitcher = Stitcher(config.window, options.overlap, clip.smoothing)
-    pose_mean = PoseMean(1 if clip.frames is None else clip.smoothing)
-    left = clip.windows * config.window if clip.frames is None else clip.frames
-    frame = clip.source
-    for index in range(clip.windows):
-        begin = clip.begin + index * stitcher.new
+    seen = None if on_condition is None else lambda frames: on_condition(frames[0])
+    for (piece,) in sampled_together(network, schedule, [clip], options, [noise], progress, seen):
+        yield piece
+
+
+@torch.no_grad()
+def sampled_together(
+    network: DittoNetwork,
+    schedule: Schedule,
+    clips: Sequence[SamplingClip],
+    options: SamplingOptions,
+    noises: Sequence[ClipNoise],
+    progress: Progress | None = None,
+    on_condition: Callable[[list[Tensor]], None] | None = None,
+) -> Iterator[tuple[Tensor, ...]]:
+    """As :func:`sampled`, the pieces of clips with windows of the same frames, sampled as one batch."""
+    config, like, first = network.config, network.null_cond_hidden, clips[0]
+    stitchers = [Stitcher(config.window, options.overlap, clip.smoothing) for clip in clips]
+    pose_means = [PoseMean(1 if clip.frames is None else clip.smoothing) for clip in clips]
+    left = first.windows * config.window if first.frames is None else first.frames
+    frames = [clip.source for clip in clips]
+    for index in range(first.windows):
+        begin = first.begin + index * stitchers[0].new
         if on_condition is not None:
-            on_condition(frame)
-        rows = clip.rows(torch.arange(begin, begin + config.window)).to(like)
-        window_noise = noise.window(index)
+            on_condition(frames)
+        reach = torch.arange(begin, begin + config.window)
+        rows = torch.stack([clip.rows(reach).to(like) for clip in clips])
+        window_noise = together([noise.window(index) for noise in noises])
         made = sample(
-            guided(network, rows, frame.to(like), clip.scale(begin)),
+            guided(network, rows, torch.stack([frame.to(like) for frame in frames]), first.scale(begin)),
             schedule,
-            window_noise.start((1, config.window, config.motion)).to(like.device),
+            window_noise.start((len(clips), config.window, config.motion)).to(like.device),
             steps=options.steps,
             sampler=options.sampler,
             spacing=options.spacing,
             eta=options.eta,
             generator=window_noise.draw,
             limit=math.inf,
-            progress=counted(progress, index, clip.windows),
-        )[0].cpu()
-        stitcher.add(made)
-        frame = clip.continuation.frame(stitcher.before_next, clip.source, index + 1)
-        piece = stitcher.final()[:left]
-        left -= len(piece)
-        yield pose_mean(piece)
-    yield pose_mean(stitcher.rest()[:left], last=True)  # frames beyond the end must not enter the average
+            progress=counted(progress, index, first.windows),
+        ).cpu()
+        for stitcher, one in zip(stitchers, made, strict=True):
+            stitcher.add(one)
+        frames = [
+            clip.continuation.frame(stitcher.before_next, clip.source, index + 1)
+            for clip, stitcher in zip(clips, stitchers, strict=True)
+        ]
+        pieces = [stitcher.final()[:left] for stitcher in stitchers]
+        left -= len(pieces[0])
+        yield tuple(mean(piece) for mean, piece in zip(pose_means, pieces, strict=True))
+    # Frames beyond the end must not enter the average.
+    ends = zip(pose_means, stitchers, strict=True)
+    yield tuple(mean(stitcher.rest()[:left], last=True) for mean, stitcher in ends)
