@@ -19,7 +19,8 @@ from ..errors import UserError
 from ..values import AudioFeatures
 from .hubert_windows import halved
 from .listener import Backend, Progress, Source
-from .waveform import FRAME, SAMPLE_RATE, Speech, Waveform, loudness, to_mono_16k
+from .samples import Samples, StoredSamples, cut_samples
+from .waveform import FRAME, SAMPLE_RATE, Speech, Waveform, loudness, samples_at_16k
 
 PAST, CURRENT, FUTURE = 3, 5, 2
 CHUNK = (PAST + CURRENT + FUTURE) * FRAME + 80
@@ -43,9 +44,10 @@ def chunk_count(samples: int) -> int:
     return -(-published_frames(samples) // CURRENT)
 
 
-def file_chunk(samples: np.ndarray, index: int) -> np.ndarray:
+def file_chunk(samples: Samples, index: int) -> np.ndarray:
     """A chunk (6480,) of a whole file; silence beyond its ends."""
-    return _cut(samples, index * STEP - BEFORE)
+    begin = index * STEP - BEFORE
+    return cut_samples(samples, begin, begin + CHUNK)
 
 
 def stream_chunk_count(samples: int) -> int:
@@ -53,9 +55,10 @@ def stream_chunk_count(samples: int) -> int:
     return -(-(samples + PAST * FRAME) // STEP)
 
 
-def stream_chunk(samples: np.ndarray, index: int) -> np.ndarray:
+def stream_chunk(samples: Samples, index: int) -> np.ndarray:
     """A chunk (6480,) of a file that is streamed."""
-    return _cut(samples, index * STEP - PAST * FRAME)
+    begin = index * STEP - PAST * FRAME
+    return cut_samples(samples, begin, begin + CHUNK)
 
 
 def current_rows(tokens: Tensor) -> Tensor:
@@ -74,11 +77,11 @@ class StreamingHubert:
         self.source, self.silence = source, silence
         self._session: Any = None
 
-    def listen(self, waveform: Waveform, rate: int, progress: Progress | None = None) -> AudioFeatures:
+    def listen(self, waveform: Waveform | StoredSamples, rate: int, progress: Progress | None = None) -> AudioFeatures:
         """See AudioEncoder. Where the reference counts one frame more than there are, its row is kept as ``after``."""
         self.load()
-        sound = to_mono_16k(waveform, rate)
-        power = Speech.from_waveform(sound, SAMPLE_RATE).power()
+        sound = samples_at_16k(waveform, rate)
+        power = Speech.of(sound).power()
         frames = len(power)
         if self.silence:
             silent_samples = np.zeros(self.silence * FRAME, np.float32)
@@ -136,9 +139,3 @@ class StreamingHubert:
                 f"{path.name} makes {len(tokens)} tokens of a chunk, Ditto's audio encoder makes 20; please fetch"
                 " hubert_streaming_fix_kv.onnx again."
             )
-
-
-def _cut(samples: np.ndarray, begin: int) -> np.ndarray:
-    inside = samples[max(begin, 0) : max(begin + CHUNK, 0)]
-    before = min(max(-begin, 0), CHUNK)
-    return np.pad(inside, (before, CHUNK - before - len(inside))).astype(np.float32, copy=False)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ..progress import Progress
 from ..values import AudioFeatures
+from .samples import StoredSamples
 from .waveform import Speech, Waveform, loudness
 
 #: Frames encoded at once, at most: 30 s.
@@ -27,7 +28,7 @@ class AudioEncoder(Protocol):
     layers: int
     width: int
 
-    def listen(self, waveform: Waveform, rate: int, progress: Progress | None = None) -> AudioFeatures:
+    def listen(self, waveform: Waveform | StoredSamples, rate: int, progress: Progress | None = None) -> AudioFeatures:
         """Encode ``waveform`` (samples,) or (channels, samples) at ``rate`` Hz; ``progress(chunks done, chunks)``."""
         ...
 
@@ -78,7 +79,7 @@ class Listener(ABC):
         self.source = source
         self.chunk_frames = CHUNK_FRAMES
 
-    def listen(self, waveform: Waveform, rate: int, progress: Progress | None = None) -> AudioFeatures:
+    def listen(self, waveform: Waveform | StoredSamples, rate: int, progress: Progress | None = None) -> AudioFeatures:
         """See AudioEncoder. Raises UserError for bad audio or missing weights, before any slow work."""
         self.load()
         speech = Speech.from_waveform(waveform, rate)
