@@ -20,6 +20,7 @@ from playmate_core.diffusion.options import SamplingOptions
 from playmate_core.diffusion.request import BaseGenerator, GenerationRequest, joined
 from playmate_core.errors import UserError
 from playmate_core.media.audio_files import read_sound
+from playmate_core.motion.edit import resample_motion
 from playmate_core.motion.pose import still
 from playmate_core.motion.stream import MotionStream
 from playmate_core.pipelines.live import LiveOptions, LiveTalk
@@ -180,6 +181,23 @@ def test_a_stream_takes_pieces_when_they_are_needed() -> None:
     short = MotionStream(iter([motion[:5]]), 6)
     with pytest.raises(ValueError, match="ended after 5"):
         short.whole()
+
+
+@pytest.mark.parametrize("fps", [2.0, 12.5, 23.976, 25.0, 30.0, 60.0])
+@pytest.mark.parametrize("length", [1, 6, 70])
+def test_a_stream_is_resampled_as_the_whole_motion_is(fps: float, length: int) -> None:
+    motion, taken = moving(length), list[int]()
+
+    def pieces() -> Iterator[Motion]:
+        for begin in range(0, length, 6):
+            taken.append(begin)
+            yield motion[begin : begin + 6]
+
+    stream, wanted = MotionStream(pieces(), length).resampled(fps), resample_motion(motion, fps)
+    assert not taken and (len(stream), stream.fps) == (len(wanted), wanted.fps)
+    assert torch.equal(flat(stream.first_frame()), flat(wanted[:1]))
+    assert taken == [0], "the first frame needs the first piece alone"
+    assert torch.equal(flat(stream.whole()), flat(wanted))
 
 
 def test_a_pose_is_fitted_to_pieces_as_to_the_whole() -> None:

@@ -28,7 +28,6 @@ from ..media.sound_source import SoundSource, find_sound
 from ..media.transparency import read_colour
 from ..media.video_options import VideoOptions
 from ..media.video_reader import read_frames, video_facts
-from ..motion.edit import resample_motion
 from ..motion.emotion_by import EmotionBy
 from ..motion.motion_file import SUFFIX, MotionClip, save_motion_clip
 from ..motion.stream import MotionStream
@@ -225,7 +224,7 @@ def _job(
     """The job that renders the portrait, or the video that is given as one."""
     if not is_video(request.portrait):
         if request.fps is not None:
-            stream = MotionStream.of(resample_motion(stream.whole(), request.fps))
+            stream = stream.resampled(request.fps)
         return portrait_job(face, portrait, stream, request.rendering, composition)
     options = FaceVideoOptions(request.crop, request.face, request.crop_options, threshold=request.threshold)
     with clock.stage("read portrait video") as step:
