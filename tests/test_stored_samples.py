@@ -14,6 +14,8 @@ from playmate_core.errors import UserError
 from playmate_core.media.audio_files import read_sound, store_speech
 from playmate_core.speech import SAMPLE_RATE, make_encoder
 from playmate_core.speech.samples import BLOCK, Padded, StoredSamples, cut_samples, mean_of
+from playmate_core.speech.stored_rows import StoredRows
+from playmate_core.values import AudioFeatures
 
 
 def stored(samples: np.ndarray, piece: int = 7777) -> StoredSamples:
@@ -73,7 +75,21 @@ def test_features_are_the_same_bits() -> None:
     sound = speech(40.0)  # more than a chunk
     encoder = make_encoder("logmel")
     whole, read = encoder.listen(sound, SAMPLE_RATE), encoder.listen(stored(sound), SAMPLE_RATE)
-    assert torch.equal(whole.features, read.features) and torch.equal(whole.energy, read.energy)
+    assert isinstance(read.features, StoredRows) and read.features.shape == whole.features.shape
+    assert torch.equal(whole.features[:], read.features[:]) and torch.equal(whole.energy, read.energy)
+    for place in (torch.arange(700, 800), torch.tensor([3, 3, 999, 0]), torch.tensor([5])):
+        assert torch.equal(whole.features[place], read.features[place])
+
+
+def test_rows_before_and_after_the_speech() -> None:
+    rows = torch.arange(24.0).reshape(12, 1, 2)
+    file = StoredRows((1, 2))
+    file.append(rows[3:10])
+    for features in (rows[3:10], file):
+        audio = AudioFeatures(features, torch.zeros(7), "x", before=rows[:3], after=rows[10:])
+        assert torch.equal(audio.rows_at(torch.arange(-3, 9)), rows)
+        bare = AudioFeatures(features, torch.zeros(7), "x", before=rows[:0])
+        assert torch.equal(bare.rows_at(torch.tensor([6, 0, 2])), rows[[9, 3, 5]])
 
 
 def test_bad_sound_is_refused_as_in_memory() -> None:

@@ -21,7 +21,7 @@ from ..motion.pose import ALL_AXES, ROTATION_ONLY, apply_pose, choose_axes, fit,
 from ..motion.pose_sources import FollowOptions, follow_pose
 from ..progress import Progress, StageProgress
 from ..rendering.timed_motion import read_timed_motion
-from ..values import FPS, AudioFeatures, EmotionCurve, Motion, Portrait, Pose
+from ..values import FPS, AudioFeatures, EmotionCurve, Motion, Portrait, Pose, row_blocks
 from ..weights.files import tensor_hash
 
 
@@ -85,7 +85,9 @@ def motion_origin(
     digest = hashlib.sha256()
     for module in generator.modules:
         digest.update(tensor_hash(module).encode())
-    voice = hashlib.sha256(audio.features.contiguous().numpy().tobytes()).hexdigest()
+    voice = hashlib.sha256()
+    for rows in row_blocks(audio.features):
+        voice.update(rows.contiguous().numpy().tobytes())
     return (
         ("emotion", "none" if emotion is None else emotion.summary()),
         ("generator", generator.name),
@@ -93,7 +95,7 @@ def motion_origin(
         ("rate", f"{audio.fps:g}"),
         ("sampler", f"{options.sampler}, {options.steps} steps"),
         ("seed", str(options.seed)),
-        ("voice", voice[:16]),
+        ("voice", voice.hexdigest()[:16]),
     )
 
 

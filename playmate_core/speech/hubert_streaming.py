@@ -7,7 +7,7 @@ current frames are averaged in pairs. Chunks are independent, so memory does not
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from torch import Tensor
 from ..errors import UserError
 from ..values import AudioFeatures
 from .hubert_windows import halved
-from .listener import Backend, Progress, Source
+from .listener import Backend, Progress, Source, kept_rows
 from .samples import Samples, StoredSamples, cut_samples
 from .waveform import FRAME, SAMPLE_RATE, Speech, Waveform, loudness, samples_at_16k
 
@@ -82,27 +82,27 @@ class StreamingHubert:
         self.load()
         sound = samples_at_16k(waveform, rate)
         power = Speech.of(sound).power()
-        frames = len(power)
+        frames, shape, stored = len(power), (self.layers, self.width), isinstance(waveform, StoredSamples)
         if self.silence:
             silent_samples = np.zeros(self.silence * FRAME, np.float32)
-            before = self._rows([file_chunk(silent_samples, i) for i in range(chunk_count(len(silent_samples)))], None)[
-                : self.silence
-            ]
+            silent = [file_chunk(silent_samples, i) for i in range(chunk_count(len(silent_samples)))]
+            before = torch.cat(list(self._rows(silent, None)))[: self.silence]
             count = stream_chunk_count(len(sound))
-            rows = self._rows((stream_chunk(sound, i) for i in range(count)), progress, count)
-            return AudioFeatures(rows[:frames], loudness(power), self.name, before=before, after=None)
+            parts = self._rows((stream_chunk(sound, i) for i in range(count)), progress, count)
+            rows, _ = kept_rows(parts, frames, shape, stored)
+            return AudioFeatures(rows, loudness(power), self.name, before=before, after=None)
         count = chunk_count(len(sound))
-        rows = self._rows((file_chunk(sound, i) for i in range(count)), progress, count)
-        beyond = rows[frames : published_frames(len(sound))]
-        return AudioFeatures(rows[:frames], loudness(power), self.name, after=beyond)
+        parts = self._rows((file_chunk(sound, i) for i in range(count)), progress, count)
+        rows, beyond = kept_rows(parts, frames, shape, stored)
+        return AudioFeatures(
+            rows, loudness(power), self.name, after=beyond[: max(published_frames(len(sound)) - frames, 0)]
+        )
 
-    def _rows(self, chunks: Iterable[np.ndarray], progress: Progress | None, count: int = 0) -> Tensor:
-        rows = []
+    def _rows(self, chunks: Iterable[np.ndarray], progress: Progress | None, count: int = 0) -> Iterator[Tensor]:
         for done, chunk in enumerate(chunks, start=1):
-            rows.append(current_rows(self.encode(chunk)))
+            yield current_rows(self.encode(chunk))[:, None]
             if progress is not None:
                 progress(done, count)
-        return torch.cat(rows)[:, None]
 
     def encode(self, chunk: np.ndarray) -> Tensor:
         """Encode a chunk (6480,) into tokens (20, D)."""

@@ -7,6 +7,7 @@ to one row.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 
 from ..errors import UserError
 from ..values import AudioFeatures
-from .listener import Backend, Progress, Source
+from .listener import Backend, Progress, Source, kept_rows
 from .samples import Padded, Samples, StoredSamples
 from .waveform import FRAME, SAMPLE_RATE, Speech, Waveform, loudness, samples_at_16k
 
@@ -107,13 +108,16 @@ class WindowedHubert:
         power = Speech.of(sound).power()
         padded, frames = self.listening.padded(sound), len(power)
         windows = max(window_count(len(padded))[0], -(-frames // WINDOW_FRAMES))
-        rows = torch.empty(windows * WINDOW_FRAMES, self.layers, self.width)
-        for index in range(windows):
-            encoded = self.encode(cut_window(padded, index, self.listening.pad))
-            rows[index * WINDOW_FRAMES : (index + 1) * WINDOW_FRAMES, 0] = encoded
-            if progress is not None:
-                progress(index + 1, windows)
-        return AudioFeatures(rows[:frames], loudness(power), self.name, after=rows[frames:])
+
+        def encoded() -> Iterator[Tensor]:
+            for index in range(windows):
+                yield self.encode(cut_window(padded, index, self.listening.pad))[:, None]
+                if progress is not None:
+                    progress(index + 1, windows)
+
+        shape = (self.layers, self.width)
+        rows, beyond = kept_rows(encoded(), frames, shape, isinstance(waveform, StoredSamples))
+        return AudioFeatures(rows, loudness(power), self.name, after=beyond)
 
     @torch.inference_mode()
     def encode(self, window: np.ndarray) -> Tensor:
