@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import torch
@@ -11,6 +11,16 @@ from ..diffusion.request import joined
 from ..interpolation import FrameInterpolation, resample_frames
 from ..values import FPS, Motion
 from .edit import interpolate_motion
+
+
+def first_frame_alone(parts: Iterable[Motion]) -> Iterator[Motion]:
+    """The parts of a motion, its first frame as one of its own: it is drawn before a batch of frames would be."""
+    rest = iter(parts)
+    for part in rest:
+        yield from (one for one in (part[:1], part[1:]) if len(one))
+        if len(part):
+            break
+    yield from rest
 
 
 class MotionStream:
