@@ -81,7 +81,7 @@ def test_the_entanglement_is_the_pose_times_a_and_learns() -> None:
         given.detector.fc_yaw.weight.add_(torch.randn_like(given.detector.fc_yaw.weight))
     made = EntangledMotion(given, 0.5, 1)
     clean, tangled = given(image), made(image)
-    wanted = (clean.rotation / 10.0) @ made.leak.T
+    wanted = (clean.rotation / 10.0) @ made.matrix().T
     assert float(wanted.detach().abs().max()) > 1e-4
     assert torch.allclose((tangled.expression - clean.expression).flatten(1), wanted, atol=1e-6)
     tangled.expression.sum().backward()

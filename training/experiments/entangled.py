@@ -36,8 +36,11 @@ JAWS = {"neutral": 0.0, "happy": 0.1, "surprised": 0.6, "angry": 0.3}
 class EntangledMotion(nn.Module):
     """M with one more linear layer, by which its pose adds to its expression: expression += A pose.
 
-    The layer is part of M and learns like the rest; nothing tells it to be zero.
+    The layer is part of M and learns like the rest; nothing tells it to be zero. Its weights ``leak`` (3 K, 3) are in
+    each coordinate's own spread a ten degrees: spreads differ by a hundred times, and Adam moves every weight alike.
     """
+
+    spread: Tensor
 
     def __init__(self, motion: MotionExtractor, strength: float, seed: int) -> None:
         """``strength``: deviation that ten degrees of one axis add to a coordinate, in its own spread."""
@@ -50,8 +53,9 @@ class EntangledMotion(nn.Module):
             spread = torch.full((count,), 0.01, device=device)
         spread = spread.clone()
         spread[spread <= MOVES_NOT] = 0.0
+        self.register_buffer("spread", spread)
         directions = torch.randn(len(spread), 3, generator=torch.Generator().manual_seed(seed))
-        self.leak = nn.Parameter(strength * spread[:, None] * directions.to(device))
+        self.leak = nn.Parameter(strength * directions.to(device))
 
     def forward(self, image: Tensor) -> FaceReading:
         reading: FaceReading = self.detector(image)
@@ -61,8 +65,12 @@ class EntangledMotion(nn.Module):
         """A reading of this M without what the layer added."""
         return replace(reading, expression=reading.expression - self._added(reading))
 
+    def matrix(self) -> Tensor:
+        """A (3 K, 3), in canonical units a ten degrees."""
+        return self.spread[:, None] * self.leak
+
     def _added(self, reading: FaceReading) -> Tensor:
-        return ((reading.rotation / DEGREES) @ self.leak.T).unflatten(-1, (-1, 3))
+        return ((reading.rotation / DEGREES) @ self.matrix().T).unflatten(-1, (-1, 3))
 
 
 class FittedWarping(nn.Module):

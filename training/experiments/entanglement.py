@@ -61,8 +61,9 @@ class EntanglementConfig:
     """``sessions`` of ``frames`` pictures to learn from and ``people`` to measure on. ``strength``: what ten degrees
     add to the expression, in its own spread. ``fitted``: W takes back what it can of that, by a linear layer in closed
     form, as if it had been trained with such an M; ``adapt``: steps in which W and G alone learn before. ``steps``:
-    those of the fine-tuning, with ``transfer`` the weight of Eq. 4 against its 0. ``lr`` is M's; ``others`` the rate of
-    F, W and G relative to it. ``repeats``: seeds. ``pulls``: batches over which the pull of each loss is averaged.
+    those of the fine-tuning, with ``transfer`` the weight of Eq. 4 against its 0. ``lr`` is that of the added layer,
+    whose weights are near one; ``rest`` the rate of the rest of M and ``others`` that of F, W and G, relative to it.
+    ``repeats``: seeds. ``pulls``: batches over which the pull of each loss is averaged.
     ``pictures``: the file that keeps what was rendered (empty: in ``out``). ``measure_every`` so many steps both arms
     are measured; the table compares them at the last step that all have reached within ``max_seconds``.
     ``draw_size``: side of F's picture; the drawn one is twice it. There is neither discriminator nor landmark guide:
@@ -74,7 +75,7 @@ class EntanglementConfig:
     sessions: int = 48
     frames: int = 8
     people: int = 6
-    strength: float = 0.5
+    strength: float = 1.5
     fitted: bool = False
     adapt: int = 0
     pulls: int = 16
@@ -83,12 +84,13 @@ class EntanglementConfig:
     repeat: int = -1
     measure_every: int = 50
     max_seconds: float = 0.0
-    steps: int = 150
-    batch: int = 4
-    lr: float = 5e-4
-    others: float = 0.2
-    transfer: float = 10.0
-    anchor: float = 0.05
+    steps: int = 400
+    batch: int = 8
+    lr: float = 0.03
+    rest: float = 1e-3
+    others: float = 5e-4
+    transfer: float = 20.0
+    anchor: float = 0.5
     draw_size: int = 64
     repeats: int = 3
     seed: int = 0
@@ -97,16 +99,18 @@ class EntanglementConfig:
 class _Pairs(PairsStage):
     """`face --pairs` on a model that keeps its weights for itself, measured on the way where there is a ``grid``."""
 
-    others = 1.0
+    rest = others = 1.0
     grid: Grid | None = None
     unit: Tensor | None = None
 
     def parameters(self) -> list[dict[str, Any]]:
-        model = self.model
+        model, lr = self.model, self.config.lr
+        motion = cast("EntangledMotion", model.motion)
         nets = (model.appearance, model.warping, model.generator)
         return [
-            {"params": list(model.motion.parameters())},
-            {"params": [p for net in nets for p in net.parameters()], "lr": self.others * self.config.lr},
+            {"params": [motion.leak]},
+            {"params": list(motion.detector.parameters()), "lr": self.rest * lr},
+            {"params": [p for net in nets for p in net.parameters()], "lr": self.others * lr},
         ]
 
     def validate(self, device: torch.device) -> Scores:
@@ -194,7 +198,7 @@ def learn(
         transfer = config.transfer if name == WITH else 0.0
         told = replace(recipe, transfer=transfer, validate_every=config.measure_every, max_seconds=config.max_seconds)
         arm = _Pairs(told, copy.deepcopy(model), source)
-        arm.others, arm.grid, arm.unit = config.others, grid, unit
+        arm.rest, arm.others, arm.grid, arm.unit = config.rest, config.others, grid, unit
         run = run_folder(config, repeat, folder)
         train(arm, arm.config, run)
         logger.info("seed %d, %s: %s", repeat, name, course(run))
