@@ -23,14 +23,14 @@ from ..playmate_core.rendering.render import RenderOptions
 from ..playmate_core.rendering.segments import RenderJob, VideoOutput, write_video
 from ..playmate_core.rendering.source_image import read_source_portrait
 from ..playmate_core.rendering.write_video import Composition
-from ..playmate_core.values import FPS, Motion, Portrait, Pose
+from ..playmate_core.values import FPS, Portrait, Pose
 from ..playmate_core.weights.files import load_face
 from ..playmate_core.weights.generator_file import Companions
 from ..playmate_core.weights.generators import load_generator
 from . import files, sockets
 from .drawing import node_mark, recipe, render_job, saved_video
 from .encoders import listen
-from .encoding import at_rate, composition, encoding_inputs, suffix_of
+from .encoding import composition, encoding_inputs, suffix_of
 from .inputs import BACKGROUND, background_input, emotion_inputs, mark_input, prefix_input, seed_input
 from .live_frame import LiveFrames
 from .media import recording, transparent_picture
@@ -138,11 +138,8 @@ def _job(
     shown: Composition,
     bar: Bar,
 ) -> Iterator[RenderJob]:
-    """The video, sampled while it is drawn. At another rate than its own a motion is interpolated as a whole."""
-    shown_motion: Motion | MotionStream = motion
-    if video_fps:
-        with loaded(*models.parts):
-            shown_motion = at_rate(motion.whole(), video_fps)
+    """The video, sampled while it is drawn; at ``video_fps`` unless that is 0."""
+    shown_motion = motion.resampled(video_fps) if video_fps else motion
     with render_job(face, portrait, shown_motion, rendering, shown, bar, models.parts) as job:
         yield job
 

@@ -6,7 +6,9 @@ Tensors stored in values are float32 on the CPU; angles are degrees; images are 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -24,7 +26,28 @@ LIDS = ((11, 13), (15, 16))
 BROWS = (1, 2)
 
 
-def expect(name: str, value: Tensor, *shape: int | str) -> None:
+class Rows(Protocol):
+    """Rows (T, ...) that are read by ``rows[begin:end]`` or ``rows[numbers]``: a tensor, or a file of them. ``rows[:]``
+    is a tensor of them all."""
+
+    @property
+    def shape(self) -> torch.Size: ...
+
+    @property
+    def ndim(self) -> int: ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: slice | Tensor, /) -> Tensor: ...
+
+
+def row_blocks(rows: Rows, size: int = 1024) -> Iterator[Tensor]:
+    """All rows, at most ``size`` at once."""
+    for begin in range(0, len(rows), size):
+        yield rows[begin : begin + size]
+
+
+def expect(name: str, value: Rows, *shape: int | str) -> None:
     """Raise ValueError unless ``value`` has ``shape``; a string stands for any length and names it in the message."""
     fits = value.ndim == len(shape) and all(
         isinstance(want, str) or want == got for want, got in zip(shape, value.shape, strict=True)
@@ -195,7 +218,7 @@ class AudioFeatures:
     for generators that is never rendered.
     """
 
-    features: Tensor
+    features: Rows
     energy: Tensor
     encoder: str
     fps: float = FPS
@@ -212,6 +235,15 @@ class AudioFeatures:
 
     def __len__(self) -> int:
         return len(self.features)
+
+    def rows_at(self, frames: Tensor) -> Tensor:
+        """The rows (N, L, D) of frame numbers (N,): below 0 those of ``before``, from T on those of ``after``."""
+        found = self.features[frames.clamp(0, len(self) - 1)]
+        for rows, first in ((self.before, 0 if self.before is None else -len(self.before)), (self.after, len(self))):
+            if rows is not None and len(rows):
+                there = (frames >= first) & (frames < first + len(rows))
+                found = torch.where(there[:, None, None], rows[(frames - first).clamp(0, len(rows) - 1)], found)
+        return found
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from training.corpus import CorpusConfig, make_corpus
 from training.data import Sessions, load_synthetic_clips, shards, write_clips, write_manifest
 from training.evaluate import ablations, carried_noise, judge, leakage, level1, level2, pixel_emotion, samplers
 from training.evaluate.leakage import leakage_rows
-from training.evaluate.subjects import System, load_subjects, with_neutral_voice
+from training.evaluate.subjects import System, Take, load_subjects, with_neutral_voice
 from training.evaluate.table import Table
 from training.probe import Probe, ProbeConfig, ProbeReading
 from training.synthetic.clips import make_clip
@@ -165,6 +165,29 @@ def test_truth_and_stillness_are_the_ends_of_every_scale(corpus: Path) -> None:
     assert still.mean(level1.lip_correlation) == 0.0 and level1.jerk_ratio(still) == 0.0
     assert level1.closure_ratio(truth) == pytest.approx(1.0)
     assert torch.allclose(level1.pose_range(truth), torch.ones(6)) and not level1.pose_range(still).any()
+
+
+def test_takes_performed_together_are_as_each_alone_whatever_their_length(corpus: Path, system: System) -> None:
+    subjects = load_subjects(corpus, "logmel", 4)
+    takes = [Take(subject, emotion, 0.5, seed) for seed, subject in enumerate(subjects) for emotion in (None, "sad")]
+    takes.append(Take(subjects[0], audio=subjects[1].audio))
+    together = system.perform(takes, overlap=4)
+    assert [len(motion) for motion in together] == [len(take.voice) for take in takes]
+    for take, motion in zip(takes, together, strict=True):
+        (alone,) = system.perform([take], overlap=4)
+        assert torch.allclose(motion.expression, alone.expression, atol=1e-4)
+        assert torch.allclose(motion.pose.rotation, alone.pose.rotation, atol=1e-3)
+    assert not torch.equal(together[0].expression, together[-1].expression)
+    assert system.perform([]) == []
+
+
+@pytest.mark.usefixtures("brief")
+def test_a_device_that_is_not_there_is_told_before_the_slow_part(
+    corpus: Path, models: dict[str, str], tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match="The device 'nowhere' cannot be used here"):
+        evaluate.main([*settings(corpus, models, tmp_path), "--device", "nowhere"])
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_clips_expression_decodes_to_its_rig(corpus: Path) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -17,11 +18,23 @@ from playmate_core.weights.folders import bundled
 from training.__main__ import main
 from training.data import load_clips
 from training.evaluate.motion_metrics import correlation
-from training.experiments import chain, entanglement
+from training.experiments import chain, entangled_pictures, entanglement
 from training.experiments.chain_videos import READ, TRUTH, Videos, make_corpora
-from training.experiments.entangled import EntangledMotion, FittedWarping, Grid, Measured, SessionPairs, measure
-from training.experiments.entanglement import WITH, WITHOUT, EntanglementConfig, report
+from training.experiments.entangled import (
+    EntangledMotion,
+    FittedWarping,
+    Grid,
+    Measured,
+    SessionPairs,
+    Shown,
+    course,
+    measure,
+)
+from training.experiments.entangled_pictures import Pictures
+from training.experiments.entanglement import WITH, WITHOUT, EntanglementConfig, last_step, report, run_folder
+from training.face_pairs.stage import PairsStage
 from training.prepared import PreparedClip
+from training.run_state import VALIDATION, append_line
 from training.synthetic.rig import lip_aperture
 from training.synthetic.sessions import make_session
 
@@ -68,7 +81,7 @@ def test_the_entanglement_is_the_pose_times_a_and_learns() -> None:
         given.detector.fc_yaw.weight.add_(torch.randn_like(given.detector.fc_yaw.weight))
     made = EntangledMotion(given, 0.5, 1)
     clean, tangled = given(image), made(image)
-    wanted = (clean.rotation / 10.0) @ made.leak.T
+    wanted = (clean.rotation / 10.0) @ made.matrix().T
     assert float(wanted.detach().abs().max()) > 1e-4
     assert torch.allclose((tangled.expression - clean.expression).flatten(1), wanted, atol=1e-6)
     tangled.expression.sum().backward()
@@ -110,8 +123,54 @@ def test_an_unknown_experiment_or_step_is_refused(capsys: pytest.CaptureFixture[
     assert "entanglement: add a known" in capsys.readouterr().err
     assert main(["experiment", "chain", "--step", "films"]) == 2
     assert "expected one of videos, motion, judge, report, all" in capsys.readouterr().err
-    with pytest.raises(UserError, match="--repeats is 0"):
-        entanglement.main(["--repeats", "0"])
+    for words, said in (
+        ("--repeats 0", "--repeats is 0"),
+        ("--arm both", "--arm is 'both', expected one of without, with"),
+        ("--repeat 3", "--repeat is 3, expected less than --repeats"),
+        ("--measure-every 0", "--measure-every is 0"),
+    ):
+        with pytest.raises(UserError, match=said):
+            entanglement.main(words.split())
+
+
+def test_the_arms_are_compared_at_the_last_step_that_all_have_reached(tmp_path: Path) -> None:
+    config = EntanglementConfig(out=str(tmp_path), repeats=2)
+    assert last_step(config) == 0
+    for repeat in range(2):
+        for arm, last in (("with", 60), ("without", 40 + 10 * repeat)):
+            run = run_folder(config, repeat, arm)
+            run.mkdir(parents=True)
+            for step in range(10, last + 1, 10):
+                append_line(run / VALIDATION, {"step": step, "leakage": 1.0 / step, "spread": 1.0, "psnr": 25.0})
+    assert last_step(config) == 40
+    assert course(run_folder(config, 1, "with"))[40] == Measured(1.0 / 40, 1.0, 25.0)
+
+
+def test_pictures_are_rendered_once_and_a_file_of_too_few_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = torch.rand(2, 1, 2, 3, 8, 8).mul(255.0).round() / 255.0
+    shown = [Shown(np.full((3, 8, 8, 3), k, np.uint8), torch.full((3, 3), float(k))) for k in range(2)]
+    made: list[int] = []
+
+    def render(*asked: int) -> Pictures:
+        made.extend(asked)
+        return Pictures(tuple(shown), Grid(table))
+
+    monkeypatch.setattr(entangled_pictures, "render_pictures", render)
+    path = tmp_path / "kept" / "pictures.safetensors"
+    for _ in range(2):
+        got = entangled_pictures.pictures(path, 2, 3, 2)
+        assert torch.equal(got.grid.pictures, table)
+        assert all(np.array_equal(a.frames, b.frames) for a, b in zip(got.sessions, shown, strict=True))
+    assert made == [2, 3, 2]
+    few = entangled_pictures.pictures(path, 1, 2, 1)
+    assert len(few.sessions) == 1 and len(few.sessions[0].frames) == 2 and len(few.grid.pictures) == 1
+    with pytest.raises(UserError, match="holds 2 sessions of 3 pictures and 2 people, expected at least 4 of 3 and 2"):
+        entangled_pictures.pictures(path, 4, 3, 2)
+    path.write_bytes(b"no")
+    with pytest.raises(UserError, match="cannot be read"):
+        entangled_pictures.pictures(path, 2, 3, 2)
 
 
 @pytest.fixture(scope="module")
@@ -168,9 +227,24 @@ def test_the_entanglement_runs_to_its_table_and_continues(
     assert main(["experiment", "entanglement", "--out", str(tmp_path), *few]) == 0
     first = capsys.readouterr().out
     assert "leakage without Eq. 4 over with it" in first
-    monkeypatch.setattr(entanglement, "train", lambda *_: pytest.fail("it was trained again"))
+    monkeypatch.setattr(PairsStage, "loss", lambda *_: pytest.fail("it was trained again"))
     assert main(["experiment", "entanglement", "--out", str(tmp_path), *few]) == 0
     assert capsys.readouterr().out == first
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_arms_trained_one_by_one_give_the_table_of_both(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    torch.set_num_threads(1)
+    few = "--sessions 2 --frames 3 --people 1 --steps 2 --measure-every 1 --batch 1 --repeats 1 --pulls 0".split()
+    words = ["experiment", "entanglement", *few, "--pictures", str(tmp_path / "pictures.safetensors"), "--out"]
+    assert main([*words, str(tmp_path / "both")]) == 0
+    both = capsys.readouterr().out
+    for arm in ("with", "without"):
+        assert main([*words, str(tmp_path / "each"), "--repeat", "0", "--arm", arm]) == 0
+        assert not capsys.readouterr().out
+    assert main([*words, str(tmp_path / "each")]) == 0
+    assert capsys.readouterr().out == both
 
 
 def test_the_defaults_ask_for_what_the_issue_asks() -> None:

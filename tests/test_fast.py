@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import gc
 import weakref
+from typing import Any
 
 import pytest
 import torch
@@ -22,6 +23,7 @@ from playmate_core.face import fast as room
 from playmate_core.face.fast.depth_taps import SliceByTap
 from playmate_core.face.fast.fft_conv import FFTConv
 from playmate_core.face.fast.folding import kernel_of, with_norm, with_pointwise
+from playmate_core.face.fast.generator import Modulation
 from playmate_core.face.fast.products import BLAS, ONEDNN, ProductPlan
 from playmate_core.face.fast.warping import FoldedDepth
 from playmate_core.face.fast.winograd import (
@@ -55,6 +57,31 @@ def test_prepared_is_plain(name: str, profile: str, frames: int) -> None:
         assert float((fast.draw(volume, x_s, x_d) - drawn).abs().max()) <= WORST
     assert drawn.std() > 0.01  # no even grey, which anything would match
     assert fast.motion is face.motion and fast.config == face.config and fast.warping is not face.warping
+
+
+@pytest.mark.parametrize("profile", ["structure", "transforms", "half"])
+@pytest.mark.parametrize("name", CONFIGS)
+def test_an_accelerator_convolves_all_pictures_at_once(
+    name: str, profile: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A loop over pictures launches every kernel once for each."""
+    face = lively(CONFIGS[name])
+    inputs = [value.double() for value in sitting(face, 3)]
+    calls: list[int] = []
+    face = face.double()
+    fast, convolve = room.build_fast_face(face, profile), F.conv2d
+    with torch.inference_mode():
+        by_blocks = fast.draw(*inputs)
+
+        def counted(maps: Tensor, *more: Any, **words: Any) -> Tensor:
+            calls.append(len(maps))
+            return convolve(maps, *more, **words)
+
+        monkeypatch.setattr(Modulation, "_each", Modulation._at_once)
+        monkeypatch.setattr(F, "conv2d", counted)
+        drawn = fast.draw(*inputs)
+        assert set(calls) <= {3, 3 * face.config.volume_depth}
+    torch.testing.assert_close(drawn, by_blocks, atol=1e-2 if profile == "half" else 1e-10, rtol=0)
 
 
 @pytest.mark.parametrize("profile", ["structure", "transforms"])

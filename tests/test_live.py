@@ -20,6 +20,7 @@ from playmate_core.diffusion.options import SamplingOptions
 from playmate_core.diffusion.request import BaseGenerator, GenerationRequest, joined
 from playmate_core.errors import UserError
 from playmate_core.media.audio_files import read_sound
+from playmate_core.motion.edit import resample_motion
 from playmate_core.motion.pose import still
 from playmate_core.motion.stream import MotionStream
 from playmate_core.pipelines.live import LiveOptions, LiveTalk
@@ -182,6 +183,23 @@ def test_a_stream_takes_pieces_when_they_are_needed() -> None:
         short.whole()
 
 
+@pytest.mark.parametrize("fps", [2.0, 12.5, 23.976, 25.0, 30.0, 60.0])
+@pytest.mark.parametrize("length", [1, 6, 70])
+def test_a_stream_is_resampled_as_the_whole_motion_is(fps: float, length: int) -> None:
+    motion, taken = moving(length), list[int]()
+
+    def pieces() -> Iterator[Motion]:
+        for begin in range(0, length, 6):
+            taken.append(begin)
+            yield motion[begin : begin + 6]
+
+    stream, wanted = MotionStream(pieces(), length).resampled(fps), resample_motion(motion, fps)
+    assert not taken and (len(stream), stream.fps) == (len(wanted), wanted.fps)
+    assert torch.equal(flat(stream.first_frame()), flat(wanted[:1]))
+    assert taken == [0], "the first frame needs the first piece alone"
+    assert torch.equal(flat(stream.whole()), flat(wanted))
+
+
 def test_a_pose_is_fitted_to_pieces_as_to_the_whole() -> None:
     motion, own = moving(20), still(moving(1).pose, 1)
     pose = replace(moving(7).pose, fps=12.5)
@@ -207,8 +225,10 @@ def test_frames_are_drawn_before_the_motion_ends(tiny_face: Path) -> None:
     told: list[tuple[int, int]] = []
     drawn = job(MotionStream(pieces(), 20)).pictures(lambda *step: told.append(step))
     first = next(drawn)
-    assert len(first) == 2 and taken == [0], "two frames at once on a processor"
-    shown, wanted = torch.cat([first, *drawn]), torch.cat(list(job(motion).pictures()))
+    assert len(first) == 1 and taken == [0], "the first frame alone"
+    others = list(drawn)
+    assert max(map(len, others)) == 2, "two frames at once on a processor"
+    shown, wanted = torch.cat([first, *others]), torch.cat(list(job(motion).pictures()))
     assert (shown.int() - wanted.int()).abs().max() <= 1 and told[-1] == (20, 20) and told == sorted(told)
     streamed, held = job(MotionStream(pieces(), 20)), job(motion)
     assert streamed.fingerprint() == held.fingerprint()

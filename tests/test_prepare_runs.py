@@ -6,6 +6,7 @@ import hashlib
 import os
 import signal
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,12 @@ from prepare_results import (
 )
 from prepare_videos import drawn, marks, voice_of, write_video
 
+import training.prepare
 from playmate_core.errors import UserError
 from training.prepare import main, prepare
+from training.prepare.engine import Plan
 from training.prepare.manifest import read_manifest
+from training.prepare.steps import Step
 from training.prepared import members, prepared_shards, read_shards
 
 #: Four minutes of videos; the single steps and the layouts are tested in every run.
@@ -117,6 +121,45 @@ def test_ray_makes_the_same_corpus(few: Path, undisturbed: dict[str, str], tmp_p
     pytest.importorskip("ray", reason="Ray is not installed: pip install 'playmate-portrait[cluster]'")
     prepare(config_for(few, tmp_path, engine="ray", workers=2), marks)
     assert digest(tmp_path) == undisturbed
+
+
+class NotingPlan(Plan):
+    """A plan that leaves a file in $NODES for every node that worked on it."""
+
+    def process(self, items: Sequence[str], steps: Sequence[Step] | None = None) -> list[str]:
+        import ray
+
+        Path(os.environ["NODES"], ray.get_runtime_context().get_node_id()).touch()
+        return super().process(items, steps)
+
+
+@pytest.mark.slow
+def test_ray_on_two_nodes_makes_the_same_corpus_of_relative_paths(
+    few: Path, undisturbed: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One CPU each, so that one holds M and the other has to do the rest; the nodes' processes stand elsewhere."""
+    ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'playmate-portrait[cluster]'")
+    from ray.cluster_utils import Cluster
+
+    made = training.prepare.make_plan
+    monkeypatch.setattr(training.prepare, "make_plan", lambda *given: NotingPlan(**vars(made(*given))))
+    (tmp_path / "nodes").mkdir()
+    monkeypatch.setenv("NODES", str(tmp_path / "nodes"))
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT}{os.pathsep}{ROOT / 'tests'}")
+    small: dict[str, Any] = {"num_cpus": 1, "object_store_memory": 150_000_000}
+    cluster = Cluster(initialize_head=True, head_node_args={**small, "include_dashboard": False})
+    try:
+        cluster.add_node(**small)
+        monkeypatch.chdir(tmp_path)
+        source, out = Path(os.path.relpath(few)), Path("data")
+        prepare(config_for(source, out, engine="ray", workers=2, ray_address=cluster.address), marks)
+        assert not ray.is_initialized(), "the cluster is let go of"
+        assert cluster.remaining_processes_alive(), "and it runs on"
+    finally:
+        cluster.shutdown()
+    assert digest(tmp_path / "data") == undisturbed
+    assert len(list((tmp_path / "nodes").iterdir())) == 2
 
 
 def deadly() -> Any:

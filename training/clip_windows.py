@@ -53,7 +53,7 @@ def clip_tensors(
 
 def silence(encoder: AudioEncoder) -> Tensor:
     """The features (L, D) of a silent frame."""
-    return encoder.listen(torch.zeros(SAMPLE_RATE), SAMPLE_RATE).features.mean(0)
+    return encoder.listen(torch.zeros(SAMPLE_RATE), SAMPLE_RATE).features[:].mean(0)
 
 
 @dataclass(frozen=True)

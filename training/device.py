@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import subprocess
 import sys
 import time
@@ -52,6 +53,7 @@ class DeviceConfig:
     side: int = 512
     sessions: int = 360
     frames: int = 6  # of each session
+    workers: int = 0  # processes that render sessions; 0: one for every processor core
     probe_steps: int = 1200
     batch: int = 16
     lr: float = 8e-4
@@ -70,6 +72,7 @@ def prepared(config: DeviceConfig) -> Path:
         sessions=config.sessions,
         frames_per_session=config.frames,
         size=config.side,
+        workers=config.workers or os.cpu_count() or 1,
     )
     make_corpus(corpus)
     if config.probe:
@@ -102,18 +105,26 @@ def at_side(path: str, side: int) -> FaceModel:
 
 
 def recipe(config: DeviceConfig, probe: Path, steps: int, seconds: float) -> FaceStageConfig:
-    """The run of F, W and G: driven by true keypoints, as the bundled renderer was."""
+    """The run of F, W and G: driven by true keypoints first and by M's afterwards.
+
+    With the terms by which the bundled G learned lids, irises and brows."""
     return FaceStageConfig(
         out=str(Path(config.out) / "face"),
         corpus=config.corpus,
         init=config.init or "the bundled face model",
         frozen="motion",
-        teacher=1.0,
+        teacher=0.5,
         transfer=0.0,
         surface=0.2,
         rigid=0.1,
         mouth_and_eyes=16.0,
+        fine_edges=16.0,
+        emphasis_radius=0.1,
+        copied=1.5,
+        mixed=3.0,
+        smooth_look=0.05,
         same_pose=0.4,
+        lids=0.4,
         look_size=config.side // 2,
         draw_size=config.side // 2,
         perceptual_weights=str(probe),

@@ -11,6 +11,7 @@ from playmate_core.errors import UserError
 
 EXPERIMENTS = {
     "chain": "train on motion that M read from rendered videos, beside the same training on true motion",
+    "augmentation": "train stage 1 with and without noise on the previous motion, and see what noise is carried on",
     "lip_lock": "what an emotion costs the lips, with the lip lock and without it",
     "entanglement": "add a known entanglement to M and fine-tune it with and without Eq. 4",
 }

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from torch import Tensor, nn
 
 from ..errors import UserError
-from ..values import KEYPOINTS, AudioFeatures, EmotionCurve, expect, expect_same_rate
+from ..values import KEYPOINTS, AudioFeatures, EmotionCurve, expect, expect_same_rate, row_blocks
 from .request import GenerationRequest
 
 #: The emotion that every generator accepts.
@@ -27,7 +27,7 @@ def check_request(request: GenerationRequest, *modules: nn.Module) -> None:
         raise UserError("The audio has no frames; give a speech that lasts at least one frame.")
     pose = rest.pose
     portrait = (keypoints, rest.expression, pose.rotation, pose.translation, pose.scale)
-    parts: dict[str, Sequence[Tensor]] = {"audio": (audio.features,), "portrait": portrait}
+    parts: dict[str, Iterable[Tensor]] = {"audio": row_blocks(audio.features), "portrait": portrait}
     for name, tensors in parts.items():
         if not all(bool(part.isfinite().all()) for part in tensors):
             raise UserError(f"The {name} holds NaN or infinite numbers; read it again from an intact file.")

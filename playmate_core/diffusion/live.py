@@ -100,9 +100,9 @@ class LiveMotion:
         """The plan for all audio so far, and the windows sampled from it."""
         request = self._request
         if self._plan is None or self._features is None or self._energy is None:
-            self._features, self._energy = GrowingRows(more.features), GrowingRows(more.energy)
+            self._features, self._energy = GrowingRows(more.features[:]), GrowingRows(more.energy)
         else:
-            self._features.append(more.features)
+            self._features.append(more.features[:])
             self._energy.append(more.energy)
         audio = replace(more, features=self._features.rows, energy=self._energy.rows)
         generator, curve = self._generator, self._curve(len(audio), audio.fps)

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 #: Largest number of products in one sum on a CPU: the mask's 48706 or the occlusion's 111328 in one sum cause the
 #: largest rounding error of a whole picture (AVX2); sums of 256 x 27 cost 0.3 % of a frame's time.
 LONGEST_SUM = 256 * 27
+#: Numbers of a volume up to which a batch of one is computed as two halves on a CPU; larger ones gain nothing.
+SMALL_VOLUME = 1 << 18
 
 
 class ConvNorm2d(nn.Module):
@@ -48,16 +50,30 @@ class ConvNorm3d(nn.Module):
 
 
 def convolved(conv: nn.Conv2d | nn.Conv3d, x: Tensor) -> Tensor:
-    """``conv(x)``, on a CPU in sums of at most ``LONGEST_SUM`` products: (B, in, ...) -> (B, out, ...), same sides."""
+    """``conv(x)``, on a CPU in sums of at most ``LONGEST_SUM`` products: (B, in, ...) -> (B, out, ...), same sides.
+
+    One small volume is computed there as two halves, upper and lower: PyTorch 2.13 gives a small batch of one to a
+    convolution of its own, which takes three times as long as oneDNN's.
+    """
+    reach = conv.weight.shape[-1] // 2
+    single = len(x) == 1 and x.ndim == 5 and x.device.type == "cpu"
+    if not single or x.numel() > SMALL_VOLUME or reach != 1 or x.shape[-2] % 2:
+        return _convolved(conv, x, (reach,) * (x.ndim - 2))
+    padded, half = F.pad(x, (0, 0, reach, reach)), x.shape[-2] // 2
+    halves = torch.cat([padded[..., : half + 2 * reach, :], padded[..., half:, :]])
+    return torch.cat(_convolved(conv, halves, (reach, 0, reach)).split(1), -2)
+
+
+def _convolved(conv: nn.Conv2d | nn.Conv3d, x: Tensor, padding: tuple[int, ...]) -> Tensor:
     taps = conv.weight[0, 0].numel()
     channels = max(1, LONGEST_SUM // taps)
-    function, reach = F.conv3d if conv.weight.ndim == 5 else F.conv2d, conv.weight.shape[-1] // 2
+    function = F.conv3d if conv.weight.ndim == 5 else F.conv2d
     if x.shape[1] <= channels or x.device.type != "cpu":
-        return function(x, conv.weight, conv.bias, padding=reach)
+        return function(x, conv.weight, conv.bias, padding=padding)
     y = torch.zeros(())
     for start in range(0, x.shape[1], channels):
         part = slice(start, start + channels)
-        y = y + function(x[:, part], conv.weight[:, part], None if start else conv.bias, padding=reach)
+        y = y + function(x[:, part], conv.weight[:, part], None if start else conv.bias, padding=padding)
     return y
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from .canvas import Canvas, picture_in
 from .config import FaceConfig
-from .layers import ConvNorm2d, Down3d, LongConv2d, LongConv3d, Up3d
+from .layers import ConvNorm2d, Down3d, LongConv2d, LongConv3d, Up3d, convolved
 
 #: Variance of the Gaussian that marks a keypoint, in canonical units squared.
 HEATMAP_VARIANCE = 0.01
@@ -116,7 +116,7 @@ class Decoder(nn.Module):
         x = stages[-1]
         for up, skip in zip(self.up_blocks, stages[-2::-1], strict=True):
             x = torch.cat([up(x), skip], 1)
-        return F.relu(self.norm(self.conv(x)))
+        return F.relu(self.norm(convolved(self.conv, x)))
 
 
 class Hourglass(nn.Module):

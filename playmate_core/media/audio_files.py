@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UserError
 from ..speech import SAMPLE_RATE, Resampler
+from ..speech.samples import StoredSamples
 from ..values import expect_rate
 from .container import Damage, open_medium
 from .sound_source import SoundSource, audio_streams, find_sound
@@ -102,8 +103,52 @@ def read_sound(source: SoundSource | str | Path, rate: int | None = SAMPLE_RATE,
     resampling. An hour at 16 kHz takes 230 MB whatever the file's own rate and channels. Raises UserError when the file
     is missing, empty, truncated, of an unknown format, or without audio.
     """
+    read, rate = _read_mono(source, rate, channel, _HeldSamples)
+    return Sound(read.waveform(), rate)
+
+
+def store_speech(source: SoundSource | str | Path) -> StoredSamples:
+    """:func:`read_sound` at 16 kHz into a temporary file, so that memory does not grow with its length."""
+    return _read_mono(source, SAMPLE_RATE, None, StoredSamples)[0]
+
+
+class _Kept(Protocol):
+    """Where decoded samples go."""
+
+    def append(self, samples: NDArray[np.float32], /) -> None: ...
+
+    def resize(self, count: int, /) -> None: ...
+
+
+class _HeldSamples:
+    """Samples in memory."""
+
+    def __init__(self) -> None:
+        self._bytes = bytearray()  # grows by an eighth at a time; np.frombuffer then needs no copy
+        self._count = 0
+
+    def append(self, samples: NDArray[np.float32]) -> None:
+        self._bytes += samples.data
+
+    def resize(self, count: int) -> None:
+        """Drop the samples from ``count`` on, or add silence up to it."""
+        self._count = count
+        self._bytes += bytes(max(0, 4 * count - len(self._bytes)))
+
+    def waveform(self) -> NDArray[np.float32]:
+        return np.frombuffer(self._bytes, np.float32)[: self._count]
+
+
+_K = TypeVar("_K", bound=_Kept)
+
+
+def _read_mono(
+    source: SoundSource | str | Path, rate: int | None, channel: int | None, kept: Callable[[], _K]
+) -> tuple[_K, int]:
+    """One stream as mono at ``rate``, in what ``kept`` makes, and that rate; see :func:`read_sound`."""
     source = source if isinstance(source, SoundSource) else find_sound(source)
-    mixed, levels = _read_mono(source, rate, channel)
+    samples = kept()
+    wanted, levels = _decode_mono(source, rate, channel, samples)
     if channel is None and levels.cancel():
         loudest, count = int(np.argmax(levels.channels)), len(levels.channels)
         side = f"{('left', 'right')[loudest]} one" if count == 2 else f"channel {loudest}, counted from 0,"
@@ -113,13 +158,13 @@ def read_sound(source: SoundSource | str | Path, rate: int | None = SAMPLE_RATE,
             source.path,
             side,
         )
-        mixed, _ = _read_mono(source, rate, loudest)
-    return mixed
+        samples = kept()
+        _decode_mono(source, rate, loudest, samples)
+    return samples, wanted
 
 
-def _read_mono(source: SoundSource, rate: int | None, channel: int | None) -> tuple[Sound, ChannelLevels]:
-    """One stream as mono (only ``channel``, if it is given), and the levels of the channels."""
-    samples = bytearray()  # grows by an eighth at a time; np.frombuffer then needs no copy
+def _decode_mono(source: SoundSource, rate: int | None, channel: int | None, into: _Kept) -> tuple[int, ChannelLevels]:
+    """Append one stream as mono (only ``channel``, if it is given); the rate, and the levels of the channels."""
     damage = Damage()
     with open_medium(source.path, "speech") as container:
         stream = audio_streams(container, source.path)[source.track]
@@ -131,14 +176,13 @@ def _read_mono(source: SoundSource, rate: int | None, channel: int | None) -> tu
         mix = _Mix(stream.codec_context.layout, native, channel)
         resampler = Resampler(native, wanted)
         for piece in mix.of(sound):
-            samples += resampler.take(piece).data
+            into.append(resampler.take(piece))
         _warn_of_losses(source.path, sound, stream, mix.not_finite if channel is None else 0)
     if not sound.samples:
         raise UserError(f"{source.path} has an audio stream without a single sample; please give one with sound.")
-    samples += resampler.finish().data
-    length = -(-sound.samples * wanted // native)
-    samples += bytes(max(0, 4 * length - len(samples)))  # resamplers end a few samples early or late
-    return Sound(np.frombuffer(samples, np.float32)[:length], wanted), mix.levels
+    into.append(resampler.finish())
+    into.resize(-(-sound.samples * wanted // native))  # resamplers end a few samples early or late
+    return wanted, mix.levels
 
 
 def _warn_of_losses(path: Path, sound: GaplessSound, stream: Any, not_finite: int) -> None:

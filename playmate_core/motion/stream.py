@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+import torch
 
 from ..diffusion.request import joined
+from ..interpolation import FrameInterpolation, resample_frames
 from ..values import FPS, Motion
+from .edit import interpolate_motion
+
+
+def first_frame_alone(parts: Iterable[Motion]) -> Iterator[Motion]:
+    """The parts of a motion, its first frame as one of its own: it is drawn before a batch of frames would be."""
+    rest = iter(parts)
+    for part in rest:
+        yield from (one for one in (part[:1], part[1:]) if len(one))
+        if len(part):
+            break
+    yield from rest
 
 
 class MotionStream:
@@ -43,6 +58,27 @@ class MotionStream:
     def whole(self) -> Motion:
         """All of it."""
         return joined(list(self.parts(0, self.frames)))
+
+    def resampled(self, fps: float) -> MotionStream:
+        """The same movement at another rate, interpolated as far as it is drawn; see :func:`edit.resample_motion`."""
+        between = resample_frames(len(self), self.fps, fps)
+        return MotionStream(self._interpolated(between, fps), len(between.first), fps)
+
+    def _interpolated(self, between: FrameInterpolation, fps: float) -> Iterator[Motion]:
+        made = end = number = 0
+        while made < len(between.first):
+            end, number = end + len(self._piece(number)), number + 1
+            stop = int(torch.searchsorted(between.second, end))  # the frames that need nothing further
+            if stop > made:
+                begin = int(between.first[made])
+                here = replace(
+                    between,
+                    first=between.first[made:stop] - begin,
+                    second=between.second[made:stop] - begin,
+                    weight=between.weight[made:stop],
+                )
+                yield interpolate_motion(joined(list(self.parts(begin, end))), here, fps)
+                made = stop
 
     def _piece(self, number: int) -> Motion:
         while len(self._kept) <= number:

@@ -25,6 +25,7 @@ from ..rendering.several import Arrangement, MovingFace, faces_job
 from ..rendering.source_image import read_source_portrait
 from ..rendering.source_video import FaceVideoOptions
 from ..rendering.video_portrait import read_video_portrait, video_of
+from ..speech import frame_count
 from ..values import AudioFeatures, Motion, Portrait
 from .input_kinds import is_video
 from .over_video import motion_over_video
@@ -91,7 +92,8 @@ def _dialogue(request: DialogueRequest, speakers: Sequence[_Speaker], clock: Sta
         portraits = [_portrait(face, how, speaker, step) for speaker in speakers]
     for portrait, speaker, sound in zip(portraits, speakers, sounds, strict=True):
         told = told_emotion(speaker.emotion, how.intensity)
-        check_emotion(generator, portrait.keypoint_space, told, sound, how.emotion_by)
+        frames = frame_count(len(sound.waveform), sound.rate)
+        check_emotion(generator, portrait.keypoint_space, told, frames, how.emotion_by)
     with clock.stage("listen") as step:
         encoder = generator.encoder(how.weights.audio, how.device)
         heard = [encoder.listen(sound.waveform, sound.rate, step) for sound in sounds]

@@ -14,6 +14,7 @@ from ..diffusion.options import SamplingOptions
 from ..errors import UserError
 from ..face import FaceModel
 from ..keypoint_space import adapt_motion
+from ..motion.stream import first_frame_alone
 from ..rendering.device import batch_on
 from ..rendering.fallback import FallbackRenderer
 from ..rendering.render import RenderOptions, relative_to_rest, render
@@ -80,7 +81,7 @@ class LiveTalk:
             yield from self._motion.push(audio)
 
     def _drawn(self, pieces: Iterable[Motion]) -> Iterator[Tensor]:
-        for piece in pieces:
+        for piece in first_frame_alone(pieces) if self._first is None else pieces:
             motion = adapt_motion(piece, self._portrait.rest)
             self._first = self._first or motion[:1]
             if self._relative:

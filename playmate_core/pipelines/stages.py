@@ -14,7 +14,6 @@ from ..diffusion.options import SamplingOptions
 from ..diffusion.request import GenerationRequest, MotionGenerator
 from ..face import FaceModel
 from ..keypoint_space import PLAYMATE_DEMO, keep_expression, require_keypoints, same_keypoints
-from ..media.audio_files import Sound
 from ..media.video_reader import Frame
 from ..motion.edit import resample_motion
 from ..motion.emotion_by import EmotionBy, require_own_emotion, sample_with_emotion
@@ -22,8 +21,7 @@ from ..motion.pose import ALL_AXES, ROTATION_ONLY, apply_pose, choose_axes, fit,
 from ..motion.pose_sources import FollowOptions, follow_pose
 from ..progress import Progress, StageProgress
 from ..rendering.timed_motion import read_timed_motion
-from ..speech.waveform import frame_count
-from ..values import FPS, AudioFeatures, EmotionCurve, Motion, Portrait, Pose
+from ..values import FPS, AudioFeatures, EmotionCurve, Motion, Portrait, Pose, row_blocks
 from ..weights.files import tensor_hash
 
 
@@ -37,10 +35,11 @@ def check_generator(generator: MotionGenerator, face_space: str) -> None:
 
 
 def check_emotion(
-    generator: MotionGenerator, face_space: str, emotion: EmotionSchedule, sound: Sound, by: EmotionBy
+    generator: MotionGenerator, face_space: str, emotion: EmotionSchedule, frames: int, by: EmotionBy
 ) -> None:
-    """Raise UserError where the emotion of a speech is left to a generator without one, before it is encoded."""
-    curve = emotion.curve(frame_count(sound.waveform.shape[-1], sound.rate), FPS)
+    """Raise UserError where the emotion of a speech of ``frames`` is left to a generator without one, before it is
+    encoded."""
+    curve = emotion.curve(frames, FPS)
     require_own_emotion(curve, by, has_own_emotion(generator, face_space))
 
 
@@ -86,7 +85,9 @@ def motion_origin(
     digest = hashlib.sha256()
     for module in generator.modules:
         digest.update(tensor_hash(module).encode())
-    voice = hashlib.sha256(audio.features.contiguous().numpy().tobytes()).hexdigest()
+    voice = hashlib.sha256()
+    for rows in row_blocks(audio.features):
+        voice.update(rows.contiguous().numpy().tobytes())
     return (
         ("emotion", "none" if emotion is None else emotion.summary()),
         ("generator", generator.name),
@@ -94,7 +95,7 @@ def motion_origin(
         ("rate", f"{audio.fps:g}"),
         ("sampler", f"{options.sampler}, {options.steps} steps"),
         ("seed", str(options.seed)),
-        ("voice", voice[:16]),
+        ("voice", voice.hexdigest()[:16]),
     )
 
 

@@ -19,7 +19,7 @@ from ..diffusion.request import MotionGenerator
 from ..errors import UserError, suggestion
 from ..face import FaceModel
 from ..interpolation import FITS
-from ..media.audio_files import read_sound
+from ..media.audio_files import store_speech
 from ..media.credentials import Signing, check_signing
 from ..media.images import check_file, from_bytes
 from ..media.output_file import OutputLock, check_output
@@ -28,7 +28,6 @@ from ..media.sound_source import SoundSource, find_sound
 from ..media.transparency import read_colour
 from ..media.video_options import VideoOptions
 from ..media.video_reader import read_frames, video_facts
-from ..motion.edit import resample_motion
 from ..motion.emotion_by import EmotionBy
 from ..motion.motion_file import SUFFIX, MotionClip, save_motion_clip
 from ..motion.stream import MotionStream
@@ -42,6 +41,7 @@ from ..rendering.segments import RenderJob, VideoOutput, segments_folder, write_
 from ..rendering.source_image import read_source_portrait
 from ..rendering.source_video import FaceVideoOptions, SourceVideo, read_source_video
 from ..rendering.write_video import Composition, portrait_job
+from ..speech import SAMPLE_RATE, frame_count
 from ..values import Portrait, Transparency
 from .input_kinds import is_video
 from .models import Weights, load_talk_models
@@ -159,12 +159,14 @@ def _talk(request: TalkRequest, models: tuple[FaceModel, MotionGenerator] | None
             portrait, request.paste_back, request.mask, request.paste, request.output, request.encoding
         )
     with clock.stage("read speech"):
-        sound = read_sound(speech)
+        samples = store_speech(speech)
     emotion = told_emotion(request.emotion, request.intensity, request.emotion_tags)
-    check_emotion(generator, portrait.keypoint_space, emotion, sound, request.emotion_by)
+    check_emotion(
+        generator, portrait.keypoint_space, emotion, frame_count(len(samples), SAMPLE_RATE), request.emotion_by
+    )
     with clock.stage("listen") as step:
         encoder = generator.encoder(request.weights.audio, request.device)
-        audio = encoder.listen(sound.waveform, sound.rate, step)
+        audio = encoder.listen(samples, SAMPLE_RATE, step)
     with clock.stage("read pose") as step:
         pose = read_pose(face, request.pose, portrait, len(audio), step)
     schedule = with_loudness(emotion, audio, request.emotion_quiet)
@@ -222,7 +224,7 @@ def _job(
     """The job that renders the portrait, or the video that is given as one."""
     if not is_video(request.portrait):
         if request.fps is not None:
-            stream = MotionStream.of(resample_motion(stream.whole(), request.fps))
+            stream = stream.resampled(request.fps)
         return portrait_job(face, portrait, stream, request.rendering, composition)
     source, spoken = motion_over_video(_portrait_video(request, face, clock), stream.whole(), request.over)
     return over_video_job(face, source, spoken, request.rendering.batch)

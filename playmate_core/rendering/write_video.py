@@ -16,7 +16,7 @@ from ..diffusion.request import joined
 from ..face import FaceModel
 from ..keypoint_space import adapt_motion
 from ..media.transparency import with_alpha
-from ..motion.stream import MotionStream
+from ..motion.stream import MotionStream, first_frame_alone
 from ..progress import Progress
 from ..values import Motion, Portrait, Transparency
 from .device import batch_on
@@ -102,8 +102,8 @@ def portrait_job(
     def drawn(
         one: Portrait, renderer: FallbackRenderer, start: int, stop: int, progress: Progress | None
     ) -> Iterator[Tensor]:
-        done = 0
-        for part in stream.parts(start, stop):
+        done, parts = 0, stream.parts(start, stop)
+        for part in first_frame_alone(parts) if start == 0 else parts:  # not of a segment: it may be resumed from
             onward = offset_progress(progress, done, stop - start)
             yield from render(face, one, shown(part), placed, onward, renderer)
             done += len(part)

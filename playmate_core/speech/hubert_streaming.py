@@ -7,7 +7,7 @@ current frames are averaged in pairs. Chunks are independent, so memory does not
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,9 @@ from torch import Tensor
 from ..errors import UserError
 from ..values import AudioFeatures
 from .hubert_windows import halved
-from .listener import Backend, Progress, Source
-from .waveform import FRAME, SAMPLE_RATE, Speech, Waveform, loudness, to_mono_16k
+from .listener import Backend, Progress, Source, kept_rows
+from .samples import Samples, StoredSamples, cut_samples
+from .waveform import FRAME, SAMPLE_RATE, Speech, Waveform, loudness, samples_at_16k
 
 PAST, CURRENT, FUTURE = 3, 5, 2
 CHUNK = (PAST + CURRENT + FUTURE) * FRAME + 80
@@ -43,9 +44,10 @@ def chunk_count(samples: int) -> int:
     return -(-published_frames(samples) // CURRENT)
 
 
-def file_chunk(samples: np.ndarray, index: int) -> np.ndarray:
+def file_chunk(samples: Samples, index: int) -> np.ndarray:
     """A chunk (6480,) of a whole file; silence beyond its ends."""
-    return _cut(samples, index * STEP - BEFORE)
+    begin = index * STEP - BEFORE
+    return cut_samples(samples, begin, begin + CHUNK)
 
 
 def stream_chunk_count(samples: int) -> int:
@@ -53,9 +55,10 @@ def stream_chunk_count(samples: int) -> int:
     return -(-(samples + PAST * FRAME) // STEP)
 
 
-def stream_chunk(samples: np.ndarray, index: int) -> np.ndarray:
+def stream_chunk(samples: Samples, index: int) -> np.ndarray:
     """A chunk (6480,) of a file that is streamed."""
-    return _cut(samples, index * STEP - PAST * FRAME)
+    begin = index * STEP - PAST * FRAME
+    return cut_samples(samples, begin, begin + CHUNK)
 
 
 def current_rows(tokens: Tensor) -> Tensor:
@@ -74,32 +77,32 @@ class StreamingHubert:
         self.source, self.silence = source, silence
         self._session: Any = None
 
-    def listen(self, waveform: Waveform, rate: int, progress: Progress | None = None) -> AudioFeatures:
+    def listen(self, waveform: Waveform | StoredSamples, rate: int, progress: Progress | None = None) -> AudioFeatures:
         """See AudioEncoder. Where the reference counts one frame more than there are, its row is kept as ``after``."""
         self.load()
-        sound = to_mono_16k(waveform, rate)
-        power = Speech.from_waveform(sound, SAMPLE_RATE).power()
-        frames = len(power)
+        sound = samples_at_16k(waveform, rate)
+        power = Speech.of(sound).power()
+        frames, shape, stored = len(power), (self.layers, self.width), isinstance(waveform, StoredSamples)
         if self.silence:
             silent_samples = np.zeros(self.silence * FRAME, np.float32)
-            before = self._rows([file_chunk(silent_samples, i) for i in range(chunk_count(len(silent_samples)))], None)[
-                : self.silence
-            ]
+            silent = [file_chunk(silent_samples, i) for i in range(chunk_count(len(silent_samples)))]
+            before = torch.cat(list(self._rows(silent, None)))[: self.silence]
             count = stream_chunk_count(len(sound))
-            rows = self._rows((stream_chunk(sound, i) for i in range(count)), progress, count)
-            return AudioFeatures(rows[:frames], loudness(power), self.name, before=before, after=None)
+            parts = self._rows((stream_chunk(sound, i) for i in range(count)), progress, count)
+            rows, _ = kept_rows(parts, frames, shape, stored)
+            return AudioFeatures(rows, loudness(power), self.name, before=before, after=None)
         count = chunk_count(len(sound))
-        rows = self._rows((file_chunk(sound, i) for i in range(count)), progress, count)
-        beyond = rows[frames : published_frames(len(sound))]
-        return AudioFeatures(rows[:frames], loudness(power), self.name, after=beyond)
+        parts = self._rows((file_chunk(sound, i) for i in range(count)), progress, count)
+        rows, beyond = kept_rows(parts, frames, shape, stored)
+        return AudioFeatures(
+            rows, loudness(power), self.name, after=beyond[: max(published_frames(len(sound)) - frames, 0)]
+        )
 
-    def _rows(self, chunks: Iterable[np.ndarray], progress: Progress | None, count: int = 0) -> Tensor:
-        rows = []
+    def _rows(self, chunks: Iterable[np.ndarray], progress: Progress | None, count: int = 0) -> Iterator[Tensor]:
         for done, chunk in enumerate(chunks, start=1):
-            rows.append(current_rows(self.encode(chunk)))
+            yield current_rows(self.encode(chunk))[:, None]
             if progress is not None:
                 progress(done, count)
-        return torch.cat(rows)[:, None]
 
     def encode(self, chunk: np.ndarray) -> Tensor:
         """Encode a chunk (6480,) into tokens (20, D)."""
@@ -136,9 +139,3 @@ class StreamingHubert:
                 f"{path.name} makes {len(tokens)} tokens of a chunk, Ditto's audio encoder makes 20; please fetch"
                 " hubert_streaming_fix_kv.onnx again."
             )
-
-
-def _cut(samples: np.ndarray, begin: int) -> np.ndarray:
-    inside = samples[max(begin, 0) : max(begin + CHUNK, 0)]
-    before = min(max(-begin, 0), CHUNK)
-    return np.pad(inside, (before, CHUNK - before - len(inside))).astype(np.float32, copy=False)

@@ -7,6 +7,7 @@ to one row.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,8 +16,9 @@ from torch import Tensor, nn
 
 from ..errors import UserError
 from ..values import AudioFeatures
-from .listener import Backend, Progress, Source
-from .waveform import FRAME, SAMPLE_RATE, Speech, Waveform, loudness, to_mono_16k
+from .listener import Backend, Progress, Source, kept_rows
+from .samples import Padded, Samples, StoredSamples
+from .waveform import FRAME, SAMPLE_RATE, Speech, Waveform, loudness, samples_at_16k
 
 #: Video frames and samples of a window.
 WINDOW_FRAMES = 100
@@ -45,12 +47,15 @@ class WindowOptions:
         if self.waveform not in WAVEFORMS or self.pad not in PADS:
             raise ValueError(f"Choose a waveform of {WAVEFORMS} and a pad of {PADS}, got {self}.")
 
-    def padded(self, samples: np.ndarray) -> np.ndarray:
-        """The samples (n,) normalised and padded, ready to be cut into windows."""
+    def padded(self, samples: Samples) -> Samples:
+        """The samples (n,) normalised and padded, ready to be cut into windows.
+
+        To be standardised they are read as a whole: the published mean and deviation are rounded as float32 sums are.
+        """
         if self.waveform == "standardised":
-            samples = (samples - samples.mean()) / (samples.std() + np.float32(1e-5))
-        behind = FRAME if self.lead_frames else 0
-        return np.pad(samples, (self.lead_frames * FRAME, behind))
+            whole = samples[:]
+            samples = (whole - whole.mean()) / (whole.std() + np.float32(1e-5))
+        return Padded(samples, self.lead_frames * FRAME, FRAME if self.lead_frames else 0)
 
 
 def window_count(total: int) -> tuple[int, int]:
@@ -62,10 +67,10 @@ def window_count(total: int) -> tuple[int, int]:
     return windows, WINDOW_FRAMES * windows - max(0, math.ceil((WINDOW_SAMPLES * windows - total) / FRAME))
 
 
-def cut_window(samples: np.ndarray, index: int, pad: str = "zero") -> np.ndarray:
+def cut_window(samples: Samples, index: int, pad: str = "zero") -> np.ndarray:
     """The samples (64000,) of a window, padded beyond the end of the clip."""
     inside = samples[index * WINDOW_SAMPLES : (index + 1) * WINDOW_SAMPLES]
-    fill = samples[-1] if pad == "replicate" and len(samples) else 0.0
+    fill = samples[len(samples) - 1 :][0] if pad == "replicate" and len(samples) else 0.0
     return np.pad(inside, (0, WINDOW_SAMPLES - len(inside)), constant_values=fill)
 
 
@@ -97,19 +102,22 @@ class WindowedHubert:
             )
         self.module = source.module
 
-    def listen(self, waveform: Waveform, rate: int, progress: Progress | None = None) -> AudioFeatures:
+    def listen(self, waveform: Waveform | StoredSamples, rate: int, progress: Progress | None = None) -> AudioFeatures:
         """See AudioEncoder; rows of the last window beyond the end of the clip are kept as ``after``."""
-        sound = to_mono_16k(waveform, rate)
-        power = Speech.from_waveform(sound, SAMPLE_RATE).power()
+        sound = samples_at_16k(waveform, rate)
+        power = Speech.of(sound).power()
         padded, frames = self.listening.padded(sound), len(power)
         windows = max(window_count(len(padded))[0], -(-frames // WINDOW_FRAMES))
-        rows = torch.empty(windows * WINDOW_FRAMES, self.layers, self.width)
-        for index in range(windows):
-            encoded = self.encode(cut_window(padded, index, self.listening.pad))
-            rows[index * WINDOW_FRAMES : (index + 1) * WINDOW_FRAMES, 0] = encoded
-            if progress is not None:
-                progress(index + 1, windows)
-        return AudioFeatures(rows[:frames], loudness(power), self.name, after=rows[frames:])
+
+        def encoded() -> Iterator[Tensor]:
+            for index in range(windows):
+                yield self.encode(cut_window(padded, index, self.listening.pad))[:, None]
+                if progress is not None:
+                    progress(index + 1, windows)
+
+        shape = (self.layers, self.width)
+        rows, beyond = kept_rows(encoded(), frames, shape, isinstance(waveform, StoredSamples))
+        return AudioFeatures(rows, loudness(power), self.name, after=beyond)
 
     @torch.inference_mode()
     def encode(self, window: np.ndarray) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -13,7 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from ..progress import Progress
-from ..values import AudioFeatures
+from ..values import AudioFeatures, Rows
+from .samples import StoredSamples
+from .stored_rows import StoredRows
 from .waveform import Speech, Waveform, loudness
 
 #: Frames encoded at once, at most: 30 s.
@@ -27,7 +29,7 @@ class AudioEncoder(Protocol):
     layers: int
     width: int
 
-    def listen(self, waveform: Waveform, rate: int, progress: Progress | None = None) -> AudioFeatures:
+    def listen(self, waveform: Waveform | StoredSamples, rate: int, progress: Progress | None = None) -> AudioFeatures:
         """Encode ``waveform`` (samples,) or (channels, samples) at ``rate`` Hz; ``progress(chunks done, chunks)``."""
         ...
 
@@ -64,6 +66,23 @@ def chunk_plan(frames: int, longest: int, overlap: int) -> list[tuple[int, int]]
     return list(zip(edges, edges[1:], strict=False))
 
 
+def kept_rows(parts: Iterable[Tensor], frames: int, shape: tuple[int, ...], stored: bool) -> tuple[Rows, Tensor]:
+    """The first ``frames`` rows of ``shape`` that are made in ``parts``, and those after them.
+
+    Where the speech is ``stored``, the first are in a temporary file too.
+    """
+    rows: StoredRows | Tensor = StoredRows(shape) if stored else torch.empty(frames, *shape)
+    done, beyond = 0, torch.empty(0, *shape)
+    for part in parts:
+        kept, rest = part[: frames - done], part[frames - done :]
+        if isinstance(rows, StoredRows):
+            rows.append(kept)
+        else:
+            rows[done : done + len(kept)] = kept
+        beyond, done = torch.cat([beyond, rest]), done + len(kept)
+    return rows, beyond
+
+
 class Listener(ABC):
     """Shared by encoders: convert to mono 16 kHz, measure loudness, encode chunk by chunk, drop the overlaps.
 
@@ -78,20 +97,24 @@ class Listener(ABC):
         self.source = source
         self.chunk_frames = CHUNK_FRAMES
 
-    def listen(self, waveform: Waveform, rate: int, progress: Progress | None = None) -> AudioFeatures:
+    def listen(self, waveform: Waveform | StoredSamples, rate: int, progress: Progress | None = None) -> AudioFeatures:
         """See AudioEncoder. Raises UserError for bad audio or missing weights, before any slow work."""
         self.load()
         speech = Speech.from_waveform(waveform, rate)
         power = speech.power()
         gain, frames = np.float32(self.gain(power)), len(power)
-        features = torch.empty(frames, self.layers, self.width)
         plan = chunk_plan(frames, self.chunk_frames, self.overlap)
-        for done, (first, last) in enumerate(plan, start=1):
-            begin, end = max(first - self.overlap, 0), min(last + self.overlap, frames)
-            encoded = self.encode(speech.cut(begin, end, self.margin) * gain)
-            features[first:last] = encoded[first - begin : last - begin]
-            if progress is not None:
-                progress(done, len(plan))
+
+        def chunks() -> Iterator[Tensor]:
+            for done, (first, last) in enumerate(plan, start=1):
+                begin, end = max(first - self.overlap, 0), min(last + self.overlap, frames)
+                encoded = self.encode(speech.cut(begin, end, self.margin) * gain)
+                yield encoded[first - begin : last - begin]
+                if progress is not None:
+                    progress(done, len(plan))
+
+        shape = (self.layers, self.width)
+        features, _ = kept_rows(chunks(), frames, shape, isinstance(waveform, StoredSamples))
         return AudioFeatures(features, loudness(power), self.name)
 
     @abstractmethod

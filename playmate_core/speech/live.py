@@ -9,7 +9,7 @@ import numpy as np
 from ..values import AudioFeatures
 from .encoders import ENCODERS, LogMel
 from .listener import Source
-from .waveform import FRAME, Speech, Waveform, loudness, mono, speech_gain, to_mono_16k
+from .waveform import FRAME, Speech, Waveform, loudness, mono, speech_gain
 
 #: Frames of the recent past by which the level is estimated where none is given: 10 s.
 RECENT = 250
@@ -25,8 +25,8 @@ class SpeechLevel:
     @staticmethod
     def of(waveform: Waveform, rate: int) -> SpeechLevel:
         """The level of a recording, for example of the same voice and microphone."""
-        mean = float(to_mono_16k(waveform, rate).mean(dtype=np.float64))
-        return SpeechLevel(mean, speech_gain(Speech.from_waveform(waveform, rate).power()))
+        speech = Speech.from_waveform(waveform, rate)
+        return SpeechLevel(float(speech.mean), speech_gain(speech.power()))
 
 
 class LiveLogMel:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..errors import UserError
 from ..values import FPS
+from .samples import Samples, StoredSamples, blocks, cut_samples, mean_of
 
 SAMPLE_RATE = 16000
 #: Samples of one video frame.
@@ -18,6 +19,8 @@ FRAME = round(SAMPLE_RATE / FPS)
 LOWEST_RATE, HIGHEST_RATE = 8_000, 192_000
 
 Waveform = np.ndarray | Tensor
+#: Frames whose power is measured at once: 30 s.
+_POWERS_AT_ONCE = 750
 log = logging.getLogger(__name__)
 
 
@@ -81,12 +84,16 @@ def mono(waveform: Waveform) -> np.ndarray:
     if sound.ndim == 2:
         sound = _mixed(sound)
     mixed = sound.astype(np.float32) / np.float32(unit) if unit > 1.0 else sound.astype(np.float32, copy=False)
-    peak = max(float(mixed.max()), -float(mixed.min()))
+    _check_peak(mixed)
+    return mixed
+
+
+def _check_peak(samples: Samples) -> None:
+    peak = float(np.max([[block.max(), -block.min()] for block in blocks(samples)]))
     if not np.isfinite(peak):
         raise UserError("The audio holds NaN or infinite samples; decode or export it again.")
     if peak > 64.0:
         raise UserError(f"Got float samples up to {peak:g}; scale them to -1..1 (16-bit values: divide by 32768).")
-    return mixed
 
 
 def _mixed(sound: np.ndarray) -> np.ndarray:
@@ -110,37 +117,56 @@ def to_mono_16k(waveform: Waveform, rate: int) -> np.ndarray:
     return resample(mixed, int(rate))[: frame_count(len(mixed), int(rate)) * FRAME]
 
 
+def samples_at_16k(waveform: Waveform | StoredSamples, rate: int) -> Samples:
+    """:func:`to_mono_16k`; stored samples, which are 16 kHz mono already, stay in their file."""
+    if not isinstance(waveform, StoredSamples):
+        return to_mono_16k(waveform, rate)
+    if rate != SAMPLE_RATE:
+        raise ValueError(f"Stored samples have {SAMPLE_RATE} Hz, got {rate}.")
+    if not len(waveform):
+        raise UserError("The audio is empty; give at least one sample.")
+    _check_peak(waveform)
+    return waveform
+
+
 @dataclass(frozen=True, eq=False)
 class Speech:
-    """``samples`` (640 T,) float32, mono, 16 kHz, zero mean, the last frame padded with silence."""
+    """``samples`` (N,) float32, mono, 16 kHz, read with zero mean and the last frame padded with silence."""
 
-    samples: np.ndarray
+    samples: Samples
+    mean: np.float32 = np.float32(0.0)
 
     @staticmethod
-    def from_waveform(waveform: Waveform, rate: int) -> Speech:
+    def from_waveform(waveform: Waveform | StoredSamples, rate: int) -> Speech:
         """Convert a waveform at any rate from 8 to 192 kHz; logs a warning if it is silent.
 
         Raises UserError for a rate outside that range, and as :func:`mono` does.
         """
-        resampled = to_mono_16k(waveform, rate)
-        frames = frame_count(len(resampled), SAMPLE_RATE)
-        samples = np.zeros(frames * FRAME, np.float32)
-        np.subtract(resampled, np.float32(resampled.mean(dtype=np.float64)), out=samples[: len(resampled)])
-        speech = Speech(samples)
+        return Speech.of(samples_at_16k(waveform, rate))
+
+    @staticmethod
+    def of(samples: Samples) -> Speech:
+        """Speech at 16 kHz, as :meth:`from_waveform`."""
+        speech = Speech(samples, mean_of(samples))
         if not audible(speech.power()):
             log.warning("The speech is silent, so the lips will hardly move; please check which sound was given.")
         return speech
 
+    def __len__(self) -> int:
+        """The number of video frames T."""
+        return frame_count(len(self.samples), SAMPLE_RATE)
+
     def power(self) -> np.ndarray:
         """(T,) float64 mean square of each video frame."""
-        rows = self.samples.reshape(-1, FRAME)
-        return np.einsum("ts,ts->t", rows, rows).astype(np.float64) / FRAME
+        powers = np.empty(len(self))
+        for first in range(0, len(self), _POWERS_AT_ONCE):
+            rows = self.cut(first, min(first + _POWERS_AT_ONCE, len(self)), 0).reshape(-1, FRAME)
+            powers[first : first + len(rows)] = np.einsum("ts,ts->t", rows, rows)
+        return powers / FRAME
 
     def cut(self, first: int, last: int, margin: int) -> np.ndarray:
         """The samples of frames ``first`` to ``last`` with ``margin`` more on each side, silence beyond the ends."""
-        begin, end = first * FRAME - margin, last * FRAME + margin
-        inside = self.samples[max(begin, 0) : end]
-        return np.pad(inside, (max(-begin, 0), max(end - len(self.samples), 0)))
+        return cut_samples(self.samples, first * FRAME - margin, last * FRAME + margin, self.mean)
 
 
 # Loudness. Decibels are relative to full scale: a square wave between -1 and 1 has 0.

@@ -35,6 +35,7 @@ from training.evaluate.emotion_judge import fit_judge
 from training.evaluate.emotion_layer import emotion_layer_table
 from training.evaluate.locked_pose import lock_rows
 from training.evaluate.pixel_emotion import fit_pixel_judge
+from training.evaluate.placing import chosen_device, device_of, reader_on
 from training.evaluate.rendered_clips import rendered_clip
 from training.evaluate.subjects import System, load_subjects, with_neutral_voice
 from training.evaluate.table import Table, write_tables
@@ -73,6 +74,7 @@ class EvaluateConfig:
     oracle_steps: int = 1000  # of DDPM, against which the default sampler is measured
     rollout: float = 60.0  # seconds of the long run
     rollouts: int = 6  # long runs of the rows on liveliness: 60 s have 32 joints
+    device: str = "auto"  # where the networks compute: a GPU where there is one, or cpu, cuda
     level: str = "all"  # or "1" (motion), "long" (long runs, sampler, ablations), "2" (pixels), "layer" (emotion layer)
 
 
@@ -92,9 +94,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     if config.level not in LEVELS:
         raise UserError(f"--level is {config.level!r}, expected one of {', '.join(LEVELS)}.")
     out = Path(config.out)
+    device = chosen_device(config.device)
     denoiser = weights.load_motion(config.motion or bundled("motion.safetensors"))
     controller = weights.load_emotion(config.emotion or bundled("emotion.safetensors"), denoiser)
-    system = System(denoiser, controller, SamplingOptions())
+    system = System(denoiser.to(device), controller.to(device), SamplingOptions())
     tables: list[Table] = []
     if config.level in ("1", "all"):
         tables += level_one(config, system)
@@ -108,6 +111,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "corpus": corpus_hash(Path(config.corpus)),
         "motion": weights.tensor_hash(denoiser)[:12],
         "emotion": weights.tensor_hash(controller)[:12],
+        "device": str(device),
         "sampling": repr(system.options),
     }
     write_tables(tables, out, facts)
@@ -149,7 +153,8 @@ def long_runs(config: EvaluateConfig, system: System) -> Table:
         ("noise augmentation off", config.quiet_motion),
     ):
         if path:
-            variants[name] = replace(system, denoiser=weights.load_motion(path), controller=None)
+            other = weights.load_motion(path).to(device_of(system.denoiser))
+            variants[name] = replace(system, denoiser=other, controller=None)
     for name, variant in variants.items():
         rows += [ablations.jerk_row(name, variant, few), *ablations.fault_rows(name, variant, few)]
         long = ablations.rollout_subjects(encoder, 20.0, speech_backend, 2)
@@ -180,14 +185,15 @@ def layer_level(config: EvaluateConfig, system: System) -> Table:
 
 def level_two(config: EvaluateConfig, system: System) -> Table:
     """Pictures in, pictures out."""
-    face = weights.load_face(config.face or bundled("face.safetensors"))
+    device = device_of(system.denoiser)
+    face = weights.load_face(config.face or bundled("face.safetensors")).to(device)
     corpus, out = Path(config.corpus), Path(config.out)
     probe_config = ProbeStageConfig(
         corpus=config.judges, split="judge", steps=config.probe_steps, batch=24, softened=0.5
     )
     coarse = load_probe(train_probe(probe_config, out / "probe"))
     close_config = CloseStageConfig(corpus=config.judges, steps=config.close_steps)
-    probe = load_close_probe(train_close(close_config, coarse, out / "close"), coarse)
+    probe = reader_on(load_close_probe(train_close(close_config, coarse, out / "close"), coarse), device)
     sessions = Sessions(corpus, "test")
     seed = int(corpus_config(corpus)["seed"])
     logger.info("Level 2 on %d people.", len(sessions))
@@ -211,7 +217,7 @@ def level_two(config: EvaluateConfig, system: System) -> Table:
         *leakage.leakage_rows(face, probe, sessions),
     ]
     if config.face_without_transfer:
-        other = weights.load_face(config.face_without_transfer)
+        other = weights.load_face(config.face_without_transfer).to(device)
         rows += leakage.leakage_rows(other, probe, sessions, "without Eq. 4")
     pictures.contact_sheet(own, out / "self_reenactment.png")
     pictures.contact_sheet(cross, out / "cross_identity.png")

@@ -14,7 +14,7 @@ from playmate_core.values import EMOTIONS, AudioFeatures, Motion
 from training.evaluate import level1
 from training.evaluate import motion_metrics as metrics
 from training.evaluate.emotion_judge import EmotionJudge
-from training.evaluate.subjects import Subject, System
+from training.evaluate.subjects import Subject, System, Take
 from training.evaluate.table import Row, Table, number
 from training.synthetic.clips import make_clip
 
@@ -47,15 +47,13 @@ def guidance_table(system: System, subjects: list[Subject], judge: EmotionJudge)
     for scale in EMOTION_SCALES:
         named, lips, sure = [], [], []
         for seed in SEEDS:
-            right, motions, odds = [], [], []
-            for index, subject in enumerate(subjects):
-                emotion = EMOTIONS[(index + seed) % len(EMOTIONS)]
-                motion = system.speak(subject, emotion, 1.0, cfg_emotion=scale, seed=seed)
-                right.append(judge.name(level1.rig_of(subject, motion)) == emotion)
-                odds.append(judge.log_odds(level1.rig_of(subject, motion), emotion))
-                motions.append(motion)
-            named.append(float(np.mean(right)))
-            sure.append(float(np.mean(odds)))
+            asked = [EMOTIONS[(index + seed) % len(EMOTIONS)] for index in range(len(subjects))]
+            takes = [Take(subject, emotion) for subject, emotion in zip(subjects, asked, strict=True)]
+            motions = system.perform(takes, cfg_emotion=scale, seed=seed)
+            rigs = [level1.rig_of(subject, motion) for subject, motion in zip(subjects, motions, strict=True)]
+            shown = list(zip(rigs, asked, strict=True))
+            named.append(float(np.mean([judge.name(rig) == emotion for rig, emotion in shown])))
+            sure.append(float(np.mean([judge.log_odds(rig, emotion) for rig, emotion in shown])))
             lips.append(level1.Pairing(subjects, motions).mean(level1.lip_correlation))
         rows.append(Row(f"w_a = 1.5, w_e = {scale:g}: emotion accuracy", spread_text(named)))
         rows.append(Row(f"w_a = 1.5, w_e = {scale:g}: log odds of the emotion", spread_text(sure)))
@@ -71,12 +69,13 @@ def rollout_subject(encoder: str, seconds: float, backend: str, seed: int = 5) -
 
 def conflict_row(system: System, subjects: list[Subject], judge: EmotionJudge) -> Row:
     """Voices of one emotion, another one asked for: the next of EMOTIONS. NaN without emotional voices."""
-    right = []
+    takes = []
     for subject in subjects:
         own = subject.clip.emotion
         if subject.clip.prosody == "emotional" and own != "neutral":
-            asked = EMOTIONS[(EMOTIONS.index(own) + 1) % len(EMOTIONS)]
-            right.append(judge.name(level1.rig_of(subject, system.speak(subject, asked))) == asked)
+            takes.append(Take(subject, EMOTIONS[(EMOTIONS.index(own) + 1) % len(EMOTIONS)]))
+    made = zip(takes, system.perform(takes), strict=True)
+    right = [judge.name(level1.rig_of(take.subject, motion)) == take.emotion for take, motion in made]
     value = float(np.mean(right)) if right else float("nan")
     return Row(f"emotion accuracy on {len(right)} voices of another emotion", number(value))
 
@@ -97,8 +96,7 @@ def rollout_rows(system: System, subject: Subject) -> list[Row]:
     drifts, seams = [], []
     real = metrics.drift(subject.clip.motion)
     joint = stride(system.denoiser.config.window, system.options.overlap)
-    for seed in SEEDS:
-        motion = system.speak(subject, seed=seed)
+    for motion in system.perform([Take(subject, seed=seed) for seed in SEEDS]):
         drifts.append(metrics.ratio(metrics.drift(motion), real))
         seams.append(metrics.ratio(*metrics.seam_ratio(motion, joint)))
     drift, seam = float(np.mean(drifts)), float(np.mean(seams))
@@ -118,14 +116,14 @@ def fault_left(system: System, subject: Subject, seed: int, after: Sequence[int]
     rest = _later(subject.audio, width)
     clip = subject.clip
     before = clip.motion[:width]
-    deviation = system.denoiser.statistics.expression_std.reshape(-1, 3)
+    deviation = system.denoiser.statistics.expression_std.cpu().reshape(-1, 3)
     broken = Motion(before.pose, before.expression + FAULT * deviation)
 
     def roll(previous: Motion) -> Motion:
         request = GenerationRequest(clip.keypoints, clip.motion[:1], rest, None, options, previous)
         return generate(system.denoiser, None, request)
 
-    live = system.denoiser.statistics.live  # what never moves would dilute the mean
+    live = system.denoiser.statistics.live.cpu()  # what never moves would dilute the mean
     scaled = ((roll(broken).expression - roll(before).expression) / deviation.clamp(min=1e-4)).flatten(1)[:, live]
     return [float(scaled[frame : frame + 3].mean()) / FAULT for frame in after]
 

@@ -9,7 +9,7 @@ from playmate_core.motion.emotion_by import EmotionBy, sample_with_emotion
 from playmate_core.values import BROWS, EMOTIONS, LIDS, LIP_CORNERS, EmotionCurve, Motion
 from training.evaluate.emotion_judge import EmotionJudge
 from training.evaluate.level1 import lip_correlation, rig_of
-from training.evaluate.subjects import Subject, System
+from training.evaluate.subjects import Subject, System, Take
 from training.evaluate.table import Row, Table, number
 
 #: Where an emotion shows and speech hardly does.
@@ -19,8 +19,9 @@ FELT = tuple(name for name in EMOTIONS if name != "neutral")
 
 def emotion_layer_table(system: System, subjects: list[Subject], judge: EmotionJudge) -> Table:
     """Every choice of EmotionBy on the same motions, in the seven emotions at full intensity."""
-    quiet = [system.speak(subject) for subject in subjects]
-    own = {(i, name): system.speak(subject, name) for i, subject in enumerate(subjects) for name in FELT}
+    quiet = system.perform([Take(subject) for subject in subjects])
+    asked = [(i, name) for i in range(len(subjects)) for name in FELT]
+    own = dict(zip(asked, system.perform([Take(subjects[i], name) for i, name in asked]), strict=True))
     lips = float(np.mean([lip_correlation(*pair) for pair in zip(subjects, quiet, strict=True)]))
     rows = [Row("off: lip-aperture correlation", number(lips))]
     for by in EmotionBy:

@@ -15,7 +15,7 @@ from playmate_core.diffusion.generate import stride
 from playmate_core.values import EMOTIONS, Motion
 from training.evaluate import motion_metrics as metrics
 from training.evaluate.emotion_judge import INTENSITIES, WEAK_CEILING, EmotionJudge
-from training.evaluate.subjects import Subject, System
+from training.evaluate.subjects import Subject, System, Take
 from training.evaluate.table import Row, Table, number
 from training.synthetic.identity import make_identity
 from training.synthetic.rig import rig_from_expression
@@ -61,14 +61,14 @@ def _held(rest: Motion, index: Tensor) -> Motion:
 
 def spoken(system: System, subjects: list[Subject], **changes: Any) -> Pairing:
     """Every subject's own voice, emotion off."""
-    return Pairing(subjects, [system.speak(subject, **changes) for subject in subjects])
+    return Pairing(subjects, system.perform([Take(subject) for subject in subjects], **changes))
 
 
 def shuffled(system: System, subjects: list[Subject]) -> Pairing:
     """Every subject answers to the next one's voice: a correlation that survives this is none."""
     turned = subjects[1:] + subjects[:1]
-    motions = [system.follow(s, other.audio, None, 1.0) for s, other in zip(subjects, turned, strict=True)]
-    return Pairing(subjects, motions)
+    takes = [Take(subject, audio=other.audio) for subject, other in zip(subjects, turned, strict=True)]
+    return Pairing(subjects, system.perform(takes))
 
 
 def lip_correlation(subject: Subject, motion: Motion) -> float:
@@ -192,15 +192,17 @@ def emotion_figures(system: System, subjects: list[Subject], judge: EmotionJudge
 
     Every subject has a seed of its own: with one seed for all, what that noise adds would not average out.
     """
-    motions = [system.speak(subject, emotion, 1.0, seed=seed) for seed, subject in enumerate(subjects)]
-    rigs = [rig_of(subject, motion) for subject, motion in zip(subjects, motions, strict=True)]
-    levels = [] if emotion == "neutral" else list(INTENSITIES[:-1])
-    weaker = [[rig_of(s, system.speak(s, emotion, i, seed=k)) for k, s in enumerate(subjects)] for i in levels]
-    reach = [float(np.mean([judge.strength(rig, emotion) for rig in shown])) for shown in [*weaker, rigs]]
-    named = [float(np.mean([judge.name(rig) == emotion for rig in shown])) for shown in [*weaker[:1], rigs]]
-    truth = tuple(judge.true_strength[EMOTIONS.index(emotion)].tolist()) if levels else ()
-    lips = Pairing(subjects, motions).mean(lip_correlation)
-    weak = named[0] if levels else float("nan")
+    levels = INTENSITIES[-1:] if emotion == "neutral" else INTENSITIES
+    takes = [Take(subject, emotion, level, seed) for level in levels for seed, subject in enumerate(subjects)]
+    made = system.perform(takes)
+    rigs = [rig_of(take.subject, motion) for take, motion in zip(takes, made, strict=True)]
+    shown = [rigs[begin : begin + len(subjects)] for begin in range(0, len(rigs), len(subjects))]
+    reach = [float(np.mean([judge.strength(rig, emotion) for rig in level])) for level in shown]
+    named = [float(np.mean([judge.name(rig) == emotion for rig in level])) for level in shown]
+    graded = len(levels) > 1
+    truth = tuple(judge.true_strength[EMOTIONS.index(emotion)].tolist()) if graded else ()
+    lips = Pairing(subjects, made[-len(subjects) :]).mean(lip_correlation)
+    weak = named[0] if graded else float("nan")
     return EmotionFigures(emotion, named[-1], tuple(reach), lips, weak, truth if len(truth) == len(reach) else ())
 
 

@@ -17,6 +17,7 @@ from playmate_core.errors import UserError
 from playmate_core.face import FaceModel, FaceReading
 from playmate_core.geometry import place
 from training.data import Session, Sessions
+from training.evaluate.placing import device_of, on_cpu
 from training.evaluate.table import Row, number
 from training.pairs import images, pose_gap_degrees, resized, truth
 from training.synthetic.identity import make_identity
@@ -53,15 +54,17 @@ def ssim(first: Tensor, second: Tensor) -> float:
 
 
 def read(face: FaceModel, image: Tensor) -> FaceReading:
-    """Outputs of M for pictures (B, 3, S, S) of any size."""
-    return face.read(resized(image, face.config.reading_size))
+    """Outputs of M for pictures (B, 3, S, S) of any size, on the CPU; M computes where it lies."""
+    return on_cpu(face.read(resized(image, face.config.reading_size).to(device_of(face))))
 
 
 def redraw(face: FaceModel, image: Tensor, seen: FaceReading, motion: FaceReading) -> Tensor:
     """The person of ``image`` with another reading's motion (Eq. 1, absolute) -> (B, 3, 2s, 2s)."""
     x_s = place(seen.keypoints, seen.rotation, seen.expression, seen.translation, seen.scale)
     x_d = place(seen.keypoints, motion.rotation, motion.expression, motion.translation, motion.scale)
-    return face.draw(face.appearance(resized(image, face.config.image_size)), x_s, x_d)
+    device = device_of(face)
+    volume = face.appearance(resized(image, face.config.image_size).to(device))
+    return face.draw(volume, x_s.to(device), x_d.to(device)).cpu()
 
 
 def far_pairs(source: Session, driving: Session, count: int, seed: int) -> list[tuple[int, int]]:

@@ -18,7 +18,7 @@ from playmate_core.values import LIDS, Motion
 from training.evaluate import controls
 from training.evaluate import motion_metrics as metrics
 from training.evaluate.level1 import rig_of
-from training.evaluate.subjects import Subject, System
+from training.evaluate.subjects import Subject, System, Take
 from training.evaluate.table import Row, number
 from training.synthetic.rig import LID_TRAVEL, lip_aperture
 
@@ -242,7 +242,8 @@ def control(name: str, value: float, passes: bool) -> Row:
 
 def rollouts(system: System, subjects: Sequence[Subject], joint: str = "hold") -> Spoken:
     """Long motion of the ``subjects`` with the default sampler, emotion off, a seed for each."""
-    return Spoken(subjects, [system.speak(s, seed=seed, joint=joint) for seed, s in enumerate(subjects)])
+    takes = [Take(subject, seed=seed) for seed, subject in enumerate(subjects)]
+    return Spoken(subjects, system.perform(takes, joint=joint))
 
 
 def liveliness_rows(system: System, made: Spoken, faded: Spoken) -> list[Row]:

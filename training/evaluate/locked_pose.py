@@ -14,7 +14,7 @@ from playmate_core.diffusion.generate import stride
 from playmate_core.values import EMOTIONS, Motion
 from training.evaluate import liveliness as life
 from training.evaluate import motion_metrics as metrics
-from training.evaluate.subjects import Subject, System
+from training.evaluate.subjects import Subject, System, Take
 from training.evaluate.table import Row, number
 
 
@@ -28,10 +28,8 @@ def lock_rows(system: System, subjects: Sequence[Subject], calm: Sequence[Motion
     """Rows on rollouts of the ``subjects`` with an emotion each; ``calm`` are the same with the emotion off, a seed for
     each as :func:`liveliness_rows` gives them."""
     emotions = [name for name in EMOTIONS if name != "neutral"]
-    felt = [
-        [system.speak(s, emotions[k % len(emotions)], 1.0, seed=k, lock_pose=lock) for k, s in enumerate(subjects)]
-        for lock in (False, True)
-    ]
+    takes = [Take(subject, emotions[k % len(emotions)], seed=k) for k, subject in enumerate(subjects)]
+    felt = [system.perform(takes, lock_pose=lock) for lock in (False, True)]
     free, locked = (life.Spoken(subjects, motions) for motions in felt)
     moved, held = (
         float(np.mean([off_course(m, c) for m, c in zip(each.motions, calm, strict=True)])) for each in (free, locked)

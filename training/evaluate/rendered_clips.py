@@ -15,6 +15,7 @@ from playmate_core.motion.pose import still
 from playmate_core.values import Motion, Pose
 from training.data import SyntheticClip
 from training.evaluate.level2 import read
+from training.evaluate.placing import device_of
 from training.evaluate.subjects import Subject, System
 from training.pairs import resized
 from training.synthetic.identity import make_identity
@@ -85,12 +86,12 @@ def render_still(one: RenderedClip, frames: range) -> Tensor:
 @torch.inference_mode()
 def generated_frames(face: FaceModel, one: RenderedClip, motion: Motion) -> Iterator[Tensor]:
     """The system's frames of a motion, batches of (n, 3, S, S); keypoints and rest are what M sees in the portrait."""
-    seen = read(face, one.portrait)
-    volume = face.appearance(resized(one.portrait, face.config.image_size))
+    seen, device = read(face, one.portrait), device_of(face)
+    volume = face.appearance(resized(one.portrait, face.config.image_size).to(device))
     x_s = place(seen.keypoints, seen.rotation, seen.expression, seen.translation, seen.scale)
     x_d = place_motion(seen.keypoints[0], motion)
     for part in x_d.split(BATCH):
-        yield face.draw(volume, x_s.expand(len(part), -1, -1), part)
+        yield face.draw(volume, x_s.expand(len(part), -1, -1).to(device), part.to(device)).cpu()
 
 
 def seen_rest(face: FaceModel, one: RenderedClip) -> tuple[Tensor, Motion]:

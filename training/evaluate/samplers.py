@@ -15,6 +15,7 @@ from playmate_core.diffusion.normalisation import EXPRESSION_CHANNELS, MOTION_CH
 from playmate_core.diffusion.options import SamplingOptions
 from playmate_core.diffusion.samplers import Schedule, sample
 from playmate_core.speech import make_encoder
+from training.batches import to_device
 from training.clip_windows import FramesInMemory, WindowSampler, clip_tensors
 from training.data import SyntheticClip
 from training.evaluate.table import Row, number
@@ -29,14 +30,15 @@ WINDOWS = 48
 def sampled(
     denoiser: MotionDenoiser, context: WindowContext, options: SamplingOptions, seed: int, **changes: object
 ) -> Tensor:
-    """Every window of a context generated at once, emotion off: (B, W, 69) in model space."""
-    generator = torch.Generator().manual_seed(seed)
+    """Every window of a context generated at once, emotion off: (B, W, 69) in model space, on the CPU."""
+    generator, like = torch.Generator().manual_seed(seed), next(denoiser.parameters())
+    context = to_device(context, like.device)
     noise = torch.randn(len(context.audio), denoiser.config.window, MOTION_CHANNELS, generator=generator)
     scales = Scales(float(options.cfg_audio), float(options.cfg_audio_pose), 1.0)  # type: ignore[arg-type]
     schedule = Schedule.linear()
     predict = as_clean(denoiser, schedule, guided(denoiser, None, context, None, scales))
     how = {"steps": options.steps, "sampler": options.sampler, "spacing": options.spacing, **changes}
-    return sample(predict, schedule, noise, generator=generator, **how)  # type: ignore[arg-type]
+    return sample(predict, schedule, noise.to(like.device), generator=generator, **how).cpu()  # type: ignore[arg-type]
 
 
 def held_out_windows(denoiser: MotionDenoiser, clips: list[SyntheticClip], seed: int = 0) -> WindowContext:
@@ -44,7 +46,7 @@ def held_out_windows(denoiser: MotionDenoiser, clips: list[SyntheticClip], seed:
     config = denoiser.config
     encoder = make_encoder(config.audio_encoder)
     seen = [clip_tensors(clip, denoiser.statistics, encoder, config.pose_normalisation) for clip in clips]
-    source = WindowSampler(FramesInMemory(seen), denoiser.statistics.silence, config.window, config.previous)
+    source = WindowSampler(FramesInMemory(seen), denoiser.statistics.silence.cpu(), config.window, config.previous)
     drawn = source.draw(WINDOWS, 0.0, 0.0, 0.0, torch.Generator().manual_seed(seed))
     off = torch.zeros(WINDOWS, dtype=torch.bool)
     once = WindowContext(
@@ -61,7 +63,8 @@ def held_out_windows(denoiser: MotionDenoiser, clips: list[SyntheticClip], seed:
 
 def channel_std(motion: Tensor, denoiser: MotionDenoiser) -> Tensor:
     """Deviation of every live channel over frames and windows, windows' own means left in: (C,)."""
-    live = torch.cat([denoiser.statistics.live, torch.ones(MOTION_CHANNELS - EXPRESSION_CHANNELS, dtype=torch.bool)])
+    pose = torch.ones(MOTION_CHANNELS - EXPRESSION_CHANNELS, dtype=torch.bool)
+    live = torch.cat([denoiser.statistics.live.cpu(), pose])
     return motion[..., live].flatten(0, 1).std(0)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,8 +13,9 @@ from torch import Tensor
 
 from playmate_core.diffusion.denoiser import MotionDenoiser
 from playmate_core.diffusion.emotion import EmotionController
-from playmate_core.diffusion.generate import SamplingOptions, generate
-from playmate_core.diffusion.request import GenerationRequest
+from playmate_core.diffusion.generate import PlaymateGenerator, SamplingOptions
+from playmate_core.diffusion.request import GenerationRequest, joined
+from playmate_core.diffusion.windows import WindowPlan
 from playmate_core.errors import UserError
 from playmate_core.speech import make_encoder
 from playmate_core.values import AudioFeatures, EmotionCurve, Motion
@@ -44,6 +46,24 @@ class Subject:
 
 
 @dataclass(frozen=True)
+class Take:
+    """One motion to be generated: a subject's voice, or ``audio``, with an emotion or without (the controller is off).
+
+    Without a ``seed`` that of the sampling options is used.
+    """
+
+    subject: Subject
+    emotion: str | None = None
+    intensity: float = 1.0
+    seed: int | None = None
+    audio: AudioFeatures | None = None
+
+    @property
+    def voice(self) -> AudioFeatures:
+        return self.subject.audio if self.audio is None else self.audio
+
+
+@dataclass(frozen=True)
 class System:
     """The trained motion model: base, emotion controller (or none), and how to sample."""
 
@@ -53,16 +73,31 @@ class System:
 
     def speak(self, subject: Subject, emotion: str | None = None, intensity: float = 1.0, **changes: Any) -> Motion:
         """Generate for a subject's voice; ``changes`` replace sampling options."""
-        return self.follow(subject, subject.audio, emotion, intensity, **changes)
+        return self.perform([Take(subject, emotion, intensity)], **changes)[0]
 
-    def follow(
-        self, subject: Subject, audio: AudioFeatures, emotion: str | None, intensity: float, **changes: Any
-    ) -> Motion:
-        """Generate for any voice on a subject's portrait; no emotion means the controller is off."""
-        curve = EmotionCurve.constant(emotion, intensity, len(audio)) if emotion else None
+    def perform(self, takes: Sequence[Take], **changes: Any) -> list[Motion]:
+        """Generate every take; those of as many windows are sampled as one batch, which is what a GPU is fast at.
+
+        ``changes`` replace sampling options. A take comes out as it does alone, but for rounding.
+        """
         options = replace(self.options, **changes)
-        request = GenerationRequest(subject.clip.keypoints, subject.rest, audio, curve, options)
-        return generate(self.denoiser, self.controller if curve else None, request)
+        generator = PlaymateGenerator(self.denoiser, self.controller)
+        windows: dict[int, list[int]] = {}
+        for index, take in enumerate(takes):
+            plan = WindowPlan(len(take.voice), self.denoiser.config.window, options.overlap)
+            windows.setdefault(plan.count, []).append(index)
+        made: dict[int, Motion] = {}
+        for alike in windows.values():
+            pieces = generator.iterate_together([_request(takes[index], options) for index in alike])
+            made |= {index: joined(parts) for index, parts in zip(alike, pieces, strict=True)}
+        return [made[index] for index in range(len(takes))]
+
+
+def _request(take: Take, options: SamplingOptions) -> GenerationRequest:
+    audio, subject = take.voice, take.subject
+    curve = EmotionCurve.constant(take.emotion, take.intensity, len(audio)) if take.emotion else None
+    own = options if take.seed is None else replace(options, seed=take.seed)
+    return GenerationRequest(subject.clip.keypoints, subject.rest, audio, curve, own)
 
 
 def load_subjects(corpus: Path, encoder: str, count: int, split: str = "test") -> list[Subject]:

@@ -3,12 +3,13 @@
 A known entanglement is added to M (expression += A pose). Then F, M, W and G are fine-tuned on unlabelled pairs as
 `face --pairs` does, once with Eq. 4 and once without, all else alike. Measured on people whom no network has met.
 Resumed by the same command. ``--steps 0`` measures the state before, and how each loss pulls at the entanglement.
+``--repeat 1 --arm with`` trains that one run alone, so that several processes can share a machine; the command without
+the two then makes the table.
 """
 
 from __future__ import annotations
 
 import copy
-import json
 import logging
 import sys
 from collections.abc import Sequence
@@ -20,13 +21,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from playmate_core.atomic_file import write_atomically
 from playmate_core.errors import UserError
 from playmate_core.face import FaceModel
 from playmate_core.face.motion import MotionExtractor
 from playmate_core.face.warping import WarpingModule
 from playmate_core.weights import files as weights
 from playmate_core.weights.folders import bundled
+from training.batches import to_device
 from training.config import parse
 from training.evaluate.table import Row, Table, number, write_tables
 from training.experiments.entangled import (
@@ -34,22 +35,25 @@ from training.experiments.entangled import (
     Grid,
     Measured,
     SessionPairs,
+    course,
     fit_warping,
-    make_grid,
     measure,
+    pulls,
 )
-from training.face_pairs import losses
-from training.face_pairs.clips import FramePairs, sized
+from training.experiments.entangled_pictures import pictures
 from training.face_pairs.config import PairsConfig
 from training.face_pairs.stage import PairsStage
 from training.loop import train
-from training.synthetic.sessions import make_session
+from training.processes import processes
+from training.stage import Scores
 
 logger = logging.getLogger(__name__)
 
 #: What is asked: leakage falls by so much against the control, and at most so much picture and range is lost.
 LESS, DECIBELS, RANGE = 1.3, 0.3, 0.8
 WITH, WITHOUT = "with Eq. 4", "without"
+#: The arms, and the folder of each.
+ARMS = {WITHOUT: "without", WITH: "with"}
 
 
 @dataclass(frozen=True)
@@ -57,8 +61,11 @@ class EntanglementConfig:
     """``sessions`` of ``frames`` pictures to learn from and ``people`` to measure on. ``strength``: what ten degrees
     add to the expression, in its own spread. ``fitted``: W takes back what it can of that, by a linear layer in closed
     form, as if it had been trained with such an M; ``adapt``: steps in which W and G alone learn before. ``steps``:
-    those of the fine-tuning, with ``transfer`` the weight of Eq. 4 against its 0. ``lr`` is M's; ``others`` the rate of
-    F, W and G relative to it. ``repeats``: seeds. ``pulls``: batches over which the pull of each loss is averaged.
+    those of the fine-tuning, with ``transfer`` the weight of Eq. 4 against its 0. ``lr`` is that of the added layer,
+    whose weights are near one; ``rest`` the rate of the rest of M and ``others`` that of F, W and G, relative to it.
+    ``repeats``: seeds. ``pulls``: batches over which the pull of each loss is averaged.
+    ``pictures``: the file that keeps what was rendered (empty: in ``out``). ``measure_every`` so many steps both arms
+    are measured; the table compares them at the last step that all have reached within ``max_seconds``.
     ``draw_size``: side of F's picture; the drawn one is twice it. There is neither discriminator nor landmark guide:
     the only landmarks at hand are those of the entangled M.
     """
@@ -68,33 +75,49 @@ class EntanglementConfig:
     sessions: int = 48
     frames: int = 8
     people: int = 6
-    strength: float = 0.5
+    strength: float = 1.5
     fitted: bool = False
     adapt: int = 0
     pulls: int = 16
-    steps: int = 150
-    batch: int = 4
-    lr: float = 5e-4
-    others: float = 0.2
-    transfer: float = 10.0
-    anchor: float = 0.05
+    pictures: str = ""
+    arm: str = ""
+    repeat: int = -1
+    measure_every: int = 50
+    max_seconds: float = 0.0
+    steps: int = 400
+    batch: int = 8
+    lr: float = 0.03
+    rest: float = 1e-3
+    others: float = 5e-4
+    transfer: float = 20.0
+    anchor: float = 0.5
     draw_size: int = 64
     repeats: int = 3
     seed: int = 0
 
 
 class _Pairs(PairsStage):
-    """`face --pairs` on a model that keeps its weights for itself."""
+    """`face --pairs` on a model that keeps its weights for itself, measured on the way where there is a ``grid``."""
 
-    others = 1.0
+    rest = others = 1.0
+    grid: Grid | None = None
+    unit: Tensor | None = None
 
     def parameters(self) -> list[dict[str, Any]]:
-        model = self.model
+        model, lr = self.model, self.config.lr
+        motion = cast("EntangledMotion", model.motion)
         nets = (model.appearance, model.warping, model.generator)
         return [
-            {"params": list(model.motion.parameters())},
-            {"params": [p for net in nets for p in net.parameters()], "lr": self.others * self.config.lr},
+            {"params": [motion.leak]},
+            {"params": list(motion.detector.parameters()), "lr": self.rest * lr},
+            {"params": [p for net in nets for p in net.parameters()], "lr": self.others * lr},
         ]
+
+    def validate(self, device: torch.device) -> Scores:
+        """See Validated: the less the pose shows in the expression, the better."""
+        assert self.grid is not None and self.unit is not None, "only an arm is measured on the way"
+        measured = measure(self.model, self.grid, self.unit, self.config.draw_size)
+        return Scores(-measured.leakage, asdict(measured))
 
     def save(self, run_dir: Path, step: int) -> None:
         """Nothing: an entangled M is no face model anybody could load; ``state.pt`` holds what is needed."""
@@ -107,24 +130,42 @@ CONFIG = EntanglementConfig
 def main(argv: Sequence[str]) -> None:
     """Train what is missing, print and store the table. Raises UserError for counts that cannot be meant."""
     config = parse(EntanglementConfig, argv, __doc__ or "")
-    for name in ("sessions", "frames", "people", "batch", "repeats", "steps"):
-        least = 0 if name == "steps" else 1
-        if getattr(config, name) < least:
-            raise UserError(f"--{name} is {getattr(config, name)}, expected at least {least}.")
+    check(config)
     out = Path(config.out)
-    sessions = [make_session(1, index, "train", config.frames) for index in range(config.sessions)]
-    grid = make_grid(config.people, 1)
-    given = weights.load_face(config.face or bundled("face.safetensors"))
+    kept = Path(config.pictures or out / "pictures.safetensors")
+    shown = pictures(kept, config.sessions, config.frames, config.people)
+    source = SessionPairs(shown.sessions)
+    given = weights.load_face(config.face or bundled("face.safetensors")).to(processes().device)
     unit = _unit(given)
-    found: dict[str, list[Measured]] = {"given": [measure(given, grid, unit, config.draw_size)]}
-    for repeat in range(config.repeats):
-        for name, value in _repeat(config, repeat, given, SessionPairs(sessions), grid, unit).items():
-            found.setdefault(name, []).append(value)
-    table = report(config, found)
+    for repeat in range(config.repeats) if config.repeat < 0 else (config.repeat,):
+        learn(config, repeat, given, source, shown.grid, unit)
+    if config.arm or config.repeat >= 0:
+        return
+    found: dict[str, list[Measured]] = {"given": [measure(given, shown.grid, unit, config.draw_size)]}
+    found["entangled"] = [
+        measure(entangle(config, repeat, given, source), shown.grid, unit, config.draw_size)
+        for repeat in range(config.repeats)
+    ]
+    reached = last_step(config)
+    for name, folder in ARMS.items() if reached else ():
+        found[name] = [course(run_folder(config, repeat, folder))[reached] for repeat in range(config.repeats)]
+    table = report(config, found, reached)
     if config.pulls:
-        table = replace(table, rows=(*table.rows, *pull_rows(config, given, SessionPairs(sessions))))
+        table = replace(table, rows=(*table.rows, *pull_rows(config, given, source)))
     write_tables([table], out, {"face": weights.tensor_hash(given)[:12], "config": repr(config)})
     sys.stdout.write(table.markdown())
+
+
+def check(config: EntanglementConfig) -> None:
+    """Raises UserError for values that cannot be meant."""
+    for name in ("sessions", "frames", "people", "batch", "repeats", "steps", "measure_every"):
+        least = 0 if name == "steps" else 1
+        if getattr(config, name) < least:
+            raise UserError(f"--{name.replace('_', '-')} is {getattr(config, name)}, expected at least {least}.")
+    if config.arm not in ("", *ARMS.values()):
+        raise UserError(f"--arm is {config.arm!r}, expected one of {', '.join(ARMS.values())}, or none for both.")
+    if config.repeat >= config.repeats:
+        raise UserError(f"--repeat is {config.repeat}, expected less than --repeats, which is {config.repeats}.")
 
 
 def _unit(model: FaceModel) -> Tensor:
@@ -133,32 +174,40 @@ def _unit(model: FaceModel) -> Tensor:
     return torch.full((keypoints, 3), 0.01) if spread is None else spread.clone().unflatten(0, (keypoints, 3))
 
 
-def _repeat(
+def run_folder(config: EntanglementConfig, repeat: int, folder: str) -> Path:
+    """Where the run of an arm lies."""
+    return Path(config.out) / f"seed{repeat}" / folder
+
+
+def learn(
     config: EntanglementConfig, repeat: int, given: FaceModel, source: SessionPairs, grid: Grid, unit: Tensor
-) -> dict[str, Measured]:
-    """One seed: entangle, let W and G follow, then both arms from there; kept in ``measured.json``."""
-    folder = Path(config.out) / f"seed{repeat}"
-    kept = folder / "measured.json"
-    said = json.dumps(asdict(config) | {"out": "", "repeats": 0, "pulls": 0}, sort_keys=True)
-    if kept.is_file() and (before := json.loads(kept.read_text()))["config"] == said:
-        return {name: Measured(**values) for name, values in before["measured"].items()}
+) -> None:
+    """One seed: entangle, let W and G follow, then the arms asked for from there."""
+    if not config.steps:
+        return
     model = entangle(config, repeat, given, source)
     recipe = _recipe(config, repeat)
     if config.adapt:
         adapting = _Pairs(replace(recipe, steps=config.adapt, transfer=0.0, appearance_from=1.0), model, source)
         adapting.others = config.others
         model.motion.requires_grad_(False)
-        train(adapting, adapting.config, folder / "adapt")
-    measured = {"entangled": measure(model, grid, unit, config.draw_size)}
-    for name, transfer in ((WITH, config.transfer), (WITHOUT, 0.0)) if config.steps else ():
-        arm = _Pairs(replace(recipe, transfer=transfer), copy.deepcopy(model), source)
-        arm.others = config.others
-        train(arm, arm.config, folder / ("with" if transfer else "without"))
-        measured[name] = measure(arm.model, grid, unit, config.draw_size)
-        logger.info("seed %d, %s: %s", repeat, name, measured[name])
-    content = {"config": said, "measured": {name: asdict(value) for name, value in measured.items()}}
-    write_atomically(kept, json.dumps(content, indent=1).encode())
-    return measured
+        train(adapting, adapting.config, run_folder(config, repeat, "adapt"))
+    for name, folder in ARMS.items():
+        if config.arm not in ("", folder):
+            continue
+        transfer = config.transfer if name == WITH else 0.0
+        told = replace(recipe, transfer=transfer, validate_every=config.measure_every, max_seconds=config.max_seconds)
+        arm = _Pairs(told, copy.deepcopy(model), source)
+        arm.rest, arm.others, arm.grid, arm.unit = config.rest, config.others, grid, unit
+        run = run_folder(config, repeat, folder)
+        train(arm, arm.config, run)
+        logger.info("seed %d, %s: %s", repeat, name, course(run))
+
+
+def last_step(config: EntanglementConfig) -> int:
+    """The last step at which every run was measured; 0 where there is none."""
+    runs = [course(run_folder(config, repeat, arm)) for repeat in range(config.repeats) for arm in ARMS.values()]
+    return max(set(runs[0]).intersection(*runs[1:]), default=0)
 
 
 def entangle(config: EntanglementConfig, repeat: int, given: FaceModel, source: SessionPairs) -> FaceModel:
@@ -178,10 +227,11 @@ def pull_rows(config: EntanglementConfig, given: FaceModel, source: SessionPairs
     """
     stage = _Pairs(_recipe(replace(config, steps=1), 0), entangle(config, 0, given, source), source)
     stage.model.eval().requires_grad_(True)
+    stage.settle(next(stage.model.parameters()).device)
     leak = cast("EntangledMotion", stage.model.motion).leak
     found: dict[str, list[float]] = {}
     for index in range(config.pulls):
-        batch = stage.batch(torch.Generator().manual_seed(index))
+        batch = to_device(stage.batch(torch.Generator().manual_seed(index)), leak.device)
         for name, value in pulls(stage, batch, leak).items():
             found.setdefault(name, []).append(100.0 * value)
     rows = []
@@ -189,25 +239,6 @@ def pull_rows(config: EntanglementConfig, given: FaceModel, source: SessionPairs
         error = float(np.std(values)) / max(1, len(values) - 1) ** 0.5
         rows.append(Row(f"pull at A before training, {name}, %", f"{np.mean(values):.2f} +- {error:.2f}"))
     return rows
-
-
-def pulls(stage: PairsStage, batch: FramePairs, leak: Tensor) -> dict[str, float]:
-    """The relative derivative of Eq. 4 and of reconstruction along ``leak``, by V and by the pixels alone."""
-    i, j, model = stage.frame(batch.source, True), stage.frame(batch.driving, True), stage.model
-    a, b = losses.recombined(model.draw, i, j)
-    drawn = model.draw(i.volume, i.placed(), losses.moved(i.reading, j.reading, j.reading))
-    target = sized(batch.driving, drawn.shape[-1])
-    values = {
-        "Eq. 4 by V": stage.look_apart(a, b),
-        "Eq. 4 by pixels": (a - b).abs().mean(),
-        "reconstruction by V": stage.look_apart(drawn, target),
-        "reconstruction by pixels": (drawn - target).abs().mean(),
-    }
-    found = {}
-    for name, value in values.items():
-        (slope,) = torch.autograd.grad(value, leak, retain_graph=True)
-        found[name] = float((slope * leak).sum()) / float(value.detach())
-    return found
 
 
 def _recipe(config: EntanglementConfig, repeat: int) -> PairsConfig:
@@ -231,8 +262,8 @@ def _recipe(config: EntanglementConfig, repeat: int) -> PairsConfig:
     )
 
 
-def report(config: EntanglementConfig, found: dict[str, list[Measured]]) -> Table:
-    """What was reached and what is asked: means over seeds, half the range beside them."""
+def report(config: EntanglementConfig, found: dict[str, list[Measured]], reached: int = 0) -> Table:
+    """What was ``reached`` after so many steps and what is asked: means over seeds, half the range beside them."""
     before = [
         Row("leakage of the given M", number(found["given"][0].leakage)),
         Row("leakage, entangled", _spread([one.leakage for one in found["entangled"]])),
@@ -241,7 +272,7 @@ def report(config: EntanglementConfig, found: dict[str, list[Measured]]) -> Tabl
     ]
     how = (
         f"{config.sessions} sessions of {config.frames} pictures, {config.people} unseen people; {config.adapt} steps"
-        f" of W and G alone, then {config.steps} of all networks, batch {config.batch}, Eq. 4 weighted"
+        f" of W and G alone, then {reached} of {config.steps} of all networks, batch {config.batch}, Eq. 4 weighted"
         f" {config.transfer:g}; W {'fitted to the entangled M' if config.fitted else 'as given'};"
         f" {len(found['entangled'])} seeds."
     )

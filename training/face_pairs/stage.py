@@ -75,7 +75,7 @@ class PairsStage:
     def loss(self, batch: FramePairs, step: int, generator: torch.Generator) -> Mapping[str, Tensor]:
         """Draw frame j from frame i, recombine the two for Eq. 4, judge, and hold on to the given M."""
         config = self.config
-        self._settle(batch.source.device)
+        self.settle(batch.source.device)
         learns_f = step >= config.appearance_from * config.steps
         i, j = self.frame(batch.source, learns_f), self.frame(batch.driving, learns_f)
         drawn = self.model.draw(i.volume, i.placed(), losses.moved(i.reading, j.reading, j.reading)).float()
@@ -95,7 +95,7 @@ class PairsStage:
         gap = batch.gap.float().mean()
         return {"loss": torch.stack(list(terms.values())).sum(), "psnr": psnr, "gap": gap, **terms}
 
-    def _settle(self, device: torch.device) -> None:
+    def settle(self, device: torch.device) -> None:
         """Frozen companions follow the device; running statistics of the given networks stay as they are."""
         self.given.to(device)
         if isinstance(self.eye, nn.Module):

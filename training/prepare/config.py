@@ -88,11 +88,13 @@ def make_plan(config: PrepareConfig, make_detector: MakeDetector | None = None) 
 
     Raises UserError where a model is missing or damaged.
     """
-    root, limits = Path(config.source), config.limits
-    face = config.face or str(bundled("face.safetensors"))
+    # absolute: the workers of a cluster stand in folders of their own
+    root, limits = Path(config.source).absolute(), config.limits
+    face = str(Path(config.face).absolute() if config.face else bundled("face.safetensors"))
+    syncnet = str(Path(config.syncnet).absolute()) if config.syncnet else ""
     face_hash = tensor_hash(load_face(Path(face)).motion)
-    if config.syncnet:
-        load_syncnet(Path(config.syncnet))
+    if syncnet:
+        load_syncnet(Path(syncnet))
     name = config.detector if make_detector else choose_detector(config.detector)
     make = make_detector or partial(detector, name)
     device = _device(config)
@@ -102,10 +104,10 @@ def make_plan(config: PrepareConfig, make_detector: MakeDetector | None = None) 
         DetectSpeech(root),
         Track(root, name, make),
         ReadMotion(root, face, face_hash, device),
-        Sync(root, config.syncnet, content_hash(Path(config.syncnet)) if config.syncnet else "", device),
+        Sync(root, syncnet, content_hash(Path(syncnet)) if syncnet else "", device),
         Encode(root, config.pixels),
     )
-    return Plan(steps, Path(config.out) / STORE, limits, root)
+    return Plan(steps, Path(config.out).absolute() / STORE, limits, root)
 
 
 def _device(config: PrepareConfig) -> str:

@@ -141,8 +141,7 @@ def run_on_ray(plan: Plan, items: Sequence[Item], workers: int, gpus: float, add
         for row in data.iter_rows():
             yield [Item.from_json(row["item"])]
     finally:
-        if not address:
-            ray.shutdown()
+        ray.shutdown()  # leaves a cluster that was running before
 
 
 class OnTask(OnActor):

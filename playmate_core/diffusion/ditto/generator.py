@@ -151,9 +151,8 @@ class DittoGenerator(BaseGenerator):
     def clip(self, request: GenerationRequest, who: Conditioned, options: SamplingOptions) -> SamplingClip:
         """The sampling plan of a request conditioned on ``who``."""
         audio, online = request.audio, self.settings.run == "online"
-        before = 0 if audio.before is None else len(audio.before)
-        audio_rows = torch.cat([rows for rows in (audio.before, audio.features, audio.after) if rows is not None])[:, 0]
-        last = len(audio_rows) - before - 1
+        before, after = (0 if rows is None else len(rows) for rows in (audio.before, audio.after))
+        last = len(audio) + after - 1
         emotion = requested_emotions(request, self.data.emotions, last + 1)
         window = self.network.config.window
         new = window - options.overlap
@@ -162,11 +161,11 @@ class DittoGenerator(BaseGenerator):
 
         def rows(frames: Tensor) -> Tensor:
             frames = frames.clamp(max=last)
-            return condition_rows(audio_rows[frames + before], in_turn(emotion, frames), eyes, who.keypoints, frames)
+            return condition_rows(audio.rows_at(frames)[:, 0], in_turn(emotion, frames), eyes, who.keypoints, frames)
 
         # A window begins at every stride while frames remain; the online run needs one more to flush the last frames.
         beyond = new if online else options.overlap
-        plan = WindowPlan(len(audio_rows) + beyond, window, options.overlap)
+        plan = WindowPlan(before + last + 1 + beyond, window, options.overlap)
         return SamplingClip(
             rows=rows,
             scale=lambda begin: guidance_scale(options, audio, (begin, begin + window), COLUMNS, POSE_COLUMNS),
@@ -175,7 +174,7 @@ class DittoGenerator(BaseGenerator):
             windows=plan.count,
             continuation=Continuation(self.settings.reset, self.settings.kept),
             smoothing=self.settings.smoothing,
-            frames=None if online else len(audio_rows),
+            frames=None if online else before + last + 1,
         )
 
     def applying(self, face: SourceFace) -> Applying:

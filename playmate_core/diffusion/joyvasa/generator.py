@@ -171,9 +171,9 @@ class JoyVasaGenerator(BaseGenerator):
 
     def _heard(self, audio: AudioFeatures, begin: int) -> Tensor:
         """The mapped features (W, d) of the window that begins at frame ``begin``."""
-        audio_rows = audio.features if audio.after is None else torch.cat([audio.features, audio.after])
-        rows = torch.arange(begin, begin + self.network.config.window).clamp(max=len(audio_rows) - 1)
-        return self.network.audio_feature_map(audio_rows[rows, 0].to(self.network.start_motion_feat))
+        last = len(audio) - 1 + (0 if audio.after is None else len(audio.after))
+        frames = torch.arange(begin, begin + self.network.config.window).clamp(max=last)
+        return self.network.audio_feature_map(audio.rows_at(frames)[:, 0].to(self.network.start_motion_feat))
 
     def _combined(self, request: GenerationRequest, numbers: Iterator[Tensor]) -> Iterator[Motion]:
         options, rest = request.options or self.defaults, request.rest

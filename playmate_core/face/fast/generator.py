@@ -56,7 +56,10 @@ class Modulation:
         return self._each(normal, shared, rule)
 
     def _each(self, normal: Tensor, shared: Tensor, rule: Callable[[Tensor, Tensor, Tensor, Tensor], None]) -> Tensor:
-        """Apply ``rule`` block by block, while gamma and beta of the block are in the CPU cache."""
+        """Apply ``rule`` to gamma and beta, the normalised map and the result: on a CPU block by block, while gamma and
+        beta of the block are in its cache, elsewhere for all pictures at once."""
+        if shared.device.type != "cpu":
+            return self._at_once(normal, shared, rule)
         side = self._convolution.side(shared.shape[2]), self._convolution.side(shared.shape[3])
         up = side[0] // normal.shape[2]
         made = normal.new_empty(len(normal), 1, *side, self._convolution.outside - self._gammas)
@@ -64,6 +67,17 @@ class Modulation:
             values = block.split(up)
             gamma, beta = values[..., : self._gammas], values[..., self._gammas :]
             rule(gamma, beta, block.lay_over(normal, up), block.place(made, up))
+        return made
+
+    def _at_once(
+        self, normal: Tensor, shared: Tensor, rule: Callable[[Tensor, Tensor, Tensor, Tensor], None]
+    ) -> Tensor:
+        values = self._convolution(shared)
+        up = values.shape[2] // normal.shape[2]
+        made = normal.new_empty(*values.shape[:-1], values.shape[-1] - self._gammas)
+        cells = values.unflatten(3, (-1, up)).unflatten(2, (-1, up))
+        places = made.unflatten(3, (-1, up)).unflatten(2, (-1, up))
+        rule(cells[..., : self._gammas], cells[..., self._gammas :], normal[:, :, :, None, :, None], places)
         return made
 
 
