@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable
 from typing import Any
 
 from comfy_api.latest import io
+
+from ..playmate_core.errors import UserError
 
 Face = io.Custom("PLAYMATE_FACE")  # runtime.Managed around a FaceModel
 MotionModel = io.Custom("PLAYMATE_MOTION_MODEL")  # runtime.MotionModel
@@ -80,7 +83,13 @@ def schema(node_id: str, name: str, room: str, aliases: list[str], **more: Any) 
 
 
 def curve_points(curve: Any) -> list[float] | None:
-    """Evenly spaced samples from the left to the right end of a CURVE, None where none is connected."""
+    """Evenly spaced samples from the left to the right end of a CURVE, None where none is connected.
+
+    Raises UserError for one that is not a number everywhere.
+    """
     if curve is None:
         return None
-    return [float(curve.interp(n / (CURVE_SAMPLES - 1))) for n in range(CURVE_SAMPLES)]
+    points = [float(curve.interp(n / (CURVE_SAMPLES - 1))) for n in range(CURVE_SAMPLES)]
+    if not all(map(math.isfinite, points)):
+        raise UserError("The curve holds NaN or infinite numbers; please draw it again, or connect another.")
+    return points

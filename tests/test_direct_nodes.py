@@ -60,6 +60,9 @@ nods = s.run("PoseProcedural", move="nod_on_stresses", speech=heard, portrait=po
 class Curve:
     def interp(self, x):
         return x
+class Broken:
+    def interp(self, x):
+        return float("nan") if x > 0.9 else x
 nods_at_50 = s.run("PoseProcedural", move="nod_on_stresses", speech=heard, pose=quick.pose)
 level = s.run("PoseProcedural", move="nod_on_stresses", amount=0.0, speech=heard, pose=quick.pose)
 nods_at_25 = s.run("PoseProcedural", move="nod_on_stresses", speech=heard, pose=motion.pose)
@@ -120,6 +123,8 @@ refused = {
     "guidance": s.refused("SampleMotion", motion_model=models, portrait=portrait, speech=heard, cfg_audio_keys="0:99"),
     "twice": s.refused("SampleMotion", motion_model=models, portrait=portrait, speech=heard, cfg_audio_keys="0:1",
                        cfg_audio_curve=Curve()),
+    "curve": s.refused("PoseFromCurves", yaw=Broken()),
+    "grown": s.refused("EmotionOverTime", emotion=happy, curve=Broken()),
     "shapes": s.refused("LoadMotion", file="motion/Playmate_00003_.csv [output]"),
     "landmarks": s.refused("MotionFromLandmarks", landmarks={"frames": [[{}]]}, portrait=portrait),
     "nobody": s.refused("MotionFromLandmarks", landmarks=seen, portrait=portrait, face=3),
