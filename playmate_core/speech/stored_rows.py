@@ -9,7 +9,7 @@ from .samples import StoredSamples
 
 
 class StoredRows:
-    """:class:`values.Rows` of ``shape`` in an unnamed temporary file: ``rows[begin:end]`` or a tensor of row numbers
+    """:class:`values.FeatureRows` of ``shape`` in an unnamed temporary file: ``rows[begin:end]`` or a tensor of row numbers
     read the rows (n, ...), and memory does not grow with their number. Errors as of :class:`StoredSamples`."""
 
     def __init__(self, shape: tuple[int, ...]) -> None:
