@@ -23,7 +23,7 @@ from .report_files import write_report
 
 ROOT = Path(__file__).resolve().parent.parent
 #: Sections in the order of their worth, with the most seconds that each may take.
-SECTIONS = {"machine": 40, "networks": 110, "talk": 70, "outside": 40, "compiled": 150}
+SECTIONS = {"machine": 40, "networks": 110, "talk": 70, "outside": 40, "profile": 25, "compiled": 150}
 BATCHES = (1, 4, 8, 16)
 
 

@@ -24,6 +24,7 @@ from playmate_core.rendering.render import RenderOptions, driving_keypoints
 
 from .clock import alternate, measured_peak
 from .contenders import Contender, as_they_do, autocast_of
+from .device_profile import profiled
 from .graphs import GraphedDraw
 from .reference import Draw, load_reference
 from .render import compare, flop_per_frame
@@ -38,6 +39,7 @@ def run_section(options: argparse.Namespace) -> dict[str, Any]:
         "talk": talk_of_ten_seconds,
         "outside": outside,
         "compiled": compiled,
+        "profile": profile_of_ours,
     }
     with torch.inference_mode():
         return sections[options.section](options)
@@ -61,7 +63,7 @@ def networks(options: argparse.Namespace) -> dict[str, Any]:
     """W and G eager, the reference's and ours, and ours in CUDA graphs, at every batch."""
     subject = _subject(options, max(options.batches))
     face, on_card = subject.face, options.device != "cpu"
-    half = to_device(_copied(face), options.device, "fp16" if on_card else "fp32")
+    half = to_device(copy.deepcopy(face), options.device, "fp16" if on_card else "fp32")
     field: dict[str, Contender] = {}
     if options.reference:
         plain = load_reference(options.reference, face)
@@ -85,12 +87,21 @@ def networks(options: argparse.Namespace) -> dict[str, Any]:
     return {**notes, "rows": rows}
 
 
+def profile_of_ours(options: argparse.Namespace) -> dict[str, Any]:
+    """Where the time of our half-precision W and G goes, at the second largest batch."""
+    batch = sorted(options.batches)[-2:][0]
+    subject = _subject(options, batch)
+    half = to_device(copy.deepcopy(subject.face), options.device, "fp16" if options.device != "cpu" else "fp32")
+    fast, inputs = build_fast_face(half, "half"), _inputs(subject, half, batch)
+    return profiled(options, lambda: fast.draw(*inputs), batch)
+
+
 def compiled(options: argparse.Namespace) -> dict[str, Any]:
     """The reference compiled in half precision, and ours compiled, at batch 1 and 8."""
     if options.device == "cpu" and not options.tiny:
         return {"skipped": "torch.compile is timed on a card only"}
     subject = _subject(options, 8)
-    half = to_device(_copied(subject.face), options.device, "fp16" if options.device != "cpu" else "fp32")
+    half = to_device(copy.deepcopy(subject.face), options.device, "fp16" if options.device != "cpu" else "fp32")
     plain = build_fast_face(half, "half" if options.device != "cpu" else "structure").draw
     ways: dict[str, Callable[[], Draw]] = {"ours, compiled": lambda: torch.compile(plain, mode="reduce-overhead")}
     if options.reference:
@@ -234,10 +245,6 @@ def _config(options: argparse.Namespace) -> FaceConfig:
 
 def _subject(options: argparse.Namespace, frames: int) -> BenchmarkCase:
     return make_case(BUNDLED if options.tiny else SEEDED, frames, options.device)
-
-
-def _copied(face: FaceModel) -> FaceModel:
-    return copy.deepcopy(face)
 
 
 def _inputs(subject: BenchmarkCase, face: FaceModel, batch: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -26,7 +26,7 @@ LIDS = ((11, 13), (15, 16))
 BROWS = (1, 2)
 
 
-class Rows(Protocol):
+class FeatureRows(Protocol):
     """Rows (T, ...) that are read by ``rows[begin:end]`` or ``rows[numbers]``: a tensor, or a file of them. ``rows[:]``
     is a tensor of them all."""
 
@@ -41,13 +41,13 @@ class Rows(Protocol):
     def __getitem__(self, rows: slice | Tensor, /) -> Tensor: ...
 
 
-def row_blocks(rows: Rows, size: int = 1024) -> Iterator[Tensor]:
+def row_blocks(rows: FeatureRows, size: int = 1024) -> Iterator[Tensor]:
     """All rows, at most ``size`` at once."""
     for begin in range(0, len(rows), size):
         yield rows[begin : begin + size]
 
 
-def expect(name: str, value: Rows, *shape: int | str) -> None:
+def expect(name: str, value: FeatureRows, *shape: int | str) -> None:
     """Raise ValueError unless ``value`` has ``shape``; a string stands for any length and names it in the message."""
     fits = value.ndim == len(shape) and all(
         isinstance(want, str) or want == got for want, got in zip(shape, value.shape, strict=True)
@@ -218,7 +218,7 @@ class AudioFeatures:
     for generators that is never rendered.
     """
 
-    features: Rows
+    features: FeatureRows
     energy: Tensor
     encoder: str
     fps: float = FPS

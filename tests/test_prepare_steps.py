@@ -8,9 +8,12 @@ from typing import Any
 
 import pytest
 from prepare_results import LIMITS
+from prepare_videos import marks
 
 from playmate_core.errors import UserError
+from training.prepare.config import PrepareConfig, make_plan
 from training.prepare.corpus import HELD_OUT, Judged, split_of
+from training.prepare.engine import _start_ray
 from training.prepare.entry import Entry, Item
 from training.prepare.filters import TESTS, Limits, reason_against
 from training.prepare.steps import apply
@@ -116,3 +119,22 @@ def test_a_bad_file_is_remembered_and_an_accident_is_not(tmp_path: Path) -> None
         assert apply(accident, item, store, LIMITS, tmp_path)[0].reason == "failed"
     assert accident.runs == 2
     assert apply(accident, item.rejected("short"), store, LIMITS, tmp_path)[0].reason == "short" and accident.runs == 2
+
+
+def test_a_plan_means_the_same_folders_to_a_process_that_stands_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    plan = make_plan(PrepareConfig("videos", "plain", "data", device="cpu"), marks)
+    assert (plan.root, plan.store.parent) == (tmp_path / "videos", tmp_path / "data")
+    assert all(getattr(step, "root", plan.root) == plan.root for step in plan.steps)
+
+
+def test_a_cluster_that_does_not_answer_is_said_with_its_address() -> None:
+    class Deaf:
+        @staticmethod
+        def init(**_: Any) -> None:
+            raise ConnectionError("Failed to connect to Ray cluster")
+
+    with pytest.raises(UserError, match="at --ray-address head:6379 .*RAY_AUTH_MODE"):
+        _start_ray(Deaf, 1, "head:6379")

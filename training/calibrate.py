@@ -31,7 +31,8 @@ from training.config import parse
 from training.data import corpus_hash, load_synthetic_clips
 from training.evaluate.emotion_judge import EmotionJudge, fit_judge
 from training.evaluate.level1 import rig_of
-from training.evaluate.subjects import Subject, System, load_subjects, with_neutral_voice
+from training.evaluate.placing import chosen_device
+from training.evaluate.subjects import Subject, System, Take, load_subjects, with_neutral_voice
 
 logger = logging.getLogger(__name__)
 #: Intensities at which the controller is measured, densest where the curves are steep; an emotion that falls short at 1
@@ -55,6 +56,7 @@ class CalibrateConfig:
     clips: int = 10
     seed: int = 0
     only: str = ""
+    device: str = "auto"
 
 
 def shown_strengths(
@@ -62,12 +64,13 @@ def shown_strengths(
 ) -> list[float]:
     """Mean strength over the subjects at each intensity of ASKED, given to the controller as it is.
 
-    Every subject has a seed of its own, the same at all intensities. One window at a time costs what a batch does.
+    Every subject has a seed of its own, the same at all intensities.
     """
     means = []
     for intensity in ASKED:
         share = intensity / ASKED[-1]  # of the most, to which :func:`uncalibrated` stretches what may be asked for
-        rigs = [rig_of(s, system.speak(s, emotion, share, seed=seed + k)) for k, s in enumerate(subjects)]
+        motions = system.perform([Take(subject, emotion, share, seed + k) for k, subject in enumerate(subjects)])
+        rigs = [rig_of(subject, motion) for subject, motion in zip(subjects, motions, strict=True)]
         means.append(float(np.mean([judge.strength(rig, emotion) for rig in rigs])))
     return means
 
@@ -125,7 +128,8 @@ def measure(config: CalibrateConfig) -> IntensityCalibration:
     controller = weights.load_emotion(source, denoiser)
     before, names = controller.calibration, chosen(config, controller)
     controller.calibration = uncalibrated(controller.config.emotions)
-    system = System(denoiser, controller, SamplingOptions())
+    device = chosen_device(config.device)
+    system = System(denoiser.to(device), controller.to(device), SamplingOptions())
     train = load_synthetic_clips(corpus, "train")
     held_out = load_synthetic_clips(corpus, "val") + load_synthetic_clips(corpus, "test")
     judge = fit_judge(train, held_out)

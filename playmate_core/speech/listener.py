@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..progress import Progress
-from ..values import AudioFeatures, Rows
+from ..values import AudioFeatures, FeatureRows
 from .samples import StoredSamples
 from .stored_rows import StoredRows
 from .waveform import Speech, Waveform, loudness
@@ -66,7 +66,7 @@ def chunk_plan(frames: int, longest: int, overlap: int) -> list[tuple[int, int]]
     return list(zip(edges, edges[1:], strict=False))
 
 
-def kept_rows(parts: Iterable[Tensor], frames: int, shape: tuple[int, ...], stored: bool) -> tuple[Rows, Tensor]:
+def kept_rows(parts: Iterable[Tensor], frames: int, shape: tuple[int, ...], stored: bool) -> tuple[FeatureRows, Tensor]:
     """The first ``frames`` rows of ``shape`` that are made in ``parts``, and those after them.
 
     Where the speech is ``stored``, the first are in a temporary file too.

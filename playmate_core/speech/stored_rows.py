@@ -9,8 +9,8 @@ from .samples import StoredSamples
 
 
 class StoredRows:
-    """:class:`values.Rows` of ``shape`` in an unnamed temporary file: ``rows[begin:end]`` or a tensor of row numbers
-    read the rows (n, ...), and memory does not grow with their number. Errors as of :class:`StoredSamples`."""
+    """:class:`values.FeatureRows` of ``shape`` in an unnamed temporary file, read by ``rows[begin:end]`` or a tensor of
+    row numbers: memory does not grow with their number. Errors as of :class:`StoredSamples`."""
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         self._values, self._shape = StoredSamples(), torch.Size(shape)

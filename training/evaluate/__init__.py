@@ -74,6 +74,7 @@ class EvaluateConfig:
     oracle_steps: int = 1000  # of DDPM, against which the default sampler is measured
     rollout: float = 60.0  # seconds of the long run
     rollouts: int = 6  # long runs of the rows on liveliness: 60 s have 32 joints
+    workers: int = 0  # processes that draw batches for the probes
     device: str = "auto"  # where the networks compute: a GPU where there is one, or cpu, cuda
     level: str = "all"  # or "1" (motion), "long" (long runs, sampler, ablations), "2" (pixels), "layer" (emotion layer)
 
@@ -189,10 +190,15 @@ def level_two(config: EvaluateConfig, system: System) -> Table:
     face = weights.load_face(config.face or bundled("face.safetensors")).to(device)
     corpus, out = Path(config.corpus), Path(config.out)
     probe_config = ProbeStageConfig(
-        corpus=config.judges, split="judge", steps=config.probe_steps, batch=24, softened=0.5
+        corpus=config.judges,
+        split="judge",
+        steps=config.probe_steps,
+        batch=24,
+        softened=0.5,
+        workers=config.workers,
     )
     coarse = load_probe(train_probe(probe_config, out / "probe"))
-    close_config = CloseStageConfig(corpus=config.judges, steps=config.close_steps)
+    close_config = CloseStageConfig(corpus=config.judges, steps=config.close_steps, workers=config.workers)
     probe = reader_on(load_close_probe(train_close(close_config, coarse, out / "close"), coarse), device)
     sessions = Sessions(corpus, "test")
     seed = int(corpus_config(corpus)["seed"])

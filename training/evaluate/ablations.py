@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from playmate_core.diffusion.generate import generate, stride
 from playmate_core.diffusion.request import GenerationRequest
@@ -13,7 +14,7 @@ from playmate_core.speech import make_encoder
 from playmate_core.values import EMOTIONS, AudioFeatures, Motion
 from training.evaluate import level1
 from training.evaluate import motion_metrics as metrics
-from training.evaluate.emotion_judge import EmotionJudge
+from training.evaluate.emotion_judge import INTENSITIES, EmotionJudge
 from training.evaluate.subjects import Subject, System, Take
 from training.evaluate.table import Row, Table, number
 from training.synthetic.clips import make_clip
@@ -44,21 +45,56 @@ def guidance_table(system: System, subjects: list[Subject], judge: EmotionJudge)
             steps.append(level1.closure_ratio(made))
         rows.append(Row(f"w_a = {scale:g}, emotion off: lip correlation", spread_text(lips)))
         rows.append(Row(f"w_a = {scale:g}, emotion off: bilabial closure over truth", spread_text(steps)))
-    for scale in EMOTION_SCALES:
-        named, lips, sure = [], [], []
-        for seed in SEEDS:
-            asked = [EMOTIONS[(index + seed) % len(EMOTIONS)] for index in range(len(subjects))]
-            takes = [Take(subject, emotion) for subject, emotion in zip(subjects, asked, strict=True)]
-            motions = system.perform(takes, cfg_emotion=scale, seed=seed)
-            rigs = [level1.rig_of(subject, motion) for subject, motion in zip(subjects, motions, strict=True)]
-            shown = list(zip(rigs, asked, strict=True))
-            named.append(float(np.mean([judge.name(rig) == emotion for rig, emotion in shown])))
-            sure.append(float(np.mean([judge.log_odds(rig, emotion) for rig, emotion in shown])))
-            lips.append(level1.Pairing(subjects, motions).mean(level1.lip_correlation))
-        rows.append(Row(f"w_a = 1.5, w_e = {scale:g}: emotion accuracy", spread_text(named)))
-        rows.append(Row(f"w_a = 1.5, w_e = {scale:g}: log odds of the emotion", spread_text(sure)))
-        rows.append(Row(f"w_a = 1.5, w_e = {scale:g}: lip correlation", spread_text(lips)))
+    rows += emotion_scale_rows(system, subjects, judge)
     return Table("Guidance (the paper's Table 2)", f"{len(subjects)} clips, seeds {SEEDS}.", tuple(rows))
+
+
+def emotion_scale_rows(system: System, subjects: list[Subject], judge: EmotionJudge) -> list[Row]:
+    """Guidance on emotion, at full intensity and at the weakest, where nothing is saturated.
+
+    Log odds and strength are also told as the change from the first scale, clip by clip with the same noise: what that
+    is off by is its standard error over clips, and not how much emotions and clips differ.
+    """
+    rows, first = [], dict[float, tuple[NDArray[np.float64], ...]]()
+    for intensity in (INTENSITIES[-1], INTENSITIES[0]):
+        level = "" if intensity == INTENSITIES[-1] else ", intensity 1/3"
+        for scale in EMOTION_SCALES:
+            shown = [_shown(system, subjects, judge, intensity, scale, seed) for seed in SEEDS]
+            named, odds, reach, lips = (np.array(values) for values in zip(*shown, strict=True))
+            begun = first.setdefault(intensity, (odds, reach))
+            name = f"w_a = 1.5, w_e = {scale:g}{level}"
+            rows += [
+                Row(f"{name}: emotion accuracy", spread_text(named.mean(1).tolist())),
+                Row(f"{name}: log odds of the emotion", _with_change(odds, begun[0])),
+                Row(f"{name}: strength", _with_change(reach, begun[1])),
+                Row(f"{name}: lip correlation", spread_text(lips.mean(1).tolist())),
+            ]
+    return rows
+
+
+def _shown(
+    system: System, subjects: list[Subject], judge: EmotionJudge, intensity: float, scale: float, seed: int
+) -> tuple[list[bool], list[float], list[float], list[float]]:
+    """Of every subject with another emotion: named right, log odds, strength, lip correlation."""
+    felt = [emotion for emotion in EMOTIONS if emotion != "neutral"]
+    asked = [felt[(index + seed) % len(felt)] for index in range(len(subjects))]
+    takes = [Take(subject, emotion, intensity, seed) for subject, emotion in zip(subjects, asked, strict=True)]
+    motions = system.perform(takes, cfg_emotion=scale)
+    rigs = [level1.rig_of(subject, motion) for subject, motion in zip(subjects, motions, strict=True)]
+    shown = list(zip(rigs, asked, strict=True))
+    return (
+        [judge.name(rig) == emotion for rig, emotion in shown],
+        [judge.log_odds(rig, emotion) for rig, emotion in shown],
+        [judge.strength(rig, emotion) for rig, emotion in shown],
+        [level1.lip_correlation(*pair) for pair in zip(subjects, motions, strict=True)],
+    )
+
+
+def _with_change(values: NDArray[np.float64], begun: NDArray[np.float64]) -> str:
+    """The mean of ``values`` (seeds, clips), and its change from ``begun`` with the standard error over clips."""
+    change = (values - begun).mean(0)
+    error = float(change.std(ddof=min(1, len(change) - 1)) / len(change) ** 0.5)
+    return f"{number(float(values.mean()))}; change {number(float(change.mean()))} +- {number(error)}"
 
 
 def rollout_subject(encoder: str, seconds: float, backend: str, seed: int = 5) -> Subject:

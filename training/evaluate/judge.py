@@ -27,6 +27,7 @@ from training.evaluate.rendered_clips import (
     render_still,
     seen_rest,
     speak,
+    speak_each,
 )
 from training.evaluate.subjects import System
 from training.evaluate.table import Row, number
@@ -76,8 +77,7 @@ def emotion_rows(system: System, face: FaceModel, named: PixelJudge, cast: list[
     for one in cast:
         rest = one.at_rest()
         told = named.name(one.portrait, rest)
-        for emotion in EMOTIONS:
-            motion = speak(system, face, one, emotion)
+        for emotion, motion in zip(EMOTIONS, speak_each(system, face, one, EMOTIONS), strict=True):
             looks = spaced(len(motion))
             shown = motion[looks.start : looks.stop : looks.step]
             right.append(named.name(torch.cat(list(generated_frames(face, one, shown))), rest) == emotion)

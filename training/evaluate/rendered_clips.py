@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,7 +16,7 @@ from playmate_core.values import Motion, Pose
 from training.data import SyntheticClip
 from training.evaluate.level2 import read
 from training.evaluate.placing import device_of
-from training.evaluate.subjects import Subject, System
+from training.evaluate.subjects import Subject, System, Take
 from training.pairs import resized
 from training.synthetic.identity import make_identity
 from training.synthetic.pixels import render
@@ -102,6 +102,11 @@ def seen_rest(face: FaceModel, one: RenderedClip) -> tuple[Tensor, Motion]:
 
 def speak(system: System, face: FaceModel, one: RenderedClip, emotion: str | None) -> Motion:
     """Generate for a portrait as M reads it: nothing of the ground truth is given."""
+    return speak_each(system, face, one, [emotion])[0]
+
+
+def speak_each(system: System, face: FaceModel, one: RenderedClip, emotions: Sequence[str | None]) -> list[Motion]:
+    """As :func:`speak`, in each of the ``emotions``, as one batch."""
     keypoints, rest = seen_rest(face, one)
-    clip = replace(one.subject.clip, keypoints=keypoints, motion=rest)
-    return system.speak(replace(one.subject, clip=clip), emotion)
+    subject = replace(one.subject, clip=replace(one.subject.clip, keypoints=keypoints, motion=rest))
+    return system.perform([Take(subject, emotion) for emotion in emotions])

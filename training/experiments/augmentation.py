@@ -42,10 +42,11 @@ APART, FOUND = 2.0, 2.8
 
 @dataclass(frozen=True)
 class AugmentationConfig:
-    """Twins of ``targets``, ``seeds`` of each, of at most ``steps``; each trains for ``max_seconds``, 0: no limit.
+    """Twins of ``targets``, ``seeds`` of each, networks of ``width`` and ``layers``, trained for at most ``steps``.
 
-    ``subjects`` people of about ``seconds`` of speech, ``takes`` seeds of sampling each. ``step``: train, measure or
-    report, or all. ``only``: a twin's name, such as x0-with-0, to make each in a process of its own.
+    ``max_seconds``: of training for each twin, 0: no limit. ``subjects`` people of about ``seconds`` of speech,
+    ``takes`` seeds of sampling each. ``step``: train, measure or report, or all. ``only``: a twin's name, such as
+    x0-with-0, to make each in a process of its own.
     """
 
     out: str = "runs/augmentation"
@@ -56,6 +57,8 @@ class AugmentationConfig:
     seeds: int = 1
     steps: int = 6000
     round: int = 500
+    width: int = 128
+    layers: int = 4
     batch: int = 64
     workers: int = 0
     max_seconds: float = 0.0
@@ -106,7 +109,8 @@ def train_twins(config: AugmentationConfig) -> None:
         folder = Path(config.out) / name
         words = ["--corpus", config.corpus, "--out", str(folder), "--seed", seed, "--model-target", target]
         words += ["--batch", str(config.batch), "--workers", str(config.workers), "--schedule", "constant"]
-        words += ["--save-every", str(config.round), "--prev-noise-max", "0"] if arm == WITHOUT else []
+        words += ["--model-width", str(config.width), "--model-layers", str(config.layers)]
+        words += ["--save-every", str(config.round), *(["--prev-noise-max", "0"] if arm == WITHOUT else [])]
         for steps in range(config.round, config.steps + 1, config.round):
             if (kept := weights_at(config, name, steps)).exists():
                 continue

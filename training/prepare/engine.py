@@ -153,7 +153,14 @@ def _start_ray(ray: Any, workers: int, address: str) -> None:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     here = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "RAY_USAGE_STATS_ENABLED": "0"}
     if address:
-        ray.init(address=address, log_to_driver=False, ignore_reinit_error=True)
+        try:
+            ray.init(address=address, log_to_driver=False, ignore_reinit_error=True)
+        except ConnectionError as problem:
+            raise UserError(
+                f"No Ray cluster lets us in at --ray-address {address} ({str(problem).strip()}); start one with"
+                " `ray start --head`, set RAY_AUTH_MODE and its token here as there (docs/training.md, On a cluster),"
+                " or leave the flag out to use this machine alone."
+            ) from problem
         return
     ray.init(
         num_cpus=workers + 1,  # M's actor holds one
