@@ -27,7 +27,7 @@ def inputs(info: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
     for group in ("required", "optional"):
         for name in info["input_order"].get(group, []):
             kind, options = info["input"][group][name]
-            found.append((name, kind, options))
+            found.append((name, ",".join([kind, *options.get("linkable", ())]), options))
     return found
 
 

@@ -55,8 +55,8 @@ def reference_networks(checkout: Path, face: FaceModel) -> ReferenceNetworks:
         paint: Any = paint_room.SPADEDecoder(**sizes["spade_generator_params"])
     for theirs, ours in ((warp, face.warping), (paint, face.generator)):
         theirs.load_state_dict(ours.state_dict(), strict=True, assign=True)
-        theirs.eval().requires_grad_(False)
-    return ReferenceNetworks(warp, paint).eval()
+        theirs.train(False).requires_grad_(False)
+    return ReferenceNetworks(warp, paint).train(False)
 
 
 def load_reference(checkout: Path, face: FaceModel, compiled: bool = False) -> Draw:

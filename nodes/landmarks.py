@@ -31,7 +31,9 @@ class MotionFromLandmarks(io.ComfyNode):
             " gaze, brows, jaw, smile and pucker, and the turns of the head.",
             inputs=[
                 sockets.FaceLandmarks.Input(
-                    "landmarks", tooltip="From ComfyUI's MediaPipe Face Landmarker, of the frames of a video."
+                    "landmarks",
+                    optional=True,  # a graph may be saved where ComfyUI has no Face Landmarker
+                    tooltip="From ComfyUI's MediaPipe Face Landmarker, of the frames of a video.",
                 ),
                 sockets.Portrait.Input("portrait", tooltip="Who will do the same, from Encode Portrait."),
                 io.Float.Input(
@@ -50,7 +52,9 @@ class MotionFromLandmarks(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, landmarks: Any, portrait: Portrait, fps: float, face: int, head: str) -> io.NodeOutput:
+    def execute(
+        cls, portrait: Portrait, fps: float, face: int, head: str, landmarks: Any | None = None
+    ) -> io.NodeOutput:
         clip = found_shapes(landmarks, face, fps)
         return io.NodeOutput(on_face(clip.motion(portrait.keypoint_space), portrait.rest, head))
 

@@ -31,33 +31,50 @@ CURVE_SAMPLES = 500
 
 #: How a time is written.
 TIME = "Seconds, m:ss or frames (5f)."
+#: What may be linked to a time beside text.
+TIME_LINKS = ["FLOAT", "INT"]
 #: str, or the subclass that 0.3.64 has for names of types.
 _TypeName: Any = type(io.Combo.io_type)
 
 
-class _ChoiceType(_TypeName):
-    """COMBO that text may be linked to as well: ComfyUI's primitives send no COMBO. What is sent is judged by
-    ``execute`` (:mod:`widgets`). ComfyUI compares types by ``!=``, for the sake of packs that do this."""
+class _WiderType(_TypeName):
+    """The type of an input to which other types may be linked. What is sent is judged by ``execute``
+    (:mod:`widgets`). ComfyUI compares types by ``!=``, for the sake of packs that do this."""
+
+    also: frozenset[str] = frozenset()
 
     def __ne__(self, other: object) -> bool:
-        return bool(super().__ne__(other)) and str(other) not in ("STRING", "*")
+        return bool(super().__ne__(other)) and str(other) not in self.also
+
+
+def _wider(name: str, *also: str) -> str:
+    made = _WiderType(name)
+    made.also = frozenset((*also, "*"))
+    return made
 
 
 class Choice(io.Combo.Input):
-    """A choice that a name may be linked to."""
+    """A choice that a name may be linked to: ComfyUI's primitives send no COMBO."""
 
     def get_io_type(self) -> str:
-        return _ChoiceType(super().get_io_type())
+        return _wider(super().get_io_type(), "STRING")
 
 
-class Time(io.MultiType.Input):
+class Time(io.String.Input):
     """A time that is typed as seconds, ``m:ss`` or frames, from ``low`` to ``high`` seconds; numbers may be linked to
-    it, and are seconds. ``execute`` gets seconds (:mod:`widgets`)."""
+    it, and are seconds. ``execute`` gets seconds (:mod:`widgets`).
+
+    "linkable" tells the page (web/linked_times.js) what else its socket accepts: a MultiType would say so too, but is
+    no widget to tools that know the widgets by the names of their types.
+    """
 
     def __init__(self, id: str, default: float, low: float, high: float, tooltip: str, **more: Any) -> None:
-        text = io.String.Input(id, default=f"{default:g}", tooltip=f"{tooltip} {TIME}", **more)
-        super().__init__(text, [io.Float, io.Int])
+        super().__init__(id, default=f"{default:g}", tooltip=f"{tooltip} {TIME}", **more)
+        self.extra_dict = {"linkable": TIME_LINKS}  # 0.3.64 has no such keyword here
         self.default, self.low, self.high = default, low, high
+
+    def get_io_type(self) -> str:
+        return _wider(super().get_io_type(), *TIME_LINKS)
 
 
 def known(kind: Callable[..., Any], **more: Any) -> dict[str, Any]:

@@ -134,6 +134,22 @@ class Seen:
     prompt: dict[str, Any]
 
 
+#: Wires a number to a widget and loads the graph again -> the socket's type, or a fault.
+WIRED = """async ([kind, name]) => {
+    const app = window.app ?? window.comfyAPI?.app?.app;
+    app.graph.clear();
+    const [number, node] = ['PrimitiveFloat', kind].map(one => window.LiteGraph.createNode(one));
+    for (const one of [number, node]) app.graph.add(one);
+    const at = node.inputs.findIndex(input => input.name === name);
+    if (at < 0) return 'has no socket';
+    if (!number.connect(0, node, at)) return 'cannot be connected';
+    await app.loadGraphData(app.graph.serialize());
+    const again = app.graph.nodes.find(one => one.type === kind);
+    const input = again.inputs.find(one => one.name === name);
+    return input.link == null ? 'lost its link' : input.type;
+}"""
+
+
 class ComfyPage:
     """One page of ComfyUI; made by :func:`comfy_page`."""
 
@@ -163,6 +179,10 @@ class ComfyPage:
             if self.page.evaluate(STANDS, kinds):
                 break
         return self.look()
+
+    def wire_number(self, kind: str, name: str) -> str:
+        """See WIRED."""
+        return str(self.page.evaluate(WIRED, [kind, name]))
 
     def look(self) -> Seen:
         """What the page makes of what is open now."""

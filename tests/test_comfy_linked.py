@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from comfy_server import COMFY, PYTHON, ComfyServer, Ended, Prompt
-from widget_values import bad_values, good_value, widgets
+from widget_values import bad_values, good_value, is_time, widgets
 
 from playmate_core.media.video_reader import video_facts
 from playmate_core.motion.arkit import ARKIT_SHAPES
@@ -75,6 +75,7 @@ OTHERWISE = {
 }
 #: Optional sockets that are needed all the same.
 ALSO = {"PlaymateTalk": ("face_model", "motion_model"), "PlaymatePoseSwitch": ("pose_1",)}
+ALSO |= {"PlaymateMotionFromLandmarks": ("landmarks",)}
 ALSO |= {"PlaymateContactSheet": ("motion",), "PlaymateEmotionOverTime": ("speech",)}
 
 
@@ -110,7 +111,7 @@ def graph(nodes: dict[str, Any], kind: str, linked: dict[str, Any]) -> Prompt:
                     inputs[key] = [place, 0]
                 elif key in widgets(info):
                     inputs[key] = SETTINGS.get(name, {}).get(key, spec[1]["default"])
-                elif group == "required" and of in SENT:
+                elif of in SENT and (group == "required" or key in ALSO.get(name, ())):
                     prompt[of] = {"class_type": "Send", "inputs": {"value": encoded(SENT[of])}}
                     inputs[key] = [of, 0]
                 elif group == "required" or key in ALSO.get(name, ()):
@@ -165,15 +166,16 @@ def test_good_values_reach_every_widget_by_a_link(server: ComfyServer, nodes: di
 
 
 def test_a_primitive_may_be_linked_to_every_widget(server: ComfyServer, nodes: dict[str, Any]) -> None:
-    """What the page offers: String to texts and choices, Int, Float and Boolean to their own kind."""
+    """What the page offers: String to texts and choices, Int, Float and Boolean to their own kind, Float to times."""
     primitives = {"INT": "Int", "FLOAT": "Float", "BOOLEAN": "Boolean", "STRING": "String", "COMBO": "String"}
-    primitives["STRING,FLOAT,INT"] = "String"
     for kind, info in nodes.items():
         prompt = graph(nodes, kind, {})
         inputs = prompt[kind]["inputs"]
         for name, spec in widgets(info).items():
             of = spec[0] if isinstance(spec[0], str) else "COMBO"
             sent = {"class_type": f"Primitive{primitives[of]}", "inputs": {"value": inputs[name]}}
+            if is_time(spec[1]):
+                sent = {"class_type": "PrimitiveFloat", "inputs": {"value": float(inputs[name])}}
             prompt[f"primitive {name}"], inputs[name] = sent, [f"primitive {name}", 0]
         ended = server.run(prompt)
         assert ended.status == "success", f"{kind}: {ended}"

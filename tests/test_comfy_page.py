@@ -19,6 +19,7 @@ import pytest
 from comfy_graphs import TINY, graph, node
 from comfy_page import HAS_PAGE, ComfyPage, chromium, comfy_page
 from comfy_server import COMFY, FRONTENDS, PACK, PYTHON, ROOT, ComfyServer
+from widget_values import is_time, widgets
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -217,6 +218,14 @@ def test_moving_a_slider_redraws_a_frame_on_the_node_and_queues_nothing(comfy: C
     assert len(comfy.get("/history")) == ran
     seen = page.look()
     assert (seen.red, seen.boxes, seen.console) == ((), (), ())
+
+
+def test_a_number_may_be_wired_to_every_time(page: ComfyPage) -> None:
+    nodes = json.loads((ROOT / "tests" / "data" / "nodes.json").read_text(encoding="utf-8"))
+    times = [(kind, name) for kind, info in nodes.items() for name, spec in widgets(info).items() if is_time(spec[1])]
+    assert len(times) > 15
+    for kind, name in times:
+        assert page.wire_number(kind, name) == "STRING,FLOAT,INT", f"{kind}.{name}"
 
 
 #: Load Motion's motion goes into Save Motion under a prefix, and the graph is run.

@@ -101,6 +101,8 @@ for name, node in sorted(s.nodes.items()):
     if name == "MotionOverVideo":
         given = dict(face_model=face, video=wires["VIDEO,IMAGE"], crop="whole", require_face=False)
         sockets["portrait"] = s.run("EncodeVideoPortrait", **given)[0]
+    if name == "MotionFromLandmarks":
+        sockets["landmarks"] = wires["FACE_LANDMARKS"]
     if name == "ContactSheet":
         sockets["motion"] = motion
     if name == "EmotionOverTime":

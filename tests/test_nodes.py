@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from node_process import in_subprocess, install_models
+from widget_values import is_time
 
 from playmate_core.weights.catalogue import LIVEPORTRAIT_HUMAN, WAV2VEC2
 from playmate_core.weights.folders import megabytes
@@ -22,7 +23,7 @@ RECORDED: dict[str, Any] = json.loads((ROOT / "tests" / "data" / "nodes.json").r
 RELEASED: dict[str, Any] = json.loads((ROOT / "tests" / "data" / "released_nodes.json").read_text(encoding="utf-8"))
 
 
-WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO", "STRING,FLOAT,INT"}
+WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
 
 
 #: Widgets that name a time.
@@ -68,9 +69,9 @@ def test_every_widget_that_names_a_time_takes_seconds_minutes_or_frames(describe
         for group in info["input"].values():
             for name, (kind, options) in group.items():
                 tip = options["tooltip"]
-                if kind == "STRING,FLOAT,INT":
+                if is_time(options):
                     times.add(f"{node.removeprefix('Playmate')}.{name}")
-                    assert "Seconds, m:ss or frames" in tip and options["widgetType"] == "STRING"
+                    assert "Seconds, m:ss or frames" in tip and kind == "STRING"
                     float(options["default"])
                 elif kind in ("FLOAT", "INT"):
                     assert not said.search(tip), f"{node}.{name}"

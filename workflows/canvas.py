@@ -18,7 +18,7 @@ from playmate_core.weights.folders import megabytes
 from playmate_core.weights.model_file import ModelFile
 
 NODES = json.loads((Path(__file__).resolve().parents[1] / "tests" / "data" / "nodes.json").read_text(encoding="utf-8"))
-WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO", "STRING,FLOAT,INT"}
+WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
 #: What nodes/demo.py lays among ComfyUI's input files.
 PICTURE, VOICE, VIDEO = "playmate_portrait.png", "playmate_speech.wav", "playmate_driving.mp4"
 #: ComfyUI's own nodes that are used, in the form of nodes.json: the same in every version since 0.3.64.
@@ -197,6 +197,8 @@ class Graph:
         for name, spec in specs:
             options = spec[1] if len(spec) > 1 else {}
             value = values.get(name, options.get("default"))
+            if "linkable" in options and isinstance(value, (int, float)):
+                value = f"{value:g}"  # a time, whose widget holds text
             if isinstance(value, Out):
                 self.links.append([len(self.links) + 1, value.node, value.slot, number, len(inputs), self._type(value)])
                 self._connect(value, len(self.links))

@@ -12,13 +12,14 @@ class Input:
         self.id, self.optional = id, optional
         self.__dict__.update(options)
         self.lazy = options.get("lazy")
-        self._shown = {k: v for k, v in {**options, **(extra_dict or {})}.items() if v is not None and k != "lazy"}
+        self.extra_dict = extra_dict or {}
+        self._shown = {k: v for k, v in options.items() if v is not None and k != "lazy"}
 
     def get_io_type(self) -> str:
         return self.kind
 
     def described(self, kind: str) -> list[Any]:
-        return [kind, self._shown | ({"lazy": True} if self.lazy else {})]
+        return [kind, self._shown | self.extra_dict | ({"lazy": True} if self.lazy else {})]
 
 
 class Output:
