@@ -67,7 +67,8 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--weights", nargs="+", default=[BUNDLED, SEEDED], help="as of benchmarks.render (%(default)s)")
     parser.add_argument("--seconds", type=float, default=10.0, help="of speech (%(default)s)")
     parser.add_argument("--turns", type=int, default=3, help="of which the median is told (%(default)s)")
-    parser.add_argument("--batch", type=int, default=1, help="frames drawn at once (%(default)s)")
+    drawn = RenderOptions().batch
+    parser.add_argument("--batch", type=int, default=drawn, help="frames drawn at once after the first (%(default)s)")
     parser.add_argument("--steps", type=int, default=SamplingOptions().steps, help="of the sampler (%(default)s)")
     parser.add_argument("--device", default="cpu", help="where all of it runs (%(default)s)")
     parser.add_argument("--out", type=Path, help="write STEM.json and STEM.md")
@@ -197,7 +198,8 @@ def markdown(rows: list[FirstFrame], load: float, device: torch.device, command:
     line("listening and sampling, for a second of speech", [f"{r.motion_a_second:.3f}" for r in rows])
     lines += [
         "",
-        f"First batch of {rows[0].batch} frame(s), models loaded, {rows[0].seconds_of_speech:g} s of speech; medians."
+        f"To the first pictures, in batches of {rows[0].batch} at most (2 on a processor), models loaded,"
+        f" {rows[0].seconds_of_speech:g} s of speech; medians."
         f" {machine_of(device)}, torch {torch.__version__}, 1 thread; load average {load:.1f} before.",
         "",
         f"`{command}`",
