@@ -6,6 +6,7 @@ import math
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -151,6 +152,18 @@ def test_a_damaged_file_is_named(store: ClipStore) -> None:
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(UserError, match=rf"{path.name} cannot be read .*; delete it"):
         frames.read(index, 0, 3)
+
+
+def test_a_second_process_reads_the_silence_after_the_main_one_wrote_it(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "features"
+    wanted = open_clips(corpus, "train", "logmel", "", str(folder)).silence
+    (kept,) = folder.rglob("silence.safetensors")
+    hidden = kept.rename(tmp_path / "written by the main process")
+    second = SimpleNamespace(is_main=False, any=bool, wait=lambda: hidden.rename(kept))
+    monkeypatch.setattr("training.clip_store.processes", lambda: second)
+    assert torch.equal(open_clips(corpus, "train", "logmel", "", str(folder)).silence, wanted)
 
 
 @needs_sigkill

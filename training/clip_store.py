@@ -119,9 +119,10 @@ def open_clips(corpus: str | Path, split: str, encoder: str, source: str = "", f
     still = where / "silence.safetensors"
     if not group.any(not still.exists()):
         return ClipStore(corpus, where, index, _silence(still, None))
-    heard = _silence(still, make_encoder(encoder, source or None, device=group.device) if group.is_main else None)
+    if group.is_main:
+        _silence(still, make_encoder(encoder, source or None, device=group.device))
     group.wait()
-    return ClipStore(corpus, where, index, heard if group.is_main else _silence(still, None))
+    return ClipStore(corpus, where, index, _silence(still, None))
 
 
 def _encoded(
