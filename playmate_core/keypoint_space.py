@@ -60,3 +60,16 @@ def adapt_motion(motion: Motion, rest: Motion) -> Motion:
         return keep_expression(motion, rest)
     space = rest.keypoint_space or motion.keypoint_space
     return motion if motion.keypoint_space == space else replace(motion, keypoint_space=space)
+
+
+class MotionAdapter:
+    """:func:`adapt_motion` for the parts of one motion: that its keypoints differ is said once, not for every part."""
+
+    def __init__(self, rest: Motion) -> None:
+        self._rest = rest
+        self._same: bool | None = None
+
+    def __call__(self, part: Motion) -> Motion:
+        if self._same is None:
+            self._same = same_keypoints(part.keypoint_space, self._rest.keypoint_space)
+        return adapt_motion(part, self._rest) if self._same else keep_expression(part, self._rest)

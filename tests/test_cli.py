@@ -18,6 +18,7 @@ from command_line import refused
 from playmate_core.cli import main as cli
 from playmate_core.cli.talk import request_from
 from playmate_core.cli.terminal import Bars
+from playmate_core.diffusion.request import joined
 from playmate_core.errors import UserError
 from playmate_core.media.video_writer import VideoWriter
 from playmate_core.pipelines import stages, talk
@@ -42,12 +43,15 @@ def words(
 
 @pytest.fixture
 def motions(monkeypatch: pytest.MonkeyPatch) -> list[Motion]:
-    """The motions that were drawn, in order."""
+    """The motions that were drawn, in order; of each the first frame is drawn alone."""
     drawn: list[Motion] = []
+    parts: list[Motion] = []
     render = video.render
 
     def remember(face, portrait, motion, *rest):
-        drawn.append(motion)
+        parts.append(motion)
+        if len(parts) == 2:
+            drawn.append(joined([parts.pop(0), parts.pop()]))
         return render(face, portrait, motion, *rest)
 
     monkeypatch.setattr(video, "render", remember)
@@ -154,13 +158,22 @@ def test_an_old_video_stands_until_the_new_one_is_whole(words: list[str], tmp_pa
         assert "Playmate" in container.metadata["comment"] and "ynthetic" in container.metadata["comment"]
 
 
-def test_files_too_large_for_the_disk_are_one_sentence(words: list[str], tmp_path: Path) -> None:
-    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000));"  # in a process of its own
-    code = f"{limit} import sys; from playmate_core.cli.main import main; sys.exit(main(sys.argv[1:]))"
-    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
-    assert done.returncode == cli.MISTAKE and "Traceback" not in done.stderr
-    assert "disk is full" in done.stderr.splitlines()[-1]
-    assert list(tmp_path.iterdir()) == []
+#: Files of this process may not grow beyond 4000 bytes from the beginning, or from the first frame on.
+LIMITED = """
+import resource, sys
+from playmate_core.cli.main import main
+from playmate_core.pipelines import talk
+limit, write = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000)), talk.write_video
+talk.write_video = lambda *a, **k: (limit(), write(*a, **k))[1]
+sys.exit((sys.argv.pop(1) == "all" and limit()) or main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize(("files", "says"), [("all", "The speech could not be kept"), ("video", "disk is full")])
+def test_files_too_large_for_the_disk_are_one_sentence(words: list[str], tmp_path: Path, files: str, says: str) -> None:
+    done = subprocess.run([sys.executable, "-c", LIMITED, files, *words], capture_output=True, text=True, check=False)
+    assert (done.returncode, "Traceback" in done.stderr) == (cli.MISTAKE, False)
+    assert says in done.stderr.splitlines()[-1] and list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,11 @@ def test_a_video_shows_what_is_rendered(tmp_path: Path, face: FaceModel, portrai
     assert write(face, portrait, motion(20), output, lambda *step: told.append(step), pasted=pasted) == 20
     side = 96 if pasted else 64
     assert frames_of(output.path).shape == (20, side, side, 3)
-    assert told == [(8, 20), (16, 20), (20, 20)] and not ours() and [p.name for p in tmp_path.iterdir()] == ["a.mp4"]
+    assert (
+        told == [(1, 20), (9, 20), (17, 20), (20, 20)]
+        and not ours()
+        and [p.name for p in tmp_path.iterdir()] == ["a.mp4"]
+    )
 
 
 def test_cancelling_leaves_no_thread_and_no_file(tmp_path: Path, face: FaceModel, portrait: Portrait) -> None:
@@ -131,7 +135,22 @@ def test_what_a_part_learned_of_the_memory_serves_the_next(
     with caplog.at_level(logging.WARNING):
         rendering = RenderOptions(batch=4, profile="plain")
         assert write(face, portrait, motion(24), VideoOutput(tmp_path / "a.mp4"), None, rendering) == 24
-    assert asked == [4] + [2] * 12 and len(caplog.records) == 1
+    assert asked == [1, 4, 2, 2, 2, 1] + [2] * 8 and len(caplog.records) == 1
+
+
+def test_other_keypoints_are_told_once_in_a_video(
+    tmp_path: Path,
+    face: FaceModel,
+    portrait: Portrait,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(room, "PART", 4)
+    other = replace(motion(12), keypoint_space="another")
+    known = replace(portrait, rest=replace(portrait.rest, keypoint_space="playmate-demo"), familiar=True)
+    with caplog.at_level(logging.WARNING):
+        assert write(face, known, other, VideoOutput(tmp_path / "a.mp4")) == 12
+    assert caplog.text.count("made for another keypoints") == 1
 
 
 def test_parts_of_another_video_are_not_used(
@@ -154,7 +173,7 @@ def test_parts_of_another_video_are_not_used(
     told: list[int] = []
     with caplog.at_level(logging.WARNING):
         write(face, portrait, motion(12), output, lambda done, _: told.append(done), replace(rendering, batch=4))
-    assert told == [4, 5, 9, 10, 12] and "another video" in caplog.text
+    assert told == [1, 5, 9, 10, 12] and "another video" in caplog.text
     with pytest.raises(Killed):
         write(face, portrait, motion(12), output, stop, rendering)
     other = motion(13)

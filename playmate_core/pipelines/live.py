@@ -13,7 +13,7 @@ from ..diffusion.live import LiveMotion, LiveRequest
 from ..diffusion.options import SamplingOptions
 from ..errors import UserError
 from ..face import FaceModel
-from ..keypoint_space import adapt_motion
+from ..keypoint_space import MotionAdapter
 from ..motion.stream import first_frame_alone
 from ..rendering.device import batch_on
 from ..rendering.fallback import FallbackRenderer
@@ -60,6 +60,7 @@ class LiveTalk:
         self._relative = wanted == "relative" or (wanted == "auto" and not portrait.familiar)
         batch = batch_on(next(face.parameters()).device, self._rendering.batch)
         self._renderer = FallbackRenderer(face, batch, self._rendering.profile)
+        self._adapted = MotionAdapter(portrait.rest)
         self._first: Motion | None = None
 
     @property
@@ -82,7 +83,7 @@ class LiveTalk:
 
     def _drawn(self, pieces: Iterable[Motion]) -> Iterator[Tensor]:
         for piece in first_frame_alone(pieces) if self._first is None else pieces:
-            motion = adapt_motion(piece, self._portrait.rest)
+            motion = self._adapted(piece)
             self._first = self._first or motion[:1]
             if self._relative:
                 motion = relative_to_rest(self._portrait, motion, self._first)

@@ -14,7 +14,7 @@ from torch import Tensor
 from ..detection.crop import cut_plane
 from ..diffusion.request import joined
 from ..face import FaceModel
-from ..keypoint_space import adapt_motion
+from ..keypoint_space import MotionAdapter
 from ..media.transparency import with_alpha
 from ..motion.stream import MotionStream, first_frame_alone
 from ..progress import Progress
@@ -86,18 +86,18 @@ def portrait_job(
     if video := video_of(portrait):
         faces = [driven_face(face, video, stream.whole(), rendering.stitching)]
         return source_video_job(face, faces, rendering.batch, composition.pasted, rendering.profile)
-    relative = rendering.expression == "relative"
+    relative, adapted = rendering.expression == "relative", MotionAdapter(portrait.rest)
     if not portrait.familiar and rendering.expression != "absolute":  # its lids are measured on the whole motion
-        whole, relative = adapt_motion(stream.whole(), portrait.rest), False
-        stream = MotionStream.of(rendering.expressed(portrait, whole))
+        whole, relative = adapted(stream.whole()), False
+        stream, adapted = MotionStream.of(rendering.expressed(portrait, whole)), MotionAdapter(portrait.rest)
     placed = replace(rendering, expression="absolute")
 
     def shown(part: Motion) -> Motion:
-        part = adapt_motion(part, portrait.rest)
+        part = adapted(part)
         if not relative:
             return part
         # Relative to the first frame of the whole motion, not of a segment.
-        return relative_to_rest(portrait, part, adapt_motion(stream.first_frame(), portrait.rest))
+        return relative_to_rest(portrait, part, adapted(stream.first_frame()))
 
     def drawn(
         one: Portrait, renderer: FallbackRenderer, start: int, stop: int, progress: Progress | None
