@@ -75,8 +75,15 @@ def frames_of(path: Path | str) -> np.ndarray:
     return np.stack([frame.picture for frame in read_frames(Path(path))])
 
 
-@pytest.mark.parametrize("still", [False, True], ids=["generated", "still"])
-@pytest.mark.parametrize("liveportrait", [False, True], ids=["bundled", "liveportrait"])
+@pytest.mark.parametrize(
+    ("liveportrait", "still"),
+    [
+        pytest.param(False, False, id="bundled-generated"),
+        pytest.param(True, True, id="liveportrait-still"),
+        pytest.param(False, True, id="bundled-still", marks=pytest.mark.slow),
+        pytest.param(True, False, id="liveportrait-generated", marks=pytest.mark.slow),
+    ],
+)
 def test_every_door_makes_the_same_frames(
     inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, liveportrait: bool, still: bool
 ) -> None:

@@ -177,6 +177,7 @@ def test_progress_counts_to_the_end_and_cancels() -> None:
         GENERATOR.iterate_together(requests(2), cancel)
 
 
+@pytest.mark.slow
 def test_takes_of_the_bundled_models_keep_the_stated_bound() -> None:
     generator = load_generator(bundled("motion.safetensors"), Companions(emotion=bundled("emotion.safetensors")))
     portrait = read_portrait(load_face(bundled("face.safetensors")), read_picture(bundled("portrait.png")), "whole")

@@ -35,7 +35,7 @@ def held_tensors() -> int:
     return sum(found.values())
 
 
-@pytest.mark.parametrize("fps", [None, 5.0])
+@pytest.mark.parametrize("fps", [None, pytest.param(5.0, marks=pytest.mark.slow)])
 def test_speech_and_features_are_not_held(
     tmp_path: Path, portrait_picture: Path, tiny_face: Path, tiny_motion: Path, fps: float | None
 ) -> None:

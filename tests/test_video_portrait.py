@@ -166,6 +166,7 @@ assert write_video(job, VideoOutput(Path(sys.argv[3]), parts=Path(sys.argv[3] + 
 
 
 @needs_proc
+@pytest.mark.slow
 def test_a_long_video_takes_no_more_memory_than_a_short_one(tmp_path: Path, tiny_face: Path) -> None:
     peaks = []
     for frames in (150, 600):

@@ -247,6 +247,7 @@ def peak(folder: Path, face: Path, picture: Path, frames: int) -> int:
 
 
 @needs_proc
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_video(tmp_path: Path, tiny_face: Path, portrait_picture: Path) -> None:
     short, long = (peak(tmp_path, tiny_face, portrait_picture, frames) for frames in (200, 1000))
     assert long < 1.1 * short
