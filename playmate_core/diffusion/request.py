@@ -133,18 +133,35 @@ class BaseGenerator:
         """See :attr:`MotionGenerator.encodes_live`."""
         return False
 
-    def generate(
-        self: MotionGenerator, request: GenerationRequest, progress: Callable[[int, int], None] | None = None
-    ) -> Motion:
+    def iterate(
+        self, request: GenerationRequest, progress: Callable[[int, int], None] | None = None
+    ) -> Iterator[Motion]:
+        raise NotImplementedError
+
+    def generate(self, request: GenerationRequest, progress: Callable[[int, int], None] | None = None) -> Motion:
         return joined(list(self.iterate(request, progress)))
 
     def iterate_together(
-        self: MotionGenerator,
-        requests: Sequence[GenerationRequest],
-        progress: Callable[[int, int], None] | None = None,
+        self, requests: Sequence[GenerationRequest], progress: Callable[[int, int], None] | None = None
     ) -> list[list[Motion]]:
-        steps = [counted(progress, number, len(requests)) for number in range(len(requests))]
-        return [list(self.iterate(request, step)) for request, step in zip(requests, steps, strict=True)]
+        if not _same_speech(requests):
+            steps = [counted(progress, number, len(requests)) for number in range(len(requests))]
+            return [list(self.iterate(request, step)) for request, step in zip(requests, steps, strict=True)]
+        for request in requests:
+            self._check(request)
+        groups = [requests[begin : begin + MOST_TOGETHER] for begin in range(0, len(requests), MOST_TOGETHER)]
+        found = [self._batch(group, counted(progress, number, len(groups))) for number, group in enumerate(groups)]
+        return [pieces for group in found for pieces in group]
+
+    def _check(self, request: GenerationRequest) -> None:
+        """Raise UserError for what cannot be sampled."""
+        raise NotImplementedError
+
+    def _batch(
+        self, requests: Sequence[GenerationRequest], progress: Callable[[int, int], None] | None
+    ) -> list[list[Motion]]:
+        """The pieces of requests of speech of one length, checked and at most MOST_TOGETHER, sampled as one batch."""
+        raise NotImplementedError
 
     def controlled(self, controls: ModelControls) -> Self:
         require_controls(self.name, controls, self.control_names)
@@ -155,18 +172,7 @@ class BaseGenerator:
         raise NotImplementedError
 
 
-def in_batches(
-    requests: Sequence[GenerationRequest],
-    sample: Callable[[Sequence[GenerationRequest], Callable[[int, int], None] | None], list[list[Motion]]],
-    progress: Callable[[int, int], None] | None,
-) -> list[list[Motion]]:
-    """The pieces of several requests of speech of one length, at most MOST_TOGETHER of them ``sample``d as a batch."""
-    groups = [requests[begin : begin + MOST_TOGETHER] for begin in range(0, len(requests), MOST_TOGETHER)]
-    found = [sample(group, counted(progress, number, len(groups))) for number, group in enumerate(groups)]
-    return [pieces for group in found for pieces in group]
-
-
-def same_speech(requests: Sequence[GenerationRequest]) -> bool:
+def _same_speech(requests: Sequence[GenerationRequest]) -> bool:
     """Whether the requests have windows of the same frames, as one batch needs."""
     shapes = {
         tuple(None if rows is None else len(rows) for rows in (one.audio.before, one.audio.features, one.audio.after))

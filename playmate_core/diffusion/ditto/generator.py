@@ -24,7 +24,7 @@ from ..noise import ClipNoise, SharedSteps
 from ..one_condition import check_scales, guidance_scale
 from ..options import SamplingOptions
 from ..pose_prior import PoseLimiter
-from ..request import BaseGenerator, GenerationRequest, in_batches, same_speech
+from ..request import BaseGenerator, GenerationRequest
 from ..windows import Progress, WindowPlan
 from .apply import Application
 from .blink import DISCARDED, blink_rows, fade_shares
@@ -97,16 +97,6 @@ class DittoGenerator(BaseGenerator):
         """See :meth:`MotionGenerator.iterate`."""
         numbers = self.numbers(request, progress)
         return self._applied(request, numbers)
-
-    def iterate_together(
-        self, requests: Sequence[GenerationRequest], progress: Progress | None = None
-    ) -> list[list[Motion]]:
-        """See :meth:`MotionGenerator.iterate_together`; as one batch where all speak as long."""
-        if not same_speech(requests):
-            return super().iterate_together(requests, progress)
-        for request in requests:
-            self._check(request)
-        return in_batches(requests, self._batch, progress)
 
     def _batch(self, requests: Sequence[GenerationRequest], progress: Progress | None) -> list[list[Motion]]:
         options = [request.options or self.defaults for request in requests]

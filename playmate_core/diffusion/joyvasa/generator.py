@@ -23,7 +23,7 @@ from ..noise import ClipNoise, SharedStart, together
 from ..one_condition import check_scales, guidance_scale
 from ..options import SamplingOptions
 from ..pose_prior import PoseLimiter
-from ..request import BaseGenerator, GenerationRequest, in_batches, same_speech
+from ..request import BaseGenerator, GenerationRequest
 from ..samplers import sample
 from ..windows import Progress, WindowPlan, counted, last_frames
 from .combine import combine
@@ -88,16 +88,6 @@ class JoyVasaGenerator(BaseGenerator):
         """See :meth:`MotionGenerator.iterate`."""
         numbers = self.numbers(request, progress)
         return self._combined(request, numbers)
-
-    def iterate_together(
-        self, requests: Sequence[GenerationRequest], progress: Progress | None = None
-    ) -> list[list[Motion]]:
-        """See :meth:`MotionGenerator.iterate_together`; as one batch where all speak as long."""
-        if not same_speech(requests):
-            return super().iterate_together(requests, progress)
-        for request in requests:
-            self._check(request)
-        return in_batches(requests, self._batch, progress)
 
     def _batch(self, requests: Sequence[GenerationRequest], progress: Progress | None) -> list[list[Motion]]:
         windows = zip(*self._sampled(requests, progress), strict=True)
